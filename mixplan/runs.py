@@ -1,0 +1,164 @@
+"""A run folder or cache in, artifacts out: written atomically, checked by content hash, locked against a second run."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mixplan.errors import RunError
+
+HASH_LENGTH = 64
+
+
+def canonical_json(value: Any) -> str:
+    """Write a value as JSON in one way only: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_hash(*parts: Any) -> str:
+    """Hash values by content.
+
+    Args:
+        parts: bytes as they are; anything else as canonical JSON.
+
+    Returns:
+        64 hexadecimal digits (SHA-256).
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        data = bytes(part) if isinstance(part, bytes | bytearray | memoryview) else canonical_json(part).encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Hash a file's bytes (SHA-256, 64 hexadecimal digits), read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one `RunError` that names the place and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = f"{path}: the disk is full. Free some space and run the same command again: it resumes."
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            message = f"{path}: no permission to write here. Choose another run folder with --run FOLDER."
+        else:
+            message = f"{path}: {error.strerror or error}."
+        raise RunError(message) from error
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, never a part.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full.
+    """
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically; NaN and infinity are refused by `json`."""
+    text = json.dumps(value, indent=2, sort_keys=False, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, (text + "\n").encode())
+
+
+def set_aside(path: Path) -> Path:
+    """Move a damaged or foreign file out of the way, keeping it for a person to look at.
+
+    Returns:
+        Where it is now: `NAME.aside`, with a number after it when that is taken.
+    """
+    for number in range(1000):
+        kept = path.with_name(f"{path.name}.aside{number or ''}")
+        if not kept.exists():
+            with translated(path):
+                os.replace(path, kept)
+            return kept
+    raise RunError(f"{path.parent}: a thousand files are set aside here. Delete the *.aside files.")
+
+
+def seal(data: bytes) -> bytes:
+    """Append a SHA-256 trailer to an artifact's bytes, so that damage is noticed on reading."""
+    return data + hashlib.sha256(data).hexdigest().encode()
+
+
+def unseal(path: Path) -> bytes | None:
+    """Read a sealed file.
+
+    Returns:
+        The bytes without their trailer, or None when the file is not there, or was damaged and is now set aside.
+    """
+    try:
+        with translated(path):
+            sealed = path.read_bytes()
+    except RunError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+    data, trailer = sealed[:-HASH_LENGTH], sealed[-HASH_LENGTH:]
+    if len(sealed) >= HASH_LENGTH and hashlib.sha256(data).hexdigest().encode() == trailer:
+        return data
+    set_aside(path)
+    return None
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder for this process alone; the lock goes with the process, however it ends.
+
+    Raises:
+        RunError: another process holds it, or the folder cannot be written.
+    """
+    with translated(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 - held open for the lock's life
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise RunError(
+                f"{folder}: another mixplan run (process {holder}) is using this folder. "
+                "Wait for it to end, or choose another folder with --run FOLDER."
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+    finally:
+        file.close()
+
+
+def cache_folder() -> Path:
+    """Where results are kept between runs: `$MIXPLAN_CACHE`, else `$XDG_CACHE_HOME/mixplan`, else `~/.cache/mixplan`."""
+    if chosen := os.environ.get("MIXPLAN_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixplan"
