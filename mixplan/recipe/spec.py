@@ -1,4 +1,4 @@
-"""A recipe's YAML in, frozen and validated models out; every problem at once, each with its file and line."""
+"""The recipe's sections as frozen, strict models; they know what a key is, not where it was written."""
 
 from __future__ import annotations
 
@@ -50,16 +50,24 @@ class DataSpec(Section):
     config: str | None = Field(None, description="The hub data set's configuration name.")
     split: str | None = Field(None, description="The hub data set's split; `train` when not given.")
     revision: str | None = Field(None, description="Hub commit, tag or branch.")
-    file: str | None = Field(None, description="JSONL, JSON, CSV, Parquet, or a saved data set's folder; relative to the YAML.")
+    file: str | None = Field(
+        None, description="JSONL, JSON, CSV, Parquet, or a saved data set's folder; relative to the YAML."
+    )
     package: str | None = Field(None, description="An installed Python package; `file` is then relative to it.")
     generator: str | None = Field(None, description="A reasoning-gym data set name.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Options of the generator, but for seed and size.")
-    where: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="Keep rows whose column equals the value, or one of them.")
-    limit: Positive = Field(20_000, description="At most so many rows, a seeded sample of the source (for a generator: its size).")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the generator, but for seed and size."
+    )
+    where: dict[str, Scalar | list[Scalar]] = Field(
+        default_factory=dict, description="Keep rows whose column equals the value, or one of them."
+    )
+    limit: Positive = Field(
+        20_000, description="At most so many rows, a seeded sample of the source (for a generator: its size)."
+    )
 
 
 class ColumnsSpec(Section):
-    """Which columns hold what: a column's name, or a template with `{column}` places."""
+    """Which columns hold what: a column's name, or a template with `{column}` places; a dot reaches inside, as in `metadata.reasoning`."""
 
     messages: str | None = None
     prompt: str | None = None
@@ -83,9 +91,13 @@ class DomainSpec(Section):
     """A target or a downstream domain: its data, and how a row becomes question and answer."""
 
     data: DataSpec
-    format: Literal["messages", "prompt_completion", "question_answer", "choice"] = Field(description="How a row is read.")
+    format: Literal["messages", "prompt_completion", "question_answer", "choice"] = Field(
+        description="How a row is read."
+    )
     columns: ColumnsSpec = Field(default_factory=ColumnsSpec)
-    demonstrations: DataSpec | None = Field(None, description="Demonstrations from data of their own, such as a validation split.")
+    demonstrations: DataSpec | None = Field(
+        None, description="Demonstrations from data of their own, such as a validation split."
+    )
     split: SplitSpec = Field(default_factory=SplitSpec)
     grader: Literal["auto", "choice", "exact", "number", "math", "generator", "none"] = Field(
         "auto", description="How an answer is graded: `auto` is choice, generator or exact, by the format and the data."
@@ -109,15 +121,21 @@ class StsSpec(Section):
     demonstrations: Positive = Field(5, description="Domain demonstrations in front of a query (m).")
     draws: Positive = Field(3, description="Demonstration draws that share the query tokens.")
     query_tokens: Positive = Field(10_000, description="Query tokens to read for each domain.")
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(1000, description="Bootstrap resamples behind an interval.")
-    outside: bool = Field(True, description="Also measure the shift outside the drift dimensions; false reads their columns alone.")
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        1000, description="Bootstrap resamples behind an interval."
+    )
+    outside: bool = Field(
+        True, description="Also measure the shift outside the drift dimensions; false reads their columns alone."
+    )
 
 
 class BudgetSpec(Section):
     """How much may be added: exactly one of `rows` and `tokens`; a list gives the curve, its last entry the plan."""
 
     rows: Count | list[Count] | None = Field(None, description="Extra rows for all domains together.")
-    tokens: Count | list[Count] | None = Field(None, description="Extra tokens (prompt and answer) for all domains together.")
+    tokens: Count | list[Count] | None = Field(
+        None, description="Extra tokens (prompt and answer) for all domains together."
+    )
     max_repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="How often one row may be used.")
 
 
@@ -132,7 +150,9 @@ class GroupSpec(Section):
 class AllocateSpec(Section):
     """How the budget is spread over domains."""
 
-    objective: Literal["alpha_fair", "min_max", "diminishing"] = Field("alpha_fair", description="See README, Allocation.")
+    objective: Literal["alpha_fair", "min_max", "diminishing"] = Field(
+        "alpha_fair", description="See README, Allocation."
+    )
     alpha: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
         1.0, description="alpha_fair: 1 is proportional to STS, 0 greedy, large equal."
     )
@@ -163,7 +183,9 @@ class TrainSpec(Section):
 
     method: Literal["sft", "grpo"] = "sft"
     args: dict[str, Any] = Field(default_factory=dict, description="Fields of TRL's SFTConfig or GRPOConfig.")
-    lora: dict[str, Any] | None = Field(None, description="Fields of peft's LoraConfig; full fine-tuning when not given.")
+    lora: dict[str, Any] | None = Field(
+        None, description="Fields of peft's LoraConfig; full fine-tuning when not given."
+    )
 
 
 class EvaluateSpec(Section):

@@ -1,0 +1,43 @@
+"""A recipe's YAML in, frozen and validated models out; every problem at once, each with its file and line."""
+
+from mixplan.recipe.spec import (
+    AllocateSpec,
+    BudgetSpec,
+    ColumnsSpec,
+    DataSpec,
+    DomainSpec,
+    DriftSpec,
+    EvaluateSpec,
+    GroupSpec,
+    MixtureSpec,
+    ModelSpec,
+    Name,
+    Recipe,
+    SaeSpec,
+    Scalar,
+    Section,
+    SplitSpec,
+    StsSpec,
+    TrainSpec,
+)
+
+__all__ = [
+    "AllocateSpec",
+    "BudgetSpec",
+    "ColumnsSpec",
+    "DataSpec",
+    "DomainSpec",
+    "DriftSpec",
+    "EvaluateSpec",
+    "GroupSpec",
+    "MixtureSpec",
+    "ModelSpec",
+    "Name",
+    "Recipe",
+    "SaeSpec",
+    "Scalar",
+    "Section",
+    "SplitSpec",
+    "StsSpec",
+    "TrainSpec",
+]
