@@ -1,5 +1,6 @@
 """A recipe's YAML in, frozen and validated models out; every problem at once, each with its file and line."""
 
+from mixplan.recipe.load import LoadedRecipe, load_recipe
 from mixplan.recipe.spec import (
     AllocateSpec,
     BudgetSpec,
@@ -30,6 +31,7 @@ __all__ = [
     "DriftSpec",
     "EvaluateSpec",
     "GroupSpec",
+    "LoadedRecipe",
     "MixtureSpec",
     "ModelSpec",
     "Name",
@@ -40,4 +42,5 @@ __all__ = [
     "SplitSpec",
     "StsSpec",
     "TrainSpec",
+    "load_recipe",
 ]

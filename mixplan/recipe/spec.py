@@ -24,37 +24,39 @@ class Section(BaseModel):
 class SaeSpec(Section):
     """Where the SAE is: exactly one of `release` (with `id`), `repo` (with `id`), `path`, or `embedded: true`."""
 
-    release: str | None = Field(None, description="A release name in SAELens's registry.")
-    repo: str | None = Field(None, description="A hub repository in SAELens's file layout.")
-    id: str | None = Field(None, description="The SAE inside the release or repository.")
-    path: str | None = Field(None, description="A local folder with cfg.json and sae_weights.safetensors.")
-    embedded: bool = Field(False, description="The SAE shipped with mixplan for the embedded model.")
-    hook_name: str | None = Field(None, description="Hook point, where the SAE's own config lacks one.")
+    release: str | None = Field(default=None, description="A release name in SAELens's registry.")
+    repo: str | None = Field(default=None, description="A hub repository in SAELens's file layout.")
+    id: str | None = Field(default=None, description="The SAE inside the release or repository.")
+    path: str | None = Field(default=None, description="A local folder with cfg.json and sae_weights.safetensors.")
+    embedded: bool = Field(default=False, description="The SAE shipped with mixplan for the embedded model.")
+    hook_name: str | None = Field(default=None, description="Hook point, where the SAE's own config lacks one.")
 
 
 class ModelSpec(Section):
     """The untrained model and its SAE."""
 
     name: str = Field(description="A hub id, a local folder, or `embedded` (SmolLM2-135M-Instruct).")
-    revision: str | None = Field(None, description="Hub commit, tag or branch.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Compute type of the model.")
-    device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`.")
-    trust_remote_code: bool = Field(False, description="Run code from the model's repository.")
+    revision: str | None = Field(default=None, description="Hub commit, tag or branch.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Compute type of the model."
+    )
+    device: str = Field(default="auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`.")
+    trust_remote_code: bool = Field(default=False, description="Run code from the model's repository.")
     sae: SaeSpec
 
 
 class DataSpec(Section):
     """Where rows come from: exactly one of `hub`, `file`, `package` (with `file`), `generator`."""
 
-    hub: str | None = Field(None, description="A hub data set id.")
-    config: str | None = Field(None, description="The hub data set's configuration name.")
-    split: str | None = Field(None, description="The hub data set's split; `train` when not given.")
-    revision: str | None = Field(None, description="Hub commit, tag or branch.")
+    hub: str | None = Field(default=None, description="A hub data set id.")
+    config: str | None = Field(default=None, description="The hub data set's configuration name.")
+    split: str | None = Field(default=None, description="The hub data set's split; `train` when not given.")
+    revision: str | None = Field(default=None, description="Hub commit, tag or branch.")
     file: str | None = Field(
-        None, description="JSONL, JSON, CSV, Parquet, or a saved data set's folder; relative to the YAML."
+        default=None, description="JSONL, JSON, CSV, Parquet, or a saved data set's folder; relative to the YAML."
     )
-    package: str | None = Field(None, description="An installed Python package; `file` is then relative to it.")
-    generator: str | None = Field(None, description="A reasoning-gym data set name.")
+    package: str | None = Field(default=None, description="An installed Python package; `file` is then relative to it.")
+    generator: str | None = Field(default=None, description="A reasoning-gym data set name.")
     options: dict[str, Any] = Field(
         default_factory=dict, description="Options of the generator, but for seed and size."
     )
@@ -62,12 +64,12 @@ class DataSpec(Section):
         default_factory=dict, description="Keep rows whose column equals the value, or one of them."
     )
     limit: Positive = Field(
-        20_000, description="At most so many rows, a seeded sample of the source (for a generator: its size)."
+        default=20_000, description="At most so many rows, a seeded sample of the source (for a generator: its size)."
     )
 
 
 class ColumnsSpec(Section):
-    """Which columns hold what: a column's name, or a template with `{column}` places; a dot reaches inside, as in `metadata.reasoning`."""
+    """Which columns hold what: a column's name (`metadata.reasoning` reaches inside) or a template with `{column}`s."""
 
     messages: str | None = None
     prompt: str | None = None
@@ -82,9 +84,9 @@ class ColumnsSpec(Section):
 class SplitSpec(Section):
     """How many rows are set aside before the rest becomes the pool."""
 
-    evaluation: Count = Field(100, description="Held-out rows, never trained on nor shown as demonstrations.")
-    query: Count = Field(200, description="Rows whose features are read.")
-    demonstration: Count = Field(40, description="Rows put in front of queries.")
+    evaluation: Count = Field(default=100, description="Held-out rows, never trained on nor shown as demonstrations.")
+    query: Count = Field(default=200, description="Rows whose features are read.")
+    demonstration: Count = Field(default=40, description="Rows put in front of queries.")
 
 
 class DomainSpec(Section):
@@ -96,47 +98,50 @@ class DomainSpec(Section):
     )
     columns: ColumnsSpec = Field(default_factory=ColumnsSpec)
     demonstrations: DataSpec | None = Field(
-        None, description="Demonstrations from data of their own, such as a validation split."
+        default=None, description="Demonstrations from data of their own, such as a validation split."
     )
     split: SplitSpec = Field(default_factory=SplitSpec)
     grader: Literal["auto", "choice", "exact", "number", "math", "generator", "none"] = Field(
-        "auto", description="How an answer is graded: `auto` is choice, generator or exact, by the format and the data."
+        default="auto",
+        description="How an answer is graded: `auto` is choice, generator or exact, by the format and the data.",
     )
-    licence: str | None = Field(None, description="Licence of the data, for the data card.")
+    licence: str | None = Field(default=None, description="Licence of the data, for the data card.")
 
 
 class DriftSpec(Section):
     """Which features the job is expected to move."""
 
-    features: Positive = Field(100, description="How many drift dimensions to keep (N).")
-    demonstrations: Positive = Field(2, description="Target demonstrations in front of a query (t).")
-    draws: Positive = Field(5, description="Demonstration draws that share the query tokens.")
-    query_tokens: Positive = Field(20_000, description="Target query tokens to read.")
+    features: Positive = Field(default=100, description="How many drift dimensions to keep (N).")
+    demonstrations: Positive = Field(default=2, description="Target demonstrations in front of a query (t).")
+    draws: Positive = Field(default=5, description="Demonstration draws that share the query tokens.")
+    query_tokens: Positive = Field(default=20_000, description="Target query tokens to read.")
 
 
 class StsSpec(Section):
     """How a domain is scored."""
 
-    score: Literal["icl", "act"] = Field("icl", description="Which score plans the mixture: STS_ICL or STS_act.")
-    demonstrations: Positive = Field(5, description="Domain demonstrations in front of a query (m).")
-    draws: Positive = Field(3, description="Demonstration draws that share the query tokens.")
-    query_tokens: Positive = Field(10_000, description="Query tokens to read for each domain.")
+    score: Literal["icl", "act"] = Field(
+        default="icl", description="Which score plans the mixture: STS_ICL or STS_act."
+    )
+    demonstrations: Positive = Field(default=5, description="Domain demonstrations in front of a query (m).")
+    draws: Positive = Field(default=3, description="Demonstration draws that share the query tokens.")
+    query_tokens: Positive = Field(default=10_000, description="Query tokens to read for each domain.")
     resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
-        1000, description="Bootstrap resamples behind an interval."
+        default=1000, description="Bootstrap resamples behind an interval."
     )
     outside: bool = Field(
-        True, description="Also measure the shift outside the drift dimensions; false reads their columns alone."
+        default=True, description="Also measure the shift outside the drift dimensions; false reads their columns alone."
     )
 
 
 class BudgetSpec(Section):
     """How much may be added: exactly one of `rows` and `tokens`; a list gives the curve, its last entry the plan."""
 
-    rows: Count | list[Count] | None = Field(None, description="Extra rows for all domains together.")
+    rows: Count | list[Count] | None = Field(default=None, description="Extra rows for all domains together.")
     tokens: Count | list[Count] | None = Field(
-        None, description="Extra tokens (prompt and answer) for all domains together."
+        default=None, description="Extra tokens (prompt and answer) for all domains together."
     )
-    max_repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="How often one row may be used.")
+    max_repeats: Annotated[int, Field(ge=1, le=1000)] = Field(default=1, description="How often one row may be used.")
 
 
 class GroupSpec(Section):
@@ -151,19 +156,20 @@ class AllocateSpec(Section):
     """How the budget is spread over domains."""
 
     objective: Literal["alpha_fair", "min_max", "diminishing"] = Field(
-        "alpha_fair", description="See README, Allocation."
+        default="alpha_fair", description="See README, Allocation."
     )
     alpha: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
-        1.0, description="alpha_fair: 1 is proportional to STS, 0 greedy, large equal."
+        default=1.0, description="alpha_fair: 1 is proportional to STS, 0 greedy, large equal."
     )
     half_rows: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = Field(
-        100.0, description="min_max and diminishing: amount (budget's unit) that halves a domain's expected loss."
+        default=100.0,
+        description="min_max and diminishing: amount (budget's unit) that halves a domain's expected loss.",
     )
-    cautious: bool = Field(False, description="Use the upper end of each score's interval.")
+    cautious: bool = Field(default=False, description="Use the upper end of each score's interval.")
     prior: Literal["uniform", "size"] | dict[Name, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(
-        None, description="A mixture to stay near: uniform, proportional to pool size, or shares by domain."
+        default=None, description="A mixture to stay near: uniform, proportional to pool size, or shares by domain."
     )
-    prior_strength: Share = Field(0.0, description="0 ignores the prior, 1 is the prior.")
+    prior_strength: Share = Field(default=0.0, description="0 ignores the prior, 1 is the prior.")
     floors: dict[Name, Count] = Field(default_factory=dict, description="At least so much, in the budget's unit.")
     caps: dict[Name, Count] = Field(default_factory=dict, description="At most so much, in the budget's unit.")
     shares: dict[Name, Share] = Field(default_factory=dict, description="Exactly this share of the budget.")
@@ -173,9 +179,11 @@ class AllocateSpec(Section):
 class MixtureSpec(Section):
     """What the mixed data set holds."""
 
-    target_rows: Positive | None = Field(None, description="Target rows; all of its pool when not given.")
-    answers: Literal["gold", "rationale", "self"] = Field("gold", description="Whose answers the domains' rows carry.")
-    answer_tokens: Positive = Field(256, description="`self`: at most so many new tokens an answer.")
+    target_rows: Positive | None = Field(default=None, description="Target rows; all of its pool when not given.")
+    answers: Literal["gold", "rationale", "self"] = Field(
+        default="gold", description="Whose answers the domains' rows carry."
+    )
+    answer_tokens: Positive = Field(default=256, description="`self`: at most so many new tokens an answer.")
 
 
 class TrainSpec(Section):
@@ -184,7 +192,7 @@ class TrainSpec(Section):
     method: Literal["sft", "grpo"] = "sft"
     args: dict[str, Any] = Field(default_factory=dict, description="Fields of TRL's SFTConfig or GRPOConfig.")
     lora: dict[str, Any] | None = Field(
-        None, description="Fields of peft's LoraConfig; full fine-tuning when not given."
+        default=None, description="Fields of peft's LoraConfig; full fine-tuning when not given."
     )
 
 

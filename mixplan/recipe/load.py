@@ -1,0 +1,69 @@
+"""A recipe's path and `--set` arguments in, a loaded recipe out that knows where each of its keys was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mixplan.errors import RecipeError
+from mixplan.recipe.configs import assemble
+from mixplan.recipe.lines import KeyPath, Located, Problem
+from mixplan.recipe.rules import broken_rules
+from mixplan.recipe.spec import Recipe
+from mixplan.recipe.validate import departures
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A valid recipe, its configs and overrides merged in.
+
+    Attributes:
+        recipe: The validated values.
+        path: The recipe's file.
+        resolved: Every value with its default written out, as JSON values; recipes that mean the same are equal.
+    """
+
+    recipe: Recipe
+    path: Path
+    resolved: dict[str, Any]
+    _tree: Located = field(repr=False, compare=False)
+
+    def where(self, key_path: KeyPath) -> str:
+        """Where a key, or the nearest one above it, was written: `file:line`, or the `--set` argument."""
+        return str(self._tree.nearest(key_path).place)
+
+    def folder(self, key_path: KeyPath) -> Path:
+        """What a relative path at this key is relative to: the folder of its YAML, the current folder for `--set`.
+
+        Give the key that holds the path, as in `("target", "data", "file")`: a section may be merged from two files.
+        """
+        return self._tree.nearest(key_path).place.folder
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """Read and check a recipe, the configs it names, and `--set` overrides.
+
+    Args:
+        path: The recipe's YAML file.
+        overrides: `key.path=value` texts, the value in YAML; later ones win.
+
+    Raises:
+        RecipeError: anything is wrong; one line for each problem, those in configs and overrides included.
+    """
+    tree, problems = assemble(Path(path), overrides)
+    if tree is not None:
+        problems = [*problems, *departures(tree).values(), *broken_rules(tree)]
+    if problems or tree is None:
+        raise RecipeError("\n".join(_lines(problems)))
+    recipe = Recipe.model_validate(tree.plain())
+    return LoadedRecipe(recipe, Path(path), recipe.model_dump(mode="json"), tree)
+
+
+def _lines(problems: Iterable[Problem]) -> list[str]:
+    """One line for each problem, file by file in the order met, each file's from its top."""
+    problems = list(problems)
+    files = list(dict.fromkeys(problem.place.label for problem in problems))
+    ordered = sorted(problems, key=lambda problem: (files.index(problem.place.label), problem.place.line))
+    return list(dict.fromkeys(map(str, ordered)))

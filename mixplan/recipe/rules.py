@@ -1,0 +1,210 @@
+"""Sections that each read well in, what does not fit between their keys out: choices, names that must exist, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from mixplan.recipe.arguments import arguments
+from mixplan.recipe.configs import dotted
+from mixplan.recipe.lines import Broken, KeyPath, Located, Problem
+from mixplan.recipe.spec import (
+    AllocateSpec,
+    BudgetSpec,
+    DataSpec,
+    DomainSpec,
+    DriftSpec,
+    EvaluateSpec,
+    ModelSpec,
+    Section,
+    StsSpec,
+    TrainSpec,
+)
+from mixplan.recipe.suggest import did_you_mean
+from mixplan.recipe.validate import describe
+
+Finding = tuple[KeyPath, str]
+SectionKind = TypeVar("SectionKind", bound=Section)
+
+COLUMNS = {
+    "messages": (("messages",), ()),
+    "prompt_completion": (("prompt", "completion"), ("system",)),
+    "question_answer": (("question", "answer"), ("system", "rationale")),
+    "choice": (("question", "options", "answer"), ("system", "rationale")),
+}
+"""For each format, the columns it needs and those it may have."""
+CONFIG_CLASSES = {
+    "sft": ("trl", "trainer/sft_config.py", "SFTConfig"),
+    "grpo": ("trl", "trainer/grpo_config.py", "GRPOConfig"),
+}
+LORA_CLASS = ("peft", "tuners/lora/config.py", "LoraConfig")
+
+
+def broken_rules(tree: Located) -> list[Problem]:
+    """Check what one key asks of another, in every section that its own model accepts."""
+    return [
+        Problem(tree.nearest(path).place, f"{dotted(path)}: {text}")
+        for path, text in _findings(tree)
+        if not isinstance(tree.nearest(path).value, Broken)
+    ]
+
+
+def _findings(tree: Located) -> Iterator[Finding]:
+    drift, sts = _section(tree, ("drift",), DriftSpec), _section(tree, ("sts",), StsSpec)
+    if (model := _section(tree, ("model",), ModelSpec)) is not None:
+        yield from _model(model)
+    if (target := _section(tree, ("target",), DomainSpec)) is not None:
+        yield from _domain(("target",), target, "drift.demonstrations", drift.demonstrations if drift else 0)
+    domains = _domains(tree)
+    for name, domain in domains.items():
+        if domain is not None:
+            yield from _domain(("domains", name), domain, "sts.demonstrations", sts.demonstrations if sts else 0)
+    if "target" in domains:
+        yield ("domains", "target"), "this name is kept for the target. Choose another."
+    if (budget := _section(tree, ("budget",), BudgetSpec)) is not None and "budget" in tree.value:
+        yield from _budget(budget)
+    if (allocate := _section(tree, ("allocate",), AllocateSpec)) is not None:
+        yield from _allocate(allocate, domains)
+    if (train := _section(tree, ("train",), TrainSpec)) is not None:
+        yield from _train(train)
+    if (evaluate := _section(tree, ("evaluate",), EvaluateSpec)) is not None:
+        yield from _evaluate(evaluate, domains)
+
+
+def _section(tree: Located, path: KeyPath, kind: type[SectionKind]) -> SectionKind | None:
+    """A section's values, its defaults where it is absent; None where its own model refuses it."""
+    node = tree.nearest(path)
+    absent = tree.nearest(path[:-1]) is node and path[-1] not in (node.value if isinstance(node.value, Mapping) else {})
+    try:
+        return kind.model_validate({} if absent else node.plain())
+    except ValidationError:
+        return None
+
+
+def _domains(tree: Located) -> dict[str, DomainSpec | None]:
+    node = tree.value.get("domains")
+    names = list(node.value) if node is not None and isinstance(node.value, Mapping) else []
+    return {name: _section(tree, ("domains", name), DomainSpec) for name in names}
+
+
+def _one_of(path: KeyPath, given: Mapping[str, object]) -> Iterator[Finding]:
+    """Exactly one of these keys must be given."""
+    present = [name for name, value in given.items() if value not in (None, False)]
+    if len(present) != 1:
+        found = " and ".join(present) or "none"
+        remedy = f" Set the others to null, as in `--set {dotted((*path, present[0]))}=null`." if present else ""
+        yield path, f"expected exactly one of {', '.join(given)}, found {found}.{remedy}"
+
+
+def _model(model: ModelSpec) -> Iterator[Finding]:
+    sae, path = model.sae, ("model", "sae")
+    places = {"release": sae.release, "repo": sae.repo, "path": sae.path, "embedded": sae.embedded}
+    yield from _one_of(path, places)
+    inside = sae.release is not None or sae.repo is not None
+    if inside and sae.id is None:
+        yield path, "a release or repo holds many SAEs; name one with `id`."
+    if not inside and sae.id is not None:
+        yield (*path, "id"), "only a release or repo has SAEs to choose from. Remove `id`."
+
+
+def _data(path: KeyPath, data: DataSpec) -> Iterator[Finding]:
+    file = None if data.package is not None else data.file
+    yield from _one_of(path, {"hub": data.hub, "file": file, "package": data.package, "generator": data.generator})
+    if data.package is not None and data.file is None:
+        yield path, "`package` needs `file`, a path inside the package."
+    if data.hub is None:
+        for key in ("config", "split", "revision"):
+            if getattr(data, key) is not None:
+                yield (*path, key), f"only a hub data set has a {key}. Remove it."
+    if data.generator is None and data.options:
+        yield (*path, "options"), "only a generator has options. Remove them."
+    for key, instead in (("seed", "the recipe's `seed`"), ("size", "`limit`")):
+        if key in data.options:
+            yield (*path, "options", key), f"a generator's {key} comes from {instead}. Remove it here."
+
+
+def _domain(path: KeyPath, domain: DomainSpec, counter: str, demonstrations: int) -> Iterator[Finding]:
+    yield from _data((*path, "data"), domain.data)
+    if domain.demonstrations is not None:
+        yield from _data((*path, "demonstrations"), domain.demonstrations)
+    needed, allowed = COLUMNS[domain.format]
+    for key, column in domain.columns.model_dump().items():
+        if key in needed and column is None:
+            yield (*path, "columns"), f"format {domain.format} needs the column `{key}`."
+        elif key not in (*needed, *allowed) and column is not None:
+            yield (*path, "columns", key), f"format {domain.format} does not read this column. Remove it."
+    if domain.grader == "choice" and domain.format != "choice":
+        yield (*path, "grader"), f"`choice` grades format choice, but the format is {domain.format}."
+    if domain.grader == "generator" and domain.data.generator is None:
+        yield (*path, "grader"), "`generator` grades a generator's rows, but the data is not from one."
+    if domain.split.query == 0:
+        yield (*path, "split", "query"), "found the number 0, but features are read from query rows. Set at least 1."
+    if domain.split.demonstration < demonstrations:
+        kept = domain.split.demonstration
+        yield (
+            (*path, "split", "demonstration"),
+            f"{kept} rows are kept for demonstrations, but {counter} puts {demonstrations} in front of a query. "
+            f"Keep at least {demonstrations}.",
+        )
+
+
+def _budget(budget: BudgetSpec) -> Iterator[Finding]:
+    yield from _one_of(("budget",), {"rows": budget.rows, "tokens": budget.tokens})
+    for key in ("rows", "tokens"):
+        if getattr(budget, key) == []:
+            yield ("budget", key), "the list is empty. Give at least one amount."
+
+
+def _allocate(allocate: AllocateSpec, domains: Mapping[str, object]) -> Iterator[Finding]:
+    for key in ("floors", "caps", "shares"):
+        yield from _known(("allocate", key), getattr(allocate, key), domains)
+    if isinstance(allocate.prior, dict):
+        yield from _known(("allocate", "prior"), allocate.prior, domains)
+        if not any(allocate.prior.values()):
+            yield ("allocate", "prior"), "every share is 0. Give at least one domain a share above 0."
+    if allocate.prior is None and allocate.prior_strength > 0:
+        yield ("allocate", "prior_strength"), "there is no `prior` to be pulled towards. Add `allocate.prior`."
+    for name, group in allocate.groups.items():
+        for number, domain in enumerate(group.domains):
+            yield from _known(("allocate", "groups", name, "domains", number), [domain], domains, inside=False)
+        if group.cap is not None and group.floor > group.cap:
+            yield ("allocate", "groups", name), f"its floor {group.floor} is above its cap {group.cap}."
+    for name, floor in allocate.floors.items():
+        if floor > allocate.caps.get(name, floor):
+            yield ("allocate", "floors", name), f"the floor {floor} is above the cap {allocate.caps[name]}."
+    if (total := sum(allocate.shares.values())) > 1 + 1e-9:
+        yield ("allocate", "shares"), f"the shares sum to {total:g}, expected at most 1."
+
+
+def _known(
+    path: KeyPath, names: Mapping[str, object] | list[str], domains: Mapping[str, object], *, inside: bool = True
+) -> Iterator[Finding]:
+    """Every name must be a domain's."""
+    for name in names:
+        if domains and name not in domains:
+            yield (*path, name) if inside else path, f"there is no domain {name!r}.{did_you_mean(name, domains)}"
+
+
+def _train(train: TrainSpec) -> Iterator[Finding]:
+    for key, values, place in (
+        ("args", train.args, CONFIG_CLASSES[train.method]),
+        ("lora", train.lora or {}, LORA_CLASS),
+    ):
+        known = arguments(*place) if values else {}
+        for name, value in values.items():
+            path = ("train", key, name)
+            if name not in known:
+                yield path, f"{place[2]} has no such field.{did_you_mean(name, known)}"
+            elif not known[name].takes(value):
+                yield path, f"found {describe(value)}, expected {known[name].words()} ({place[2]})."
+
+
+def _evaluate(evaluate: EvaluateSpec, domains: Mapping[str, DomainSpec | None]) -> Iterator[Finding]:
+    yield from _known(("evaluate", "measures"), evaluate.measures, domains)
+    for name, measure in evaluate.measures.items():
+        domain = domains.get(name)
+        if measure == "choice" and domain is not None and domain.format != "choice":
+            text = f"`choice` measures format choice, but the format is {domain.format}."
+            yield ("evaluate", "measures", name), text

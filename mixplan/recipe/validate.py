@@ -1,0 +1,163 @@
+"""A tree of located values in, every way it departs from the recipe's models out: where, what, what was expected."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from mixplan.recipe.configs import CONFIG_FOLDERS, dotted
+from mixplan.recipe.lines import Broken, KeyPath, Located, Problem
+from mixplan.recipe.spec import Recipe
+from mixplan.recipe.suggest import did_you_mean
+
+Schema = dict[str, Any]
+NAME_WORDS = "at most 100 letters, digits, `_`, `.` or `-`, the first a letter or digit"
+LARGEST = 10**12
+"""Bounds from here on say only that a number is finite; a message does not repeat them."""
+
+
+def departures(tree: Located) -> dict[KeyPath, Problem]:
+    """Compare a tree with the recipe's models.
+
+    Returns:
+        One problem for each key path that is wrong; a path below a wrong one is not judged.
+    """
+    try:
+        Recipe.model_validate(tree.plain())
+    except ValidationError as error:
+        errors = [(item["loc"], item["type"]) for item in error.errors(include_url=False)]
+        found = {_path(tree, loc): kind for loc, kind in errors if loc[-1] != "[key]"}
+        unnamed = [_path(tree, loc) for loc, _ in errors if loc[-1] == "[key]"]
+        return dict(_problems(tree, found)) | {path: _unnameable(tree, path) for path in unnamed}
+    return {}
+
+
+def _unnameable(tree: Located, path: KeyPath) -> Problem:
+    place = tree.nearest(path).place
+    return Problem(place, f"{dotted(path[:-1])}: {path[-1]!r} is not a usable name. Expected {NAME_WORDS}.")
+
+
+def _path(tree: Located, loc: tuple[int | str, ...]) -> KeyPath:
+    """Pydantic's location without the steps that name a branch of a union rather than a key."""
+    path: list[int | str] = []
+    for number, step in enumerate(loc):
+        here = tree.nearest(tuple(path))
+        if isinstance(here.value, list):
+            is_key = isinstance(step, int)
+        else:
+            last = number == len(loc) - 1 and step in _properties(fragment(tuple(path)))
+            is_key = last or (isinstance(here.value, dict) and step in here.value)
+        if is_key:
+            path.append(step)
+    return tuple(path)
+
+
+def _problems(tree: Located, found: dict[KeyPath, str]) -> Iterator[tuple[KeyPath, Problem]]:
+    for path, kind in found.items():
+        node = tree.nearest(path)
+        deeper = any(len(other) > len(path) and other[: len(path)] == path for other in found)
+        # A union fails once for each branch; the branch that got furthest says what the person meant.
+        if deeper or isinstance(node.value, Broken):
+            continue
+        parent = fragment(path[:-1])
+        if kind == "missing":
+            text = f"missing. Expected {words(fragment(path))}."
+        elif kind == "extra_forbidden":
+            named = ["config"] if len(path) == 2 and path[0] in CONFIG_FOLDERS else []
+            text = f"unknown key.{did_you_mean(str(path[-1]), [*_properties(parent), *named])}"
+        else:
+            text = f"found {describe(node.value)}, expected {words(fragment(path))}."
+        yield path, Problem(node.place, f"{dotted(path)}: {text}" if path else text)
+
+
+def describe(value: object) -> str:
+    """What was found, in a few words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"the number {value}" if abs(value) < 10**20 else "a number too large"
+    if isinstance(value, str):
+        return f"the text {value!r}" if len(value) <= 40 else f"the text {value[:37] + '...'!r}"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+@functools.cache
+def schema() -> Schema:
+    """The JSON Schema of a recipe whose configs have been merged in."""
+    return Recipe.model_json_schema()
+
+
+def fragment(path: KeyPath) -> Schema:
+    """The schema at a key path; empty, which allows anything, where the path leads out of it."""
+    here = schema()
+    for step in path:
+        here = next(
+            (below for branch in _branches(here) if (below := _below(branch, step)) is not None),
+            {},
+        )
+    return _resolved(here)
+
+
+def words(part: Schema) -> str:
+    """Say what a schema allows."""
+    part = _resolved(part)
+    if "anyOf" in part:
+        said = [words(branch) for branch in part["anyOf"] if branch.get("type") != "null"]
+        return " or ".join(dict.fromkeys(said))
+    if "const" in part:
+        return repr(part["const"])
+    if "enum" in part:
+        return "one of " + ", ".join(map(repr, part["enum"]))
+    kind = part.get("type")
+    if kind in ("integer", "number"):
+        return _number(part, "a whole number" if kind == "integer" else "a number")
+    if kind == "array":
+        return f"a list, each item {words(part['items'])}"
+    if kind == "string":
+        return NAME_WORDS if "pattern" in part else "text"
+    if kind == "object" and part.get("minProperties"):
+        return "a mapping with at least one entry"
+    return {"boolean": "true or false", "object": "a mapping"}.get(str(kind), "any value")
+
+
+def _number(part: Schema, noun: str) -> str:
+    lowest, highest = part.get("minimum"), part.get("maximum")
+    if "exclusiveMinimum" in part and part["type"] == "integer":
+        lowest = part["exclusiveMinimum"] + 1
+    if "exclusiveMaximum" in part and part["type"] == "integer":
+        highest = part["exclusiveMaximum"] - 1
+    if highest is not None and highest >= LARGEST:
+        highest = None
+    if lowest is None:
+        above = part.get("exclusiveMinimum")
+        return noun if above is None else f"{noun} above {above:g}" + (f" and up to {highest:g}" if highest else "")
+    return f"{noun} from {lowest} to {highest}" if highest is not None else f"{noun} of at least {lowest}"
+
+
+def _resolved(part: Schema) -> Schema:
+    if "$ref" in part:
+        return dict(schema()["$defs"][part["$ref"].rsplit("/", 1)[1]])
+    return part
+
+
+def _branches(part: Schema) -> list[Schema]:
+    part = _resolved(part)
+    return [_resolved(branch) for branch in part["anyOf"]] if "anyOf" in part else [part]
+
+
+def _below(part: Schema, step: int | str) -> Schema | None:
+    if isinstance(step, int):
+        return part.get("items")
+    if step in part.get("properties", {}):
+        return dict(part["properties"][step])
+    named = part.get("additionalProperties", next(iter(part.get("patternProperties", {}).values()), None))
+    return named if isinstance(named, dict) else None
+
+
+def _properties(part: Schema) -> list[str]:
+    return [name for branch in _branches(part) for name in branch.get("properties", {})]
