@@ -1,0 +1,109 @@
+"""A saved plan.json in, a checked `Plan` out, for the terminal table and the page, which compute no statistics."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from mixplan.errors import RunError
+from mixplan.report.plan import Plan, Version
+from mixplan.runs import translated
+
+VERSION = 1
+SHOWN_PROBLEMS = 8
+FOUND_LENGTH = 40
+SPREADS = ("rows", "ratios", "uniform", "shares")
+
+Read = TypeVar("Read", bound=BaseModel)
+
+
+def read_plan(run: Path) -> Plan:
+    """Read and check a run folder's plan.json.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        The plan, every number in it finite.
+
+    Raises:
+        RunError: there is no plan, or the file is damaged, foreign, incomplete or of another version.
+    """
+    path = run / "plan.json"
+    data = _bytes(run, path)
+    version = _parse(Version, data, path, run)
+    if version.version != VERSION:
+        raise RunError(
+            f"{path}: found plan version {version.version}, written by mixplan {version.mixplan!r}; "
+            f"expected version {VERSION}. Use that mixplan, or plan again: {_again(run)}."
+        )
+    plan = _parse(Plan, data, path, run)
+    if problems := _uneven(plan):
+        raise RunError(_refusal(path, run, problems))
+    return plan
+
+
+def _bytes(run: Path, path: Path) -> bytes:
+    if run.is_file():
+        folder = _quoted(run.parent)
+        raise RunError(f"{run}: found a file, expected a run folder. Give its folder: mixplan report {folder}.")
+    if not run.is_dir():
+        raise RunError(f"{run}: no such run folder. `mixplan ls` lists the runs there are.")
+    if not path.is_file():
+        raise RunError(f"{run}: no plan.json here yet. Plan first: mixplan plan RECIPE --run {_quoted(run)}.")
+    with translated(path):
+        return path.read_bytes()
+
+
+def _parse(kind: type[Read], data: bytes, path: Path, run: Path) -> Read:
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        problems = [_problem(detail) for detail in error.errors(include_url=False)]
+        raise RunError(_refusal(path, run, problems)) from error
+
+
+def _problem(detail: ErrorDetails) -> str:
+    """Say one of pydantic's findings as where, what was expected, and what was found."""
+    where = ".".join(str(part) for part in detail["loc"])
+    message = detail["msg"].removeprefix("Input should be ")
+    if detail["type"] == "json_invalid":
+        return f"not JSON: {message.removeprefix('Invalid JSON: ')}"
+    if detail["type"] == "missing":
+        return f"`{where}` is missing"
+    place = f"`{where}`" if where else "the file"
+    return f"{place}: expected {message}, found {_found(detail['input'])}"
+
+
+def _found(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= FOUND_LENGTH else f"{text[:FOUND_LENGTH]}..."
+
+
+def _uneven(plan: Plan) -> list[str]:
+    """Find domains that the allocation leaves out; the rest of the plan needs no cross-check."""
+    spreads = [(f"allocation.{key}", getattr(plan.allocation, key)) for key in SPREADS]
+    spreads += [(f"allocation.curve.{i}.rows", point.rows) for i, point in enumerate(plan.allocation.curve)]
+    missing = ((key, name) for key, spread in spreads for name in plan.domains if name not in spread)
+    return [f"`{key}` lacks domain {_found(name)}" for key, name in missing]
+
+
+def _refusal(path: Path, run: Path, problems: list[str]) -> str:
+    more = len(problems) - SHOWN_PROBLEMS
+    lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
+    lines += [f"  and {more} more"] if more > 0 else []
+    listed = "\n".join(lines)
+    return f"{path}: not a plan that mixplan wrote, or changed or damaged since:\n{listed}\nPlan again: {_again(run)}."
+
+
+def _again(run: Path) -> str:
+    return f"mixplan plan {_quoted(run / 'recipe.yaml')} --run {_quoted(run)}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))

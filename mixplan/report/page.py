@@ -1,0 +1,190 @@
+"""A plan in, one self-contained HTML page out: no network, no scripts, the same bytes for the same plan."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from mixplan.report import provenance, reasons
+from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
+from mixplan.report.markup import Html, tag
+from mixplan.report.plan import Plan
+from mixplan.report.tables import cell, header, row, section, table
+from mixplan.report.text import bounds, few_words, number, percent, whole
+from mixplan.runs import write_atomic
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""
+
+MEANING = {
+    "icl": "how far a domain's own worked examples move the features that this job is expected to move",
+    "act": "how strongly a domain uses the features that this job is expected to move",
+}
+
+
+def write_page(plan: Plan, run: Path) -> Path:
+    """Write a plan's page as its run folder's report.html.
+
+    Args:
+        plan: The saved plan.
+        run: The run folder.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    page = run / "report.html"
+    write_atomic(page, render(plan).encode())
+    return page
+
+
+def render(plan: Plan) -> str:
+    """Render a plan as one HTML document.
+
+    Args:
+        plan: The saved plan.
+
+    Returns:
+        The document; it depends on the plan alone.
+    """
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"{plan.name}: mixture plan"),
+        tag("link", rel="icon", href="data:,"),
+        tag("style", Html(resources.files("mixplan.report").joinpath("page.css").read_text(encoding="utf-8"))),
+    )
+    sections = [_notices(plan), _mixture(plan), _uniform(plan), _limits(plan), _budget(plan)]
+    rest = [_drift(plan), reasons.why(plan), reasons.scores(plan), *provenance.sections(plan)]
+    body = tag("body", _title(plan), tag("main", *sections, *rest))
+    return "<!DOCTYPE html>\n" + tag("html", head, "\n", body, lang="en") + "\n"
+
+
+def _title(plan: Plan) -> Html:
+    allocation = plan.allocation
+    most = sorted(plan.domains, key=lambda name: (-allocation.rows[name], name))[:3]
+    leading = ", ".join(f"{name} {whole(allocation.rows[name])}" for name in most if allocation.rows[name])
+    beside = f" beside {whole(plan.mixture.target_rows)} target rows" if plan.mixture else ""
+    spread = f"{whole(allocation.budget)} extra {allocation.unit} over {len(plan.domains)} domains{beside}."
+    rows = f" The most rows: {leading}." if leading else ""
+    return tag(
+        "header",
+        tag("p", "Mixture plan", class_="kicker"),
+        tag("h1", plan.name),
+        tag("p", spread + rows, class_="lead"),
+        tag("p", f"Made {plan.created}", class_="quiet") if plan.created else None,
+    )
+
+
+def _notices(plan: Plan) -> Html | None:
+    if not (notices := plan.notices()):
+        return None
+    title = "1 warning" if len(notices) == 1 else f"{len(notices)} warnings"
+    listed = tag("ul", *(tag("li", notice) for notice in notices))
+    return tag("section", tag("h2", title, id="warnings"), listed, class_="warnings", aria_labelledby="warnings")
+
+
+def _mixture(plan: Plan) -> Html:
+    unit = plan.allocation.unit
+    heads = ["Domain", f"{plan.score_name} with 95 % interval", "Rows", f"Ratio ({unit})", "Tokens behind it"]
+    highest = max(max(score.high, score.value) for score in map(plan.score_of, plan.domains))
+    lines = [_domain_row(plan, name, highest) for name in plan.order()]
+    if plan.mixture and "target" in plan.allocation.ratios:
+        lines.append(_target_row(plan.mixture.target_rows, plan.allocation.ratios["target"]))
+    note = (
+        f"{plan.score_name} is {MEANING[plan.score]}. A higher score foretells a larger change, not its sign. "
+        f"The ratio is a domain's share of all the mixture's {unit}. Ranking stability "
+        f"{number(plan.ranking.stability, 2)}: {plan.ranking.of}."
+    )
+    return section("The mixture", tag("p", note), table("answer", heads, lines), tag("p", plan.forecast.text))
+
+
+def _domain_row(plan: Plan, name: str, highest: float) -> Html:
+    score = plan.score_of(name)
+    ends = tag("span", bounds(score), class_="quiet")
+    figures = tag("span", tag("b", number(score.value)), " ", ends, class_="figures")
+    return row(
+        header(name),
+        cell(score_bar(score, highest), figures, kind="score"),
+        cell(whole(plan.allocation.rows[name]), kind="n rows"),
+        cell(percent(plan.allocation.ratios[name]), kind="n ratio"),
+        cell(*words(few_words(plan.domains[name])), kind="why"),
+    )
+
+
+def _target_row(rows: int, ratio: float) -> Html:
+    whole_row = [cell("", kind="score"), cell(whole(rows), kind="n rows"), cell(percent(ratio), kind="n ratio")]
+    return row(header("target"), *whole_row, cell("", kind="why"), kind="target")
+
+
+def words(tokens: list[str]) -> list[Html]:
+    """Set tokens apart from prose and from each other, each in a direction of its own."""
+    return [tag("bdi", token, class_="token") for token in tokens]
+
+
+def _uniform(plan: Plan) -> Html:
+    allocation = plan.allocation
+    highest = max(*allocation.shares.values(), *allocation.uniform.values(), 0.0)
+    lines = [
+        row(
+            header(name),
+            cell(share_bar(allocation.shares[name], allocation.uniform[name], highest), kind="score"),
+            cell(percent(allocation.shares[name]), kind="n"),
+            cell(percent(allocation.uniform[name]), kind="n quiet"),
+        )
+        for name in plan.order()
+    ]
+    note = (
+        f"Shares of the {whole(allocation.budget)} extra {allocation.unit}; the tick is the uniform share. "
+        f"Distance from uniform {number(allocation.distance_from_uniform, 2)}, from size-proportional "
+        f"{number(allocation.distance_from_size, 2)} (0 is equal, 1 is disjoint)."
+    )
+    heads = ["Domain", "Share against uniform", "Share", "Uniform"]
+    return section("Against uniform", tag("p", note), table("bars", heads, lines))
+
+
+def _limits(plan: Plan) -> Html | None:
+    if not plan.allocation.duals:
+        return None
+    pairs = [tag("div", tag("dt", dual.limit), tag("dd", dual.text)) for dual in plan.allocation.duals]
+    return section("What looser limits would bring", tag("dl", *pairs, class_="pairs"))
+
+
+def _budget(plan: Plan) -> Html | None:
+    """Draw remaining loss against the budget, and list the rows behind each point."""
+    curve = sorted(plan.allocation.curve, key=lambda point: point.budget)
+    if len(curve) < 2:
+        return None
+    unit, budgets = plan.allocation.unit, [float(point.budget) for point in curve]
+    points = [(float(point.budget), point.remaining_loss) for point in curve]
+    ticks = round_ticks(max(loss for _, loss in points))
+    x = Axis(f"Extra {unit}", budgets, budgets[0], budgets[-1], whole)
+    y = Axis("Expected remaining loss", ticks, 0, ticks[-1], number)
+    ends = f"from {number(points[0][1])} at {whole(budgets[0])} to {number(points[-1][1])} at {whole(budgets[-1])}"
+    summary = f"Expected remaining loss against extra {unit}: {ends}."
+    lines = [row(header(name), *(cell(whole(p.rows[name]), kind="n") for p in curve)) for name in plan.order()]
+    lines.append(row(header("Remaining loss"), *(cell(number(loss), kind="n") for _, loss in points), kind="target"))
+    heads = ["Rows at a budget of", *(whole(budget) for budget in budgets)]
+    chart = line_chart(points, x, y, summary=summary, dots=[(point, "") for point in points])
+    return section("Where the next row stops paying", tag("p", summary), chart, table("wide", heads, lines))
+
+
+def _drift(plan: Plan) -> Html:
+    drift, count = plan.drift, len(plan.drift.features)
+    note = (
+        f"Of the SAE's {whole(plan.sae.d_sae)} features, the {count} that the target's worked examples move most hold "
+        f"{percent(drift.share_of_shift)} of the whole shift; as many raw activations hold "
+        f"{percent(drift.raw_share_of_shift)} of theirs. Stability over {drift.draws} demonstration draws "
+        f"{number(drift.stability, 2)}."
+    )
+    points = [(float(top), share) for top, share in drift.concentration]
+    x = log_axis("Features, largest shift first (log scale)", float(max(plan.sae.d_sae, 2)), whole)
+    y = Axis("Share of the whole shift", [0, 0.25, 0.5, 0.75, 1], 0, 1, lambda share: f"{100 * share:.0f} %")
+    mark = [((float(count), drift.share_of_shift), f"{count} drift dimensions: {percent(drift.share_of_shift)}")]
+    chart = line_chart(points, x, y, summary=note, dots=mark) if points else None
+    return section("Drift dimensions", tag("p", note), chart, reasons.features(plan))

@@ -1,0 +1,235 @@
+"""What plan.json holds, key by key: strict types, finite numbers, and the order its domains are shown in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Saved(BaseModel):
+    """What all parts share: frozen, strict types, finite numbers; keys of later additions are passed over."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class Version(Saved):
+    """What a plan says of itself before anything else is read."""
+
+    version: int
+    mixplan: str = "unknown"
+
+
+class Interval(Saved):
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Risk(Saved):
+    """A domain's forecast, relative to the other domains until measured runs give it a unit."""
+
+    relative_risk: float
+    low: float
+    high: float
+
+
+class Model(Saved):
+    """The untrained model as it was run."""
+
+    name: str
+    dtype: str
+    device: str
+    why_dtype: str
+    parameters: int
+
+
+class Health(Saved):
+    """How well the SAE fits the model on the recipe's own tokens."""
+
+    fvu: float
+    l0: float
+    dead_share: float
+    tokens: int
+    fits: bool
+
+
+class Sae(Saved):
+    """The SAE, its place in the model, and its health."""
+
+    name: str
+    kind: str
+    hook_name: str
+    layer: int
+    d_in: int
+    d_sae: int
+    health: Health
+
+
+class Splits(Saved):
+    """How many rows each split holds."""
+
+    evaluation: int
+    query: int
+    demonstration: int
+    pool: int
+
+
+class Data(Saved):
+    """What was read of a target or domain."""
+
+    rows: Splits
+    dropped: dict[str, int]
+    licence: str | None
+    query_tokens: int
+
+
+class Target(Data):
+    """What was read of the target."""
+
+    demonstration_tokens_mean: float
+
+
+class Context(Saved):
+    """One token in its context, with the feature's activation there."""
+
+    before: str
+    token: str
+    after: str
+    activation: float
+
+
+class Reason(Saved):
+    """One drift dimension that makes much of a domain's score: its share of the score, and what fires it."""
+
+    feature: int
+    share: float
+    contexts: list[Context]
+
+
+class Domain(Data):
+    """A downstream domain's scores, forecast and reasons."""
+
+    sts_icl: Interval
+    sts_act: Interval
+    low_shift: Interval
+    raw_icl: Interval
+    outside_shift: Interval | None
+    forecast: Risk | None
+    why: list[Reason]
+
+
+class Drift(Saved):
+    """The drift dimensions, and how the whole shift is spread over the features.
+
+    `features` holds (feature index, shift, selection frequency), `concentration` (top features, share of the shift).
+    """
+
+    features: list[tuple[int, float, float]]
+    share_of_shift: float
+    concentration: list[tuple[int, float]]
+    draws: int
+    stability: float
+    raw_share_of_shift: float
+
+
+class Ranking(Saved):
+    """How stable the domains' order is, and by which figure."""
+
+    stability: float
+    of: str
+
+
+class Dual(Saved):
+    """What loosening one limit would bring, in words."""
+
+    limit: str
+    text: str
+
+
+class CurvePoint(Saved):
+    """The allocation at one budget."""
+
+    budget: int
+    rows: dict[str, int]
+    remaining_loss: float
+
+
+class Allocation(Saved):
+    """The budget spread over the domains."""
+
+    unit: Literal["rows", "tokens"]
+    budget: int
+    max_repeats: int
+    objective: str
+    rows: dict[str, int]
+    ratios: dict[str, float]
+    uniform: dict[str, float]
+    shares: dict[str, float]
+    distance_from_uniform: float
+    distance_from_size: float
+    no_better_than_uniform: str | None
+    duals: list[Dual]
+    curve: list[CurvePoint] = []
+
+
+class Forecast(Saved):
+    """What the domains' forecasts rest on."""
+
+    kind: str
+    text: str
+
+
+class Mixture(Saved):
+    """The mixed data set as written."""
+
+    rows: int
+    target_rows: int
+    hash: str
+    folder: str
+    config: str
+
+
+class Plan(Saved):
+    """All that `mixplan plan` saved: the answer, its reasons, and what it was made from."""
+
+    version: Literal[1]
+    mixplan: str
+    name: str
+    created: str | None = None
+    hashes: dict[str, str]
+    libraries: dict[str, str]
+    model: Model
+    sae: Sae
+    warnings: list[str]
+    target: Target
+    drift: Drift
+    score: Literal["icl", "act"]
+    domains: Annotated[dict[str, Domain], Field(min_length=1)]
+    ranking: Ranking
+    allocation: Allocation
+    forecast: Forecast
+    mixture: Mixture | None
+    seconds: dict[str, float]
+    tokens: dict[str, float]
+
+    @property
+    def score_name(self) -> str:
+        """The score that planned the mixture, as the paper writes it."""
+        return {"icl": "STS_ICL", "act": "STS_act"}[self.score]
+
+    def score_of(self, name: str) -> Interval:
+        """The score that planned a domain's rows."""
+        domain = self.domains[name]
+        return domain.sts_icl if self.score == "icl" else domain.sts_act
+
+    def order(self) -> list[str]:
+        """Domain names, highest planning score first; equal scores by name."""
+        return sorted(self.domains, key=lambda name: (-self.score_of(name).value, name))
+
+    def notices(self) -> list[str]:
+        """What a reader should know before the answer: the warnings, and that the plan is no better than uniform."""
+        plain = self.allocation.no_better_than_uniform
+        return [*self.warnings, *([plain] if plain and plain not in self.warnings else [])]

@@ -1,0 +1,42 @@
+"""Headings and cells in, sections and tables out; roles are written out because phones lay rows out as cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mixplan.report.markup import Html, tag
+
+
+def section(title: str, *parts: Html | None) -> Html:
+    """Open a part of the page with its heading."""
+    name = title.lower().replace(" ", "-")
+    return tag("section", tag("h2", title, id=name), *parts, aria_labelledby=name)
+
+
+def table(kind: str, heads: Sequence[str], rows: Sequence[Html]) -> Html:
+    """Lay out a table that scrolls by itself where the screen is narrower, also by keyboard.
+
+    Args:
+        kind: Its class in page.css.
+        heads: Column titles; the first column holds row titles.
+        rows: Made by `row`.
+    """
+    titles = [tag("th", head, scope="col", role="columnheader") for head in heads]
+    top = tag("thead", tag("tr", *titles, role="row"), role="rowgroup")
+    laid = tag("table", top, tag("tbody", *rows, role="rowgroup"), role="table", class_=kind)
+    return tag("div", laid, class_="scroll", tabindex=0, role="region", aria_label=f"Table: {', '.join(heads)}")
+
+
+def row(*cells: Html, kind: str | None = None) -> Html:
+    """Make one line of a table."""
+    return tag("tr", *cells, role="row", class_=kind)
+
+
+def header(text: str) -> Html:
+    """Make a line's title."""
+    return tag("th", text, scope="row", role="rowheader")
+
+
+def cell(*parts: str, kind: str | None = None) -> Html:
+    """Make one cell; a kind of `n` is a number."""
+    return tag("td", *parts, role="cell", class_=kind)

@@ -1,0 +1,88 @@
+"""Saved numbers and tokens in, short strings out that are safe to show to a person, whatever the data held."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+from mixplan.report.plan import Domain, Interval
+
+JOINERS = "\u200c\u200d"
+"""Format characters that scripts and emoji need; all others are shown by their code."""
+
+MARKS = str.maketrans({"\n": "↵", "\t": "⇥", "\r": "␍"})
+TOKEN_LENGTH = 16
+
+
+def visible(text: str) -> str:
+    """Replace what would be obeyed instead of read: control, direction and other format characters.
+
+    Args:
+        text: Anything, such as a token of a data set.
+
+    Returns:
+        The text with `[U+202E]` and the like in place of such characters; line feeds stay.
+    """
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character == "\n" or character in JOINERS:
+        return character
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return f"[U+{ord(character):04X}]"
+    return character
+
+
+def in_line(text: str) -> str:
+    """Make text safe to show on one line, with line ends and tabs as marks."""
+    return visible(text.translate(MARKS))
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write a number in so many significant digits, whole from 1,000 on; an exponent only below 0.0001."""
+    rounded = float(f"{value:.{digits}g}")
+    size = abs(rounded)
+    if size == 0:
+        return "0"
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if size < 1e-4:
+        return f"{value:.1e}"
+    return f"{value:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
+
+
+def whole(value: float) -> str:
+    """Write a count with thousands apart."""
+    return f"{value:,.0f}"
+
+
+def percent(share: float) -> str:
+    """Write a share of 1 as per cent, one decimal."""
+    return f"{100 * share:.1f} %"
+
+
+def bounds(interval: Interval) -> str:
+    """Write an interval's ends."""
+    return f"[{number(interval.low)}, {number(interval.high)}]"
+
+
+def few_words(domain: Domain, count: int = 3) -> list[str]:
+    """Name a domain's reasons by the tokens that fire its leading drift dimensions most.
+
+    Args:
+        domain: A saved domain; its reasons are in order, each with its contexts in order.
+        count: At most so many tokens.
+
+    Returns:
+        Distinct tokens, trimmed: each reason's first context before any reason's second.
+    """
+    depth = max((len(reason.contexts) for reason in domain.why), default=0)
+    turns = (reason.contexts[i].token for i in range(depth) for reason in domain.why if i < len(reason.contexts))
+    tokens = (_trimmed(token) for token in turns)
+    return list(dict.fromkeys(token for token in tokens if token))[:count]
+
+
+def _trimmed(token: str) -> str:
+    text = in_line(token.strip(" "))
+    return text if len(text) <= TOKEN_LENGTH else text[: TOKEN_LENGTH - 1] + "…"
