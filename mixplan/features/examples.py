@@ -1,0 +1,66 @@
+"""A domain's units with their statistics in, the tokens that fire its drift dimensions most, in context, out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mixplan.features.queries import Unit
+from mixplan.features.statistics import EXAMPLES, Statistics
+from mixplan.model import Model
+
+BEFORE, AFTER = 12, 6
+"""Tokens shown on either side."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A token that fires a feature, with its surroundings.
+
+    Attributes:
+        before: Text in front of it, from the question alone.
+        token: The token's text.
+        after: Text behind it.
+        activation: Feature activation, in SAE units.
+    """
+
+    before: str
+    token: str
+    after: str
+    activation: float
+
+
+def examples_of(model: Model, units: Sequence[Unit], statistics: Sequence[Statistics], column: int) -> list[Example]:
+    """Tokens that fire one drift dimension most, over a domain's units.
+
+    Args:
+        model: For its tokenizer.
+        units: The domain's units.
+        statistics: Theirs, in the same order.
+        column: Which drift dimension, by its position among them.
+
+    Returns:
+        At most three, largest activation first; fewer where fewer tokens fire it.
+    """
+    found = [
+        (float(value), number, int(query), int(offset))
+        for number, part in enumerate(statistics)
+        for value, (query, offset) in zip(part.example_values[column], part.example_places[column], strict=True)
+        if query >= 0
+    ]
+    found.sort(key=lambda entry: (-entry[0], entry[1:]))
+    return [show(model, units[number], query, offset, value) for value, number, query, offset in found[:EXAMPLES]]
+
+
+def show(model: Model, unit: Unit, position: int, offset: int, activation: float) -> Example:
+    """One query token with its surroundings, decoded."""
+    query = unit.queries[position]
+    start = len(query.alone) - query.count
+    place = start + offset
+    decode = model.tokenizer.decode
+    return Example(
+        before=decode(list(query.alone[max(start, place - BEFORE) : place])),
+        token=decode([query.alone[place]]),
+        after=decode(list(query.alone[place + 1 : place + 1 + AFTER])),
+        activation=activation,
+    )

@@ -1,0 +1,253 @@
+"""Rows in, units of work out: the same query tokens with and without demonstrations, aligned one to one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixplan.domains import Row
+from mixplan.errors import ModelError
+from mixplan.model import Model, render
+from mixplan.runs import content_hash
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Query:
+    """One row's last user turn, tokenised twice; both sequences end with the same `count` query tokens.
+
+    Attributes:
+        row: Position of the row among the rows given.
+        alone: Token ids up to the last query token, without demonstrations.
+        context: The same with demonstrations in front.
+        count: How many tokens at the end are query tokens.
+    """
+
+    row: int
+    alone: Ids
+    context: Ids
+    count: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Queries that share one demonstration draw: the step of work, of resuming and of sharing between processes.
+
+    Attributes:
+        draw: Number of the draw.
+        demonstrations: Ids of the rows in front.
+        dropped_demonstrations: How many of the draw's demonstrations did not fit the model's window.
+        queries: In seeded order.
+        alone_prefix: Leading tokens that all `alone` sequences share, none of them a query token.
+        context_prefix: The same for `context`.
+    """
+
+    draw: int
+    demonstrations: tuple[str, ...]
+    dropped_demonstrations: int
+    queries: tuple[Query, ...]
+    alone_prefix: int
+    context_prefix: int
+
+    @property
+    def tokens(self) -> int:
+        """Query tokens of all queries together."""
+        return sum(query.count for query in self.queries)
+
+    @property
+    def mark(self) -> str:
+        """Hash over every token id."""
+        return content_hash([[query.alone, query.context, query.count] for query in self.queries])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is to be read of one domain.
+
+    Attributes:
+        units: One for each demonstration draw.
+        rows: The query rows used, in order.
+        wanted_tokens: The budget; `tokens` is less when the rows did not suffice.
+        too_long: Rows left out because their question alone exceeds the window.
+    """
+
+    units: tuple[Unit, ...]
+    rows: tuple[Row, ...]
+    wanted_tokens: int
+    too_long: int
+
+    @property
+    def tokens(self) -> int:
+        """Query tokens to be read, each once with and once without demonstrations."""
+        return sum(unit.tokens for unit in self.units)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A query row's own tokens, its last `extra` ones cut off to meet the token budget."""
+
+    row: int
+    alone: Ids
+    count: int
+    extra: int
+
+
+def plan_reading(
+    model: Model,
+    queries: Sequence[Row],
+    demonstrations: Sequence[Row],
+    *,
+    tokens: int,
+    shots: int,
+    draws: int,
+    seed: int,
+) -> Reading:
+    """Decide what is read: which query tokens, behind which demonstrations.
+
+    Queries are taken in their order until `tokens` query tokens are together; the last one is cut so that the count
+    is met to the token. They are dealt to the draws in contiguous parts of about equal size.
+
+    Args:
+        model: For its tokenizer, template and window.
+        queries: Query rows in seeded order.
+        demonstrations: Demonstration rows; none of them a query row.
+        tokens: Query-token budget.
+        shots: Demonstrations in front of a query.
+        draws: Demonstration draws.
+        seed: Of the draws.
+
+    Raises:
+        ModelError: the chat template hides or alters the question.
+    """
+    draws = max(1, min(draws, len(queries)))
+    drawn = draw_demonstrations(demonstrations, shots=shots, draws=draws, seed=seed)
+    kept: list[_Cut] = []
+    total = too_long = 0
+    for position, row in enumerate(queries):
+        if total >= tokens:
+            break
+        ids, count = query_tokens(model, row.prompt)
+        if len(ids) > model.window:
+            too_long += 1
+            continue
+        extra = max(0, total + count - tokens)
+        kept.append(_Cut(position, ids[: len(ids) - extra], count - extra, extra))
+        total += count - extra
+    dealt: list[list[_Cut]] = [[] for _ in range(draws)]
+    reached = 0
+    for cut in kept:
+        dealt[min(draws - 1, reached * draws // max(1, total))].append(cut)
+        reached += cut.count
+    units = [
+        make_unit(model, queries, part, demos, draw=number)
+        for number, (part, demos) in enumerate(zip(dealt, drawn, strict=True))
+        if part
+    ]
+    return Reading(tuple(units), tuple(queries), tokens, too_long)
+
+
+def draw_demonstrations(rows: Sequence[Row], *, shots: int, draws: int, seed: int) -> list[tuple[Row, ...]]:
+    """Draw `shots` different rows for each draw; with fewer rows than shots, all of them in drawn order."""
+    drawn = []
+    for number in range(draws):
+        order = np.random.default_rng([seed, number]).permutation(len(rows))
+        drawn.append(tuple(rows[int(index)] for index in order[:shots]))
+    return drawn
+
+
+def make_unit(
+    model: Model, rows: Sequence[Row], cuts: Sequence[_Cut], demos: tuple[Row, ...], *, draw: int
+) -> Unit:
+    """Put one draw's demonstrations in front of its queries, dropping whole ones until every context fits."""
+    dropped = 0
+    while True:
+        queries = []
+        for cut in cuts:
+            full, _ = query_tokens(model, in_front(demos, rows[cut.row].prompt))
+            context = full[: len(full) - cut.extra]
+            queries.append(Query(cut.row, cut.alone, context, aligned(cut.alone, context, cut.count)))
+        if not demos or max(len(query.context) for query in queries) <= model.window:
+            break
+        demos, dropped = demos[:-1], dropped + 1
+    return Unit(
+        draw=draw,
+        demonstrations=tuple(row.id for row in demos),
+        dropped_demonstrations=dropped,
+        queries=tuple(queries),
+        alone_prefix=shared_prefix([(query.alone, query.count) for query in queries]),
+        context_prefix=shared_prefix([(query.context, query.count) for query in queries]),
+    )
+
+
+def in_front(demos: Sequence[Row], prompt: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """A conversation with demonstrations before a prompt's own turns; its system message stays first.
+
+    A demonstration's answer is its supervised one, worked solution included.
+    """
+    system = [message for message in prompt if message[0] == "system"]
+    turns = [message for message in prompt if message[0] != "system"]
+    shown = [
+        message
+        for row in demos
+        for message in (
+            *((role, content) for role, content in row.prompt if role != "system"),
+            ("assistant", row.rationale or row.answer),
+        )
+    ]
+    return (*system, *shown, *turns)
+
+
+def query_tokens(model: Model, prompt: Sequence[tuple[str, str]]) -> tuple[Ids, int]:
+    """Tokenise a conversation up to the last token of its last user turn.
+
+    Query tokens are the tokens of that turn's content, without role markers; the sequence-start token is never one.
+
+    Returns:
+        The token ids, and how many at the end are query tokens.
+
+    Raises:
+        ModelError: the rendered text does not hold the question as it is.
+    """
+    text = render(model, prompt, awaiting=False)
+    question = prompt[-1][1].strip()
+    start = text.rfind(question)
+    if start < 0 or not question:
+        raise ModelError(
+            f"the chat template of '{model.name}' alters the question {question[:60]!r}, so its tokens cannot be "
+            "followed. Use a model whose template keeps user turns as they are."
+        )
+    stop = start + len(question)
+    encoded = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    inside = [
+        index
+        for index, (left, right) in enumerate(encoded["offset_mapping"])
+        if left < stop and right > start and right > left
+    ]
+    ids = tuple(encoded["input_ids"][: inside[-1] + 1])
+    return ids, min(len(inside), len(ids) - 1)
+
+
+def aligned(alone: Ids, context: Ids, count: int) -> int:
+    """How many of the last `count` tokens are the same in both sequences, counted from the end.
+
+    A tokenizer may merge a question's first characters with what stands before it; such tokens are left out.
+    """
+    same = 0
+    while same < count and alone[-1 - same] == context[-1 - same]:
+        same += 1
+    return same
+
+
+def shared_prefix(sequences: Sequence[tuple[Ids, int]]) -> int:
+    """Length of the leading run of tokens that all sequences share and that holds no query token."""
+    first, _ = sequences[0]
+    length = min(len(ids) - count for ids, count in sequences)
+    for ids, _ in sequences[1:]:
+        same = 0
+        while same < length and ids[same] == first[same]:
+            same += 1
+        length = same
+    return length

@@ -1,0 +1,130 @@
+"""A domain's feature statistics in, its STS out: by activation and by in-context learning, each with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+
+from mixplan.features import Statistics
+
+Doubles = npt.NDArray[np.float64]
+
+SCORES = {
+    "sts_icl": "drift_shift",
+    "sts_act": "drift_act",
+    "low_shift": "low_shift",
+    "raw_icl": "raw_icl",
+    "raw_act": "raw_act",
+    "total_shift": "total_shift",
+}
+"""Score names and the row sums they are means of."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score with its 95 % interval, a mean over query tokens.
+
+    Attributes:
+        value: The score, in squared SAE units (`sts_act`: SAE units; `raw_…`: the stream's).
+        low: Lower end of the interval.
+        high: Upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class DomainScores:
+    """All scores of one domain.
+
+    Attributes:
+        scores: By name: `sts_icl`, `sts_act`, the comparisons `low_shift`, `raw_icl`, `raw_act`, and, where all
+            features were read, `total_shift` and `outside_shift` (total less drift dimensions).
+        resampled: By name, `[resamples]` float64, the score in each resample.
+        shift_by_column: `[N]` float64, each drift dimension's part of STS_ICL; they add up to it.
+        act_by_column: `[N]` float64, the same for STS_act.
+        tokens: Query tokens read.
+    """
+
+    scores: dict[str, Score]
+    resampled: dict[str, Doubles]
+    shift_by_column: Doubles
+    act_by_column: Doubles
+    tokens: int
+
+
+def score_domain(units: Sequence[Statistics], *, resamples: int, seed: int) -> DomainScores:
+    """Score a domain from its units, one a demonstration draw.
+
+    STS_ICL is the mean over query tokens of the squared change that domain demonstrations bring, summed over the drift
+    dimensions; STS_act the mean of their activations without demonstrations. Intervals resample demonstration draws
+    and, within each, rows; the drift dimensions stay as they are.
+
+    Args:
+        units: Statistics with row sums.
+        resamples: Bootstrap resamples.
+        seed: Of the resampling.
+
+    Source: arXiv 2603.02908, section 4.2; the intervals are mixplan's.
+    """
+    weights = resample(units, resamples, seed)
+    tokens = np.concatenate([part.tokens for part in units]).astype(np.float64)
+    present = {name: key for name, key in SCORES.items() if key in units[0].rows}
+    sums = {name: np.concatenate([part.rows[key] for part in units]) for name, key in present.items()}
+    if "total_shift" in sums:
+        sums["outside_shift"] = np.maximum(sums["total_shift"] - sums["sts_icl"], 0.0)
+    resampled = {name: (weights @ value) / (weights @ tokens) for name, value in sums.items()}
+    total = max(1.0, float(tokens.sum()))
+    return DomainScores(
+        scores={name: interval(float(value.sum()) / total, resampled[name]) for name, value in sums.items()},
+        resampled=resampled,
+        shift_by_column=np.sum([part.by_column["drift_shift"] for part in units], axis=0) / total,
+        act_by_column=np.sum([part.by_column["drift_act"] for part in units], axis=0) / total,
+        tokens=int(tokens.sum()),
+    )
+
+
+def resample(units: Sequence[Statistics], resamples: int, seed: int) -> Doubles:
+    """How often each row stands in each resample of draws and of rows within each draw.
+
+    Returns:
+        `[resamples, rows]`, rows of all units one after another.
+    """
+    rng = np.random.default_rng([seed, 2])
+    draws = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), resamples)
+    parts = []
+    for number, part in enumerate(units):
+        rows = len(part.tokens)
+        parts.append(draws[:, number, None] * rng.multinomial(rows, np.full(rows, 1 / rows), resamples))
+    return np.concatenate(parts, axis=1).astype(np.float64)
+
+
+def interval(value: float, resampled: Doubles) -> Score:
+    """A value with the 2.5 % and 97.5 % quantiles of its resamples, widened to hold the value itself."""
+    low, high = np.quantile(resampled, (0.025, 0.975))
+    return Score(value, min(value, float(low)), max(value, float(high)))
+
+
+def ranking_stability(domains: Mapping[str, DomainScores], score: str) -> float | None:
+    """How stable the order of the domains is.
+
+    Args:
+        domains: Scores by domain.
+        score: Which one ranks them.
+
+    Returns:
+        Mean Spearman correlation of the resampled scores with the reported ones; None with fewer than three domains
+        or when all scores are equal.
+    """
+    values = np.array([entry.scores[score].value for entry in domains.values()])
+    if len(values) < 3 or np.ptp(values) == 0:
+        return None
+    resampled = np.stack([entry.resampled[score] for entry in domains.values()])
+    found = [spearmanr(values, column).statistic for column in resampled.T if np.ptp(column) > 0]
+    return float(np.mean(found)) if found else None

@@ -1,0 +1,223 @@
+"""Streamed, packed feature statistics against a plain NumPy transcription that reads every sequence whole."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from mixplan.domains import Row
+from mixplan.drift import predict_drift
+from mixplan.features import Columns, from_bytes, measure_unit, plan_reading, to_bytes
+from mixplan.features.queries import in_front, query_tokens
+from mixplan.model import Model, load_model, render
+from mixplan.recipe import ModelSpec, SaeSpec
+from mixplan.sae import columns_of, load_sae
+
+WORDS = "the quick brown fox jumps over lazy dog what is sum of patient fever doctor options right answer".split()
+D_SAE = 96
+
+
+def make_rows(count: int, seed: int, *, turns: bool = True) -> tuple[Row, ...]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for index in range(count):
+        question = " ".join(rng.choice(WORDS, rng.integers(4, 14))) + f" {seed}{index}?"
+        rows.append(
+            Row(
+                id=f"r:{seed}:{index}",
+                key=f"{seed}{index}",
+                prompt=(("user", question),),
+                answer=" ".join(rng.choice(WORDS, rng.integers(1, 6))),
+                rationale="because " + " ".join(rng.choice(WORDS, 3)) if index % 2 else None,
+            )
+        )
+    return tuple(rows)
+
+
+def open_pair(model_folder: Path, tmp: Path, tiny_sae, kind: str, hook: str = "blocks.2.hook_resid_post", **changes):
+    spec = ModelSpec(name=str(model_folder), dtype="float32", device="cpu", sae=SaeSpec(path=str(tmp)))
+    model = load_model(spec)
+    tiny_sae(kind, model.d_model, D_SAE, hook, tmp, **changes)
+    return model, load_sae(spec.sae, model)
+
+
+def numpy_encode(folder: Path, x: np.ndarray) -> np.ndarray:
+    """Feature activations written out in NumPy from the saved file alone. x: [tokens, d_in] float32."""
+    config = json.loads((folder / "cfg.json").read_text())
+    w = load_file(folder / "sae_weights.safetensors")
+    if config["normalize_activations"] == "layer_norm":
+        x = x - x.mean(1, keepdims=True)
+        x = x / (x.std(1, keepdims=True, ddof=1) + 1e-5)
+    if config["apply_b_dec_to_input"]:
+        x = x - w["b_dec"]
+    kind = config["architecture"]
+    if kind == "gated":
+        open_gate = x @ w["W_enc"] + w["b_gate"] > 0
+        return open_gate * np.maximum(x @ (w["W_enc"] * np.exp(w["r_mag"])) + w["b_mag"], 0)
+    pre = x @ w["W_enc"] + w["b_enc"]
+    if kind == "jumprelu":
+        return np.maximum(pre, 0) * (pre > w["threshold"])
+    if kind == "topk":
+        if config["rescale_acts_by_decoder_norm"]:
+            pre = pre * np.linalg.norm(w["W_dec"], axis=1)
+        kept = np.zeros_like(pre)
+        best = np.argsort(-pre, axis=1, kind="stable")[:, : config["k"]]
+        np.put_along_axis(kept, best, np.maximum(np.take_along_axis(pre, best, 1), 0), 1)
+        return kept
+    return np.maximum(pre, 0)
+
+
+def whole_stream(model: Model, ids: tuple[int, ...], layer: int) -> np.ndarray:
+    """Residual stream after `layer` blocks from one ordinary forward pass over one sequence."""
+    with torch.inference_mode():
+        output = model.lm(input_ids=torch.tensor([ids]), output_hidden_states=True, use_cache=False)
+    return output.hidden_states[layer][0].numpy()
+
+
+def dense(model: Model, folder: Path, reading, rows, demos_by_id, layer: int):
+    """Plain transcription: per unit, lists of ([tokens, d_sae] alone, [tokens, d_sae] with demonstrations)."""
+    found = []
+    for unit in reading.units:
+        demos = [demos_by_id[name] for name in unit.demonstrations]
+        for query in unit.queries:
+            row = rows[query.row]
+            alone, count = query_tokens(model, row.prompt)
+            context, _ = query_tokens(model, in_front(demos, row.prompt))
+            cut = count - query.count if query.alone != alone else 0
+            alone, context = alone[: len(alone) - cut], context[: len(context) - cut]
+            x0 = whole_stream(model, alone, layer)[-query.count :]
+            x1 = whole_stream(model, context, layer)[-query.count :]
+            found.append((numpy_encode(folder, x0), numpy_encode(folder, x1), x0, x1))
+    return found
+
+
+def check_against_dense(model, sae, folder, *, pack_tokens, layer=3):
+    rows, demos = make_rows(17, 1), make_rows(6, 2)
+    reading = plan_reading(model, rows, demos, tokens=150, shots=2, draws=3, seed=5)
+    assert reading.tokens == 150
+    assert len(reading.units) == 3
+    slow = dense(model, folder, reading, rows, {row.id: row for row in demos}, layer)
+    tokens = sum(len(a) for a, *_ in slow)
+    shift = sum(((b - a).astype(np.float64) ** 2).sum(0) for a, b, *_ in slow)
+    units = [measure_unit(model, sae, unit, replicas=20, pack_tokens=pack_tokens) for unit in reading.units]
+    assert sum(int(part.tokens.sum()) for part in units) == tokens
+    fast = np.sum([part.shift for part in units], axis=0)
+    np.testing.assert_allclose(fast, shift, rtol=2e-3, atol=1e-3 * shift.max())
+    drift = predict_drift(units, count=12, seed=0)
+    expected = np.argsort(-shift, kind="stable")[:12]
+    gap = np.sort(shift)[::-1]
+    assert gap[11] > gap[12]
+    assert set(drift.features.tolist()) == set(expected.tolist())
+    columns = Columns(drift.features, drift.low, drift.raw)
+    scored = [measure_unit(model, sae, unit, columns=columns, pack_tokens=pack_tokens) for unit in reading.units]
+    by_row = np.concatenate([part.rows["drift_shift"] for part in scored])
+    by_row_act = np.concatenate([part.rows["drift_act"] for part in scored])
+    by_row_raw = np.concatenate([part.rows["raw_icl"] for part in scored])
+    picked = drift.features
+    np.testing.assert_allclose(by_row, [((b - a)[:, picked] ** 2).sum() for a, b, *_ in slow], rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(by_row_act, [a[:, picked].sum() for a, *_ in slow], rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        by_row_raw, [((y - x)[:, drift.raw] ** 2).sum() for *_, x, y in slow], rtol=2e-3, atol=1e-4
+    )
+    return drift
+
+
+def test_every_architecture(any_model, tmp_path, tiny_sae):
+    model, sae = open_pair(any_model, tmp_path, tiny_sae, "jumprelu")
+    check_against_dense(model, sae, tmp_path, pack_tokens=120)
+
+
+@pytest.mark.parametrize("normalize", ["none", "layer_norm"])
+@pytest.mark.parametrize("pack_tokens", [1, 4096])
+def test_every_sae_kind_alone_and_in_packs(tiny_model, tmp_path, tiny_sae, sae_kind, pack_tokens, normalize):
+    model, sae = open_pair(tiny_model, tmp_path, tiny_sae, sae_kind, normalize_activations=normalize)
+    check_against_dense(model, sae, tmp_path, pack_tokens=pack_tokens)
+
+
+def test_without_chat_template(build_model, tmp_path, tiny_sae):
+    folder = build_model("gpt2", tmp_path / "model", chat=False)
+    model, sae = open_pair(folder, tmp_path / "sae", tiny_sae, "standard", hook="blocks.3.hook_resid_pre")
+    check_against_dense(model, sae, tmp_path / "sae", pack_tokens=200)
+    text = render(model, [("system", "Be brief."), ("user", "Why?"), ("assistant", "So."), ("user", "How?")], awaiting=True)
+    assert text == "<s>Be brief.\n\nQuestion: Why?\n\nAnswer: So.\n\nQuestion: How?\n\nAnswer:"
+
+
+def test_last_block_and_embeddings(tiny_model, tmp_path, tiny_sae):
+    model, sae = open_pair(tiny_model, tmp_path / "a", tiny_sae, "standard", hook="blocks.3.hook_resid_post")
+    reading = plan_reading(model, make_rows(3, 1), make_rows(3, 2), tokens=20, shots=1, draws=1, seed=0)
+    part = measure_unit(model, sae, reading.units[0])
+    captured = []
+    handle = model.blocks[3].register_forward_hook(lambda m, a, o: captured.append(o))
+    query = reading.units[0].queries[0]
+    with torch.inference_mode():
+        model.lm(input_ids=torch.tensor([query.alone]), use_cache=False)
+    handle.remove()
+    stream = captured[0][0] if captured[0].ndim == 3 else captured[0]
+    act = numpy_encode(tmp_path / "a", stream[-query.count :].numpy())
+    one = measure_unit(model, sae, type(reading.units[0])(0, (), 0, (query,), 0, 0))
+    np.testing.assert_allclose(one.act, act.sum(0), rtol=1e-3, atol=1e-4)
+    assert part.tokens.sum() == 20
+
+
+def test_columns_alone_equal_columns_of_all(tiny_model, tmp_path, tiny_sae, sae_kind):
+    model, sae = open_pair(tiny_model, tmp_path, tiny_sae, sae_kind)
+    x = torch.randn(40, 32)
+    columns = torch.tensor([5, 90, 0, 33])
+    part = columns_of(sae, columns)
+    if sae_kind == "topk":
+        assert part is None
+    else:
+        torch.testing.assert_close(part.encode(x), sae.encode(x)[:, columns], rtol=1e-5, atol=1e-6)
+
+
+def test_reading_only_columns_gives_the_same_rows(tiny_model, tmp_path, tiny_sae):
+    model, sae = open_pair(tiny_model, tmp_path, tiny_sae, "jumprelu")
+    reading = plan_reading(model, make_rows(9, 1), make_rows(4, 2), tokens=80, shots=2, draws=1, seed=5)
+    columns = Columns(np.array([3, 1, 50]), np.array([7]), np.array([2, 30]))
+    full = measure_unit(model, sae, reading.units[0], columns=columns)
+    narrow = measure_unit(model, sae, reading.units[0], columns=columns, whole=False)
+    assert narrow.shift.shape == (0,)
+    assert "total_shift" not in narrow.rows
+    for name, value in narrow.rows.items():
+        np.testing.assert_allclose(value, full.rows[name], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(narrow.example_places, full.example_places)
+
+
+def test_examples_are_the_largest_activations(tiny_model, tmp_path, tiny_sae):
+    model, sae = open_pair(tiny_model, tmp_path, tiny_sae, "jumprelu")
+    rows, demos = make_rows(12, 1), make_rows(4, 2)
+    reading = plan_reading(model, rows, demos, tokens=100, shots=1, draws=1, seed=5)
+    columns = Columns(np.arange(D_SAE), np.array([0]), np.array([0]))
+    part = measure_unit(model, sae, reading.units[0], columns=columns, pack_tokens=30)
+    slow = dense(model, tmp_path, reading, rows, {row.id: row for row in demos}, 3)
+    for column in range(D_SAE):
+        flat = sorted((float(v) for a, *_ in slow for v in a[:, column] if v > 0), reverse=True)[:3]
+        np.testing.assert_allclose(part.example_values[column][: len(flat)], flat, rtol=1e-3, atol=1e-4)
+        for value, (query, offset) in zip(part.example_values[column], part.example_places[column], strict=True):
+            if query >= 0:
+                assert slow[query][0][offset, column] == pytest.approx(float(value), rel=1e-3, abs=1e-4)
+
+
+def test_bytes_round_trip_and_repeat(tiny_model, tmp_path, tiny_sae):
+    model, sae = open_pair(tiny_model, tmp_path, tiny_sae, "gated")
+    reading = plan_reading(model, make_rows(9, 1), make_rows(4, 2), tokens=80, shots=2, draws=2, seed=5)
+    columns = Columns(np.array([3, 1]), np.array([7]), np.array([2]))
+    first, again = (to_bytes(measure_unit(model, sae, reading.units[1], columns=columns, replicas=5)) for _ in "ab")
+    assert first == again
+    assert to_bytes(from_bytes(first)) == first
+    assert from_bytes(b"nonsense") is None
+
+
+def test_context_beyond_the_window_drops_whole_demonstrations(tiny_model, tmp_path, tiny_sae):
+    model, _ = open_pair(tiny_model, tmp_path, tiny_sae, "standard")
+    long = Row("d", "d", (("user", "the quick brown fox " * 30),), "lazy dog " * 20)
+    reading = plan_reading(model, make_rows(4, 1), (long,) * 8, tokens=40, shots=8, draws=1, seed=0)
+    unit = reading.units[0]
+    assert unit.dropped_demonstrations == 8 - len(unit.demonstrations) > 0
+    assert max(len(query.context) for query in unit.queries) <= model.window
+    whole, _ = query_tokens(model, in_front([long] * (len(unit.demonstrations) + 1), make_rows(4, 1)[0].prompt))
+    assert len(whole) > model.window
+    assert reading.tokens == 40
