@@ -30,6 +30,9 @@ def assemble(path: Path, overrides: Sequence[str]) -> tuple[Located | None, list
     Returns:
         The tree, None when the recipe cannot be read at all, and every problem found on the way.
     """
+    if not path.exists():
+        place = Place(display(path), 0, path.parent)
+        return None, [Problem(place, f"there is no such recipe.{did_you_mean(str(path), recipes_near(path))}")]
     tree, problems = read(path, display(path))
     assignments = [found for text in overrides if (found := _assignment(text, problems)) is not None]
     if tree is None:
@@ -47,6 +50,12 @@ def assemble(path: Path, overrides: Sequence[str]) -> tuple[Located | None, list
 
 
 _NAMING = {name for section in CONFIG_FOLDERS for name in (section, f"{section}.config")}
+
+
+def recipes_near(path: Path) -> list[str]:
+    """Recipes beside a path and in `recipes/`, as a person would write them."""
+    beside = path.parent.glob("*.yaml")
+    return sorted({str(file) for file in (*beside, *Path("recipes").glob("*.yaml"))})
 
 
 def config_folders(recipe: Path) -> list[Path]:

@@ -130,7 +130,8 @@ class StsSpec(Section):
         default=1000, description="Bootstrap resamples behind an interval."
     )
     outside: bool = Field(
-        default=True, description="Also measure the shift outside the drift dimensions; false reads their columns alone."
+        default=True,
+        description="Also measure the shift outside the drift dimensions; false reads their columns alone.",
     )
 
 

@@ -1,0 +1,91 @@
+"""The command line: arguments in, one command's work out; a command's module loads only when that command runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from mixplan import __version__
+from mixplan.errors import MixplanError
+
+COMMANDS = {
+    "plan": ("mixplan.cli.plan:plan", "Plan a mixture: ratios with reasons, a mixed data set, a report."),
+    "check": ("mixplan.cli.check:check", "Validate recipes; count local rows; say what would be downloaded."),
+    "new": ("mixplan.cli.new:new", "Start a recipe from another one."),
+    "ls": ("mixplan.cli.ls:ls", "List recipes, model configs, domain suites and past runs."),
+    "report": ("mixplan.cli.report:report", "Show a finished plan again and rewrite its report."),
+    "sae": ("mixplan.cli.sae:app", "Train an SAE."),
+    "schema": ("mixplan.cli.schema:schema", "Write the JSON Schema that editors check recipes with."),
+}
+"""A command's name, the function (or typer app) that runs it, and its line in `mixplan --help`."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands from the table and imports one only to run it or to show its own help."""
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - typer's signature
+        """Command names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002 - typer's signature
+        """A stand-in with the command's name and help line, enough for help and completion."""
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+
+    def resolve_command(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typer keeps the types private
+        """Find the command that the arguments name, and load it."""
+        name, stand_in, rest = super().resolve_command(*args, **kwargs)
+        return name, _load(name) if name in COMMANDS else stand_in, rest
+
+
+def _load(name: str) -> Any:  # noqa: ANN401 - typer keeps the types private
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        command = typer.main.get_command(found)
+    else:
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name)(found)
+        command = typer.main.get_command(single)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mixplan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def mixplan(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Know before training which domains a post-training job will change, and plan the data that protects them."""
+
+
+def main() -> None:
+    """Run the command line; exits 0 done, 1 a problem to mend (on stderr), 2 wrong usage, 130 interrupted."""
+    try:
+        app(prog_name="mixplan")
+    except MixplanError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,146 @@
+"""`mixplan check RECIPE...`: recipes in, their problems, local row counts and needed downloads out, without torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from mixplan.domains import count_rows
+from mixplan.errors import MixplanError, RecipeError
+from mixplan.recipe import DataSpec, LoadedRecipe, SplitSpec, load_recipe
+from mixplan.recipe.lines import KeyPath
+from mixplan.recipe.suggest import did_you_mean
+
+
+@dataclass
+class Checked:
+    """What a look at one recipe found.
+
+    Attributes:
+        recipe: Its path.
+        rows: Rows in each section's data, None where it must be downloaded first.
+        download: What a plan would download, in words.
+        problems: One line for each problem.
+    """
+
+    recipe: str
+    rows: dict[str, int | None] = field(default_factory=dict)
+    download: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def check(
+    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE...", help="Recipe files.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as drift.features=50.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each recipe.")] = False,
+) -> None:
+    """Validate recipes, count rows where the data is local, and say what would be downloaded."""
+    results = [look(recipe, overrides or []) for recipe in recipes]
+    if as_json:
+        typer.echo(json.dumps([asdict(result) for result in results], indent=2, ensure_ascii=False))
+    else:
+        for result in results:
+            if not result.problems:
+                typer.echo("\n".join(_lines(result)))
+    problems = [line for result in results for line in result.problems]
+    if problems:
+        raise RecipeError("\n".join(problems))
+
+
+def look(path: Path, overrides: list[str]) -> Checked:
+    """Check one recipe as far as that goes without a download and without torch."""
+    result = Checked(str(path))
+    try:
+        loaded = load_recipe(path, overrides)
+    except RecipeError as error:
+        result.problems = str(error).splitlines()
+        return result
+    result.problems += _sae_problems(loaded)
+    for key_path, data, split in _sections(loaded):
+        _count(loaded, key_path, data, split, result)
+    result.download = list(dict.fromkeys([*_model_downloads(loaded), *result.download]))
+    return result
+
+
+def _sections(loaded: LoadedRecipe) -> Iterator[tuple[KeyPath, DataSpec, SplitSpec]]:
+    """Every data source with the rows that its split takes from it."""
+    recipe = loaded.recipe
+    everything = [(("target",), recipe.target), *((("domains", name), spec) for name, spec in recipe.domains.items())]
+    for path, domain in everything:
+        own, none = domain.split, {"evaluation": 0, "query": 0}
+        if domain.demonstrations is None:
+            yield (*path, "data"), domain.data, own
+        else:
+            yield (*path, "data"), domain.data, own.model_copy(update={"demonstration": 0})
+            yield (*path, "demonstrations"), domain.demonstrations, own.model_copy(update=none)
+
+
+def _count(loaded: LoadedRecipe, path: KeyPath, data: DataSpec, split: SplitSpec, result: Checked) -> None:
+    name = ".".join(map(str, path)).removeprefix("domains.").removesuffix(".data")
+    try:
+        rows = count_rows(data, loaded.folder((*path, "file")))
+    except MixplanError as error:
+        where = loaded.where(path)
+        result.problems += [f"{where}: {line}" for line in str(error).splitlines()]
+        return
+    result.rows[name] = rows
+    needed = split.evaluation + split.query + split.demonstration
+    if rows is None:
+        result.download.append(f"data set {data.hub}")
+    elif rows < needed:
+        result.problems.append(
+            f"{loaded.where(path)}: {'.'.join(map(str, path))} has {rows:,} rows, but its split sets aside {needed:,}. "
+            "Lower `split.evaluation`, `split.query` or `split.demonstration`."
+        )
+
+
+def _model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
+    model = loaded.recipe.model
+    if model.name != "embedded" and not Path(model.name).exists():
+        yield f"model {model.name}"
+    if model.sae.release is not None:
+        yield f"SAE {model.sae.release}, {model.sae.id}"
+    if model.sae.repo is not None:
+        yield f"SAE {model.sae.repo}, {model.sae.id}"
+
+
+def _sae_problems(loaded: LoadedRecipe) -> list[str]:
+    """Whether SAELens's registry, read as a file, knows the release and the SAE in it."""
+    sae = loaded.recipe.model.sae
+    found = importlib.util.find_spec("sae_lens")
+    if sae.release is None or found is None or not found.submodule_search_locations:
+        return []
+    text = (Path(found.submodule_search_locations[0]) / "pretrained_saes.yaml").read_text(encoding="utf-8")
+    releases = [line[:-1] for line in text.splitlines() if line[:1].isalnum() and line.endswith(":")]
+    if sae.release not in releases:
+        hint = did_you_mean(sae.release, releases)
+        return [f"{loaded.where(('model', 'sae', 'release'))}: SAELens has no release {sae.release!r}.{hint}"]
+    start = text.index(f"\n{sae.release}:\n") + 1
+    following = releases.index(sae.release) + 1
+    end = text.index(f"\n{releases[following]}:\n") if following < len(releases) else len(text)
+    ids = [entry["id"] for entry in yaml.safe_load(text[start:end])[sae.release]["saes"]]
+    if sae.id in ids:
+        return []
+    where = loaded.where(("model", "sae", "id"))
+    return [f"{where}: release {sae.release} has no SAE {sae.id!r}.{did_you_mean(str(sae.id), ids)}"]
+
+
+def _lines(result: Checked) -> Iterator[str]:
+    yield f"{result.recipe}: valid"
+    width = max(map(len, result.rows))
+    for name, rows in result.rows.items():
+        yield f"  {name:{width}}  {'not here yet' if rows is None else f'{rows:,} rows'}"
+    if result.download:
+        yield "  a plan would download:"
+        yield from (f"    {item}" for item in result.download)
+    else:
+        yield "  a plan downloads nothing"

@@ -1,0 +1,24 @@
+"""`mixplan schema [FILE]`: the recipe's models in, their JSON Schema out, to a file or the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mixplan.recipe.schema import recipe_schema
+from mixplan.runs import write_json
+
+
+def schema(
+    file: Annotated[Path | None, typer.Argument(help="Where to write it; the terminal when not given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the schema, or the file written.")] = False,
+) -> None:
+    """Write the JSON Schema that editors check recipes with."""
+    if file is None:
+        typer.echo(json.dumps(recipe_schema(), indent=2, ensure_ascii=False))
+        return
+    write_json(file, recipe_schema())
+    typer.echo(json.dumps({"written": str(file)}) if as_json else f"Wrote {file}")
