@@ -1,0 +1,91 @@
+"""Questions in, the untrained model's own answers out: generated in batches, each batch kept once it is answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixplan.domains import Domain, Row
+from mixplan.errors import DataError, ModelError
+from mixplan.mixture.order import Selection, remedy, take_domain, times
+from mixplan.mixture.result import Messages, Progress
+from mixplan.runs import content_hash, seal, unseal, write_atomic
+
+BATCH_ROWS = 16
+"""Rows answered before they are kept: little is lost to a kill, and a batch still fills the processor."""
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """The untrained model, as far as a mixture needs it.
+
+    Attributes:
+        generate: Prompts in, one answer each out, in order; at most `mixture.answer_tokens` new tokens.
+        fingerprint: Hash of the model and of how it generates; answers are kept under it.
+        cache: Folder in which answered batches are kept.
+    """
+
+    generate: Callable[[Sequence[Messages]], list[str]]
+    fingerprint: str
+    cache: Path
+
+
+def messages(row: Row) -> Messages:
+    """A row's prompt as chat templates take it."""
+    return [{"role": role, "content": content} for role, content in row.prompt]
+
+
+def take_answered(
+    domain: Domain, count: int, *, max_repeats: int, tokens: int, untrained: Untrained, progress: Progress
+) -> Selection:
+    """Take a domain's planned rows with the model's own answers, passing over rows that it answers with nothing.
+
+    Args:
+        domain: The opened domain.
+        count: Planned rows, repeats counted.
+        max_repeats: How often one row may be used.
+        tokens: At most so many new tokens an answer.
+        untrained: The model.
+        progress: Told of each answered batch.
+
+    Raises:
+        DataError: the pool, or what of it was answered, is too small.
+        ModelError: `generate` did not give one answer a prompt.
+    """
+    take_domain(domain, count, max_repeats=max_repeats)
+    answers: dict[int, str] = {}
+    wanted, seen = min(count, len(domain.pool)), 0
+    while len(answers) < wanted and seen < len(domain.pool):
+        # A batch never runs past what is still wanted: answers nobody asked for cost as much as the others.
+        batch = range(seen, min(len(domain.pool), seen + min(BATCH_ROWS, wanted - len(answers))))
+        texts = answer([messages(domain.pool[i]) for i in batch], tokens=tokens, untrained=untrained)
+        answers.update((i, text) for i, text in zip(batch, texts, strict=True) if text)
+        seen = batch.stop
+        progress(f"answers of {domain.name}", len(answers), wanted)
+    if count > len(answers) * max_repeats:
+        raise DataError(
+            f"mixture: domain '{domain.name}' is planned {count} rows with the model's own answers, but of its {seen} "
+            f"pool rows the model answered {len(answers)} with any text, each used at most {max_repeats} "
+            f"{times(max_repeats)}. {remedy(domain.name, count, len(answers), max_repeats)}"
+        )
+    return Selection(domain, count, sorted(answers), answers, seen - len(answers))
+
+
+def answer(prompts: Sequence[Messages], *, tokens: int, untrained: Untrained) -> list[str]:
+    """Answer one batch, or read the answers kept of an earlier run.
+
+    Returns:
+        One answer a prompt without space around it; empty where the model said nothing.
+    """
+    path = untrained.cache / "answers" / f"{content_hash('answers', untrained.fingerprint, tokens, list(prompts))}.json"
+    if (kept := unseal(path)) is not None:
+        return [str(text) for text in json.loads(kept)]
+    texts = [text.strip() for text in untrained.generate(prompts)]
+    if len(texts) != len(prompts):
+        raise ModelError(
+            f"mixture: the model gave {len(texts)} answers to {len(prompts)} questions; one each is expected."
+        )
+    write_atomic(path, seal(json.dumps(texts, ensure_ascii=False).encode()))
+    return texts

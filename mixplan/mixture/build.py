@@ -1,0 +1,165 @@
+"""Opened domains and planned rows in, a mixture on disk out: selected, shuffled, written and described."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mixplan.domains import Domain
+from mixplan.errors import DataError, ModelError, RecipeError
+from mixplan.mixture.answers import Untrained, take_answered
+from mixplan.mixture.card import card
+from mixplan.mixture.order import Selection, take_domain, take_target
+from mixplan.mixture.result import FORMAT, Mixture, Progress, read_mixture, write_record
+from mixplan.mixture.stream import Stream, Tally, TokenCounter, part, told
+from mixplan.mixture.trl_config import trl_job
+from mixplan.mixture.write import beside, put_in_place, write_shards
+from mixplan.recipe import MixtureSpec, ModelSpec, TrainSpec
+from mixplan.runs import content_hash, file_hash, write_atomic
+
+
+def quiet(step: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def build_mixture(
+    *,
+    target: Domain,
+    domains: Mapping[str, Domain],
+    rows: Mapping[str, int],
+    spec: MixtureSpec,
+    budget_max_repeats: int,
+    train: TrainSpec,
+    model: ModelSpec,
+    model_path: str,
+    seed: int,
+    folder: Path,
+    untrained: Untrained | None = None,
+    count_tokens: TokenCounter | None = None,
+    progress: Progress = quiet,
+) -> Mixture:
+    """Write the mixed data set, or return the one that stands there when it was made from the same inputs.
+
+    Args:
+        target: The opened target; its rows carry its own answers.
+        domains: The opened domains, by name.
+        rows: Planned rows by domain; a domain that is not named gets none.
+        spec: The recipe's section.
+        budget_max_repeats: How often one domain row may be used.
+        train: The TRL job that the mixture is for.
+        model: The recipe's model.
+        model_path: Hub id or folder from which TRL loads it.
+        seed: Of the shuffle.
+        folder: Where the mixture goes, in the run folder.
+        untrained: The model that answers; needed for `answers: self`.
+        count_tokens: Tokens of a row, from its prompt and its answer, when they are to be counted.
+        progress: Told how far a long step is.
+
+    Returns:
+        The mixture; its rows are exactly the planned counts.
+
+    Raises:
+        RecipeError: the `train` section does not fit TRL, peft or the domains' graders.
+        DataError: a pool is too small, or holds an evaluation row.
+        ModelError: the model was not given, or did not answer as asked.
+        RunError: the folder cannot be written.
+    """
+    job = trl_job(train, model=model, model_path=model_path, seed=seed, folder_name=folder.name)
+    refuse_unplannable(target, domains, rows, spec, train)
+    settings = [spec.model_dump(), budget_max_repeats, train.method, seed, job.text, count_tokens is not None]
+    inputs = hash_inputs(target, domains, rows, settings, untrained if spec.answers == "self" else None)
+    standing = read_mixture(folder)
+    if standing is not None and standing.inputs == inputs:
+        return standing
+    selections = [take_target(target, spec.target_rows)]
+    for name, domain in domains.items():
+        selections.append(take(domain, rows.get(name, 0), spec, budget_max_repeats, untrained, progress))
+    tallies = [Tally() for _ in selections]
+    stream = Stream(
+        selections=selections,
+        tallies=tallies,
+        answers=spec.answers,
+        method=train.method,
+        seed=seed,
+        max_length_tokens=job.max_length_tokens,
+        count_tokens=count_tokens,
+        progress=progress,
+    )
+    with beside(folder) as partial:
+        content = write_shards(stream.records(), method=train.method, folder=partial)
+        parts = [part(*pair, counted=count_tokens is not None) for pair in zip(selections, tallies, strict=True)]
+        warnings = (*job.warnings, *told(parts, tallies, job.max_length_tokens, spec.answers))
+        text = card(parts, method=train.method, content=content, seed=seed, folder_name=folder.name, warnings=warnings)
+        write_atomic(partial / "README.md", text.encode())
+        write_atomic(partial / job.name, job.text.encode())
+        files = {path.name: file_hash(path) for path in sorted(partial.iterdir())}
+        mixture = Mixture(folder, train.method, content, inputs, files, tuple(parts), warnings)
+        write_record(mixture, partial)
+        return replace(mixture, set_aside=put_in_place(partial, folder))
+
+
+def hash_inputs(
+    target: Domain,
+    domains: Mapping[str, Domain],
+    rows: Mapping[str, int],
+    settings: Sequence[object],
+    untrained: Untrained | None,
+) -> str:
+    """Hash everything a mixture is made from."""
+    opened = [
+        [one.name, one.fingerprint, one.grader, one.spec.model_dump(), rows.get(one.name, 0)]
+        for one in (target, *domains.values())
+    ]
+    return content_hash(FORMAT, opened, list(settings), untrained.fingerprint if untrained else None)
+
+
+def refuse_unplannable(
+    target: Domain, domains: Mapping[str, Domain], rows: Mapping[str, int], spec: MixtureSpec, train: TrainSpec
+) -> None:
+    """Refuse what no selection of rows can mend.
+
+    Raises:
+        DataError: rows are planned for a domain that is not there.
+        RecipeError: GRPO has no use for `mixture.answers`, or cannot grade a domain.
+    """
+    if unknown := sorted(name for name in rows if name not in domains):
+        raise DataError(
+            f"mixture: rows are planned for {', '.join(unknown)}, but the recipe's domains are "
+            f"{', '.join(sorted(domains))}. Plan again."
+        )
+    if train.method != "grpo":
+        return
+    if spec.answers != "gold":
+        raise RecipeError(
+            f"mixture.answers: found '{spec.answers}', expected 'gold' because `train.method` is grpo: GRPO rewards "
+            "the model's own attempts against reference answers, so its rows carry no other answers."
+        )
+    for one in (target, *(domains[name] for name, count in rows.items() if count)):
+        if one.grader == "none":
+            place = "target" if one is target else f"domains.{one.name}"
+            raise RecipeError(
+                f"{place}.grader: found 'none', expected one that can grade, because `train.method` is grpo. "
+                "Choose choice, exact, number, math or generator."
+            )
+
+
+def take(
+    domain: Domain, count: int, spec: MixtureSpec, max_repeats: int, untrained: Untrained | None, progress: Progress
+) -> Selection:
+    """Take a domain's planned rows with the answers the recipe asks for.
+
+    Raises:
+        DataError: its pool is too small.
+        ModelError: the model's own answers are asked for and no model was given, or it did not answer as asked.
+    """
+    if spec.answers != "self" or count == 0:
+        return take_domain(domain, count, max_repeats=max_repeats)
+    if untrained is None:
+        raise ModelError(
+            "mixture.answers: self needs the untrained model, which this command did not load. "
+            "Run `mixplan plan` on the recipe, or choose gold or rationale."
+        )
+    return take_answered(
+        domain, count, max_repeats=max_repeats, tokens=spec.answer_tokens, untrained=untrained, progress=progress
+    )

@@ -1,0 +1,97 @@
+"""A finished mixture in, its data card out: what it holds, from where, and how to load and train on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import yaml
+
+from mixplan.mixture.result import Part
+from mixplan.recipe import DataSpec
+
+COLUMNS = {
+    "sft": {
+        "prompt": "the conversation up to the question, as `role` and `content` of each turn",
+        "completion": "the answer, one assistant turn; the loss falls here alone",
+    },
+    "grpo": {
+        "prompt": "the conversation up to the question, as `role` and `content` of each turn",
+        "reference": "the reference answer",
+        "grader": "how an answer is graded",
+        "entry": "the generator's entry as JSON, for its own scorer; empty for other data",
+    },
+}
+PROVENANCE = {
+    "domain": "the recipe's name of the domain, or `target`",
+    "data": "where the row comes from",
+    "row_id": "split or file name, and the row's place in it",
+    "repeat": "how often the row was used before: 0 is its first use",
+}
+
+
+def data_line(data: DataSpec) -> str:
+    """Where rows come from, in one line."""
+    if data.hub is not None:
+        line = data.hub + (f"/{data.config}" if data.config else "") + f":{data.split or 'train'}"
+        return line + (f"@{data.revision}" if data.revision else "")
+    if data.package is not None:
+        return f"{data.package}:{data.file}"
+    if data.generator is not None:
+        return f"reasoning-gym:{data.generator}"
+    return str(data.file)
+
+
+def card(
+    parts: Sequence[Part], *, method: str, content: str, seed: int, folder_name: str, warnings: Sequence[str]
+) -> str:
+    """Write the card, with the front matter that `datasets.load_dataset` reads.
+
+    Args:
+        parts: The target, then the domains.
+        method: `sft` or `grpo`.
+        content: Hash over the rows' content.
+        seed: The recipe's seed.
+        folder_name: The mixture's folder, relative to the run folder.
+        warnings: Whole sentences a reader should see first.
+    """
+    front = {"configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train-*.parquet"}]}]}
+    rows = sum(part.rows for part in parts)
+    target = parts[0].rows
+    lines = ["---", yaml.safe_dump(front, sort_keys=False).rstrip(), "---", "# Mixture", ""]
+    lines += [
+        f"{rows:,} rows for {method.upper()}: {target:,} of the target and {rows - target:,} of "
+        f"{sum(part.rows > 0 for part in parts[1:])} domains, shuffled with seed {seed}. Made by mixplan.",
+        "",
+    ]
+    lines += [f"> {warning}\n" for warning in warnings]
+    lines += ["## What it holds", "", *holdings(parts, rows), ""]
+    lines += ["## Where it comes from", "", *origins(parts), ""]
+    lines += ["## Columns", ""]
+    lines += [f"- `{name}`: {meaning}" for name, meaning in (COLUMNS[method] | PROVENANCE).items()]
+    lines += ["", "## Use", "", "In the run folder:", "", "```python", "import datasets", ""]
+    lines += [f'rows = datasets.load_dataset("./{folder_name}", split="train")', "```", "", "```bash"]
+    lines += [f"trl {method} --config {folder_name}/{method}.yaml", "```", ""]
+    lines += [f"Content hash (SHA-256 over the rows, in order): `{content}`", ""]
+    return "\n".join(lines)
+
+
+def holdings(parts: Sequence[Part], rows: int) -> list[str]:
+    """The table of counts: rows, share, distinct rows, most uses, answers, and tokens where they were counted."""
+    counted = any(part.tokens is not None for part in parts)
+    head = ["domain", "rows", "share of rows", "distinct rows", "most uses", "answers"]
+    head += ["tokens", "longest row (tokens)"] if counted else []
+    table = [head, ["---", *["---:"] * 4, "---", *["---:"] * (len(head) - 6)]]
+    for part in parts:
+        answers = ", ".join(f"{name} {count:,}" for name, count in part.answers.items())
+        row = [part.name, f"{part.rows:,}", f"{100 * part.rows / rows:.1f} %", f"{part.distinct_rows:,}"]
+        row += [str(part.most_uses), answers or "none"]
+        row += [f"{part.tokens or 0:,}", f"{part.longest_tokens or 0:,}"] if counted else []
+        table.append(row)
+    return ["| " + " | ".join(row) + " |" for row in table]
+
+
+def origins(parts: Sequence[Part]) -> list[str]:
+    """The table of origins and licences."""
+    table = [["domain", "data", "licence"], ["---", "---", "---"]]
+    table += [[part.name, f"`{part.data}`", part.licence or "not stated in the recipe"] for part in parts]
+    return ["| " + " | ".join(row) + " |" for row in table]

@@ -1,0 +1,126 @@
+"""Rows in their final order in, Parquet shards out, in memory that does not grow with the rows."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mixplan.mixture.result import read_mixture
+from mixplan.runs import canonical_json, set_aside, translated
+
+GROUP_ROWS = 1_000
+GROUP_CHARACTERS = 8_000_000
+"""A row group ends at either bound, so that rows of 100 MB are held one at a time and short ones by the thousand."""
+
+SHARD_ROWS = 100_000
+SHARD_CHARACTERS = 400_000_000
+
+Record = dict[str, Any]
+
+TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+PROVENANCE = [("domain", pa.string()), ("data", pa.string()), ("row_id", pa.string()), ("repeat", pa.int32())]
+SCHEMAS = {
+    "sft": pa.schema([("prompt", TURNS), ("completion", TURNS), *PROVENANCE]),
+    "grpo": pa.schema(
+        [("prompt", TURNS), ("reference", pa.string()), ("grader", pa.string()), ("entry", pa.string()), *PROVENANCE]
+    ),
+}
+
+
+def write_shards(records: Iterable[Record], *, method: str, folder: Path) -> str:
+    """Write rows to `train-00000.parquet` and on.
+
+    Args:
+        records: Rows by column, in order.
+        method: `sft` or `grpo`; decides the columns.
+        folder: Where to write; it is there.
+
+    Returns:
+        SHA-256 over the rows' content, in order.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full.
+    """
+    digest = hashlib.sha256()
+    for shard, groups in itertools.groupby(row_groups(records), key=lambda group: group[0]):
+        path = folder / f"train-{shard:05d}.parquet"
+        with translated(path), open(path, "wb") as file:
+            with pq.ParquetWriter(file, SCHEMAS[method], compression="zstd") as writer:
+                for _, rows in groups:
+                    for row in rows:
+                        digest.update(canonical_json(row).encode() + b"\n")
+                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[method]))
+            file.flush()
+            os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def row_groups(records: Iterable[Record]) -> Iterator[tuple[int, list[Record]]]:
+    """Collect rows into row groups, each with the number of the shard it belongs to."""
+    group: list[Record] = []
+    shard = shard_rows = shard_characters = characters = 0
+    for record in records:
+        group.append(record)
+        characters += record_characters(record)
+        if len(group) == GROUP_ROWS or characters >= GROUP_CHARACTERS:
+            yield shard, group
+            shard_rows, shard_characters = shard_rows + len(group), shard_characters + characters
+            group, characters = [], 0
+            if shard_rows >= SHARD_ROWS or shard_characters >= SHARD_CHARACTERS:
+                shard, shard_rows, shard_characters = shard + 1, 0, 0
+    if group:
+        yield shard, group
+
+
+def record_characters(record: Record) -> int:
+    """Characters of a row's texts."""
+    turns = (*record["prompt"], *record.get("completion", ()))
+    return (
+        sum(len(turn["content"]) for turn in turns)
+        + len(record.get("entry") or "")
+        + len(record.get("reference") or "")
+    )
+
+
+@contextlib.contextmanager
+def beside(folder: Path) -> Iterator[Path]:
+    """An empty folder beside the mixture's, to be put in its place when it is whole; gone when that fails."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    with translated(partial):
+        for leftover in (partial, folder.with_name(f".{folder.name}.old")):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        partial.mkdir(parents=True)
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def put_in_place(partial: Path, folder: Path) -> Path | None:
+    """Put a whole mixture where it belongs, replacing an older one.
+
+    Returns:
+        Where the former folder was set aside, when it held a damaged or foreign file; None otherwise.
+    """
+    kept = None
+    old = folder.with_name(f".{folder.name}.old")
+    with translated(folder):
+        if folder.exists():
+            if read_mixture(folder) is None:
+                kept = set_aside(folder)
+            else:
+                os.replace(folder, old)
+        os.replace(partial, folder)
+        if old.exists():
+            shutil.rmtree(old)
+    return kept
