@@ -107,13 +107,17 @@ def reason(draw: random.Random) -> dict[str, Any]:
     return {"feature": draw.randrange(D_SAE), "share": draw.uniform(0.04, 0.2), "contexts": contexts}
 
 
+def share_of(top: int) -> float:
+    return (1 - math.exp(-6 * (top / D_SAE) ** 0.7)) / (1 - math.exp(-6))
+
+
 def drift(draw: random.Random) -> dict[str, Any]:
     shifts = sorted((draw.paretovariate(1.5) / 10 for _ in range(100)), reverse=True)
     tops = sorted({round(D_SAE ** (i / 40)) for i in range(41)})
     return {
         "features": [[draw.randrange(D_SAE), shift, draw.uniform(0.4, 1)] for shift in shifts],
-        "share_of_shift": 1 - math.exp(-((100 / D_SAE) ** 0.28)),
-        "concentration": [[top, (1 - math.exp(-((top / D_SAE) ** 0.28))) / (1 - math.exp(-1))] for top in tops],
+        "share_of_shift": share_of(100),
+        "concentration": [[top, share_of(top)] for top in tops],
         "draws": 5,
         "stability": 0.87,
         "raw_share_of_shift": 0.4,

@@ -14,7 +14,7 @@ class Html(str):
     __slots__ = ()
 
 
-VOID = frozenset({"meta", "link", "br"})
+VOID = frozenset({"meta", "link", "wbr"})
 
 
 def tag(name: str, /, *children: str | None, **attributes: str | float | None) -> Html:

@@ -101,7 +101,7 @@ def _mixture(plan: Plan) -> Html:
         f"The ratio is a domain's share of all the mixture's {unit}. Ranking stability "
         f"{number(plan.ranking.stability, 2)}: {plan.ranking.of}."
     )
-    return section("The mixture", tag("p", note), table("answer", heads, lines), tag("p", plan.forecast.text))
+    return section("The mixture", tag("p", note), table("cards answer", heads, lines), tag("p", plan.forecast.text))
 
 
 def _domain_row(plan: Plan, name: str, highest: float) -> Html:
@@ -135,7 +135,7 @@ def _uniform(plan: Plan) -> Html:
             header(name),
             cell(share_bar(allocation.shares[name], allocation.uniform[name], highest), kind="score"),
             cell(percent(allocation.shares[name]), kind="n"),
-            cell(percent(allocation.uniform[name]), kind="n quiet"),
+            cell(percent(allocation.uniform[name]), kind="n quiet even"),
         )
         for name in plan.order()
     ]
@@ -145,7 +145,7 @@ def _uniform(plan: Plan) -> Html:
         f"{number(allocation.distance_from_size, 2)} (0 is equal, 1 is disjoint)."
     )
     heads = ["Domain", "Share against uniform", "Share", "Uniform"]
-    return section("Against uniform", tag("p", note), table("bars", heads, lines))
+    return section("Against uniform", tag("p", note), table("cards bars", heads, lines))
 
 
 def _limits(plan: Plan) -> Html | None:
@@ -185,6 +185,6 @@ def _drift(plan: Plan) -> Html:
     points = [(float(top), share) for top, share in drift.concentration]
     x = log_axis("Features, largest shift first (log scale)", float(max(plan.sae.d_sae, 2)), whole)
     y = Axis("Share of the whole shift", [0, 0.25, 0.5, 0.75, 1], 0, 1, lambda share: f"{100 * share:.0f} %")
-    mark = [((float(count), drift.share_of_shift), f"{count} drift dimensions: {percent(drift.share_of_shift)}")]
+    mark = [((float(count), drift.share_of_shift), f"{count} features: {percent(drift.share_of_shift)}")]
     chart = line_chart(points, x, y, summary=note, dots=mark) if points else None
     return section("Drift dimensions", tag("p", note), chart, reasons.features(plan))

@@ -21,7 +21,7 @@ def sections(plan: Plan) -> list[Html]:
 
 
 def _data(plan: Plan) -> Html:
-    heads = ["", "Evaluation", "Query", "Demonstration", "Pool", "Query tokens", "Licence", "Dropped rows"]
+    heads = ["Domain", "Evaluation", "Query", "Demonstration", "Pool", "Query tokens", "Licence", "Dropped rows"]
     lines = [_data_row("target", plan.target), *(_data_row(name, plan.domains[name]) for name in plan.order())]
     note = (
         "Rows in each split; no row or duplicate is in two of them. A target demonstration is "
@@ -60,7 +60,8 @@ def _provenance(plan: Plan) -> Html:
     written = f"{mixture.folder}, {whole(mixture.rows)} rows, TRL config {mixture.config}" if mixture else "not written"
     hashes = [tag("div", tag("dt", what), tag("dd", tag("code", value))) for what, value in plan.hashes.items()]
     versions = ", ".join(f"{name} {version}" for name, version in sorted(plan.libraries.items()))
-    repeats = f"{plan.allocation.objective}, one row used at most {whole(plan.allocation.max_repeats)} times"
+    times = plan.allocation.max_repeats
+    repeats = f"{plan.allocation.objective}, each row used at most {'once' if times == 1 else f'{times} times'}"
     facts = _pairs(
         ("Objective", repeats),
         ("Mixture", written),

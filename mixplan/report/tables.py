@@ -33,8 +33,10 @@ def row(*cells: Html, kind: str | None = None) -> Html:
 
 
 def header(text: str) -> Html:
-    """Make a line's title."""
-    return tag("th", text, scope="row", role="rowheader")
+    """Make a line's title, which may break before each underscore."""
+    first, *others = text.split("_")
+    broken = [part for other in others for part in (tag("wbr"), f"_{other}")]
+    return tag("th", first, *broken, scope="row", role="rowheader")
 
 
 def cell(*parts: str, kind: str | None = None) -> Html:

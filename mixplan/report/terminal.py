@@ -15,7 +15,7 @@ NARROW = 60
 """Columns below which the reasons are left to the page, so that the numbers keep their lines."""
 
 NAME_WIDTH = 24
-"""Columns a domain's name gets before it is folded."""
+"""Columns up to which domain names stay on one line, and the reasons fold instead."""
 
 
 def show(plan: Plan, console: Console, page: Path) -> None:
@@ -64,9 +64,9 @@ def _headline(plan: Plan) -> str:
 
 def _table(plan: Plan, console: Console) -> Table:
     """Lay out one line a domain, highest score first, and the target last."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    longest = max(map(len, plan.domains))
-    table.add_column(_text("domain", console), overflow="fold", min_width=min(longest, NAME_WIDTH))
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    short = max(map(len, plan.domains)) <= NAME_WIDTH
+    table.add_column(_text("domain", console), overflow="fold", no_wrap=short)
     for title in (plan.score_name, "95 %", "rows", "ratio"):
         table.add_column(_text(title, console), justify="right", no_wrap=True, overflow="crop")
     with_reasons = console.width >= NARROW
@@ -89,7 +89,7 @@ def _cells(plan: Plan, name: str) -> list[str]:
         bounds(score),
         whole(allocation.rows[name]),
         percent(allocation.ratios[name]),
-        "  ".join(few_words(plan.domains[name])),
+        ", ".join(few_words(plan.domains[name])),
     ]
 
 
