@@ -64,10 +64,10 @@ def arguments(package: str, file: str, name: str) -> dict[str, Argument]:
     Raises:
         RecipeError: the package is not installed.
     """
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    folder = _folder(package)
+    if folder is None:
         raise RecipeError(f"the package {package!r} is not installed, so `train` cannot be checked. Install {package}.")
-    return _fields(Path(found.submodule_search_locations[0]) / file, name)
+    return _fields(folder / file, name)
 
 
 def _fields(file: Path, name: str) -> dict[str, Argument]:
@@ -84,21 +84,27 @@ def _fields(file: Path, name: str) -> dict[str, Argument]:
 
 
 def _defining_file(module: ast.Module, file: Path, name: str) -> Path | None:
-    """The file that defines a base class; None for one outside the package, which adds no fields of its own."""
+    """The file that defines a base class; None for one not found, which adds no fields then."""
     if any(isinstance(node, ast.ClassDef) and node.name == name for node in module.body):
         return file
     if name in ELSEWHERE:
         package, inside = ELSEWHERE[name]
-        found = importlib.util.find_spec(package)
-        return (
-            Path(found.submodule_search_locations[0]) / inside if found and found.submodule_search_locations else None
-        )
+        folder = _folder(package)
+        return folder / inside if folder else None
     for node in module.body:
-        imported = isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names)
-        if imported and isinstance(node, ast.ImportFrom) and node.level and node.module:
-            place = file.parents[node.level - 1] / Path(*node.module.split(".")).with_suffix(".py")
-            return place if place.exists() else None
+        if not isinstance(node, ast.ImportFrom) or not node.module or all(alias.name != name for alias in node.names):
+            continue
+        first, *rest = node.module.split(".")
+        folder = file.parents[node.level - 1] / first if node.level else _folder(first)
+        place = folder.joinpath(*rest).with_suffix(".py") if folder else None
+        return place if place and place.exists() else None
     return None
+
+
+def _folder(package: str) -> Path | None:
+    """Where a top-level package lies, found without importing it."""
+    found = importlib.util.find_spec(package)
+    return Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else None
 
 
 def _own_fields(definition: ast.ClassDef) -> Iterator[tuple[str, Argument]]:

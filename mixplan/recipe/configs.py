@@ -55,7 +55,7 @@ _NAMING = {name for section in CONFIG_FOLDERS for name in (section, f"{section}.
 def recipes_near(path: Path) -> list[str]:
     """Recipes beside a path and in `recipes/`, as a person would write them."""
     beside = path.parent.glob("*.yaml")
-    return sorted({str(file) for file in (*beside, *Path("recipes").glob("*.yaml"))})
+    return sorted({str(file) for file in (*beside, *Path("recipes").glob("*.yaml")) if file.is_file()})
 
 
 def config_folders(recipe: Path) -> list[Path]:

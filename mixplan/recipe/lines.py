@@ -71,6 +71,12 @@ class Located:
             return [item.plain() for item in self.value]
         return self.value
 
+    def broken(self) -> bool:
+        """Whether this value, or one inside it, could not be read."""
+        if isinstance(self.value, Mapping | list):
+            return any(item.broken() for item in (self.value if isinstance(self.value, list) else self.value.values()))
+        return isinstance(self.value, Broken)
+
     def nearest(self, path: KeyPath) -> Located:
         """The value at a key path, or the deepest one on the way to it that is there."""
         here = self

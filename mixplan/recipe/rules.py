@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mixplan.recipe.arguments import arguments
 from mixplan.recipe.configs import dotted
-from mixplan.recipe.lines import Broken, KeyPath, Located, Problem
+from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.spec import (
     AllocateSpec,
     BudgetSpec,
@@ -47,7 +47,7 @@ def broken_rules(tree: Located) -> list[Problem]:
     return [
         Problem(tree.nearest(path).place, f"{dotted(path)}: {text}")
         for path, text in _findings(tree)
-        if not isinstance(tree.nearest(path).value, Broken)
+        if not tree.nearest(path).broken()
     ]
 
 

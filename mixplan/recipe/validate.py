@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mixplan.recipe.configs import CONFIG_FOLDERS, dotted
-from mixplan.recipe.lines import Broken, KeyPath, Located, Problem
+from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.spec import Recipe
 from mixplan.recipe.suggest import did_you_mean
 
@@ -60,7 +60,7 @@ def _problems(tree: Located, found: dict[KeyPath, str]) -> Iterator[tuple[KeyPat
         node = tree.nearest(path)
         deeper = any(len(other) > len(path) and other[: len(path)] == path for other in found)
         # A union fails once for each branch; the branch that got furthest says what the person meant.
-        if deeper or isinstance(node.value, Broken):
+        if deeper or (kind not in ("missing", "extra_forbidden") and node.broken()):
             continue
         parent = fragment(path[:-1])
         if kind == "missing":
