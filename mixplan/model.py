@@ -115,10 +115,10 @@ def embedded_folder() -> Path:
     transformers refuses to save a model it read from GGUF, so the model is rebuilt from its config (without the
     quantisation entry) and its state dict.
     """
-    gguf = embedded.gguf_file()
     folder = cache_folder() / "models" / f"{embedded.MODEL_NAME}-{embedded.GGUF_SHA256[:12]}"
     if (folder / "config.json").exists():
         return folder
+    gguf = embedded.gguf_file()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it unannotated
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     lm = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)

