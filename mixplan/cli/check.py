@@ -105,7 +105,8 @@ def _count(loaded: LoadedRecipe, path: KeyPath, data: DataSpec, split: SplitSpec
 
 def _model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
     model = loaded.recipe.model
-    if model.name != "embedded" and not Path(model.name).exists():
+    folder = loaded.folder(("model", "name"))
+    if model.name != "embedded" and not (folder / Path(model.name).expanduser()).is_dir():
         yield f"model {model.name}"
     if model.sae.release is not None:
         yield f"SAE {model.sae.release}, {model.sae.id}"

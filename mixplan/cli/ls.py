@@ -34,7 +34,7 @@ def listing() -> dict[str, list[Entry]]:
     """What there is here, and with mixplan itself when that is elsewhere.
 
     Returns:
-        For each of `recipes`, `models`, `domains` and `runs`, entries with `path` and `about`, by path; runs newest first.
+        For each of `recipes`, `models`, `domains`, `runs`: `path`, `about` and more, sorted by path, runs newest first.
     """
     return {
         "recipes": list(_files("recipes")),

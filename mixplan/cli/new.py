@@ -9,15 +9,15 @@ from typing import Annotated
 
 import typer
 
-from mixplan.errors import RecipeError
+from mixplan.errors import RecipeError, RunError
 from mixplan.recipe import load_recipe
-from mixplan.runs import translated, write_atomic
+from mixplan.runs import write_atomic
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="The new recipe's name: letters, digits, `_`, `.`, `-`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new recipe's name: letters, digits, `_`, `.`, `-`.")],
     source: Annotated[Path, typer.Option("--from", metavar="RECIPE", help="The recipe to start from.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the file written.")] = False,
 ) -> None:
@@ -36,8 +36,7 @@ def copy_recipe(name: str, source: Path) -> Path:
         The file written.
 
     Raises:
-        RecipeError: the name cannot be a file's name, is taken, or the source is not a valid recipe.
-        RunError: the folder cannot be written.
+        RecipeError: the name cannot be a file's name or is taken, the source is not valid, the folder not writable.
     """
     if not NAME.fullmatch(name):
         raise RecipeError(f"{name!r} cannot name a recipe. Use letters, digits, `_`, `.` and `-`, such as 'my-job'.")
@@ -45,9 +44,12 @@ def copy_recipe(name: str, source: Path) -> Path:
     written = source.with_name(f"{name.removesuffix('.yaml')}.yaml")
     if written.exists():
         raise RecipeError(f"{written}: there is a recipe of this name already. Choose another name.")
-    with translated(source):
-        text = source.read_bytes().decode("utf-8-sig")
-    write_atomic(written, _renamed(text, source.name, written.name).encode())
+    text = source.read_bytes().decode("utf-8-sig")
+    try:
+        write_atomic(written, _renamed(text, source.name, written.name).encode())
+    except RunError as error:
+        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else str(error)
+        raise RecipeError(f"{written}: cannot be written: {reason}.") from error
     return written
 
 

@@ -13,7 +13,9 @@ from mixplan.runs import write_json
 
 
 def schema(
-    file: Annotated[Path | None, typer.Argument(help="Where to write it; the terminal when not given.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Where to write it; the terminal when not given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the schema, or the file written.")] = False,
 ) -> None:
     """Write the JSON Schema that editors check recipes with."""

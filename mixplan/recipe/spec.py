@@ -71,14 +71,14 @@ class DataSpec(Section):
 class ColumnsSpec(Section):
     """Which columns hold what: a column's name (`metadata.reasoning` reaches inside) or a template with `{column}`s."""
 
-    messages: str | None = None
-    prompt: str | None = None
-    completion: str | None = None
-    system: str | None = None
-    question: str | None = None
-    options: str | None = None
-    answer: str | None = None
-    rationale: str | None = None
+    messages: str | None = Field(default=None, description="A list of role and content, the last one the answer.")
+    prompt: str | None = Field(default=None, description="What the model is given.")
+    completion: str | None = Field(default=None, description="What it is trained to say.")
+    system: str | None = Field(default=None, description="A system message before the prompt.")
+    question: str | None = Field(default=None, description="The question.")
+    options: str | None = Field(default=None, description="Choices: a list, or lines that open with their letter.")
+    answer: str | None = Field(default=None, description="The answer: text, or a choice's letter, number or text.")
+    rationale: str | None = Field(default=None, description="A worked solution with the answer at its end.")
 
 
 class SplitSpec(Section):
@@ -148,9 +148,9 @@ class BudgetSpec(Section):
 class GroupSpec(Section):
     """Joint bounds on several domains, in the budget's unit."""
 
-    domains: list[Name] = Field(min_length=1)
-    floor: Count = 0
-    cap: Count | None = None
+    domains: list[Name] = Field(min_length=1, description="The domains that share these bounds.")
+    floor: Count = Field(default=0, description="At least so much for all of them together.")
+    cap: Count | None = Field(default=None, description="At most so much for all of them together.")
 
 
 class AllocateSpec(Section):
@@ -174,7 +174,7 @@ class AllocateSpec(Section):
     floors: dict[Name, Count] = Field(default_factory=dict, description="At least so much, in the budget's unit.")
     caps: dict[Name, Count] = Field(default_factory=dict, description="At most so much, in the budget's unit.")
     shares: dict[Name, Share] = Field(default_factory=dict, description="Exactly this share of the budget.")
-    groups: dict[Name, GroupSpec] = Field(default_factory=dict)
+    groups: dict[Name, GroupSpec] = Field(default_factory=dict, description="Joint bounds by a name of your choice.")
 
 
 class MixtureSpec(Section):
@@ -190,7 +190,9 @@ class MixtureSpec(Section):
 class TrainSpec(Section):
     """The TRL job that follows."""
 
-    method: Literal["sft", "grpo"] = "sft"
+    method: Literal["sft", "grpo"] = Field(
+        default="sft", description="Supervised fine-tuning, or GRPO with graded answers."
+    )
     args: dict[str, Any] = Field(default_factory=dict, description="Fields of TRL's SFTConfig or GRPOConfig.")
     lora: dict[str, Any] | None = Field(
         default=None, description="Fields of peft's LoraConfig; full fine-tuning when not given."

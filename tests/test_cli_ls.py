@@ -1,0 +1,134 @@
+"""`mixplan ls` lists what is in the current folder and what comes with mixplan."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixplan.cli import COMMANDS, main
+from mixplan.cli.ls import listing
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def run(monkeypatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["mixplan", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mixplan.cli.ls.REPOSITORY", tmp_path)
+    files = {
+        "recipes/b.yaml": "# What b is for.\nmodel: x\n",
+        "recipes/a.yaml": "model: x\n",
+        "configs/models/m.yaml": "# A model.\nname: m\n",
+        "configs/domains/d.yaml": "# Two domains.\nlaw: {}\nart: {}\n",
+        "runs/old/plan.json": "{}",
+        "runs/new/recipe.yaml": "",
+        "runs/other/notes.txt": "",
+    }
+    for number, (name, text) in enumerate(files.items()):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        os.utime(file, (1_700_000_000 + 60 * number,) * 2)
+    return tmp_path
+
+
+def test_everything_is_listed(here, monkeypatch, capsys):
+    assert run(monkeypatch, "ls") == 0
+    assert capsys.readouterr().out == (
+        "Recipes\n"
+        "  recipes/a.yaml\n"
+        "  recipes/b.yaml  What b is for.\n"
+        "Model configs\n"
+        "  configs/models/m.yaml  A model.\n"
+        "Domain suites\n"
+        "  configs/domains/d.yaml  Two domains.\n"
+        "Past runs\n"
+        "  runs/new  unfinished, 2023-11-14 22:18 UTC\n"
+        "  runs/old  planned, 2023-11-14 22:17 UTC\n"
+    )
+
+
+def test_json_says_the_same(here, monkeypatch, capsys):
+    assert run(monkeypatch, "ls", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["recipes"][1] == {"path": "recipes/b.yaml", "name": "b", "about": "What b is for."}
+    assert found["domains"][0]["domains"] == ["art", "law"]
+    assert [entry["planned"] for entry in found["runs"]] == [False, True]
+
+
+def test_an_empty_folder_has_none_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mixplan.cli.ls.REPOSITORY", tmp_path)
+    assert run(monkeypatch, "ls") == 0
+    assert capsys.readouterr().out == "Recipes: none\nModel configs: none\nDomain suites: none\nPast runs: none\n"
+
+
+def test_what_ships_is_listed_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = {path.stem for path in (REPOSITORY / "recipes").glob("*.yaml")}
+    assert {entry["name"] for entry in listing()["recipes"]} == shipped
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_help_loads_no_command_and_nothing_heavy():
+    heavy = {"torch", "transformers", "sae_lens", "datasets", "numpy", "pydantic", "rich", "yaml", "cvxpy"}
+    code = (
+        "import sys; from mixplan.cli import main\n"
+        "sys.argv = ['mixplan', '--help']\n"
+        "try: main()\n"
+        "except SystemExit as ended: assert ended.code == 0\n"
+        f"print(sorted(({heavy!r} | {{'mixplan.cli.ls', 'mixplan.recipe'}}) & set(sys.modules)))"
+    )
+    lines = python(code).splitlines()
+    assert lines[-1] == "[]"
+    assert [line.split()[0] for line in lines[lines.index("Commands:") + 1 : -1]] == list(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["lss"], "No such command 'lss'."),
+        (["ls", "--jsn"], "No such option: --jsn"),
+        (["ls", "extra"], "Got unexpected extra argument(s) (extra)"),
+        (["new"], "Missing argument 'NAME'."),
+    ],
+)
+def test_wrong_usage_exits_2(arguments, complaint, monkeypatch, capsys):
+    assert run(monkeypatch, *arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_version(monkeypatch, capsys):
+    from mixplan import __version__
+
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"mixplan {__version__}\n"
+
+
+def test_an_interrupt_exits_130(monkeypatch):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mixplan.cli.ls.listing", interrupted)
+    assert run(monkeypatch, "ls") == 130
+
+
+@pytest.mark.parametrize(("words", "count", "expected"), [("mixplan ch", 1, "check"), ("mixplan ls --js", 2, "--json")])
+def test_shell_completion(words, count, expected):
+    environment = {**os.environ, "_MIXPLAN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+    code = "from mixplan.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert expected in done.stdout.split()

@@ -1,0 +1,91 @@
+"""`mixplan new` writes a recipe that loads, beside the one it came from, and refuses what it cannot write."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixplan.cli import main
+from mixplan.recipe import load_recipe
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def recipes(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("recipes", "configs"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    return tmp_path / "recipes"
+
+
+def run(monkeypatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["mixplan", "new", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_the_copy_loads_alike_and_names_itself(recipes, monkeypatch, capsys):
+    assert run(monkeypatch, "mine", "--from", "recipes/math.yaml") == 0
+    assert capsys.readouterr().out == "Wrote recipes/mine.yaml\nEdit it, then: mixplan check recipes/mine.yaml\n"
+    old, new = (recipes / "math.yaml").read_text(), (recipes / "mine.yaml").read_text()
+    assert new == old.replace("recipes/math.yaml", "recipes/mine.yaml")
+    assert new != old
+    assert load_recipe(recipes / "mine.yaml").resolved == load_recipe(recipes / "math.yaml").resolved
+
+
+def test_json_names_the_file(recipes, monkeypatch, capsys):
+    assert run(monkeypatch, "mine", "--from", "recipes/math.yaml", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"written": "recipes/mine.yaml", "from": "recipes/math.yaml"}
+
+
+def test_only_comments_and_only_the_whole_name_change(recipes, monkeypatch):
+    text = (recipes / "math.yaml").read_text()
+    text = "# my-math.yaml and math.yaml.old stay, math.yaml goes\n" + text + "  # math.yaml\n"
+    (recipes / "math.yaml").write_text(text)
+    assert run(monkeypatch, "mine.yaml", "--from", "recipes/math.yaml") == 0
+    lines = (recipes / "mine.yaml").read_text().splitlines()
+    assert lines[0] == "# my-math.yaml and math.yaml.old stay, mine.yaml goes"
+    assert lines[-1] == "  # math.yaml"
+
+
+REFUSED = {
+    "a path": (
+        ["sub/mine", "--from", "recipes/math.yaml"],
+        "'sub/mine' cannot name a recipe. Use letters, digits, `_`, `.` and `-`, such as 'my-job'.",
+    ),
+    "taken": (
+        ["medical", "--from", "recipes/math.yaml"],
+        "recipes/medical.yaml: there is a recipe of this name already. Choose another name.",
+    ),
+    "no source": (
+        ["mine", "--from", "recipes/maths.yaml"],
+        "recipes/maths.yaml: there is no such recipe. Did you mean 'recipes/math.yaml'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals(case, recipes, monkeypatch, capsys):
+    arguments, message = REFUSED[case]
+    assert run(monkeypatch, *arguments) == 1
+    assert capsys.readouterr().err == message + "\n"
+
+
+def test_a_folder_without_permission_is_said(recipes, monkeypatch, capsys):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    assert run(monkeypatch, "mine", "--from", "recipes/math.yaml") == 1
+    message = "recipes/mine.yaml: cannot be written: Permission denied."
+    assert capsys.readouterr().err == message + "\n"
+    assert sorted(path.name for path in recipes.iterdir() if path.name.startswith((".", "mine"))) == []
+
+
+def test_without_a_source_it_is_wrong_usage(recipes, monkeypatch):
+    assert run(monkeypatch, "mine") == 2
