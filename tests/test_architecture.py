@@ -1,0 +1,260 @@
+"""The package's own files in, the rules of the house held: who may import what, names, sentences, sizes, tests."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "mixplan"
+TESTS = ROOT / "tests"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+FLOW = (
+    *("recipe", "domains", "model", "sae", "features", "drift", "sts", "forecast", "allocate", "mixture"),
+    *("plan", "train", "evaluate", "report"),
+)
+"""Left to right; `model` and `sae` are where features come from, `plan` runs the stages before it and saves them."""
+EVERYWHERE = {"errors", "runs", "embedded"}
+LEAVES = {"errors": set(), "embedded": {"errors"}, "runs": {"errors"}}
+ENTRY = {"cli", "__main__"}
+
+TENSORS = {"model", "sae", "features", "train", "evaluate"}
+ALLOWED = {
+    "torch": TENSORS,
+    "transformers": TENSORS,
+    "sae_lens": TENSORS,
+    "peft": TENSORS,
+    "trl": TENSORS,
+    "cvxpy": {"allocate"},
+    "rich": {"cli", "report.terminal"},
+    "pickle": set(),
+    "dill": set(),
+    "joblib": set(),
+}
+BANNED_NAMES = {"utils", "util", "helpers", "common", "base", "types", "manager", "misc", "registry", "factory"}
+WHOLE_HOUSE = {
+    "architecture": "this file: rules on the package as a whole",
+    "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
+    "recipes_shipped": "each recipe and config in the tree",
+}
+"""Tests of no single module, with what they are about."""
+
+
+def name_of(path: Path) -> str:
+    """`mixplan/report/terminal.py` is `report.terminal`, `mixplan/report/__init__.py` is `report`."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def type_only(module: ast.Module) -> set[ast.AST]:
+    """Nodes under `if TYPE_CHECKING:`, which load nothing."""
+    blocks = [n for n in ast.walk(module) if isinstance(n, ast.If) and ast.unparse(n.test).endswith("TYPE_CHECKING")]
+    return {inner for block in blocks for statement in block.body for inner in ast.walk(statement)}
+
+
+def imports(path: Path) -> Iterator[tuple[ast.AST, str]]:
+    """Every imported name in full, wherever the import stands: `from mixplan import embedded` is `mixplan.embedded`."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are written in full, not relative"
+            yield from ((node, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def reaches_right(importer: str, imported: str) -> bool:
+    """Whether one part of the package imports a part that it may not know of."""
+    if importer in ENTRY or importer == imported or imported == "__version__":
+        return False
+    if importer in LEAVES:
+        return imported not in LEAVES[importer]
+    if imported in EVERYWHERE:
+        return False
+    return imported not in FLOW or FLOW.index(imported) > FLOW.index(importer)
+
+
+def test_each_part_of_the_package_has_its_place():
+    parts = {name_of(path).partition(".")[0] for path in SOURCES} - {""}
+    assert parts <= set(FLOW) | EVERYWHERE | ENTRY
+
+
+def test_imports_go_one_way():
+    wrong = [
+        f"{name_of(path)} imports {name}"
+        for path in SOURCES
+        for _, name in imports(path)
+        if name.startswith("mixplan.")
+        and name_of(path)
+        and reaches_right(name_of(path).partition(".")[0], name.split(".")[1])
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "wrong"),
+    [
+        ("sts", "drift", False),
+        ("drift", "sts", True),
+        ("drift", "errors", False),
+        ("errors", "runs", True),
+        ("embedded", "runs", True),
+        ("cli", "report", False),
+        ("recipe", "cli", True),
+        ("mixture", "plan", True),
+        ("report", "__version__", False),
+    ],
+)
+def test_the_rule_itself(importer, imported, wrong):
+    assert reaches_right(importer, imported) is wrong
+
+
+@pytest.mark.parametrize("library", ALLOWED)
+def test_a_library_is_known_in_its_place_only(library):
+    wrong = []
+    for path in SOURCES:
+        name, without_effect = name_of(path), type_only(tree(path))
+        allowed = name in ALLOWED[library] or name.partition(".")[0] in ALLOWED[library]
+        found = (node for node, full in imports(path) if full.partition(".")[0] == library)
+        if not allowed and any(node not in without_effect for node in found):
+            wrong.append(name)
+    assert wrong == []
+
+
+def unsafe_calls(module: ast.Module) -> Iterator[str]:
+    """Calls that run what they read: pickles, YAML tags, a model's own code, a shell."""
+    for node in ast.walk(module):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        if called in ("torch.load", "yaml.unsafe_load", "yaml.full_load", "eval", "exec", "os.system"):
+            yield called
+        if called == "yaml.load" and "Safe" not in ast.unparse(node):
+            yield "yaml.load without a safe loader"
+        for keyword in ("trust_remote_code", "allow_pickle", "shell"):
+            if keywords.get(keyword) == "True":
+                yield f"{called}({keyword}=True)"
+
+
+def test_nothing_runs_what_it_reads():
+    assert [f"{name_of(path)}: {call}" for path in SOURCES for call in unsafe_calls(tree(path))] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("torch.load('x')", ["torch.load"]),
+        ("yaml.load(text, Loader=yaml.Loader)", ["yaml.load without a safe loader"]),
+        ("yaml.load(text, Loader=yaml.SafeLoader)", []),
+        ("load(name, trust_remote_code=True)", ["load(trust_remote_code=True)"]),
+        ("load(name, trust_remote_code=spec.trust_remote_code)", []),
+    ],
+)
+def test_unsafe_calls_are_seen(code, found):
+    assert list(unsafe_calls(ast.parse(code))) == found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_module_opens_with_one_sentence(path):
+    docstring = ast.get_docstring(tree(path)) or ""
+    first = docstring.partition("\n\n")[0]
+    one_line = name_of(path) not in ("", "errors")  # these two draw the flow and the error tree below it
+    assert first, "no docstring"
+    assert first.endswith("."), first
+    assert not re.search(r"[a-z`)][.!?] [A-Z]", first), f"more than one sentence: {first}"
+    assert not one_line or docstring == first, f"more than one paragraph: {docstring}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_sizes_stay_readable(path):
+    lines = path.read_text(encoding="utf-8").count("\n")
+    functions = (n for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    long = [f"{n.name}: {n.end_lineno - n.lineno + 1}" for n in functions if n.end_lineno - n.lineno + 1 > 60]
+    assert lines <= 400
+    assert long == []
+
+
+def test_names_say_what_is_inside():
+    assert {path.stem for path in SOURCES} & BANNED_NAMES == set()
+
+
+def test_a_type_error_is_ignored_by_name_and_with_a_reason():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in SOURCES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if "# type: ignore" in line and not re.search(r"# type: ignore\[[a-z, -]+\]\s+# \w", line)
+    ]
+    assert wrong == []
+
+
+def test_no_exception_is_swallowed_whole():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (*SOURCES, *TESTS.glob("*.py"))
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) == "Exception")
+    ]
+    assert wrong == []
+
+
+def test_no_test_is_skipped():
+    wrong = [
+        f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+        for path in TESTS.glob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr in ("skip", "skipif", "xfail", "importorskip")
+    ]
+    assert wrong == []
+
+
+def modules_by_test_name() -> set[str]:
+    return {name_of(path).replace(".", "_") for path in SOURCES}
+
+
+def test_each_test_file_is_named_after_a_module():
+    tests = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}
+    assert tests - modules_by_test_name() - set(WHOLE_HOUSE) == set()
+
+
+def test_each_part_of_the_package_has_its_tests():
+    tests = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}
+    parts = {name_of(path).partition(".")[0] for path in SOURCES} - {"", "__main__"}
+    assert [part for part in sorted(parts) if not any(f"{test}_".startswith(f"{part}_") for test in tests)] == []
+
+
+def loaded_after(code: str, *arguments: str) -> set[str]:
+    """Run code in a fresh interpreter and name the heavy libraries it loaded."""
+    heavy = ("torch", "transformers", "sae_lens", "trl", "peft", "cvxpy")
+    program = (
+        "import sys\n"
+        f"sys.argv = ['mixplan', *{list(arguments)!r}]\n"
+        f"try:\n    {code}\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print('LOADED', *[name for name in {heavy!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("check", "recipes/quickstart.yaml"), ("ls",), ("report", "--help")], ids=" ".join
+)
+def test_light_commands_load_no_model_library(arguments):
+    assert loaded_after("from mixplan.cli import main; main()", *arguments) == set()
+
+
+@pytest.mark.parametrize("module", ["mixplan", "mixplan.recipe", "mixplan.domains", "mixplan.runs", "mixplan.report"])
+def test_light_modules_load_no_model_library(module):
+    assert loaded_after(f"import {module}") == set()
