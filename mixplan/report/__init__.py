@@ -71,13 +71,13 @@ def _parse(kind: type[Read], data: bytes, path: Path, run: Path) -> Read:
 def _problem(detail: ErrorDetails) -> str:
     """Say one of pydantic's findings as where, what was expected, and what was found."""
     where = ".".join(str(part) for part in detail["loc"])
-    message = detail["msg"].removeprefix("Input should be ")
+    message = detail["msg"].replace("Input should be", "expected")
     if detail["type"] == "json_invalid":
         return f"not JSON: {message.removeprefix('Invalid JSON: ')}"
     if detail["type"] == "missing":
         return f"`{where}` is missing"
     place = f"`{where}`" if where else "the file"
-    return f"{place}: expected {message}, found {_found(detail['input'])}"
+    return f"{place}: {message[:1].lower()}{message[1:]}, found {_found(detail['input'])}"
 
 
 def _found(value: object) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from mixplan.report.plan import Plan
 from mixplan.report.text import bounds, few_words, number, percent, visible, whole
 
-NARROW = 60
+NARROW = 72
 """Columns below which the reasons are left to the page, so that the numbers keep their lines."""
 
 NAME_WIDTH = 24
@@ -71,7 +71,7 @@ def _table(plan: Plan, console: Console) -> Table:
         table.add_column(_text(title, console), justify="right", no_wrap=True, overflow="crop")
     with_reasons = console.width >= NARROW
     if with_reasons:
-        table.add_column(_text("why: tokens", console), overflow="fold", style="dim")
+        table.add_column(_text("why", console), overflow="fold", style="dim")
     for name in plan.order():
         cells = _cells(plan, name)
         table.add_row(*(_text(cell, console) for cell in (cells if with_reasons else cells[:-1])))

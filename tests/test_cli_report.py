@@ -1,0 +1,118 @@
+"""`mixplan report` prints tables, writes pages, and loads no torch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from saved_plan import sample, save
+from typer.testing import CliRunner, Result
+
+from mixplan.cli.report import report
+from mixplan.errors import RunError
+
+ALONE = "import typer; from mixplan.cli.report import report; typer.run(report)"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return save(tmp_path / "run", sample())
+
+
+def call(*words: object) -> Result:
+    app = typer.Typer()
+    app.command()(report)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_prints_the_table_and_writes_the_page(run: Path) -> None:
+    result = call(run)
+    assert result.exit_code == 0
+    assert result.output.startswith("Warning: 9 rows longer")
+    assert result.output.endswith(f"Report: {run}/report.html\n")
+    assert (run / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>\n")
+
+
+def test_the_page_is_written_anew_with_the_same_bytes(run: Path) -> None:
+    call(run)
+    first = (run / "report.html").read_bytes()
+    (run / "report.html").write_text("old")
+    call(run)
+    assert (run / "report.html").read_bytes() == first
+
+
+def test_json(run: Path, tmp_path: Path) -> None:
+    other = save(tmp_path / "other", {**sample(1), "name": "other"})
+    result = call(run, other, "--json")
+    first, second = json.loads(result.output)
+    saved = sample()
+    assert (first["name"], second["name"]) == ("quickstart", "other")
+    assert first["run"] == str(run)
+    assert first["report"] == f"{run}/report.html"
+    assert first["warnings"] == [*saved["warnings"], saved["allocation"]["no_better_than_uniform"]]
+    assert (first["score"], first["distance_from_uniform"], first["distance_from_size"]) == ("STS_ICL", 0.08, 0.21)
+    assert {line["domain"] for line in first["domains"]} == set(saved["domains"])
+    for line in first["domains"]:
+        name = line["domain"]
+        assert {key: line[key] for key in ("value", "low", "high")} == saved["domains"][name]["sts_icl"]
+        assert line["rows"] == saved["allocation"]["rows"][name]
+        assert line["ratio"] == saved["allocation"]["ratios"][name]
+        assert len(line["why"]) <= 3
+
+
+def test_one_bad_run_does_not_hide_the_good_ones(run: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = call(tmp_path / "nowhere", run, empty)
+    assert (run / "report.html").exists()
+    assert f"Report: {run}/report.html\n" in result.output
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception) == (
+        f"{tmp_path}/nowhere: no such run folder. `mixplan ls` lists the runs there are.\n"
+        f"{empty}: no plan.json here yet. Plan first: mixplan plan RECIPE --run {empty}."
+    )
+
+
+def test_a_page_that_cannot_be_written(run: Path) -> None:
+    (run / "report.html").mkdir()
+    result = call(run)
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception) == f"{run}/report.html: Is a directory."
+
+
+def test_no_run_named_is_wrong_usage() -> None:
+    assert call().exit_code == 2
+
+
+def alone(program: str, *words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        env={**os.environ, **environment},
+        check=True,
+        timeout=60,
+    )
+
+
+def test_loads_no_torch() -> None:
+    heavy = ["torch", "transformers", "sae_lens", "datasets", "cvxpy", "trl"]
+    program = f"import sys, mixplan.cli.report; print([name for name in {heavy} if name in sys.modules])"
+    assert alone(program).stdout == b"[]\n"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LANG": "C", "LC_ALL": "C"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_any_locale(run: Path, environment: dict[str, str]) -> None:
+    done = alone(ALONE, str(run), **environment)
+    assert done.stderr == b""
+    assert done.stdout.endswith(f"Report: {run}/report.html\n".encode())
+    assert b"\x1b" not in done.stdout

@@ -1,0 +1,32 @@
+"""Only mixplan's own markup is markup; everything else arrives as the text it was."""
+
+import html
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixplan.report.markup import Html, escape, join, tag
+from mixplan.report.text import visible
+
+
+@given(st.text())
+def test_escaped_text_reads_back_as_it_was(text: str) -> None:
+    written = escape(text)
+    assert html.unescape(written) == visible(text)
+    assert not set(written) & set("<>\"'")
+
+
+def test_html_is_kept_and_text_is_escaped() -> None:
+    inner = tag("b", "1 < 2")
+    assert inner == "<b>1 &lt; 2</b>"
+    assert tag("p", inner, None, "&") == "<p><b>1 &lt; 2</b>&amp;</p>"
+    assert join(["<", inner]) == "&lt;" + inner
+    assert isinstance(join([]), Html)
+
+
+def test_attributes() -> None:
+    assert (
+        tag("p", class_="a", aria_label='"x"', title=None, x1=4.5)
+        == '<p class="a" aria-label="&quot;x&quot;" x1="4.5"></p>'
+    )
+    assert tag("meta", name="viewport", charset="utf-8") == '<meta name="viewport" charset="utf-8">'

@@ -1,0 +1,262 @@
+"""The page is one file that fetches nothing, runs nothing, says everything, and holds its form against hostile text."""
+
+import json
+import re
+from html.parser import HTMLParser
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from saved_plan import sample
+
+from mixplan.report.page import render, write_page
+from mixplan.report.plan import Plan
+from mixplan.report.text import bounds, in_line, number, percent
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</style><img src=x onerror=alert(1)>",
+    "\"'><svg/onload=alert(1)>",
+    "\u202egnp.exe\u2066",
+    "\x00\x1b[2J\x07",
+    "&lt;b&gt;&#x202e;",
+    "-->]]><!--",
+]
+VOID = {"meta", "link", "wbr"}
+
+
+class Reader(HTMLParser):
+    """Reads a page's shape (elements and attributes) and its text, and insists that every element is closed."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.shape: list[tuple[str, tuple[str, ...]]] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.titles: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.shape.append((tag, tuple(name for name, _ in attrs)))
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+        if self.open and self.open[-1] == "h2":
+            self.titles.append(data)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.words)
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def rendered(value: dict[str, Any]) -> str:
+    return render(Plan.model_validate_json(json.dumps(value)))
+
+
+@pytest.fixture
+def value() -> dict[str, Any]:
+    return sample()
+
+
+def test_nothing_is_fetched_and_nothing_runs(value: dict[str, Any]) -> None:
+    page = rendered(value)
+    reader = read(page)
+    assert not {"script", "iframe", "object", "embed", "img", "form", "base"} & {name for name, _ in reader.shape}
+    links = [(tag, name, text) for tag, name, text in reader.attributes if name in ("src", "href", "srcset", "action")]
+    assert links == [("link", "href", "data:,")]
+    assert not [name for _, name, _ in reader.attributes if name.startswith("on")]
+    assert not re.search(r"url\(|@import|https?:", page)
+    assert ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in reader.attributes
+
+
+def test_same_plan_same_bytes(value: dict[str, Any], tmp_path: Path) -> None:
+    assert rendered(value) == rendered(json.loads(json.dumps(value)))
+    shuffled = {key: value[key] for key in sorted(value, reverse=True)}
+    assert rendered(shuffled) == rendered(value)
+    (tmp_path / "a").mkdir()
+    plan = Plan.model_validate_json(json.dumps(value))
+    pages = [write_page(plan, tmp_path / name).read_bytes() for name in ("a", "b")]
+    assert pages == [rendered(value).encode()] * 2
+
+
+def test_sections_in_order_warnings_first(value: dict[str, Any]) -> None:
+    assert read(rendered(value)).titles == [
+        "2 warnings",
+        "The mixture",
+        "Against uniform",
+        "What looser limits would bring",
+        "Where the next row stops paying",
+        "Drift dimensions",
+        "Why",
+        "Every score",
+        "Data",
+        "Model and SAE",
+        "Provenance",
+    ]
+
+
+def test_what_is_not_there_has_no_section(value: dict[str, Any]) -> None:
+    value["warnings"], value["mixture"] = [], None
+    value["allocation"].update(no_better_than_uniform=None, duals=[], curve=[])
+    for domain in value["domains"].values():
+        domain.update(why=[], forecast=None, outside_shift=None)
+    reader = read(rendered(value))
+    assert reader.titles == [
+        "The mixture",
+        "Against uniform",
+        "Drift dimensions",
+        "Every score",
+        "Data",
+        "Model and SAE",
+        "Provenance",
+    ]
+    assert "220 extra rows over 16 domains. The most rows:" in reader.text
+    assert "Mixturenot written" in reader.text
+
+
+def test_one_warning_is_one_warning(value: dict[str, Any]) -> None:
+    value["allocation"]["no_better_than_uniform"] = None
+    assert read(rendered(value)).titles[0] == "1 warning"
+
+
+def test_the_answer_is_all_there(value: dict[str, Any]) -> None:
+    reader = read(rendered(value))
+    allocation = value["allocation"]
+    plan = Plan.model_validate_json(json.dumps(value))
+    for name, domain in value["domains"].items():
+        score = plan.domains[name].sts_icl
+        start = f"{name}{number(score.value)} {bounds(score)}{allocation['rows'][name]}"
+        assert start + percent(allocation["ratios"][name]) in reader.text
+        assert f"{name}{percent(allocation['shares'][name])}{percent(1 / 16)}" in reader.text
+        for reason in domain["why"]:
+            assert f"Feature {reason['feature']} {percent(reason['share'])} of the score" in reader.text
+            for found in reason["contexts"]:
+                assert in_line(found["before"] + found["token"] + found["after"]) in reader.text
+    for digest in value["hashes"].values():
+        assert digest in reader.text
+
+
+def test_bars_are_as_long_as_the_numbers(value: dict[str, Any]) -> None:
+    page = rendered(value)
+    answer = page[page.index('class="cards answer"') : page.index('class="cards bars"')]
+    widths = [float(found) for found in re.findall(r'class="bar" width="([\d.]+)%"', answer)]
+    scores = sorted((domain["sts_icl"]["value"] for domain in value["domains"].values()), reverse=True)
+    highest = max(domain["sts_icl"]["high"] for domain in value["domains"].values())
+    assert widths == pytest.approx([100 * score / highest for score in scores], abs=0.006)
+
+
+def test_a_score_act_plan_says_so(value: dict[str, Any]) -> None:
+    text = read(rendered({**value, "score": "act"})).text
+    assert "STS_act is how strongly a domain uses the features that this job is expected to move." in text
+    assert "STS_act with 95 % interval" in text
+
+
+def test_the_curve_is_drawn_in_order_of_budget(value: dict[str, Any]) -> None:
+    page = rendered(value)
+    value["allocation"]["curve"].reverse()
+    assert rendered(value) == page
+    assert "Expected remaining loss against extra rows: from 1.00 at 0 to 0.194 at 1,000." in read(page).text
+
+
+def with_text(value: dict[str, Any], text: str) -> dict[str, Any]:
+    """Put one text into every place that a data set, a file name or a library could reach."""
+    law = {**value["domains"]["law"], "licence": text, "dropped": {text: 2}}
+    context = {"before": text, "token": text, "after": text, "activation": 1.0}
+    law["why"] = [{"feature": 1, "share": 0.2, "contexts": [context]}]
+    value = {**value, "name": text, "warnings": [text], "created": text, "domains": {"law": law}}
+    value["hashes"] = {text: text}
+    value["libraries"] = {text: text}
+    value["ranking"] = {**value["ranking"], "of": text}
+    value["forecast"] = {"kind": text, "text": text}
+    value["model"] = {**value["model"], "name": text, "dtype": text, "device": text, "why_dtype": text}
+    value["sae"] = {**value["sae"], "name": text, "kind": text, "hook_name": text}
+    value["mixture"] = {**value["mixture"], "folder": text, "config": text}
+    value["allocation"] = {**value["allocation"], "objective": text, "duals": [{"limit": text, "text": text}]}
+    value["seconds"] = value["tokens"] = {text: 1.0}
+    return value
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_changes_no_element_and_no_attribute(value: dict[str, Any], text: str) -> None:
+    harmless, hostile = read(rendered(with_text(value, "x"))), read(rendered(with_text(value, text)))
+    assert hostile.shape == harmless.shape
+    assert in_line(text) in hostile.text
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).map(lambda text: f"x{text}"))
+def test_any_text_changes_no_element_and_no_attribute(text: str) -> None:
+    value = sample(domains=4)
+    assert read(rendered(with_text(value, text))).shape == read(rendered(with_text(value, "x"))).shape
+
+
+def test_a_hostile_domain_name_is_text(value: dict[str, Any]) -> None:
+    name = HOSTILE[0]
+    value["domains"][name] = value["domains"]["law"]
+    for spread in (*(value["allocation"][key] for key in ("rows", "ratios", "uniform", "shares")),):
+        spread[name] = spread["law"]
+    for point in value["allocation"]["curve"]:
+        point["rows"][name] = 1
+    reader = read(rendered(value))
+    assert "script" not in {tag for tag, _ in reader.shape}
+    assert name in reader.text
+
+
+def test_headings_and_tables_are_labelled(value: dict[str, Any]) -> None:
+    reader = read(rendered(value))
+    ids = [text for _, name, text in reader.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert [text for _, name, text in reader.attributes if name == "aria-labelledby"] == ids
+    count = [tag for tag, _ in reader.shape].count
+    assert count("h1") == 1
+    assert count("table") == len([1 for tag, name, _ in reader.attributes if name == "role" and tag == "table"])
+    assert all("scope" in names for tag, names in reader.shape if tag == "th")
+    assert ("html", "lang", "en") in reader.attributes
+
+
+def palettes() -> list[dict[str, str]]:
+    """The page's colours: light, then dark."""
+    sheet = resources.files("mixplan.report").joinpath("page.css").read_text(encoding="utf-8")
+    light, dark = (
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in sheet.split("@media print")[0].split("dark)")
+    )
+    return [light, {**light, **dark}]
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_contrast_meets_wcag_aa(scheme: int) -> None:
+    colours = palettes()[scheme]
+    texts = [("ink", "paper"), ("quiet", "paper"), ("accent", "paper"), ("ink", "wash"), ("ink", "mark")]
+    for text, ground in [*texts, ("ink", "warn-wash"), ("warn", "warn-wash")]:
+        assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    for shape, ground in [("accent", "paper"), ("whisker", "paper"), ("uniform", "paper")]:
+        assert contrast(colours[shape], colours[ground]) >= 3, (shape, ground)

@@ -1,0 +1,60 @@
+"""The reasons on the page are the plan's own, in its order."""
+
+import json
+from typing import Any
+
+from saved_plan import sample
+
+from mixplan.report.plan import Plan
+from mixplan.report.reasons import features, scores, why
+
+
+def plan_of(value: dict[str, Any]) -> Plan:
+    return Plan.model_validate_json(json.dumps(value))
+
+
+def test_the_first_domain_alone_is_open() -> None:
+    html = why(plan_of(sample()))
+    assert html is not None
+    assert html.count("<details") == 16
+    assert html.index('<details open="">') < html.index("<details>")
+    assert html.count(" open=") == 1
+
+
+def test_a_token_is_marked_in_its_context() -> None:
+    value = sample(domains=1)
+    context = {"before": "the ", "token": " <b>", "after": "\nend", "activation": 4.2}
+    value["domains"]["arithmetic"]["why"] = [{"feature": 17, "share": 0.2, "contexts": [context]}]
+    assert (
+        '<h3>Feature 17 <span class="quiet">20.0 % of the score</span></h3><ul class="contexts"><li>'
+        '<bdi>the <mark> &lt;b&gt;</mark>↵end</bdi><span class="quiet" title="activation">4.20</span></li></ul>'
+    ) in str(why(plan_of(value)))
+
+
+def test_no_reasons_no_section() -> None:
+    value = sample(domains=1)
+    value["domains"]["arithmetic"]["why"] = []
+    assert why(plan_of(value)) is None
+
+
+def test_the_planning_score_comes_first() -> None:
+    value = sample(domains=1)
+    assert scores(plan_of(value)).index(">STS_ICL<") < scores(plan_of(value)).index(">STS_act<")
+    value["score"] = "act"
+    assert scores(plan_of(value)).index(">STS_act<") < scores(plan_of(value)).index(">STS_ICL<")
+
+
+def test_what_was_not_measured_says_so() -> None:
+    value = sample(domains=1)
+    value["domains"]["arithmetic"].update(outside_shift=None, forecast=None)
+    assert scores(plan_of(value)).count(">not measured<") == 2
+
+
+def test_every_drift_dimension_is_listed() -> None:
+    value = sample(domains=1)
+    value["drift"]["features"] = [[17, 0.93, 0.99], [4, 0.5, 1.0]]
+    html = features(plan_of(value))
+    assert "<summary>All 2 drift dimensions</summary>" in html
+    assert html.index(">17</th>") < html.index(">4</th>")
+    assert ">0.930</td>" in html
+    assert ">99.0 %</td>" in html

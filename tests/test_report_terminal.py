@@ -1,0 +1,121 @@
+"""The closing table says everything in the columns, colours and letters that a terminal has, and obeys no token."""
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from saved_plan import sample
+
+from mixplan.report.plan import Plan
+from mixplan.report.terminal import sentences, show
+from mixplan.report.text import bounds, number, percent
+
+PAGE = Path("runs/quickstart/report.html")
+
+
+def printed(value: dict[str, Any], width: int = 80, encoding: str = "utf-8", *, colours: bool = False) -> str:
+    plan = Plan.model_validate_json(json.dumps(value))
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, newline="\n", write_through=True)
+    show(plan, Console(file=file, width=width, highlight=False, force_terminal=colours, no_color=not colours), PAGE)
+    return raw.getvalue().decode(encoding)
+
+
+@pytest.fixture
+def value() -> dict[str, Any]:
+    return sample()
+
+
+def test_every_domain_has_its_line_highest_score_first(value: dict[str, Any]) -> None:
+    plan = Plan.model_validate_json(json.dumps(value))
+    lines = printed(value, width=140).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("domain "))
+    assert lines[start].split() == ["domain", "STS_ICL", "95", "%", "rows", "ratio", "why"]
+    for line, name in zip(lines[start + 1 :], plan.order(), strict=False):
+        score, rows = plan.score_of(name), plan.allocation.rows[name]
+        figures = f"{name} {number(score.value)} {bounds(score)} {rows} {percent(plan.allocation.ratios[name])}"
+        assert " ".join(line.split()).startswith(figures)
+    assert lines[start + 17].split() == ["target", "820", "78.8", "%"]
+
+
+def test_warnings_come_first_and_the_page_last(value: dict[str, Any]) -> None:
+    lines = printed(value, width=200).splitlines()
+    assert lines[0] == f"Warning: {value['warnings'][0]}"
+    assert lines[1] == f"Warning: {value['allocation']['no_better_than_uniform']}"
+    assert lines[2] == "quickstart: 220 extra rows over 16 domains beside 820 target rows (ratio: share of all rows)"
+    assert lines[-1] == f"Report: {PAGE}"
+
+
+def test_sentences(value: dict[str, Any]) -> None:
+    assert sentences(Plan.model_validate_json(json.dumps(value))) == [
+        "Distance of the extra rows from uniform 0.080, from size-proportional 0.21 (0 is equal, 1 is disjoint).",
+        "Ranking stability 0.91: mean Spearman correlation between bootstrap resamples' rankings.",
+        "SAE embedded: 21.4 % of variance unexplained, L0 32.1, 5.1 % dead on 20,000 of these tokens.",
+        "No measured runs yet: the forecast ranks domains and has no unit.",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 71, 72, 80, 120])
+def test_no_line_is_wider_than_the_terminal(value: dict[str, Any], width: int) -> None:
+    value["domains"]["d" * 100] = value["domains"]["law"]
+    for spread in ("rows", "ratios", "uniform", "shares"):
+        value["allocation"][spread]["d" * 100] = value["allocation"][spread]["law"]
+    lines = printed(value, width).splitlines()
+    assert max(cell_len(line) for line in lines[:-1]) <= width
+    assert lines[-1] == f"Report: {PAGE}"
+
+
+def test_eighty_columns_keep_every_number_and_token_whole(value: dict[str, Any]) -> None:
+    text = printed(value, 80)
+    plan = Plan.model_validate_json(json.dumps(value))
+    for name in plan.domains:
+        assert re.search(rf"^{name} .* {re.escape(bounds(plan.score_of(name)))} ", text, re.MULTILINE)
+    wide = {word for line in printed(value, 200).splitlines() for word in line.split()}
+    assert wide <= {word for line in text.splitlines() for word in line.split()}
+
+
+def test_a_narrow_terminal_leaves_the_reasons_to_the_page(value: dict[str, Any]) -> None:
+    assert " why" in printed(value, 72)
+    assert " why" not in printed(value, 71)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_any_encoding_is_written(value: dict[str, Any], encoding: str) -> None:
+    value["warnings"] = ["→ ∑ 東京"]
+    kept = "→ ∑ 東京".encode(encoding, "replace").decode(encoding)
+    assert printed(value, 80, encoding).startswith(f"Warning: {kept}\n")
+
+
+def test_no_colours_when_piped_and_some_on_a_terminal(value: dict[str, Any]) -> None:
+    assert "\x1b" not in printed(value)
+    assert "\x1b[" in printed(value, colours=True)
+
+
+def test_hostile_text_is_shown_and_not_obeyed(value: dict[str, Any]) -> None:
+    value["name"] = "[bold]n[/bold]\x1b[2J"
+    value["warnings"] = ["\u202egnp.exe [link=file:///]x[/link]"]
+    value["domains"]["law"]["why"][0]["contexts"][0]["token"] = "\x1b]0;t\x07"
+    text = printed(value, 200)
+    assert "Warning: [U+202E]gnp.exe [link=file:///]x[/link]\n" in text
+    assert "[bold]n[/bold][U+001B][2J: 220 extra rows" in text
+    assert "[U+001B]]0;t[U+…" in text
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+
+
+def test_a_plan_without_a_mixture_has_no_target_line(value: dict[str, Any]) -> None:
+    value["mixture"] = None
+    text = printed(value, 200)
+    assert "quickstart: 220 extra rows over 16 domains (ratio: share of all rows)" in text
+    assert "\ntarget" not in text
+
+
+def test_a_budget_in_tokens_says_so(value: dict[str, Any]) -> None:
+    value["allocation"].update(unit="tokens", budget=22000)
+    text = printed(value, 200)
+    assert "22,000 extra tokens over 16 domains beside 820 target rows (ratio: share of all tokens)" in text
+    assert "Distance of the extra tokens from uniform" in text

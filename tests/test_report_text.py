@@ -1,0 +1,83 @@
+"""Numbers keep their digits, and nothing in a data set's text can steer the reader's screen."""
+
+import math
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from saved_plan import sample
+
+from mixplan.report.plan import Domain, Interval
+from mixplan.report.text import bounds, few_words, in_line, number, percent, visible, whole
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        *[(0, "0"), (1, "1.00"), (1.234, "1.23"), (9.999, "10.0"), (99.96, "100"), (-0.0456, "-0.0456")],
+        *[(1234.5, "1,234"), (12, "12.0"), (0.00012345, "0.000123"), (0.000012, "1.2e-05"), (999.9, "1,000")],
+    ],
+)
+def test_number(value: float, written: str) -> None:
+    assert number(value) == written
+
+
+@given(st.floats(min_value=1e-4, max_value=999, allow_nan=False))
+def test_number_is_within_half_a_unit_of_the_third_digit(value: float) -> None:
+    half = 0.5 * 10 ** (math.floor(math.log10(value)) - 2)
+    assert abs(float(number(value).replace(",", "")) - value) <= half * 1.0001
+
+
+def test_small_forms() -> None:
+    assert number(0.08, 2) == "0.080"
+    assert percent(0.1234) == "12.3 %"
+    assert whole(134515008) == "134,515,008"
+    assert bounds(Interval(value=1, low=0.5, high=2000)) == "[0.500, 2,000]"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred", "[U+001B][31mred"),
+        ("a\u202eb", "a[U+202E]b"),
+        ("\u2066x\u2069", "[U+2066]x[U+2069]"),
+        ("\x00\x7f\x85\u2028", "[U+0000][U+007F][U+0085][U+2028]"),
+        ("\U000e0041", "[U+E0041]"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("two\nlines", "two\nlines"),
+    ],
+)
+def test_visible(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@given(st.text(st.characters()))
+def test_nothing_that_steers_is_left(text: str) -> None:
+    left = {unicodedata.category(character) for character in in_line(text)} - {"Cf"}
+    assert not left & {"Cc", "Cs", "Zl", "Zp"}
+    assert {c for c in in_line(text) if unicodedata.category(c) == "Cf"} <= {"\u200c", "\u200d"}
+    assert visible(visible(text)) == visible(text)
+
+
+def test_in_line() -> None:
+    assert in_line("a\tb\r\nc") == "a⇥b␍↵c"
+
+
+def domain(*reasons: list[str]) -> Domain:
+    value: dict[str, Any] = dict(sample()["domains"]["law"])
+    value["why"] = [
+        {"feature": 1, "share": 0.1, "contexts": [context(token) for token in reason]} for reason in reasons
+    ]
+    return Domain.model_validate(value)
+
+
+def context(token: str) -> dict[str, Any]:
+    return {"before": "", "token": token, "after": "", "activation": 1.0}
+
+
+def test_few_words_take_each_reason_first() -> None:
+    assert few_words(domain([" court", " judge"], [" court", " dose"], ["\n"])) == ["court", "↵", "judge"]
+    assert few_words(domain()) == []
+    assert few_words(domain([], [" "], ["x" * 17, "y" * 16])) == ["x" * 15 + "…", "y" * 16]
