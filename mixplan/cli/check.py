@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,13 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
+from mixplan.cli.downloads import is_cached, model_downloads, unknown_sae
 from mixplan.domains import count_rows
 from mixplan.errors import MixplanError, RecipeError
 from mixplan.recipe import DataSpec, LoadedRecipe, SplitSpec, load_recipe
 from mixplan.recipe.lines import KeyPath
-from mixplan.recipe.suggest import did_you_mean
 
 
 @dataclass
@@ -64,10 +62,11 @@ def look(path: Path, overrides: list[str]) -> Checked:
     except RecipeError as error:
         result.problems = str(error).splitlines()
         return result
-    result.problems += _sae_problems(loaded)
+    if (problem := unknown_sae(loaded)) is not None:
+        result.problems.append(problem)
     for key_path, data, split in _sections(loaded):
         _count(loaded, key_path, data, split, result)
-    result.download = list(dict.fromkeys([*_model_downloads(loaded), *result.download]))
+    result.download = list(dict.fromkeys([*model_downloads(loaded), *result.download]))
     return result
 
 
@@ -95,7 +94,8 @@ def _count(loaded: LoadedRecipe, path: KeyPath, data: DataSpec, split: SplitSpec
     result.rows[name] = rows
     needed = split.evaluation + split.query + split.demonstration
     if rows is None:
-        result.download.append(f"data set {data.hub}")
+        if data.hub is not None and not is_cached("dataset", data.hub):
+            result.download.append(f"data set {data.hub}")
     elif rows < needed:
         result.problems.append(
             f"{loaded.where(path)}: {'.'.join(map(str, path))} has {rows:,} rows, but its split sets aside {needed:,}. "
@@ -103,43 +103,11 @@ def _count(loaded: LoadedRecipe, path: KeyPath, data: DataSpec, split: SplitSpec
         )
 
 
-def _model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
-    model = loaded.recipe.model
-    folder = loaded.folder(("model", "name"))
-    if model.name != "embedded" and not (folder / Path(model.name).expanduser()).is_dir():
-        yield f"model {model.name}"
-    if model.sae.release is not None:
-        yield f"SAE {model.sae.release}, {model.sae.id}"
-    if model.sae.repo is not None:
-        yield f"SAE {model.sae.repo}, {model.sae.id}"
-
-
-def _sae_problems(loaded: LoadedRecipe) -> list[str]:
-    """Whether SAELens's registry, read as a file, knows the release and the SAE in it."""
-    sae = loaded.recipe.model.sae
-    found = importlib.util.find_spec("sae_lens")
-    if sae.release is None or found is None or not found.submodule_search_locations:
-        return []
-    text = (Path(found.submodule_search_locations[0]) / "pretrained_saes.yaml").read_text(encoding="utf-8")
-    releases = [line[:-1] for line in text.splitlines() if line[:1].isalnum() and line.endswith(":")]
-    if sae.release not in releases:
-        hint = did_you_mean(sae.release, releases)
-        return [f"{loaded.where(('model', 'sae', 'release'))}: SAELens has no release {sae.release!r}.{hint}"]
-    start = text.index(f"\n{sae.release}:\n") + 1
-    following = releases.index(sae.release) + 1
-    end = text.index(f"\n{releases[following]}:\n") if following < len(releases) else len(text)
-    ids = [entry["id"] for entry in yaml.safe_load(text[start:end])[sae.release]["saes"]]
-    if sae.id in ids:
-        return []
-    where = loaded.where(("model", "sae", "id"))
-    return [f"{where}: release {sae.release} has no SAE {sae.id!r}.{did_you_mean(str(sae.id), ids)}"]
-
-
 def _lines(result: Checked) -> Iterator[str]:
     yield f"{result.recipe}: valid"
     width = max(map(len, result.rows))
     for name, rows in result.rows.items():
-        yield f"  {name:{width}}  {'not here yet' if rows is None else f'{rows:,} rows'}"
+        yield f"  {name:{width}}  {'rows not counted (hub)' if rows is None else f'{rows:,} rows'}"
     if result.download:
         yield "  a plan would download:"
         yield from (f"    {item}" for item in result.download)

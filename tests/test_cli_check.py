@@ -1,0 +1,169 @@
+"""`mixplan check` counts what is local, says what must be downloaded, gathers every problem, and loads no torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixplan.cli import main
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RECIPE = """\
+model:
+  name: some/model
+  sae: {release: gemma-scope-9b-it-res, id: layer_31/width_131k/average_l0_22}
+target:
+  data: {hub: some/data}
+  format: question_answer
+  columns: {question: q, answer: a}
+domains:
+  local:
+    data: {file: rows.jsonl}
+    format: question_answer
+    columns: {question: q, answer: a}
+    split: {evaluation: 1, query: 2, demonstration: 5}
+  made:
+    data: {generator: chain_sum, limit: 400}
+    demonstrations: {file: rows.jsonl}
+    format: question_answer
+    columns: {question: question, answer: answer}
+    split: {demonstration: 9}
+budget: {rows: 10}
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    rows = "".join(json.dumps({"q": f"{number}?", "a": str(number)}) + "\n" for number in range(9))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def run(monkeypatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["mixplan", "check", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def snapshot(hub: Path, repository: str, file: str) -> None:
+    path = hub / repository.replace("/", "--") / "snapshots/abc" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+
+
+def test_local_rows_are_counted_and_downloads_said(here, monkeypatch, capsys):
+    assert run(monkeypatch, "recipe.yaml") == 0
+    assert capsys.readouterr() == (
+        "recipe.yaml: valid\n"
+        "  target               rows not counted (hub)\n"
+        "  local                9 rows\n"
+        "  made                 400 rows\n"
+        "  made.demonstrations  9 rows\n"
+        "  a plan would download:\n"
+        "    model some/model\n"
+        "    SAE layer_31/width_131k/average_l0_22 of google/gemma-scope-9b-it-res\n"
+        "    data set some/data\n",
+        "",
+    )
+
+
+def test_what_the_hub_cache_holds_is_not_downloaded_again(here, monkeypatch, capsys):
+    snapshot(here / "hub", "models--some/model", "config.json")
+    sae = "layer_31/width_131k/average_l0_22/params.npz"
+    snapshot(here / "hub", "models--google/gemma-scope-9b-it-res", sae)
+    snapshot(here / "hub", "datasets--some/data", "data.parquet")
+    assert run(monkeypatch, "recipe.yaml") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "  a plan downloads nothing"
+
+
+def test_json_says_the_same(here, monkeypatch, capsys):
+    assert run(monkeypatch, "recipe.yaml", "--json", "--set", "target.data.hub=other/data") == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found == {
+        "recipe": "recipe.yaml",
+        "rows": {"target": None, "local": 9, "made": 400, "made.demonstrations": 9},
+        "download": [
+            "model some/model",
+            "SAE layer_31/width_131k/average_l0_22 of google/gemma-scope-9b-it-res",
+            "data set other/data",
+        ],
+        "problems": [],
+    }
+
+
+def test_a_local_model_and_sae_are_no_download(here, monkeypatch, capsys):
+    (here / "model").mkdir()
+    split = "target.split={evaluation: 0, query: 3, demonstration: 2}"
+    sets = ["model.name=model", "model.sae={path: sae}", "target.data={file: rows.jsonl}", split]
+    assert run(monkeypatch, "recipe.yaml", *[word for text in sets for word in ("--set", text)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "  a plan downloads nothing"
+
+
+PROBLEMS = {
+    "domains.local.split.query=9": (
+        "recipe.yaml:10: domains.local.data has 9 rows, but its split sets aside 15. "
+        "Lower `split.evaluation`, `split.query` or `split.demonstration`."
+    ),
+    "domains.made.split.demonstration=10": (
+        "recipe.yaml:16: domains.made.demonstrations has 9 rows, but its split sets aside 10. "
+        "Lower `split.evaluation`, `split.query` or `split.demonstration`."
+    ),
+    "model.sae.release=gemma-scope-9b-it-rs": (
+        "--set model.sae.release=gemma-scope-9b-it-rs: SAELens has no release 'gemma-scope-9b-it-rs'. "
+        "Did you mean 'gemma-scope-9b-it-res'?"
+    ),
+    "model.sae.id=layer_31/width_131k/average_l0_23": (
+        "--set model.sae.id=layer_31/width_131k/average_l0_23: release 'gemma-scope-9b-it-res' has no SAE "
+        "'layer_31/width_131k/average_l0_23'. Did you mean 'layer_31/width_131k/average_l0_63'?"
+    ),
+}
+
+
+@pytest.mark.parametrize("override", PROBLEMS)
+def test_what_only_the_data_shows(override, here, monkeypatch, capsys):
+    assert run(monkeypatch, "recipe.yaml", "--set", override) == 1
+    assert capsys.readouterr() == ("", PROBLEMS[override] + "\n")
+
+
+def test_a_missing_file_is_said_with_its_line(here, monkeypatch, capsys):
+    (here / "rows.jsonl").unlink()
+    assert run(monkeypatch, "recipe.yaml") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["recipe.yaml:10", "recipe.yaml:16"]
+
+
+def test_every_recipe_s_problems_come_at_once(here, monkeypatch, capsys):
+    (here / "bad.yaml").write_text(RECIPE.replace("rows: 10", "row: 10"))
+    assert run(monkeypatch, "bad.yaml", "none.yaml", "recipe.yaml") == 1
+    done = capsys.readouterr()
+    assert done.out.startswith("recipe.yaml: valid\n")
+    assert done.err.splitlines() == [
+        "bad.yaml:20: budget.row: unknown key. Did you mean 'rows'?",
+        "none.yaml: there is no such recipe. Did you mean 'recipe.yaml'?",
+    ]
+
+
+def test_no_recipe_is_wrong_usage(monkeypatch):
+    assert run(monkeypatch) == 2
+
+
+def test_it_loads_no_torch():
+    recipes = sorted(str(path) for path in (REPOSITORY / "recipes").glob("*.yaml"))
+    code = (
+        "import sys; from mixplan.cli import main\n"
+        f"sys.argv = ['mixplan', 'check', '--json', *{recipes!r}]\n"
+        "try: main()\n"
+        "except SystemExit as ended: code = ended.code\n"
+        "print(code, sorted({'torch', 'transformers', 'sae_lens', 'trl', 'peft'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    assert done.stderr == "0 []\n"
+    found = {Path(entry["recipe"]).stem: entry for entry in json.loads(done.stdout)}
+    assert found["quickstart"]["download"] == []
+    assert all(rows for rows in found["quickstart"]["rows"].values())
