@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixplan.errors import DriftError
-from mixplan.features import Statistics
+from mixplan.features.statistics import Statistics
 
 Integers = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
-from mixplan.features import Statistics
+from mixplan.features.statistics import Statistics
 
 Doubles = npt.NDArray[np.float64]
 

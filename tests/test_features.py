@@ -10,8 +10,9 @@ from safetensors.numpy import load_file
 
 from mixplan.domains import Row
 from mixplan.drift import predict_drift
-from mixplan.features import Columns, from_bytes, measure_unit, plan_reading, to_bytes
-from mixplan.features.queries import in_front, query_tokens
+from mixplan.features.measure import measure_unit
+from mixplan.features.queries import in_front, plan_reading, query_tokens
+from mixplan.features.statistics import Columns, from_bytes, to_bytes
 from mixplan.model import Model, load_model, render
 from mixplan.recipe import ModelSpec, SaeSpec
 from mixplan.sae import columns_of, load_sae

@@ -59,6 +59,18 @@ def read_unit(model: Model, depth: int, unit: Unit, *, pack_tokens: int | None =
         )
 
 
+def read_alone(model: Model, depth: int, unit: Unit, *, tokens: int) -> Tensor:
+    """Stream at a unit's first query tokens without demonstrations, `[about tokens, d_in]`, for a health check."""
+    queries, count = [], 0
+    for query in unit.queries:
+        queries.append(query)
+        count += query.count
+        if count >= tokens:
+            break
+    sequences, counts = [query.alone for query in queries], [query.count for query in queries]
+    return read_packed(model, depth, sequences, counts, 0, DynamicCache())
+
+
 def packs_of(unit: Unit, limit: int) -> Iterator[range]:
     """Cut the unit's queries into runs whose unshared tokens stay within `limit` in either reading."""
     start = alone = context = 0

@@ -158,9 +158,7 @@ def draw_demonstrations(rows: Sequence[Row], *, shots: int, draws: int, seed: in
     return drawn
 
 
-def make_unit(
-    model: Model, rows: Sequence[Row], cuts: Sequence[_Cut], demos: tuple[Row, ...], *, draw: int
-) -> Unit:
+def make_unit(model: Model, rows: Sequence[Row], cuts: Sequence[_Cut], demos: tuple[Row, ...], *, draw: int) -> Unit:
     """Put one draw's demonstrations in front of its queries, dropping whole ones until every context fits."""
     dropped = 0
     while True:

@@ -175,7 +175,9 @@ def family(name: str) -> str:
     SAEs of a base model are read on its instruction-tuned child; the health check tells how well that goes.
     """
     short = name.rsplit("/", 1)[-1].lower()
-    words = [word for word in re.split(r"[-_ ]+", short) if word not in ("it", "instruct", "chat", "base", "hf", "meta")]
+    words = [
+        word for word in re.split(r"[-_ ]+", short) if word not in ("it", "instruct", "chat", "base", "hf", "meta")
+    ]
     return "smollm2135m" if name == "embedded" else re.sub(r"[^a-z0-9]", "", "".join(words))
 
 

@@ -1,10 +1,10 @@
-"""A corpus spec in, fixed-length token contexts out: deduplicated, mixed by kind, the same whatever order rows come in."""
+"""A corpus spec in, token contexts of one length out: deduplicated, mixed by kind, held-out ones set aside."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from mixplan.domains import fill, normalised, read_records
+from mixplan.domains.fields import Template
+from mixplan.domains.sources import read_records
 from mixplan.errors import DataError
+from mixplan.recipe import DataSpec
 from mixplan.runs import content_hash
 from mixplan.sae.spec import ChatData, Kind, SaeTraining, TextData
 
@@ -53,7 +55,7 @@ def build_corpus(spec: SaeTraining, tokenizer: PreTrainedTokenizerBase, folder: 
     Raises:
         DataError: a kind has fewer tokens than it should.
     """
-    barred = {normalised(fill(row, entry.text)) for entry in spec.exclude for row in records(entry.data, folder, spec)}
+    barred = {words_of(text_of(row, entry.text)) for entry in spec.exclude for row in records(entry.data, folder, spec)}
     train: list[Contexts] = []
     heldout: dict[str, Contexts] = {}
     documents: dict[str, int] = {}
@@ -96,7 +98,7 @@ def kind_documents(
     excluded = 0
     for entry in kind.texts:
         for text in text_documents(entry, spec, folder):
-            key = normalised(text)
+            key = words_of(text)
             if key in barred:
                 excluded += 1
             elif key and key not in seen:
@@ -105,7 +107,7 @@ def kind_documents(
     for chat in kind.chats:
         kept: dict[str, tuple[str, str | None]] = {}
         for question, answer in pairs(chat, spec, folder):
-            key = normalised(question)
+            key = words_of(question)
             if key in barred:
                 excluded += 1
             elif key and key not in seen:
@@ -118,7 +120,20 @@ def kind_documents(
     return [texts[mark] for mark in sorted(texts)], excluded
 
 
-def records(data: Any, folder: Path, spec: SaeTraining) -> Iterator[dict[str, Any]]:
+def text_of(row: Mapping[str, Any], template: str) -> str:
+    """A row's text with its white space as it is; of a list of answers the first; empty where there is none."""
+    value = Template.parse(template).value(row, "the corpus row")
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return "" if value is None else str(value)
+
+
+def words_of(text: str) -> str:
+    """A text's words, folded, without punctuation: texts that share them count as the same document."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def records(data: DataSpec, folder: Path, spec: SaeTraining) -> Iterator[dict[str, Any]]:
     """Rows of a data spec; a `*` in a package's file name stands for every file that fits, in name order."""
     if data.package and data.file and "*" in data.file:
         root = package_folder(data.package)
@@ -137,13 +152,13 @@ def text_documents(entry: TextData, spec: SaeTraining, folder: Path) -> Iterator
                 yield path.read_text(encoding="utf-8", errors="ignore")
     elif entry.data is not None and entry.text is not None:
         for row in records(entry.data, folder, spec):
-            yield fill(row, entry.text)
+            yield text_of(row, entry.text)
 
 
 def pairs(chat: ChatData, spec: SaeTraining, folder: Path) -> Iterator[tuple[str, str | None]]:
     """Questions with their answers, or None where there is none."""
     for row in records(chat.data, folder, spec):
-        yield fill(row, chat.question), fill(row, chat.answer) if chat.answer else None
+        yield text_of(row, chat.question), text_of(row, chat.answer) if chat.answer else None
 
 
 def package_folder(package: str) -> Path:

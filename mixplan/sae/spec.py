@@ -1,12 +1,16 @@
-"""The YAML of an SAE training in, validated models out."""
+"""The YAML of an SAE training in, validated models out; every problem with its file and line."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from mixplan.recipe import DataSpec, Name, Positive, Section
+from mixplan.errors import RecipeError
+from mixplan.recipe.lines import read
+from mixplan.recipe.spec import DataSpec, Name, Positive, Section
+from mixplan.recipe.suggest import did_you_mean
 
 
 class TextData(Section):
@@ -24,7 +28,9 @@ class ChatData(Section):
 
     data: DataSpec
     question: str = Field(description="A column's name, or a template with `{column}` places.")
-    answer: str | None = Field(None, description="A column's name or template; the user's turn stands alone when not given.")
+    answer: str | None = Field(
+        None, description="A column's name or template; the user's turn stands alone when not given."
+    )
     turns: Positive = Field(1, description="How many question and answer pairs make one conversation.")
     licence: str = Field(description="Licence of the text, for the card.")
 
@@ -33,7 +39,9 @@ class Excluded(Section):
     """Rows that must not be read, such as those of a domain suite."""
 
     data: DataSpec
-    text: str = Field(description="A column's name or template, compared with questions and documents by normalised content.")
+    text: str = Field(
+        description="A column's name or template, compared with questions and documents by normalised content."
+    )
 
 
 class Kind(Section):
@@ -50,8 +58,12 @@ class Trainer(Section):
     kind: Literal["batchtopk", "topk", "standard", "jumprelu", "gated"] = "batchtopk"
     d_sae: Positive
     k: Positive = Field(32, description="batchtopk and topk: active features a token.")
-    l1: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(1.0, description="standard, gated and jumprelu: sparsity coefficient.")
-    auxiliary: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(1.0, description="topk kinds: coefficient of the loss that revives dead features.")
+    l1: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        1.0, description="standard, gated and jumprelu: sparsity coefficient."
+    )
+    auxiliary: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        1.0, description="topk kinds: coefficient of the loss that revives dead features."
+    )
     dead_after_steps: Positive = Field(150, description="A feature silent for so many steps counts as dead.")
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 8e-4
     warm_up_share: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
@@ -69,10 +81,43 @@ class SaeTraining(Section):
     hook_name: str
     context_tokens: Positive = 512
     batch_contexts: Positive = Field(8, description="Contexts in one forward pass.")
-    buffer_contexts: Positive = Field(256, description="Contexts whose tokens are shuffled together; also the step of resuming.")
-    keep_activations: bool = Field(False, description="Keep the read activations for another training on the same corpus.")
+    buffer_contexts: Positive = Field(
+        256, description="Contexts whose tokens are shuffled together; also the step of resuming."
+    )
+    keep_activations: bool = Field(
+        False, description="Keep the read activations for another training on the same corpus."
+    )
     heldout_tokens: Positive = Field(40_000, description="Tokens of each kind set aside for the card's figures.")
     corpus: dict[Name, Kind] = Field(min_length=1)
     exclude: list[Excluded] = Field(default_factory=list)
     trainer: Trainer
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+def load_training(path: Path) -> SaeTraining:
+    """Read and check an SAE training's YAML.
+
+    Raises:
+        RecipeError: anything is wrong; one line for each problem.
+    """
+    tree, problems = read(path, str(path))
+    if tree is None or problems:
+        raise RecipeError("\n".join(str(problem) for problem in problems))
+    try:
+        return SaeTraining.model_validate(tree.plain())
+    except ValidationError as error:
+        lines = []
+        for item in error.errors(include_url=False):
+            keys = tuple(item["loc"])
+            name = ".".join(map(str, keys))
+            text = f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}."
+            if item["type"] == "extra_forbidden":
+                text = f"{name}: unknown key.{did_you_mean(str(keys[-1]), known_keys())}"
+            lines.append(f"{tree.nearest(keys).place}: {text}")
+        raise RecipeError("\n".join(lines)) from error
+
+
+def known_keys() -> list[str]:
+    """Every key that an SAE training may hold."""
+    sections = (SaeTraining, Kind, TextData, ChatData, Excluded, Trainer, DataSpec)
+    return sorted({name for section in sections for name in section.model_fields})

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from sae_lens import (
     BatchTopKTrainingSAEConfig,
     GatedTrainingSAEConfig,
@@ -23,13 +22,18 @@ from sae_lens import (
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import SAEMetadata, TrainingSAEConfig
 from sae_lens.training.sae_trainer import SAETrainer
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mixplan.errors import RunError
 from mixplan.model import Model, read_stream
-from mixplan.runs import content_hash, set_aside, write_atomic, write_json
+from mixplan.runs import content_hash, set_aside
 from mixplan.sae.corpus import Contexts, Corpus
 from mixplan.sae.spec import SaeTraining, Trainer
+
+SINK_NORM = 10.0
+"""Tokens with a norm over so many times the median are attention sinks."""
 
 Report = Callable[[int, int, dict[str, float]], None]
 """Called after each buffer with tokens done, tokens in all, and the last step's figures."""
@@ -45,7 +49,9 @@ class Progress:
     scale: float
 
 
-def train_sae(spec: SaeTraining, model: Model, corpus: Corpus, *, depth: int, folder: Path, report: Report) -> TrainingSAE[Any]:
+def train_sae(
+    spec: SaeTraining, model: Model, corpus: Corpus, *, depth: int, folder: Path, report: Report
+) -> TrainingSAE[Any]:
     """Train an SAE on the residual stream after `depth` blocks.
 
     Args:
@@ -69,7 +75,7 @@ def train_sae(spec: SaeTraining, model: Model, corpus: Corpus, *, depth: int, fo
     mark = content_hash(spec.model_dump(mode="json"), model.fingerprint, corpus.fingerprint)
     done = resume(trainer, folder, mark)
     for index in range(done, buffers * spec.trainer.passes):
-        acts = buffer_activations(spec, model, corpus, depth, index % buffers, folder)
+        acts = without_sinks(buffer_activations(spec, model, corpus, depth, index % buffers, folder))
         order = torch.randperm(len(acts), generator=torch.Generator().manual_seed(spec.seed * 100_003 + index))
         if index == 0:
             start_from(trainer, acts)
@@ -143,9 +149,17 @@ def start_from(trainer: SAETrainer[Any, Any], acts: Tensor) -> None:
     trainer.sae.b_dec.data.copy_(acts.mean(0) * scale)
 
 
-def buffer_activations(
-    spec: SaeTraining, model: Model, corpus: Corpus, depth: int, index: int, folder: Path
-) -> Tensor:
+def without_sinks(acts: Tensor) -> Tensor:
+    """Leave out attention sinks: tokens whose norm is over ten times the median.
+
+    A context's first token is left out already, but a repeat of it can be a sink too; one such token would weigh as
+    much in the loss as ten thousand others.
+    """
+    norms = acts.float().norm(dim=1)
+    return acts[norms < SINK_NORM * norms.median()]
+
+
+def buffer_activations(spec: SaeTraining, model: Model, corpus: Corpus, depth: int, index: int, folder: Path) -> Tensor:
     """Activations of one buffer of contexts, read from the model or from an earlier training's kept file.
 
     Returns:
@@ -157,9 +171,7 @@ def buffer_activations(
     if kept.exists():
         try:
             return load_file(kept)["activations"]
-        except Exception as error:  # noqa: BLE001 - safetensors raises its own error class for damage
-            if "Safetensor" not in type(error).__name__:
-                raise
+        except SafetensorError:
             set_aside(kept)
     acts = read_activations(model, depth, contexts, spec.batch_contexts)
     if spec.keep_activations:
@@ -205,8 +217,6 @@ def save_checkpoint(trainer: SAETrainer[Any, Any], folder: Path, mark: str, buff
 
 def resume(trainer: SAETrainer[Any, Any], folder: Path, mark: str) -> int:
     """Load the checkpoint, if there is one, and say how many buffers it has seen."""
-    from safetensors import safe_open
-
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         return 0
@@ -231,12 +241,10 @@ def resume(trainer: SAETrainer[Any, Any], folder: Path, mark: str) -> int:
     return int(state["buffers"])
 
 
-def save_trained(sae: TrainingSAE[Any], folder: Path, card: dict[str, Any], text: str) -> None:
-    """Write the SAE for inference in half precision, its figures and its card."""
+def save_trained(sae: TrainingSAE[Any], folder: Path) -> None:
+    """Write the SAE for inference in half precision, in SAELens's layout."""
     folder.mkdir(parents=True, exist_ok=True)
     sae.to(dtype=torch.float16).save_inference_model(folder)
-    write_json(folder / "card.json", card)
-    write_atomic(folder / "README.md", text.encode())
 
 
 def timed(report: Report) -> Report:

@@ -1,0 +1,90 @@
+"""A recipe and its opened domains in, the hashes that say whether scores can be reused out; loads no model."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mixplan import embedded
+from mixplan.domains import Domain
+from mixplan.recipe import LoadedRecipe
+from mixplan.runs import content_hash, file_hash
+
+LIBRARIES = ("torch", "transformers", "sae-lens", "transformer-lens", "tokenizers", "datasets", "reasoning-gym", "cvxpy",
+             "numpy", "scipy", "trl", "peft")  # fmt: skip
+"""Packages whose version stands in the plan."""
+
+READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
+"""Packages whose version can change a feature's value."""
+
+VERSION = 1
+"""Of what scores hold; part of their key."""
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries a plan depends on, by package name."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def data_hash(target: Domain, domains: Mapping[str, Domain]) -> str:
+    """Hash over the rows of the target and of every domain, and the part each is in."""
+    return content_hash(target.fingerprint, {name: domain.fingerprint for name, domain in domains.items()})
+
+
+def scores_key(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain]) -> str:
+    """Everything scores depend on, as one hash: what the budget, allocation and mixture sections say does not count."""
+    recipe = loaded.resolved
+    sections = {name: recipe[name] for name in ("model", "drift", "sts", "seed")}
+    versions = library_versions()
+    return content_hash(
+        VERSION,
+        sections,
+        model_files(loaded),
+        sae_files(loaded),
+        target.fingerprint,
+        {name: domain.fingerprint for name, domain in domains.items()},
+        {name: versions[name] for name in READING_LIBRARIES},
+    )
+
+
+def model_files(loaded: LoadedRecipe) -> Any:
+    """What tells one state of the model's files from another, without reading the tensors."""
+    spec = loaded.recipe.model
+    if spec.name == "embedded":
+        return embedded.GGUF_SHA256
+    folder = loaded.folder(("model", "name")) / Path(spec.name).expanduser()
+    return folder_state(folder) if folder.is_dir() else hub_commit(spec.name, "config.json", spec.revision)
+
+
+def sae_files(loaded: LoadedRecipe) -> Any:
+    """The same of the SAE's files."""
+    spec = loaded.recipe.model.sae
+    if spec.embedded:
+        return folder_state(embedded.sae_folder())
+    if spec.path is not None:
+        return folder_state(loaded.folder(("model", "sae", "path")) / Path(spec.path).expanduser())
+    return [spec.release, spec.repo, spec.id]
+
+
+def folder_state(folder: Path) -> Any:
+    """Name, size and time of change of each weight file, and the content of each small one."""
+    if not folder.is_dir():
+        return None
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors", ".jinja", ".model"))
+    return [
+        [
+            path.name,
+            file_hash(path) if path.stat().st_size < 1 << 24 else [path.stat().st_size, path.stat().st_mtime_ns],
+        ]
+        for path in files
+    ]
+
+
+def hub_commit(repo: str, name: str, revision: str | None) -> str | None:
+    """The commit of a hub repository in the local cache, or None when it is not there yet."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, name, revision=revision)
+    return Path(found).parent.name if isinstance(found, str) else None

@@ -1,0 +1,179 @@
+"""A plan request in, a finished run folder out; scores that stand are reused, so a new budget needs no model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mixplan import __version__
+from mixplan.domains import Domain, describe, open_domains
+from mixplan.forecast import forecast
+from mixplan.plan.identity import data_hash, library_versions, scores_key
+from mixplan.plan.spend import spend
+from mixplan.plan.watch import Watcher
+from mixplan.plan.write import write_mixture
+from mixplan.recipe import LoadedRecipe, load_recipe
+from mixplan.runs import cache_folder, canonical_json, content_hash, locked, seal, unseal, write_atomic, write_json
+from mixplan.sts import Score
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What `mixplan plan` was asked.
+
+    Attributes:
+        recipe: The recipe's file.
+        overrides: `key=value` texts.
+        budget: Comma-separated amounts in the recipe's unit, in place of the recipe's.
+        run: Run folder; `runs/NAME` when None.
+    """
+
+    recipe: Path
+    overrides: tuple[str, ...] = ()
+    budget: str | None = None
+    run: Path | None = None
+
+
+def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
+    """Run the stages from recipe to mixture.
+
+    Args:
+        request: What to plan.
+        watcher: Told of progress.
+        rank: Of this process; those but 0 only help reading.
+
+    Returns:
+        The run folder, with recipe.yaml, plan.json and mixture/.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    loaded = load_recipe(request.recipe, overrides_of(request))
+    folder = request.run or Path("runs") / loaded.path.stem
+    target, domains = open_domains(loaded.recipe, folder=loaded.folder, where=loaded.where)
+    if rank:
+        scores_of(loaded, target, domains, watcher)
+        return folder
+    with locked(folder):
+        write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
+        scores = scores_of(loaded, target, domains, watcher)
+        plan = assemble(loaded, folder, target, domains, scores, watcher)
+        write_json(folder / "plan.json", plan)
+    return folder
+
+
+def overrides_of(request: PlanRequest) -> tuple[str, ...]:
+    """The overrides, `--budget` among them."""
+    if request.budget is None:
+        return request.overrides
+    unit = "tokens" if load_recipe(request.recipe, request.overrides).recipe.budget.tokens is not None else "rows"
+    return (*request.overrides, f"budget.{unit}=[{request.budget}]")
+
+
+def recipe_text(loaded: LoadedRecipe) -> str:
+    """The recipe with configs and overrides merged in and local paths made absolute, so that it stands alone."""
+    resolved = json.loads(json.dumps(loaded.resolved))
+    absolute(resolved, (), loaded)
+    head = f"# What was planned: {loaded.path.name} with its configs and overrides merged in.\n"
+    return head + str(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True, width=120))
+
+
+def absolute(section: dict[str, Any], path: tuple[str, ...], loaded: LoadedRecipe) -> None:
+    """Make local paths absolute, in place: `data.file` without a package, `model.name` and `model.sae.path`."""
+    for key, value in section.items():
+        here = (*path, key)
+        if isinstance(value, dict):
+            absolute(value, here, loaded)
+        elif isinstance(value, str):
+            local = loaded.folder(here) / Path(value).expanduser()
+            is_data = key == "file" and "generator" in section and section.get("package") is None
+            is_model = here in (("model", "name"), ("model", "sae", "path")) and local.is_dir()
+            if is_data or is_model:
+                section[key] = str(local.resolve())
+
+
+def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], watcher: Watcher) -> dict[str, Any]:
+    """Scores that stand for exactly this recipe, data, model and SAE, or measured now."""
+    place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
+    standing = unseal(place)
+    if standing is not None:
+        watcher.say("scores stand from an earlier run; no model is loaded")
+        return dict(json.loads(standing))
+    from mixplan.plan.scores import measure_scores  # loads torch, which a new budget does not need
+
+    scores = measure_scores(loaded, target, domains, watcher=watcher)
+    # The key is taken again: a first download has given the model a commit that it did not have before.
+    place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
+    write_atomic(place, seal(canonical_json(scores).encode()))
+    return scores
+
+
+def assemble(
+    loaded: LoadedRecipe,
+    folder: Path,
+    target: Domain,
+    domains: Mapping[str, Domain],
+    scores: dict[str, Any],
+    watcher: Watcher,
+) -> dict[str, Any]:
+    """Forecast, allocate and write the mixture; everything together is the plan."""
+    recipe = loaded.recipe
+    risks = forecast(sts_of(scores, recipe.sts.score))
+    spent = spend(recipe, domains, scores)
+    mixture = write_mixture(loaded, folder, target, domains, spent.rows, scores, watcher)
+    reading = scores["reading"]
+    described = {
+        name: scores["domains"][name]
+        | {"outside_shift": scores["domains"][name].get("outside_shift")}
+        | describe(domain)
+        | {"forecast": risks.describe(name)}
+        for name, domain in domains.items()
+    }
+    plan: dict[str, Any] = {
+        "version": PLAN_VERSION,
+        "mixplan": __version__,
+        "name": loaded.path.stem,
+        "created": None,
+        "hashes": {},
+        "libraries": library_versions(),
+        "recipe": loaded.resolved,
+        "model": scores["model"],
+        "sae": scores["sae"],
+        "warnings": [*scores["warnings"], *mixture["warnings"]],
+        "target": describe(target)
+        | {
+            "query_tokens": reading["target"]["query_tokens"],
+            "demonstration_tokens_mean": reading["target"]["context_tokens_mean"],
+        },
+        "drift": scores["drift"],
+        "score": recipe.sts.score,
+        "domains": described,
+        "ranking": scores["ranking"],
+        "reading": reading,
+        "allocation": spent.describe(mixture["target_rows"]),
+        "forecast": {"kind": risks.kind, "text": risks.text},
+        "mixture": mixture,
+        "seconds": {},
+        "tokens": {name: float(value["query_tokens"]) for name, value in reading.items()},
+    }
+    plan["hashes"] = {
+        "recipe": content_hash(loaded.resolved),
+        "data": data_hash(target, domains),
+        "model": scores["model"]["hash"],
+        "sae": scores["sae"]["hash"],
+        "mixture": mixture["hash"],
+    }
+    plan["hashes"]["plan"] = content_hash(plan)
+    return plan
+
+
+def sts_of(scores: dict[str, Any], score: str) -> dict[str, Score]:
+    """The planning score of each domain."""
+    return {name: Score(**entry[f"sts_{score}"]) for name, entry in scores["domains"].items()}

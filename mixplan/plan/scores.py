@@ -1,0 +1,310 @@
+"""Opened domains in, drift dimensions and scores out as JSON values; every unit of reading is kept, so work resumes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixplan.domains import Domain
+from mixplan.drift import Drift, predict_drift
+from mixplan.errors import DataError, MixplanError
+from mixplan.features.examples import examples_of
+from mixplan.features.forward import read_alone
+from mixplan.features.measure import measure_unit, statistics_key
+from mixplan.features.queries import Reading, Unit, plan_reading
+from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
+from mixplan.model import Model, load_model
+from mixplan.plan.watch import Watcher
+from mixplan.recipe import LoadedRecipe, Recipe
+from mixplan.runs import cache_folder, seal, unseal, write_atomic
+from mixplan.sae import Sae, load_sae
+from mixplan.sae.health import Health, check_health
+from mixplan.sts import DomainScores, ranking_stability, score_domain
+
+REPLICAS = 50
+"""Bootstrap resamples behind a drift dimension's selection frequency: to a few per cent, at 50 x d_sae floats."""
+
+HEALTH_TOKENS = 200
+"""Query tokens of the target and of each domain on which the SAE's health is checked."""
+
+REASONS = 5
+"""Drift dimensions shown for each domain."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Which of how many processes this is, as `accelerate launch` or `torchrun` say; units are dealt out in turn."""
+
+    rank: int
+    count: int
+
+    @classmethod
+    def here(cls) -> Workers:
+        """This process's place."""
+        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.count > 1:
+            from accelerate import PartialState
+
+            PartialState().wait_for_everyone()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reading needs: the model, its SAE, where statistics are kept, and who is told."""
+
+    model: Model
+    sae: Sae
+    folder: Path
+    watcher: Watcher
+    workers: Workers
+
+    def read(
+        self, units: Sequence[Unit], *, columns: Columns | None = None, replicas: int = 0, whole: bool = True
+    ) -> list[Statistics]:
+        """Statistics of units, from the cache or read now; with several processes each reads its share."""
+        found: list[Statistics | None] = []
+        for number, unit in enumerate(units):
+            kept = self.kept(unit, columns, replicas, whole)
+            if kept is None and number % self.workers.count == self.workers.rank:
+                kept = measure_unit(
+                    self.model, self.sae, unit, columns=columns, replicas=replicas, whole=whole,
+                    on_tokens=self.watcher.advance,
+                )  # fmt: skip
+                write_atomic(self.place(unit, columns, replicas, whole), seal(to_bytes(kept)))
+            elif kept is not None:
+                self.watcher.advance(unit.tokens)
+            found.append(kept)
+        self.workers.wait()
+        return [self.again(unit, part, columns, replicas, whole) for unit, part in zip(units, found, strict=True)]
+
+    def again(
+        self, unit: Unit, part: Statistics | None, columns: Columns | None, replicas: int, whole: bool
+    ) -> Statistics:
+        """Statistics that another process has read."""
+        part = part or self.kept(unit, columns, replicas, whole)
+        if part is None:
+            raise MixplanError(
+                f"{self.folder}: another process's statistics did not arrive. "
+                "All processes must share one cache folder: set MIXPLAN_CACHE to a shared one."
+            )
+        return part
+
+    def place(self, unit: Unit, columns: Columns | None, replicas: int, whole: bool) -> Path:
+        """Where a unit's statistics are kept."""
+        key = statistics_key(self.model, self.sae, unit, columns, replicas=replicas, whole=whole)
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+    def kept(self, unit: Unit, columns: Columns | None, replicas: int, whole: bool) -> Statistics | None:
+        """A unit's statistics from the cache, or None; damaged ones are set aside."""
+        data = unseal(self.place(unit, columns, replicas, whole))
+        return None if data is None else from_bytes(data)
+
+
+def measure_scores(
+    loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], *, watcher: Watcher
+) -> dict[str, Any]:
+    """Load model and SAE, predict drift, and score every domain.
+
+    Args:
+        loaded: The recipe.
+        target: The opened target.
+        domains: The opened domains.
+        watcher: Told of progress.
+
+    Returns:
+        JSON values: `model`, `sae`, `drift`, `domains`, `ranking`, `reading`, `warnings`.
+
+    Raises:
+        MixplanError: model, SAE or data cannot be used.
+    """
+    recipe = loaded.recipe
+    watcher.say(f"loading {recipe.model.name}")
+    model = load_model(recipe.model, folder=loaded.folder(("model", "name")))
+    sae = load_sae(recipe.model.sae, model, folder=loaded.folder(("model", "sae", "path")))
+    reader = Reader(model, sae, cache_folder() / "statistics", watcher, Workers.here())
+    readings = plan_readings(recipe, model, target, domains)
+    health = measure_health(model, sae, readings)
+    drift = measure_drift(recipe, reader, readings["target"])
+    columns = Columns(drift.features, drift.low, drift.raw)
+    scored: dict[str, DomainScores] = {}
+    described: dict[str, Any] = {}
+    for name in domains:
+        units = readings[name].units
+        watcher.stage(f"reading {name}", readings[name].tokens, "tokens")
+        parts = reader.read(units, columns=columns, whole=recipe.sts.outside)
+        scored[name] = score_domain(parts, resamples=recipe.sts.resamples, seed=recipe.seed)
+        described[name] = describe_scores(scored[name]) | {
+            "query_tokens": readings[name].tokens,
+            "why": reasons(reader, units, parts, scored[name], drift, recipe.sts.score),
+        }
+    return {
+        "model": describe_model(model),
+        "sae": describe_sae(sae, health),
+        "drift": describe_drift(drift, len(readings["target"].units)),
+        "domains": described,
+        "ranking": {
+            "stability": ranking_stability(scored, f"sts_{recipe.sts.score}"),
+            "of": "mean Spearman correlation of resampled scores with the reported ones",
+        },
+        "reading": {name: describe_reading(reading) for name, reading in readings.items()},
+        "warnings": [*filter(None, [health.warning]), *reading_warnings(readings)],
+    }
+
+
+def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping[str, Domain]) -> dict[str, Reading]:
+    """What is read of the target (under the name `target`) and of each domain.
+
+    Raises:
+        DataError: a domain has no query row or no demonstration.
+    """
+    readings = {}
+    for number, (name, domain) in enumerate([("target", target), *domains.items()]):
+        section = recipe.drift if name == "target" else recipe.sts
+        if not domain.query or not domain.demonstration:
+            raise DataError(
+                f"domain '{name}' has {len(domain.query)} query and {len(domain.demonstration)} demonstration rows; "
+                "scores need at least one of each. Raise them under its `split`."
+            )
+        readings[name] = plan_reading(
+            model,
+            domain.query,
+            domain.demonstration,
+            tokens=section.query_tokens,
+            shots=section.demonstrations,
+            draws=section.draws,
+            seed=recipe.seed * 1_000_003 + number,
+        )
+        if not readings[name].units:
+            raise DataError(
+                f"domain '{name}': every question is longer than the model's window of {model.window} tokens. "
+                "Shorten them with a template, or choose a model with a longer window."
+            )
+    return readings
+
+
+def measure_health(model: Model, sae: Sae, readings: Mapping[str, Reading]) -> Health:
+    """Check the SAE on some query tokens of the target and of each domain."""
+
+    def streams() -> Iterator[Tensor]:
+        for reading in readings.values():
+            yield read_alone(model, sae.depth, reading.units[0], tokens=HEALTH_TOKENS)
+
+    with torch.inference_mode():
+        return check_health(sae, streams())
+
+
+def measure_drift(recipe: Recipe, reader: Reader, reading: Reading) -> Drift:
+    """Read the target and predict its drift dimensions."""
+    reader.watcher.stage("reading the target", reading.tokens, "tokens")
+    parts = reader.read(reading.units, replicas=REPLICAS)
+    return predict_drift(parts, count=recipe.drift.features, seed=recipe.seed)
+
+
+def reasons(
+    reader: Reader, units: Sequence[Unit], parts: Sequence[Statistics], scores: DomainScores, drift: Drift, score: str
+) -> list[dict[str, Any]]:
+    """The drift dimensions that make most of a domain's score, with the tokens that fire them."""
+    by_column = scores.shift_by_column if score == "icl" else scores.act_by_column
+    whole = float(by_column.sum())
+    found = []
+    for column in (-by_column).argsort(kind="stable")[:REASONS]:
+        if by_column[column] <= 0:
+            break
+        contexts = examples_of(reader.model, units, parts, int(column))
+        found.append(
+            {
+                "feature": int(drift.features[column]),
+                "share": float(by_column[column]) / whole,
+                "contexts": [vars(context) for context in contexts],
+            }
+        )
+    return found
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """The model, for the plan."""
+    return {
+        "name": model.name,
+        "dtype": model.dtype,
+        "why_dtype": model.why_dtype,
+        "device": str(model.device),
+        "parameters": model.parameters,
+        "hash": model.fingerprint,
+    }
+
+
+def describe_sae(sae: Sae, health: Health) -> dict[str, Any]:
+    """The SAE and its health, for the plan."""
+    return {
+        "name": sae.name,
+        "kind": sae.kind,
+        "hook_name": sae.hook_name,
+        "layer": sae.depth - 1,
+        "d_in": sae.d_in,
+        "d_sae": sae.d_sae,
+        "hash": sae.fingerprint,
+        "health": {**vars(health), "fits": health.fits},
+    }
+
+
+def describe_drift(drift: Drift, draws: int) -> dict[str, Any]:
+    """The drift dimensions, for the plan."""
+    return {
+        "features": [
+            [int(feature), float(shift), float(frequency)]
+            for feature, shift, frequency in zip(drift.features, drift.shift, drift.frequency, strict=True)
+        ],
+        "share_of_shift": drift.share_of_shift,
+        "raw_share_of_shift": drift.raw_share_of_shift,
+        "concentration": [list(step) for step in drift.concentration],
+        "draws": draws,
+        "stability": drift.stability,
+        "left_out": drift.left_out,
+        "moved": drift.moved,
+        "query_tokens": drift.tokens,
+    }
+
+
+def describe_scores(scores: DomainScores) -> dict[str, Any]:
+    """A domain's scores with their intervals, for the plan."""
+    return {name: vars(score) for name, score in scores.scores.items()}
+
+
+def describe_reading(reading: Reading) -> dict[str, Any]:
+    """What was read, for the plan."""
+    contexts = [len(query.context) - query.count for unit in reading.units for query in unit.queries]
+    return {
+        "query_tokens": reading.tokens,
+        "wanted_tokens": reading.wanted_tokens,
+        "query_rows": len(contexts),
+        "draws": len(reading.units),
+        "context_tokens_mean": sum(contexts) / len(contexts),
+        "dropped_demonstrations": sum(unit.dropped_demonstrations for unit in reading.units),
+        "too_long": reading.too_long,
+    }
+
+
+def reading_warnings(readings: Mapping[str, Reading]) -> list[str]:
+    """What the person should know about budgets not met and demonstrations dropped."""
+    found = []
+    for name, reading in readings.items():
+        if reading.tokens < reading.wanted_tokens:
+            found.append(
+                f"{name}: its query rows hold {reading.tokens} of the {reading.wanted_tokens} query tokens asked for; "
+                "raise its `split.query` for narrower intervals."
+            )
+        dropped = sum(unit.dropped_demonstrations for unit in reading.units)
+        if dropped:
+            found.append(f"{name}: {dropped} demonstrations did not fit the model's window and were left out whole.")
+        if reading.too_long:
+            found.append(f"{name}: {reading.too_long} questions are longer than the model's window and were left out.")
+    return found

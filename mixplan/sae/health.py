@@ -1,0 +1,80 @@
+"""An SAE and residual streams in, how well it fits these tokens out: the way to catch a wrong hook or model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mixplan.sae import Sae
+
+FITS_BELOW_FVU = 0.5
+"""Above it the SAE misses half of the variance: at the wrong layer or model this is near or over 1."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """How well an SAE fits some tokens.
+
+    Attributes:
+        fvu: Fraction of variance unexplained, pooled over tokens and dimensions; 0 is perfect, 1 no better than the mean.
+        l0: Mean number of active features a token.
+        dead_share: Share of features that fire on none of these tokens.
+        tokens: How many tokens were read.
+    """
+
+    fvu: float
+    l0: float
+    dead_share: float
+    tokens: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether features of these tokens can be trusted."""
+        return self.fvu < FITS_BELOW_FVU and self.l0 > 0
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell the person, or None when all is well."""
+        if self.fits:
+            return None
+        return (
+            f"the SAE does not fit this model's tokens: it leaves {self.fvu:.0%} of their variance unexplained "
+            f"(expected under {FITS_BELOW_FVU:.0%}) with {self.l0:.1f} active features a token. "
+            "Scores from it mean little; check `model.sae` and its hook point."
+        )
+
+
+def check_health(sae: Sae, streams: Iterable[Tensor], *, slice_tokens: int = 2048) -> Health:
+    """Measure an SAE on residual streams.
+
+    Args:
+        sae: The SAE.
+        streams: `[tokens, d_in]` each, sequence-start tokens left out.
+        slice_tokens: Tokens encoded at once.
+
+    Returns:
+        Figures over all tokens; sums in float64.
+    """
+    count, active = 0, 0.0
+    total = torch.zeros(sae.d_in, dtype=torch.float64)
+    squares = error = 0.0
+    fired = torch.zeros(sae.d_sae, dtype=torch.bool)
+    for stream in streams:
+        for piece in stream.float().split(slice_tokens):
+            features = sae.encode(piece)
+            error += float((piece - sae.decode(features)).double().square().sum())
+            total += piece.double().sum(0).cpu()
+            squares += float(piece.double().square().sum())
+            active += float((features > 0).sum())
+            fired |= (features > 0).any(0).cpu()
+            count += len(piece)
+    variance = squares - float(total.square().sum()) / max(1, count)
+    return Health(
+        fvu=error / variance if variance > 0 else float("inf"),
+        l0=active / max(1, count),
+        dead_share=1.0 - float(fired.double().mean()),
+        tokens=count,
+    )
