@@ -1,0 +1,283 @@
+"""Artifacts are whole or absent, damage is noticed, one process holds a folder, and each refusal is one message."""
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixplan.errors import RunError
+from mixplan.runs import (
+    cache_folder,
+    canonical_json,
+    content_hash,
+    file_hash,
+    locked,
+    seal,
+    set_aside,
+    translated,
+    unseal,
+    write_atomic,
+    write_json,
+)
+
+
+def start(program: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start a second process that speaks and listens line by line."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def refuse(number: int):
+    """A stand-in for a system call that fails with the error number."""
+
+    def failing(*arguments, **named):
+        raise OSError(number, os.strerror(number))
+
+    return failing
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), JSON_VALUES))
+def test_canonical_json_keeps_the_value_and_forgets_the_order(value):
+    text = canonical_json(value)
+    assert json.loads(text) == value
+    assert canonical_json(dict(reversed(value.items()))) == text
+
+
+def test_canonical_json_refuses_nan():
+    with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
+        canonical_json(float("nan"))
+
+
+def test_content_hash_is_sha256_over_lengths_and_parts():
+    parts = [b"ab", b"c"]
+    by_hand = hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).hexdigest()
+    assert content_hash(*parts) == by_hand
+    assert content_hash(bytearray(b"ab"), memoryview(b"c")) == by_hand
+
+
+def test_content_hash_tells_where_one_part_ends():
+    assert content_hash(b"ab", b"c") != content_hash(b"a", b"bc")
+    assert content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
+    assert content_hash([1]) != content_hash([1.5])
+
+
+def test_file_hash_is_sha256_of_the_bytes(tmp_path):
+    data = os.urandom(3_000_000)
+    (tmp_path / "data").write_bytes(data)
+    assert file_hash(tmp_path / "data") == hashlib.sha256(data).hexdigest()
+
+
+def test_write_atomic_makes_the_folder_and_leaves_nothing_beside(tmp_path):
+    path = tmp_path / "deep" / "er" / "plan.json"
+    write_atomic(path, b"one")
+    write_atomic(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [kept.name for kept in path.parent.iterdir()] == ["plan.json"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_killed_writer_leaves_the_old_bytes(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_bytes(b"old")
+    writer = start(
+        """
+        import os, sys
+        from pathlib import Path
+        from mixplan import runs
+
+        def stop_here(handle):
+            print("written, not yet in place", flush=True)
+            sys.stdin.read()
+
+        os.fsync = stop_here
+        runs.write_atomic(Path(sys.argv[1]), b"new" * 1000)
+        """,
+        path,
+    )
+    assert writer.stdout.readline() == "written, not yet in place\n"
+    writer.send_signal(signal.SIGKILL)
+    writer.communicate()
+    assert path.read_bytes() == b"old"
+    write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_message_and_leaves_no_part(tmp_path, monkeypatch, number):
+    path = tmp_path / "plan.json"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", refuse(number))
+    with pytest.raises(RunError) as caught:
+        write_atomic(path, b"new")
+    assert str(caught.value) == (
+        f"{path}: the disk is full. Free some space and run the same command again: it resumes."
+    )
+    assert path.read_bytes() == b"old"
+    assert [kept.name for kept in tmp_path.iterdir()] == ["plan.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_no_permission_is_one_message(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "replace", refuse(number))
+    with pytest.raises(RunError) as caught:
+        write_atomic(tmp_path / "plan.json", b"new")
+    assert str(caught.value) == (
+        f"{tmp_path / 'plan.json'}: no permission to write here. Choose another run folder with --run FOLDER."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_refusal_keeps_the_systems_own_words(tmp_path):
+    (tmp_path / "taken").write_bytes(b"a file, not a folder")
+    with pytest.raises(RunError) as caught:
+        write_atomic(tmp_path / "taken" / "plan.json", b"new")
+    assert str(caught.value) == f"{tmp_path / 'taken' / 'plan.json'}: {os.strerror(errno.EEXIST)}."
+
+
+def test_a_refusal_without_words_is_named_by_its_type(tmp_path):
+    with pytest.raises(RunError) as caught, translated(tmp_path):
+        raise OSError("made of words alone")
+    assert str(caught.value) == f"{tmp_path}: made of words alone."
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_write_json_reads_back_in_the_order_given(tmp_path):
+    value = {"b": [1, 2.5, None], "a": "é"}
+    write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert text.index('"b"') < text.index('"a"')
+    assert "é" in text
+    assert text.endswith("}\n")
+
+
+def test_write_json_refuses_nan_and_writes_nothing(tmp_path):
+    with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
+        write_json(tmp_path / "x.json", {"score": float("inf")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_set_aside_keeps_each_file(tmp_path):
+    path = tmp_path / "plan.json"
+    for number in range(3):
+        path.write_text(str(number))
+        set_aside(path)
+    assert not path.exists()
+    kept = {name: (tmp_path / name).read_text() for name in ("plan.json.aside", "plan.json.aside1", "plan.json.aside2")}
+    assert kept == {"plan.json.aside": "0", "plan.json.aside1": "1", "plan.json.aside2": "2"}
+
+
+def test_set_aside_gives_up_at_a_thousand(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    with pytest.raises(RunError) as caught:
+        set_aside(tmp_path / "plan.json")
+    assert str(caught.value) == f"{tmp_path}: a thousand files are set aside here. Delete the *.aside files."
+
+
+@given(st.binary(max_size=200))
+def test_what_is_sealed_is_unsealed(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("seal") / "part"
+    write_atomic(path, seal(data))
+    assert unseal(path) == data
+
+
+def test_an_absent_file_unseals_to_nothing(tmp_path):
+    assert unseal(tmp_path / "part") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.data())
+def test_any_change_to_a_sealed_file_is_noticed_and_set_aside(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("seal") / "part"
+    sealed = bytearray(seal(b"features of one batch"))
+    place = data.draw(st.integers(0, len(sealed) - 1))
+    damage = data.draw(st.sampled_from(["flip", "cut", "add", "empty"]))
+    if damage == "flip":
+        sealed[place] ^= 1 << data.draw(st.integers(0, 7))
+    damaged = {"cut": bytes(sealed[:place]), "add": bytes(sealed) + b"0", "empty": b""}.get(damage, bytes(sealed))
+    path.write_bytes(damaged)
+    assert unseal(path) is None
+    assert not path.exists()
+    assert path.with_name("part.aside").read_bytes() == damaged
+
+
+def test_a_folder_in_a_sealed_files_place_is_one_message(tmp_path):
+    with pytest.raises(RunError) as caught:
+        unseal(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: {os.strerror(errno.EISDIR)}."
+
+
+HOLD = """
+    import sys
+    from pathlib import Path
+    from mixplan.runs import locked
+
+    with locked(Path(sys.argv[1])):
+        print("held", flush=True)
+        sys.stdin.read()
+    """
+
+
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
+    holder = start(HOLD, tmp_path / "run")
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(RunError) as caught, locked(tmp_path / "run"):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'}: another mixplan run (process {holder.pid}) is using this folder. "
+        "Wait for it to end, or choose another folder with --run FOLDER."
+    )
+    holder.communicate("")
+    assert holder.returncode == 0
+    with locked(tmp_path / "run"):
+        assert (tmp_path / "run" / ".lock").read_text() == str(os.getpid())
+
+
+def test_a_killed_holder_holds_nothing(tmp_path):
+    holder = start(HOLD, tmp_path / "run")
+    assert holder.stdout.readline() == "held\n"
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    with locked(tmp_path / "run"):
+        assert (tmp_path / "run" / ".lock").read_text() == str(os.getpid())
+
+
+def test_a_lock_goes_when_the_work_fails(tmp_path):
+    with pytest.raises(KeyError), locked(tmp_path):
+        raise KeyError("work")
+    with locked(tmp_path):
+        pass
+
+
+def test_a_lock_where_no_folder_can_be_made_is_one_message(tmp_path):
+    (tmp_path / "taken").write_bytes(b"a file, not a folder")
+    with pytest.raises(RunError) as caught, locked(tmp_path / "taken"):
+        pass
+    assert str(caught.value) == f"{tmp_path / 'taken'}: {os.strerror(errno.EEXIST)}."
+
+
+def test_the_cache_is_where_it_is_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXPLAN_CACHE", "/somewhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == Path("/somewhere")
+    monkeypatch.delenv("MIXPLAN_CACHE")
+    assert cache_folder() == Path("/caches/mixplan")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == tmp_path / ".cache" / "mixplan"
