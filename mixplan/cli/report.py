@@ -16,7 +16,7 @@ from mixplan.report.text import few_words
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, each with its plan.json.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders, each with its plan.json.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each run.")] = False,
 ) -> None:
     """Print each plan's closing table and write its report.html."""

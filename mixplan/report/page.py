@@ -171,7 +171,9 @@ def _budget(plan: Plan) -> Html | None:
     lines.append(row(header("Remaining loss"), *(cell(number(loss), kind="n") for _, loss in points), kind="target"))
     heads = ["Rows at a budget of", *(whole(budget) for budget in budgets)]
     chart = line_chart(points, x, y, summary=summary, dots=[(point, "") for point in points])
-    return section("Where the next row stops paying", tag("p", summary), chart, table("wide", heads, lines))
+    return section(
+        f"Where the next {unit.removesuffix('s')} stops paying", tag("p", summary), chart, table("wide", heads, lines)
+    )
 
 
 def _drift(plan: Plan) -> Html:
