@@ -1,0 +1,39 @@
+"""Texts in, the key that tells duplicates out: blind to case, spacing and punctuation at a word's edge."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+KEY_LENGTH = 32
+
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
+# Only at a word's edge: inside one (`1.5`, `don't`) punctuation carries meaning, and signs (`+ - * / < =`) always do.
+_EDGES = re.compile(r"(?<!\S)[.,;:!?…\"'`“”‘’«»]+|[.,;:!?…\"'`“”‘’«»]+(?!\S)")
+
+
+def normalised(text: str) -> str:
+    """Text without the differences that leave it the same question.
+
+    Letters are folded (NFKC, case), dashes are one dash, runs of space are one space, and sentence punctuation and
+    quotation marks at a word's edge are gone. Signs that change a sum stay: `3 - 4` and `3 + 4` are two questions.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_DASHES)
+    return " ".join(_EDGES.sub(" ", folded).split())
+
+
+def content_key(prompt: Sequence[tuple[str, str]], options: Iterable[str] = ()) -> str:
+    """Key of a question.
+
+    Args:
+        prompt: Messages as (role, content) pairs; system messages do not count.
+        options: Choice rows: the options' texts; their order does not count.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    turns = [f"{role}\x1f{normalised(content)}" for role, content in prompt if role != "system"]
+    text = "\x1e".join([*turns, "", *sorted(map(normalised, options))])
+    return hashlib.blake2b(text.encode(), digest_size=KEY_LENGTH // 2).hexdigest()

@@ -1,0 +1,196 @@
+"""A column's name or a template in, its value for a row out; places are plain `{column}`s, without attributes."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mixplan.domains.limits import value_kind
+from mixplan.errors import DataError
+from mixplan.recipe.suggest import did_you_mean
+
+_PLACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+class Missing:
+    """Stands for a column that a row does not have."""
+
+
+MISSING = Missing()
+
+
+def lookup(row: Mapping[str, Any], name: str) -> Any:
+    """A column's value: by its whole name, else `a.b` as `b` inside the object in column `a`.
+
+    Returns:
+        The value, `MISSING` when the row has no such column.
+    """
+    if name in row:
+        return row[name]
+    head, dot, rest = name.partition(".")
+    inner = row.get(head, MISSING) if dot else MISSING
+    if inner is None:
+        return None
+    return lookup(inner, rest) if isinstance(inner, Mapping) else MISSING
+
+
+def column_of(name: str, columns: Iterable[str]) -> str:
+    """The top-level column that a name, perhaps dotted, reads."""
+    names = set(columns)
+    parts = name.split(".")
+    heads = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((head for head in heads if head in names), name)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A compiled column name or template.
+
+    Attributes:
+        text: As it was written.
+        names: Columns it reads.
+        parts: For a template, fixed texts and column names in turn; empty for a plain column.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    parts: tuple[tuple[str, bool], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """Read a template; text without `{` is a column's name.
+
+        Raises:
+            DataError: a brace without its partner, or an empty place.
+        """
+        if "{" not in text:
+            return cls(text, (text,))
+        parts: list[tuple[str, bool]] = []
+        end = 0
+        for found in _PLACES.finditer(text):
+            parts.append((text[end : found.start()], False))
+            end = found.end()
+            if found[0] in ("{{", "}}"):
+                parts.append((found[0][0], False))
+            elif found[1] and found[1].strip():
+                parts.append((found[1], True))
+            else:
+                raise DataError(
+                    f"template {text!r}: {found[0]!r} is not a place. Write `{{column}}`; double a brace that is text."
+                )
+        parts.append((text[end:], False))
+        return cls(text, tuple(dict.fromkeys(name for name, is_place in parts if is_place)), tuple(parts))
+
+    def value(self, row: Mapping[str, Any], place: str) -> Any:
+        """The column's value, or the filled template; None when a column is null or not in this row.
+
+        Raises:
+            DataError: a template's column holds neither text nor a number.
+        """
+        if not self.parts:
+            value = lookup(row, self.text)
+            return None if value is MISSING else value
+        filled = []
+        for text, is_place in self.parts:
+            if not is_place:
+                filled.append(text)
+                continue
+            value = as_text(lookup(row, text), f"{place}: column {text!r}")
+            if value is None:
+                return None
+            filled.append(value)
+        return "".join(filled)
+
+
+def as_text(value: Any, place: str) -> str | None:
+    """A cell as text: text as it is, numbers and booleans as JSON writes them; None for null, NaN and no cell.
+
+    Raises:
+        DataError: the cell holds something else, a NUL character, or half of a surrogate pair.
+    """
+    if value is None or value is MISSING or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if not isinstance(value, str):
+        raise DataError(f"{place} holds {value_kind(value)}, not text. Name a column of text, or write a template.")
+    if "\0" in value:
+        raise DataError(f"{place} holds a NUL character. Remove it: the file may be damaged or binary.")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{place} holds U+{ord(value[error.start]):04X}, half a surrogate pair, which UTF-8 cannot write. Remove it."
+        ) from error
+    return value
+
+
+def first_text(value: Any, place: str) -> tuple[str | None, tuple[str, ...]]:
+    """A cell that may list several accepted texts.
+
+    Returns:
+        The first that is not empty, or None, and the others; each stripped.
+
+    Raises:
+        DataError: an item is not text or a number.
+    """
+    items = value if isinstance(value, list | tuple) else [value]
+    texts = [(as_text(item, place) or "").strip() for item in items]
+    kept = list(dict.fromkeys(text for text in texts if text))
+    return (kept[0] if kept else None), tuple(kept[1:])
+
+
+def fill(row: Mapping[str, Any], template: str) -> str:
+    """Fill a template, or take a column, as text.
+
+    Args:
+        row: Values by column.
+        template: A column's name, or text with `{column}` places.
+
+    Returns:
+        The text, of a list its first item; empty where the row has none.
+
+    Raises:
+        DataError: the row lacks the column, or it does not hold text.
+    """
+    parsed = Template.parse(template)
+    for name in parsed.names:
+        if lookup(row, name) is MISSING:
+            raise missing_column(name, row, "the row")
+    return first_text(parsed.value(row, "the row"), f"the row: {template!r}")[0] or ""
+
+
+def missing_column(name: str, columns: Iterable[str], place: str) -> DataError:
+    """The error for a column that is not there, naming those that are."""
+    found = sorted(columns)
+    listed = ", ".join(found[:30]) + (", ..." if len(found) > 30 else "")
+    guess = did_you_mean(name, found)
+    guess = guess if guess.startswith(" Did you mean") else ""
+    return DataError(f"{place}: no column {name!r}; it has {listed or 'none'}.{guess}")
+
+
+@dataclass
+class Kinds:
+    """Notices a column that holds text in one row and something else in another."""
+
+    seen: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def check(self, name: str, value: Any, place: str) -> None:
+        """Compare a value's kind with that of the column's first.
+
+        Raises:
+            DataError: they differ; the message names both rows.
+        """
+        if value is None:
+            return
+        kind = value_kind(value)
+        first, where = self.seen.setdefault(name, (kind, place))
+        if kind != first:
+            raise DataError(
+                f"{place}: column {name!r} holds {kind}, but {first} in {where.rpartition(', ')[2]}. "
+                "Write the column one way in every row."
+            )

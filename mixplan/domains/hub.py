@@ -1,0 +1,165 @@
+"""A hub data set's id, configuration, split and revision in, a memory-mapped table out, also from local caches."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mixplan.domains.tables import BATCH_ROWS, Table
+from mixplan.errors import DataError
+from mixplan.recipe import DataSpec
+from mixplan.recipe.suggest import did_you_mean
+
+
+def hub_place(spec: DataSpec) -> str:
+    """A hub data set as messages name it: `hub data set org/name (config, split test, revision abc)`."""
+    details = [
+        spec.config or "",
+        f"split {spec.split or 'train'}",
+        f"revision {spec.revision}" if spec.revision else "",
+    ]
+    return f"hub data set {spec.hub} ({', '.join(part for part in details if part)})"
+
+
+def open_hub(spec: DataSpec) -> Table:
+    """Open a hub data set; what is in a local cache is not downloaded again.
+
+    Raises:
+        DataError: it is missing, gated or out of reach, has no such configuration, split or revision, or is damaged.
+    """
+    place = hub_place(spec)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec.hub or ""):
+        raise DataError(f"{place}: not a hub id. Write it as on the hub: organisation/name.")
+    rows = _load(spec, place)
+    if isinstance(rows, dict):
+        raise DataError(f"{place}: that names several splits. Set `split` to one of: {', '.join(sorted(rows))}.")
+
+    def batches(columns: list[str]) -> Iterator[Any]:
+        yield from rows.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS)
+
+    return Table(spec.split or "train", place, tuple(rows.column_names), len(rows), batches)
+
+
+def _load(spec: DataSpec, place: str) -> Any:
+    """Load by the hub's name, or by the hub cache's copy where the hub cannot be reached.
+
+    The `hf://` keeps `datasets` from reading a local folder that happens to be called like the data set. A pinned
+    revision is looked up in the hub cache first while offline, since `datasets`' own cache forgets revisions.
+    """
+    import httpx
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+    from huggingface_hub import is_offline_mode
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    failures = (DatasetsError, HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, OSError, ValueError, RuntimeError)
+    split = spec.split or "train"
+    # `datasets` warns that it reads its cache; the person asked for exactly that by being offline.
+    logging.getLogger("datasets").addFilter(_not_about_the_cache)
+
+    def by_name() -> Any:
+        return load_dataset(f"hf://datasets/{spec.hub}", name=spec.config, split=split, revision=spec.revision)
+
+    def by_copy() -> Any:
+        folder = _hub_copy(spec)
+        if folder is None:
+            raise FileNotFoundError(f"no copy of {spec.hub} in the hub cache")
+        return load_dataset(folder, name=spec.config, split=split)
+
+    try:
+        if is_offline_mode() and spec.revision and _hub_copy(spec):
+            return by_copy()
+        try:
+            return by_name()
+        except (ConnectionError, OfflineModeIsEnabled, httpx.HTTPError):
+            if _hub_copy(spec) is None:
+                raise
+            return by_copy()
+    except failures as error:
+        raise DataError(f"{place}: {explain(error, spec, offline=is_offline_mode())}") from error
+
+
+def _not_about_the_cache(record: logging.LogRecord) -> bool:
+    return "cache" not in record.getMessage().lower()
+
+
+def _hub_copy(spec: DataSpec) -> str | None:
+    """Folder of the hub cache's copy of this revision, or None."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return snapshot_download(str(spec.hub), repo_type="dataset", revision=spec.revision, local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+def explain(error: Exception, spec: DataSpec, *, offline: bool) -> str:
+    """Say what a hub failure means and what to do about it.
+
+    Args:
+        error: What `datasets` or the hub's client raised.
+        spec: What was asked for.
+        offline: The hub is switched off by `HF_HUB_OFFLINE`.
+    """
+    import httpx
+    from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    text = " ".join(str(error).split())
+    if isinstance(error, ConnectionError | OfflineModeIsEnabled | httpx.HTTPError):
+        return _out_of_reach(spec, text, offline=offline)
+    if isinstance(error, DatasetNotFoundError):
+        return _not_found(spec, text)
+    if isinstance(error, DataFilesNotFoundError):
+        return "it holds no file that `datasets` reads. Choose a `revision` with Parquet, JSON or CSV files."
+    if isinstance(error, DatasetGenerationError):
+        cause = " ".join(str(error.__cause__ or error).split())
+        return f"its files cannot be read ({cause}). Choose another `revision`, or download and mend the file."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full. Free some space, or point HF_HOME to another disk."
+    for pattern, mend in CHOICES.items():
+        if found := re.search(pattern, text):
+            names = re.findall(r"'([^']+)'", found["names"])
+            return mend(spec, names)
+    return f"cannot be loaded ({text.rstrip('.')})."
+
+
+CHOICES: dict[str, Callable[[DataSpec, list[str]], str]] = {
+    r"Unknown split .* one of \[(?P<names>.*?)\]": lambda spec, names: (
+        f"no split {spec.split or 'train'!r}.{did_you_mean(spec.split or 'train', names)} Set `split`."
+    ),
+    r"BuilderConfig .* not found\. Available: \[(?P<names>.*?)\]": lambda spec, names: (
+        f"no configuration {spec.config!r}.{did_you_mean(spec.config or '', names)} Set `config`."
+    ),
+    r"Config name is missing.*? available configs: \[(?P<names>.*?)\]": lambda _, names: (
+        f"it has several configurations. Set `config` to one of: {', '.join(names)}."
+    ),
+    r"(?P<names>)scripts are no longer supported": lambda *_: (
+        "it needs a loading script, which `datasets` no longer runs. Set `revision: refs/convert/parquet`."
+    ),
+}
+"""What `datasets` says when a name is wrong, and how to say which names are right."""
+
+
+def _out_of_reach(spec: DataSpec, text: str, *, offline: bool) -> str:
+    if offline:
+        revision = f" --revision {spec.revision}" if spec.revision else ""
+        return (
+            "not in a local cache, and the hub is switched off by HF_HUB_OFFLINE. Unset it, or fetch the data once "
+            f"with: hf download {spec.hub} --repo-type dataset{revision}"
+        )
+    return f"the hub cannot be reached ({text.rstrip('.')}). Check the network, or HF_ENDPOINT if it is set."
+
+
+def _not_found(spec: DataSpec, text: str) -> str:
+    if "gated" in text:
+        return (
+            f"gated. Ask for access at https://huggingface.co/datasets/{spec.hub} and log in once with: hf auth login"
+        )
+    if text.startswith("Revision"):
+        return f"no revision {spec.revision!r}. Set `revision` to a commit, tag or branch, or remove it."
+    return "the hub has none of that name, or it is private. Check `hub`, or log in once with: hf auth login"
