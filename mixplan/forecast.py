@@ -67,7 +67,8 @@ def forecast(scores: Mapping[str, Score]) -> Forecast:
         if not all(0 <= value < math.inf for value in (score.value, score.low, score.high)):
             raise DriftError(
                 f"domain '{name}': found score {score.value} with interval [{score.low}, {score.high}], expected "
-                "finite numbers of at least 0. One that is not finite means that activations overflowed: set `model.dtype: float32` or `bfloat16`."
+                "finite numbers of at least 0. One that is not finite means that activations overflowed: "
+                "set `model.dtype: float32` or `bfloat16`."
             )
     total = math.fsum(score.value for score in scores.values())
     risks = {

@@ -1,0 +1,207 @@
+"""TRL configs: read by TRL's own parsers, trained on by its own trainers and command line."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_mixture import build, make_domain
+
+from mixplan.errors import RecipeError, RunError
+from mixplan.mixture import Mixture
+from mixplan.mixture.trl_config import Job, default_of, trl_job
+from mixplan.recipe import ModelSpec, SaeSpec, TrainSpec
+
+MODEL = ModelSpec(name="org/model", sae=SaeSpec(embedded=True))
+TRL = Path(sys.executable).with_name("trl")
+SHORT: dict[str, Any] = {
+    "max_steps": 2,
+    "per_device_train_batch_size": 2,
+    "bf16": False,
+    "use_cpu": True,
+    "save_strategy": "no",
+    "report_to": "none",
+}
+
+
+def job(train: TrainSpec, model: ModelSpec = MODEL) -> Job:
+    return trl_job(train, model=model, model_path="models/tiny", seed=7, folder_name="mixture")
+
+
+def parse(train: TrainSpec, folder: Path, model: ModelSpec = MODEL) -> tuple[Any, ...]:
+    """What TRL's command line makes of the config; a key it does not know raises."""
+    from trl.scripts import grpo, sft
+
+    made = job(train, model)
+    (folder / made.name).write_text(made.text)
+    parser = (sft if train.method == "sft" else grpo).make_parser()
+    return tuple(parser.parse_args_and_config(["--config", str(folder / made.name)]))
+
+
+def test_trl_reads_the_sft_config(tmp_path: Path) -> None:
+    train = TrainSpec(args={"learning_rate": 2e-5, "max_length": 512, "use_cpu": True, "bf16": False, "seed": 3})
+    script, training, model, _ = parse(train, tmp_path)
+    assert (script.dataset_name, script.dataset_train_split) == ("./mixture", "train")
+    assert (training.learning_rate, training.max_length, training.seed) == (2e-5, 512, 3)
+    assert training.completion_only_loss is True
+    assert training.output_dir == "model"
+    assert (model.model_name_or_path, model.use_peft) == ("models/tiny", False)
+
+
+def test_trl_reads_the_grpo_config_and_its_reward(tmp_path: Path) -> None:
+    import importlib
+
+    args = {"num_generations": 2, "per_device_train_batch_size": 2, "use_cpu": True, "bf16": False}
+    script, training, _, _ = parse(TrainSpec(method="grpo", args=args), tmp_path)
+    assert (training.num_generations, training.seed, training.output_dir) == (2, 7, "model")
+    assert training.remove_unused_columns is False
+    (reward,) = script.reward_funcs
+    module, name = reward.rsplit(".", 1)
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+@pytest.mark.parametrize(
+    "lora",
+    [
+        {},
+        {"r": 4},
+        {"r": 4, "lora_alpha": 4, "lora_dropout": 0.1, "target_modules": "all-linear", "use_rslora": True},
+        {"target_modules": ["q_proj", "v_proj"], "modules_to_save": ["lm_head"], "use_dora": True},
+    ],
+)
+def test_lora_is_the_same_through_trl_as_through_peft(tmp_path: Path, lora: dict[str, Any]) -> None:
+    from peft import LoraConfig
+    from trl import get_peft_config
+
+    train = TrainSpec(args={"use_cpu": True, "bf16": False}, lora=lora)
+    found = get_peft_config(parse(train, tmp_path)[2])
+    expected = LoraConfig(task_type="CAUSAL_LM", **lora)
+    assert found is not None
+    assert found.to_dict() == expected.to_dict()
+
+
+def test_revision_and_code_of_the_model_are_passed_on(tmp_path: Path) -> None:
+    spec = MODEL.model_copy(update={"revision": "abc", "trust_remote_code": True})
+    _, training, model, _ = parse(TrainSpec(args={"use_cpu": True, "bf16": False}), tmp_path, spec)
+    assert (model.model_revision, training.trust_remote_code) == ("abc", True)
+
+
+def test_what_trl_cannot_be_told_is_said() -> None:
+    made = job(TrainSpec(lora={"r": 4, "init_lora_weights": "pissa", "bias": "all"}))
+    assert made.warnings == (
+        "`train.lora.bias` has no counterpart in TRL's command line, so sft.yaml leaves it out.",
+        "`train.lora.init_lora_weights` has no counterpart in TRL's command line, so sft.yaml leaves it out.",
+    )
+    assert made.text.splitlines()[:3] == [
+        "# In the run folder: trl sft --config mixture/sft.yaml",
+        *(f"# {warning}" for warning in made.warnings),
+    ]
+
+
+def test_where_trl_cuts_rows() -> None:
+    from trl import SFTConfig
+
+    default = SFTConfig.__dataclass_fields__["max_length"].default
+    assert job(TrainSpec()).max_length_tokens == default
+    assert job(TrainSpec(args={"max_length": None})).max_length_tokens is None
+    assert job(TrainSpec(args={"max_length": 8192})).max_length_tokens == 8192
+    assert job(TrainSpec(method="grpo")).max_length_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (
+            TrainSpec(args={"completion_only_loss": False}),
+            "train.args.completion_only_loss: found False, expected true. "
+            "The mixture's loss falls on completions only. Leave the key out.",
+        ),
+        (
+            TrainSpec(args={"eval_strategy": "steps"}),
+            "train.args.eval_strategy: found 'steps', expected no. The mixture has a train split alone; mixplan "
+            "evaluates on rows of its own before and after. Leave the key out.",
+        ),
+    ],
+)
+def test_messages(train: TrainSpec, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        job(train)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (
+            ("no_such_package", "a.py", "A"),
+            "the Python package 'no_such_package' is not installed. Install it with `pip install no_such_package`.",
+        ),
+        (
+            ("peft", "tuners/lora/elsewhere.py", "LoraConfig"),
+            "the installed peft has no default for LoraConfig.r where it is expected (tuners/lora/elsewhere.py). "
+            "Install the versions that mixplan names in pyproject.toml.",
+        ),
+    ],
+)
+def test_messages_of_other_installations(place: tuple[str, str, str], message: str) -> None:
+    with pytest.raises(RunError) as caught:
+        default_of(place, "r")
+    assert str(caught.value) == message
+
+
+def run_folder(folder: Path, model: Path, train: TrainSpec) -> Mixture:
+    """A run folder with a mixture for this model."""
+    sums = make_domain("sums", 6)
+    return build(
+        folder / "mixture",
+        {"sums": 6},
+        target=make_domain("target", 6),
+        domains={"sums": sums},
+        train=train,
+        model_path=str(model),
+    )
+
+
+def test_sft_trainer_takes_the_mixture_and_its_loss_falls_on_completions(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+    from transformers import AutoTokenizer
+    from trl import SFTTrainer
+    from trl.scripts import sft
+
+    mixture = run_folder(tmp_path, tiny_model, TrainSpec(args=SHORT))
+    monkeypatch.chdir(tmp_path)
+    script, training, model, _ = sft.make_parser().parse_args_and_config(["--config", "mixture/sft.yaml"])
+    rows = datasets.load_dataset(script.dataset_name, cache_dir=str(tmp_path / "cache"))[script.dataset_train_split]
+    trainer = SFTTrainer(model=model.model_name_or_path, args=training, train_dataset=rows)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    assert len(trainer.train_dataset) == mixture.rows == 12
+    for row, made in zip(rows, trainer.train_dataset, strict=True):
+        taught = [token for token in made["labels"] if token != -100]
+        # The template ends a turn with </s> and a line break; both belong to the answer.
+        assert tokenizer.decode(taught) == f"{row['completion'][0]['content']}</s>\n"
+    trainer.train()
+    assert trainer.state.global_step == 2
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("method", ["sft", "grpo"])
+def test_trl_command_line_trains_from_the_run_folder_as_it_is(tmp_path: Path, tiny_model: Path, method: Any) -> None:
+    args = SHORT | {"max_steps": 1}
+    if method == "grpo":
+        args |= {"num_generations": 2, "max_completion_length": 4}
+    shutil.copytree(tiny_model, tmp_path / "tiny")
+    run_folder(tmp_path, Path("tiny"), TrainSpec(method=method, args=args, lora={"r": 2}))
+    environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache"), "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [TRL, method, "--config", f"mixture/{method}.yaml"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    settings = yaml.safe_load((tmp_path / "mixture" / f"{method}.yaml").read_text())
+    assert (tmp_path / settings["output_dir"] / "adapter_model.safetensors").is_file()
