@@ -1,4 +1,4 @@
-"""Feature statistics of the target in, drift dimensions out: which features the job is expected to move, and how surely."""
+"""Feature statistics of the target in, drift dimensions out: what the job is expected to move, and how surely."""
 
 from __future__ import annotations
 

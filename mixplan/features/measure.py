@@ -72,18 +72,21 @@ class _Sums:
             part = columns_of(sae, torch.from_numpy(wanted).to(model.device))
         self.sae, self.whole = part or sae, part is None
         rows, wide = len(unit.queries), sae.d_sae if self.whole else 0
-        double = {"dtype": torch.float64, "device": model.device}
-        self.shift, self.act = torch.zeros(wide, **double), torch.zeros(wide, **double)
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*shape, dtype=torch.float64, device=model.device)
+
+        self.shift, self.act = zeros(wide), zeros(wide)
         self.fired = torch.zeros(wide, dtype=torch.int64, device=model.device)
-        self.raw_shift = torch.zeros(sae.d_in, **double)
-        self.replicas = torch.zeros(replicas, wide, **double)
+        self.raw_shift = zeros(sae.d_in)
+        self.replicas = zeros(replicas, wide)
         self.weights = resample_counts(unit, replicas).to(model.device)
         names = ["total_shift"] if self.whole else []
         if columns is not None:
             names += ["drift_shift", "drift_act", "low_shift", "raw_icl", "raw_act"]
-        self.rows = {name: torch.zeros(rows, **double) for name in names}
+        self.rows = {name: zeros(rows) for name in names}
         count = 0 if columns is None else len(columns.drift)
-        self.by_column = {name: torch.zeros(count, **double) for name in ("drift_shift", "drift_act")}
+        self.by_column = {name: zeros(count) for name in ("drift_shift", "drift_act")}
         self.values = torch.zeros(count, EXAMPLES, device=model.device)
         self.places = torch.full((count, EXAMPLES, 2), -1, dtype=torch.int64, device=model.device)
 
@@ -99,7 +102,7 @@ class _Sums:
             self.add_slice(alone, context - alone, self.sae.encode(context), segments[cut], offsets[cut])
 
     def add_slice(self, alone: Tensor, raw: Tensor, moved: Tensor, segments: Tensor, offsets: Tensor) -> None:
-        """Add one slice: `alone` and `raw` `[tokens, d_in]`, `moved` (features with demonstrations) `[tokens, d_sae]`."""
+        """Add a slice: `alone`, `raw` `[tokens, d_in]`, `moved` (features with demonstrations) `[tokens, d_sae]`."""
         features = self.sae.encode(alone)
         squares = moved.sub_(features).square_()
         raw_squares = raw.square()

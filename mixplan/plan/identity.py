@@ -12,8 +12,9 @@ from mixplan.domains import Domain
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import content_hash, file_hash
 
-LIBRARIES = ("torch", "transformers", "sae-lens", "transformer-lens", "tokenizers", "datasets", "reasoning-gym", "cvxpy",
-             "numpy", "scipy", "trl", "peft")  # fmt: skip
+LIBRARIES = (
+    "cvxpy", "datasets", "numpy", "peft", "reasoning-gym", "sae-lens", "scipy", "tokenizers", "torch", "transformers", "trl"
+)  # fmt: skip
 """Packages whose version stands in the plan."""
 
 READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")

@@ -6,7 +6,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from sae_lens import SAE
@@ -23,6 +23,10 @@ ELEMENTWISE = ("standard", "jumprelu", "gated")
 
 KINDS = (*ELEMENTWISE, "topk")
 """SAELens's inference kinds that mixplan reads; BatchTopK SAEs are saved as jumprelu."""
+
+
+TUNING_WORDS = ("it", "instruct", "chat", "base", "hf", "meta")
+"""Parts of a model's name that say how it was tuned, not which model it is."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,12 @@ class Sae:
             `[tokens, d_sae]` float32.
         """
         with torch.inference_mode():
-            return self.sae.encode(stream.float())
+            return cast(Tensor, self.sae.encode(stream.float()))
 
     def decode(self, features: Tensor) -> Tensor:
         """Reconstruction of the stream, `[tokens, d_in]` float32, from `[tokens, d_sae]`."""
         with torch.inference_mode():
-            return self.sae.decode(features)
+            return cast(Tensor, self.sae.decode(features))
 
 
 def load_sae(spec: SaeSpec, model: Model, *, folder: Path = Path()) -> Sae:
@@ -174,11 +178,9 @@ def family(name: str) -> str:
 
     SAEs of a base model are read on its instruction-tuned child; the health check tells how well that goes.
     """
-    short = name.rsplit("/", 1)[-1].lower()
-    words = [
-        word for word in re.split(r"[-_ ]+", short) if word not in ("it", "instruct", "chat", "base", "hf", "meta")
-    ]
-    return "smollm2135m" if name == "embedded" else re.sub(r"[^a-z0-9]", "", "".join(words))
+    short = (embedded.MODEL_NAME if name == "embedded" else name).rsplit("/", 1)[-1].lower()
+    words = [word for word in re.split(r"[-_ ]+", short) if word not in TUNING_WORDS]
+    return re.sub(r"[^a-z0-9]", "", "".join(words))
 
 
 def columns_of(sae: Sae, columns: Tensor) -> Sae | None:

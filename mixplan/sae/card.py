@@ -18,7 +18,7 @@ from mixplan.sae import load_sae
 from mixplan.sae.corpus import Contexts, Corpus
 from mixplan.sae.health import check_health
 from mixplan.sae.spec import SaeTraining
-from mixplan.sae.train import read_activations, without_sinks
+from mixplan.sae.train import contexts_to_train, read_activations, without_sinks
 
 LIBRARIES = ("sae-lens", "torch", "transformers")
 
@@ -55,7 +55,7 @@ def measure_card(spec: SaeTraining, model: Model, corpus: Corpus, folder: Path, 
         "d_sae": sae.d_sae,
         "command": command,
         "seed": spec.seed,
-        "tokens": int(corpus.train.shape[0] * (corpus.train.shape[1] - 1) * spec.trainer.passes),
+        "tokens": len(contexts_to_train(spec, corpus)) * (spec.context_tokens - 1) * spec.trainer.passes,
         "corpus": {"documents": corpus.documents, "excluded": corpus.excluded, "licences": corpus.licences,
                    "fingerprint": corpus.fingerprint},
         "training": spec.model_dump(mode="json"),
@@ -69,19 +69,23 @@ def measure_card(spec: SaeTraining, model: Model, corpus: Corpus, folder: Path, 
 
 def card_text(card: dict[str, Any], folder: Path) -> None:
     """Write the card as README.md beside the SAE."""
+    trainer = card["training"]["trainer"]
     rows = [
         f"| {kind} | {figures['tokens']:,} | {figures['fvu']:.3f} | {figures['l0']:.1f} | {figures['dead_share']:.1%} |"
         for kind, figures in card["heldout"].items()
     ]
+    size = f"{card['d_sae']:,} features on {card['d_in']} dimensions"
+    settings = (
+        f"learning rate {trainer['learning_rate']}, batches of {trainer['batch_tokens']:,} tokens, k = {trainer['k']}"
+    )
     kinds = ", ".join(f"{name} ({count:,} documents)" for name, count in card["corpus"]["documents"].items())
-    trainer = card["training"]["trainer"]
     text = f"""# SAE of `{card["model"]}` at `{card["hook_name"]}`
 
-{card["kind"]}, {card["d_sae"]:,} features on {card["d_in"]} dimensions, trained with SAELens on {card["tokens"]:,} tokens.
+{card["kind"]}, {size}, trained with SAELens on {card["tokens"]:,} tokens.
 
     {card["command"]}
 
-Seed {card["seed"]}, learning rate {trainer["learning_rate"]}, batches of {trainer["batch_tokens"]:,} tokens, k = {trainer["k"]}.
+Seed {card["seed"]}, {settings}.
 Corpus: {kinds}; {card["corpus"]["excluded"]} documents were left out because a domain suite may hold them out.
 Licences of the texts: {", ".join(card["corpus"]["licences"])}. Everything else about the training is in `card.json`.
 

@@ -65,7 +65,7 @@ def build_corpus(spec: SaeTraining, tokenizer: PreTrainedTokenizerBase, folder: 
     for name, kind in spec.corpus.items():
         texts, left_out = kind_documents(kind, spec, folder, tokenizer, barred, seen)
         excluded += left_out
-        licences |= {entry.licence for entry in (*kind.texts, *kind.chats)}
+        licences |= {entry.licence for entry in kind.texts} | {entry.licence for entry in kind.chats}
         contexts, used = cut(texts, tokenizer, spec.context_tokens, kind.tokens + spec.heldout_tokens)
         documents[name] = used
         aside = -(-spec.heldout_tokens // spec.context_tokens)

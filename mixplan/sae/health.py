@@ -19,7 +19,7 @@ class Health:
     """How well an SAE fits some tokens.
 
     Attributes:
-        fvu: Fraction of variance unexplained, pooled over tokens and dimensions; 0 is perfect, 1 no better than the mean.
+        fvu: Fraction of variance unexplained, pooled over tokens; 0 is perfect, 1 no better than the mean.
         l0: Mean number of active features a token.
         dead_share: Share of features that fire on none of these tokens.
         tokens: How many tokens were read.

@@ -88,6 +88,7 @@ class SaeTraining(Section):
         False, description="Keep the read activations for another training on the same corpus."
     )
     heldout_tokens: Positive = Field(40_000, description="Tokens of each kind set aside for the card's figures.")
+    train_tokens: Positive | None = Field(None, description="Stop after so many tokens of the mixed corpus.")
     corpus: dict[Name, Kind] = Field(min_length=1)
     exclude: list[Excluded] = Field(default_factory=list)
     trainer: Trainer

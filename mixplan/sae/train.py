@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mixplan import embedded
 from mixplan.errors import RunError
 from mixplan.model import Model, read_stream
 from mixplan.runs import content_hash, set_aside
@@ -68,9 +69,9 @@ def train_sae(
     Raises:
         RunError: the checkpoint here belongs to another training.
     """
-    buffers = -(-len(corpus.train) // spec.buffer_contexts)
-    per_context = spec.context_tokens - 1
-    samples = len(corpus.train) * per_context * spec.trainer.passes
+    contexts = contexts_to_train(spec, corpus)
+    buffers = -(-len(contexts) // spec.buffer_contexts)
+    samples = len(contexts) * (spec.context_tokens - 1) * spec.trainer.passes
     trainer = make_trainer(spec, model.d_model, samples)
     mark = content_hash(spec.model_dump(mode="json"), model.fingerprint, corpus.fingerprint)
     done = resume(trainer, folder, mark)
@@ -83,7 +84,9 @@ def train_sae(
         for rows in order.split(spec.trainer.batch_tokens):
             output = trainer.step(acts[rows].float())
             trainer.n_training_steps += 1
-            figures = {name: float(value) for name, value in output.losses.items() if isinstance(value, Tensor)}
+            figures = {
+                name: float(value.detach()) for name, value in output.losses.items() if isinstance(value, Tensor)
+            }
         figures["dead_features"] = float(trainer.dead_neurons.sum())
         save_checkpoint(trainer, folder, mark, index + 1)
         report(trainer.n_training_samples, samples, figures)
@@ -116,7 +119,7 @@ def sae_config(spec: Trainer, d_in: int, metadata: SAEMetadata) -> TrainingSAECo
 def make_trainer(spec: SaeTraining, d_in: int, samples: int) -> SAETrainer[Any, Any]:
     """SAELens's trainer over activations handed to it step by step."""
     metadata = SAEMetadata(
-        model_name=spec.model,
+        model_name=embedded.MODEL_NAME if spec.model == "embedded" else spec.model,
         hook_name=spec.hook_name,
         context_size=spec.context_tokens,
         prepend_bos=False,
@@ -149,6 +152,13 @@ def start_from(trainer: SAETrainer[Any, Any], acts: Tensor) -> None:
     trainer.sae.b_dec.data.copy_(acts.mean(0) * scale)
 
 
+def contexts_to_train(spec: SaeTraining, corpus: Corpus) -> Contexts:
+    """The mixed corpus, up to `train_tokens`; `[contexts, context_tokens]`."""
+    if spec.train_tokens is None:
+        return corpus.train
+    return corpus.train[: -(-spec.train_tokens // (spec.context_tokens - 1))]
+
+
 def without_sinks(acts: Tensor) -> Tensor:
     """Leave out attention sinks: tokens whose norm is over ten times the median.
 
@@ -166,7 +176,7 @@ def buffer_activations(spec: SaeTraining, model: Model, corpus: Corpus, depth: i
         `[tokens, d_in]` float16 (bfloat16 where a value is beyond float16), without each context's first token:
         the sequence start is an attention sink whose norm is hundreds of times the others'.
     """
-    contexts = corpus.train[index * spec.buffer_contexts : (index + 1) * spec.buffer_contexts]
+    contexts = contexts_to_train(spec, corpus)[index * spec.buffer_contexts : (index + 1) * spec.buffer_contexts]
     kept = folder / "activations" / f"{corpus.fingerprint[:16]}-{index:05d}.safetensors"
     if kept.exists():
         try:

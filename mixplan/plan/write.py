@@ -1,0 +1,104 @@
+"""Planned rows in, the mixture in the run folder out; the model is loaded only when its own answers are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mixplan import embedded
+from mixplan.domains import Domain
+from mixplan.mixture import Untrained, build_mixture, describe
+from mixplan.plan.watch import Watcher
+from mixplan.recipe import LoadedRecipe
+from mixplan.runs import cache_folder, content_hash
+
+
+def write_mixture(
+    loaded: LoadedRecipe,
+    folder: Path,
+    target: Domain,
+    domains: Mapping[str, Domain],
+    rows: Mapping[str, int],
+    scores: Mapping[str, Any],
+    watcher: Watcher,
+) -> dict[str, Any]:
+    """Write the mixed data set.
+
+    Args:
+        loaded: The recipe.
+        folder: The run folder.
+        target: The opened target.
+        domains: The opened domains.
+        rows: Planned rows by domain.
+        scores: For the model's hash.
+        watcher: Told of progress.
+
+    Returns:
+        The mixture as JSON values for the plan, with `folder`, `config` and `target_rows`.
+    """
+    recipe = loaded.recipe
+    step, last = "", 0
+
+    def progress(name: str, done: int, total: int) -> None:
+        nonlocal step, last
+        if name != step:
+            step, last = name, 0
+            watcher.stage(name, total, "rows")
+        watcher.advance(done - last)
+        last = done
+
+    untrained = None
+    if recipe.mixture.answers == "self" and any(rows.values()):
+        untrained = Untrained(
+            generate=answerer(loaded, watcher),
+            fingerprint=content_hash(scores["model"]["hash"], "greedy", recipe.mixture.answer_tokens),
+            cache=cache_folder() / "answers",
+        )
+    made = build_mixture(
+        target=target,
+        domains=domains,
+        rows=rows,
+        spec=recipe.mixture,
+        budget_max_repeats=recipe.budget.max_repeats,
+        train=recipe.train,
+        model=recipe.model,
+        model_path=model_path(loaded),
+        seed=recipe.seed,
+        folder=folder / "mixture",
+        untrained=untrained,
+        progress=progress,
+    )
+    return describe(made) | {
+        "folder": "mixture",
+        "config": f"mixture/{recipe.train.method}.yaml",
+        "target_rows": next(part.rows for part in made.parts if part.name == "target"),
+    }
+
+
+def model_path(loaded: LoadedRecipe) -> str:
+    """From where TRL loads the model: a hub id, or an absolute folder."""
+    name = loaded.recipe.model.name
+    if name == "embedded":
+        return str(embedded.converted_folder())
+    local = loaded.folder(("model", "name")) / Path(name).expanduser()
+    return str(local.resolve()) if local.is_dir() else name
+
+
+def answerer(loaded: LoadedRecipe, watcher: Watcher) -> Any:
+    """What answers prompts with the untrained model, loaded when the first answer is asked for."""
+    kept: list[Any] = []
+
+    def answer(prompts: Sequence[Sequence[Mapping[str, str]]]) -> list[str]:
+        from mixplan.model import generate, load_model, render  # loads torch, which gold answers do not need
+
+        if not kept:
+            watcher.say(f"loading {loaded.recipe.model.name} for its own answers")
+            kept.append(load_model(loaded.recipe.model, folder=loaded.folder(("model", "name"))))
+        model = kept[0]
+        texts = [
+            render(model, [(turn["role"], turn["content"]) for turn in prompt], awaiting=True) for prompt in prompts
+        ]
+        return generate(model, texts, max_new_tokens=loaded.recipe.mixture.answer_tokens)
+
+    return answer

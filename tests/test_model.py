@@ -1,0 +1,142 @@
+"""Loading, types, devices, rendering and generation on tiny random models, and every message in full."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mixplan import embedded, model as module
+from mixplan.errors import ModelError
+from mixplan.model import fingerprint_tensors, generate, load_model, read_stream, render, resolve_device, resolve_dtype
+from mixplan.recipe import ModelSpec, SaeSpec
+
+
+def spec(name, **changes):
+    return ModelSpec(name=str(name), sae=SaeSpec(embedded=True), **{"dtype": "float32", "device": "cpu", **changes})
+
+
+def test_loads_from_a_folder_relative_to_the_yaml(tiny_model):
+    model = load_model(spec(tiny_model.name), folder=tiny_model.parent)
+    assert (model.d_model, len(model.blocks), model.window, model.dtype) == (32, 4, 512, "float32")
+    assert model.why_dtype == "float32 was asked for"
+    assert model.parameters == sum(p.numel() for p in model.lm.parameters())
+
+
+def test_fingerprint_tells_models_and_types_apart(tiny_model, build_model, tmp_path):
+    first = load_model(spec(tiny_model))
+    assert load_model(spec(tiny_model)).fingerprint == first.fingerprint
+    assert load_model(spec(tiny_model, dtype="bfloat16")).fingerprint != first.fingerprint
+    assert load_model(spec(build_model("llama", tmp_path / "m", seed=1))).fingerprint != first.fingerprint
+    changed = {"w": torch.zeros(3000)}
+    changed["w"][2 * 700] = 1
+    assert fingerprint_tensors(changed) != fingerprint_tensors({"w": torch.zeros(3000)})
+
+
+def test_stream_after_every_depth_equals_the_models_own_hidden_states(any_model):
+    model = load_model(spec(any_model))
+    tokens = torch.randint(6, 300, (2, 9))
+    with torch.inference_mode():
+        states = model.lm(input_ids=tokens, output_hidden_states=True, use_cache=False).hidden_states
+    for depth in range(4):
+        torch.testing.assert_close(read_stream(model, depth, tokens), states[depth], rtol=1e-4, atol=1e-5)
+    last = read_stream(model, 4, tokens)
+    torch.testing.assert_close(module.final_norm(model)(last), states[4], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ModelError) as caught:
+        read_stream(model, 5, tokens)
+    assert str(caught.value) == f"model '{any_model}' has 4 blocks; the SAE reads after block 5."
+
+
+def test_blocks_above_the_depth_do_not_run(tiny_model):
+    model = load_model(spec(tiny_model))
+    ran = []
+    for number, block in enumerate(model.blocks):
+        block.register_forward_hook(lambda *_, number=number: ran.append(number))
+    read_stream(model, 2, torch.tensor([[5, 6]]))
+    assert ran == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("no/such-model", {}, "model 'no/such-model' is neither a local folder with safetensors weights nor reachable on "
+         "the hub. Check `model.name`, or fetch it once with `hf download no/such-model`."),
+        ("x", {"device": "cuda:77"}, "model.device: 'cuda:77' cannot be used on this machine. Use `auto` or `cpu`."),
+        ("x", {"device": "toaster"}, "model.device: 'toaster' cannot be used on this machine. Use `auto` or `cpu`."),
+    ],
+)  # fmt: skip
+def test_refusals(name, changes, message):
+    with pytest.raises(ModelError) as caught:
+        load_model(spec(name, **changes))
+    assert str(caught.value).startswith(message)
+
+
+def test_code_of_the_model_is_not_run_unasked(tiny_model, tmp_path):
+    import json
+    import shutil
+
+    folder = tmp_path / "custom"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    with pytest.raises(ModelError) as caught:
+        load_model(spec(folder))
+    assert str(caught.value) == (
+        f"model '{folder}' brings code of its own, which mixplan does not run unasked. "
+        "If you have read and trust it, set `model.trust_remote_code: true`."
+    )
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_damaged_model_is_one_message(tiny_model, tmp_path):
+    import shutil
+
+    folder = tmp_path / "damaged"
+    shutil.copytree(tiny_model, folder)
+    (folder / "model.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(ModelError) as caught:
+        load_model(spec(folder))
+    assert str(caught.value).startswith(f"model '{folder}' cannot be loaded")
+
+
+def test_auto_measures_on_a_cpu_and_says_so(monkeypatch):
+    for seconds, chosen, words in (((3.0, 1.0), "bfloat16", "3.0 times faster"), ((1.1, 1.0), "float32", "1.1 times faster"),
+                                   ((1.0, 4.0), "float32", "4.0 times slower")):  # fmt: skip
+        times = dict(zip((torch.float32, torch.bfloat16), seconds, strict=True))
+        monkeypatch.setattr(module, "time_matmul", lambda dtype, _width, times=times: times[dtype])
+        assert resolve_dtype("auto", torch.device("cpu"), 8) == (
+            chosen, f"bfloat16 measured {words} than float32 on this CPU")  # fmt: skip
+    assert module.time_matmul(torch.float32, 8) > 0
+    assert resolve_device("cpu") == torch.device("cpu")
+
+
+def test_render_uses_the_chat_template_or_the_plain_format(tiny_model, build_model, tmp_path):
+    turns = [("system", "Be brief."), ("user", "Why?")]
+    model = load_model(spec(tiny_model))
+    assert render(model, turns, awaiting=True) == "<s><|system|>\nBe brief.</s>\n<|user|>\nWhy?</s>\n<|assistant|>\n"
+    plain = load_model(spec(build_model("gpt2", tmp_path / "m", chat=False)))
+    assert render(plain, turns, awaiting=True) == "<s>Be brief.\n\nQuestion: Why?\n\nAnswer:"
+    model.tokenizer.chat_template = "{{ raise_exception('no system turn') }}"
+    with pytest.raises(ModelError) as caught:
+        render(model, turns, awaiting=True)
+    assert str(caught.value) == (
+        f"the chat template of '{tiny_model}' refuses a conversation with roles system, user: no system turn. "
+        "Remove `system` from the domain's columns."
+    )
+
+
+def test_generation_does_not_depend_on_the_batch(tiny_model):
+    model = load_model(spec(tiny_model))
+    prompts = [
+        render(model, [("user", text)], awaiting=True) for text in ("the quick brown", "a", "lazy dog jumps over it")
+    ]
+    together = generate(model, prompts, max_new_tokens=6)
+    assert together == [generate(model, [prompt], max_new_tokens=6)[0] for prompt in prompts]
+
+
+def test_the_embedded_model_needs_its_package(monkeypatch):
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="the embedded model is not installed"):
+        load_model(spec("embedded"))
+    assert isinstance(embedded.sae_folder(), Path)
