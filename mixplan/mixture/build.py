@@ -12,7 +12,7 @@ from mixplan.mixture.answers import Untrained, take_answered
 from mixplan.mixture.card import card
 from mixplan.mixture.order import Selection, take_domain, take_target
 from mixplan.mixture.result import FORMAT, Mixture, Progress, read_mixture, write_record
-from mixplan.mixture.stream import Stream, Tally, TokenCounter, part, told
+from mixplan.mixture.stream import Stream, TokenCounter
 from mixplan.mixture.trl_config import trl_job
 from mixplan.mixture.write import beside, put_in_place, write_shards
 from mixplan.recipe import MixtureSpec, ModelSpec, TrainSpec
@@ -60,7 +60,7 @@ def build_mixture(
         The mixture; its rows are exactly the planned counts.
 
     Raises:
-        RecipeError: the `train` section does not fit TRL, peft or the domains' graders.
+        RecipeError: the `train` section does not fit the mixture, or the domains' graders.
         DataError: a pool is too small, or holds an evaluation row.
         ModelError: the model was not given, or did not answer as asked.
         RunError: the folder cannot be written.
@@ -69,32 +69,34 @@ def build_mixture(
     refuse_unplannable(target, domains, rows, spec, train)
     settings = [spec.model_dump(), budget_max_repeats, train.method, seed, job.text, count_tokens is not None]
     inputs = hash_inputs(target, domains, rows, settings, untrained if spec.answers == "self" else None)
-    standing = read_mixture(folder)
-    if standing is not None and standing.inputs == inputs:
+    if (standing := read_mixture(folder)) is not None and standing.inputs == inputs:
         return standing
-    selections = [take_target(target, spec.target_rows)]
-    for name, domain in domains.items():
-        selections.append(take(domain, rows.get(name, 0), spec, budget_max_repeats, untrained, progress))
-    tallies = [Tally() for _ in selections]
+    own = take_target(target, spec.target_rows)
+    others = [take(d, rows.get(d.name, 0), spec, budget_max_repeats, untrained, progress) for d in domains.values()]
     stream = Stream(
-        selections=selections,
-        tallies=tallies,
+        selections=[own, *others],
         answers=spec.answers,
-        method=train.method,
+        job=job,
         seed=seed,
-        max_length_tokens=job.max_length_tokens,
         count_tokens=count_tokens,
         progress=progress,
     )
+    return write_mixture(stream, inputs, folder)
+
+
+def write_mixture(stream: Stream, inputs: str, folder: Path) -> Mixture:
+    """Write shards, card, TRL config and record beside the folder, then put them in its place."""
+    job = stream.job
     with beside(folder) as partial:
-        content = write_shards(stream.records(), method=train.method, folder=partial)
-        parts = [part(*pair, counted=count_tokens is not None) for pair in zip(selections, tallies, strict=True)]
-        warnings = (*job.warnings, *told(parts, tallies, job.max_length_tokens, spec.answers))
-        text = card(parts, method=train.method, content=content, seed=seed, folder_name=folder.name, warnings=warnings)
+        content = write_shards(stream.records(), method=job.method, folder=partial)
+        parts, warnings = stream.parts(), (*job.warnings, *stream.told())
+        text = card(
+            parts, method=job.method, content=content, seed=stream.seed, folder_name=folder.name, warnings=warnings
+        )
         write_atomic(partial / "README.md", text.encode())
         write_atomic(partial / job.name, job.text.encode())
         files = {path.name: file_hash(path) for path in sorted(partial.iterdir())}
-        mixture = Mixture(folder, train.method, content, inputs, files, tuple(parts), warnings)
+        mixture = Mixture(folder, job.method, content, inputs, files, parts, warnings)
         write_record(mixture, partial)
         return replace(mixture, set_aside=put_in_place(partial, folder))
 

@@ -11,6 +11,7 @@ from mixplan.mixture.answers import messages
 from mixplan.mixture.card import data_line
 from mixplan.mixture.order import Selection, held_out, refuse_held_out, shuffled, walk
 from mixplan.mixture.result import Messages, Part, Progress
+from mixplan.mixture.trl_config import Job
 from mixplan.mixture.write import Record
 
 PROGRESS_ROWS = 1_000
@@ -34,13 +35,15 @@ class Stream:
     """Selections in, their rows one by one in the mixture's order out, counted as they pass."""
 
     selections: Sequence[Selection]
-    tallies: Sequence[Tally]
     answers: str
-    method: str
+    job: Job
     seed: int
-    max_length_tokens: int | None
     count_tokens: TokenCounter | None
     progress: Progress
+    tallies: list[Tally] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tallies.extend(Tally() for _ in self.selections)
 
     def records(self) -> Iterator[Record]:
         """Yield rows by column.
@@ -69,7 +72,7 @@ class Stream:
 
     def answer(self, row: Row, own: str | None, *, is_target: bool) -> tuple[str, str]:
         """Whose answer a row carries, and the answer; the target always teaches its own."""
-        if self.method == "grpo":
+        if self.job.method == "grpo":
             return "reference", row.answer
         if own is not None:
             return "self", own
@@ -79,7 +82,7 @@ class Stream:
 
     def columns(self, row: Row, text: str, grader: str) -> Record:
         """The columns that TRL trains on."""
-        if self.method == "grpo":
+        if self.job.method == "grpo":
             return {"prompt": messages(row), "reference": text, "grader": grader, "entry": row.entry}
         return {"prompt": messages(row), "completion": [{"role": "assistant", "content": text}]}
 
@@ -90,7 +93,29 @@ class Stream:
             tokens = self.count_tokens(messages(row), text)
             tally.tokens += tokens
             tally.longest_tokens = max(tally.longest_tokens, tokens)
-            tally.cut_rows += self.max_length_tokens is not None and tokens > self.max_length_tokens
+            tally.cut_rows += self.job.max_length_tokens is not None and tokens > self.job.max_length_tokens
+
+    def parts(self) -> tuple[Part, ...]:
+        """What each domain gave, once all rows have passed: the target, then the domains."""
+        counted = self.count_tokens is not None
+        return tuple(part(*pair, counted=counted) for pair in zip(self.selections, self.tallies, strict=True))
+
+    def told(self) -> Iterator[str]:
+        """Say in whole sentences what a reader should know before training, once all rows have passed."""
+        for selection, tally in zip(self.selections, self.tallies, strict=True):
+            of_all = f"of {selection.count} rows of '{selection.domain.name}'"
+            if self.answers == "rationale" and selection is not self.selections[0] and tally.answers["gold"]:
+                yield f"{tally.answers['gold']} {of_all} have no rationale and carry their gold answer."
+            if selection.empty_answers:
+                yield (
+                    f"{selection.empty_answers} pool rows of '{selection.domain.name}' were passed over: "
+                    "the model answered them with nothing."
+                )
+            if tally.cut_rows:
+                yield (
+                    f"{tally.cut_rows} {of_all} are longer than {self.job.max_length_tokens} tokens, where TRL "
+                    f"cuts them. Their longest has {tally.longest_tokens}: set `train.args.max_length` to keep it whole."
+                )
 
 
 def part(selection: Selection, tally: Tally, *, counted: bool) -> Part:
@@ -108,26 +133,3 @@ def part(selection: Selection, tally: Tally, *, counted: bool) -> Part:
         data=data_line(selection.domain.spec.data),
         licence=selection.domain.spec.licence,
     )
-
-
-def told(parts: Sequence[Part], tallies: Sequence[Tally], max_length_tokens: int | None, answers: str) -> list[str]:
-    """Say in whole sentences what a reader should know before training."""
-    sentences = []
-    for part, tally in zip(parts, tallies, strict=True):
-        if answers == "rationale" and part.name != parts[0].name and part.answers.get("gold"):
-            gold = part.answers["gold"]
-            sentences.append(
-                f"{gold} of {part.rows} rows of '{part.name}' have no rationale and carry their gold answer."
-            )
-        if part.empty_answers:
-            sentences.append(
-                f"{part.empty_answers} pool rows of '{part.name}' were passed over: "
-                "the model answered them with nothing."
-            )
-        if tally.cut_rows:
-            sentences.append(
-                f"{tally.cut_rows} of {part.rows} rows of '{part.name}' are longer than {max_length_tokens} tokens, "
-                f"where TRL cuts them. Their longest has {part.longest_tokens}: "
-                "set `train.args.max_length` to keep it whole."
-            )
-    return sentences

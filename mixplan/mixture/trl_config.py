@@ -42,12 +42,14 @@ class Job:
     """One TRL job, checked.
 
     Attributes:
+        method: `sft` or `grpo`.
         name: `sft.yaml` or `grpo.yaml`.
         text: The YAML.
         max_length_tokens: Where TRL's SFT cuts a row; None when it does not.
         warnings: What the YAML cannot say.
     """
 
+    method: str
     name: str
     text: str
     max_length_tokens: int | None
@@ -89,7 +91,7 @@ def trl_job(train: TrainSpec, *, model: ModelSpec, model_path: str, seed: int, f
     length = None
     if train.method == "sft":
         length = train.args["max_length"] if "max_length" in train.args else default_of(SFT_CONFIG, "max_length")
-    return Job(f"{train.method}.yaml", text, length, warnings)
+    return Job(train.method, f"{train.method}.yaml", text, length, warnings)
 
 
 def lora_values(lora: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def refuse_contrary(train: TrainSpec) -> None:
 
 
 @functools.cache
-def default_of(place: tuple[str, str, str], field: str) -> Any:  # noqa: ANN401 - a default may be any plain value
+def default_of(place: tuple[str, str, str], field: str) -> Any:
     """A field's default, read from its class's source file: importing the class would load torch.
 
     Args:
