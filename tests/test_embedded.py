@@ -83,3 +83,8 @@ def test_a_changed_file_is_noticed_by_its_hash(package):
 
 def test_the_sae_has_its_folder_in_the_package():
     assert embedded.sae_folder() == Path(embedded.__file__).parent / "smollm2-135m-layer19"
+
+
+def test_a_converted_copy_is_named_after_the_file_it_came_from(own_cache):
+    name = f"smollm2-135m-instruct-{embedded.GGUF_SHA256[:12]}"
+    assert embedded.converted_folder() == own_cache / "models" / name
