@@ -114,7 +114,8 @@ class Stream:
             if tally.cut_rows:
                 yield (
                     f"{tally.cut_rows} {of_all} are longer than {self.job.max_length_tokens} tokens, where TRL "
-                    f"cuts them. Their longest has {tally.longest_tokens}: set `train.args.max_length` to keep it whole."
+                    f"cuts them. Their longest has {tally.longest_tokens}: "
+                    "set `train.args.max_length` to keep it whole."
                 )
 
 
