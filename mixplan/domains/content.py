@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +10,7 @@ KEY_LENGTH = 32
 
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
 # Only at a word's edge: inside one (`1.5`, `don't`) punctuation carries meaning, and signs (`+ - * / < =`) always do.
-_EDGES = re.compile(r"(?<!\S)[.,;:!?…\"'`“”‘’«»]+|[.,;:!?…\"'`“”‘’«»]+(?!\S)")
+_EDGE_PUNCTUATION = ".,;:!?…\"'`“”‘’«»"
 
 
 def normalised(text: str) -> str:
@@ -20,8 +19,9 @@ def normalised(text: str) -> str:
     Letters are folded (NFKC, case), dashes are one dash, runs of space are one space, and sentence punctuation and
     quotation marks at a word's edge are gone. Signs that change a sum stay: `3 - 4` and `3 + 4` are two questions.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_DASHES)
-    return " ".join(_EDGES.sub(" ", folded).split())
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_DASHES)
+    return " ".join(filter(None, (word.strip(_EDGE_PUNCTUATION) for word in text.casefold().split())))
 
 
 def content_key(prompt: Sequence[tuple[str, str]], options: Iterable[str] = ()) -> str:

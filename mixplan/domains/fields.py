@@ -124,7 +124,7 @@ def as_text(value: Any, place: str) -> str | None:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
         raise DataError(
-            f"{place} holds U+{ord(value[error.start]):04X}, half a surrogate pair, which UTF-8 cannot write. Remove it."
+            f"{place} holds U+{ord(value[error.start]):04X}, half a surrogate pair, not text in UTF-8. Remove it."
         ) from error
     return value
 

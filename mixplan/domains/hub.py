@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -57,8 +56,6 @@ def _load(spec: DataSpec, place: str) -> Any:
 
     failures = (DatasetsError, HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, OSError, ValueError, RuntimeError)
     split = spec.split or "train"
-    # `datasets` warns that it reads its cache; the person asked for exactly that by being offline.
-    logging.getLogger("datasets").addFilter(_not_about_the_cache)
 
     def by_name() -> Any:
         return load_dataset(f"hf://datasets/{spec.hub}", name=spec.config, split=split, revision=spec.revision)
@@ -80,10 +77,6 @@ def _load(spec: DataSpec, place: str) -> Any:
             return by_copy()
     except failures as error:
         raise DataError(f"{place}: {explain(error, spec, offline=is_offline_mode())}") from error
-
-
-def _not_about_the_cache(record: logging.LogRecord) -> bool:
-    return "cache" not in record.getMessage().lower()
 
 
 def _hub_copy(spec: DataSpec) -> str | None:

@@ -127,15 +127,9 @@ class RowReader:
             DataError: it is faulty.
         """
         values = {key: self._value(key, record) for key in self.templates}
-        if sum(len(json.dumps(value, default=str)) for value in values.values()) > MAX_ROW_BYTES:
+        if sum(map(_characters, values.values())) > MAX_ROW_BYTES:
             raise too_long(record.place)
-        read = {
-            "messages": _messages,
-            "prompt_completion": _prompt_completion,
-            "question_answer": _question_answer,
-            "choice": _choice,
-        }[self.spec.format]
-        parts = read(values, record.place)
+        parts = _READ[self.spec.format](values, record.place)
         prompt = parts["prompt"]
         system = as_text(values.get("system"), f"{record.place}: column of system messages")
         if system and prompt[0][0] != "system":
@@ -149,6 +143,10 @@ class RowReader:
         value = template.value(record.values, record.place)
         self._kinds.check(template.text, value, record.place)
         return value
+
+
+def _characters(value: Any) -> int:
+    return len(value) if isinstance(value, str) else len(json.dumps(value, default=str))
 
 
 def read_rows(spec: DomainSpec, *, folder: Path, seed: int) -> Iterator[Row]:
@@ -277,3 +275,12 @@ def _turns(value: Any, place: str, key: str) -> Messages:
             raise DataError(f"{where} has the role {message['role']!r}, not {', '.join(ROLES[:-1])} or {ROLES[-1]}.")
         turns.append((message["role"], as_text(message["content"], where) or ""))
     return tuple(turns)
+
+
+_READ = {
+    "messages": _messages,
+    "prompt_completion": _prompt_completion,
+    "question_answer": _question_answer,
+    "choice": _choice,
+}
+"""For each format, what reads a record's values as a row's parts."""

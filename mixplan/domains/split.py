@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixplan.domains.generator import Generator, scores_saved_entries
+from mixplan.domains.generator import Generator
 from mixplan.domains.rows import Row, RowReader
 from mixplan.domains.sources import Source, open_source
 from mixplan.errors import DataError
@@ -147,7 +147,7 @@ def _named(name: str) -> str:
 
 
 def _grader(spec: DomainSpec, source: Source) -> str:
-    scored = spec.grader in ("auto", "generator") and isinstance(source, Generator) and scores_saved_entries(source)
+    scored = spec.grader in ("auto", "generator") and isinstance(source, Generator) and source.scores_saved_entries()
     if spec.grader == "generator" and not scored:
         raise DataError(f"{source.place}: its scorer does not accept its own saved answers. Set `grader` to `exact`.")
     if spec.grader != "auto":
