@@ -185,7 +185,7 @@ class Kinds:
         Raises:
             DataError: they differ; the message names both rows.
         """
-        if value is None:
+        if value is None or value == []:
             return
         kind = value_kind(value)
         first, where = self.seen.setdefault(name, (kind, place))

@@ -49,12 +49,14 @@ def _load(spec: DataSpec, place: str) -> Any:
     revision is looked up in the hub cache first while offline, since `datasets`' own cache forgets revisions.
     """
     import httpx
+    import pyarrow as pa
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
     from huggingface_hub import is_offline_mode
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    failures = (DatasetsError, HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, OSError, ValueError, RuntimeError)
+    hub_failures = (DatasetsError, HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError)
+    failures = (*hub_failures, pa.ArrowException, OSError, ValueError, RuntimeError)
     split = spec.split or "train"
 
     def by_name() -> Any:
@@ -99,6 +101,7 @@ def explain(error: Exception, spec: DataSpec, *, offline: bool) -> str:
         offline: The hub is switched off by `HF_HUB_OFFLINE`.
     """
     import httpx
+    import pyarrow as pa
     from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
     from huggingface_hub.errors import OfflineModeIsEnabled
 
@@ -109,8 +112,8 @@ def explain(error: Exception, spec: DataSpec, *, offline: bool) -> str:
         return _not_found(spec, text)
     if isinstance(error, DataFilesNotFoundError):
         return "it holds no file that `datasets` reads. Choose a `revision` with Parquet, JSON or CSV files."
-    if isinstance(error, DatasetGenerationError):
-        cause = " ".join(str(error.__cause__ or error).split())
+    if isinstance(error, DatasetGenerationError | pa.ArrowException):
+        cause = " ".join(str(error.__cause__ or error).split()).rstrip(".")
         return f"its files cannot be read ({cause}). Choose another `revision`, or download and mend the file."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full. Free some space, or point HF_HOME to another disk."

@@ -249,8 +249,8 @@ def _with_answer(rationale: str | None, answer: str) -> str | None:
     text = re.sub(r"\A\s*A:\s+", "", rationale or "").strip()
     if not text:
         return None
-    last = text.splitlines()[-1]
-    if text.endswith(answer) or re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", last):
+    stated = rf"(?<!\w){re.escape(answer)}"
+    if re.search(rf"{stated}\Z", text) or re.search(rf"{stated}(?!\w)", text.splitlines()[-1]):
         return text
     return f"{text}\n\n{answer}"
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import itertools
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mixplan.domains.fields import MISSING, column_of, lookup, missing_column
 from mixplan.domains.generator import Generator, open_generator
@@ -129,17 +132,41 @@ def _drawn(source: Source, spec: DataSpec, seed: int) -> Collection[int]:
     """Indices of the rows to read."""
     if not isinstance(source, TextFile) and not spec.where and 0 < source.count <= spec.limit:
         return range(source.count)
-    key = seed.to_bytes(8, "little")
-
-    def rank(index: int, content: bytes | None) -> bytes:
-        data = index.to_bytes(8, "little") if content is None else content
-        return hashlib.blake2b(data, key=key, digest_size=8).digest()
-
-    ranked = ((rank(index, content), index) for index, content in _passing(source, spec.where))
-    chosen = {index for _, index in heapq.nsmallest(spec.limit, ranked)}
+    passing = _passing(source, spec.where)
+    if isinstance(source, TextFile):
+        chosen = _drawn_by_content(passing, spec.limit, seed)
+    else:
+        chosen = _drawn_by_position((index for index, _ in passing), spec.limit, seed)
     if not chosen:
         raise DataError(f"{source.place}: has no rows. Give a source with rows.")
     return chosen
+
+
+def _drawn_by_content(rows: Iterable[tuple[int, bytes | None]], limit: int, seed: int) -> set[int]:
+    """Indices of the rows whose content has the smallest hashes."""
+    keyed = hashlib.blake2b(key=seed.to_bytes(8, "little"), digest_size=8)
+
+    def rank(content: bytes | None) -> bytes:
+        state = keyed.copy()
+        state.update(content or b"")
+        return state.digest()
+
+    return {index for _, index in heapq.nsmallest(limit, ((rank(content), index) for index, content in rows))}
+
+
+def _drawn_by_position(indices: Iterable[int], limit: int, seed: int) -> set[int]:
+    """Indices with the smallest hashes, taken block by block; the hash is SplitMix64's finaliser, which has no ties."""
+    kept = np.empty(0, np.uint64)
+    start = np.uint64(int.from_bytes(hashlib.blake2b(seed.to_bytes(8, "little"), digest_size=8).digest(), "little"))
+    indices = iter(indices)
+    while (block := np.fromiter(itertools.islice(indices, 2**20), np.uint64)).size:
+        kept = np.concatenate([kept, block])
+        if kept.size > limit:
+            mixed = kept + start
+            for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+                mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+            kept = kept[np.argpartition(mixed ^ (mixed >> np.uint64(31)), limit)[:limit]]
+    return {int(index) for index in kept}
 
 
 def _passing(source: Source, where: Mapping[str, Any]) -> Iterator[tuple[int, bytes | None]]:
@@ -148,6 +175,9 @@ def _passing(source: Source, where: Mapping[str, Any]) -> Iterator[tuple[int, by
     Raises:
         DataError: there are rows, but none passes.
     """
+    if isinstance(source, Table) and not where:
+        yield from ((index, None) for index in range(source.count))
+        return
     test = Filter(where, text_cells=isinstance(source, TextFile) and source.text_cells)
     rows, passed = 0, 0
     if isinstance(source, TextFile):
@@ -213,7 +243,7 @@ class Filter:
             met = list(self.seen[name])
             if not set(options) & set(met):
                 listed = ", ".join(met[:10]) + (", ..." if len(met) > 10 else "")
-                guess = did_you_mean(options[0], met)
+                guess = did_you_mean(options[0], met) if isinstance(wanted, str) else ""
                 guess = guess if guess.startswith(" Did you mean") else ""
                 return DataError(
                     f"{place}: no row has {name} = {' or '.join(options)}; the column holds {listed}.{guess}"

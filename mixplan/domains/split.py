@@ -111,7 +111,8 @@ class _Read:
 
 def _open(recipe: Recipe, name: str, spec: DomainSpec, folder: Folder, locate: Where) -> _Read:
     path: KeyPath = ("target",) if name == "target" else ("domains", name)
-    reader = RowReader(spec, generated=spec.data.generator is not None)
+    with _located(locate((*path, "columns")), name):
+        reader = RowReader(spec, generated=spec.data.generator is not None)
 
     def rows_of(key: str) -> tuple[list[Row], Source]:
         data = spec.data if key == "data" else spec.demonstrations or spec.data

@@ -71,7 +71,9 @@ def open_parquet(path: Path) -> Table:
         file = pyarrow.parquet.ParquetFile(path)
 
     def batches(columns: list[str]) -> Iterator[Any]:
-        yield from pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS, columns=columns)
+        # Buffering ahead would hold whole row groups, which may be the whole file.
+        opened = pyarrow.parquet.ParquetFile(path, pre_buffer=False)
+        yield from opened.iter_batches(batch_size=BATCH_ROWS, columns=columns)
 
     return Table(path.name, str(path), tuple(file.schema_arrow.names), file.metadata.num_rows, batches)
 

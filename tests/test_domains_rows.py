@@ -1,0 +1,346 @@
+"""Each format's records read as rows, and each malformed one answered with its row."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mixplan.domains import Row, read_rows, read_texts
+from mixplan.domains.rows import RowReader
+from mixplan.domains.sources import open_source
+from mixplan.errors import DataError
+from mixplan.recipe import ColumnsSpec, DataSpec, DomainSpec
+
+CHOICE = ColumnsSpec(question="question", options="options", answer="answer")
+QA = ColumnsSpec(question="question", answer="answer")
+
+
+def spec(kind: str, columns: ColumnsSpec, **data) -> DomainSpec:
+    return DomainSpec(data=DataSpec(**(data or {"file": "rows.jsonl"})), format=kind, columns=columns)
+
+
+def save(folder: Path, records: list) -> Path:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def read(folder: Path, kind: str, columns: ColumnsSpec, records: list) -> list[Row]:
+    save(folder, records)
+    return list(read_rows(spec(kind, columns), folder=folder, seed=0))
+
+
+def refused(folder: Path, kind: str, columns: ColumnsSpec, records: list) -> str:
+    with pytest.raises(DataError) as caught:
+        read(folder, kind, columns, records)
+    return str(caught.value)
+
+
+def test_question_and_answer(tmp_path):
+    columns = ColumnsSpec(
+        question="{passage}\n{q}", answer="a", rationale="meta.steps", system="Answer {{briefly}} about {topic}."
+    )
+    record = {"passage": "P", "q": " why? ", "a": 12, "topic": "law", "meta": {"steps": "A: so\n12"}}
+    [row] = read(tmp_path, "question_answer", columns, [record])
+    assert row.id == "rows.jsonl:0"
+    assert row.prompt == (("system", "Answer {briefly} about law."), ("user", "P\n why?"))
+    assert (row.answer, row.rationale, row.options, row.gold, row.entry) == ("12", "so\n12", (), None, None)
+
+
+def test_several_accepted_answers(tmp_path):
+    [row] = read(tmp_path, "question_answer", QA, [{"question": "q", "answer": ["", " b ", "c", "b"]}])
+    assert (row.answer, row.accepted) == ("b", ("c",))
+
+
+@pytest.mark.parametrize(
+    ("rationale", "answer", "expected"),
+    [
+        ("1 + 1 = 2\n#### 2", "2", "1 + 1 = 2\n#### 2"),
+        ("so we get \\boxed{2}.", "2", "so we get \\boxed{2}."),
+        ("1 + 1\nmakes 12", "2", "1 + 1\nmakes 12\n\n2"),
+        ("2 is first\nthen more", "2", "2 is first\nthen more\n\n2"),
+        ("think", "a long\nanswer", "think\n\na long\nanswer"),
+        ("think, a long\nanswer", "a long\nanswer", "think, a long\nanswer"),
+        (" ", "2", None),
+        (None, "2", None),
+    ],
+)
+def test_a_rationale_ends_with_the_answer(tmp_path, rationale, answer, expected):
+    columns = ColumnsSpec(question="question", answer="answer", rationale="why")
+    [row] = read(tmp_path, "question_answer", columns, [{"question": "q", "answer": answer, "why": rationale}])
+    assert row.rationale == expected
+
+
+def test_choice_as_mmlu_pro_writes_it(tmp_path):
+    record = {
+        "question": "Which?",
+        "options": ["one", "two", "three"],
+        "answer": "B",
+        "answer_index": 1,
+        "cot_content": "A: Let's think step by step. The answer is (B).",
+    }
+    columns = ColumnsSpec(question="question", options="options", answer="answer", rationale="cot_content")
+    [row] = read(tmp_path, "choice", columns, [record])
+    assert row.prompt == (("user", "Which?\n\nA. one\nB. two\nC. three"),)
+    assert (row.answer, row.options, row.gold) == ("B. two", ("one", "two", "three"), 1)
+    assert row.rationale == "Let's think step by step. The answer is (B).\n\nB. two"
+
+
+def test_choice_options_from_columns_of_their_own(tmp_path):
+    columns = ColumnsSpec(question="q", options="A. {opa}\nB. {opb}", answer="cop")
+    [row] = read(tmp_path, "choice", columns, [{"q": "q", "opa": "x", "opb": "y", "cop": 1}])
+    assert (row.options, row.gold) == (("x", "y"), 1)
+
+
+def test_messages_end_at_the_last_user_turn(tmp_path):
+    chat = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", " d "), ("assistant", "e")]
+    record = {"m": [{"role": role, "content": content} for role, content in chat]}
+    [row] = read(tmp_path, "messages", ColumnsSpec(messages="m"), [record])
+    assert (row.prompt, row.answer) == (tuple(chat[:4]), " d ")
+
+
+def test_messages_as_json_text(tmp_path):
+    text = json.dumps([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])
+    [row] = read(tmp_path, "messages", ColumnsSpec(messages="m"), [{"m": text}])
+    assert (row.prompt, row.answer) == ((("user", "a"),), "b")
+
+
+def test_prompt_and_completion_as_text_and_as_messages(tmp_path):
+    columns = ColumnsSpec(prompt="p", completion="c", system="s")
+    [plain] = read(tmp_path, "prompt_completion", columns, [{"p": "def f():\n", "c": "    return 1\n", "s": "Code."}])
+    assert (plain.prompt, plain.answer) == ((("system", "Code."), ("user", "def f():\n")), "    return 1\n")
+    record = {
+        "p": [{"role": "system", "content": "own"}, {"role": "user", "content": "q"}],
+        "c": [{"role": "assistant", "content": "a"}],
+        "s": "Code.",
+    }
+    [chat] = read(tmp_path, "prompt_completion", columns, [record])
+    assert (chat.prompt, chat.answer) == ((("system", "own"), ("user", "q")), "a")
+
+
+def test_rows_that_lack_something_are_counted(tmp_path):
+    complete = {"question": "q", "options": ["a", "b"], "answer": "A"}
+    lacking = [
+        {"question": None},
+        {"question": " "},
+        {"answer": None},
+        {"answer": ""},
+        {"answer": []},
+        {"options": None},
+    ]
+    save(tmp_path, [complete, *({**complete, **change} for change in lacking), {"question": "no more columns"}])
+    domain = spec("choice", CHOICE)
+    reader = RowReader(domain, generated=False)
+    rows = list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
+    assert [row.answer for row in rows] == ["A. a"]
+    assert (reader.rows, dict(reader.dropped)) == (8, {"no question": 2, "no answer": 4, "no options": 1})
+
+
+def test_one_faulty_row_in_a_hundred_is_left_out(tmp_path):
+    good = [{"question": f"q{index}", "options": ["a", "b"], "answer": "A"} for index in range(99)]
+    bad = {"question": "q", "options": ["a", "b"], "answer": "C"}
+    save(tmp_path, [*good, bad])
+    domain = spec("choice", CHOICE)
+    reader = RowReader(domain, generated=False)
+    rows = list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
+    assert len(rows) == 99
+    assert dict(reader.dropped) == {"faulty": 1}
+    assert refused(tmp_path, "choice", CHOICE, [*good, bad, bad]) == (
+        f"{tmp_path}/rows.jsonl, line 100: the answer 'C' is not among the options A to B. "
+        "Give a letter A to B, an index 0 to 1, or an option's text. "
+        "(2 of 101 rows are faulty; up to 1 in 100 would be left out and reported.)"
+    )
+
+
+def q(**changes) -> dict:
+    return {"question": "q", "options": ["a", "b"], "answer": "A", **changes}
+
+
+def m(*messages) -> dict:
+    return {"m": list(messages)}
+
+
+USER, ASSISTANT = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+M, PC = ColumnsSpec(messages="m"), ColumnsSpec(prompt="p", completion="c")
+FAULTY = {
+    "one option": ("choice", CHOICE, q(options=["a"]), ": 1 option, but a choice needs two or more."),
+    "no options": ("choice", CHOICE, q(options=[]), ": 0 options, but a choice needs two or more."),
+    "27 options": (
+        "choice",
+        CHOICE,
+        q(options=[str(n) for n in range(27)]),
+        ": 27 options, but only 26 letters. Use `format: question_answer`.",
+    ),
+    "empty option": ("choice", CHOICE, q(options=["a", ""]), ": option B is empty. Remove it or fill it in."),
+    "options of a wrong type": (
+        "choice",
+        CHOICE,
+        q(options={"A": "a"}),
+        ": the options are an object, not a list or lettered lines. Map `options`.",
+    ),
+    "an option of a wrong type": (
+        "choice",
+        CHOICE,
+        q(options=["a", ["b"]]),
+        ": an option holds a list, not text. Name a column of text, or write a template.",
+    ),
+    "options without letters": (
+        "choice",
+        CHOICE,
+        q(options="one\ntwo"),
+        ": the options begin with 'one', not with `A.`. Letter them, or list them.",
+    ),
+    "an answer that could mean two": (
+        "choice",
+        CHOICE,
+        q(options=["b", "a"]),
+        ": the answer 'A' could mean options A and B. Write it as `B. text`.",
+    ),
+    "an answer beyond the options": (
+        "choice",
+        CHOICE,
+        q(answer=2),
+        ": the answer '2' is not among the options A to B. Give a letter A to B, an index 0 to 1, or an option's text.",
+    ),
+    "an object as answer": (
+        "question_answer",
+        QA,
+        q(answer={"a": 1}),
+        ": the answer holds an object, not text. Name a column of text, or write a template.",
+    ),
+    "an object in a template": (
+        "question_answer",
+        ColumnsSpec(question="Q: {question}", answer="answer"),
+        q(question={"a": 1}),
+        ": column 'question' holds an object, not text. Name a column of text, or write a template.",
+    ),
+    "nul character": (
+        "question_answer",
+        QA,
+        q(question="a\0b"),
+        ": the question holds a NUL character. Remove it: the file may be damaged or binary.",
+    ),
+    "half a surrogate pair": (
+        "question_answer",
+        QA,
+        q(answer="a\ud800"),
+        ": the answer holds U+D800, half a surrogate pair, not text in UTF-8. Remove it.",
+    ),
+    "messages as text": (
+        "messages",
+        M,
+        {"m": "hello"},
+        ": messages is text, not a list of messages. Map a column of messages.",
+    ),
+    "messages as broken json": (
+        "messages",
+        M,
+        {"m": "[hello"},
+        ": messages is text that is not a JSON list. Write a list of messages.",
+    ),
+    "message without content": (
+        "messages",
+        M,
+        m(USER, {"role": "assistant"}),
+        ": message 2 of messages is not an object with `role` and `content`. Write {role: user, content: ...}.",
+    ),
+    "unknown role": (
+        "messages",
+        M,
+        m(USER, {"role": "bot", "content": "b"}),
+        ": message 2 of messages has the role 'bot', not system, user or assistant.",
+    ),
+    "content in parts": (
+        "messages",
+        M,
+        m({"role": "user", "content": [{"type": "text", "text": "a"}]}, ASSISTANT),
+        ": message 1 of messages holds a list, not text. Name a column of text, or write a template.",
+    ),
+    "prompt ends with the assistant": (
+        "prompt_completion",
+        PC,
+        {"p": [USER, ASSISTANT], "c": "x"},
+        ": the prompt does not end with a user message. Use `format: messages` for whole chats.",
+    ),
+    "completion of two messages": (
+        "prompt_completion",
+        PC,
+        {"p": [USER], "c": [ASSISTANT, ASSISTANT]},
+        ": the completion is not one assistant message. Use `format: messages` for whole chats.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAULTY)
+def test_a_faulty_row_is_named(tmp_path, case):
+    kind, columns, record, message = FAULTY[case]
+    assert refused(tmp_path, kind, columns, [record]) == (
+        f"{tmp_path}/rows.jsonl, line 1{message} "
+        "(1 of 1 rows are faulty; up to 1 in 100 would be left out and reported.)"
+    )
+
+
+def test_mixed_types(tmp_path):
+    records = [{"question": "q", "answer": "text"}, {"question": "r", "answer": 5}]
+    assert refused(tmp_path, "question_answer", QA, records) == (
+        f"{tmp_path}/rows.jsonl, line 2: column 'answer' holds a number, but text in line 1. Write the column one way "
+        "in every row. (1 of 2 rows are faulty; up to 1 in 100 would be left out and reported.)"
+    )
+
+
+def test_missing_columns(tmp_path):
+    records = [{"qestion": "q", "answer": "a", "meta": {"x": 1}}]
+    place = f"{tmp_path}/rows.jsonl"
+    assert refused(tmp_path, "question_answer", QA, records) == (
+        f"{place}: no column 'question'; it has answer, meta, qestion. Did you mean 'qestion'?"
+    )
+    columns = ColumnsSpec(question="{qestion.__class__}", answer="answer")
+    assert refused(tmp_path, "question_answer", columns, records) == (
+        f"{place}: no column 'qestion.__class__'; it has answer, meta, qestion."
+    )
+    columns = ColumnsSpec(question="{meta[x]}", answer="answer")
+    assert refused(tmp_path, "question_answer", columns, records) == (
+        f"{place}: no column 'meta[x]'; it has answer, meta, qestion. Did you mean 'meta'?"
+    )
+
+
+def test_bad_templates(tmp_path):
+    for text, part in (("{question", "{"), ("{}", "{}"), ("{a} b}", "}"), ("{a{b}}", "{")):
+        columns = ColumnsSpec(question=text, answer="answer")
+        assert refused(tmp_path, "question_answer", columns, [q()]) == (
+            f"template {text!r}: {part!r} is not a place. Write `{{column}}`; double a brace that is text."
+        )
+
+
+def test_no_usable_row(tmp_path):
+    records = [{"question": "q", "answer": None}, {"question": "", "answer": "a"}]
+    assert refused(tmp_path, "question_answer", QA, records) == (
+        f"{tmp_path}/rows.jsonl: none of its 2 rows can be used: 1 with no answer, 1 with no question. Check `columns`."
+    )
+    assert refused(tmp_path, "messages", M, [m(ASSISTANT), m(USER), {"m": None}]) == (
+        f"{tmp_path}/rows.jsonl: none of its 3 rows can be used: 2 with no question, 1 with no answer. Check `columns`."
+    )
+
+
+def test_a_row_of_100_mb_in_a_table(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    table = pa.table({"question": ["q" * 5_000_000], "answer": ["a"]})
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(DataError) as caught:
+        list(read_rows(spec("question_answer", QA, file="rows.parquet"), folder=tmp_path, seed=0))
+    assert str(caught.value) == (
+        f"{tmp_path}/rows.parquet, row 1: longer than 4 MiB, which no model reads as one prompt. Shorten or remove it, "
+        "or put each row on a line of its own. (1 of 1 rows are faulty; up to 1 in 100 would be left out and reported.)"
+    )
+
+
+def test_texts(tmp_path):
+    save(tmp_path, [{"t": "a", "u": 1}, {"t": None, "u": 2}, {"t": ["b", "c"], "u": 3}])
+    data = DataSpec(file="rows.jsonl")
+    assert list(read_texts(data, "t", folder=tmp_path, seed=0)) == ["a", "b"]
+    assert list(read_texts(data, "#{u}", folder=tmp_path, seed=0)) == ["#1", "#2", "#3"]
+    with pytest.raises(DataError) as caught:
+        list(read_texts(data, "text", folder=tmp_path, seed=0))
+    assert str(caught.value) == f"{tmp_path}/rows.jsonl, line 1: no column 'text'; it has t, u."

@@ -1,0 +1,333 @@
+"""The split's promises: no row in two parts, none in another's evaluation; and its refusals."""
+
+import dataclasses
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixplan.domains import Domain, describe, open_domains
+from mixplan.domains.split import PARTS
+from mixplan.errors import DataError
+from mixplan.recipe import (
+    BudgetSpec,
+    ColumnsSpec,
+    DataSpec,
+    DomainSpec,
+    DriftSpec,
+    ModelSpec,
+    Recipe,
+    SaeSpec,
+    SplitSpec,
+    StsSpec,
+)
+
+COLUMNS = ColumnsSpec(question="q", answer="a")
+
+
+def save(folder: Path, name: str, questions) -> None:
+    rows = [question if isinstance(question, dict) else {"q": question, "a": "yes"} for question in questions]
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def domain(name: str, evaluation=2, query=3, demonstration=2, **changes) -> DomainSpec:
+    split = SplitSpec(evaluation=evaluation, query=query, demonstration=demonstration)
+    fields = {"data": DataSpec(file=f"{name}.jsonl"), "format": "question_answer", "columns": COLUMNS, "split": split}
+    return DomainSpec(**{**fields, **changes})
+
+
+def recipe(target: DomainSpec, domains: dict[str, DomainSpec], **changes) -> Recipe:
+    fields = {"drift": DriftSpec(demonstrations=1), "sts": StsSpec(demonstrations=1), **changes}
+    model = ModelSpec(name="embedded", sae=SaeSpec(embedded=True))
+    return Recipe(model=model, target=target, domains=domains, budget=BudgetSpec(rows=10), **fields)
+
+
+def keys(one: Domain, *parts: str) -> list[str]:
+    return [row.key for part in parts or PARTS for row in getattr(one, part)]
+
+
+def questions(name: str, count: int) -> list[str]:
+    return [f"{name} question {index}" for index in range(count)]
+
+
+LOOKS = [str.upper, str.title, lambda text: f"  “{text}”?! ", lambda text: text.replace(" ", "\n\t")]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_no_row_and_no_duplicate_is_in_two_places(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("split")
+    names = ["target", "law", "math"]
+    for name in names:
+        picked = data.draw(st.lists(st.integers(0, 60), min_size=25, max_size=60))
+        looks = data.draw(st.lists(st.sampled_from([str, *LOOKS]), min_size=len(picked), max_size=len(picked)))
+        save(
+            folder,
+            name,
+            [*(look(f"question {n}") for n, look in zip(picked, looks, strict=True)), *questions(name, 20)],
+        )
+    split = {"evaluation": data.draw(st.integers(0, 5)), "query": data.draw(st.integers(1, 5))}
+    seed = data.draw(st.integers(0, 1000))
+    plan = recipe(domain("target", **split), {name: domain(name, **split) for name in names[1:]}, seed=seed)
+    target, domains = open_domains(plan, folder=folder)
+    everyone = [target, *domains.values()]
+    for one in everyone:
+        assert len(keys(one)) == len(set(keys(one)))
+        assert len(one.evaluation) == split["evaluation"]
+        assert len(one.query) == split["query"]
+        assert one.read_rows == len(keys(one)) + sum(one.dropped.values())
+        for other in everyone:
+            if other is not one:
+                assert not set(keys(one, "evaluation")) & set(keys(other, "query", "demonstration", "pool"))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), shuffle=st.randoms(use_true_random=False))
+def test_the_order_of_the_source_does_not_matter(tmp_path_factory, seed, shuffle):
+    folder = tmp_path_factory.mktemp("split")
+    rows = [{"q": f"question {index % 30}", "a": str(index)} for index in range(50)]
+    save(folder, "target", questions("target", 20))
+    plan = recipe(domain("target"), {"law": domain("law")}, seed=seed)
+    found = []
+    for _ in range(2):
+        save(folder, "law", rows)
+        _, domains = open_domains(plan, folder=folder)
+        found.append(domains["law"])
+        shuffle.shuffle(rows)
+    for part in PARTS:
+        before, after = ([dataclasses.replace(row, id="") for row in getattr(one, part)] for one in found)
+        assert before == after
+    assert found[0].fingerprint == found[1].fingerprint
+    assert found[0].dropped == found[1].dropped == {"duplicate": 20}
+
+
+def test_the_seed_the_rows_and_the_parts_change_the_fingerprint(tmp_path):
+    save(tmp_path, "target", questions("target", 20))
+    save(tmp_path, "law", questions("law", 20))
+
+    def print_of(seed=0, **split) -> str:
+        plan = recipe(domain("target"), {"law": domain("law", **split)}, seed=seed)
+        return open_domains(plan, folder=tmp_path)[1]["law"].fingerprint
+
+    first = print_of()
+    assert print_of() == first
+    assert print_of(seed=1) != first
+    assert print_of(query=4) != first
+    save(tmp_path, "law", [{"q": "law question 0", "a": "no"}, *questions("law", 20)[1:]])
+    assert print_of() != first
+
+
+def test_another_domains_evaluation_is_taken_out_and_reported(tmp_path):
+    save(tmp_path, "target", questions("target", 20))
+    save(tmp_path, "law", questions("law", 12))
+    save(tmp_path, "mixed", [*questions("law", 12), *questions("target", 20), *questions("mixed", 20)])
+    plan = recipe(domain("target"), {"law": domain("law"), "mixed": domain("mixed", evaluation=0)})
+    target, domains = open_domains(plan, folder=tmp_path)
+    assert domains["mixed"].dropped == {"in evaluation of law": 2, "in evaluation of target": 2}
+    assert len(keys(domains["mixed"])) == 48
+    assert target.dropped == domains["law"].dropped == {}
+
+
+def test_the_same_data_twice_is_evaluated_on_the_same_rows(tmp_path):
+    save(tmp_path, "target", questions("x", 20))
+    save(tmp_path, "law", questions("x", 20))
+    target, domains = open_domains(recipe(domain("target"), {"law": domain("law")}), folder=tmp_path)
+    assert keys(target, "evaluation") == keys(domains["law"], "evaluation")
+
+
+def test_demonstrations_from_data_of_their_own(tmp_path):
+    save(tmp_path, "target", questions("target", 20))
+    save(tmp_path, "law", questions("law", 20))
+    save(tmp_path, "worked", [*questions("worked", 3), "Law question 7!", "law question 8", *questions("law", 2)])
+    plan = recipe(
+        domain("target"), {"law": domain("law", demonstrations=DataSpec(file="worked.jsonl"), demonstration=9)}
+    )
+    law = open_domains(plan, folder=tmp_path)[1]["law"]
+    held = set(keys(law, "evaluation"))
+    assert all(row.id.startswith("worked.jsonl:") for row in law.demonstration)
+    assert len(law.demonstration) == 7 - law.dropped.get("in evaluation of law", 0)
+    assert law.dropped["also a demonstration"] == len(law.demonstration) - 3
+    assert not held & set(keys(law, "demonstration"))
+    assert len(keys(law)) == len(set(keys(law)))
+    assert law.read_rows == 27
+
+
+def test_graders(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "cache"))
+    save(tmp_path, "target", questions("target", 20))
+    (tmp_path / "choice.jsonl").write_text(
+        "".join(json.dumps({"q": f"q{n}", "o": ["x", "y"], "a": "A"}) + "\n" for n in range(20))
+    )
+    asked = ColumnsSpec(question="question", answer="answer")
+    plan = recipe(
+        domain("target"),
+        {
+            "exact": domain("target"),
+            "number": domain("target", grader="number"),
+            "choice": domain("choice", format="choice", columns=ColumnsSpec(question="q", options="o", answer="a")),
+            "sum": domain("", data=DataSpec(generator="chain_sum", limit=20), columns=asked),
+            "grid": domain("", data=DataSpec(generator="arc_agi", limit=10), columns=asked),
+        },
+    )
+    _, domains = open_domains(plan, folder=tmp_path)
+    graders = {name: one.grader for name, one in domains.items()}
+    assert graders == {"exact": "exact", "number": "number", "choice": "choice", "sum": "generator", "grid": "exact"}
+    assert describe(domains["choice"])["grader"] == "choice"
+    grid = domain("", data=DataSpec(generator="arc_agi", limit=10), columns=asked, grader="generator")
+    assert refused(recipe(domain("target"), {"grid": grid}), tmp_path) == (
+        "domains.grid.grader: domain 'grid': generator 'arc_agi': its scorer does not accept its own saved answers. "
+        "Set `grader` to `exact`."
+    )
+
+
+def refused(plan: Recipe, folder: Path, **place) -> str:
+    with pytest.raises(DataError) as caught:
+        open_domains(plan, folder=folder, **place)
+    return str(caught.value)
+
+
+def test_a_domain_too_small_for_its_split(tmp_path):
+    save(tmp_path, "target", questions("target", 20))
+    save(tmp_path, "law", [*questions("law", 96), *questions("law", 4)])
+    law = domain("law", evaluation=100, query=200, demonstration=40)
+    message = refused(recipe(domain("target"), {"law": law}, sts=StsSpec(demonstrations=5)), tmp_path)
+    assert message == (
+        "domains.law.split: domain 'law' has 96 rows (left out: 4 duplicate), but evaluation 100 + query 200 + "
+        "demonstration 40 need 340. Set `domains.law.split` to {evaluation: 18, query: 36, demonstration: 11}, "
+        "or add data."
+    )
+    suggested = domain("law", evaluation=18, query=36, demonstration=11)
+    _, domains = open_domains(
+        recipe(domain("target"), {"law": suggested}, sts=StsSpec(demonstrations=5)), folder=tmp_path
+    )
+    assert len(domains["law"].pool) == 96 - 18 - 36 - 11
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.integers(1, 40),
+    evaluation=st.integers(0, 50),
+    query=st.integers(1, 50),
+    demonstration=st.integers(2, 50),
+    is_target=st.booleans(),
+)
+def test_what_is_suggested_works(tmp_path_factory, rows, evaluation, query, demonstration, is_target):
+    folder = tmp_path_factory.mktemp("split")
+    save(folder, "a", questions("a", rows))
+    save(folder, "b", questions("b", 20))
+    tried = domain("a", evaluation, query, demonstration)
+
+    def plan(one: DomainSpec) -> Recipe:
+        pair = (one, domain("b")) if is_target else (domain("b"), one)
+        return recipe(pair[0], {"other": pair[1]}, drift=DriftSpec(demonstrations=2), sts=StsSpec(demonstrations=2))
+
+    needed = evaluation + query + demonstration + is_target
+    if needed <= rows:
+        open_domains(plan(tried), folder=folder)
+        return
+    message = refused(plan(tried), folder)
+    place = "target" if is_target else "domains.other"
+    if "Add data" in message:
+        enough = int(message.rpartition("needs ")[2].split()[0])
+        assert rows < enough <= 10
+        return
+    listed = message.partition(f"Set `{place}.split` to {{")[2].partition("}")[0]
+    split = {part: int(count) for part, count in (item.split(": ") for item in listed.split(", "))}
+    assert split["demonstration"] >= 2
+    assert (split["evaluation"] == 0) == (evaluation == 0)
+    target, domains = open_domains(plan(domain("a", **split)), folder=folder)
+    assert (target if is_target else domains["other"]).pool
+
+
+def test_a_target_without_rows_to_train_on(tmp_path):
+    save(tmp_path, "target", questions("target", 7))
+    save(tmp_path, "law", questions("law", 20))
+    assert refused(recipe(domain("target"), {"law": domain("law")}), tmp_path, where=lambda path: "math.yaml:9") == (
+        "math.yaml:9: target has 7 rows, but evaluation 2 + query 3 + demonstration 2 + 1 to train on need 8. "
+        "Set `target.split` to {evaluation: 1, query: 1, demonstration: 1}, or add data."
+    )
+    save(tmp_path, "target", questions("target", 3))
+    assert refused(recipe(domain("target"), {"law": domain("law")}), tmp_path) == (
+        "target.split: target has 3 rows, but evaluation 2 + query 3 + demonstration 2 + 1 to train on need 8. "
+        "Add data: even the smallest split needs 5 rows."
+    )
+
+
+def test_a_violation_that_dropping_pool_rows_cannot_repair(tmp_path):
+    save(tmp_path, "target", questions("target", 20))
+    save(tmp_path, "law", questions("law", 40))
+    save(tmp_path, "copy", questions("law", 10))
+    plan = recipe(domain("target"), {"law": domain("law", evaluation=35), "copy": domain("copy")})
+    message = refused(plan, tmp_path)
+    _, _, left_out = message.partition("(left out: ")
+    count = int(left_out.split()[0])
+    assert 4 <= count <= 8
+    assert message == (
+        f"domains.copy.split: domain 'copy' has {10 - count} rows (left out: {count} in evaluation of law), "
+        f"but evaluation 2 + query 3 + demonstration 2 need 7. {message.partition('need 7. ')[2]}"
+    )
+
+
+def test_too_few_demonstrations_of_their_own(tmp_path):
+    save(tmp_path, "target", questions("target", 20))
+    save(tmp_path, "law", questions("law", 20))
+    save(tmp_path, "worked", questions("worked", 2))
+    law = domain("law", demonstration=9, demonstrations=DataSpec(file="worked.jsonl"))
+    assert refused(recipe(domain("target"), {"law": law}, sts=StsSpec(demonstrations=5)), tmp_path) == (
+        "domains.law.demonstrations: domain 'law' has 2 demonstration rows, but sts.demonstrations puts 5 in front of "
+        "a query. Lower `sts.demonstrations`, or remove `domains.law.demonstrations` to take them from `data`."
+    )
+
+
+def test_problems_open_with_their_place_and_files_with_their_folder(tmp_path):
+    (tmp_path / "suite").mkdir()
+    save(tmp_path, "target", questions("target", 20))
+    save(tmp_path / "suite", "law", questions("law", 20))
+
+    def folder(path) -> Path:
+        assert path[-1] == "file"
+        return tmp_path if path[0] == "target" else tmp_path / "suite"
+
+    def where(path) -> str:
+        return f"r.yaml:{len(path)}"
+
+    plan = recipe(domain("target"), {"law": domain("law")})
+    assert len(open_domains(plan, folder=folder, where=where)[1]["law"].pool) == 13
+    assert refused(recipe(domain("target"), {"law": domain("lav")}), folder, where=where) == (
+        f"r.yaml:3: domain 'law': {tmp_path}/suite/lav.jsonl: not there. Did you mean 'law.jsonl'?"
+    )
+    broken = domain("target", columns=ColumnsSpec(question="{q", answer="a"))
+    assert refused(recipe(broken, {"law": domain("law")}), folder, where=where) == (
+        "r.yaml:2: target: template '{q': '{' is not a place. Write `{column}`; double a brace that is text."
+    )
+
+
+def test_describe(tmp_path):
+    save(tmp_path, "target", [*questions("target", 20), "Target question 3", {"q": "r", "a": None}])
+    save(tmp_path, "law", questions("law", 20))
+    target, _ = open_domains(recipe(domain("target", licence="MIT"), {"law": domain("law")}), folder=tmp_path)
+    assert describe(target) == {
+        "rows": {"evaluation": 2, "query": 3, "demonstration": 2, "pool": 13},
+        "read_rows": 22,
+        "dropped": {"duplicate": 1, "no answer": 1},
+        "fingerprint": target.fingerprint,
+        "grader": "exact",
+        "licence": "MIT",
+    }
+
+
+def test_a_pool_is_a_fair_draw(tmp_path):
+    """Each row is as likely to be in any part: over many seeds the counts stay within five standard deviations."""
+    save(tmp_path, "target", questions("target", 20))
+    save(tmp_path, "law", questions("law", 10))
+    counts = dict.fromkeys(range(10), 0)
+    seeds = random.Random(0).sample(range(2**31), 60)
+    for seed in seeds:
+        plan = recipe(domain("target"), {"law": domain("law", evaluation=5, query=1, demonstration=1)}, seed=seed)
+        for row in open_domains(plan, folder=tmp_path)[1]["law"].evaluation:
+            counts[int(row.id.partition(":")[2])] += 1
+    deviation = (60 * 0.25) ** 0.5
+    assert all(abs(count - 30) < 5 * deviation for count in counts.values())
