@@ -27,10 +27,11 @@ def plan(
 ) -> None:
     """Plan a mixture: read features, predict drift, score domains, spend the budget, write the data set."""
     request = PlanRequest(recipe, tuple(overrides or ()), budget, run)
-    leading = os.environ.get("RANK", "0") == "0"
+    rank = int(os.environ.get("RANK", "0"))
+    leading = rank == 0
     console = Console(stderr=as_json, highlight=False, quiet=not leading)
     with Drawn(console) as watcher:
-        folder = make_plan(request, watcher=watcher)
+        folder = make_plan(request, watcher=watcher, rank=rank)
     if not leading:
         return
     made = read_plan(folder)

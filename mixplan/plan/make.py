@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from mixplan import __version__
-from mixplan.domains import Domain, describe, open_domains
+from mixplan.domains import Domain, describe
 from mixplan.forecast import forecast
 from mixplan.plan.identity import data_hash, library_versions, scores_key
+from mixplan.plan.opened import opened
 from mixplan.plan.spend import spend
 from mixplan.plan.watch import Watcher
 from mixplan.plan.write import write_mixture
@@ -57,7 +58,7 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     """
     loaded = load_recipe(request.recipe, overrides_of(request))
     folder = request.run or Path("runs") / loaded.path.stem
-    target, domains = open_domains(loaded.recipe, folder=loaded.folder, where=loaded.where)
+    target, domains = opened(loaded)
     if rank:
         scores_of(loaded, target, domains, watcher)
         return folder
@@ -111,8 +112,10 @@ def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain
     scores = measure_scores(loaded, target, domains, watcher=watcher)
     # The key is taken again: a first download has given the model a commit that it did not have before.
     place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
-    write_atomic(place, seal(canonical_json(scores).encode()))
-    return scores
+    text = canonical_json(scores)
+    write_atomic(place, seal(text.encode()))
+    # Read back, so that a plan's bytes do not tell whether its scores were measured or stood.
+    return dict(json.loads(text))
 
 
 def assemble(
@@ -157,7 +160,7 @@ def assemble(
         "domains": described,
         "ranking": scores["ranking"],
         "reading": reading,
-        "allocation": spent.describe(mixture["target_rows"]),
+        "allocation": spent.describe(recipe, mixture["target_rows"]),
         "forecast": {"kind": risks.kind, "text": risks.text},
         "mixture": mixture,
         "seconds": {},

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from mixplan.domains import Domain
 from mixplan.drift import Drift, predict_drift
 from mixplan.errors import DataError, MixplanError
@@ -19,7 +16,7 @@ from mixplan.features.forward import read_alone
 from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
-from mixplan.model import Model, load_model
+from mixplan.model import Model, load_model, render
 from mixplan.plan.watch import Watcher
 from mixplan.recipe import LoadedRecipe, Recipe
 from mixplan.runs import cache_folder, seal, unseal, write_atomic
@@ -32,6 +29,9 @@ REPLICAS = 50
 
 HEALTH_TOKENS = 200
 """Query tokens of the target and of each domain on which the SAE's health is checked."""
+
+ROWS_COUNTED = 200
+"""Pool rows whose tokens are counted for a budget in tokens; the rows are in seeded order."""
 
 REASONS = 5
 """Drift dimensions shown for each domain."""
@@ -144,6 +144,7 @@ def measure_scores(
         scored[name] = score_domain(parts, resamples=recipe.sts.resamples, seed=recipe.seed)
         described[name] = describe_scores(scored[name]) | {
             "query_tokens": readings[name].tokens,
+            "row_tokens_mean": mean_row_tokens(model, domains[name]),
             "why": reasons(reader, units, parts, scored[name], drift, recipe.sts.score),
         }
     return {
@@ -158,6 +159,13 @@ def measure_scores(
         "reading": {name: describe_reading(reading) for name, reading in readings.items()},
         "warnings": [*filter(None, [health.warning]), *reading_warnings(readings)],
     }
+
+
+def mean_row_tokens(model: Model, domain: Domain) -> float:
+    """Mean tokens of a pool row, prompt and answer through the template, over its first rows."""
+    rows = domain.pool[:ROWS_COUNTED]
+    texts = [render(model, (*row.prompt, ("assistant", row.answer)), awaiting=False) for row in rows]
+    return sum(map(len, model.tokenizer(texts, add_special_tokens=False)["input_ids"])) / len(rows) if rows else 1.0
 
 
 def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping[str, Domain]) -> dict[str, Reading]:
@@ -194,12 +202,11 @@ def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping
 def measure_health(model: Model, sae: Sae, readings: Mapping[str, Reading]) -> Health:
     """Check the SAE on some query tokens of the target and of each domain."""
 
-    def streams() -> Iterator[Tensor]:
+    def streams() -> Iterator[Any]:
         for reading in readings.values():
             yield read_alone(model, sae.depth, reading.units[0], tokens=HEALTH_TOKENS)
 
-    with torch.inference_mode():
-        return check_health(sae, streams())
+    return check_health(sae, streams())
 
 
 def measure_drift(recipe: Recipe, reader: Reader, reading: Reading) -> Drift:

@@ -1,0 +1,229 @@
+"""`mixplan plan` from end to end on a tiny random model: the run folder, resuming, reuse without torch, the same bytes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mixplan.cli.plan import Drawn
+from mixplan.errors import MixplanError
+from mixplan.plan import PlanRequest, make_plan
+
+HOOK = "blocks.2.hook_resid_post"
+
+
+class Silent:
+    """A watcher that keeps what it is told."""
+
+    def __init__(self):
+        self.said, self.stages = [], []
+
+    def stage(self, name, total, unit):
+        self.stages.append((name, total, unit))
+
+    def advance(self, amount):
+        pass
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def write_rows(path: Path, count: int, topic: str) -> None:
+    lines = [
+        json.dumps({"q": f"what is the {topic} of {n} and {n * 7 % 13} ?", "a": f"the answer is {n}"}) for n in range(count)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def recipe(tmp_path, tiny_model, tiny_sae):
+    """A recipe over a tiny model with three domains of sixty rows."""
+    tiny_sae("jumprelu", 32, 96, HOOK, tmp_path / "sae")
+    spec = {"format": "question_answer", "columns": {"question": "q", "answer": "a"},
+            "split": {"evaluation": 8, "query": 16, "demonstration": 6}}  # fmt: skip
+    value = {
+        "model": {"name": str(tiny_model), "dtype": "float32", "device": "cpu", "sae": {"path": "sae"}},
+        "target": {"data": {"file": "sum.jsonl"}, **spec},
+        "domains": {},
+        "drift": {"features": 10, "demonstrations": 2, "draws": 2, "query_tokens": 120},
+        "sts": {"demonstrations": 2, "draws": 2, "query_tokens": 90, "resamples": 100},
+        "budget": {"rows": 20},
+        "mixture": {"target_rows": 12},
+    }
+    for topic in ("sum", "patient", "fox", "doctor"):
+        write_rows(tmp_path / f"{topic}.jsonl", 60, topic)
+        if topic != "sum":
+            value["domains"][topic] = {"data": {"file": f"{topic}.jsonl"}, **spec}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(value, sort_keys=False))
+    return path
+
+
+def plan(recipe: Path, run: Path, *overrides: str, budget: str | None = None) -> tuple[dict, Silent]:
+    watcher = Silent()
+    folder = make_plan(PlanRequest(recipe, overrides, budget, run), watcher=watcher)
+    return json.loads((folder / "plan.json").read_text()), watcher
+
+
+def test_the_run_folder_holds_the_plan(recipe, tmp_path):
+    made, watcher = plan(recipe, tmp_path / "run")
+    assert sum(made["allocation"]["rows"].values()) == 20
+    assert made["mixture"]["rows"] == 12 + 20
+    assert made["mixture"]["target_rows"] == 12
+    assert sum(made["allocation"]["ratios"].values()) == pytest.approx(1)
+    assert made["target"]["query_tokens"] == 120
+    assert {entry["query_tokens"] for entry in made["domains"].values()} == {90}
+    assert len(made["drift"]["features"]) == 10
+    assert set(made["hashes"]) == {"recipe", "data", "model", "sae", "mixture", "plan"}
+    assert ("reading the target", 120, "tokens") in watcher.stages
+    import datasets
+
+    rows = datasets.load_dataset(str(tmp_path / "run" / "mixture"), split="train", cache_dir=str(tmp_path / "hf"))
+    counts = {name: rows["domain"].count(name) for name in set(rows["domain"])}
+    assert counts == {"target": 12, **{k: v for k, v in made["allocation"]["rows"].items() if v}}
+
+
+def test_a_second_run_gives_the_same_bytes_from_nothing_and_from_the_cache(recipe, tmp_path, monkeypatch):
+    plan(recipe, tmp_path / "first")
+    plan(recipe, tmp_path / "second")
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "empty"))
+    plan(recipe, tmp_path / "third")
+    for name in ("plan.json", "recipe.yaml", "mixture/train-00000.parquet", "mixture/README.md", "mixture/sft.yaml"):
+        first = (tmp_path / "first" / name).read_bytes()
+        assert first == (tmp_path / "second" / name).read_bytes(), name
+        assert first == (tmp_path / "third" / name).read_bytes(), name
+
+
+def test_the_saved_recipe_plans_the_same(recipe, tmp_path):
+    first, _ = plan(recipe, tmp_path / "first")
+    again, _ = plan(tmp_path / "first" / "recipe.yaml", tmp_path / "again")
+    assert again["domains"] == first["domains"]
+    assert again["allocation"] == first["allocation"]
+
+
+def test_a_new_budget_reads_nothing_and_loads_no_torch(recipe, tmp_path):
+    plan(recipe, tmp_path / "run")
+    code = (
+        "import sys\nfrom mixplan.cli import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules, 'loaded'\n"
+    )
+    arguments = ["plan", str(recipe), "--run", str(tmp_path / "run"), "--budget", "0,10,30"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made = json.loads((tmp_path / "run" / "plan.json").read_text())
+    assert [point["budget"] for point in made["allocation"]["curve"]] == [0, 10, 30]
+    assert sum(made["allocation"]["rows"].values()) == 30
+    losses = [point["remaining_loss"] for point in made["allocation"]["curve"]]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_bytes(recipe, tmp_path, monkeypatch):
+    undisturbed = tmp_path / "undisturbed"
+    plan(recipe, undisturbed)
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "fresh"))
+    arguments = [sys.executable, "-m", "mixplan", "plan", str(recipe), "--run", str(tmp_path / "run")]
+    kept = tmp_path / "fresh" / "statistics"
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy())
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None and not list(kept.rglob("*.safetensors")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(kept.rglob("*.safetensors")), "killed before the first unit was kept"
+    subprocess.run(arguments, check=True, capture_output=True)
+    for name in ("plan.json", "mixture/train-00000.parquet"):
+        assert (tmp_path / "run" / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
+def test_damaged_cache_files_are_set_aside_and_made_again(recipe, tmp_path, own_cache):
+    first, _ = plan(recipe, tmp_path / "run")
+    damaged = [*own_cache.rglob("*.safetensors"), *(own_cache / "scores").iterdir(), *(own_cache / "opened").iterdir()]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-7] + b"garbage")
+    again, _ = plan(recipe, tmp_path / "run")
+    assert again == first
+    assert all(path.with_name(path.name + ".aside").exists() for path in damaged)
+
+
+def test_a_second_run_on_the_same_folder_is_refused(recipe, tmp_path):
+    from mixplan.runs import locked
+
+    run = tmp_path / "run"
+    with locked(run), pytest.raises(MixplanError) as caught:
+        make_plan(PlanRequest(recipe, (), None, run), watcher=Silent())
+    assert str(caught.value) == (
+        f"{run}: another mixplan run (process {os.getpid()}) is using this folder. "
+        "Wait for it to end, or choose another folder with --run FOLDER."
+    )
+
+
+def test_two_processes_give_the_bytes_of_one(recipe, tmp_path, monkeypatch):
+    plan(recipe, tmp_path / "one")
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "shared"))
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "2",
+              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+              "--num_cpu_threads_per_process", str(__import__("torch").get_num_threads())]  # fmt: skip
+    done = subprocess.run(
+        [*launch, "-m", "mixplan", "plan", str(recipe), "--run", str(tmp_path / "two")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "two" / "plan.json").read_bytes() == (tmp_path / "one" / "plan.json").read_bytes()
+
+
+def test_changed_data_is_read_again(recipe, tmp_path):
+    first, _ = plan(recipe, tmp_path / "run")
+    write_rows(tmp_path / "fox.jsonl", 59, "lazy dog")
+    again, _ = plan(recipe, tmp_path / "run")
+    assert again["hashes"]["data"] != first["hashes"]["data"]
+    assert again["domains"]["doctor"]["sts_icl"] == first["domains"]["doctor"]["sts_icl"]
+
+
+def test_a_domain_without_query_rows_is_refused(recipe, tmp_path):
+    with pytest.raises(MixplanError) as caught:
+        plan(recipe, tmp_path / "run", "domains.fox.split.query=0")
+    assert str(caught.value) == (
+        "domain 'fox' has 0 query and 6 demonstration rows; scores need at least one of each. "
+        "Raise them under its `split`."
+    )
+
+
+def test_too_few_query_tokens_are_told(recipe, tmp_path):
+    made, _ = plan(recipe, tmp_path / "run", "sts.query_tokens=100000")
+    warnings = [text for text in made["warnings"] if text.startswith("fox: its query rows hold ")]
+    assert len(warnings) == 1
+    assert warnings[0].endswith(
+        " of the 100000 query tokens asked for; raise its `split.query` for narrower intervals."
+    )
+
+
+def test_self_answers_are_the_models_own(recipe, tmp_path):
+    made, _ = plan(recipe, tmp_path / "run", "mixture.answers=self", "mixture.answer_tokens=8", "budget.rows=6")
+    assert made["mixture"]["rows"] == 18
+    parts = {part["name"]: part["answers"] for part in made["mixture"]["parts"]}
+    assert sum(answers.get("self", 0) for name, answers in parts.items() if name != "target") == 6
+
+
+def test_drawing_progress_without_a_terminal_says_each_step_once(capsys):
+    from rich.console import Console
+
+    with Drawn(Console(highlight=False)) as drawn:
+        drawn.stage("reading law", 1000, "tokens")
+        drawn.advance(400)
+        drawn.say("done soon")
+    assert capsys.readouterr().out == "reading law: 1,000 tokens\ndone soon\n"
+
+
+def test_the_run_folder_alone_is_written(recipe, tmp_path):
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    plan(recipe, tmp_path / "run")
+    after = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert all(path.is_relative_to(tmp_path / "run") for path in after)
+    shutil.rmtree(tmp_path / "run")
