@@ -1,0 +1,7 @@
+"""Scores and a budget in, rows per domain out, with what each limit costs and how far the plan is from uniform."""
+
+from mixplan.allocate.plan import allocate, budget_curve
+from mixplan.allocate.problem import DomainDemand
+from mixplan.allocate.result import Allocation, CurvePoint, Dual
+
+__all__ = ["Allocation", "CurvePoint", "DomainDemand", "Dual", "allocate", "budget_curve"]

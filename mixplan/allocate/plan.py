@@ -1,0 +1,177 @@
+"""Domains with scores and a budget in, the allocation with everything a reader should know of it out.
+
+The problem, over amounts `x_d >= 0` in the budget's unit: `sum_d x_d = budget`; floors, caps, fixed shares by domain;
+at most `pool * max_repeats` each; joint bounds on groups. Objectives and closed forms are in `family`. The plan is
+`(1 - prior_strength) * optimum + prior_strength * prior plan`, where the prior plan spreads the budget in proportion
+to the prior mixture within the same limits. Both meet the limits, so what lies between them does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from mixplan.allocate import explain
+from mixplan.allocate.clash import require_feasible
+from mixplan.allocate.family import loss_after
+from mixplan.allocate.problem import (
+    Array,
+    DomainDemand,
+    Problem,
+    budgets,
+    build,
+    prior_shares,
+    size_shares,
+    uniform_shares,
+)
+from mixplan.allocate.result import Allocation, CurvePoint
+from mixplan.allocate.rounding import Rows, whole_rows
+from mixplan.allocate.solve import Solution, solve, value
+from mixplan.errors import AllocationError
+from mixplan.recipe import AllocateSpec, BudgetSpec
+
+Value = TypeVar("Value")
+
+
+def allocate(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec) -> Allocation:
+    """Spread a budget over domains.
+
+    Args:
+        demands: The domains; the result keeps their order. Up to some 10,000.
+        spec: Objective and limits.
+        budget: In rows or tokens; of a list, the last amount is spread.
+
+    Returns:
+        The optimal amounts and the whole rows nearest to them. For a budget in rows the rows sum to it exactly; for
+        one in tokens their mean tokens stay within it.
+
+    Raises:
+        AllocationError: a limit names an unknown domain, limits clash, or no solver reached an optimum.
+    """
+    unit, amounts = budgets(budget)
+    problem = build(demands, spec, unit, amounts[-1], budget.max_repeats)
+    optimum, amount = _optimum(problem, spec)
+    rows = whole_rows(problem, amount)
+    shares = _shares(problem, rows)
+    from_uniform = explain.total_variation(shares, uniform_shares(problem))
+    return Allocation(
+        unit=unit,
+        budget=amounts[-1],
+        rows=_named(problem, rows.tolist()),
+        amounts=_named(problem, amount.tolist()),
+        shares=_named(problem, shares.tolist()),
+        uniform=_named(problem, uniform_shares(problem).tolist()),
+        distance_from_uniform=from_uniform,
+        distance_from_size=explain.total_variation(shares, size_shares(problem)),
+        no_better_than_uniform=explain.no_better_than_uniform(problem, from_uniform),
+        value=value(problem, spec, optimum.amount),
+        value_name=explain.VALUE_NAMES[spec.objective].format(unit=unit),
+        expected_loss=float(loss_after(problem.score, amount, spec.half_rows).sum()),
+        pays_until=explain.pays_until(problem, spec),
+        duals=() if optimum.duals is None else explain.dual_texts(problem, spec, optimum.duals),
+        binding=explain.binding(problem, optimum.amount),
+        notes=(*_notes(problem, spec, optimum, rows), *_left_out(demands, spec, budget)),
+        solver=optimum.solver,
+        status=optimum.status,
+    )
+
+
+def budget_curve(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec) -> tuple[CurvePoint, ...]:
+    """Plan every budget of a list, smallest first.
+
+    The expected loss is `score / (1 + amount / half_rows)` whatever the objective, so that budgets can be compared.
+
+    Args:
+        demands: The domains.
+        spec: Objective and limits.
+        budget: One amount or a list, in rows or tokens.
+
+    Returns:
+        One point for each amount that the limits fit; `allocate` notes those they do not.
+
+    Raises:
+        AllocationError: a limit names an unknown domain, or no solver reached an optimum.
+    """
+    unit, amounts = budgets(budget)
+    problems = [build(demands, spec, unit, amount, budget.max_repeats) for amount in sorted(set(amounts))]
+    return tuple(_point(problem, spec) for problem in problems if not _clash(problem))
+
+
+def _optimum(problem: Problem, spec: AllocateSpec) -> tuple[Solution, Array]:
+    """Solve for the objective, and pull its amounts towards the prior's plan."""
+    require_feasible(problem)
+    optimum = solve(problem, spec)
+    if not spec.prior_strength:
+        return optimum, optimum.amount
+    towards = problem.with_score(prior_shares(problem, spec))
+    prior = solve(towards, spec.model_copy(update={"objective": "alpha_fair", "alpha": 1.0})).amount
+    return optimum, np.asarray((1 - spec.prior_strength) * optimum.amount + spec.prior_strength * prior)
+
+
+def _point(problem: Problem, spec: AllocateSpec) -> CurvePoint:
+    amount = _optimum(problem, spec)[1]
+    without = problem.score.sum() or 1.0
+    saves = explain.next_saves(problem, spec, amount)
+    return CurvePoint(
+        budget=round(problem.total),
+        rows=_named(problem, whole_rows(problem, amount).tolist()),
+        remaining_loss=float(loss_after(problem.score, amount, spec.half_rows).sum() / without),
+        next_saves=float(saves / without),
+        pays=saves > 0 and saves >= explain.PAYING * explain.first_saves(problem, spec),
+    )
+
+
+def _clash(problem: Problem) -> str | None:
+    try:
+        require_feasible(problem)
+    except AllocationError as error:
+        return str(error)
+    return None
+
+
+def _left_out(demands: Sequence[DomainDemand], spec: AllocateSpec, budget: BudgetSpec) -> Iterator[str]:
+    """Say which budgets of the list have no point on the curve, and why."""
+    unit, amounts = budgets(budget)
+    for amount in sorted(set(amounts[:-1])):
+        if clash := _clash(build(demands, spec, unit, amount, budget.max_repeats)):
+            yield f"The curve leaves out {amount} {unit}: {clash.splitlines()[0]}"
+
+
+def _notes(problem: Problem, spec: AllocateSpec, optimum: Solution, rows: Rows) -> Iterator[str]:
+    """Say what the figures alone do not."""
+    unit = problem.unit
+    if not problem.total:
+        yield "The budget is 0: there is nothing to spread."
+    elif not problem.score.any():
+        yield "Every score is 0, so the scores ask for nothing: the budget is spread equally within the limits."
+    if len(problem.demands) > 1:
+        yield explain.pairs_apart(problem)
+    if spec.cautious:
+        yield "Cautious: planned by the upper end of each score's interval."
+    if spec.prior_strength:
+        yield f"Pulled {spec.prior_strength:.0%} of the way to the prior; what limits bring is from before the pull."
+    if optimum.duals is None and problem.total:
+        yield "What looser limits would bring has no single answer here, so it is not given."
+    if unit == "tokens" and (left := problem.total - float(_amounts(problem, rows).sum())) >= 1:
+        yield f"{left:.0f} tokens are left: whole rows of each domain's mean length do not fill the budget."
+    if problem.score.any():
+        yield (
+            f"Past {explain.pays_until(problem, spec):.0f} {unit} even the best placed row saves less than a tenth of "
+            f"what the best first row saves, if {spec.half_rows:g} {unit} halve a domain's loss."
+        )
+
+
+def _amounts(problem: Problem, rows: Rows) -> Array:
+    """`[n]` what whole rows amount to in the budget's unit."""
+    return np.asarray(rows * np.array([demand.mean_row_amount for demand in problem.demands]))
+
+
+def _shares(problem: Problem, rows: Rows) -> Array:
+    amounts = _amounts(problem, rows)
+    return np.asarray(amounts / amounts.sum()) if amounts.any() else uniform_shares(problem)
+
+
+def _named(problem: Problem, values: Sequence[Value]) -> dict[str, Value]:
+    return {demand.name: value for demand, value in zip(problem.demands, values, strict=True)}

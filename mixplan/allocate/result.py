@@ -1,0 +1,87 @@
+"""What an allocation is: rows by domain, what limits cost, how far from uniform it is, and whether scores found it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Dual:
+    """What one looser limit would bring, to first order.
+
+    Attributes:
+        limit: The recipe key, or `the pool of 'NAME'`.
+        step: How much looser, in the budget's unit: 100 for the budget, 1 for the others.
+        brings: Improvement of the objective's value.
+        text: The same as a sentence.
+    """
+
+    limit: str
+    step: float
+    brings: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A budget spread over domains.
+
+    Attributes:
+        unit: `rows` or `tokens`, of every amount.
+        budget: What could be spent.
+        rows: Whole rows by domain.
+        amounts: Optimal amounts by domain before rounding.
+        shares: Each domain's part of what the whole rows amount to in the budget's unit; uniform where there are none.
+        uniform: The same of a uniform spread.
+        distance_from_uniform: Total variation of `shares` from uniform: 0 equal, 1 disjoint.
+        distance_from_size: The same from shares in proportion to the pools.
+        no_better_than_uniform: A sentence when the plan is no better founded than uniform, or hardly differs from it.
+        value: What the optimum is worth: effective amount (alpha_fair, more is better), total expected loss
+            (diminishing) or worst expected loss (min_max). Before the pull towards the prior.
+        value_name: That, in words.
+        expected_loss: Sum over domains of `score / (1 + amount / half_rows)`, in the score's unit.
+        pays_until: The budget beyond which even the best placed row saves less than a tenth of what the best first row
+            saves; floors and groups are not looked at.
+        duals: What looser limits would bring: the budget first, then those that would bring most.
+        binding: Limits that hold the plan where it is.
+        notes: What else a reader should know.
+        solver, status: Who solved it, and what it said.
+    """
+
+    unit: str
+    budget: int
+    rows: dict[str, int]
+    amounts: dict[str, float]
+    shares: dict[str, float]
+    uniform: dict[str, float]
+    distance_from_uniform: float
+    distance_from_size: float
+    no_better_than_uniform: str | None
+    value: float
+    value_name: str
+    expected_loss: float
+    pays_until: float
+    duals: tuple[Dual, ...]
+    binding: tuple[str, ...]
+    notes: tuple[str, ...]
+    solver: str
+    status: str
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The plan at one budget.
+
+    Attributes:
+        budget: In the budget's unit.
+        rows: Whole rows by domain.
+        remaining_loss: Expected loss after the plan, as a part of the loss without extra rows.
+        next_saves: What one more, best placed, unit would take off that part.
+        pays: Whether that is at least a tenth of what the best first row saves.
+    """
+
+    budget: int
+    rows: dict[str, int]
+    remaining_loss: float
+    next_saves: float
+    pays: bool

@@ -1,0 +1,328 @@
+"""A feasible problem in, the optimal amounts and dual values out: cvxpy's answer, made exact by the closed forms.
+
+The convex program is solved as it is written, in units of the mean amount, by the first solver that says `optimal`.
+A conic solver leaves errors near 1e-5 of the mean amount; the closed form on each binding group and on the rest
+takes them away. It is taken only where it meets every limit and is worth no less than the solver's answer.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cvxpy as cp
+import numpy as np
+from numpy.typing import NDArray
+
+from mixplan.allocate.duals import Duals, duals_of
+from mixplan.allocate.family import effective_amount, ideal_curve, loss_after, water_fill
+from mixplan.allocate.problem import Array, Problem
+from mixplan.errors import AllocationError
+from mixplan.recipe import AllocateSpec
+
+CONIC = ("CLARABEL", "SCS")
+LINEAR = ("HIGHS", "CLARABEL")
+AS_WRITTEN = (0.5, 2.0)
+"""Between these alpha the utility is solved as written, see `_refuse_crossing`."""
+TIE_BREAK = 1e-6
+"""How little the sum of squares counts that makes equal what the objective leaves open."""
+CLOSE = 1e-9
+"""Exact plans meet their limits to this part of the budget."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Optimal amounts `[n]` with their duals (None where they are not unique), the solver's name and its status."""
+
+    amount: Array
+    duals: Duals | None
+    solver: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """The limits as cvxpy constraints on `[n]` amounts in units of the mean amount, `scale`."""
+
+    amount: cp.Variable
+    scale: float
+    free: NDArray[np.int64]
+    settled: NDArray[np.int64]
+    floored: NDArray[np.int64]
+    capped: NDArray[np.int64]
+    total: cp.Constraint
+    floor: cp.Constraint
+    cap: cp.Constraint
+    share: cp.Constraint
+    group_floor: cp.Constraint
+    group_cap: cp.Constraint
+
+    def constraints(self) -> list[cp.Constraint]:
+        """All limits; those that hold no domain are left out."""
+        limits = [self.total, self.floor, self.cap, self.share, self.group_floor, self.group_cap]
+        return [limit for limit in limits if limit.size]
+
+
+def solve(problem: Problem, spec: AllocateSpec) -> Solution:
+    """Find the best plan.
+
+    Args:
+        problem: Limits that some plan meets.
+        spec: The objective; the prior is not looked at.
+
+    Returns:
+        `[n]` optimal amounts that meet every limit to 1e-9 of the budget, or to the solver's tolerance where groups
+        that share domains bind together.
+
+    Raises:
+        AllocationError: no solver reached an optimum.
+    """
+    if problem.total == 0:
+        return Solution(np.zeros(len(problem.demands)), None, "none needed", "nothing to spend")
+    settled = _settled(problem)
+    if not np.isnan(settled).any():
+        duals = None if problem.groups else duals_of(problem, spec, settled, _outside(problem))
+        return Solution(settled, duals, "none needed", "settled by the limits")
+    program = _program(problem, settled)
+    if spec.objective != "min_max" or not problem.score.any():
+        rough, duals, solver = _separable(problem, spec, program)
+        amount, block = _exact(problem, spec, rough)
+        return Solution(amount, duals if block is None else duals_of(problem, spec, amount, block), solver, cp.OPTIMAL)
+    raised, duals, solver = _worst(problem, spec, program)
+    rest = spec.model_copy(update={"objective": "diminishing"})
+    program = replace(program, floor=program.amount >= raised * (1 - CLOSE) / program.scale)
+    rough, _, second = _separable(problem, rest, program)
+    narrowed = replace(problem, floor=np.where(np.isnan(problem.share), raised, problem.floor))
+    names = solver if solver == second else f"{solver}, {second}"
+    return Solution(_exact(narrowed, rest, rough)[0], duals, names, cp.OPTIMAL)
+
+
+def run(objective: cp.Minimize, constraints: Sequence[cp.Constraint], solvers: Sequence[str]) -> str:
+    """Solve a program by the first solver that reaches its optimum.
+
+    Returns:
+        The solver's name.
+
+    Raises:
+        AllocationError: none did; each one's status is given.
+    """
+    found = []
+    for solver in solvers:
+        program = cp.Problem(objective, list(constraints))
+        try:
+            with warnings.catch_warnings():  # cvxpy also warns of an inaccurate answer; its status is read below
+                warnings.simplefilter("ignore")
+                program.solve(solver=solver)
+        except (cp.error.SolverError, ArithmeticError):
+            found.append(f"{solver} failed")
+            continue
+        if program.status == cp.OPTIMAL:
+            return solver
+        found.append(f"{solver} says {program.status}")
+    raise AllocationError(
+        f"allocate: no solver reached an optimum ({', '.join(found)}). Check that scores and limits are of similar "
+        "sizes, or set `allocate.objective: alpha_fair` with `allocate.alpha: 1`."
+    )
+
+
+def value(problem: Problem, spec: AllocateSpec, amount: Array) -> float:
+    """Say what a plan is worth by its objective: effective amount, worst expected loss, or total expected loss."""
+    if spec.objective == "alpha_fair":
+        return effective_amount(np.where(problem.high > 0, problem.score, 0.0), amount, spec.alpha)
+    losses = loss_after(problem.score, amount, spec.half_rows)
+    return float(losses.max() if spec.objective == "min_max" else losses.sum())
+
+
+def _settled(problem: Problem) -> Array:
+    """`[n]` amounts that the limits leave no choice about, NaN elsewhere; a conic solver needs room around those."""
+    low, high, slack = problem.low, problem.high, CLOSE * problem.total
+    if len(low) == 1:
+        return np.array([problem.total])
+    if problem.total - low.sum() <= slack:
+        return low
+    if high.sum() - problem.total <= slack:
+        return high
+    settled = np.where(high - low <= slack, low, np.nan)
+    return _settled_by_groups(problem, settled) if problem.groups else settled
+
+
+def _settled_by_groups(problem: Problem, settled: Array) -> Array:
+    """Find the domains that groups hold at a bound: those that no plan moves away from it."""
+    program = _program(problem, settled)
+    distance = cp.Variable(len(program.free))
+    low, high = problem.low / program.scale, problem.high / program.scale
+    here = program.amount[program.free]
+    room = [distance <= here - low[program.free], distance <= high[program.free] - here, distance <= 1e-4]
+    run(cp.Minimize(-cp.sum(distance)), [*program.constraints(), *room], LINEAR)
+    held = program.free[distance.value < 1e-8]
+    nearest = np.where(program.amount.value - low < high - program.amount.value, problem.low, problem.high)
+    settled = settled.copy()
+    settled[held] = nearest[held]
+    return settled
+
+
+def _program(problem: Problem, settled: Array) -> Program:
+    count = len(settled)
+    scale = problem.total / count
+    amount = cp.Variable(count)
+    free, fixed = np.flatnonzero(np.isnan(settled)), np.flatnonzero(~np.isnan(settled))
+    floored = np.flatnonzero(problem.group_floor > 0)
+    capped = np.flatnonzero(np.isfinite(problem.group_cap))
+    member = problem.member.astype(float)
+    return Program(
+        amount=amount,
+        scale=scale,
+        free=free,
+        settled=fixed,
+        floored=floored,
+        capped=capped,
+        total=cp.sum(amount) == count,
+        floor=amount[free] >= problem.low[free] / scale,
+        cap=amount[free] <= problem.high[free] / scale,
+        share=amount[fixed] == settled[fixed] / scale,
+        group_floor=member[floored] @ amount >= problem.group_floor[floored] / scale,
+        group_cap=member[capped] @ amount <= problem.group_cap[capped] / scale,
+    )
+
+
+def _separable(problem: Problem, spec: AllocateSpec, program: Program) -> tuple[Array, Duals | None, str]:
+    """Solve alpha_fair or diminishing as written; what it leaves open is made equal by a small sum of squares."""
+    score, amount = problem.score[program.free], program.amount[program.free]
+    scored, top = np.flatnonzero(score), problem.score.max() or 1.0
+    weights, level = score[scored] / top, np.flatnonzero(score == 0)
+    extreme = spec.objective == "alpha_fair" and spec.alpha > 0 and not AS_WRITTEN[0] <= spec.alpha <= AS_WRITTEN[1]
+    if spec.objective == "diminishing":
+        loss = weights @ cp.inv_pos(1 + amount[scored] * (program.scale / spec.half_rows))
+    elif extreme:
+        _refuse_crossing(problem, spec)
+        worth = np.log(weights) / max(spec.alpha, 1)
+        loss = -min(spec.alpha, 1) * cp.sum(cp.entr(amount[scored])) - worth @ amount[scored]
+    elif spec.alpha == 0:
+        loss, level = -weights @ amount[scored], np.arange(len(score))
+    elif spec.alpha == 1:
+        loss = -weights @ cp.log(amount[scored])
+    else:
+        loss = weights @ cp.power(amount[scored], 1 - spec.alpha, approx=False) / (spec.alpha - 1)
+    solver = run(cp.Minimize(loss + TIE_BREAK * cp.sum_squares(amount[level])), program.constraints(), CONIC)
+    found = np.clip(program.amount.value * program.scale, problem.low, problem.high)
+    duals = None if extreme else _duals(problem, program, _unit_value(problem, spec, program, found, top))
+    return found, duals, solver
+
+
+def _refuse_crossing(problem: Problem, spec: AllocateSpec) -> None:
+    """Refuse groups that cross under an extreme alpha.
+
+    A utility with alpha = 1000 spans hundreds of orders of magnitude, one with alpha = 0.01 is next to flat; no solver
+    takes them as written. Where groups are disjoint or inside one another, every convex cost of the ratios
+    `x_d / s_d^(1/alpha)` has the same minimiser (the plans are the bases of a generalised polymatroid; Fujishige, Math.
+    Oper. Res. 5, 1980), so the relative entropy `sum x_d log(x_d / s_d^(1/alpha))` serves.
+    """
+    common = problem.member.astype(int) @ problem.member.astype(int).T
+    sizes = np.diag(common)
+    for first, second in np.argwhere((common > 0) & (common < np.minimum.outer(sizes, sizes))):
+        domain = problem.demands[int(np.flatnonzero(problem.member[first] & problem.member[second])[0])].name
+        raise AllocationError(
+            f"allocate.alpha: {spec.alpha:g} cannot be solved with groups that cross: {problem.groups[first]!r} and "
+            f"{problem.groups[second]!r} share {domain!r}, and neither is inside the other. "
+            f"Set `allocate.alpha` between {AS_WRITTEN[0]:g} and {AS_WRITTEN[1]:g}, or to 0."
+        )
+
+
+def _unit_value(problem: Problem, spec: AllocateSpec, program: Program, amount: Array, top: float) -> float:
+    """What one unit of the solver's duals is in the objective's value per unit of budget."""
+    if spec.objective == "diminishing":
+        return float(top / program.scale)
+    counted = problem.score[problem.high > 0].sum() / top
+    effective = value(problem, spec, amount)
+    return float((effective / program.scale) ** spec.alpha / counted) if effective and counted else 0.0
+
+
+def _worst(problem: Problem, spec: AllocateSpec, program: Program) -> tuple[Array, Duals, str]:
+    """Minimise the worst expected loss: a linear program in its inverse.
+
+    `s_d / (1 + x_d/half) <= t` is `x_d >= half (s_d/t - 1)`; with `s' = s/max s`, `1/t = (1 + v/half)/max s` and v the
+    variable it is `x_d >= s'_d v + half (s'_d - 1)`.
+
+    Returns:
+        `[n]` the amounts that the worst loss asks for at least, the duals, and the solver.
+    """
+    top = problem.score.max()
+    relative, half = problem.score / top, spec.half_rows / program.scale
+    level = cp.Variable(nonneg=True)
+    scored = np.flatnonzero(relative)
+    bounds = program.amount[scored] >= relative[scored] * level + half * (relative[scored] - 1)
+    solver = run(cp.Minimize(-level), [*program.constraints(), bounds], LINEAR)
+    needed = (relative * float(level.value) + half * (relative - 1)) * program.scale
+    inverse = 1 + float(level.value) / half
+    duals = _duals(problem, program, float(top / inverse**2 / spec.half_rows))
+    return np.clip(needed, problem.low, problem.high), duals, solver
+
+
+def _duals(problem: Problem, program: Program, unit: float) -> Duals:
+    """Read the solver's duals, each at its own limit."""
+
+    def placed(limit: cp.Constraint, places: NDArray[np.int64], count: int) -> Array:
+        full = np.zeros(count)
+        if limit.size:
+            full[places] = limit.dual_value * unit
+        return full
+
+    domains, groups = len(problem.demands), len(problem.groups)
+    return Duals(
+        total=max(float(program.total.dual_value) * unit, 0.0),
+        floor=placed(program.floor, program.free, domains) * (problem.floor > 0),
+        cap=placed(program.cap, program.free, domains),
+        share=-placed(program.share, program.settled, domains) * ~np.isnan(problem.share),
+        group_floor=placed(program.group_floor, program.floored, groups),
+        group_cap=placed(program.group_cap, program.capped, groups),
+    )
+
+
+def _exact(problem: Problem, spec: AllocateSpec, rough: Array) -> tuple[Array, NDArray[np.int64] | None]:
+    """Replace a solver's amounts by the closed form on each binding group and on the domains outside them.
+
+    Returns:
+        `[n]` amounts, and `[n]` the binding group of each domain, -1 for none; None where no closed form holds.
+    """
+    near, joint = 1e-3 * problem.total, problem.member @ rough
+    bounds: dict[int, float] = {}
+    for _ in range(len(problem.groups) + 1):
+        amount = _filled(problem, spec, bounds)
+        over, under = _violations(problem, amount)
+        new = {int(g): float(problem.group_cap[g]) for g in over if problem.group_cap[g] - joint[g] <= near}
+        new |= {int(g): float(problem.group_floor[g]) for g in under if joint[g] - problem.group_floor[g] <= near}
+        if not new or problem.member[[*bounds, *new]].sum(axis=0).max() > 1:
+            break
+        bounds |= new
+    sign = 1 if spec.objective == "alpha_fair" else -1
+    gap = sign * (value(problem, spec, amount) - value(problem, spec, rough))
+    met = not over.size and not under.size and abs(amount.sum() - problem.total) <= CLOSE * problem.total
+    if not met or gap < -1e-5 * abs(value(problem, spec, rough)):
+        return rough, None
+    block = _outside(problem)
+    for group in bounds:
+        block[problem.member[group]] = group
+    return amount, block
+
+
+def _outside(problem: Problem) -> NDArray[np.int64]:
+    return np.full(len(problem.demands), -1, dtype=np.int64)
+
+
+def _filled(problem: Problem, spec: AllocateSpec, bounds: dict[int, float]) -> Array:
+    """Water-fill each of the disjoint groups to its bound, and the other domains with what is left."""
+    tier, curve, offset = ideal_curve(problem.score, spec)
+    low, high = problem.low, problem.high
+    amount = np.zeros(len(low))
+    blocks = [(problem.member[group], bound) for group, bound in bounds.items()]
+    rest = ~problem.member[list(bounds)].any(axis=0)
+    for domains, total in [*blocks, (rest, problem.total - sum(bounds.values()))]:
+        if domains.any():
+            amount[domains] = water_fill(tier[domains], curve[domains], offset, low[domains], high[domains], total)
+    return amount
+
+
+def _violations(problem: Problem, amount: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    joint, slack = problem.member @ amount, CLOSE * problem.total
+    return np.flatnonzero(joint > problem.group_cap + slack), np.flatnonzero(joint < problem.group_floor - slack)
