@@ -1,13 +1,13 @@
 """Every failure a person can mend, as one exception with the message they will read.
 
-    MixplanError            anything below; the command line prints it and exits with code 1
-    ├── RecipeError         a recipe, config or `--set` value, each problem with file and line
-    ├── DataError           a data source, a row, a split that cannot be made
-    ├── ModelError          a model or tokenizer that cannot be loaded or used
-    ├── SaeError            an SAE that cannot be loaded or does not belong to the model
-    ├── DriftError          drift dimensions that cannot be taken from the statistics given
-    ├── AllocationError     limits that clash, or a solver that did not solve
-    └── RunError            the run folder: locked, damaged, not writable, disk full
+MixplanError            anything below; the command line prints it and exits with code 1
+├── RecipeError         a recipe, config or `--set` value, each problem with file and line
+├── DataError           a data source, a row, a split that cannot be made
+├── ModelError          a model or tokenizer that cannot be loaded or used
+├── SaeError            an SAE that cannot be loaded or does not belong to the model
+├── DriftError          drift dimensions that cannot be taken from the statistics given
+├── AllocationError     limits that clash, or a solver that did not solve
+└── RunError            the run folder: locked, damaged, not writable, disk full
 """
 
 

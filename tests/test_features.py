@@ -142,7 +142,9 @@ def test_without_chat_template(build_model, tmp_path, tiny_sae):
     folder = build_model("gpt2", tmp_path / "model", chat=False)
     model, sae = open_pair(folder, tmp_path / "sae", tiny_sae, "standard", hook="blocks.3.hook_resid_pre")
     check_against_dense(model, sae, tmp_path / "sae", pack_tokens=200)
-    text = render(model, [("system", "Be brief."), ("user", "Why?"), ("assistant", "So."), ("user", "How?")], awaiting=True)
+    text = render(
+        model, [("system", "Be brief."), ("user", "Why?"), ("assistant", "So."), ("user", "How?")], awaiting=True
+    )
     assert text == "<s>Be brief.\n\nQuestion: Why?\n\nAnswer: So.\n\nQuestion: How?\n\nAnswer:"
 
 

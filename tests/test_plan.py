@@ -37,7 +37,8 @@ class Silent:
 
 def write_rows(path: Path, count: int, topic: str) -> None:
     lines = [
-        json.dumps({"q": f"what is the {topic} of {n} and {n * 7 % 13} ?", "a": f"the answer is {n}"}) for n in range(count)
+        json.dumps({"q": f"what is the {topic} of {n} and {n * 7 % 13} ?", "a": f"the answer is {n}"})
+        for n in range(count)
     ]
     path.write_text("\n".join(lines) + "\n")
 
@@ -190,8 +191,8 @@ def test_a_domain_without_query_rows_is_refused(recipe, tmp_path):
     with pytest.raises(MixplanError) as caught:
         plan(recipe, tmp_path / "run", "domains.fox.split.query=0")
     assert str(caught.value) == (
-        "domain 'fox' has 0 query and 6 demonstration rows; scores need at least one of each. "
-        "Raise them under its `split`."
+        "--set domains.fox.split.query=0: domains.fox.split.query: found the number 0, but features are read from "
+        "query rows. Set at least 1."
     )
 
 

@@ -41,7 +41,10 @@ def opened(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]]:
 def kept_place(loaded: LoadedRecipe) -> Path | None:
     """Where the opened domains are kept, or None when their data's state cannot be told."""
     states = []
-    for path, spec in [(("target",), loaded.recipe.target), *((("domains", n), s) for n, s in loaded.recipe.domains.items())]:
+    for path, spec in [
+        (("target",), loaded.recipe.target),
+        *((("domains", n), s) for n, s in loaded.recipe.domains.items()),
+    ]:
         for key, data in (("data", spec.data), ("demonstrations", spec.demonstrations)):
             if data is not None:
                 states.append(data_state(data, loaded.folder((*path, key, "file"))))

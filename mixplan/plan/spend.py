@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve, describe
+from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve
 from mixplan.domains import Domain
 from mixplan.recipe import Recipe
 
@@ -36,30 +36,14 @@ class Spent:
             target_rows: Target rows in the mixture, for the ratios.
         """
         made = self.allocation
-        rows = made.rows
-        everything = target_rows + sum(rows.values())
-        whole = {name: count / sum(rows.values()) for name, count in rows.items()} if any(rows.values()) else None
-        even = dict.fromkeys(rows, 1 / len(rows))
-        points = [describe(point) | self.for_reading(point) for point in self.curve if point.rows is not None]
-        return describe(made) | {
-            "budget": round(made.budget),
+        everything = target_rows + sum(made.rows.values())
+        ratios = {"target": target_rows / everything} | {name: rows / everything for name, rows in made.rows.items()}
+        return asdict(made) | {
             "max_repeats": recipe.budget.max_repeats,
-            "rows": rows,
-            "ratios": {"target": target_rows / everything} | {name: count / everything for name, count in rows.items()},
-            "uniform": even,
-            "shares": whole or even,
-            "distance_from_uniform": made.distance_from_uniform or 0.0,
-            "distance_from_size": made.distance_from_size or 0.0,
-            "no_better_than_uniform": made.foundation if made.no_better_than_uniform else None,
-            "curve": points,
-            "curve_problems": [point.problem for point in self.curve if point.problem],
+            "objective": recipe.allocate.objective,
+            "ratios": ratios,
+            "curve": [asdict(point) for point in self.curve],
         }
-
-    def for_reading(self, point: CurvePoint) -> dict[str, Any]:
-        """A point's loss as a share of the loss without extra rows."""
-        without = self.allocation.expected_loss_without
-        left = point.expected_loss or 0.0
-        return {"budget": round(point.budget), "remaining_loss": left / without if without else 1.0}
 
 
 def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Mapping[str, Any]) -> Spent:
