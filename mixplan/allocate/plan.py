@@ -28,7 +28,7 @@ from mixplan.allocate.problem import (
 )
 from mixplan.allocate.result import Allocation, CurvePoint
 from mixplan.allocate.rounding import Rows, whole_rows
-from mixplan.allocate.solve import Solution, solve, value
+from mixplan.allocate.solve import Solution, solve
 from mixplan.errors import AllocationError
 from mixplan.recipe import AllocateSpec, BudgetSpec
 
@@ -66,7 +66,7 @@ def allocate(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: Bud
         distance_from_uniform=from_uniform,
         distance_from_size=explain.total_variation(shares, size_shares(problem)),
         no_better_than_uniform=explain.no_better_than_uniform(problem, from_uniform),
-        value=value(problem, spec, optimum.amount),
+        value=optimum.value,
         value_name=explain.VALUE_NAMES[spec.objective].format(unit=unit),
         expected_loss=float(loss_after(problem.score, amount, spec.half_rows).sum()),
         pays_until=explain.pays_until(problem, spec),

@@ -33,9 +33,18 @@ CLOSE = 1e-9
 
 @dataclass(frozen=True)
 class Solution:
-    """Optimal amounts `[n]` with their duals (None where they are not unique), the solver's name and its status."""
+    """What a solver found.
+
+    Attributes:
+        amount: `[n]` optimal amounts.
+        value: What they are worth by the objective, see `value`.
+        duals: What looser limits bring; None where that is not unique.
+        solver: Its name; for min_max the one that found the worst loss.
+        status: What it said.
+    """
 
     amount: Array
+    value: float
     duals: Duals | None
     solver: str
     status: str
@@ -78,24 +87,22 @@ def solve(problem: Problem, spec: AllocateSpec) -> Solution:
     Raises:
         AllocationError: no solver reached an optimum.
     """
-    if problem.total == 0:
-        return Solution(np.zeros(len(problem.demands)), None, "none needed", "nothing to spend")
     settled = _settled(problem)
+    problem = replace(problem, cap=np.where(settled == 0, 0.0, problem.cap))  # out of the objective: it gets nothing
     if not np.isnan(settled).any():
-        duals = None if problem.groups else duals_of(problem, spec, settled, _outside(problem))
-        return Solution(settled, duals, "none needed", "settled by the limits")
+        unique = problem.total and not problem.groups
+        duals = duals_of(problem, spec, settled, _outside(problem)) if unique else None
+        return Solution(settled, value(problem, spec, settled), duals, "none needed", "settled by the limits")
     program = _program(problem, settled)
-    if spec.objective != "min_max" or not problem.score.any():
+    if spec.objective == "min_max" and problem.score.any():
+        raised, duals, solver = _worst(problem, spec, program)
+        narrowed = replace(problem, floor=np.where(np.isnan(problem.share), raised, problem.floor))
+        amount = solve(narrowed, spec.model_copy(update={"objective": "diminishing"})).amount
+    else:
         rough, duals, solver = _separable(problem, spec, program)
         amount, block = _exact(problem, spec, rough)
-        return Solution(amount, duals if block is None else duals_of(problem, spec, amount, block), solver, cp.OPTIMAL)
-    raised, duals, solver = _worst(problem, spec, program)
-    rest = spec.model_copy(update={"objective": "diminishing"})
-    program = replace(program, floor=program.amount >= raised * (1 - CLOSE) / program.scale)
-    rough, _, second = _separable(problem, rest, program)
-    narrowed = replace(problem, floor=np.where(np.isnan(problem.share), raised, problem.floor))
-    names = solver if solver == second else f"{solver}, {second}"
-    return Solution(_exact(narrowed, rest, rough)[0], duals, names, cp.OPTIMAL)
+        duals = duals if block is None else duals_of(problem, spec, amount, block)
+    return Solution(amount, value(problem, spec, amount), duals, solver, cp.OPTIMAL)
 
 
 def run(objective: cp.Minimize, constraints: Sequence[cp.Constraint], solvers: Sequence[str]) -> str:
@@ -137,6 +144,8 @@ def value(problem: Problem, spec: AllocateSpec, amount: Array) -> float:
 def _settled(problem: Problem) -> Array:
     """`[n]` amounts that the limits leave no choice about, NaN elsewhere; a conic solver needs room around those."""
     low, high, slack = problem.low, problem.high, CLOSE * problem.total
+    if problem.total == 0:
+        return np.zeros(len(low))
     if len(low) == 1:
         return np.array([problem.total])
     if problem.total - low.sum() <= slack:
