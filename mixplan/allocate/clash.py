@@ -13,6 +13,8 @@ from mixplan.allocate.problem import Array, Problem
 from mixplan.allocate.solve import CLOSE, LINEAR, run
 from mixplan.errors import AllocationError
 
+EARLIER = 1e-4
+"""How much more a unit of the last limit costs than one of the first, so that equal changes fall to the first."""
 NAMED = 6
 """How many clashing limits are named; the others are counted."""
 
@@ -122,9 +124,11 @@ def _relax(problem: Problem) -> tuple[list[Elastic], list[str], list[str]]:
         elastics.append(_elastic(cap_keys, member[most] @ amount, "<=", problem.group_cap[most]))
     elastics = [elastic for elastic in elastics if elastic.keys]
     pool = amount <= problem.pool
-    change = sum((cp.sum(elastic.lower) + cp.sum(elastic.higher) for elastic in elastics), cp.Constant(0))
+    count = sum(len(elastic.keys) for elastic in elastics)
+    prices = np.split(1 + EARLIER * np.arange(count) / count, np.cumsum([len(elastic.keys) for elastic in elastics]))
+    changes = [price @ (elastic.lower + elastic.higher) for price, elastic in zip(prices, elastics, strict=False)]
     limits = [elastic.constraint for elastic in elastics]
-    run(cp.Minimize(change), [*limits, pool, cp.sum(amount) == problem.total], LINEAR)
+    run(cp.Minimize(sum(changes)), [*limits, pool, cp.sum(amount) == problem.total], LINEAR)
     pools = [f"the pool of {names[i]!r} ({problem.pool[i]:.12g})" for i in _counting(pool)]
     clashing = [
         f"`{elastic.keys[i]}` ({_asked(elastic.keys[i], elastic.bounds[i], problem)})"
@@ -142,7 +146,7 @@ def _elastic(keys: list[str], amount: cp.Expression, sense: str, bounds: Array) 
 
 
 def _counting(constraint: cp.Constraint) -> NDArray[np.int64]:
-    return np.flatnonzero(np.abs(constraint.dual_value) > 1e-7)
+    return np.flatnonzero(np.abs(constraint.dual_value) > 10 * EARLIER)
 
 
 def _asked(key: str, amount: float, problem: Problem) -> str:

@@ -59,7 +59,7 @@ def _rows_for_groups(problem: Problem, amount: Array) -> Rows:
     rows = cp.Variable(len(amount), integer=True)
     capped = np.flatnonzero(np.isfinite(problem.group_cap))
     member = problem.member.astype(float)
-    later = 10.0**-DIGITS * np.arange(len(amount)) / len(amount)
+    later = 1e-5 * np.arange(len(amount)) / len(amount)
     limits = [
         cp.sum(rows) == round(problem.total),
         rows >= np.floor(problem.low + 10.0**-DIGITS),
@@ -68,7 +68,7 @@ def _rows_for_groups(problem: Problem, amount: Array) -> Rows:
         member[capped] @ rows <= problem.group_cap[capped],
     ]
     try:
-        run(cp.Minimize(cp.norm1(rows - amount) + later @ rows), limits, ("HIGHS",))
+        run(cp.Minimize(cp.norm1(rows - amount) + later @ rows), limits, ("HIGHS",), mip_rel_gap=0.0, mip_abs_gap=0.0)
     except AllocationError as error:
         raise AllocationError(
             f"allocate.groups: no plan of {problem.total:.12g} whole rows meets the bounds of groups that cross "
@@ -83,10 +83,7 @@ def _within_tokens(problem: Problem, amount: Array) -> Rows:
     rows, remainder = _split(amount / mean)
     least, most = _row_bounds(problem, mean)
     rows = np.minimum(np.maximum(rows, least), most)
-    for index in np.argsort(remainder, kind="stable"):  # floors that were rounded up may have overspent
-        if rows @ mean > budget and rows[index] > least[index]:
-            rows[index] -= 1
-    spent, joint = float(rows @ mean), problem.member @ (rows * mean)
+    spent, joint = _afford(rows, remainder, least, mean, budget), problem.member @ (rows * mean)
     if spent > budget:  # floors that ask for the whole budget are met to within one row
         return np.asarray(np.floor(amount / mean + 10.0**-DIGITS), dtype=np.int64)
     for index in np.argsort(-remainder, kind="stable"):
@@ -97,6 +94,21 @@ def _within_tokens(problem: Problem, amount: Array) -> Rows:
             spent += mean[index]
             joint[groups] += mean[index]
     return rows
+
+
+def _afford(rows: Rows, remainder: Array, least: Rows, mean: Array, budget: float) -> float:
+    """Take back what floors that were rounded up overspend, a row at a time from the smallest remainder; in place.
+
+    Returns:
+        What the rows then amount to.
+    """
+    spent = float(rows @ mean)
+    while spent > budget and (rows > least).any():
+        for index in np.argsort(remainder, kind="stable"):
+            if spent > budget and rows[index] > least[index]:
+                rows[index] -= 1
+                spent -= mean[index]
+    return spent
 
 
 def _row_bounds(problem: Problem, mean: Array) -> tuple[Rows, Rows]:

@@ -105,8 +105,14 @@ def solve(problem: Problem, spec: AllocateSpec) -> Solution:
     return Solution(amount, value(problem, spec, amount), duals, solver, cp.OPTIMAL)
 
 
-def run(objective: cp.Minimize, constraints: Sequence[cp.Constraint], solvers: Sequence[str]) -> str:
+def run(objective: cp.Minimize, constraints: Sequence[cp.Constraint], solvers: Sequence[str], **options: float) -> str:
     """Solve a program by the first solver that reaches its optimum.
+
+    Args:
+        objective: What to minimise.
+        constraints: The limits.
+        solvers: Names in cvxpy, the first to try first.
+        options: The solvers' own.
 
     Returns:
         The solver's name.
@@ -120,7 +126,7 @@ def run(objective: cp.Minimize, constraints: Sequence[cp.Constraint], solvers: S
         try:
             with warnings.catch_warnings():  # cvxpy also warns of an inaccurate answer; its status is read below
                 warnings.simplefilter("ignore")
-                program.solve(solver=solver)
+                program.solve(solver=solver, **options)
         except (cp.error.SolverError, ArithmeticError):
             found.append(f"{solver} failed")
             continue
