@@ -208,7 +208,8 @@ def _separable(problem: Problem, spec: AllocateSpec, program: Program) -> tuple[
     weights, level = score[scored] / top, np.flatnonzero(score == 0)
     extreme = spec.objective == "alpha_fair" and spec.alpha > 0 and not AS_WRITTEN[0] <= spec.alpha <= AS_WRITTEN[1]
     if spec.objective == "diminishing":
-        loss = weights @ cp.inv_pos(1 + amount[scored] * (program.scale / spec.half_rows))
+        halves = program.scale / spec.half_rows
+        loss = (1 + halves) * weights @ cp.inv_pos(1 + halves * amount[scored])
     elif extreme:
         _refuse_crossing(problem, spec)
         worth = np.log(weights) / max(spec.alpha, 1)
@@ -247,7 +248,7 @@ def _refuse_crossing(problem: Problem, spec: AllocateSpec) -> None:
 def _unit_value(problem: Problem, spec: AllocateSpec, program: Program, amount: Array, top: float) -> float:
     """What one unit of the solver's duals is in the objective's value per unit of budget."""
     if spec.objective == "diminishing":
-        return float(top / program.scale)
+        return float(top / program.scale / (1 + program.scale / spec.half_rows))
     counted = problem.score[problem.high > 0].sum() / top
     effective = value(problem, spec, amount)
     return float((effective / program.scale) ** spec.alpha / counted) if effective and counted else 0.0
