@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -121,8 +122,9 @@ def embedded_folder() -> Path:
         return folder
     gguf = embedded.gguf_file()
     transformers_logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    lm = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bars cannot be switched off otherwise
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        lm = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     config = lm.config.to_dict()
     config.pop("quantization_config", None)
     rebuilt = AutoModelForCausalLM.from_config(type(lm.config).from_dict(config), dtype=torch.float32)

@@ -17,7 +17,26 @@ from mixplan.model import Model, load_model, render
 from mixplan.recipe import ModelSpec, SaeSpec
 from mixplan.sae import columns_of, load_sae
 
-WORDS = "the quick brown fox jumps over lazy dog what is sum of patient fever doctor options right answer".split()
+WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "lazy",
+    "dog",
+    "what",
+    "is",
+    "sum",
+    "of",
+    "patient",
+    "fever",
+    "doctor",
+    "options",
+    "right",
+    "answer",
+]
 D_SAE = 96
 
 
@@ -166,7 +185,7 @@ def test_last_block_and_embeddings(tiny_model, tmp_path, tiny_sae):
 
 
 def test_columns_alone_equal_columns_of_all(tiny_model, tmp_path, tiny_sae, sae_kind):
-    model, sae = open_pair(tiny_model, tmp_path, tiny_sae, sae_kind)
+    _, sae = open_pair(tiny_model, tmp_path, tiny_sae, sae_kind)
     x = torch.randn(40, 32)
     columns = torch.tensor([5, 90, 0, 33])
     part = columns_of(sae, columns)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mixplan import embedded, model as module
+from mixplan import embedded
+from mixplan import model as module
 from mixplan.errors import ModelError
 from mixplan.model import fingerprint_tensors, generate, load_model, read_stream, render, resolve_device, resolve_dtype
 from mixplan.recipe import ModelSpec, SaeSpec
@@ -58,8 +59,8 @@ def test_blocks_above_the_depth_do_not_run(tiny_model):
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("no/such-model", {}, "model 'no/such-model' is neither a local folder with safetensors weights nor reachable on "
-         "the hub. Check `model.name`, or fetch it once with `hf download no/such-model`."),
+        ("no/such-model", {}, "model 'no/such-model' is neither a local folder with safetensors weights nor reachable "
+         "on the hub. Check `model.name`, or fetch it once with `hf download no/such-model`."),
         ("x", {"device": "cuda:77"}, "model.device: 'cuda:77' cannot be used on this machine. Use `auto` or `cpu`."),
         ("x", {"device": "toaster"}, "model.device: 'toaster' cannot be used on this machine. Use `auto` or `cpu`."),
     ],
@@ -101,8 +102,9 @@ def test_a_damaged_model_is_one_message(tiny_model, tmp_path):
 
 
 def test_auto_measures_on_a_cpu_and_says_so(monkeypatch):
-    for seconds, chosen, words in (((3.0, 1.0), "bfloat16", "3.0 times faster"), ((1.1, 1.0), "float32", "1.1 times faster"),
-                                   ((1.0, 4.0), "float32", "4.0 times slower")):  # fmt: skip
+    cases = [((3.0, 1.0), "bfloat16", "3.0 times faster"), ((1.1, 1.0), "float32", "1.1 times faster"),
+             ((1.0, 4.0), "float32", "4.0 times slower")]  # fmt: skip
+    for seconds, chosen, words in cases:
         times = dict(zip((torch.float32, torch.bfloat16), seconds, strict=True))
         monkeypatch.setattr(module, "time_matmul", lambda dtype, _width, times=times: times[dtype])
         assert resolve_dtype("auto", torch.device("cpu"), 8) == (

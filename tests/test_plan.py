@@ -1,4 +1,4 @@
-"""`mixplan plan` from end to end on a tiny random model: the run folder, resuming, reuse without torch, the same bytes."""
+"""`mixplan plan` from end to end on a tiny random model: resuming, reuse without torch, the same bytes."""
 
 import json
 import os

@@ -89,7 +89,8 @@ def test_a_hook_name_can_be_given_where_the_sae_has_none(model, tiny_sae, tmp_pa
     del config["metadata"]["hook_name"]
     (folder / "cfg.json").write_text(json.dumps(config))
     assert refused(SaeSpec(path=str(folder)), model) == (
-        f"SAE '{folder}' does not say where it reads. Set `model.sae.hook_name`, for example 'blocks.2.hook_resid_post'."
+        f"SAE '{folder}' does not say where it reads. "
+        "Set `model.sae.hook_name`, for example 'blocks.2.hook_resid_post'."
     )
     assert load_sae(SaeSpec(path=str(folder), hook_name="model.layers.0"), model).depth == 1
 

@@ -37,13 +37,13 @@ class LazyGroup(TyperGroup):
             return None
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
 
-    def resolve_command(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typer keeps the types private
+    def resolve_command(self, *args: Any, **kwargs: Any) -> Any:
         """Find the command that the arguments name, and load it."""
         name, stand_in, rest = super().resolve_command(*args, **kwargs)
         return name, _load(name) if name in COMMANDS else stand_in, rest
 
 
-def _load(name: str) -> Any:  # noqa: ANN401 - typer keeps the types private
+def _load(name: str) -> Any:
     module, _, attribute = COMMANDS[name][0].partition(":")
     found = getattr(importlib.import_module(module), attribute)
     if isinstance(found, typer.Typer):

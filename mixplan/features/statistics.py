@@ -84,8 +84,8 @@ def to_bytes(statistics: Statistics) -> bytes:
 def from_bytes(data: bytes) -> Statistics | None:
     """Statistics from `to_bytes`, or None when the bytes are something else."""
     try:
-        arrays = load(data)
-        nested: dict[str, dict[str, Doubles]] = {"rows": {}, "by_column": {}}
+        arrays: dict[str, Any] = load(data)
+        nested: dict[str, Any] = {"rows": {}, "by_column": {}}
         for name in [name for name in arrays if "." in name]:
             group, key = name.split(".", 1)
             nested[group][key] = arrays.pop(name)

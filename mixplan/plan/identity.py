@@ -13,7 +13,8 @@ from mixplan.recipe import LoadedRecipe
 from mixplan.runs import content_hash, file_hash
 
 LIBRARIES = (
-    "cvxpy", "datasets", "numpy", "peft", "reasoning-gym", "sae-lens", "scipy", "tokenizers", "torch", "transformers", "trl"
+    "cvxpy", "datasets", "numpy", "peft", "reasoning-gym", "sae-lens", "scipy", "tokenizers", "torch", "transformers",
+    "trl",
 )  # fmt: skip
 """Packages whose version stands in the plan."""
 

@@ -102,11 +102,12 @@ def restored(loaded: LoadedRecipe, values: list[dict[str, Any]]) -> tuple[Domain
 
 def rebuilt(value: dict[str, Any], spec: DomainSpec) -> Domain:
     """One domain from its kept form."""
-    parts = {part: tuple(row_from(entry) for entry in value.pop(part)) for part in PARTS}
+    parts: dict[str, Any] = {part: tuple(row_from(entry) for entry in value.pop(part)) for part in PARTS}
     return Domain(spec=spec, **parts, **value)
 
 
 def row_from(entry: list[Any]) -> Row:
     """A row from its fields in order."""
-    values = [tuple(map(tuple, item)) if number == 2 else item for number, item in enumerate(entry)]
-    return Row(*(tuple(item) if isinstance(item, list) else item for item in values))
+    values: list[Any] = [tuple(map(tuple, item)) if number == 2 else item for number, item in enumerate(entry)]
+    fields: list[Any] = [tuple(item) if isinstance(item, list) else item for item in values]
+    return Row(*fields)

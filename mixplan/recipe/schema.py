@@ -50,7 +50,7 @@ def _partial(definition: Schema) -> Schema:
     return dict(partial)
 
 
-def _renamed(part: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _renamed(part: Any) -> Any:
     if isinstance(part, dict):
         return {
             key: value.replace("#/$defs/", "#/$defs/Partial") if key == "$ref" else _renamed(value)

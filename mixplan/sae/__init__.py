@@ -69,12 +69,12 @@ class Sae:
             `[tokens, d_sae]` float32.
         """
         with torch.inference_mode():
-            return cast(Tensor, self.sae.encode(stream.float()))
+            return cast("Tensor", self.sae.encode(stream.float()))
 
     def decode(self, features: Tensor) -> Tensor:
         """Reconstruction of the stream, `[tokens, d_in]` float32, from `[tokens, d_sae]`."""
         with torch.inference_mode():
-            return cast(Tensor, self.sae.decode(features))
+            return cast("Tensor", self.sae.decode(features))
 
 
 def load_sae(spec: SaeSpec, model: Model, *, folder: Path = Path()) -> Sae:
