@@ -43,6 +43,7 @@ WHOLE_HOUSE = {
     "architecture": "this file: rules on the package as a whole",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
     "recipe_overrides": "`--set`, which the recipe's loader, rules and command line share",
+    "recipes_hub": "a paper's recipe through the hub's code",
     "recipes_shipped": "each recipe and config in the tree",
 }
 """Tests of no single module, with what they are about."""
