@@ -53,9 +53,14 @@ def lay_rows(name: str, splits: dict[str, list[dict]]) -> None:
 
 
 def row(subject: str, number: int, split: str) -> dict:
-    return {"question": f"{split}: what is the {subject} answer {number}?",
-            "options": ["the fox", "a dog", "lazy", "sum"], "answer": "ABCD"[number % 4], "answer_index": number % 4, "category": subject,
-            "cot_content": f"the quick brown fox jumps {number}"}  # fmt: skip
+    return {
+        "question": f"{split}: what is the {subject} answer {number}?",
+        "options": ["the fox", "a dog", "lazy", "sum"],
+        "answer": "ABCD"[number % 4],
+        "answer_index": number % 4,
+        "category": subject,
+        "cot_content": f"the quick brown fox jumps {number}",
+    }
 
 
 @pytest.fixture(scope="module")
