@@ -22,7 +22,12 @@ def printed(value: dict[str, Any], width: int = 80, encoding: str = "utf-8", *, 
     plan = Plan.model_validate_json(json.dumps(value))
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, newline="\n", write_through=True)
-    show(plan, Console(file=file, width=width, highlight=False, force_terminal=colours, no_color=not colours), PAGE)
+    # A terminal that has colours, whatever the one is that the tests run in.
+    environment = {"TERM": "xterm-256color"}
+    console = Console(
+        file=file, width=width, highlight=False, force_terminal=colours, no_color=not colours, _environ=environment
+    )
+    show(plan, console, PAGE)
     return raw.getvalue().decode(encoding)
 
 
