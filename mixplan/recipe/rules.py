@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
@@ -39,6 +40,8 @@ CONFIG_CLASSES = {
     "sft": ("trl", "trainer/sft_config.py", "SFTConfig"),
     "grpo": ("trl", "trainer/grpo_config.py", "GRPOConfig"),
 }
+REWARDS = ("graded", "format", "choice", "exact", "number", "math", "generator")
+USER_REWARD = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 LORA_CLASS = ("peft", "tuners/lora/config.py", "LoraConfig")
 
 
@@ -70,7 +73,7 @@ def _findings(tree: Located) -> Iterator[Finding]:
     if (train := _section(tree, ("train",), TrainSpec)) is not None:
         yield from _train(train)
     if (evaluate := _section(tree, ("evaluate",), EvaluateSpec)) is not None:
-        yield from _evaluate(evaluate, domains)
+        yield from _evaluate(evaluate, domains, target)
 
 
 def _section(tree: Located, path: KeyPath, kind: type[SectionKind]) -> SectionKind | None:
@@ -199,12 +202,49 @@ def _train(train: TrainSpec) -> Iterator[Finding]:
                 yield path, f"{place[2]} has no such field.{did_you_mean(name, known)}"
             elif not known[name].takes(value):
                 yield path, f"found {describe(value)}, expected {known[name].words()} ({place[2]})."
+    yield from _contrary(train)
+    yield from _rewards(train)
 
 
-def _evaluate(evaluate: EvaluateSpec, domains: Mapping[str, DomainSpec | None]) -> Iterator[Finding]:
-    yield from _known(("evaluate", "measures"), evaluate.measures, domains)
+def _contrary(train: TrainSpec) -> Iterator[Finding]:
+    """Settings that would make TRL do something else than the mixture is made for."""
+    args = train.args
+    if train.method == "sft" and args.get("completion_only_loss", True) is not True:
+        found = describe(args["completion_only_loss"])
+        text = f"found {found}, expected true. The mixture's loss falls on completions only. Leave the key out."
+        yield ("train", "args", "completion_only_loss"), text
+    if args.get("eval_strategy", "no") not in ("no", False):
+        yield (
+            ("train", "args", "eval_strategy"),
+            f"found {describe(args['eval_strategy'])}, expected no. The mixture has a train split alone; mixplan "
+            "evaluates on rows of its own before and after. Leave the key out.",
+        )
+
+
+def _rewards(train: TrainSpec) -> Iterator[Finding]:
+    if not train.rewards:
+        yield ("train", "rewards"), "it is empty. Name at least one reward, such as `graded: 1.0`."
+    for name in train.rewards:
+        if name not in REWARDS and not USER_REWARD.fullmatch(name):
+            known = f"expected one of {', '.join(REWARDS)}, or a `package.module:function`"
+            yield ("train", "rewards", name), f"there is no such reward; {known}.{did_you_mean(name, REWARDS)}"
+    try:
+        re.compile(train.answer_format)
+    except re.error as error:
+        yield ("train", "answer_format"), f"it is not a regular expression: {error}."
+
+
+def _evaluate(
+    evaluate: EvaluateSpec, domains: Mapping[str, DomainSpec | None], target: DomainSpec | None
+) -> Iterator[Finding]:
+    measured = {**domains, "target": target}
+    yield from _known(("evaluate", "measures"), evaluate.measures, measured)
+    yield from _known(("evaluate", "tasks"), evaluate.tasks, measured)
     for name, measure in evaluate.measures.items():
-        domain = domains.get(name)
+        path, domain = ("evaluate", "measures", name), measured.get(name)
         if measure == "choice" and domain is not None and domain.format != "choice":
-            text = f"`choice` measures format choice, but the format is {domain.format}."
-            yield ("evaluate", "measures", name), text
+            yield path, f"`choice` measures format choice, but the format is {domain.format}."
+        if measure == "exact" and domain is not None and domain.grader == "none":
+            yield path, f"`exact` grades answers, but `{name}` has the grader none. Choose one, or another measure."
+        if measure == "lm_eval" and name not in evaluate.tasks:
+            yield path, f"`lm_eval` needs the domain's task. Add `evaluate.tasks.{name}`."

@@ -197,13 +197,54 @@ class TrainSpec(Section):
     lora: dict[str, Any] | None = Field(
         default=None, description="Fields of peft's LoraConfig; full fine-tuning when not given."
     )
+    rewards: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        default_factory=lambda: {"graded": 1.0},
+        description="GRPO: rewards with their factors. `graded` grades each row by its own domain's grader; `choice`, "
+        "`exact`, `number`, `math`, `generator` grade every row that way; `format`; or a `package.module:function`.",
+    )
+    answer_format: str = Field(
+        default=r"<answer>.+</answer>",
+        description="GRPO: the regular expression that the reward `format` finds in an answer.",
+    )
+    grader_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
+        default=10.0, description="GRPO: a reward that takes longer for one answer counts as 0."
+    )
+
+
+Measure = Literal["choice", "exact", "likelihood", "behaviour", "lm_eval"]
 
 
 class EvaluateSpec(Section):
-    """What is measured before and after."""
+    """What is measured before and after, on the held-out evaluation rows."""
 
-    measures: dict[Name, Literal["choice", "exact", "likelihood", "behaviour"]] = Field(
+    measures: dict[Name, Measure] = Field(
         default_factory=dict, description="A domain's headline measure; by its format when not given."
+    )
+    also: list[Measure] = Field(
+        default_factory=lambda: ["behaviour"], description="Measured too, in each domain that they fit."
+    )
+    rows: Positive | None = Field(
+        default=None, description="At most so many evaluation rows a domain; all of them when not given."
+    )
+    answer_tokens: Positive = Field(default=256, description="`exact`: at most so many new tokens an answer.")
+    behaviour_tokens: Positive = Field(
+        default=64, description="`behaviour`: at most so many tokens of the untrained model's own answer."
+    )
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        default=1000, description="Bootstrap resamples behind an interval."
+    )
+    tasks: dict[Name, str] = Field(
+        default_factory=dict, description="`lm_eval`: a domain's lm-evaluation-harness task, by name or as a YAML file."
+    )
+
+
+class ForecastSpec(Section):
+    """What a forecast learns from."""
+
+    runs: list[str] | None = Field(
+        default=None,
+        description="Earlier run folders, or patterns such as `runs/*`, relative to the YAML; those beside this run "
+        "when not given. An empty list learns from none.",
     )
 
 
@@ -220,4 +261,5 @@ class Recipe(Section):
     mixture: MixtureSpec = Field(default_factory=MixtureSpec)
     train: TrainSpec = Field(default_factory=TrainSpec)
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
+    forecast: ForecastSpec = Field(default_factory=ForecastSpec)
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
