@@ -80,10 +80,15 @@ def overrides_of(request: PlanRequest) -> tuple[str, ...]:
 
 def recipe_text(loaded: LoadedRecipe) -> str:
     """The recipe with configs and overrides merged in and local paths made absolute, so that it stands alone."""
-    resolved = json.loads(json.dumps(loaded.resolved))
-    absolute(resolved, (), loaded)
     head = f"# What was planned: {loaded.path.name} with its configs and overrides merged in.\n"
-    return head + str(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True, width=120))
+    return head + str(yaml.safe_dump(standalone(loaded), sort_keys=False, allow_unicode=True, width=120))
+
+
+def standalone(loaded: LoadedRecipe) -> dict[str, Any]:
+    """The recipe's values with local paths made absolute: the same from the recipe's file and from the run's copy."""
+    resolved: dict[str, Any] = json.loads(json.dumps(loaded.resolved))
+    absolute(resolved, (), loaded)
+    return resolved
 
 
 def absolute(section: dict[str, Any], path: tuple[str, ...], loaded: LoadedRecipe) -> None:
@@ -167,7 +172,7 @@ def assemble(
         "tokens": {name: float(value["query_tokens"]) for name, value in reading.items()},
     }
     plan["hashes"] = {
-        "recipe": content_hash(loaded.resolved),
+        "recipe": content_hash(standalone(loaded)),
         "data": data_hash(target, domains),
         "model": scores["model"]["hash"],
         "sae": scores["sae"]["hash"],
