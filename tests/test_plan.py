@@ -106,7 +106,7 @@ def test_the_saved_recipe_plans_the_same(recipe, tmp_path):
     again, _ = plan(tmp_path / "first" / "recipe.yaml", tmp_path / "again")
     assert again["domains"] == first["domains"]
     assert again["allocation"] == first["allocation"]
-    assert again["hashes"] == first["hashes"] | {"plan": again["hashes"]["plan"]}
+    assert again["hashes"]["recipe"] == first["hashes"]["recipe"]
 
 
 def test_a_new_budget_reads_nothing_and_loads_no_torch(recipe, tmp_path):

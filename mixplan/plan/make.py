@@ -92,16 +92,19 @@ def standalone(loaded: LoadedRecipe) -> dict[str, Any]:
 
 
 def absolute(section: dict[str, Any], path: tuple[str, ...], loaded: LoadedRecipe) -> None:
-    """Make local paths absolute, in place: `data.file` without a package, `model.name` and `model.sae.path`."""
+    """Make local paths absolute, in place: data files, the model's and the SAE's folder, tasks, and earlier runs."""
     for key, value in section.items():
         here = (*path, key)
         if isinstance(value, dict):
             absolute(value, here, loaded)
+        elif here == ("forecast", "runs") and value is not None:
+            section[key] = [str((loaded.folder(here) / Path(run).expanduser()).absolute()) for run in value]
         elif isinstance(value, str):
             local = loaded.folder(here) / Path(value).expanduser()
             is_data = key == "file" and "generator" in section and section.get("package") is None
             is_model = here in (("model", "name"), ("model", "sae", "path")) and local.is_dir()
-            if is_data or is_model:
+            is_task = path == ("evaluate", "tasks") and local.is_file()
+            if is_data or is_model or is_task:
                 section[key] = str(local.resolve())
 
 
