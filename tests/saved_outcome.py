@@ -1,0 +1,268 @@
+"""A seed in, an outcome.json of realistic shape out; its numbers are random and mean nothing."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+from saved_plan import D_SAE, NAMES, TOKENS, share_of
+
+PREDICTORS = ("sts_icl", "sts_act", "raw_icl", "raw_act", "low_shift", "total_shift", "outside_shift")
+"""Scores of plan.json that are held against the measured changes."""
+HEADLINES = {"choice": ("correct", "gold_probability"), "exact": ("score",), "likelihood": ("bits_per_byte",)}
+"""Measures with their quantities, the headline quantity first."""
+QUALITY = {"correct": 1, "gold_probability": 1, "score": 1, "bits_per_byte": -1, "kl": 0}
+ARMS = ("none", "uniform", "proportional_to_size", "random", "plan")
+
+
+def sample(seed: int = 0, domains: int = 12, *, forecast: str = "learned", arms: bool = True) -> dict[str, Any]:
+    """Build an outcome that `mixplan report` accepts.
+
+    Args:
+        seed: Of the numbers.
+        domains: How many.
+        forecast: `learned` gives expected changes, `relative` shares of all domains' change, `none` neither.
+        arms: Whether `mixplan compare` was run too.
+    """
+    draw = random.Random(seed)
+    names = [NAMES[i] if i < len(NAMES) else f"domain-{i:05d}" for i in range(domains)]
+    headlines = [list(HEADLINES)[i % 5 % 3] for i in range(domains)]
+    made = {name: domain(draw, headline, forecast) for name, headline in zip(names, headlines, strict=True)}
+    return {
+        "version": 1,
+        "mixplan": "0.1.0",
+        "name": "quickstart",
+        "hashes": {part: f"{draw.getrandbits(256):064x}" for part in ("plan", "before", "after", "model")},
+        "model": {"name": "SmolLM2-135M-Instruct", "dtype": "float32", "hash": "a" * 64},
+        "sae": {"name": "embedded", "hook_name": "blocks.19.hook_resid_post", "d_sae": D_SAE, "hash": "b" * 64},
+        "settings": {"method": "sft", "score": "icl", "features": 100, "drift_shots": 2, "sts_shots": 5},
+        "training": training(draw, names),
+        "target": {"headline": "exact", "measures": measures(draw, "exact", 0.08)},
+        "domains": made,
+        "forecast": {"kind": forecast, "text": "Learned from 3 earlier runs of this model and SAE."},
+        "judgement": judgement(draw, domains),
+        "drift": drift(draw),
+        "arms": comparison(draw, names) if arms else None,
+        "summary": [
+            "The target's score rose from 31.0 % to 40.2 %: +9.2 points [+5.1, +13.3] over 100 items.",
+            f"4 of {domains} domains moved outside their forecast.",
+        ],
+        "warnings": ["2 rows of law were cut to the longest length that the job reads."],
+    }
+
+
+def change(draw: random.Random, quantity: str, effect: float) -> dict[str, Any]:
+    """One paired change, with the fields of `mixplan.evaluate.compare.Change`."""
+    quality = QUALITY[quantity]
+    before = 0.0 if quality == 0 else draw.uniform(0.3, 0.7)
+    moved = abs(draw.gauss(effect, 0.05)) if quality == 0 else draw.gauss(effect, 0.05)
+    half = 0.01 if quality == 0 else draw.uniform(0.02, 0.06)
+    changed = abs(moved) > half
+    better = "gain" if moved * quality > 0 else "loss"
+    return {
+        "items": 100,
+        "before": before,
+        "after": before + moved,
+        "change": moved,
+        "low": moved - half,
+        "high": moved + half,
+        "noise": half / 1.96,
+        "changed": changed,
+        "direction": "none" if not changed else "moved" if quality == 0 else better,
+    }
+
+
+def measures(draw: random.Random, headline: str, effect: float) -> dict[str, Any]:
+    """Changes of the headline measure and of behaviour."""
+    first = {quantity: change(draw, quantity, effect) for quantity in HEADLINES[headline]}
+    return {headline: first, "behaviour": {"kl": change(draw, "kl", 0.1)}}
+
+
+def domain(draw: random.Random, headline: str, forecast: str) -> dict[str, Any]:
+    """One domain's measured changes beside what was expected of them."""
+    measured = measures(draw, headline, -0.03)
+    quantity = HEADLINES[headline][0]
+    found, behaviour = measured[headline][quantity], measured["behaviour"]["kl"]
+    learned = forecast == "learned"
+    return {
+        "headline": headline,
+        "measures": measured,
+        "expected": expected(draw, headline, quantity, found) if learned else None,
+        "expected_behaviour": expected(draw, "behaviour", "kl", behaviour) if learned else None,
+        "relative": relative(draw) if forecast == "relative" else None,
+        "outside_forecast": None if forecast == "none" else draw.random() < 0.3,
+        "predictors": {name: draw.lognormvariate(0, 0.5) for name in PREDICTORS},
+    }
+
+
+def expected(draw: random.Random, measure: str, quantity: str, found: dict[str, Any]) -> dict[str, Any]:
+    """What the plan expected of one quantity; `sign` is `up`, `down` or None."""
+    middle = found["change"] + draw.gauss(0, 0.03)
+    low, high = middle - 0.06, middle + 0.06
+    if quantity == "kl":
+        middle, low = max(0.0, middle), max(0.0, low)
+    sign = "up" if low > 0 else "down" if high < 0 else None
+    return {"measure": measure, "quantity": quantity, "change": middle, "low": low, "high": high, "sign": sign}
+
+
+def relative(draw: random.Random) -> dict[str, Any]:
+    """A domain's share of all domains' change: as the plan ranked it, and as measured."""
+    share, found = draw.uniform(0.04, 0.2), draw.uniform(0.02, 0.25)
+    return {
+        "measure": "behaviour",
+        "quantity": "kl",
+        "share": share,
+        "low": share * 0.8,
+        "high": share * 1.2,
+        "measured": found,
+        "measured_low": found * 0.7,
+        "measured_high": found * 1.3,
+    }
+
+
+def judgement(draw: random.Random, domains: int) -> list[dict[str, Any]]:
+    """Each predictor against each measure; None where too few domains were measured to say."""
+    found = []
+    for measure, quantity in (("headline", None), ("choice", "correct"), ("behaviour", "kl")):
+        for predictor in PREDICTORS:
+            r, rho = draw.uniform(-0.2, 0.9), draw.uniform(-0.2, 0.9)
+            found.append(
+                {
+                    "predictor": predictor,
+                    "measure": measure,
+                    "quantity": quantity,
+                    "domains": domains,
+                    "pearson": r,
+                    "pearson_low": max(-1.0, r - 0.4),
+                    "pearson_high": min(1.0, r + 0.2),
+                    "pearson_leave_one_out": [max(-1.0, r - 0.15), min(1.0, r + 0.1)],
+                    "spearman": rho,
+                    "spearman_low": max(-1.0, rho - 0.4),
+                    "spearman_high": min(1.0, rho + 0.2),
+                    "r2": r * r,
+                    "r2_low": 0.0,
+                    "r2_high": min(1.0, (abs(r) + 0.2) ** 2),
+                }
+            )
+    return found
+
+
+def drift(draw: random.Random) -> dict[str, Any]:
+    """Predicted against actual drift dimensions; the intervals are those of overlap by chance."""
+    tops = sorted({round(D_SAE ** (i / 20)) for i in range(21)})
+    return {
+        "overlap": 57,
+        "of": 100,
+        "chance": 2.6,
+        "low": 0,
+        "high": 6,
+        "live": 3817,
+        "active_overlap": 41,
+        "raw_overlap": 38,
+        "raw_of": 100,
+        "raw_chance": 17.4,
+        "raw_low": 11,
+        "raw_high": 24,
+        "share_of_shift": 0.31,
+        "concentration": [[top, share_of(top)] for top in tops],
+        "unexpected": [unexpected(draw, rank) for rank in (214, 388, 1570, None, 109)],
+        "query_tokens": 20000,
+    }
+
+
+def unexpected(draw: random.Random, rank: int | None) -> dict[str, Any]:
+    """An actual drift dimension that was not predicted; no rank where no demonstration moved it."""
+    contexts = [
+        {
+            "before": "".join(draw.choice(TOKENS) for _ in range(9)),
+            "token": draw.choice(TOKENS),
+            "after": "".join(draw.choice(TOKENS) for _ in range(5)),
+            "activation": draw.uniform(1, 9),
+        }
+        for _ in range(3)
+    ]
+    return {
+        "feature": draw.randrange(D_SAE),
+        "share": draw.uniform(0.002, 0.02),
+        "predicted_rank": rank,
+        "before": draw.uniform(0, 1),
+        "after": draw.uniform(0, 1),
+        "contexts": contexts,
+    }
+
+
+def training(draw: random.Random, names: list[str]) -> dict[str, Any]:
+    """The job: its curve, and what was consumed beside what was planned."""
+    log = [
+        {"step": step, "loss": 2 * 0.97**step + draw.uniform(0, 0.1), "learning_rate": 1e-4 * (1 - step / 60)}
+        for step in range(1, 61)
+    ]
+    rows = {name: draw.randint(5, 40) for name in ("target", *names)}
+    consumption = {
+        name: {
+            "planned_rows": count,
+            "rows": count,
+            "trainable_tokens": count * 40,
+            "truncated_rows": 0,
+            "dropped_rows": 0,
+        }
+        for name, count in rows.items()
+    }
+    return {"method": "sft", "steps": 60, "seconds": 412.5, "log": log, "consumption": consumption}
+
+
+def comparison(draw: random.Random, names: list[str]) -> dict[str, Any]:
+    """The arms of `mixplan compare`; `against` compares with the uniform arm and is None for that arm itself."""
+    return {
+        "against": "uniform",
+        "seeds": [0, 1, 2],
+        "steps": 60,
+        "arms": [arm(draw, name, names) for name in ARMS],
+    }
+
+
+def arm(draw: random.Random, name: str, names: list[str]) -> dict[str, Any]:
+    count = len(names)
+    rows = {domain: 0 if name == "none" else draw.randint(5, 40) for domain in names}
+    lost, moved = draw.uniform(-0.12, -0.03), draw.uniform(0.1, 0.4)
+    same = name == "uniform"
+    return {
+        "arm": name,
+        "seeds": [0, 1, 2],
+        "rows": rows,
+        "target": figure(draw, same, 0.08) | {"measure": "exact", "quantity": "score"},
+        "domains": [
+            {
+                "unit": "share right",
+                "quality": 1,
+                "domains": count - 2,
+                "mean": figure(draw, same, -0.02),
+                "worst": {"domain": names[0], "change": lost, "low": lost - 0.04, "high": lost + 0.04},
+                "against": None if same else {"win": 2, "tie": count - 5, "loss": 1},
+            },
+            {
+                "unit": "nats a token",
+                "quality": 0,
+                "domains": count,
+                "mean": figure(draw, same, 0.1),
+                "worst": {"domain": names[1], "change": moved, "low": moved - 0.02, "high": moved + 0.02},
+                "against": None if same else {"win": 4, "tie": count - 5, "loss": 1},
+            },
+        ],
+    }
+
+
+def figure(draw: random.Random, same: bool, middle: float) -> dict[str, Any]:
+    """A change with its interval, and its difference from the uniform arm."""
+    value = draw.gauss(middle, 0.02)
+    difference = draw.gauss(0, 0.02)
+    verdict = "win" if difference > 0.02 else "loss" if difference < -0.02 else "tie"
+    against = {"difference": difference, "low": difference - 0.02, "high": difference + 0.02, "verdict": verdict}
+    return {"change": value, "low": value - 0.03, "high": value + 0.03, "against": None if same else against}
+
+
+def save(folder: Path, outcome: dict[str, Any]) -> Path:
+    """Write an outcome into a run folder, as any JSON writer would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+    return folder
