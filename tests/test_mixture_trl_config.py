@@ -11,7 +11,7 @@ import pytest
 import yaml
 from test_mixture import build, make_domain
 
-from mixplan.errors import RecipeError, RunError
+from mixplan.errors import RunError
 from mixplan.mixture import Mixture
 from mixplan.mixture.trl_config import Job, default_of, trl_job
 from mixplan.recipe import ModelSpec, SaeSpec, TrainSpec
@@ -110,27 +110,6 @@ def test_where_trl_cuts_rows() -> None:
     assert job(TrainSpec(args={"max_length": None})).max_length_tokens is None
     assert job(TrainSpec(args={"max_length": 8192})).max_length_tokens == 8192
     assert job(TrainSpec(method="grpo")).max_length_tokens is None
-
-
-@pytest.mark.parametrize(
-    ("train", "message"),
-    [
-        (
-            TrainSpec(args={"completion_only_loss": False}),
-            "train.args.completion_only_loss: found False, expected true. "
-            "The mixture's loss falls on completions only. Leave the key out.",
-        ),
-        (
-            TrainSpec(args={"eval_strategy": "steps"}),
-            "train.args.eval_strategy: found 'steps', expected no. The mixture has a train split alone; mixplan "
-            "evaluates on rows of its own before and after. Leave the key out.",
-        ),
-    ],
-)
-def test_messages(train: TrainSpec, message: str) -> None:
-    with pytest.raises(RecipeError) as caught:
-        job(train)
-    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(

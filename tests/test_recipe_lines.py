@@ -6,6 +6,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from wrong_recipes import BASE, assert_refused
 
 from mixplan.recipe.lines import Broken, Located, Place, Problem, parse
 from mixplan.recipe.suggest import did_you_mean
@@ -103,3 +104,81 @@ def test_a_problem_without_a_line_names_its_label():
 )
 def test_suggestions(name, known, sentence):
     assert did_you_mean(name, known) == sentence
+
+
+# What is put in the recipe (old text, new text), and every line of the message.
+SYNTAX = {
+    "empty": ((BASE, ""), "recipe.yaml: the file is empty."),
+    "only a comment": ((BASE, "# nothing\n"), "recipe.yaml: the file is empty."),
+    "a list": ((BASE, "\n- a\n"), "recipe.yaml:2: expected keys and values (`model: …`) at the top."),
+    "a word": ((BASE, "hello"), "recipe.yaml:1: expected keys and values (`model: …`) at the top."),
+    "unclosed bracket": (
+        ("{rows: 100}", "{rows: [100"),
+        "recipe.yaml:18: not valid YAML: expected ',' or ']', but got '<stream end>'.",
+    ),
+    "unclosed quote": (
+        ("name: embedded", "name: 'embedded"),
+        "recipe.yaml:18: not valid YAML: found unexpected end of stream.",
+    ),
+    "colon in a value": (
+        ("name: embedded", "name: a: b"),
+        "recipe.yaml:2: not valid YAML: mapping values are not allowed here.",
+    ),
+    "tab": (
+        ("  name: embedded", "\tname: embedded"),
+        "recipe.yaml:2: not valid YAML: a tab is used as white space. Indent with spaces.",
+    ),
+    "two documents": (
+        ("budget:", "---\nbudget:"),
+        "recipe.yaml:17: holds more than one YAML document. Remove the `---` line and what follows.",
+    ),
+    "control character": (("embedded\n", "em\x01\n"), "recipe.yaml:2: the character U+0001 may not stand in YAML."),
+    "unknown alias": (("{rows: 100}", "*b"), "recipe.yaml:17: not valid YAML: found undefined alias 'b'."),
+    "duplicate key": (
+        ("budget:", "target: {}\nbudget:"),
+        "recipe.yaml:17: the key 'target' is given twice (first on line 4).",
+    ),
+    "duplicate domain": (("  sums:", "  law:"), "recipe.yaml:13: the key 'law' is given twice (first on line 9)."),
+    "merge key": (
+        ("    data: {generator: chain_sum}", "    <<: {a: 1}\n    data: {generator: chain_sum}"),
+        "recipe.yaml:14: merge keys (`<<`) are not read here; write the keys out, or alias a whole value.",
+    ),
+    "number as key": (("  sums:", "  12:"), "recipe.yaml:13: the key 12 must be text; put it in quotes."),
+    "null as key": (("  sums:", "  ~:"), "recipe.yaml:13: the key ~ must be text; put it in quotes."),
+    "list as key": (("  sums:", "  [a]:"), "recipe.yaml:13: a key must be text, not a list or a mapping."),
+    "python tag": (
+        ("name: embedded", "name: !!python/name:os.system x"),
+        "recipe.yaml:2: the tag !!python/name:os.system is not read here; write the plain value.",
+    ),
+    "own tag": (
+        ("{rows: 100}", "!mine {rows: 100}"),
+        "recipe.yaml:17: the tag !mine is not read here; write the plain value.",
+    ),
+    "forced number": (("rows: 100", "rows: !!int many"), "recipe.yaml:17: 'many' cannot be read as a number."),
+    "NaN budget": (("rows: 100", "rows: .nan"), "recipe.yaml:17: .nan is not a finite number."),
+    "infinite budget": (("rows: 100", "rows: -.inf"), "recipe.yaml:17: -.inf is not a finite number."),
+    "number that overflows": (("rows: 100", "rows: 1e999"), "recipe.yaml:17: 1e999 is not a finite number."),
+    "alias of itself": (
+        ("{rows: 100}", "{rows: &a [*a]}"),
+        "recipe.yaml:17: an alias refers to the value that holds it.",
+    ),
+    "deep nesting": (
+        ("{rows: 100}", "{rows: " + "[" * 60 + "]" * 60 + "}"),
+        "recipe.yaml:17: values are nested more than 50 deep.",
+    ),
+    "very deep nesting": (
+        ("{rows: 100}", "{rows: " + "[" * 5000 + "]" * 5000 + "}"),
+        "recipe.yaml: values are nested more than 50 deep.",
+    ),
+    "alias bomb": (
+        (BASE, "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+            f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+        )),
+        "recipe.yaml: its aliases stand for more than 100,000 values; write out what is needed.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SYNTAX)
+def test_each_mistake_has_its_message_and_exit_code_1(case, tmp_path, monkeypatch, capsys):
+    assert_refused(tmp_path, SYNTAX[case], monkeypatch, capsys)

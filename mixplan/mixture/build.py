@@ -60,7 +60,7 @@ def build_mixture(
         The mixture; its rows are exactly the planned counts.
 
     Raises:
-        RecipeError: the `train` section does not fit the mixture, or the domains' graders.
+        RecipeError: GRPO has no use for `mixture.answers`, or cannot grade a domain.
         DataError: a pool is too small, or holds an evaluation row.
         ModelError: the model was not given, or did not answer as asked.
         RunError: the folder cannot be written.

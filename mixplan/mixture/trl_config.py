@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from mixplan.errors import RecipeError, RunError
+from mixplan.errors import RunError
 from mixplan.recipe import ModelSpec, TrainSpec
 
 SFT_CONFIG = ("trl", "trainer/sft_config.py", "SFTConfig")
@@ -65,11 +65,7 @@ def trl_job(train: TrainSpec, *, model: ModelSpec, model_path: str, seed: int, f
         model_path: Hub id or folder that TRL can load; for the embedded model, its folder.
         seed: The recipe's seed.
         folder_name: The mixture's folder, relative to the run folder.
-
-    Raises:
-        RecipeError: a key would break the mixture's promise.
     """
-    refuse_contrary(train)
     values: dict[str, Any] = {"model_name_or_path": model_path}
     if model.revision is not None:
         values["model_revision"] = model.revision
@@ -104,24 +100,6 @@ def lora_values(lora: Mapping[str, Any] | None) -> dict[str, Any]:
         if isinstance(values.get(key), str):
             values[key] = [values[key]]
     return {"use_peft": True, **values}
-
-
-def refuse_contrary(train: TrainSpec) -> None:
-    """Refuse settings that would make TRL do something else than the mixture was made for.
-
-    Raises:
-        RecipeError: the loss would fall on prompts, or TRL would look for a test split.
-    """
-    if train.method == "sft" and train.args.get("completion_only_loss", True) is not True:
-        raise RecipeError(
-            f"train.args.completion_only_loss: found {train.args['completion_only_loss']!r}, expected true. "
-            "The mixture's loss falls on completions only. Leave the key out."
-        )
-    if train.args.get("eval_strategy", "no") not in ("no", False):
-        raise RecipeError(
-            f"train.args.eval_strategy: found {train.args['eval_strategy']!r}, expected no. The mixture has a train "
-            "split alone; mixplan evaluates on rows of its own before and after. Leave the key out."
-        )
 
 
 @functools.cache

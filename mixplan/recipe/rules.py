@@ -209,8 +209,9 @@ def _train(train: TrainSpec) -> Iterator[Finding]:
 def _contrary(train: TrainSpec) -> Iterator[Finding]:
     """Settings that would make TRL do something else than the mixture is made for."""
     args = train.args
-    if train.method == "sft" and args.get("completion_only_loss", True) is not True:
-        found = describe(args["completion_only_loss"])
+    on_completions = args.get("completion_only_loss", True)
+    if train.method == "sft" and (on_completions is False or on_completions is None):
+        found = describe(on_completions)
         text = f"found {found}, expected true. The mixture's loss falls on completions only. Leave the key out."
         yield ("train", "args", "completion_only_loss"), text
     if args.get("eval_strategy", "no") not in ("no", False):
@@ -226,8 +227,8 @@ def _rewards(train: TrainSpec) -> Iterator[Finding]:
         yield ("train", "rewards"), "it is empty. Name at least one reward, such as `graded: 1.0`."
     for name in train.rewards:
         if name not in REWARDS and not USER_REWARD.fullmatch(name):
-            known = f"expected one of {', '.join(REWARDS)}, or a `package.module:function`"
-            yield ("train", "rewards", name), f"there is no such reward; {known}.{did_you_mean(name, REWARDS)}"
+            own = "A function of your own is named as `package.module:function`."
+            yield ("train", "rewards", name), f"there is no such reward.{did_you_mean(name, REWARDS)} {own}"
     try:
         re.compile(train.answer_format)
     except re.error as error:
