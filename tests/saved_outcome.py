@@ -12,6 +12,8 @@ PREDICTORS = ("sts_icl", "sts_act", "raw_icl", "raw_act", "low_shift", "total_sh
 HEADLINES = {"choice": ("correct", "gold_probability"), "exact": ("score",), "likelihood": ("bits_per_byte",)}
 """Measures with their quantities, the headline quantity first."""
 QUALITY = {"correct": 1, "gold_probability": 1, "score": 1, "bits_per_byte": -1, "kl": 0}
+HASHES = ("plan", "model", "sae", "trained", "before", "after")
+"""`model` is the untrained model's, as in plan.json."""
 ARMS = ("none", "uniform", "proportional_to_size", "random", "plan")
 
 
@@ -32,9 +34,9 @@ def sample(seed: int = 0, domains: int = 12, *, forecast: str = "learned", arms:
         "version": 1,
         "mixplan": "0.1.0",
         "name": "quickstart",
-        "hashes": {part: f"{draw.getrandbits(256):064x}" for part in ("plan", "before", "after", "model")},
-        "model": {"name": "SmolLM2-135M-Instruct", "dtype": "float32", "hash": "a" * 64},
-        "sae": {"name": "embedded", "hook_name": "blocks.19.hook_resid_post", "d_sae": D_SAE, "hash": "b" * 64},
+        "hashes": {part: f"{draw.getrandbits(256):064x}" for part in HASHES},
+        "model": "SmolLM2-135M-Instruct",
+        "sae": "embedded",
         "settings": {"method": "sft", "score": "icl", "features": 100, "drift_shots": 2, "sts_shots": 5},
         "training": training(draw, names),
         "target": {"headline": "exact", "measures": measures(draw, "exact", 0.08)},
@@ -121,9 +123,9 @@ def relative(draw: random.Random) -> dict[str, Any]:
 
 
 def judgement(draw: random.Random, domains: int) -> list[dict[str, Any]]:
-    """Each predictor against each measure; None where too few domains were measured to say."""
+    """Each predictor against each measure; over headlines of the same unit (`accuracy`: correct, score and acc)."""
     found = []
-    for measure, quantity in (("headline", None), ("choice", "correct"), ("behaviour", "kl")):
+    for measure, quantity in (("headline", "accuracy"), ("choice", "correct"), ("behaviour", "kl")):
         for predictor in PREDICTORS:
             r, rho = draw.uniform(-0.2, 0.9), draw.uniform(-0.2, 0.9)
             found.append(
@@ -212,53 +214,49 @@ def training(draw: random.Random, names: list[str]) -> dict[str, Any]:
 
 
 def comparison(draw: random.Random, names: list[str]) -> dict[str, Any]:
-    """The arms of `mixplan compare`; `against` compares with the uniform arm and is None for that arm itself."""
+    """The arms of `mixplan compare`, over headlines of one unit, and again over behaviour."""
     return {
-        "against": "uniform",
+        "baseline": "uniform",
         "seeds": [0, 1, 2],
         "steps": 60,
-        "arms": [arm(draw, name, names) for name in ARMS],
+        "quantity": "accuracy",
+        "domains": len(names) - 2,
+        "arms": {name: arm(draw, name, names, 1) for name in ARMS},
+        "behaviour": {
+            "quantity": "kl",
+            "domains": len(names),
+            "arms": {name: arm(draw, name, names, 0) for name in ARMS},
+        },
     }
 
 
-def arm(draw: random.Random, name: str, names: list[str]) -> dict[str, Any]:
-    count = len(names)
-    rows = {domain: 0 if name == "none" else draw.randint(5, 40) for domain in names}
-    lost, moved = draw.uniform(-0.12, -0.03), draw.uniform(0.1, 0.4)
+def arm(draw: random.Random, name: str, names: list[str], quality: int) -> dict[str, Any]:
+    """One arm: `mean` and `worst` over domains, `against` the difference of its mean from the baseline's."""
+    middle = 0.1 if quality == 0 else -0.02
+    difference = interval(draw, 0.0)
+    better = -1 if quality == 0 else 1
+    ends = sorted(better * difference[end] for end in ("low", "high"))
+    won, lost = ends[0] > 0, ends[1] < 0
     same = name == "uniform"
     return {
-        "arm": name,
-        "seeds": [0, 1, 2],
-        "rows": rows,
-        "target": figure(draw, same, 0.08) | {"measure": "exact", "quantity": "score"},
-        "domains": [
-            {
-                "unit": "share right",
-                "quality": 1,
-                "domains": count - 2,
-                "mean": figure(draw, same, -0.02),
-                "worst": {"domain": names[0], "change": lost, "low": lost - 0.04, "high": lost + 0.04},
-                "against": None if same else {"win": 2, "tie": count - 5, "loss": 1},
-            },
-            {
-                "unit": "nats a token",
-                "quality": 0,
-                "domains": count,
-                "mean": figure(draw, same, 0.1),
-                "worst": {"domain": names[1], "change": moved, "low": moved - 0.02, "high": moved + 0.02},
-                "against": None if same else {"win": 4, "tie": count - 5, "loss": 1},
-            },
-        ],
+        "seeds": 3,
+        "rows": {domain: 0 if name == "none" else draw.randint(5, 40) for domain in names},
+        "target": interval(draw, 0.08),
+        "target_quantity": "score",
+        "target_against": None if same else interval(draw, 0.0),
+        "mean": interval(draw, middle),
+        "worst": interval(draw, 4 * middle),
+        "worst_domain": draw.choice(names),
+        "against": None if same else difference,
+        "verdict": None if same else "win" if won else "loss" if lost else "tie",
+        "by_domain": None if same else {"win": 2, "tie": len(names) - 3, "loss": 1},
     }
 
 
-def figure(draw: random.Random, same: bool, middle: float) -> dict[str, Any]:
-    """A change with its interval, and its difference from the uniform arm."""
+def interval(draw: random.Random, middle: float) -> dict[str, float]:
+    """A value with its 95 % interval."""
     value = draw.gauss(middle, 0.02)
-    difference = draw.gauss(0, 0.02)
-    verdict = "win" if difference > 0.02 else "loss" if difference < -0.02 else "tie"
-    against = {"difference": difference, "low": difference - 0.02, "high": difference + 0.02, "verdict": verdict}
-    return {"change": value, "low": value - 0.03, "high": value + 0.03, "against": None if same else against}
+    return {"value": value, "low": value - 0.02, "high": value + 0.02}
 
 
 def save(folder: Path, outcome: dict[str, Any]) -> Path:
