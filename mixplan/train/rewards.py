@@ -1,27 +1,215 @@
-"""GRPO completions and their mixture rows in, one reward each out: every row graded by its own domain's grader."""
+"""GRPO completions and their mixture rows in, rewards out: by each row's grader, a named one, or a user's function."""
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import json
-import re
-from collections.abc import Callable, Sequence
-from fractions import Fraction
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
-BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
-NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
-SAID_LETTER = re.compile(r"\b(?:answer|option|choice)\b(?:\s+is)?\s*:?\s*\(?([A-Z])\b(?!')")
-LONE_LETTER = re.compile(r"\(?([A-Z])\)?(?:[.:)].*|\s*)", re.DOTALL)
+from mixplan.errors import RecipeError
+from mixplan.recipe import TrainSpec
+from mixplan.runs import translated, write_json
+from mixplan.train.grading_process import GradingProcess, ScorerError, ScorerTimedOut
+
+Columns = Mapping[str, Sequence[Any]]
+"""A batch as TRL gives it: `prompts`, `completions` and the mixture's columns, one value for each answer."""
+Score = Callable[[Columns], list[float | None]]
+"""Scores a batch of any size; raises `ScorerError` where a scorer fails."""
+EXAMPLE_CHARACTERS = 200
+
+
+def reward_functions(train: TrainSpec, *, tally: Path) -> tuple[list[Callable[..., list[float | None]]], list[float]]:
+    """Make the recipe's rewards for TRL's GRPOTrainer.
+
+    Args:
+        train: The recipe's section.
+        tally: JSON file that counts, for each reward, `graded` answers (all that it was given), `failed` and
+            `timed_out` ones (which scored 0), with one `example`. Counts are added to those it holds; several
+            processes may share it.
+
+    Returns:
+        The reward functions and, as GRPOConfig's `reward_weights`, their factors; in the recipe's order.
+
+    Raises:
+        RecipeError: a user's function cannot be loaded.
+    """
+    process = GradingProcess(seconds=train.grader_seconds)
+    rewards: list[Callable[..., list[float | None]]] = []
+    for name in train.rewards:
+        if ":" in name:
+            refuse_unloadable(name, process)
+        rewards.append(Reward(name, scoring(name, train, process), tally))
+    return rewards, list(train.rewards.values())
+
+
+def refuse_unloadable(name: str, process: GradingProcess) -> None:
+    """Refuse a user's reward that is not there, before anything is trained.
+
+    Raises:
+        RecipeError: it cannot be loaded.
+    """
+    try:
+        process.prepare(name)
+    except ScorerError as error:
+        raise RecipeError(
+            f"train.rewards.{name}: it cannot be loaded: {error}\n"
+            "Install its package, or start mixplan in the folder that holds its file."
+        ) from error
+
+
+def scoring(name: str, train: TrainSpec, process: GradingProcess) -> Score:
+    """How a reward of this name scores a batch."""
+    if ":" in name:
+        return functools.partial(process.scores, name)
+    if name == "format":
+        return lambda columns: [
+            float(process.finds(train.answer_format, said(turns))) for turns in columns["completions"]
+        ]
+    return functools.partial(by_grader, process, None if name == "graded" else name)
+
+
+def by_grader(process: GradingProcess, grader: str | None, columns: Columns) -> list[float | None]:
+    """Grade answers by this grader, or each by its own row's."""
+    given = [columns[name] for name in ("completions", "reference", "grader", "entry")]
+    return [
+        process.grade(said(turns), reference, grader or own, entry).score
+        for turns, reference, own, entry in zip(*given, strict=True)
+    ]
+
+
+def said(completion: str | Sequence[Mapping[str, str]]) -> str:
+    """The text of a completion: plain, or its last message's."""
+    return completion if isinstance(completion, str) else completion[-1]["content"]
+
+
+@dataclass(frozen=True)
+class Reward:
+    """One reward as TRL calls it.
+
+    Attributes:
+        name: As the recipe names it; TRL's log has it as `rewards/NAME/mean`.
+        score: What scores a batch.
+        tally: Where failures are counted; None counts nowhere.
+    """
+
+    name: str
+    score: Score
+    tally: Path | None
+
+    @property
+    def __name__(self) -> str:
+        """The name under which TRL logs it."""
+        return self.name
+
+    def __call__(self, *, completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        """Score a batch: an answer at a time, so that one failure costs one answer.
+
+        A user's function has the whole batch, as TRL would give it, and single answers where it fails on that.
+
+        Args:
+            completions: What the model said.
+            columns: `prompts`, the mixture's columns, and what TRL adds; those that are not JSON values are left out.
+
+        Returns:
+            One score an answer, in order; 0 where the scorer fails or takes too long.
+
+        Raises:
+            RunError: the tally cannot be written.
+        """
+        given = {"completions": completions} | columns
+        batch = {name: values for name, values in given.items() if as_long_json(values, len(completions))}
+        failures: list[ScorerError] = []
+        scores = self._whole(batch) if ":" in self.name else None
+        if scores is None:
+            alone = [{name: [values[i]] for name, values in batch.items()} for i in range(len(completions))]
+            scores = [self._one(row, failures) for row in alone]
+        if self.tally is not None:
+            count(self.tally, self.name, len(completions), failures)
+        return scores
+
+    def _whole(self, batch: Columns) -> list[float | None] | None:
+        try:
+            return self.score(batch)
+        except ScorerError:
+            return None
+
+    def _one(self, row: Columns, failures: list[ScorerError]) -> float | None:
+        try:
+            return self.score(row)[0]
+        except ScorerError as error:
+            answer = said(row["completions"][0])[:EXAMPLE_CHARACTERS]
+            failures.append(type(error)(f"{error}; the answer was {answer!r}"))
+            return 0.0
+
+
+def as_long_json(values: Any, answers: int) -> bool:
+    """Whether a column has one JSON value an answer: TRL adds its state and its loggers, which no process can share."""
+    try:
+        json.dumps(values)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(values, Sequence) and len(values) == answers
+
+
+def count(tally: Path, name: str, graded: int, failures: Sequence[ScorerError]) -> None:
+    """Add a batch to a tally.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    timed_out = sum(isinstance(failure, ScorerTimedOut) for failure in failures)
+    with translated(tally):
+        tally.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(tally.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # each process of a job adds its own answers
+        counts = json.loads(tally.read_bytes()) if tally.exists() else {}
+        old = counts.get(name, {"graded": 0, "failed": 0, "timed_out": 0, "example": ""})
+        counts[name] = {
+            "graded": old["graded"] + graded,
+            "failed": old["failed"] + len(failures) - timed_out,
+            "timed_out": old["timed_out"] + timed_out,
+            "example": old["example"] or (str(failures[0]) if failures else ""),
+        }
+        write_json(tally, counts)
+    finally:
+        os.close(folder)
+
+
+def tally_warnings(tally: Path) -> list[str]:
+    """Say what a tally holds against a job.
+
+    Returns:
+        A sentence for each reward that failed on some answer; none where all were graded, or nothing was.
+    """
+    counts = json.loads(tally.read_bytes()) if tally.exists() else {}
+    return [
+        f"reward `{name}`: {one['failed'] + one['timed_out']:,} of {one['graded']:,} answers counted as 0 because its "
+        f"scorer failed ({one['failed']:,}) or took too long ({one['timed_out']:,}). The first: {one['example']}."
+        for name, one in counts.items()
+        if one["failed"] or one["timed_out"]
+    ]
+
+
+@functools.cache
+def default_process() -> GradingProcess:
+    """The grading process of TRL's own command line, with the recipe's default time limit."""
+    return GradingProcess(seconds=TrainSpec().grader_seconds)
 
 
 def graded(
-    completions: Sequence[Sequence[dict[str, str]]],
+    completions: Sequence[Any],
     reference: Sequence[str],
     grader: Sequence[str],
     entry: Sequence[str | None],
     **_columns: object,
-) -> list[float]:
-    """Reward a batch as TRL's GRPOTrainer asks for it.
+) -> list[float | None]:
+    """Reward a batch as TRL's own command line asks for it by `reward_funcs: mixplan.train.rewards.graded`.
 
     Args:
         completions: One assistant turn each.
@@ -30,87 +218,7 @@ def graded(
         entry: Generator rows: the reasoning-gym entry as JSON.
 
     Returns:
-        One reward a completion, 0 to 1, in order.
+        One reward a completion, 0 to 1, in order; 0 where a scorer fails or never returns.
     """
-    rows = zip(completions, reference, grader, entry, strict=True)
-    return [reward(turns[-1]["content"], wanted, kind, saved) for turns, wanted, kind, saved in rows]
-
-
-def reward(text: str, reference: str, grader: str, entry: str | None) -> float:
-    """Grade one answer; an `<answer>` tag, where there is one, holds all that counts."""
-    tagged = TAGGED.findall(text)
-    answer = (tagged[-1] if tagged else text).strip()
-    if grader == "generator" and entry is not None:
-        return generator_score(answer, entry)
-    return float(GRADERS[grader](answer, reference))
-
-
-def same_text(answer: str, reference: str) -> bool:
-    """Whether the answer, or its last line, is the reference but for case and spacing."""
-    wanted = folded(reference)
-    last = answer.splitlines()[-1] if answer else ""
-    return wanted in (folded(answer), folded(last))
-
-
-def folded(text: str) -> str:
-    """A text without case, spacing and closing full stop."""
-    return " ".join(text.casefold().split()).rstrip(".")
-
-
-def same_letter(answer: str, reference: str) -> bool:
-    """Whether the answer names the reference's option: `answer is B`, `(B)`, `B. text`."""
-    return (wanted := letter(reference)) is not None and letter(answer) == wanted
-
-
-def letter(text: str) -> str | None:
-    """The option a text names, the last one it says; None when it names none."""
-    if said := SAID_LETTER.findall(text):
-        return str(said[-1])
-    match = LONE_LETTER.fullmatch(text.strip())
-    return match[1] if match else None
-
-
-def same_number(answer: str, reference: str) -> bool:
-    """Whether the last number of the answer equals the last of the reference, exactly."""
-    return (wanted := number(reference)) is not None and number(answer) == wanted
-
-
-def number(text: str) -> Fraction | None:
-    """The last number in a text: thousands commas, decimals and fractions understood; None without one."""
-    found = NUMBER.findall(text)
-    try:
-        return parsed(found[-1]) if found else None
-    except ZeroDivisionError:
-        return None
-
-
-def parsed(text: str) -> Fraction:
-    """A number as written, as an exact fraction."""
-    above, _, below = text.replace(",", "").partition("/")
-    return Fraction(above) / Fraction(below or "1")
-
-
-def same_mathematics(answer: str, reference: str) -> bool:
-    r"""Whether the `\boxed{}` contents, or failing them the last numbers, are the same."""
-    wanted, given = BOXED.findall(reference) or [reference], BOXED.findall(answer)
-    if given and "".join(given[-1].split()) == "".join(wanted[-1].split()):
-        return True
-    return same_number(given[-1] if given else answer, wanted[-1])
-
-
-def generator_score(answer: str, entry: str) -> float:
-    """The entry's own reasoning-gym score, between 0 and 1."""
-    import reasoning_gym
-
-    value = json.loads(entry)
-    score = reasoning_gym.get_score_answer_fn(value["metadata"]["source_dataset"])
-    return float(score(answer, value))
-
-
-GRADERS: dict[str, Callable[[str, str], bool]] = {
-    "choice": same_letter,
-    "exact": same_text,
-    "number": same_number,
-    "math": same_mathematics,
-    "generator": same_text,
-}
+    reward = Reward("graded", scoring("graded", TrainSpec(), default_process()), None)
+    return reward(completions=completions, reference=reference, grader=grader, entry=entry)

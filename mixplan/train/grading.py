@@ -1,0 +1,176 @@
+"""A model's answer and its row's reference in, a grade out: right, wrong or unparsable, with a score from 0 to 1."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
+SAID_LETTER = re.compile(r"\b(?:answer|option|choice)\b(?:\s+is)?\s*:?\s*\(?([A-Z])\b(?!')")
+LONE_LETTER = re.compile(r"\(?([A-Z])\)?(?:[.:)].*|\s*)", re.DOTALL)
+WORDED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\{([^{}]*)\}")
+LONE_EXPRESSION = re.compile(r"(?:\\[A-Za-z]+|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|[^A-Za-z$\\])+")
+"""Mathematics without delimiters and without words: letters stand alone or belong to a LaTeX command."""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """How good one answer is.
+
+    Attributes:
+        score: 0 to 1; between them only where a reasoning-gym scorer gives part of the credit.
+        outcome: `unparsable` when the answer holds nothing that the grader could compare; it then scores 0.
+    """
+
+    score: float
+    outcome: Literal["right", "wrong", "unparsable"]
+
+
+def grade(text: str, reference: str, grader: str, entry: str | None, accepted: Sequence[str] = ()) -> Grade:
+    """Grade one answer; an `<answer>` tag, where there is one, holds all that counts.
+
+    Args:
+        text: What the model said.
+        reference: The row's answer.
+        grader: `choice`, `exact`, `number`, `math` or `generator`.
+        entry: Generator rows: the reasoning-gym entry as JSON; without it, `generator` compares as `exact` does.
+        accepted: Other answers that count as right.
+
+    Returns:
+        The grade. A generator row is graded by its own scorer, which may raise anything, hang or eat memory;
+        `mixplan.train.grading_process` holds it within bounds.
+    """
+    tagged = TAGGED.findall(text)
+    answer = (tagged[-1] if tagged else text).strip()
+    if grader == "generator" and entry is not None:
+        score = generator_score(answer, entry)
+        return Grade(score, "right" if score >= 1 else "wrong" if answer else "unparsable")
+    same = [GRADERS[grader](answer, wanted) for wanted in (reference, *accepted)]
+    if any(same):
+        return Grade(1.0, "right")
+    return Grade(0.0, "unparsable" if same[0] is None else "wrong")
+
+
+def same_text(answer: str, reference: str) -> bool | None:
+    """Whether the answer, or its last line, is the reference but for case and spacing; None when it is empty."""
+    if not answer:
+        return None
+    return folded(reference) in (folded(answer), folded(answer.splitlines()[-1]))
+
+
+def folded(text: str) -> str:
+    """A text without case, spacing and closing full stop."""
+    return " ".join(text.casefold().split()).rstrip(".")
+
+
+def same_letter(answer: str, reference: str) -> bool | None:
+    """Whether the answer names the reference's option: `answer is B`, `(B)`, `B. text`; None when it names none."""
+    given = letter(answer)
+    return None if given is None else given == letter(reference)
+
+
+def letter(text: str) -> str | None:
+    """The option a text names, the last one it says; None when it names none."""
+    if said := SAID_LETTER.findall(text):
+        return str(said[-1])
+    match = LONE_LETTER.fullmatch(text.strip())
+    return match[1] if match else None
+
+
+def same_number(answer: str, reference: str) -> bool | None:
+    """Whether the last number of the answer equals the last of the reference, exactly; None when it has none."""
+    given = number(answer)
+    return None if given is None else given == number(reference)
+
+
+def number(text: str) -> Fraction | None:
+    """The last number in a text: thousands commas, decimals and fractions understood; None without one."""
+    found = NUMBER.findall(text)
+    try:
+        return parsed(found[-1]) if found else None
+    except (ValueError, ZeroDivisionError):  # Python reads no number of more than 4,300 digits
+        return None
+
+
+def parsed(text: str) -> Fraction:
+    """A number as written, as an exact fraction."""
+    above, _, below = text.replace(",", "").partition("/")
+    return Fraction(above) / Fraction(below or "1")
+
+
+def same_mathematics(answer: str, reference: str) -> bool | None:
+    r"""Whether answer and reference are the same mathematics, by math-verify; None when the answer holds none.
+
+    Of a text with `\boxed{}` its last contents count. Spelling that is equal but for spaces and `\text{}` is right
+    even where it is no mathematics, such as a name.
+    """
+    from math_verify import verify
+
+    if plain(stated(answer)) == plain(stated(reference)) != "":
+        return True
+    given = expressions(answer)
+    if not given:
+        return None
+    return bool(verify(expressions(reference), given, timeout_seconds=None))
+
+
+def expressions(text: str) -> list[Any]:
+    """The sympy expressions, or failing them the text, that math-verify reads in a text; empty when there are none."""
+    from math_verify import parse
+
+    # Its own time limits hold in a main thread only; without them it warns, though the grading process has a limit.
+    for name in ("math_verify.parser", "math_verify.grader"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    contents = stated(text)
+    alone = contents is not text or LONE_EXPRESSION.fullmatch(contents)
+    return list(parse(f"${contents}$" if alone and contents else contents, parsing_timeout=None))
+
+
+def stated(text: str) -> str:
+    r"""The contents of the last `\boxed{}` that is closed; the whole text without one."""
+    end = len(text)
+    while (start := text.rfind("\\boxed{", 0, end)) >= 0:
+        depth = 1
+        for index in range(start + len("\\boxed{"), len(text)):
+            depth += {"{": 1, "}": -1}.get(text[index], 0)
+            if depth == 0:
+                return text[start + len("\\boxed{") : index].strip().strip("$")
+        end = start
+    return text
+
+
+def plain(text: str) -> str:
+    r"""A formula without spaces and `\text{}`."""
+    return "".join(WORDED.sub(r"\1", text).split())
+
+
+def generator_score(answer: str, entry: str) -> float:
+    """The score of an entry's own reasoning-gym scorer."""
+    value = json.loads(entry)
+    return float(scorer(value["metadata"]["source_dataset"])(answer, value))
+
+
+@functools.cache
+def scorer(name: str) -> Callable[[str, dict[str, Any]], float]:
+    """A reasoning-gym data set's scorer; some take a second to make."""
+    import reasoning_gym
+
+    found: Callable[[str, dict[str, Any]], float] = reasoning_gym.get_score_answer_fn(name)
+    return found
+
+
+GRADERS: dict[str, Callable[[str, str], bool | None]] = {
+    "choice": same_letter,
+    "exact": same_text,
+    "number": same_number,
+    "math": same_mathematics,
+    "generator": same_text,
+}
+"""For each grader, whether an answer is the reference; None when the answer cannot be compared."""
