@@ -6,9 +6,18 @@ import pytest
 import torch
 
 from mixplan import embedded
-from mixplan import model as module
 from mixplan.errors import ModelError
-from mixplan.model import fingerprint_tensors, generate, load_model, read_stream, render, resolve_device, resolve_dtype
+from mixplan.model import (
+    final_norm,
+    fingerprint_tensors,
+    generate,
+    load_model,
+    place,
+    read_stream,
+    render,
+    resolve_device,
+    resolve_dtype,
+)
 from mixplan.recipe import ModelSpec, SaeSpec
 
 
@@ -41,7 +50,7 @@ def test_stream_after_every_depth_equals_the_models_own_hidden_states(any_model)
     for depth in range(4):
         torch.testing.assert_close(read_stream(model, depth, tokens), states[depth], rtol=1e-4, atol=1e-5)
     last = read_stream(model, 4, tokens)
-    torch.testing.assert_close(module.final_norm(model)(last), states[4], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(final_norm(model)(last), states[4], rtol=1e-4, atol=1e-5)
     with pytest.raises(ModelError) as caught:
         read_stream(model, 5, tokens)
     assert str(caught.value) == f"model '{any_model}' has 4 blocks; the SAE reads after block 5."
@@ -106,10 +115,10 @@ def test_auto_measures_on_a_cpu_and_says_so(monkeypatch):
              ((1.0, 4.0), "float32", "4.0 times slower")]  # fmt: skip
     for seconds, chosen, words in cases:
         times = dict(zip((torch.float32, torch.bfloat16), seconds, strict=True))
-        monkeypatch.setattr(module, "time_matmul", lambda dtype, _width, times=times: times[dtype])
+        monkeypatch.setattr(place, "time_matmul", lambda dtype, _width, times=times: times[dtype])
         assert resolve_dtype("auto", torch.device("cpu"), 8) == (
             chosen, f"bfloat16 measured {words} than float32 on this CPU")  # fmt: skip
-    assert module.time_matmul(torch.float32, 8) > 0
+    assert place.time_matmul(torch.float32, 8) > 0
     assert resolve_device("cpu") == torch.device("cpu")
 
 

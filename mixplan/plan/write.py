@@ -99,6 +99,6 @@ def answerer(loaded: LoadedRecipe, watcher: Watcher) -> Any:
         texts = [
             render(model, [(turn["role"], turn["content"]) for turn in prompt], awaiting=True) for prompt in prompts
         ]
-        return generate(model, texts, max_new_tokens=loaded.recipe.mixture.answer_tokens)
+        return [answer.text for answer in generate(model, texts, max_new_tokens=loaded.recipe.mixture.answer_tokens)]
 
     return answer

@@ -1,0 +1,16 @@
+"""A model and held-out rows in, item-wise measures out, and two evaluations of the same items compared."""
+
+from mixplan.evaluate.compare import Change, change, changes
+from mixplan.evaluate.result import QUALITY, Evaluation, Measured, quality, read_evaluation, write_evaluation
+
+__all__ = [
+    "QUALITY",
+    "Change",
+    "Evaluation",
+    "Measured",
+    "change",
+    "changes",
+    "quality",
+    "read_evaluation",
+    "write_evaluation",
+]

@@ -1,0 +1,27 @@
+"""A model spec in, a loaded causal LM out, untrained or trained, that is read after any block or asked to answer."""
+
+from mixplan.model.answers import Answer, generate
+from mixplan.model.load import Model, decoder_blocks, embedded_folder, fingerprint_tensors, load_model, text_config
+from mixplan.model.place import DTYPES, resolve_device, resolve_dtype
+from mixplan.model.stream import final_norm, read_stream
+from mixplan.model.text import answered, render
+from mixplan.model.trained import load_trained
+
+__all__ = [
+    "DTYPES",
+    "Answer",
+    "Model",
+    "answered",
+    "decoder_blocks",
+    "embedded_folder",
+    "final_norm",
+    "fingerprint_tensors",
+    "generate",
+    "load_model",
+    "load_trained",
+    "read_stream",
+    "render",
+    "resolve_device",
+    "resolve_dtype",
+    "text_config",
+]

@@ -1,0 +1,70 @@
+"""A device and a compute type as the recipe names them in, those to use on this machine out, with the reason."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from mixplan.errors import ModelError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BF16_MUST_WIN_BY = 1.2
+"""bfloat16 is chosen on a CPU only when it is this much faster: a close race must not flip between two runs."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn `auto` into the best device present and refuse one that is not here.
+
+    Raises:
+        ModelError: the device is unknown or absent.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"model.device: '{name}' cannot be used on this machine. Use `auto` or `cpu`.") from error
+    return device
+
+
+def resolve_dtype(name: str, device: torch.device, width: int) -> tuple[str, str]:
+    """Choose the compute type and say why.
+
+    Args:
+        name: The recipe's choice; `auto` measures on a CPU.
+        device: Where the model will run.
+        width: Of the residual stream, the size the measurement uses.
+
+    Returns:
+        The type's name and the reason in one sentence.
+    """
+    if name != "auto":
+        return name, f"{name} was asked for"
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported():
+            return "bfloat16", "the GPU computes bfloat16"
+        return "float16", "the GPU has no bfloat16"
+    if device.type != "cpu":
+        return "float32", f"the safe choice on {device.type}"
+    seconds = {dtype: time_matmul(DTYPES[dtype], width) for dtype in ("float32", "bfloat16")}
+    ratio = seconds["float32"] / seconds["bfloat16"]
+    chosen = "bfloat16" if ratio > BF16_MUST_WIN_BY else "float32"
+    factor = ratio if ratio >= 1 else 1 / ratio
+    word = "faster" if ratio >= 1 else "slower"
+    return chosen, f"bfloat16 measured {factor:.1f} times {word} than float32 on this CPU"
+
+
+def time_matmul(dtype: torch.dtype, width: int) -> float:
+    """Shortest of three timings, in seconds, of a block-sized matrix product in one type."""
+    left, right = torch.ones(512, width, dtype=dtype), torch.ones(width, 4 * width, dtype=dtype)
+    torch.mm(left, right)
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        torch.mm(left, right)
+        best = min(best, time.perf_counter() - start)
+    return best

@@ -1,0 +1,83 @@
+"""A trained model's folder in, the shipped model out: loaded afresh, a full model or an adapter on its base."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from mixplan.errors import ModelError
+from mixplan.model.load import Model, fingerprint, load_model
+from mixplan.recipe import ModelSpec
+
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+FULL = "config.json"
+
+
+def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path()) -> Model:
+    """Load a trained model from its folder.
+
+    An adapter is put on the untrained model that the recipe names. In float32 it is merged into it, which changes no
+    answer; in a shorter type merging would round the change away, so there it stays beside the weights.
+
+    Args:
+        spec: The untrained model's section; its device and type hold for the trained one too.
+        trained: A folder with an adapter (`adapter_config.json`) or a full model (`config.json`).
+        folder: Folder of the YAML that names a local untrained model.
+
+    Raises:
+        ModelError: the folder is not there, a file is missing or damaged, or the adapter fits another model.
+    """
+    if (trained / ADAPTER[0]).exists():
+        return load_adapter(spec, trained, folder)
+    if not (trained / FULL).exists():
+        raise ModelError(
+            f"{trained}: no trained model here; expected {ADAPTER[0]} with {ADAPTER[1]}, or {FULL} with safetensors "
+            "weights. Run `mixplan train` on the run again."
+        )
+    own = spec.model_copy(update={"name": str(trained.resolve()), "revision": None})
+    try:
+        model = load_model(own)
+    except ModelError as error:
+        raise damaged(trained, str(error)) from error
+    return replace(model, name=f"{spec.name}, trained")
+
+
+def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
+    """The untrained model with the adapter on top."""
+    from peft import PeftModel  # slow to import, and only trained models need it
+
+    read_settings(trained)
+    base = load_model(spec, folder=folder)
+    try:
+        wrapped: Any = PeftModel.from_pretrained(base.lm, str(trained), torch_device=str(base.device))
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise damaged(trained, f"the adapter cannot be put on '{spec.name}': {why}") from error
+    lm = wrapped.merge_and_unload() if base.dtype == "float32" else wrapped.get_base_model()
+    lm = lm.eval().requires_grad_(False)
+    return replace(base, lm=lm, name=f"{spec.name}, trained", fingerprint=fingerprint(lm, base.dtype))
+
+
+def read_settings(trained: Path) -> None:
+    """Check that both files of an adapter are there and that the settings can be read.
+
+    Raises:
+        ModelError: one is missing or damaged.
+    """
+    if not (trained / ADAPTER[1]).exists():
+        raise damaged(trained, f"{ADAPTER[1]} is missing")
+    try:
+        settings = json.loads((trained / ADAPTER[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise damaged(trained, f"{ADAPTER[0]} is not JSON") from error
+    if not isinstance(settings, dict) or "peft_type" not in settings:
+        raise damaged(trained, f"{ADAPTER[0]} names no `peft_type`")
+
+
+def damaged(trained: Path, what: str) -> ModelError:
+    """The error for a trained folder that cannot be used."""
+    return ModelError(f"{trained}: the trained model cannot be loaded: {what}. Run `mixplan train` on the run again.")
