@@ -1,9 +1,10 @@
-"""A saved plan.json in, a checked `Plan` out, for the terminal table and the page, which compute no statistics."""
+"""Saved plan.json and outcome.json in, checked `Plan` and `Outcome` out, for what shows them and computes nothing."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mixplan.errors import RunError
+from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan, Version
 from mixplan.runs import translated
 
@@ -34,18 +36,52 @@ def read_plan(run: Path) -> Plan:
     Raises:
         RunError: there is no plan, or the file is damaged, foreign, incomplete or of another version.
     """
-    path = run / "plan.json"
-    data = _bytes(run, path)
-    version = _parse(Version, data, path, run)
+    saved = File(
+        run / "plan.json", "plan", f"plan again: mixplan plan {_quoted(run / 'recipe.yaml')} --run {_quoted(run)}"
+    )
+    plan = _checked(Plan, _bytes(run, saved.path), saved)
+    if problems := _uneven(plan):
+        raise RunError(_refusal(saved, problems))
+    return plan
+
+
+def read_outcome(run: Path) -> Outcome | None:
+    """Read and check a run folder's outcome.json.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        The outcome, every number in it finite; None where nothing was measured yet.
+
+    Raises:
+        RunError: the file is damaged, foreign, incomplete or of another version.
+    """
+    saved = File(run / "outcome.json", "outcome", f"measure again: mixplan eval {_quoted(run)}")
+    if not saved.path.is_file():
+        return None
+    with translated(saved.path):
+        data = saved.path.read_bytes()
+    return _checked(Outcome, data, saved)
+
+
+@dataclass(frozen=True)
+class File:
+    """A saved file: its place, what it holds, and how it is made again."""
+
+    path: Path
+    what: str
+    again: str
+
+
+def _checked(kind: type[Read], data: bytes, saved: File) -> Read:
+    version = _parse(Version, data, saved)
     if version.version != VERSION:
         raise RunError(
-            f"{path}: found plan version {version.version}, written by mixplan {version.mixplan!r}; "
-            f"expected version {VERSION}. Use that mixplan, or plan again: {_again(run)}."
+            f"{saved.path}: found {saved.what} version {version.version}, written by mixplan {version.mixplan!r}; "
+            f"expected version {VERSION}. Use that mixplan, or {saved.again}."
         )
-    plan = _parse(Plan, data, path, run)
-    if problems := _uneven(plan):
-        raise RunError(_refusal(path, run, problems))
-    return plan
+    return _parse(kind, data, saved)
 
 
 def _bytes(run: Path, path: Path) -> bytes:
@@ -60,12 +96,12 @@ def _bytes(run: Path, path: Path) -> bytes:
         return path.read_bytes()
 
 
-def _parse(kind: type[Read], data: bytes, path: Path, run: Path) -> Read:
+def _parse(kind: type[Read], data: bytes, saved: File) -> Read:
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
         problems = [_problem(detail) for detail in error.errors(include_url=False)]
-        raise RunError(_refusal(path, run, problems)) from error
+        raise RunError(_refusal(saved, problems)) from error
 
 
 def _problem(detail: ErrorDetails) -> str:
@@ -93,16 +129,14 @@ def _uneven(plan: Plan) -> list[str]:
     return [f"`{key}` lacks domain {_found(name)}" for key, name in missing]
 
 
-def _refusal(path: Path, run: Path, problems: list[str]) -> str:
+def _refusal(saved: File, problems: list[str]) -> str:
     more = len(problems) - SHOWN_PROBLEMS
     lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     lines += [f"  and {more} more"] if more > 0 else []
-    listed = "\n".join(lines)
-    return f"{path}: not a plan that mixplan wrote, or changed or damaged since:\n{listed}\nPlan again: {_again(run)}."
-
-
-def _again(run: Path) -> str:
-    return f"mixplan plan {_quoted(run / 'recipe.yaml')} --run {_quoted(run)}"
+    listed, again = "\n".join(lines), f"{saved.again[:1].upper()}{saved.again[1:]}"
+    article = "an" if saved.what[0] in "aeiou" else "a"
+    wrong = f"not {article} {saved.what} that mixplan wrote, or changed or damaged since"
+    return f"{saved.path}: {wrong}:\n{listed}\n{again}."
 
 
 def _quoted(path: Path) -> str:

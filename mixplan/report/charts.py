@@ -75,7 +75,15 @@ def _per_cent(value: float, highest: float) -> str:
     return f"{100 * share:.2f}%"
 
 
-def line_chart(points: Sequence[Point], x: Axis, y: Axis, *, summary: str, dots: Sequence[tuple[Point, str]]) -> Html:
+def line_chart(
+    points: Sequence[Point],
+    x: Axis,
+    y: Axis,
+    *,
+    summary: str,
+    dots: Sequence[tuple[Point, str]],
+    beside: Sequence[Point] = (),
+) -> Html:
     """Draw a line with labelled axes.
 
     Args:
@@ -84,16 +92,27 @@ def line_chart(points: Sequence[Point], x: Axis, y: Axis, *, summary: str, dots:
         y: The vertical axis.
         summary: What the picture shows, for those who cannot see it.
         dots: Points to mark, each with its label (empty for none).
+        beside: A second line to compare with, drawn dashed.
     """
-    path = " ".join(f"{100 * x.place(a):.2f},{100 - 100 * y.place(b):.2f}" for a, b in points)
     grid = [tag("line", x1=0, x2=100, y1=100 - h, y2=100 - h) for h in (round(100 * y.place(t), 2) for t in y.ticks)]
-    lines = join([*grid, tag("polyline", points=path)])
+    dashed = tag("polyline", points=_path(beside, x, y), class_="beside") if beside else None
+    lines = join([*grid, dashed, tag("polyline", points=_path(points, x, y))])
     drawing = tag("svg", lines, viewBox="0 0 100 100", preserveAspectRatio="none", aria_hidden="true")
     ups = [tag("span", y.write(t), class_="y", style=f"bottom:{100 * y.place(t):.2f}%") for t in y.ticks]
     acrosses = [tag("span", x.write(t), class_="x", style=f"left:{100 * x.place(t):.2f}%") for t in spaced(x)]
     marks = [_dot(x.place(a), y.place(b), label) for (a, b), label in dots]
     plot = tag("div", drawing, *ups, *acrosses, *marks, class_="plot", role="img", aria_label=summary)
-    return tag("div", tag("p", y.label, class_="axis"), plot, tag("p", x.label, class_="axis below"), class_="chart")
+    return framed(plot, x, y)
+
+
+def framed(plot: Html, x: Axis, y: Axis) -> Html:
+    """Put the axes' labels around a plot; an empty one is left out."""
+    above = tag("p", y.label, class_="axis") if y.label else None
+    return tag("div", above, plot, tag("p", x.label, class_="axis below"), class_="chart")
+
+
+def _path(points: Sequence[Point], x: Axis, y: Axis) -> str:
+    return " ".join(f"{100 * x.place(a):.2f},{100 - 100 * y.place(b):.2f}" for a, b in points)
 
 
 def _dot(across: float, up: float, label: str) -> Html:

@@ -1,20 +1,30 @@
-"""A plan in, one self-contained HTML page out: no network, no scripts, the same bytes for the same plan."""
+"""A plan and its outcome in, one self-contained HTML page out: no network, no scripts, the same bytes each time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 from mixplan.report import provenance, reasons
+from mixplan.report.actual import actual
+from mixplan.report.arms import compared
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
 from mixplan.report.markup import Html, tag
+from mixplan.report.measured import before_and_after, every_measure, notices, relative
+from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
+from mixplan.report.predicted import predicted
+from mixplan.report.sheets import summary, training_line
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import bounds, few_words, number, percent, whole
+from mixplan.report.training import training
 from mixplan.runs import write_atomic
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""
+
+STYLES = ("page.css", "outcome.css")
 
 MEANING = {
     "icl": "how far a domain's own worked examples move the features that this job is expected to move",
@@ -22,12 +32,13 @@ MEANING = {
 }
 
 
-def write_page(plan: Plan, run: Path) -> Path:
-    """Write a plan's page as its run folder's report.html.
+def write_page(plan: Plan, run: Path, outcome: Outcome | None = None) -> Path:
+    """Write a run's page as its folder's report.html.
 
     Args:
         plan: The saved plan.
         run: The run folder.
+        outcome: The saved outcome; None before training.
 
     Returns:
         The page's path.
@@ -36,18 +47,42 @@ def write_page(plan: Plan, run: Path) -> Path:
         RunError: the folder cannot be written.
     """
     page = run / "report.html"
-    write_atomic(page, render(plan).encode())
+    write_atomic(page, render(plan, outcome).encode())
     return page
 
 
-def render(plan: Plan) -> str:
-    """Render a plan as one HTML document.
+def render(plan: Plan, outcome: Outcome | None = None) -> str:
+    """Render a run as one HTML document.
 
     Args:
         plan: The saved plan.
+        outcome: The saved outcome; None before training.
 
     Returns:
-        The document; it depends on the plan alone.
+        The document; it depends on these two alone.
+    """
+    if outcome is None:
+        return document(f"{plan.name}: mixture plan", _title(plan), [_notices(plan), *_planned(plan)])
+    measured = [
+        notices(plan, outcome),
+        before_and_after(plan, outcome),
+        relative(plan, outcome),
+        every_measure(plan, outcome),
+        predicted(plan, outcome),
+        compared(outcome),
+        training(outcome),
+        actual(plan, outcome),
+    ]
+    return document(f"{plan.name}: outcome", _outcome_title(plan, outcome), [*measured, *_planned(plan)])
+
+
+def document(title: str, top: Html, sections: Sequence[Html | None]) -> str:
+    """Put a page's parts into one HTML document.
+
+    Args:
+        title: The window's title.
+        top: The header.
+        sections: The parts, in order; None is left out.
     """
     head = tag(
         "head",
@@ -55,14 +90,31 @@ def render(plan: Plan) -> str:
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{plan.name}: mixture plan"),
+        tag("title", title),
         tag("link", rel="icon", href="data:,"),
-        tag("style", Html(resources.files("mixplan.report").joinpath("page.css").read_text(encoding="utf-8"))),
+        tag("style", *(Html(_style(name)) for name in STYLES)),
     )
-    sections = [_notices(plan), _mixture(plan), _uniform(plan), _limits(plan), _budget(plan)]
-    rest = [_drift(plan), reasons.why(plan), reasons.scores(plan), *provenance.sections(plan)]
-    body = tag("body", _title(plan), tag("main", *sections, *rest))
+    body = tag("body", top, tag("main", *sections))
     return "<!DOCTYPE html>\n" + tag("html", head, "\n", body, lang="en") + "\n"
+
+
+def _style(name: str) -> str:
+    return resources.files("mixplan.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _planned(plan: Plan) -> list[Html | None]:
+    sections = [_mixture(plan), _uniform(plan), _limits(plan), _budget(plan)]
+    return [*sections, _drift(plan), reasons.why(plan), reasons.scores(plan), *provenance.sections(plan)]
+
+
+def _outcome_title(plan: Plan, outcome: Outcome) -> Html:
+    return tag(
+        "header",
+        tag("p", "Outcome", class_="kicker"),
+        tag("h1", plan.name),
+        *(tag("p", sentence, class_="lead") for sentence in summary(outcome)),
+        tag("p", training_line(outcome), class_="quiet"),
+    )
 
 
 def _title(plan: Plan) -> Html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -192,6 +192,19 @@ class Mixture(Saved):
     config: str
 
 
+class Job(Saved):
+    """The TRL job that the recipe asks for."""
+
+    method: str = "sft"
+    lora: dict[str, Any] | None = None
+
+
+class Recipe(Saved):
+    """What the closing parts tell of the recipe."""
+
+    train: Job = Job()
+
+
 class Plan(Saved):
     """All that `mixplan plan` saved: the answer, its reasons, and what it was made from."""
 
@@ -201,6 +214,7 @@ class Plan(Saved):
     created: str | None = None
     hashes: dict[str, str]
     libraries: dict[str, str]
+    recipe: Recipe | None = None
     model: Model
     sae: Sae
     warnings: list[str]

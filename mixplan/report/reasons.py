@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mixplan.report.markup import Html, tag
 from mixplan.report.plan import Context, Domain, Interval, Plan, Reason
 from mixplan.report.tables import cell, header, row, section, table
@@ -27,7 +29,12 @@ def _fold(name: str, domain: Domain, *, first: bool) -> Html:
 def _reason(reason: Reason) -> Html:
     share = tag("span", f"{percent(reason.share)} of the score", class_="quiet")
     title = tag("h3", f"Feature {reason.feature} ", share)
-    return tag("div", title, tag("ul", *map(_context, reason.contexts), class_="contexts"), class_="reason")
+    return tag("div", title, contexts(reason.contexts), class_="reason")
+
+
+def contexts(found: Sequence[Context]) -> Html:
+    """List tokens in their contexts, each with its activation."""
+    return tag("ul", *map(_context, found), class_="contexts")
 
 
 def _context(context: Context) -> Html:

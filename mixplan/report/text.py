@@ -52,6 +52,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
 
 
+def plain(value: float) -> str:
+    """Write a round number, such as a place on an axis, without trailing zeros."""
+    return f"{float(f'{value:.6g}'):,.10g}" if abs(value) >= 1e-4 else f"{value:.3g}"
+
+
 def whole(value: float) -> str:
     """Write a count with thousands apart."""
     return f"{value:,.0f}"

@@ -1,0 +1,95 @@
+"""Quantities and changes in, their units and words out: one way of writing them in terminal, page and model card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mixplan.report.outcome import Change, Expected
+from mixplan.report.text import number, plain
+
+WORDS = {"gain": "gain", "loss": "loss", "moved": "moved", "none": "no clear change"}
+"""A change's direction in words; "no clear change" where the interval holds zero or the noise is larger."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """How one quantity is written.
+
+    Attributes:
+        title: What it is, for a heading.
+        unit: The unit of a value.
+        change_unit: The unit of a change: percentage points where values are per cent.
+        scale: What a saved value is multiplied by.
+    """
+
+    title: str
+    unit: str = ""
+    change_unit: str = ""
+    scale: float = 1.0
+
+    @property
+    def subject(self) -> str:
+        """The title inside a sentence."""
+        return f"{self.title[:1].lower()}{self.title[1:]}"
+
+    def value(self, value: float) -> str:
+        """Write a value with its unit."""
+        text = f"{self.scale * value:.1f}" if self.unit == "%" else number(value)
+        return f"{text} {self.unit}".strip()
+
+    def signed(self, value: float) -> str:
+        """Write a change with its sign, without its unit."""
+        text = f"{self.scale * value:+.1f}" if self.unit == "%" else _signed(value)
+        return "0.0" if text in ("+0.0", "-0.0") else text
+
+    def change(self, value: float) -> str:
+        """Write a change with its sign and unit."""
+        return f"{self.signed(value)} {self.change_unit}".strip()
+
+    def bounds(self, low: float, high: float) -> str:
+        """Write a change's interval, without its unit."""
+        return f"[{self.signed(low)}, {self.signed(high)}]"
+
+    def noise(self, value: float) -> str:
+        """Write a noise floor, which has no sign, without its unit."""
+        return self.signed(value).lstrip("+")
+
+    def tick(self, value: float) -> str:
+        """Write a place on an axis."""
+        text = plain(self.scale * value)
+        return f"{text} {self.unit}" if self.unit == "%" else text
+
+
+QUANTITIES = {
+    "accuracy": Quantity("Accuracy", "%", "pp", 100),
+    "correct": Quantity("Accuracy of choices", "%", "pp", 100),
+    "gold_probability": Quantity("Probability of the right option", "%", "pp", 100),
+    "score": Quantity("Score of graded answers", "%", "pp", 100),
+    "bits_per_byte": Quantity("Bits per byte of the reference answer", "bits/B", "bits/B"),
+    "kl": Quantity("Token KL from the untrained model", "nats", "nats"),
+    "acc": Quantity("Task accuracy", "%", "pp", 100),
+}
+
+
+def quantity(name: str) -> Quantity:
+    """How a quantity is written; one that is not known here keeps its name and has no unit."""
+    return QUANTITIES.get(name, Quantity(name))
+
+
+def change_line(name: str, change: Change) -> str:
+    """Write a change in one line: amount, interval and word."""
+    written = quantity(name)
+    return f"{written.change(change.change)} {written.bounds(change.low, change.high)}, {WORDS[change.direction]}"
+
+
+def forecast_line(name: str, expected: Expected | None) -> str:
+    """Write what was expected of a change; empty where nothing was."""
+    if expected is None:
+        return ""
+    written = quantity(name)
+    return f"{written.signed(expected.change)} {written.bounds(expected.low, expected.high)}"
+
+
+def _signed(value: float) -> str:
+    text = number(value)
+    return text if text.startswith("-") or text == "0" else f"+{text}"
