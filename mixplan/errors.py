@@ -7,6 +7,7 @@ MixplanError            anything below; the command line prints it and exits wit
 ├── SaeError            an SAE that cannot be loaded or does not belong to the model
 ├── DriftError          drift dimensions that cannot be taken from the statistics given
 ├── AllocationError     limits that clash, or a solver that did not solve
+├── TrainError          a job that stopped, changed no weight, or read other rows than planned
 └── RunError            the run folder: locked, damaged, not writable, disk full
 """
 
@@ -37,6 +38,10 @@ class DriftError(MixplanError):
 
 class AllocationError(MixplanError):
     """No allocation satisfies the limits, or the solver did not reach one."""
+
+
+class TrainError(MixplanError):
+    """A training job stopped, changed no weight, or read other rows than the plan says."""
 
 
 class RunError(MixplanError):

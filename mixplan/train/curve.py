@@ -1,0 +1,30 @@
+"""What a trainer logs in, points of the training curve out; read and written without the trainer's libraries."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+FOLLOWED = "MIXPLAN_FOLLOWED"
+"""Environment variable of a training process that another one follows, whose standard input that one holds."""
+TIMES = ("step_time", "runtime", "per_second", "flos")
+"""Parts of names whose values differ from run to run, so that they are not part of the curve."""
+
+
+def curve_point(values: dict[str, Any]) -> dict[str, Any]:
+    """A point of the curve from what the trainer logs: its step first, no times, what is not finite as null."""
+    numbers = {
+        name: value if math.isfinite(float(value)) else None
+        for name, value in values.items()
+        if isinstance(value, int | float) and not any(word in name for word in TIMES)
+    }
+    return {"step": numbers.pop("step"), **numbers}
+
+
+def parsed(line: str) -> dict[str, Any]:
+    """One line of the log; empty where a kill cut it short."""
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return {}

@@ -1,0 +1,101 @@
+"""A planned run in, a Slurm batch script or a SkyPilot task that trains it out, from templates in configs/cluster."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from mixplan.errors import RunError
+from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.configs import REPOSITORY, config_folders
+from mixplan.runs import translated, write_atomic
+from mixplan.train.launch import Launch, config_file, shipped_for
+from mixplan.train.make import prepare
+
+TEMPLATES = {"slurm": "slurm.sh", "skypilot": "skypilot.yaml"}
+GPUS_A_NODE = 8
+"""Processes on a node when the person does not say, as on the machines the large recipes are for."""
+
+
+def emit(
+    kind: Literal["slurm", "skypilot"],
+    run: Path,
+    loaded: LoadedRecipe,
+    plan: Mapping[str, Any],
+    *,
+    launch: Launch,
+    nodes: int = 1,
+) -> Path:
+    """Write a cluster's job file and all that it needs into the run folder.
+
+    Args:
+        kind: For which cluster.
+        run: The planned run folder.
+        loaded: The recipe.
+        plan: What plan.json holds.
+        launch: accelerate's config (`multi-gpu`, or `cpu` by the recipe's device, when None) and processes a node.
+        nodes: How many machines.
+
+    Returns:
+        The job file: training/slurm.sh or training/skypilot.yaml.
+
+    Raises:
+        RunError: the plan no longer holds, or the model lies on this machine alone.
+    """
+    prepare(run, loaded, plan)
+    on_gpu = loaded.recipe.model.device != "cpu"
+    processes = launch.processes or (GPUS_A_NODE if on_gpu else 1)
+    config = config_file(launch.config or shipped_for(processes if on_gpu else 0, processes * nodes), loaded.path)
+    if kind == "skypilot":
+        refuse_local_model(loaded)
+    with translated(run):
+        write_atomic(run / "training" / "launch.yaml", config.read_bytes())
+    # Folders are quoted as one word for a shell; SkyPilot reads YAML, where a name with quotes in it stays as it is.
+    quoted = shlex.quote if kind == "slurm" else str
+    values = {
+        "NAME": re.sub(r"[^A-Za-z0-9-]+", "-", loaded.path.stem if loaded.path.stem != "recipe" else run.name),
+        "NODES": str(nodes),
+        "PROCESSES": str(processes),
+        "GPU_LINE": f"#SBATCH --gpus-per-node={processes}" if on_gpu else "# No GPUs are asked for.",
+        "ACCELERATORS": f"H100:{processes}" if on_gpu else "{}",
+        "RUN": quoted(str(run.resolve())),
+        "FOLDER": quoted(str(Path.cwd())),
+        "PYTHON": quoted(sys.executable),
+        "SOURCE": quoted(str(REPOSITORY)),
+        "EXTRA": shlex.join(launch.extra),
+    }
+    path = run / "training" / TEMPLATES[kind]
+    text = re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], template(kind, loaded.path))
+    write_atomic(path, text.encode())
+    return path
+
+
+def template(kind: str, recipe: Path) -> str:
+    """The template's text, a user's own beside the recipe first.
+
+    Raises:
+        RunError: there is none.
+    """
+    places = [folder / "cluster" / TEMPLATES[kind] for folder in config_folders(recipe)]
+    for path in places:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise RunError(f"--emit {kind}: there is no template {places[0]}. Copy it there from mixplan's repository.")
+
+
+def refuse_local_model(loaded: LoadedRecipe) -> None:
+    """Refuse a model that only this machine has.
+
+    Raises:
+        RunError: the recipe's model is a folder.
+    """
+    name = loaded.recipe.model.name
+    if name != "embedded" and (loaded.folder(("model", "name")) / Path(name).expanduser()).is_dir():
+        raise RunError(
+            f"{loaded.where(('model', 'name'))}: model.name is the folder '{name}' of this machine, which a rented one "
+            "has not. Give a hub id."
+        )

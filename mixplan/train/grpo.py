@@ -1,0 +1,69 @@
+"""A job and its mixture in, TRL's GRPO trainer with the recipe's rewards out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
+
+from mixplan.errors import TrainError
+from mixplan.train.consumption import Consumption, count_prompts
+from mixplan.train.job import Job
+from mixplan.train.rewards import reward_functions
+from mixplan.train.settings import adapter, defaults
+from mixplan.train.tokens import model_place
+
+
+def grpo_config(job: Job, run: Path) -> GRPOConfig:
+    """TRL's config of the job; making it also joins the job's other processes."""
+    return GRPOConfig(**{**defaults(job, run), "reward_weights": list(job.train["rewards"].values())})
+
+
+def grpo_trainer(
+    job: Job,
+    config: GRPOConfig,
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    callback: TrainerCallback,
+    *,
+    tally: Path,
+) -> GRPOTrainer:
+    """TRL's trainer with the recipe's rewards, each row graded with its own columns.
+
+    Raises:
+        TrainError: the mixture is smaller than one batch of prompts, so that no step would be made.
+    """
+    prompts = config.generation_batch_size // config.num_generations
+    if len(rows) < prompts:
+        raise TrainError(
+            f"training: one step of this job takes {prompts} different prompts, but the mixture has {len(rows)} rows. "
+            "Lower train.args.per_device_train_batch_size or gradient_accumulation_steps, or raise num_generations."
+        )
+    functions, _ = reward_functions(job.spec, tally=tally)
+    return GRPOTrainer(
+        model=model_place(job),
+        reward_funcs=functions,
+        args=config,
+        train_dataset=rows,
+        processing_class=tokenizer,
+        callbacks=[callback],
+        peft_config=adapter(job),
+    )
+
+
+def generation_steps(config: GRPOConfig) -> int:
+    """Optimiser steps that share one batch of answers; a checkpoint between two of them would lose the batch."""
+    per_step = config.gradient_accumulation_steps
+    return max(1, -(-config.steps_per_generation * config.num_iterations // per_step))
+
+
+def grpo_consumption(job: Job, trainer: GRPOTrainer) -> Consumption:
+    """Count the prompts that the trainer draws from, and hold them against the plan.
+
+    Raises:
+        TrainError: they are not what was planned.
+    """
+    prompts = trainer.args.generation_batch_size // trainer.args.num_generations
+    return count_prompts(trainer.train_dataset, planned=job.planned_rows, batch=prompts)

@@ -1,0 +1,117 @@
+"""A recipe and its mixture in, the job that the training process reads out: all it needs, in training/job.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mixplan.errors import RunError
+from mixplan.mixture import Mixture
+from mixplan.plan.write import model_path
+from mixplan.recipe import LoadedRecipe, TrainSpec
+from mixplan.runs import content_hash, file_hash, write_json
+
+VERSION = 1
+"""Raised when the same job would train another way, so that no older model is taken for a present one."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One TRL job.
+
+    Attributes:
+        model: The untrained model: `name` (a hub id, an absolute folder, or `embedded`), `revision`,
+            `trust_remote_code`, `dtype` and `device` as the recipe has them.
+        train: The recipe's section; `args` holds the seed, and `max_steps` where it was given.
+        mixture: The mixture's folder, relative to the run folder where it lies inside.
+        planned_rows: Rows by domain that the trainer must be found to read.
+        hashes: Of the mixture's rows and of the untrained model.
+    """
+
+    model: dict[str, Any]
+    train: dict[str, Any]
+    mixture: str
+    planned_rows: dict[str, int]
+    hashes: dict[str, str]
+
+    @property
+    def spec(self) -> TrainSpec:
+        """The recipe's section as a model."""
+        return TrainSpec.model_validate(self.train)
+
+    @property
+    def key(self) -> str:
+        """Hash of all that decides what comes out, but for the number of processes."""
+        values = asdict(self)
+        values.pop("mixture")
+        return content_hash(VERSION, values)
+
+
+def make_job(
+    run: Path, loaded: LoadedRecipe, mixture: Mixture, *, model_hash: str, max_steps: int | None, seed: int | None
+) -> Job:
+    """Put together what the training process needs.
+
+    Args:
+        run: The run folder, or an arm's.
+        loaded: The recipe.
+        mixture: What to train on.
+        model_hash: The plan's hash of the untrained model.
+        max_steps: Optimiser steps, in place of the recipe's epochs.
+        seed: Of the training, in place of the recipe's.
+    """
+    recipe = loaded.recipe
+    args = {"seed": recipe.seed, **recipe.train.args}
+    if seed is not None:
+        args["seed"] = seed
+    if max_steps is not None:
+        args["max_steps"] = max_steps
+    name = "embedded" if recipe.model.name == "embedded" else model_path(loaded)
+    return Job(
+        model={"name": name, **recipe.model.model_dump(include={"revision", "trust_remote_code", "dtype", "device"})},
+        train=recipe.train.model_dump() | {"args": args},
+        mixture=relative(mixture.folder, run),
+        planned_rows={part.name: part.rows for part in mixture.parts},
+        hashes={"mixture": mixture.hash, "model": model_hash},
+    )
+
+
+def relative(folder: Path, run: Path) -> str:
+    """A folder as the run folder knows it: relative where it lies inside, so that a run can be moved; else absolute."""
+    inside = folder.resolve()
+    return str(inside.relative_to(run.resolve())) if inside.is_relative_to(run.resolve()) else str(inside)
+
+
+def write_job(job: Job, run: Path) -> None:
+    """Save the job for the training process."""
+    write_json(run / "training" / "job.json", {"version": VERSION, **asdict(job)})
+
+
+def read_job(run: Path) -> Job:
+    """Read the job of a run folder.
+
+    Raises:
+        RunError: there is none, or it is damaged or of another version.
+    """
+    path = run / "training" / "job.json"
+    try:
+        values = json.loads(path.read_bytes())
+        if values.pop("version") != VERSION:
+            raise KeyError("version")
+        return Job(**values)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise RunError(
+            f"{path}: there is no readable training job. Make it with `mixplan train {run}`, or with --emit for a "
+            "cluster."
+        ) from error
+
+
+def files_hash(folder: Path) -> str | None:
+    """Hash every file of a saved model but its card; None when there is none."""
+    if not any(folder.glob("*.safetensors")):
+        return None
+    return content_hash(
+        {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != "README.md"}
+    )

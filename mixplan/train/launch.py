@@ -1,0 +1,133 @@
+"""A run folder with a job and the person's wishes in, training processes started by `accelerate launch` out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixplan.errors import RunError
+from mixplan.recipe.configs import config_folders, config_names
+from mixplan.recipe.suggest import did_you_mean
+from mixplan.runs import translated
+from mixplan.train.curve import FOLLOWED
+
+SHARED_CPU = "multi-cpu"
+"""The shipped config of several processes on a CPU, which accelerate's `--cpu` would not start."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a job is started.
+
+    Attributes:
+        config: accelerate's config file, or the name of a shipped one such as `fsdp2`; by the hardware when None.
+        processes: On this machine; one for each GPU, or one on a CPU, when None.
+        extra: Further arguments of `accelerate launch`, passed on as they are.
+    """
+
+    config: Path | None = None
+    processes: int | None = None
+    extra: tuple[str, ...] = ()
+
+
+def launch_command(run: Path, launch: Launch, *, recipe: Path, gpus: int) -> list[str]:
+    """The whole command.
+
+    Args:
+        run: The run folder.
+        launch: The person's wishes.
+        recipe: The recipe's file, beside which configs are looked for.
+        gpus: How many this job may use; 0 for a CPU.
+
+    Raises:
+        RunError: there is no such config.
+    """
+    processes = launch.processes or max(1, gpus)
+    config = config_file(launch.config or shipped_for(gpus, processes), recipe)
+    several = ["--main_process_port", "0"] if processes > 1 else []
+    return [
+        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *("--config_file", str(config), "--num_processes", str(processes), *several),
+        *launch.extra,
+        *("-m", "mixplan.train.worker", str(run)),
+    ]
+
+
+def shipped_for(gpus: int, processes: int) -> Path:
+    """The shipped config for the hardware: CPU, one GPU, or several processes on either."""
+    if gpus == 0:
+        return Path("cpu" if processes == 1 else SHARED_CPU)
+    return Path("gpu" if processes == 1 else "multi-gpu")
+
+
+def config_file(wanted: Path, recipe: Path) -> Path:
+    """Find a config: a file as it is, a bare name under configs/launch.
+
+    Raises:
+        RunError: there is none.
+    """
+    if wanted.is_file():
+        return wanted.resolve()
+    folders = config_folders(recipe)
+    for folder in folders:
+        if (file := folder / "launch" / f"{wanted}.yaml").is_file():
+            return file.resolve()
+    known = config_names(folders, "launch")
+    raise RunError(
+        f"--launch: there is no file {str(wanted)!r}, and no shipped config of that name."
+        f"{did_you_mean(str(wanted), known)} Shipped are {', '.join(known) or 'none here'}."
+    )
+
+
+def gpus_for(device: str) -> int:
+    """How many GPUs a job may use by the recipe's `model.device`; 0 for a CPU."""
+    if device == "cpu":
+        return 0
+    import torch  # counting GPUs is all that the starting process needs of it
+
+    if device.startswith("cuda:"):
+        return 1
+    found = torch.cuda.device_count()
+    return found or int(torch.backends.mps.is_available())
+
+
+def environment(run: Path, *, device: str, gpus: int, processes: int) -> dict[str, str]:
+    """The training processes' environment: loggers write into the run folder, nothing is reported unasked."""
+    place = run / "training"
+    ours = {
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TENSORBOARD_LOGGING_DIR": str(place / "tensorboard"),
+        "WANDB_DIR": str(place),
+        "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes)) if gpus == 0 else "",
+    }
+    values = {FOLLOWED: "1"}
+    values |= {name: os.environ.get(name) or value for name, value in ours.items() if value or name in os.environ}
+    if gpus == 0:
+        values["ACCELERATE_USE_CPU"] = "true"
+    if device.startswith("cuda:") and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        values["CUDA_VISIBLE_DEVICES"] = device.removeprefix("cuda:")
+    return {**os.environ, **values}
+
+
+def start(command: list[str], run: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start the training processes, apart from the terminal, so that Ctrl-C reaches them only as a wish to stop.
+
+    What they print goes to training/worker.log; their standard input ends when this process does.
+
+    Raises:
+        RunError: the log cannot be written.
+    """
+    log = run / "training" / "worker.log"
+    with translated(log), open(log, "ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=variables,
+            start_new_session=True,
+        )

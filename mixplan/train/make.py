@@ -1,0 +1,147 @@
+"""A planned run in, its trained model with the proof of what it read out; a job that is done is not run again."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixplan.errors import RecipeError, RunError
+from mixplan.plan import Watcher
+from mixplan.recipe import LoadedRecipe
+from mixplan.runs import translated
+from mixplan.train.failure import failure_of
+from mixplan.train.follow import follow, wait_for_former
+from mixplan.train.job import Job, files_hash, make_job, read_job, write_job
+from mixplan.train.launch import Launch, environment, gpus_for, launch_command, start
+from mixplan.train.verify import verify
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished job.
+
+    Attributes:
+        folder: The trained adapter or model, with its tokenizer.
+        steps: Optimiser steps.
+        seconds: Of training, over all starts; loading apart.
+        log: The curve: `step`, `loss`, `learning_rate`, and for GRPO `reward`, of each logged step.
+        consumption: By domain: `planned_rows`, `rows`, `trainable_tokens` (None for GRPO), `truncated_rows`,
+            `dropped_rows`.
+        model_hash: Over the folder's files.
+    """
+
+    folder: Path
+    steps: int
+    seconds: float
+    log: list[dict[str, Any]]
+    consumption: dict[str, dict[str, Any]]
+    model_hash: str
+
+
+def train(
+    run: Path,
+    loaded: LoadedRecipe,
+    plan: Mapping[str, Any],
+    *,
+    launch: Launch,
+    watcher: Watcher,
+    mixture: Path | None = None,
+    max_steps: int | None = None,
+    seed: int | None = None,
+) -> Trained:
+    """Train on a planned mixture; go on from the last checkpoint where there is one.
+
+    Args:
+        run: The run folder, or an arm's: training/ and model/ go there.
+        loaded: The recipe.
+        plan: What plan.json holds.
+        launch: How the job is started.
+        watcher: Told of progress.
+        mixture: An arm's mixture; `run`/mixture when None.
+        max_steps: Optimiser steps, in place of the recipe's epochs.
+        seed: Of the training, in place of the recipe's.
+
+    Raises:
+        RecipeError: vLLM is asked for and not installed.
+        RunError: the plan no longer describes what is there, or the folder cannot be used.
+        TrainError: the job failed, changed no weight, or read other rows than planned.
+        KeyboardInterrupt: it was stopped; a checkpoint was saved.
+    """
+    wait_for_former(run, watcher)
+    job = prepare(run, loaded, plan, mixture=mixture, max_steps=max_steps, seed=seed)
+    if (standing := finished(run, job)) is not None:
+        watcher.say(f"training stands from an earlier run: {standing.steps} steps, {run / 'model'}")
+        return standing
+    gpus = gpus_for(loaded.recipe.model.device)
+    command = launch_command(run, launch, recipe=loaded.path, gpus=gpus)
+    processes = launch.processes or max(1, gpus)
+    variables = environment(run, device=loaded.recipe.model.device, gpus=gpus, processes=processes)
+    (run / "training" / "error.json").unlink(missing_ok=True)
+    watcher.say(f"starting training: {loaded.recipe.train.method} with {processes} process{'es' * (processes > 1)}")
+    ended_well = follow(start(command, run, variables), run, watcher)
+    done = finished(run, job)
+    if not ended_well or done is None:
+        raise failure_of(run)
+    for warning in json.loads((run / "training" / "done.json").read_bytes())["warnings"]:
+        watcher.say(warning)
+    return done
+
+
+def prepare(
+    run: Path,
+    loaded: LoadedRecipe,
+    plan: Mapping[str, Any],
+    *,
+    mixture: Path | None = None,
+    max_steps: int | None = None,
+    seed: int | None = None,
+) -> Job:
+    """Check that the plan still holds and write training/job.json; what an earlier, other job left there is removed.
+
+    Raises:
+        RecipeError: vLLM is asked for and not installed.
+        RunError: the plan no longer describes what is there.
+    """
+    if loaded.recipe.train.args.get("use_vllm") and importlib.util.find_spec("vllm") is None:
+        raise RecipeError(
+            f"{loaded.where(('train', 'args', 'use_vllm'))}: train.args.use_vllm: the package vllm is not installed. "
+            "Install it with `pip install 'trl[vllm]'`, or leave the key out."
+        )
+    checked = verify(run, loaded, plan, mixture=mixture)
+    job = make_job(run, loaded, checked, model_hash=plan["hashes"]["model"], max_steps=max_steps, seed=seed)
+    if (run / "training" / "job.json").exists() and not same_job(run, job):
+        with translated(run):
+            shutil.rmtree(run / "training")
+    write_job(job, run)
+    return job
+
+
+def same_job(run: Path, job: Job) -> bool:
+    """Whether the folder's job trains the same; a damaged one does not."""
+    try:
+        return read_job(run).key == job.key
+    except RunError:
+        return False
+
+
+def finished(run: Path, job: Job) -> Trained | None:
+    """A job's result when it is done and its model's files are as they were saved."""
+    try:
+        done = json.loads((run / "training" / "done.json").read_bytes())
+        if done["job"] != job.key or files_hash(run / "model") != done["model_hash"]:
+            return None
+        return Trained(
+            folder=run / "model",
+            steps=done["steps"],
+            seconds=done["seconds"],
+            log=done["log"],
+            consumption=done["consumption"],
+            model_hash=done["model_hash"],
+        )
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

@@ -1,0 +1,91 @@
+"""A job in, TRL's and peft's own config objects out: the recipe's values over defaults for any length of job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from transformers import AutoConfig
+
+from mixplan.train.job import Job
+from mixplan.train.tokens import model_place
+
+SFT_LENGTH = 1024
+"""TRL's own max_length."""
+
+
+def defaults(job: Job, run: Path) -> dict[str, Any]:
+    """What a recipe need not say, in TRL's words.
+
+    Logs and checkpoints come by share of all steps: 100 points a curve at most, and no more than a tenth lost to a
+    kill. A loss that is not a number is shown as it is.
+    """
+    gpu = on_gpu(job)
+    return {
+        "report_to": "none",
+        "logging_strategy": "steps",
+        "logging_steps": 0.01,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps",
+        "save_steps": 0.1,
+        "save_total_limit": 2,
+        "disable_tqdm": True,
+        "use_cpu": not gpu,
+        "dataloader_pin_memory": gpu,
+        **mixed_precision(job),
+        **job.train["args"],
+        # Not the recipe's to say: where checkpoints are looked for, and how the model is loaded.
+        "output_dir": str(run / "training" / "checkpoints"),
+        "model_init_kwargs": model_arguments(job),
+    }
+
+
+def on_gpu(job: Job) -> bool:
+    """Whether the job computes on a GPU."""
+    return bool(job.model["device"] != "cpu" and (torch.cuda.is_available() or torch.backends.mps.is_available()))
+
+
+def mixed_precision(job: Job) -> dict[str, bool]:
+    """Compute in bfloat16 on a GPU that has it; on a CPU only where `model.dtype` asks for it, as few are faster so."""
+    dtype = job.model["dtype"]
+    if not on_gpu(job):
+        return {"bf16": dtype == "bfloat16", "fp16": False}
+    able = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    half = dtype == "float16" or (dtype == "auto" and torch.cuda.is_available() and not able)
+    return {"bf16": dtype == "bfloat16" or (dtype == "auto" and able), "fp16": half}
+
+
+def model_arguments(job: Job) -> dict[str, Any]:
+    """How transformers loads the model: float32 where its own weights are trained, so that small updates are kept.
+
+    Under an adapter the frozen weights may be bfloat16.
+    """
+    given = job.train["args"].get("model_init_kwargs") or {}
+    frozen = job.train["lora"] is not None and on_gpu(job) and mixed_precision(job)["bf16"]
+    return {
+        "dtype": "bfloat16" if frozen else "float32",
+        "revision": job.model["revision"],
+        "trust_remote_code": job.model["trust_remote_code"],
+        "use_safetensors": True,
+        **given,
+    }
+
+
+def sft_length(job: Job) -> int | None:
+    """Where a row is cut: the recipe's `max_length`, else TRL's own or the model's window, whichever is shorter."""
+    if "max_length" in job.train["args"]:
+        length: int | None = job.train["args"]["max_length"]
+        return length
+    config = AutoConfig.from_pretrained(
+        model_place(job), revision=job.model["revision"], trust_remote_code=job.model["trust_remote_code"]
+    ).get_text_config()
+    return min(SFT_LENGTH, int(getattr(config, "max_position_embeddings", SFT_LENGTH)))
+
+
+def adapter(job: Job) -> LoraConfig | None:
+    """Peft's config of the adapter; None for full fine-tuning."""
+    lora = job.train["lora"]
+    return None if lora is None else LoraConfig(**{"task_type": "CAUSAL_LM", **lora})

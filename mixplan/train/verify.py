@@ -1,0 +1,88 @@
+"""A run folder, its recipe and its plan in; the mixture that may be trained on out, or which hash no longer matches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mixplan.errors import RunError
+from mixplan.mixture import Mixture, read_mixture
+from mixplan.plan import standalone
+from mixplan.plan.identity import model_files
+from mixplan.recipe import LoadedRecipe, ModelSpec
+from mixplan.runs import cache_folder, content_hash, seal, unseal, write_atomic
+
+
+def verify(run: Path, loaded: LoadedRecipe, plan: Mapping[str, Any], *, mixture: Path | None = None) -> Mixture:
+    """Refuse to train on a plan that does not describe what is there now.
+
+    Args:
+        run: The run folder, or an arm's.
+        loaded: The recipe.
+        plan: What plan.json holds.
+        mixture: An arm's mixture, known by its own record; `run`/mixture, known by the plan, when None.
+
+    Returns:
+        The mixture, every file of it checked.
+
+    Raises:
+        RunError: the recipe, the mixture or the model is not the one that was planned; says which and how to re-plan.
+    """
+    again = replan(run, loaded)
+    if content_hash(standalone(loaded)) != plan["hashes"]["recipe"]:
+        raise RunError(f"{run}: the recipe is not the one that was planned{changed(plan, loaded)}. {again}")
+    found = read_mixture(mixture or run / "mixture")
+    if found is None:
+        raise RunError(f"{mixture or run / 'mixture'}: the mixture is missing, or a file in it was changed. {again}")
+    if mixture is None and found.hash != plan["hashes"]["mixture"]:
+        raise RunError(f"{found.folder}: the mixture's rows are not those of {run / 'plan.json'}. {again}")
+    if found.method != loaded.recipe.train.method:
+        raise RunError(
+            f"{found.folder}: the mixture is for {found.method}, but the recipe trains with "
+            f"{loaded.recipe.train.method}. {again}"
+        )
+    if model_hash(loaded, dtype=plan["model"]["dtype"]) != plan["hashes"]["model"]:
+        raise RunError(
+            f"{run}: the model '{loaded.recipe.model.name}' has other weights than the one that was planned with. "
+            f"{again}"
+        )
+    return found
+
+
+def replan(run: Path, loaded: LoadedRecipe) -> str:
+    """The command that makes plan and files agree again."""
+    return f"Plan again: `mixplan plan {loaded.path} --run {run}`."
+
+
+def changed(plan: Mapping[str, Any], loaded: LoadedRecipe) -> str:
+    """The recipe keys whose values differ, as a clause; empty when only the places of files do."""
+    before, now = flat(plan["recipe"]), flat(loaded.resolved)
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    places = {key for key in keys if key.endswith((".file", ".path")) or key in ("model.name", "forecast.runs")}
+    told = [key for key in keys if key not in places] or keys
+    more = f" and {len(told) - 5} more" if len(told) > 5 else ""
+    return f": {', '.join(told[:5])}{more} changed" if told else ""
+
+
+def flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested keys as dotted ones."""
+    found: dict[str, Any] = {}
+    for key, below in value.items():
+        name = f"{above}.{key}" if above else str(key)
+        found |= flat(below, name) if isinstance(below, Mapping) and below else {name: below}
+    return found
+
+
+def model_hash(loaded: LoadedRecipe, *, dtype: str) -> str:
+    """The model's hash in one compute type, kept by the state of its files so that it is loaded for this only once."""
+    place = cache_folder() / "model_hash" / f"{content_hash(model_files(loaded), loaded.recipe.model.name, dtype)}.json"
+    if (kept := unseal(place)) is not None:
+        return str(json.loads(kept))
+    from mixplan.model import load_model  # loads torch, which a hash that is kept does not need
+
+    spec: ModelSpec = loaded.recipe.model.model_copy(update={"dtype": dtype, "device": "cpu"})
+    found = load_model(spec, folder=loaded.folder(("model", "name"))).fingerprint
+    write_atomic(place, seal(json.dumps(found).encode()))
+    return found

@@ -1,0 +1,202 @@
+"""A run folder with a job in, the trained model and training/done.json out; accelerate starts it once a process.
+
+`accelerate launch … -m mixplan.train.worker RUN` trains what training/job.json says, whoever wrote that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from datasets import Dataset, disable_progress_bars
+from transformers import TrainerState
+
+from mixplan.errors import MixplanError, RunError
+from mixplan.runs import locked, write_json
+from mixplan.train.checkpoints import Checkpoint, newest_checkpoint
+from mixplan.train.consumption import Consumption
+from mixplan.train.curve import curve_point
+from mixplan.train.failure import record_failure
+from mixplan.train.grpo import generation_steps, grpo_config, grpo_consumption, grpo_trainer
+from mixplan.train.job import Job, files_hash, read_job
+from mixplan.train.sft import sft_config, sft_consumption, sft_trainer
+from mixplan.train.ship import copy_model, digest, put_model, refuse_unchanged, trained_tensors
+from mixplan.train.tokens import load_tokenizer
+from mixplan.train.watched import Log, Stop, Watched
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A job ready to train.
+
+    Attributes:
+        trainer: TRL's.
+        tokenizer: The model's, with a chat template.
+        watched: The trainer's callback.
+        consumption: What the trainer reads of each domain; counted by the main process alone.
+        before: Digests of the trained tensors before the first step.
+    """
+
+    trainer: Any
+    tokenizer: Any
+    watched: Watched
+    consumption: Consumption | None
+    before: set[str]
+
+
+def main(arguments: list[str]) -> int:
+    """Train; leave a message for the following process when that fails."""
+    run, job = Path(arguments[0]), None
+
+    def leave_message(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        record_failure(error, run, job)
+        if isinstance(error, MixplanError):
+            print(error, file=sys.stderr)  # noqa: T201 - goes to training/worker.log
+        else:
+            traceback.print_exception(kind, error, trace)
+
+    sys.excepthook = leave_message
+    stop = Stop()
+    stop.listen()
+    job = read_job(run)
+    work(run, job, stop)
+    return 0
+
+
+def work(run: Path, job: Job, stop: Stop) -> None:
+    """Train the job of a run folder, from its newest checkpoint where there is one.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    transformers.utils.logging.disable_progress_bar()
+    disable_progress_bars()
+    config = sft_config(job, run) if job.train["method"] == "sft" else grpo_config(job, run)
+    main_process = PartialState().is_main_process
+    with locked(run / "training") if main_process else contextlib.nullcontext():
+        checkpoint = resumable(run, job, config)
+        ready = prepare(run, job, config, stop)
+        ready.watched.resume(checkpoint)
+        part = run / ".model.partial"
+        if main_process:
+            shutil.rmtree(part, ignore_errors=True)
+        state = trained(ready, checkpoint, part)
+        if ready.watched.stopped:
+            ready.watched.log.write("stopped", step=state.global_step)
+        elif main_process and ready.consumption is not None:
+            finish(run, job, ready, state, part)
+        PartialState().wait_for_everyone()
+
+
+def resumable(run: Path, job: Job, config: Any) -> Checkpoint | None:
+    """The checkpoint to go on from, the same for every process.
+
+    Raises:
+        RunError: another number of processes wrote it, which would train on other batches.
+    """
+    processes = PartialState()
+    found = [newest_checkpoint(Path(config.output_dir), key=job.key)] if processes.is_main_process else [None]
+    if processes.num_processes > 1:
+        broadcast_object_list(found)
+    checkpoint = found[0]
+    if checkpoint is not None and checkpoint.processes != processes.num_processes:
+        raise RunError(
+            f"{checkpoint.folder}: {checkpoint.processes} processes wrote it, but {processes.num_processes} are "
+            f"started, which would train on other batches. Give --processes {checkpoint.processes}, or delete "
+            f"{run / 'training'} to begin again."
+        )
+    return None if config.save_only_model else checkpoint
+
+
+def prepare(run: Path, job: Job, config: Any, stop: Stop) -> Ready:
+    """Load rows and model, prepare the trainer, and hold its data against the plan.
+
+    Raises:
+        TrainError: the trainer's data is not what was planned.
+    """
+    processes, is_sft = PartialState(), job.train["method"] == "sft"
+    tokenizer = load_tokenizer(job)
+    with processes.main_process_first():
+        rows = load_rows(run, job)
+    log = Log(run / "training" / "log.jsonl", writes=processes.is_main_process)
+    watched = Watched(log, stop, key=job.key, cycle=1 if is_sft else generation_steps(config))
+    if is_sft:
+        trainer = sft_trainer(job, config, rows, tokenizer, watched)
+    else:
+        tally = run / "training" / "rewards.json"
+        trainer = grpo_trainer(job, config, rows, tokenizer, watched, tally=tally)
+    consumption, before = None, set()
+    if processes.is_main_process:
+        consumption = sft_consumption(job, trainer, rows, tokenizer) if is_sft else grpo_consumption(job, trainer)
+        before = {digest(tensor) for tensor in trained_tensors(trainer.model).values()}
+    return Ready(trainer, tokenizer, watched, consumption, before)
+
+
+def load_rows(run: Path, job: Job) -> Dataset:
+    """Read the mixture, its copy for the trainer kept in the run folder until the job is done."""
+    shards = sorted(str(path) for path in (run / job.mixture).glob("train-*.parquet"))
+    rows = Dataset.from_parquet(shards, cache_dir=str(run / "training" / "data"))
+    assert isinstance(rows, Dataset)
+    return rows
+
+
+def trained(ready: Ready, checkpoint: Checkpoint | None, part: Path) -> TrainerState:
+    """Train to the end, or until someone wishes to stop; the model is saved in `part`.
+
+    Returns:
+        The trainer's state, its curve included.
+    """
+    if checkpoint is not None:
+        state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
+        if state.global_step >= state.max_steps:
+            # The trainer would add a step to a finished job.
+            if PartialState().is_main_process:
+                copy_model(checkpoint.folder, part)
+            return state
+    ready.trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
+    if not ready.watched.stopped:
+        ready.trainer.save_model(str(part))
+    final: TrainerState = ready.trainer.state
+    return final
+
+
+def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path) -> None:
+    """Put the model in its place and say that the job is done, last of all.
+
+    Raises:
+        TrainError: the job changed no weight.
+    """
+    assert ready.consumption is not None
+    refuse_unchanged(ready.before, part)
+    put_model(part, run, ready.tokenizer)
+    log = [curve_point(entry) for entry in state.log_history if "loss" in entry]
+    done = {
+        "job": job.key,
+        "steps": state.global_step,
+        "epochs": state.epoch,
+        "seconds": ready.watched.seconds,
+        "processes": PartialState().num_processes,
+        "consumption": ready.consumption.domains,
+        "warnings": list(ready.consumption.warnings),
+        "model_hash": files_hash(run / "model"),
+        "weights_changed": True,
+        "log": log,
+    }
+    write_json(run / "training" / "done.json", done)
+    shutil.rmtree(run / "training" / "data", ignore_errors=True)
+    if not any(key.startswith("save_") for key in job.train["args"]):
+        # They were there to go on from; a recipe that asks for checkpoints keeps them.
+        shutil.rmtree(run / "training" / "checkpoints", ignore_errors=True)
+    ready.watched.log.write("done", step=state.global_step)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

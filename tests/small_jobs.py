@@ -1,0 +1,127 @@
+"""Runs ready to train on a tiny model, and training processes forked from one that has the libraries loaded already."""
+
+import json
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mixplan.mixture import build_mixture, describe
+from mixplan.plan import standalone
+from mixplan.plan.opened import opened
+from mixplan.plan.write import model_path
+from mixplan.recipe import LoadedRecipe, load_recipe
+from mixplan.runs import content_hash
+from mixplan.train.verify import model_hash
+
+WORDS = ("the quick brown fox", "a lazy dog", "a patient with fever", "the sum of 12 and 30")
+ARGS = {"per_device_train_batch_size": 4, "learning_rate": 0.01, "max_steps": 6, "save_steps": 2, "logging_steps": 1,
+        "gradient_checkpointing": False}  # fmt: skip
+GRPO_ARGS = {**ARGS, "num_generations": 2, "max_completion_length": 6, "temperature": 1.0}
+ROWS = {"law": 5, "fox": 4}
+"""Planned rows of the two domains; the target adds seven."""
+
+
+class Silent:
+    """A watcher that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.stages: list[tuple[str, int, str]] = []
+        self.advanced = 0
+
+    def stage(self, name: str, total: int, unit: str) -> None:
+        self.stages.append((name, total, unit))
+
+    def advance(self, amount: int) -> None:
+        self.advanced += amount
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def lay_rows(path: Path, topic: str, count: int) -> None:
+    """Question and answer rows of a topic, of different lengths."""
+    rows = [
+        {"q": f"what is {topic} {n}: {WORDS[n % 4]} ?", "a": " ".join([WORDS[n % 3], topic, str(n * 7)] * (1 + n % 2))}
+        for n in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def lay_run(folder: Path, model: Path, **train: Any) -> tuple[Path, LoadedRecipe, dict[str, Any]]:
+    """A planned run of a target and two domains: its folder, its recipe, and as much of its plan as training reads."""
+    domain = {"format": "question_answer", "columns": {"question": "q", "answer": "a"},
+              "split": {"evaluation": 1, "query": 1, "demonstration": 5}}  # fmt: skip
+    for topic in ("target", *ROWS):
+        lay_rows(folder / f"{topic}.jsonl", topic, 16)
+    value = {
+        "model": {"name": str(model), "dtype": "float32", "device": "cpu", "sae": {"path": "sae"}},
+        "target": {"data": {"file": "target.jsonl"}, **domain},
+        "domains": {name: {"data": {"file": f"{name}.jsonl"}, **domain} for name in ROWS},
+        "budget": {"rows": sum(ROWS.values())},
+        "mixture": {"target_rows": 7},
+        "train": {"method": "sft", "args": ARGS, **train},
+    }
+    (folder / "job.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
+    loaded, run = load_recipe(folder / "job.yaml"), folder / "run"
+    target, domains = opened(loaded)
+    mixture = build_mixture(
+        target=target,
+        domains=domains,
+        rows=ROWS,
+        spec=loaded.recipe.mixture,
+        budget_max_repeats=1,
+        train=loaded.recipe.train,
+        model=loaded.recipe.model,
+        model_path=model_path(loaded),
+        seed=loaded.recipe.seed,
+        folder=run / "mixture",
+    )
+    hashes = {
+        "recipe": content_hash(standalone(loaded)),
+        "mixture": mixture.hash,
+        "model": model_hash(loaded, dtype="float32"),
+    }
+    plan = {
+        "recipe": loaded.resolved,
+        "model": {"dtype": "float32"},
+        "mixture": describe(mixture),
+        "hashes": hashes,
+    }
+    return run, loaded, plan
+
+
+def training_process(run: Path) -> Any:
+    """Start a run's training process as accelerate would, without the seconds that loading the libraries takes."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mixplan.train.worker"])
+    process = context.Process(target=trained_in_child, args=(str(run),))
+    process.start()
+    return process
+
+
+def trained_in_child(run: str) -> None:
+    """What the process does: train, with what it prints in training/worker.log."""
+    from mixplan.train import worker
+
+    output = os.open(f"{run}/training/worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    try:
+        worker.main([run])
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def train_to_end(run: Path) -> dict[str, Any]:
+    """Train a prepared run and give what training/done.json says."""
+    process = training_process(run)
+    process.join()
+    assert process.exitcode == 0, (run / "training" / "worker.log").read_text()
+    return json.loads((run / "training" / "done.json").read_text())
