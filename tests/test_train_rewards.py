@@ -1,50 +1,208 @@
-"""Rewards: each grader on right, wrong and absent answers."""
+"""Rewards: each name grades as it says, in TRL's own signature; failures count 0 and are tallied."""
 
 import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import reasoning_gym
 
-from mixplan.train.rewards import graded
+from mixplan.errors import RecipeError, RunError
+from mixplan.recipe import TrainSpec
+from mixplan.train.rewards import default_process, graded, reward_functions, tally_warnings
 
-CASES = [
-    ("exact", "Paris", "paris.", 1),
-    ("exact", "Paris", "Let me think.\nParis", 1),
-    ("exact", "Paris", "Paris is in France", 0),
-    ("exact", "Paris", "<answer> Paris </answer> I hope", 1),
-    ("exact", "Paris", "", 0),
-    ("choice", "B", "B", 1),
-    ("choice", "B", "(B) the second", 1),
-    ("choice", "B. text", "I weighed A. The answer is (B).", 1),
-    ("choice", "B", "The answer is A. No: the answer is B", 1),
-    ("choice", "B", "The answer is C", 0),
-    ("choice", "A", "A dog barked", 0),
-    ("choice", "A", "I do not know", 0),
-    ("number", "1,234", "It makes 1234.", 1),
-    ("number", "0.5", "so 1/2", 1),
-    ("number", "-3", "x = -3.0", 1),
-    ("number", "7", "first 7, then 8", 0),
-    ("number", "7", "1/0", 0),
-    ("number", "none", "7", 0),
-    ("math", r"\frac{1}{2}", r"Hence \boxed{\frac{1}{2}}.", 1),
-    ("math", r"so \boxed{x + 1}", r"\boxed{1}, no: \boxed{x+1}", 1),
-    ("math", "42", r"\boxed{42.0}", 1),
-    ("math", "42", "it is 42", 1),
-    ("math", "42", r"42, so \boxed{41}", 0),
+SCORERS = """
+import os, time
+
+def lengths(prompts, completions, completion_ids, domain, **columns):
+    assert len(prompts) == len(completions) == len(completion_ids) == len(domain)
+    assert not {"trainer_state", "log_extra", "log_metric", "few"} & set(columns), columns
+    return [float(len(turns[-1]["content"])) for turns in completions]
+
+def rank(completions, **columns):
+    said = [turns[-1]["content"] for turns in completions]
+    return [sorted(said).index(one) for one in said]
+
+def fussy(completions, **columns):
+    for turns in completions:
+        text = turns[-1]["content"]
+        if text == "hang": time.sleep(60)
+        if text == "die": os._exit(1)
+        if text == "raise": raise RuntimeError("no such word")
+    return [None if turns[-1]["content"] == "?" else 1.0 for turns in completions]
+"""
+ENTRY = reasoning_gym.create_dataset("products", size=1, seed=3)[0]
+ROWS = [
+    ("exact", "Paris", None),
+    ("choice", "B. text", None),
+    ("number", "7", None),
+    ("math", r"\frac{1}{2}", None),
+    ("generator", "-", json.dumps(ENTRY)),
 ]
 
 
-@pytest.mark.parametrize(("grader", "reference", "text", "expected"), CASES)
-def test_graders(grader: str, reference: str, text: str, expected: int) -> None:
-    completions = [[{"role": "assistant", "content": text}]]
-    assert graded(completions, [reference], [grader], [None], domain=["law"], trainer_state=None) == [expected]
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder with the module `scorers`, as a user has one."""
+    made = tmp_path_factory.mktemp("scorers")
+    (made / "scorers.py").write_text(SCORERS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        yield made
 
 
-def test_generator_rows_are_graded_by_their_own_scorer() -> None:
-    entry = reasoning_gym.create_dataset("products", size=1, seed=3)[0]
-    completions = [[{"role": "assistant", "content": text}] for text in (entry["answer"], "0", "")]
-    saved = json.dumps(entry)
-    own = reasoning_gym.get_score_answer_fn("products")
-    expected = [own(entry["answer"], entry), own("0", entry), own("", entry)]
-    assert expected[0] == 1.0
-    assert graded(completions, ["-"] * 3, ["generator"] * 3, [saved] * 3) == expected
+def turns(*texts: str) -> list[list[dict[str, str]]]:
+    return [[{"role": "assistant", "content": text}] for text in texts]
+
+
+def batch(*texts: str) -> dict[str, Any]:
+    """A batch as GRPOTrainer passes it, rows in the order of `ROWS` from the first on."""
+    rows = [ROWS[i % len(ROWS)] for i in range(len(texts))]
+    return {
+        "prompts": [[{"role": "user", "content": "?"}] for _ in texts],
+        "completions": turns(*texts),
+        "completion_ids": [[1, 2] for _ in texts],
+        "grader": [row[0] for row in rows],
+        "reference": [row[1] for row in rows],
+        "entry": [row[2] for row in rows],
+        "domain": ["law" for _ in texts],
+        "few": [1, 2, 3, 4, 5, 6, 7, 8, 9],
+        "trainer_state": object(),
+        "log_extra": print,
+        "log_metric": print,
+    }
+
+
+def make(tally: Path, **train: Any) -> list[Any]:
+    functions, _ = reward_functions(TrainSpec(method="grpo", **train), tally=tally)
+    return functions
+
+
+def test_rewards_keep_the_recipes_order_names_and_factors(tmp_path: Path) -> None:
+    rewards = {"format": 0.25, "graded": 1.0, "scorers:lengths": -0.01}
+    functions, factors = reward_functions(TrainSpec(method="grpo", rewards=rewards), tally=tmp_path / "tally.json")
+    assert [function.__name__ for function in functions] == list(rewards)
+    assert factors == [0.25, 1.0, -0.01]
+
+
+def test_each_row_is_graded_by_its_own_grader(tmp_path: Path) -> None:
+    [function] = make(tmp_path / "tally.json")
+    right = ["Paris", "(B)", "so 7", r"\boxed{0.5}", ENTRY["answer"]]
+    assert function(**batch(*right)) == [1, 1, 1, 1, 1]
+    sentence = f"It is {ENTRY['answer']}"
+    part = reasoning_gym.get_score_answer_fn("products")(sentence, ENTRY)
+    assert function(**batch("Rome", "(C)", "8", r"\boxed{2}", sentence)) == [0, 0, 0, 0, part]
+
+
+@pytest.mark.parametrize(
+    ("name", "scores"),
+    [
+        ("exact", [1, 0, 1, 0, 0]),
+        ("choice", [0, 1, 0, 0, 0]),
+        ("number", [0, 0, 1, 1, 0]),
+        ("math", [1, 0, 1, 1, 0]),
+        ("generator", [1, 0, 1, 0, 1]),
+    ],
+)
+def test_a_named_grader_grades_every_row(tmp_path: Path, name: str, scores: list[float]) -> None:
+    [function] = make(tmp_path / "tally.json", rewards={name: 1.0})
+    row = batch("Paris", "B", "7", "1/2", ENTRY["answer"])
+    row["reference"] = ["Paris", "B. text", "7", "0.5", "-1"]
+    assert function(**row) == scores
+
+
+def test_format_finds_the_recipes_expression(tmp_path: Path) -> None:
+    texts = ["<answer>7</answer>", "7", "<answer>\n7\n</answer>", "<answer></answer>"]
+    [function] = make(tmp_path / "tally.json", rewards={"format": 1.0})
+    assert function(**batch(*texts)) == [1, 0, 1, 0]
+    [function] = make(tmp_path / "tally.json", rewards={"format": 1.0}, answer_format=r"^\d$")
+    assert function(**batch(*texts)) == [0, 1, 0, 0]
+
+
+def test_a_users_function_has_the_whole_batch_in_trls_signature(tmp_path: Path) -> None:
+    lengths, rank = make(tmp_path / "tally.json", rewards={"scorers:lengths": 1.0, "scorers:rank": 1.0})
+    assert lengths(**batch("one", "three")) == [3, 5]
+    assert rank(**batch("c", "a", "b")) == [2, 0, 1]
+
+
+def test_plain_completions_are_graded_too() -> None:
+    assert graded(["Paris", "Rome"], ["Paris"] * 2, ["exact"] * 2, [None] * 2) == [1, 0]
+
+
+def test_failures_cost_one_answer_each_and_are_tallied(tmp_path: Path) -> None:
+    tally = tmp_path / "training" / "tally.json"
+    [function] = make(tally, rewards={"scorers:fussy": 1.0}, grader_seconds=0.5)
+    assert function(**batch("a", "raise", "?", "hang", "die", "b")) == [1, 0, None, 0, 0, 1]
+    assert function(**batch("a", "b")) == [1, 1]
+    counted = {"graded": 8, "failed": 2, "timed_out": 1}
+    counted["example"] = "RuntimeError: no such word; the answer was 'raise'"
+    assert json.loads(tally.read_text()) == {"scorers:fussy": counted}
+    assert tally_warnings(tally) == [
+        "reward `scorers:fussy`: 3 of 8 answers counted as 0 because its scorer failed (2) or took too long (1). "
+        "The first: RuntimeError: no such word; the answer was 'raise'."
+    ]
+
+
+def test_a_row_that_its_scorer_cannot_read_is_tallied(tmp_path: Path) -> None:
+    [function] = make(tmp_path / "tally.json")
+    row = batch("Paris", "x" * 500) | {"grader": ["exact", "generator"], "entry": [None, '{"metadata": {}}']}
+    assert function(**row) == [1, 0]
+    counted = {"graded": 2, "failed": 1, "timed_out": 0}
+    counted["example"] = f"KeyError: 'source_dataset'; the answer was {'x' * 200!r}"
+    assert json.loads((tmp_path / "tally.json").read_text()) == {"graded": counted}
+
+
+def test_a_tally_grows_by_every_process_and_start(tmp_path: Path) -> None:
+    tally = tmp_path / "tally.json"
+    assert tally_warnings(tally) == []
+    for _ in range(2):
+        first, second = make(tally, rewards={"exact": 1.0, "format": 1.0})
+        first(**batch("Paris", "Rome"))
+        second(**batch("Paris"))
+    unfailed = {"failed": 0, "timed_out": 0, "example": ""}
+    assert json.loads(tally.read_text()) == {"exact": {"graded": 4} | unfailed, "format": {"graded": 2} | unfailed}
+    assert tally_warnings(tally) == []
+
+
+def test_a_tally_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "training").write_text("a file where the folder should be")
+    [function] = make(tmp_path / "training" / "tally.json", rewards={"exact": 1.0})
+    with pytest.raises(RunError) as caught:
+        function(**batch("Paris"))
+    assert str(caught.value) == f"{tmp_path / 'training' / 'tally.json'}: File exists."
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("nowhere.rewards:score", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("scorers:lenghts", "LookupError: module 'scorers' has no function 'lenghts'. Did you mean 'lengths'?"),
+        ("broken:score", "SyntaxError: '(' was never closed (broken.py, line 1)"),
+    ],
+)
+def test_a_users_function_that_is_not_there_is_known_at_once(tmp_path: Path, folder: Path, name: str, problem: str):
+    (folder / "broken.py").write_text("score = (")
+    with pytest.raises(RecipeError) as caught:
+        make(tmp_path / "tally.json", rewards={name: 1.0})
+    assert str(caught.value) == (
+        f"train.rewards.{name}: it cannot be loaded: {problem}\n"
+        "Install its package, or start mixplan in the folder that holds its file."
+    )
+
+
+def test_trls_own_command_line_finds_the_rows_graders() -> None:
+    texts = ["Paris", "(B)", "8", r"\boxed{0.5}", ENTRY["answer"]]
+    assert graded(**batch(*texts)) == [1, 1, 0, 1, 1]
+    assert default_process().seconds == TrainSpec().grader_seconds
+
+
+def test_a_scorer_that_fails_counts_0_in_trls_own_command_line_too() -> None:
+    assert graded(**batch("Paris") | {"grader": ["generator"], "entry": ["[]"]}) == [0]
+
+
+def test_no_reward_is_other_than_a_finite_number(tmp_path: Path) -> None:
+    [function] = make(tmp_path / "tally.json")
+    strange = ["", "\x00", "\ud800", "<answer>"]
+    assert all(math.isfinite(score) for score in function(**batch(*strange)))

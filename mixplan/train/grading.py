@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 import re
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+BRACE = re.compile(r"\\boxed\{|\\.|[{}]")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
 SAID_LETTER = re.compile(r"\b(?:answer|option|choice)\b(?:\s+is)?\s*:?\s*\(?([A-Z])\b(?!')")
 LONE_LETTER = re.compile(r"\(?([A-Z])\)?(?:[.:)].*|\s*)", re.DOTALL)
 WORDED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\{([^{}]*)\}")
-LONE_EXPRESSION = re.compile(r"(?:\\[A-Za-z]+|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|[^A-Za-z$\\])+")
+LONE_EXPRESSION = re.compile(r"(?:\\(?:[A-Za-z]+|[^A-Za-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|[^A-Za-z$\\])+")
 """Mathematics without delimiters and without words: letters stand alone or belong to a LaTeX command."""
+FORMULA_CHARACTERS, PROSE_CHARACTERS = 500, 2_000
+"""What math-verify is given to read: no longer formula, for its time grows fast with length; of a text the end."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,7 @@ def grade(text: str, reference: str, grader: str, entry: str | None, accepted: S
         The grade. A generator row is graded by its own scorer, which may raise anything, hang or eat memory;
         `mixplan.train.grading_process` holds it within bounds.
     """
-    tagged = TAGGED.findall(text)
-    answer = (tagged[-1] if tagged else text).strip()
+    answer = tagged(text).strip()
     if grader == "generator" and entry is not None:
         score = generator_score(answer, entry)
         return Grade(score, "right" if score >= 1 else "wrong" if answer else "unparsable")
@@ -56,6 +59,16 @@ def grade(text: str, reference: str, grader: str, entry: str | None, accepted: S
     if any(same):
         return Grade(1.0, "right")
     return Grade(0.0, "unparsable" if same[0] is None else "wrong")
+
+
+def tagged(text: str) -> str:
+    """What stands in the last closed `<answer>` tag; the whole text without one."""
+    # Pairs of tags are sought among the tags alone: one expression for a whole pair takes quadratic time on a text
+    # that only opens them, as a model that repeats itself does.
+    for opened, closed in reversed(list(itertools.pairwise(TAG.finditer(text)))):
+        if not opened[1] and closed[1]:
+            return text[opened.end() : closed.start()]
+    return text
 
 
 def same_text(answer: str, reference: str) -> bool | None:
@@ -130,20 +143,24 @@ def expressions(text: str) -> list[Any]:
         logging.getLogger(name).setLevel(logging.ERROR)
     contents = stated(text)
     alone = contents is not text or LONE_EXPRESSION.fullmatch(contents)
-    return list(parse(f"${contents}$" if alone and contents else contents, parsing_timeout=None))
+    if not contents or (alone and len(contents) > FORMULA_CHARACTERS):
+        return []
+    return list(parse(f"${contents}$" if alone else contents[-PROSE_CHARACTERS:], parsing_timeout=None))
 
 
 def stated(text: str) -> str:
     r"""The contents of the last `\boxed{}` that is closed; the whole text without one."""
-    end = len(text)
-    while (start := text.rfind("\\boxed{", 0, end)) >= 0:
-        depth = 1
-        for index in range(start + len("\\boxed{"), len(text)):
-            depth += {"{": 1, "}": -1}.get(text[index], 0)
-            if depth == 0:
-                return text[start + len("\\boxed{") : index].strip().strip("$")
-        end = start
-    return text
+    opened: list[re.Match[str]] = []
+    boxes: list[tuple[int, int]] = []
+    for brace in BRACE.finditer(text):
+        if brace[0] in ("{", "\\boxed{"):
+            opened.append(brace)
+        elif brace[0] == "}" and opened and (box := opened.pop())[0] != "{":
+            boxes.append((box.end(), brace.start()))
+    if not boxes:
+        return text
+    start, end = max(boxes)
+    return text[start:end].strip().strip("$")
 
 
 def plain(text: str) -> str:

@@ -70,6 +70,7 @@ class GradingProcess:
         Raises:
             ScorerError: as `grade`.
         """
+        self.prepare("format")
         return bool(self._ask("finds", [pattern, text], self.seconds))
 
     def scores(self, function: str, columns: Mapping[str, Sequence[Any]]) -> list[float | None]:

@@ -1,0 +1,121 @@
+"""Grading: each grader on right, wrong and unparsable answers."""
+
+import json
+import time
+
+import pytest
+import reasoning_gym
+
+from mixplan.train.grading import GRADERS, Grade, grade, number, stated
+
+RIGHT, WRONG, UNPARSABLE = Grade(1.0, "right"), Grade(0.0, "wrong"), Grade(0.0, "unparsable")
+
+CASES = [
+    ("exact", "Paris", "paris.", RIGHT),
+    ("exact", "Paris", "Let me think.\nParis", RIGHT),
+    ("exact", "Paris", "Paris is in France", WRONG),
+    ("exact", "Paris", "<answer> Paris </answer> I hope", RIGHT),
+    ("exact", "Paris", "<answer>Rome</answer> no, <ANSWER>Paris</ANSWER>", RIGHT),
+    ("exact", "Paris", "Paris <answer></answer>", UNPARSABLE),
+    ("exact", "Paris", "  \n", UNPARSABLE),
+    ("choice", "B", "B", RIGHT),
+    ("choice", "B", "(B) the second", RIGHT),
+    ("choice", "B. text", "I weighed A. The answer is (B).", RIGHT),
+    ("choice", "B", "The answer is A. No: the answer is B", RIGHT),
+    ("choice", "B", "The answer is C", WRONG),
+    ("choice", "A", "A dog barked", UNPARSABLE),
+    ("choice", "A", "I do not know", UNPARSABLE),
+    ("number", "1,234", "It makes 1234.", RIGHT),
+    ("number", "0.5", "so 1/2", RIGHT),
+    ("number", "-3", "x = -3.0", RIGHT),
+    ("number", "7", "first 7, then 8", WRONG),
+    ("number", "7", "1/0", UNPARSABLE),
+    ("number", "7", "9" * 5000, UNPARSABLE),
+    ("number", "7", "seven", UNPARSABLE),
+    ("number", "none", "7", WRONG),
+    ("math", r"\frac{1}{2}", r"Hence \boxed{\frac{1}{2}}.", RIGHT),
+    ("math", r"\frac{1}{2}", r"Hence \boxed{0.5}.", RIGHT),
+    ("math", r"so \boxed{x + 1}", r"\boxed{1}, no: \boxed{1+x}", RIGHT),
+    ("math", r"\frac{\sqrt{2}}{2}", r"\boxed{\frac{1}{\sqrt{2}}}", RIGHT),
+    ("math", "(x+1)^2", "<answer>x^2 + 2x + 1</answer>", RIGHT),
+    ("math", "(x+1)^2", r"\boxed{x^2 + 2x + 2}", WRONG),
+    ("math", "42", r"\boxed{42.0}", RIGHT),
+    ("math", "42", "it is 42", RIGHT),
+    ("math", "42", r"42, so \boxed{41}", WRONG),
+    ("math", "42", r"so \boxed{42} and, cut off, \boxed{4", RIGHT),
+    ("math", "1,234", "$1234$", RIGHT),
+    ("math", "(1, 2)", r"\boxed{(1,2)}", RIGHT),
+    ("math", "(1, 2)", r"\boxed{(2, 1)}", WRONG),
+    ("math", r"\{1, 2\}", r"\boxed{\{2, 1\}}", RIGHT),
+    ("math", "Evelyn", r"\boxed{\text{Evelyn}}", RIGHT),
+    ("math", "Evelyn", r"\boxed{\text{Carla}}", WRONG),
+    ("math", "Evelyn", "Carla", UNPARSABLE),
+    ("math", "42", "I do not know", UNPARSABLE),
+    ("math", "42", r"\boxed{}", UNPARSABLE),
+    ("math", "", r"\boxed{}", UNPARSABLE),
+    ("math", "42", "", UNPARSABLE),
+]
+
+
+@pytest.mark.parametrize(("grader", "reference", "text", "expected"), CASES)
+def test_graders(grader: str, reference: str, text: str, expected: Grade) -> None:
+    assert grade(text, reference, grader, None) == expected
+
+
+@pytest.mark.parametrize(
+    ("grader", "text", "accepted", "expected"),
+    [
+        ("exact", "NYC", ["NYC", "Big Apple"], RIGHT),
+        ("exact", "Boston", ["NYC", "Big Apple"], WRONG),
+        ("number", "2.5", ["5/2"], RIGHT),
+        ("math", r"\boxed{\frac{5}{2}}", ["2.5"], RIGHT),
+        ("math", "no idea", ["2.5"], UNPARSABLE),
+    ],
+)
+def test_other_accepted_answers_are_right(grader: str, text: str, accepted: list[str], expected: Grade) -> None:
+    assert grade(text, "New York", grader, None, accepted) == expected
+
+
+def test_generator_rows_are_graded_by_their_own_scorer() -> None:
+    entry = reasoning_gym.create_dataset("products", size=1, seed=3)[0]
+    own, saved = reasoning_gym.get_score_answer_fn("products"), json.dumps(entry)
+    sentence = f"It is {entry['answer']}"
+    assert 0 < own(sentence, entry) < 1
+    assert grade(entry["answer"], "-", "generator", saved) == RIGHT
+    assert grade(sentence, "-", "generator", saved) == Grade(own(sentence, entry), "wrong")
+    assert grade(f"{sentence}: <answer>{entry['answer']}</answer>", "-", "generator", saved) == RIGHT
+    assert grade("x", "-", "generator", saved) == WRONG
+    assert grade("", "-", "generator", saved) == UNPARSABLE
+
+
+def test_rows_without_an_entry_are_compared_as_text() -> None:
+    assert [grade(text, "12", "generator", None) for text in ("12.", "13", "")] == [RIGHT, WRONG, UNPARSABLE]
+
+
+@pytest.mark.parametrize("grader", GRADERS)
+@pytest.mark.parametrize("text", ["\\boxed{" * 2000, "9" * 10_000, "<answer>" * 5000, "{" * 5000, "\x00\ud800\u0660"])
+def test_strange_texts_get_a_grade_soon(grader: str, text: str) -> None:
+    start = time.monotonic()
+    assert grade(text, "42", grader, None).score == 0
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "contents"),
+    [
+        (r"\boxed{a}", "a"),
+        (r"\boxed{a} then \boxed{ \frac{\sqrt{b}}{c} }.", r"\frac{\sqrt{b}}{c}"),
+        (r"\boxed{\boxed{a}}", "a"),
+        (r"\boxed{$5$}", "5"),
+        (r"\boxed{a", r"\boxed{a"),
+        (r"\boxed{\}} \boxed{\{ }", r"\{"),
+        ("a", "a"),
+    ],
+)
+def test_the_last_closed_box_counts(text: str, contents: str) -> None:
+    assert stated(text) == contents
+
+
+def test_numbers_are_exact() -> None:
+    assert number("0.1") + number("0.2") == number("3/10")
+    assert number("10000000000000001") != number("10000000000000000")
