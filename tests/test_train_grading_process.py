@@ -56,6 +56,8 @@ def parent(completions, **columns):
 def greedy(completions, **columns):
     return [len(bytearray(resource.getrlimit(resource.RLIMIT_DATA)[0])) for _ in completions]
 def deep(completions, **columns): return deep(completions)
+def heavy(completions, **columns):
+    return [len({"torch", "transformers", "trl", "sae_lens"} & set(sys.modules)) for _ in completions]
 def pid(completions, **columns): return [os.getpid() for _ in completions]
 """
 TURN = [{"role": "assistant", "content": "twelve"}]
@@ -194,6 +196,11 @@ def test_the_child_is_one_and_the_same_until_it_fails(process: GradingProcess) -
     first = ask(process, "pid")
     assert failure(process, "odd") == "Odd: neither this nor that"
     assert ask(process, "pid") == first
+
+
+def test_the_child_loads_no_model_library(process: GradingProcess) -> None:
+    assert process.grade("7", "7", "math") == Grade(1.0, "right")
+    assert ask(process, "heavy") == [0]
 
 
 def test_a_closed_process_starts_again(process: GradingProcess) -> None:
