@@ -10,43 +10,83 @@ import typer
 from rich.console import Console
 
 from mixplan.errors import RunError
-from mixplan.report import page, read_plan, terminal
+from mixplan.report import page, read_outcome, read_plan, several, terminal
+from mixplan.report.beside import Run
+from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
 from mixplan.report.text import few_words
 
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders, each with its plan.json.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write one page of all measured runs side by side.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each run.")] = False,
 ) -> None:
-    """Print each plan's closing table and write its report.html."""
-    entries, problems = [], []
+    """Print what each run planned and, once it is trained, what was measured; rewrite its report.html."""
+    entries, measured, problems = [], [], []
     for run in runs:
         try:
-            plan = read_plan(run)
-            written = page.write_page(plan, run)
+            plan, outcome = read_plan(run), read_outcome(run)
+            written = page.write_page(plan, run, outcome)
         except RunError as error:
             problems.append(str(error))
             continue
-        entries.append(entry(plan, run, written))
+        entries.append(entry(plan, run, written, outcome))
+        if outcome:
+            measured.append((str(run), plan, outcome))
         if not as_json:
-            terminal.show(plan, Console(highlight=False), written)
+            _show(plan, outcome, written, alone=len(runs) == 1)
+    _together(measured, out, as_json=as_json, problems=problems)
     if as_json:
         typer.echo(json.dumps(entries, indent=2, allow_nan=False))
     if problems:
         raise RunError("\n".join(problems))
 
 
-def entry(plan: Plan, run: Path, written: Path) -> dict[str, Any]:
-    """Put a plan's closing table into JSON values.
+def _show(plan: Plan, outcome: Outcome | None, written: Path, *, alone: bool) -> None:
+    """Print one run's tables; a measured run among others has its line in the tables of all runs instead."""
+    console = Console(highlight=False)
+    if outcome is None:
+        terminal.show(plan, console, written)
+    elif alone:
+        terminal.show_outcome(plan, outcome, console, written)
+    else:
+        terminal.show_page(console, written)
+
+
+def _together(measured: list[Run], out: Path | None, *, as_json: bool, problems: list[str]) -> None:
+    """Set measured runs side by side on the terminal and, where asked, on one page."""
+    console = Console(highlight=False)
+    if len(measured) > 1 and not as_json:
+        terminal.show_several(measured, console)
+    if out is None:
+        return
+    if not measured:
+        problems.append(f"{out}: nothing to write, no run is measured yet. Train first: mixplan train RUN.")
+        return
+    try:
+        written = several.write_several(measured, out)
+    except RunError as error:
+        problems.append(str(error))
+        return
+    if not as_json:
+        terminal.show_page(console, written)
+
+
+def entry(plan: Plan, run: Path, written: Path, outcome: Outcome | None = None) -> dict[str, Any]:
+    """Put a run's closing tables into JSON values.
 
     Args:
         plan: The saved plan.
         run: Its run folder.
         written: The page's path.
+        outcome: The saved outcome; None before training.
 
     Returns:
-        Name, places, warnings, and for each domain score, interval, rows, ratio and tokens, highest score first.
+        Name, places, warnings, and for each domain score, interval, rows, ratio and tokens, highest score first; and
+        the outcome as it is saved.
     """
     return {
         "name": plan.name,
@@ -57,6 +97,7 @@ def entry(plan: Plan, run: Path, written: Path) -> dict[str, Any]:
         "distance_from_uniform": plan.allocation.distance_from_uniform,
         "distance_from_size": plan.allocation.distance_from_size,
         "domains": [_domain(plan, name) for name in plan.order()],
+        "outcome": outcome.model_dump(mode="json") if outcome else None,
     }
 
 

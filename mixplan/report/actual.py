@@ -8,9 +8,9 @@ from mixplan.report.outcome import Drift, Outcome, Unexpected
 from mixplan.report.plan import Plan
 from mixplan.report.plots import axis_over, axis_strip, interval_strip
 from mixplan.report.reasons import contexts
-from mixplan.report.sheets import drift_lines
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, percent, plain, whole
+from mixplan.report.told import drift_lines
 
 
 def actual(plan: Plan, outcome: Outcome) -> Html | None:

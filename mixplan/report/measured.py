@@ -10,9 +10,10 @@ from mixplan.report.measures import WORDS, Quantity, forecast_line, quantity
 from mixplan.report.outcome import Change, Domain, Expected, Measured, Outcome, Relative
 from mixplan.report.plan import Plan
 from mixplan.report.plots import axis_over, axis_strip, dumbbell, interval_strip
-from mixplan.report.sheets import order, wrong
+from mixplan.report.sheets import order
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import percent, plain, whole
+from mixplan.report.told import wrong
 
 Named = tuple[str, Measured]
 

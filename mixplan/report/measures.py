@@ -8,7 +8,7 @@ from mixplan.report.outcome import Change, Expected
 from mixplan.report.text import number, plain
 
 WORDS = {"gain": "gain", "loss": "loss", "moved": "moved", "none": "no clear change"}
-"""A change's direction in words; "no clear change" where the interval holds zero or the noise is larger."""
+"""A change's direction in words; "no clear change" where the interval does not leave zero."""
 
 
 @dataclass(frozen=True)
@@ -91,5 +91,5 @@ def forecast_line(name: str, expected: Expected | None) -> str:
 
 
 def _signed(value: float) -> str:
-    text = number(value)
+    text = number(value, 2)
     return text if text.startswith("-") or text == "0" else f"+{text}"

@@ -15,9 +15,9 @@ from mixplan.report.measured import before_and_after, every_measure, notices, re
 from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
 from mixplan.report.predicted import predicted
-from mixplan.report.sheets import summary, training_line
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import bounds, few_words, number, percent, whole
+from mixplan.report.told import summary, training_line
 from mixplan.report.training import training
 from mixplan.runs import write_atomic
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -199,10 +200,25 @@ class Job(Saved):
     lora: dict[str, Any] | None = None
 
 
+class Source(Saved):
+    """The target's data: its place as the recipe names it."""
+
+    data: dict[str, Any] = {}
+
+    @property
+    def where(self) -> str | None:
+        """The hub's name, the generator's, or a file's; None where the recipe is not known."""
+        if file := self.data.get("file"):
+            return PurePath(str(file)).name
+        found = self.data.get("hub") or self.data.get("generator")
+        return str(found) if found else None
+
+
 class Recipe(Saved):
     """What the closing parts tell of the recipe."""
 
     train: Job = Job()
+    target: Source = Source()
 
 
 class Plan(Saved):

@@ -10,7 +10,7 @@ from mixplan.report.measures import WORDS, Quantity, quantity
 from mixplan.report.outcome import Change, Judgement, Outcome
 from mixplan.report.plan import Interval, Plan
 from mixplan.report.plots import Dot, Span, axis_over, axis_strip, interval_strip, scatter
-from mixplan.report.sheets import PREDICTORS, judged
+from mixplan.report.sheets import MAIN, PREDICTORS, judged
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import plain
 
@@ -26,7 +26,7 @@ def predicted(plan: Plan, outcome: Outcome) -> Html | None:
     lines = judged(outcome)
     if not lines:
         return None
-    drawn = [line for line in lines if line.predictor in DRAWN and line.measure in ("headline", "behaviour")]
+    drawn = [line for line in lines if line.predictor in DRAWN and line.measure in MAIN]
     charts = [chart for line in drawn if (chart := judged_scatter(plan, outcome, line))]
     note = (
         "A score foretells how far a domain moves, not in which direction, so it is held against the size of the "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mixplan.report.measures import WORDS, Quantity, forecast_line, quantity
-from mixplan.report.outcome import Arms, Domain, Drift, Judgement, Measured, Outcome
+from mixplan.report.measures import Quantity, forecast_line, quantity
+from mixplan.report.outcome import Arms, Domain, Judgement, Measured, Outcome
 from mixplan.report.plan import Interval, Plan
-from mixplan.report.text import number, plain, whole
+from mixplan.report.text import number, whole
 
 PREDICTORS = {
     "sts_icl": "STS_ICL",
@@ -17,11 +17,18 @@ PREDICTORS = {
     "raw_icl": "Raw activations, ICL",
     "raw_act": "Raw activations, act",
     "total_shift": "Total shift",
-    "outside_shift": "Outside the drift dimensions",
+    "outside_shift": "Outside drift dimensions",
 }
 """What was computed in planning: the two scores, then the baselines they have to beat."""
 
-ALWAYS = 0
+MAIN = ("headline", "behaviour")
+"""Measures whose judgement is drawn; every domain has both."""
+
+GAP = 2
+"""Columns of space between two of a table's columns."""
+
+GAP = 2
+"""Columns of space between two of a table's columns."""
 
 
 @dataclass(frozen=True)
@@ -32,43 +39,53 @@ class Sheet:
         title: What it holds.
         heads: Its columns; the first names the line, the last holds words.
         rows: As many cells each as there are columns.
-        least: For each column, the terminal's width below which it is left to the page.
+        need: For each column, 0 where it is always shown; where there is no room, the highest goes first.
+        words: Whether the last column holds words, not numbers.
     """
 
     title: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    least: tuple[int, ...]
+    need: tuple[int, ...]
+    words: bool = False
 
     def within(self, width: int) -> Sheet:
-        """Keep the columns that a terminal of this width shows."""
-        kept = [i for i, least in enumerate(self.least) if least <= width]
-        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
-        return Sheet(self.title, tuple(self.heads[i] for i in kept), rows, tuple(self.least[i] for i in kept))
+        """Leave out the least needed columns until a terminal of this width shows the rest whole."""
+        kept = list(range(len(self.heads)))
+        while sum(map(self._width, kept)) + GAP * (len(kept) - 1) > width and any(self.need[i] for i in kept):
+            kept.remove(max(kept, key=lambda i: (self.need[i], i)))
+        return self._keep(kept)
+
+    def _width(self, column: int) -> int:
+        return max(len(self.heads[column]), *(len(row[column]) for row in self.rows))
 
     def filled(self) -> Sheet:
         """Leave out columns in which no line has anything."""
         kept = [i for i in range(len(self.heads)) if any(row[i] for row in self.rows)]
+        return self._keep(kept)
+
+    def _keep(self, kept: Sequence[int]) -> Sheet:
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
-        return Sheet(self.title, tuple(self.heads[i] for i in kept), rows, tuple(self.least[i] for i in kept))
+        heads, need = tuple(self.heads[i] for i in kept), tuple(self.need[i] for i in kept)
+        return Sheet(self.title, heads, rows, need, words=self.words and len(self.heads) - 1 in kept)
 
 
 def changes(plan: Plan, outcome: Outcome) -> Sheet:
     """Predicted and measured of each domain, highest planning score first; the target last."""
-    heads = ("domain", plan.score_name, "forecast", "before", "after", "change", "95 %", "noise", "verdict")
+    heads = ("domain", plan.score_name, "expected", "before", "after", "change", "95 %", "noise", "forecast", "verdict")
     lines = [_change_row(name, outcome.domains[name], plan) for name in order(plan, outcome)]
     lines.append(_change_row("target", outcome.target, plan))
-    least = (ALWAYS, 60, 110, 90, 90, ALWAYS, 50, 72, 40)
-    return Sheet("Before and after", heads, tuple(lines), least).filled()
+    need = (0, 3, 8, 6, 7, 0, 2, 5, 4, 1)
+    return Sheet("Before and after", heads, tuple(lines), need, words=True).filled()
 
 
 def _change_row(name: str, measured: Measured, plan: Plan) -> tuple[str, ...]:
     score = number(plan.score_of(name).value) if isinstance(measured, Domain) and name in plan.domains else ""
     change, key = measured.change, measured.quantity
     if change is None or key is None:
-        return (name, score, "", "", "", "not measured", "", "", "")
+        return (name, score, "", "", "", "", "", "", "", "not measured")
     unit, expected = quantity(key), measured.expected if isinstance(measured, Domain) else None
-    outside = isinstance(measured, Domain) and measured.outside_forecast
+    outside = measured.outside_forecast if isinstance(measured, Domain) else None
     return (
         name,
         score,
@@ -78,7 +95,8 @@ def _change_row(name: str, measured: Measured, plan: Plan) -> tuple[str, ...]:
         unit.change(change.change),
         unit.bounds(change.low, change.high),
         unit.noise(change.noise),
-        WORDS[change.direction] + (", outside its forecast" if outside else ""),
+        "" if outside is None else "missed" if outside else "held",
+        change.direction,
     )
 
 
@@ -91,9 +109,10 @@ def order(plan: Plan, outcome: Outcome) -> list[str]:
 def judgement(outcome: Outcome) -> Sheet:
     """How each predictor went with the size of the changes, the two scores first."""
     heads = ("predictor", "of", "Pearson", "95 %", "leaving one out", "Spearman", "95 %", "R²", "domains")
-    least = (ALWAYS, 60, ALWAYS, 50, 110, 90, 100, 80, 70)
-    lines = tuple(_judgement_row(line) for line in judged(outcome))
-    return Sheet("Predicted against measured", heads, lines, least)
+    need = (0, 3, 0, 1, 6, 4, 5, 2, 7)
+    main = [line for line in judged(outcome) if line.measure in MAIN]
+    lines = tuple(_judgement_row(line) for line in main or judged(outcome))
+    return Sheet("Predicted against measured", heads, lines, need)
 
 
 def judged(outcome: Outcome) -> list[Judgement]:
@@ -111,12 +130,12 @@ def _judgement_row(line: Judgement) -> tuple[str, ...]:
     return (
         PREDICTORS.get(line.predictor, line.predictor),
         of(line),
-        _figure(line.pearson),
-        _between(line.pearson_low, line.pearson_high),
-        _between(*(line.pearson_leave_one_out or (None, None))),
-        _figure(line.spearman),
-        _between(line.spearman_low, line.spearman_high),
-        _figure(line.r2),
+        figure(line.pearson),
+        between(line.pearson_low, line.pearson_high),
+        between(*(line.pearson_leave_one_out or (None, None))),
+        figure(line.spearman),
+        between(line.spearman_low, line.spearman_high),
+        figure(line.r2),
         whole(line.domains),
     )
 
@@ -126,18 +145,20 @@ def of(line: Judgement) -> str:
     return "headline" if line.measure == "headline" else f"{line.measure}: {line.quantity}"
 
 
-def _figure(value: float | None) -> str:
+def figure(value: float | None) -> str:
+    """Write a correlation."""
     return "not defined" if value is None else f"{value:.2f}"
 
 
-def _between(low: float | None, high: float | None) -> str:
+def between(low: float | None, high: float | None) -> str:
+    """Write a correlation's interval; empty where there is none."""
     return "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"
 
 
 def consumption(outcome: Outcome) -> Sheet:
     """What the trainer read of each domain, beside the plan."""
     heads = ("domain", "planned rows", "rows read", "trainable tokens", "truncated", "dropped")
-    least = (ALWAYS, 50, ALWAYS, ALWAYS, 72, 80)
+    need = (0, 1, 0, 0, 2, 3)
     lines = tuple(
         (
             name,
@@ -145,7 +166,7 @@ def consumption(outcome: Outcome) -> Sheet:
         )
         for name, read in outcome.training.consumption.items()
     )
-    return Sheet("What the trainer read", heads, lines, least)
+    return Sheet("What the trainer read", heads, lines, need)
 
 
 def arms(arms: Arms) -> Sheet:
@@ -162,74 +183,15 @@ def arms(arms: Arms) -> Sheet:
         "95 %",
         "verdict",
     )
-    least = (ALWAYS, ALWAYS, 110, ALWAYS, 100, 120, 60, 72, ALWAYS)
+    need = (0, 0, 6, 0, 5, 7, 2, 3, 1)
     lines = []
     for name, arm in arms.arms.items():
         worst = f"{unit.signed(arm.worst.value)} {arm.worst_domain}" if arm.worst else ""
         verdict = arm.verdict or ("baseline" if name == arms.baseline else "not compared")
         target = _amount(arm.target, quantity(arm.target_quantity or arms.quantity))
         lines.append((name, *target, *_amount(arm.mean, unit), worst, *_amount(arm.against, unit), verdict))
-    return Sheet(f"Arms over {arms.domains} domains, {len(arms.seeds)} seeds", heads, tuple(lines), least)
+    return Sheet(f"Arms over {arms.domains} domains, {len(arms.seeds)} seeds", heads, tuple(lines), need, words=True)
 
 
 def _amount(interval: Interval | None, unit: Quantity) -> tuple[str, str]:
     return (unit.change(interval.value), unit.bounds(interval.low, interval.high)) if interval else ("", "")
-
-
-def training_line(outcome: Outcome) -> str:
-    """Summarise the job: method, steps, time, and where loss and reward began and ended."""
-    job = outcome.training
-    parts = [f"{job.method.upper()}, {whole(job.steps)} optimiser steps in {duration(job.seconds)}"]
-    for key in ("loss", "reward"):
-        if curve := job.curve(key):
-            parts.append(f"{key} from {number(curve[0][1])} to {number(curve[-1][1])}")
-    return "; ".join(parts) + "."
-
-
-def drift_lines(drift: Drift) -> list[str]:
-    """Say how many of the predicted drift dimensions training moved, against chance."""
-    lines = [
-        f"{whole(drift.overlap)} of the {whole(drift.of)} predicted drift dimensions are among the {whole(drift.of)} "
-        f"that training moved most; chance gives {plain(drift.chance)} [{plain(drift.low)}, {plain(drift.high)}]."
-    ]
-    bounded = drift.raw_low is not None and drift.raw_high is not None
-    between = f" [{plain(drift.raw_low or 0)}, {plain(drift.raw_high or 0)}]" if bounded else ""
-    if drift.raw_overlap is not None and drift.raw_of is not None and drift.raw_chance is not None:
-        lines.append(
-            f"Of raw activations, {whole(drift.raw_overlap)} of {whole(drift.raw_of)}; chance gives "
-            f"{plain(drift.raw_chance)}{between}."
-        )
-    return lines
-
-
-def outside_line(outcome: Outcome) -> str | None:
-    """Say plainly how many domains moved outside their forecast; None where none did or nothing was forecast."""
-    judged = [domain for domain in outcome.domains.values() if domain.outside_forecast is not None]
-    if not (names := outcome.outside()):
-        return None
-    return f"{len(names)} of {len(judged)} domains moved outside their forecast: {', '.join(names)}."
-
-
-def summary(outcome: Outcome) -> list[str]:
-    """The outcome's own sentences, less the one that `wrong` says with names."""
-    outside = outside_line(outcome) or ""
-    return [sentence for sentence in outcome.summary if not outside.startswith(sentence.removesuffix("."))]
-
-
-def wrong(plan: Plan, outcome: Outcome) -> list[str]:
-    """What a reader should know before the answer: misses, the outcome's warnings, the plan's."""
-    outside = outside_line(outcome)
-    return list(dict.fromkeys([*([outside] if outside else []), *outcome.warnings, *plan.notices()]))
-
-
-def duration(seconds: float) -> str:
-    """Write a time in the unit that suits it."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def verdicts(outcome: Outcome) -> dict[str, int]:
-    """Count the domains by the saved direction of their headline change."""
-    found: Sequence[str] = [domain.change.direction for domain in outcome.domains.values() if domain.change]
-    return {word: found.count(direction) for direction, word in WORDS.items() if direction in found}

@@ -1,13 +1,17 @@
-"""A plan in, its closing table on the terminal out: warnings first, then domains, and where the page is."""
+"""Plans and outcomes in, their closing tables on the terminal out: what was wrong first, and last where the page is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mixplan.report import beside, sheets, told
+from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
 from mixplan.report.text import bounds, few_words, number, percent, visible, whole
 
@@ -32,6 +36,64 @@ def show(plan: Plan, console: Console, page: Path) -> None:
     console.print(_table(plan, console), "", sep="\n")
     for sentence in sentences(plan):
         _say(console, sentence)
+    show_page(console, page)
+
+
+def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path) -> None:
+    """Print what was measured of one run.
+
+    Args:
+        plan: The saved plan.
+        outcome: The saved outcome.
+        console: Where to; its width, encoding and colours are respected.
+        page: Where report.html was written.
+    """
+    for notice in told.wrong(plan, outcome):
+        _say(console, f"Warning: {notice}", style="yellow")
+    for sentence in [f"{plan.name}: outcome", *told.summary(outcome)]:
+        _say(console, sentence, style="bold")
+    laid = [sheets.changes(plan, outcome), sheets.judgement(outcome), sheets.consumption(outcome)]
+    laid += [sheets.arms(outcome.arms)] if outcome.arms else []
+    for sheet in laid:
+        _lay(sheet, console)
+    console.print("")
+    for sentence in [*(told.drift_lines(outcome.drift) if outcome.drift else []), outcome.forecast.text]:
+        _say(console, sentence)
+    _say(console, told.training_line(outcome))
+    show_page(console, page)
+
+
+def show_several(runs: Sequence[beside.Run], console: Console) -> None:
+    """Print runs side by side: one line a run, then one line a domain.
+
+    Args:
+        runs: Label, plan and outcome of each.
+        console: Where to.
+    """
+    _lay(beside.runs(runs), console)
+    for sheet in beside.changes_by_run(runs, console.width):
+        _lay(sheet, console)
+
+
+def _lay(sheet: sheets.Sheet, console: Console) -> None:
+    """Lay a sheet out in the columns that this terminal shows; nothing where it has no line."""
+    if not sheet.rows:
+        return
+    shown = sheet.within(console.width)
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    short = max(len(row[0]) for row in shown.rows) <= NAME_WIDTH
+    table.add_column(_text(shown.heads[0], console), overflow="fold", no_wrap=short)
+    for i, head in enumerate(shown.heads[1:], 2):
+        side: Literal["left", "right"] = "left" if shown.words and i == len(shown.heads) else "right"
+        table.add_column(_text(head, console), justify=side, overflow="fold")
+    for row in shown.rows:
+        table.add_row(*(_text(cell, console) for cell in row))
+    _say(console, f"\n{sheet.title}", style="bold")
+    console.print(table)
+
+
+def show_page(console: Console, page: Path) -> None:
+    """Say where a page was written, on one line whatever the width."""
     console.print(_text(f"Report: {page}", console), soft_wrap=True)
 
 

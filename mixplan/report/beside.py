@@ -1,0 +1,94 @@
+"""Several runs' plans and outcomes in, tables of plain text out that set the runs beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from mixplan.report.measures import quantity
+from mixplan.report.outcome import Judgement, Measured, Outcome
+from mixplan.report.plan import Plan
+from mixplan.report.sheets import GAP, Sheet, between, figure, order
+
+Run = tuple[str, Plan, Outcome]
+"""A run's label with what is saved of it."""
+
+
+def runs(runs: Sequence[Run]) -> Sheet:
+    """One line a run: the target's change, how many domains moved, how the planning score did, the overlap."""
+    heads = ("run", "target", "95 %", "moved", "unforeseen", "r headline", "95 %", "r behaviour", "95 %", "overlap")
+    need = (0, 0, 1, 5, 4, 2, 3, 7, 8, 6)
+    return Sheet("Runs", heads, tuple(_run_row(*run) for run in runs), need)
+
+
+def _run_row(label: str, plan: Plan, outcome: Outcome) -> tuple[str, ...]:
+    change, key = outcome.target.change, outcome.target.quantity
+    unit = quantity(key or "")
+    moved = [domain for domain in outcome.domains.values() if domain.change and domain.change.changed]
+    overlap = f"{outcome.drift.overlap} of {outcome.drift.of}" if outcome.drift else ""
+    return (
+        label,
+        unit.change(change.change) if change else "not measured",
+        unit.bounds(change.low, change.high) if change else "",
+        f"{len(moved)} of {len(outcome.domains)}",
+        f"{len(outcome.outside())}" if any(d.outside_forecast is not None for d in outcome.domains.values()) else "",
+        *_correlation(verdict_on(plan, outcome, "headline")),
+        *_correlation(verdict_on(plan, outcome, "behaviour")),
+        overlap,
+    )
+
+
+def verdict_on(plan: Plan, outcome: Outcome, measure: str) -> Judgement | None:
+    """How the score that planned a run did on one measure; None where it was not judged."""
+    score = f"sts_{plan.score}"
+    found = (line for line in outcome.judgement if (line.predictor, line.measure) == (score, measure))
+    return next(found, None)
+
+
+def _correlation(line: Judgement | None) -> tuple[str, str]:
+    return ("", "") if line is None else (figure(line.pearson), between(line.pearson_low, line.pearson_high))
+
+
+def changes_by_run(runs: Sequence[Run], width: int) -> list[Sheet]:
+    """Every domain's headline change in each run, so many runs beside each other in a table as the width takes."""
+    names = ["target", *dict.fromkeys(name for _, plan, outcome in runs for name in order(plan, outcome))]
+    units = [_unit_of(name, runs) for name in names]
+    columns = [(label, *map(partial(_change_in, outcome), names, units)) for label, _, outcome in runs]
+    groups: list[list[tuple[str, ...]]] = []
+    room, fixed = 0, max(map(len, names)) + GAP + max(map(len, units))
+    for column in columns:
+        taken = max(map(len, column)) + GAP
+        if not groups or taken > room:
+            groups.append([])
+            room = width - fixed
+        groups[-1].append(column)
+        room -= taken
+    return [_beside(names, units, group) for group in groups]
+
+
+def _beside(names: Sequence[str], units: Sequence[str], columns: Sequence[tuple[str, ...]]) -> Sheet:
+    heads = ("domain", "unit", *(column[0] for column in columns))
+    lines = tuple(
+        (name, unit, *(column[i] for column in columns))
+        for i, (name, unit) in enumerate(zip(names, units, strict=True), 1)
+    )
+    return Sheet("Change by domain with 95 % interval", heads, lines, (0,) * len(heads))
+
+
+def of_run(outcome: Outcome, name: str) -> Measured | None:
+    """What a run measured of the target or a domain; None where it did not."""
+    return outcome.target if name == "target" else outcome.domains.get(name)
+
+
+def _unit_of(name: str, runs: Sequence[Run]) -> str:
+    found = (measured.quantity for _, _, outcome in runs if (measured := of_run(outcome, name)))
+    return next((quantity(key).change_unit for key in found if key), "")
+
+
+def _change_in(outcome: Outcome, name: str, unit: str) -> str:
+    measured = of_run(outcome, name)
+    if measured is None or measured.change is None or measured.quantity is None:
+        return ""
+    written, change = quantity(measured.quantity), measured.change
+    amount = written.signed(change.change) if written.change_unit == unit else written.change(change.change)
+    return f"{amount} {written.bounds(change.low, change.high)}"

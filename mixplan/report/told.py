@@ -1,0 +1,64 @@
+"""A plan and its outcome in, plain sentences out: what was wrong, the job, the drift."""
+
+from __future__ import annotations
+
+from mixplan.report.outcome import Drift, Outcome
+from mixplan.report.plan import Plan
+from mixplan.report.text import number, plain, whole
+
+STALE = "outcome.json was measured for another plan than the one in plan.json: train again to measure this one."
+
+
+def training_line(outcome: Outcome) -> str:
+    """Summarise the job: method, steps, time, and where loss and reward began and ended."""
+    job = outcome.training
+    parts = [f"{job.method.upper()}, {whole(job.steps)} optimiser steps in {duration(job.seconds)}"]
+    for key in ("loss", "reward"):
+        if curve := job.curve(key):
+            parts.append(f"{key} from {number(curve[0][1])} to {number(curve[-1][1])}")
+    return "; ".join(parts) + "."
+
+
+def drift_lines(drift: Drift) -> list[str]:
+    """Say how many of the predicted drift dimensions training moved, against chance."""
+    lines = [
+        f"{whole(drift.overlap)} of the {whole(drift.of)} predicted drift dimensions are among the {whole(drift.of)} "
+        f"that training moved most; chance gives {plain(drift.chance)} [{plain(drift.low)}, {plain(drift.high)}]."
+    ]
+    bounded = drift.raw_low is not None and drift.raw_high is not None
+    between = f" [{plain(drift.raw_low or 0)}, {plain(drift.raw_high or 0)}]" if bounded else ""
+    if drift.raw_overlap is not None and drift.raw_of is not None and drift.raw_chance is not None:
+        lines.append(
+            f"Of raw activations, {whole(drift.raw_overlap)} of {whole(drift.raw_of)}; chance gives "
+            f"{plain(drift.raw_chance)}{between}."
+        )
+    return lines
+
+
+def outside_line(outcome: Outcome) -> str | None:
+    """Say plainly how many domains moved outside their forecast; None where none did or nothing was forecast."""
+    judged = [domain for domain in outcome.domains.values() if domain.outside_forecast is not None]
+    if not (names := outcome.outside()):
+        return None
+    return f"{len(names)} of {len(judged)} domains moved outside their forecast: {', '.join(names)}."
+
+
+def summary(outcome: Outcome) -> list[str]:
+    """The outcome's own sentences, less the one that `wrong` says with names."""
+    outside = outside_line(outcome) or ""
+    return [sentence for sentence in outcome.summary if not outside.startswith(sentence.removesuffix("."))]
+
+
+def wrong(plan: Plan, outcome: Outcome) -> list[str]:
+    """What a reader should know before the answer: misses, the outcome's warnings, the plan's."""
+    outside = outside_line(outcome)
+    stale = outcome.hashes.get("plan") != plan.hashes.get("plan")
+    told = [STALE] if stale else []
+    return list(dict.fromkeys([*told, *([outside] if outside else []), *outcome.warnings, *plan.notices()]))
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the unit that suits it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
