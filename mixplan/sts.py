@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from mixplan.features.statistics import Statistics
 
@@ -125,6 +125,12 @@ def ranking_stability(domains: Mapping[str, DomainScores], score: str) -> float 
     values = np.array([entry.scores[score].value for entry in domains.values()])
     if len(values) < 3 or np.ptp(values) == 0:
         return None
-    resampled = np.stack([entry.resampled[score] for entry in domains.values()])
-    found = [spearmanr(values, column).statistic for column in resampled.T if np.ptp(column) > 0]
-    return float(np.mean(found)) if found else None
+    resampled = np.stack([entry.resampled[score] for entry in domains.values()], axis=1)
+    resampled = resampled[np.ptp(resampled, axis=1) > 0]
+    if not len(resampled):
+        return None
+    # Spearman's correlation is Pearson's of the ranks; all resamples at once, a thousand calls take a second.
+    reported, ranks = rankdata(values), rankdata(resampled, axis=1)
+    centred, of_mean = reported - reported.mean(), ranks - ranks.mean(axis=1, keepdims=True)
+    found = of_mean @ centred / np.sqrt((of_mean**2).sum(axis=1) * (centred**2).sum())
+    return float(found.mean())

@@ -71,6 +71,7 @@ def test_blocks_above_the_depth_do_not_run(tiny_model):
         ("no/such-model", {}, "model 'no/such-model' is neither a local folder with safetensors weights nor reachable "
          "on the hub. Check `model.name`, or fetch it once with `hf download no/such-model`."),
         ("x", {"device": "cuda:77"}, "model.device: 'cuda:77' cannot be used on this machine. Use `auto` or `cpu`."),
+        ("x", {"device": "meta"}, "model.device: 'meta' cannot be used on this machine. Use `auto` or `cpu`."),
         ("x", {"device": "toaster"}, "model.device: 'toaster' cannot be used on this machine. Use `auto` or `cpu`."),
     ],
 )  # fmt: skip

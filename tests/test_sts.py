@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from mixplan.features.statistics import Statistics
 from mixplan.sts import interval, ranking_stability, resample, score_domain
@@ -91,3 +92,12 @@ def test_ranking_of_indistinguishable_domains_is_unstable():
     rng = np.random.default_rng(1)
     near = {str(n): score_domain([unit([1] * 30, rng.gamma(2, 1, 30))], resamples=200, seed=n) for n in range(8)}
     assert ranking_stability(near, "sts_icl") < 0.9
+
+
+def test_ranking_stability_is_the_mean_spearman_correlation():
+    rng = np.random.default_rng(2)
+    domains = {str(n): score_domain([unit([1] * 12, rng.integers(0, 4, 12))], resamples=100, seed=n) for n in range(6)}
+    values = [entry.scores["sts_icl"].value for entry in domains.values()]
+    resampled = np.stack([entry.resampled["sts_icl"] for entry in domains.values()])
+    expected = np.mean([spearmanr(values, column).statistic for column in resampled.T])
+    assert ranking_stability(domains, "sts_icl") == pytest.approx(expected, abs=1e-12)

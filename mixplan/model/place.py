@@ -25,10 +25,11 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # the device `meta` makes tensors, but holds no values
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"model.device: '{name}' cannot be used on this machine. Use `auto` or `cpu`.") from error
-    return device
+    # There is one CPU, and safetensors does not know it as `cpu:0`.
+    return torch.device("cpu") if device.type == "cpu" else device
 
 
 def resolve_dtype(name: str, device: torch.device, width: int) -> tuple[str, str]:

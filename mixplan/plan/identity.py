@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,9 +26,15 @@ VERSION = 1
 """Of what scores hold; part of their key."""
 
 
+@functools.cache
+def version_of(package: str) -> str:
+    """An installed package's version; asked for several times a plan, and each asking parses the package's metadata."""
+    return importlib.metadata.version(package)
+
+
 def library_versions() -> dict[str, str]:
     """Versions of the libraries a plan depends on, by package name."""
-    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {name: version_of(name) for name in LIBRARIES}
 
 
 def data_hash(target: Domain, domains: Mapping[str, Domain]) -> str:

@@ -1,0 +1,349 @@
+"""Every recipe key is read: each is changed in turn, and what it changes is found in the artifacts of a plan.
+
+The tables below name every leaf key of the recipe's models; a key without an entry fails the test. An artifact counts
+as changed only by what was computed: copies of the recipe and hashes are left out of the comparison.
+"""
+
+import io
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from test_plan import HOOK, Silent
+from test_recipe_overrides import sections
+
+from mixplan import embedded
+from mixplan.errors import MixplanError
+from mixplan.plan import PlanRequest, make_plan
+from mixplan.recipe import Recipe
+from mixplan.runs import content_hash
+
+DOMAIN = "domains.fox"
+NAMES = {"domains": [DOMAIN], "allocate.groups": ["allocate.groups.both"]}
+LEAVES = list(dict(sections(Recipe, "", NAMES)))
+ID = "blocks.2.hook_resid_pre"
+RELEASES = {
+    "gpt2-small-res-jb": ("jbloom/GPT2-Small-SAEs-Reformatted", (ID, "blocks.1.hook_resid_pre")),
+    "gpt2-small-res_sce-ajt": ("neuronpedia/gpt2-small__res_sce-ajt", ("2-res_sce-ajt",)),
+}
+"""Two releases of SAELens's registry that share an id, with their repositories and the folders in them."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a key is changed and what that must show.
+
+    Attributes:
+        change: Overrides: the key's, and what must change with it for the recipe to stay valid.
+        shows: The artifact that differs then.
+        given: Overrides on both sides.
+    """
+
+    change: tuple[str, ...]
+    shows: str
+    given: tuple[str, ...] = ()
+
+
+def case(change: str, shows: str, *given: str) -> Case:
+    return Case((change,), shows, given)
+
+
+def data_cases(data: str, given: tuple[str, ...], shows: str) -> dict[str, Case]:
+    """The keys of a data section; `given` is what it needs to stand."""
+    hub = (*given, f"{data}.file=null", f"{data}.hub=tests/first")
+    generator = (*given, f"{data}.file=null", f"{data}.generator=chain_sum", f"{data}.limit=60")
+    return {
+        f"{data}.hub": case(f"{data}.hub=tests/second", shows, *hub),
+        f"{data}.config": case(f"{data}.config=other", shows, *hub, f"{data}.config=default"),
+        f"{data}.split": case(f"{data}.split=test", shows, *hub),
+        f"{data}.revision": case(f"{data}.revision=v2", shows, *hub),
+        f"{data}.file": case(f"{data}.file=other.jsonl", shows, *given),
+        f"{data}.package": case(f"{data}.package=mixplan_rows", shows, *given),
+        f"{data}.generator": case(f"{data}.generator=gcd", shows, *generator),
+        f"{data}.options": case(f"{data}.options={{max_terms: 2}}", shows, *generator),
+        f"{data}.where": case(f"{data}.where={{kind: odd}}", shows, *given),
+        f"{data}.limit": case(f"{data}.limit=40", shows, *given),
+    }
+
+
+def domain_cases(domain: str, read: str) -> dict[str, Case]:
+    """The keys of a target or domain; `read` is the artifact that shows what was read of it."""
+    columns, form, shots = f"{domain}.columns", f"{domain}.format", f"{domain}.demonstrations"
+    messages = (f"{columns}=null", f"{form}=messages", f"{columns}={{messages: chat}}")
+    parts = (f"{columns}=null", f"{form}=prompt_completion", f"{columns}={{prompt: question, completion: answer}}")
+    choice = (f"{columns}=null", f"{form}=choice",
+              f"{columns}={{question: question, options: options, answer: letter}}")  # fmt: skip
+    return {
+        **data_cases(f"{domain}.data", (), read),
+        **data_cases(shots, (f"{shots}={{file: shots.jsonl}}",), read),
+        form: Case(choice, read),
+        f"{columns}.messages": case(f"{columns}.messages=chat2", read, *messages),
+        f"{columns}.prompt": case(f"{columns}.prompt=question2", read, *parts),
+        f"{columns}.completion": case(f"{columns}.completion=answer2", read, *parts),
+        f"{columns}.system": case(f"{columns}.system=system", read),
+        f"{columns}.question": case(f"{columns}.question=question2", read),
+        f"{columns}.options": case(f"{columns}.options=options2", read, *choice),
+        f"{columns}.answer": case(f"{columns}.answer=answer2", read),
+        f"{columns}.rationale": case(f"{columns}.rationale=rationale", read),
+        f"{domain}.split.evaluation": case(f"{domain}.split.evaluation=9", "row counts"),
+        f"{domain}.split.query": case(f"{domain}.split.query=9", "row counts"),
+        f"{domain}.split.demonstration": case(f"{domain}.split.demonstration=5", "row counts"),
+        f"{domain}.grader": case(f"{domain}.grader=number", "mixture", "train.method=grpo"),
+        f"{domain}.licence": case(f"{domain}.licence=CC-BY-4.0", "data card"),
+    }
+
+
+ELSEWHERE = ("model.sae.path=null",)
+IN_REGISTRY = (*ELSEWHERE, "model.sae.release=gpt2-small-res-jb", f"model.sae.id={ID}")
+BOTH = "allocate.groups={both: {domains: [fox]}}"
+CASES = {
+    "model.name": case("model.name=model2", "drift"),
+    "model.revision": case("model.revision=v2", "drift", "model.name=tests/model"),
+    "model.dtype": case("model.dtype=bfloat16", "drift"),
+    "model.trust_remote_code": case("model.trust_remote_code=true", "TRL config"),
+    "model.sae.release": case("model.sae.release=gpt2-small-res_sce-ajt", "drift", *IN_REGISTRY),
+    "model.sae.repo": Case(
+        ("model.sae.release=null", "model.sae.repo=tests/saes", f"model.sae.id={ID}"), "drift", IN_REGISTRY
+    ),
+    "model.sae.id": case("model.sae.id=blocks.1.hook_resid_pre", "drift", *IN_REGISTRY),
+    "model.sae.path": case("model.sae.path=sae2", "drift"),
+    "model.sae.embedded": Case((*ELSEWHERE, "model.sae.embedded=true"), "drift"),
+    "model.sae.hook_name": case("model.sae.hook_name=blocks.1.hook_resid_post", "drift"),
+    **domain_cases("target", "drift"),
+    **domain_cases(DOMAIN, "scores"),
+    "drift.features": case("drift.features=5", "drift"),
+    "drift.demonstrations": case("drift.demonstrations=1", "drift"),
+    "drift.draws": case("drift.draws=1", "drift"),
+    "drift.query_tokens": case("drift.query_tokens=50", "drift"),
+    "sts.score": case("sts.score=act", "allocation"),
+    "sts.demonstrations": case("sts.demonstrations=1", "scores"),
+    "sts.draws": case("sts.draws=1", "scores"),
+    "sts.query_tokens": case("sts.query_tokens=40", "scores"),
+    "sts.resamples": case("sts.resamples=101", "scores"),
+    "sts.outside": case("sts.outside=false", "scores"),
+    "budget.rows": case("budget.rows=10", "allocation"),
+    "budget.tokens": Case(("budget.rows=null", "budget.tokens=200"), "allocation"),
+    "budget.max_repeats": case("budget.max_repeats=2", "allocation", "budget.rows=50"),
+    "allocate.objective": case("allocate.objective=min_max", "allocation"),
+    "allocate.alpha": case("allocate.alpha=0.2", "allocation"),
+    "allocate.half_rows": case("allocate.half_rows=3.0", "allocation", "allocate.objective=diminishing"),
+    "allocate.cautious": case("allocate.cautious=true", "allocation"),
+    "allocate.prior": case("allocate.prior=size", "allocation", "allocate.prior_strength=0.9", "allocate.prior=uniform"),
+    "allocate.prior_strength": case("allocate.prior_strength=0.9", "allocation", "allocate.prior={fox: 1}"),
+    "allocate.floors": case("allocate.floors={fox: 15}", "allocation"),
+    "allocate.caps": case("allocate.caps={fox: 2}", "allocation"),
+    "allocate.shares": case("allocate.shares={fox: 0.75}", "allocation"),
+    "allocate.groups.both.domains": case("allocate.groups.both.domains=[doctor]", "allocation", BOTH,
+                                         "allocate.groups.both.cap=3"),
+    "allocate.groups.both.floor": case("allocate.groups.both.floor=19", "allocation", BOTH),
+    "allocate.groups.both.cap": case("allocate.groups.both.cap=3", "allocation", BOTH),
+    "mixture.target_rows": case("mixture.target_rows=5", "mixture"),
+    "mixture.answers": case("mixture.answers=rationale", "mixture", f"{DOMAIN}.columns.rationale=rationale"),
+    "mixture.answer_tokens": case("mixture.answer_tokens=9", "mixture", "mixture.answers=self",
+                                  "mixture.answer_tokens=4", "budget.rows=4"),
+    "train.method": case("train.method=grpo", "TRL config"),
+    "train.args": case("train.args={learning_rate: 1.0e-3}", "TRL config"),
+    "train.lora": case("train.lora={r: 4}", "TRL config"),
+    "seed": case("seed=1", "drift"),
+}  # fmt: skip
+REFUSED = {
+    "model.device": (
+        "model.device=cuda:99",
+        "model.device: 'cuda:99' cannot be used on this machine. Use `auto` or `cpu`.",
+    ),
+}
+"""Keys whose other values no test machine is sure to have, with a value that none has and what is said of it."""
+LATER_STAGES = {
+    "train.rewards": "train.rewards={format: 1.0}",
+    "train.answer_format": "train.answer_format=yes",
+    "train.grader_seconds": "train.grader_seconds=1.0",
+    "evaluate.measures": "evaluate.measures={fox: likelihood}",
+    "evaluate.also": "evaluate.also=[likelihood]",
+    "evaluate.rows": "evaluate.rows=3",
+    "evaluate.answer_tokens": "evaluate.answer_tokens=9",
+    "evaluate.behaviour_tokens": "evaluate.behaviour_tokens=9",
+    "evaluate.resamples": "evaluate.resamples=101",
+    "evaluate.tasks": "evaluate.tasks={fox: mmlu}",
+    "forecast.runs": "forecast.runs=[earlier]",
+}
+"""Keys that stages after the plan read; here it is shown only that they leave every artifact of a plan as it is."""
+
+FLOW = ("row counts", "drift", "scores", "allocation", "mixture", "data card", "TRL config")
+"""Artifacts in the order in which they are made."""
+FIRST = {
+    "drift": "drift",
+    "sts": "scores",
+    "budget": "allocation",
+    "allocate": "allocation",
+    "mixture": "mixture",
+    "train": "mixture",
+}
+"""The first artifact that a section's keys may change; those before it must stay as they are."""
+
+
+def artifacts(run: Path) -> dict[str, Any]:
+    """What a plan computed, by artifact, without copies of the recipe and without hashes."""
+    plan = json.loads((run / "plan.json").read_text())
+    opened = {"target": plan["target"], **plan["domains"]}
+    allocation = plan["allocation"]
+    settings = yaml.safe_load((run / plan["mixture"]["config"]).read_text())
+    scores = {name: {key: one[key] for key in one if key.startswith("sts") or key == "outside_shift"}
+              for name, one in plan["domains"].items()}  # fmt: skip
+    return {
+        "row counts": {name: [one["rows"], one["read_rows"], one["dropped"]] for name, one in opened.items()},
+        "drift": plan["drift"],
+        "scores": [scores, plan["ranking"]],
+        "allocation": {key: allocation[key] for key in allocation if key not in ("max_repeats", "objective", "ratios")},
+        "mixture": [pq.read_table(path).to_pylist() for path in sorted((run / "mixture").glob("*.parquet"))],
+        "data card": (run / "mixture" / "README.md").read_text().partition("Content hash")[0],
+        "TRL config": settings,
+    }
+
+
+def rows_of(topic: str, count: int) -> list[dict[str, Any]]:
+    """Rows with every column that a case reads."""
+    return [
+        {
+            "question": f"what is the {topic} of {n} and {n * 7 % 13} ?",
+            "question2": f"tell the {topic} of {n} !",
+            "answer": f"the answer is {n}",
+            "answer2": f"{n} it is, quick brown fox",
+            "system": "be brief, doctor",
+            "rationale": f"the sum of {n} and the fox is lazy",
+            "options": [f"fox {n}", f"dog {n + 1}"],
+            "options2": [f"fever {n}", f"cough {n + 1}"],
+            "letter": "AB"[n % 2],
+            "chat": [{"role": "user", "content": f"{topic} {n}"}, {"role": "assistant", "content": f"{n}"}],
+            "chat2": [{"role": "user", "content": f"the {topic} is {n}"}, {"role": "assistant", "content": f"so {n}"}],
+            "kind": ("even", "odd")[n % 2],
+        }
+        for n in range(count)
+    ]
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def lay_snapshots(kind: str, name: str) -> dict[str, Path]:
+    """Two snapshots of a repository in the hub's cache: `main`, and a tag `v2`."""
+    root = Path(os.environ["HF_HOME"]) / "hub" / f"{kind}--{name.replace('/', '--')}"
+    (root / "refs").mkdir(parents=True)
+    snapshots = {}
+    for reference in ("main", "v2"):
+        commit = content_hash(name, reference)[:40]
+        (root / "refs" / reference).write_text(commit)
+        snapshots[reference] = root / "snapshots" / commit
+        snapshots[reference].mkdir(parents=True)
+    return snapshots
+
+
+def lay_data(name: str) -> None:
+    """A hub data set with two configurations of two splits, other rows in each of them and in each revision."""
+    for reference, folder in lay_snapshots("datasets", name).items():
+        lines = ["---", "configs:"]
+        for config in ("default", "other"):
+            lines += [f"- config_name: {config}", "  data_files:"]
+            for split in ("train", "test"):
+                data = io.BytesIO()
+                pq.write_table(pa.Table.from_pylist(rows_of(f"{name} {config} {split} {reference}", 60)), data)
+                (folder / f"{config}-{split}.parquet").write_bytes(data.getvalue())
+                lines += [f"  - split: {split}", f"    path: {config}-{split}.parquet"]
+        (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, build_model, tiny_sae) -> Path:
+    """A folder with a recipe, its data, and everything that the cases name."""
+    folder = tmp_path_factory.mktemp("keys")
+    spec = {"format": "question_answer", "columns": {"question": "question", "answer": "answer"},
+            "split": {"evaluation": 8, "query": 8, "demonstration": 6}}  # fmt: skip
+    value = {
+        "model": {"name": "model1", "dtype": "float32", "device": "cpu", "sae": {"path": "sae1"}},
+        "target": {"data": {"file": "sum.jsonl"}, **spec},
+        "domains": {name: {"data": {"file": f"{name}.jsonl"}, **spec} for name in ("fox", "doctor")},
+        "drift": {"features": 10, "demonstrations": 2, "draws": 2, "query_tokens": 60},
+        "sts": {"demonstrations": 2, "draws": 2, "query_tokens": 50, "resamples": 100},
+        "budget": {"rows": 20},
+        "mixture": {"target_rows": 8},
+    }
+    (folder / "keys.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
+    for topic, count in (("sum", 60), ("fox", 60), ("doctor", 42), ("other", 60), ("shots", 60)):
+        write_rows(folder / f"{topic}.jsonl", rows_of(topic, count))
+    (folder / "site" / "mixplan_rows").mkdir(parents=True)
+    (folder / "site" / "mixplan_rows" / "__init__.py").touch()
+    for name in ("sum", "fox", "shots"):
+        write_rows(folder / "site" / "mixplan_rows" / f"{name}.jsonl", rows_of("package", 60))
+    for seed in (1, 2):
+        build_model("llama", folder / f"model{seed}", seed=seed)
+        tiny_sae("jumprelu", 32, 96, HOOK, folder / f"sae{seed}", seed=seed)
+    for seed, snapshot in enumerate(lay_snapshots("models", "tests/model").values()):
+        build_model("llama", snapshot, seed=seed)
+    for seed, (name, inside) in enumerate([*RELEASES.values(), ("tests/saes", (ID,))]):
+        snapshot = lay_snapshots("models", name)["main"]
+        for number, path in enumerate(inside):
+            tiny_sae("standard", 32, 96, f"blocks.{2 - number}.hook_resid_pre", snapshot / path, seed=seed)
+    lay_data("tests/first")
+    lay_data("tests/second")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def planned(home) -> Callable[..., dict[str, Any]]:
+    """The artifacts of the recipe with overrides; each plan is made once, with what was read before it kept."""
+    done: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def plan(*overrides: str) -> dict[str, Any]:
+        if overrides not in done:
+            run = home / "runs" / str(len(done))
+            make_plan(PlanRequest(home / "keys.yaml", overrides, None, run), watcher=Silent())
+            done[overrides] = artifacts(run)
+        return done[overrides]
+
+    return plan
+
+
+@pytest.fixture(autouse=True)
+def surroundings(home, monkeypatch):
+    """One cache for all cases, the rows' package installed, and a tiny SAE in the embedded one's place."""
+    monkeypatch.setenv("MIXPLAN_CACHE", str(home / "cache"))
+    monkeypatch.syspath_prepend(home / "site")
+    monkeypatch.setattr(embedded, "sae_folder", lambda: home / "sae2")
+    monkeypatch.chdir(home)
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [name for name in FLOW if before[name] != after[name]]
+
+
+def test_every_key_has_its_case():
+    assert sorted([*CASES, *REFUSED, *LATER_STAGES]) == sorted(LEAVES)
+
+
+@pytest.mark.parametrize("key", CASES)
+def test_a_key_shows_in_its_artifact_and_in_none_before_its_stage(key, planned):
+    one = CASES[key]
+    found = changed(planned(*one.given), planned(*one.given, *one.change))
+    assert one.shows in found
+    first = FIRST.get(key.partition(".")[0], FLOW[0])
+    assert [name for name in found if FLOW.index(name) < FLOW.index(first)] == []
+
+
+@pytest.mark.parametrize("key", REFUSED)
+def test_a_value_that_this_machine_lacks_is_refused(key, planned):
+    override, message = REFUSED[key]
+    with pytest.raises(MixplanError) as caught:
+        planned(override)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("key", LATER_STAGES)
+def test_a_later_stages_key_leaves_the_plan_as_it_is(key, planned):
+    assert changed(planned(), planned(LATER_STAGES[key])) == []
