@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mixplan.report.outcome import Change, Expected
+from mixplan.report.outcome import Expected
 from mixplan.report.text import number, plain
 
 WORDS = {"gain": "gain", "loss": "loss", "moved": "moved", "none": "no clear change"}
@@ -74,12 +74,6 @@ QUANTITIES = {
 def quantity(name: str) -> Quantity:
     """How a quantity is written; one that is not known here keeps its name and has no unit."""
     return QUANTITIES.get(name, Quantity(name))
-
-
-def change_line(name: str, change: Change) -> str:
-    """Write a change in one line: amount, interval and word."""
-    written = quantity(name)
-    return f"{written.change(change.change)} {written.bounds(change.low, change.high)}, {WORDS[change.direction]}"
 
 
 def forecast_line(name: str, expected: Expected | None) -> str:

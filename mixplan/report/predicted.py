@@ -28,6 +28,7 @@ def predicted(plan: Plan, outcome: Outcome) -> Html | None:
         return None
     drawn = [line for line in lines if line.predictor in DRAWN and line.measure in MAIN]
     charts = [chart for line in drawn if (chart := judged_scatter(plan, outcome, line))]
+    main = [line for line in lines if line.measure in MAIN]
     note = (
         "A score foretells how far a domain moves, not in which direction, so it is held against the size of the "
         "change. Lines through a dot are 95 % intervals."
@@ -40,8 +41,16 @@ def predicted(plan: Plan, outcome: Outcome) -> Html | None:
         tag("div", *charts, class_="grid-of") if charts else None,
         tag("h3", "Every predictor"),
         tag("p", _judgement_note()),
-        *correlations(lines),
+        *correlations(main or lines),
+        _others([line for line in lines if main and line not in main]),
     )
+
+
+def _others(lines: Sequence[Judgement]) -> Html | None:
+    """Fold away the measures that only some domains have."""
+    if not lines:
+        return None
+    return tag("details", tag("summary", "Every other measure"), *correlations(lines))
 
 
 def _judgement_note() -> str:

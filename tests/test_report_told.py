@@ -1,0 +1,69 @@
+"""What was wrong is said first, plainly and once."""
+
+import pytest
+from saved_run import checked, sample, values
+
+from mixplan.report.told import drift_lines, duration, outside_line, summary, training_line, wrong
+
+
+def test_misses_then_the_outcomes_warnings_then_the_plans() -> None:
+    plan, outcome = values()
+    for name, domain in outcome["domains"].items():
+        domain["outside_forecast"] = name in ("law", "coding", "history", "algebra")
+    told = wrong(*checked(plan, outcome))
+    assert told == [
+        "4 of 12 domains moved outside their forecast: algebra, law, coding, history.",
+        *outcome["warnings"],
+        *plan["warnings"],
+        plan["allocation"]["no_better_than_uniform"],
+    ]
+    assert summary(checked(plan, outcome)[1]) == outcome["summary"][:1]
+
+
+def test_nothing_outside_or_nothing_forecast() -> None:
+    assert outside_line(sample(forecast="none")[1]) is None
+    plan, outcome = values()
+    for domain in outcome["domains"].values():
+        domain["outside_forecast"] = False
+    assert outside_line(checked(plan, outcome)[1]) is None
+    assert summary(checked(plan, outcome)[1]) == outcome["summary"]
+
+
+def test_only_domains_with_a_forecast_are_counted() -> None:
+    plan, outcome = values()
+    for name, domain in outcome["domains"].items():
+        domain["outside_forecast"] = {"law": True, "coding": False}.get(name)
+    assert outside_line(checked(plan, outcome)[1]) == "1 of 2 domains moved outside their forecast: law."
+
+
+def test_an_outcome_of_another_plan() -> None:
+    plan, outcome = values()
+    outcome["hashes"]["plan"] = "0" * 64
+    assert wrong(*checked(plan, outcome))[0] == (
+        "outcome.json was measured for another plan than the one in plan.json: train again to measure this one."
+    )
+
+
+def test_the_job() -> None:
+    plan, outcome = values()
+    log = [{"step": 1, "loss": 2.5, "reward": 0.1}, {"step": 40, "loss": 1.25, "reward": 0.45}]
+    outcome["training"].update(method="grpo", steps=40, seconds=754.0, log=log)
+    assert training_line(checked(plan, outcome)[1]) == (
+        "GRPO, 40 optimiser steps in 13 min; loss from 2.50 to 1.25; reward from 0.100 to 0.450."
+    )
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3.4, "3 s"), (119, "119 s"), (412.5, "7 min"), (9000, "2.5 h")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_drift() -> None:
+    _, outcome = sample()
+    assert outcome.drift is not None
+    assert drift_lines(outcome.drift) == [
+        "57 of the 100 predicted drift dimensions are among the 100 that training moved most; chance gives 2.6 [0, 6].",
+        "Of raw activations, 38 of 100; chance gives 17.4 [11, 24].",
+    ]
+    bare = outcome.drift.model_copy(update={"raw_overlap": None})
+    assert len(drift_lines(bare)) == 1
