@@ -23,7 +23,7 @@ class Pack:
     Attributes:
         queries: Positions in the unit.
         alone: `[tokens, d_in]` stream at the query tokens, without demonstrations.
-        context: The same tokens behind the demonstrations.
+        context: The same tokens behind the demonstrations; through the trained model where one was given.
         segments: `[tokens]` int64, each token's position in `queries`.
     """
 
@@ -33,28 +33,31 @@ class Pack:
     segments: Tensor
 
 
-def read_unit(model: Model, depth: int, unit: Unit, *, pack_tokens: int | None = None) -> Iterator[Pack]:
-    """Read a unit's query tokens with and without demonstrations.
+def read_unit(
+    model: Model, depth: int, unit: Unit, *, trained: Model | None = None, pack_tokens: int | None = None
+) -> Iterator[Pack]:
+    """Read a unit's query tokens twice: alone, and in their context.
 
     Args:
         model: The model.
         depth: Blocks before the hook point.
         unit: What to read.
+        trained: Reads the contexts in the model's place, for what training changed; the same architecture.
         pack_tokens: Longest packed pass; a longer query has one of its own.
 
     Yields:
         Packs, covering the unit's queries in order.
     """
-    limit = pack_tokens or PACK_TOKENS.get(model.device.type, 2048)
+    limit, other = pack_tokens or PACK_TOKENS.get(model.device.type, 2048), trained or model
     alone_cache = read_prefix(model, depth, unit.queries[0].alone[: unit.alone_prefix])
-    context_cache = read_prefix(model, depth, unit.queries[0].context[: unit.context_prefix])
+    context_cache = read_prefix(other, depth, unit.queries[0].context[: unit.context_prefix])
     for part in packs_of(unit, limit):
         queries = [unit.queries[index] for index in part]
         counts = [query.count for query in queries]
         yield Pack(
             queries=part,
             alone=read_packed(model, depth, [q.alone for q in queries], counts, unit.alone_prefix, alone_cache),
-            context=read_packed(model, depth, [q.context for q in queries], counts, unit.context_prefix, context_cache),
+            context=read_packed(other, depth, [q.context for q in queries], counts, unit.context_prefix, context_cache),
             segments=torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)),
         )
 
@@ -146,6 +149,18 @@ def attention_masks(model: Model, lengths: Sequence[int], prefix: int) -> Tensor
     own = (segments[:, None] == segments[None, :]) & (index[:, None] >= index[None, :])
     allowed = torch.cat([torch.ones(len(segments), prefix, dtype=torch.bool), own], dim=1)
     seen = torch.cat([torch.arange(prefix), places])
+    return masks_by_kind(model, allowed, places, seen)
+
+
+def masks_by_kind(model: Model, allowed: Tensor, places: Tensor, seen: Tensor) -> Tensor | dict[str, Tensor]:
+    """Additive masks from who may look at whom, narrowed where a block attends through a sliding window.
+
+    Args:
+        model: The model.
+        allowed: `[tokens, keys]` boolean.
+        places: `[tokens]` int64, each token's position in its own sequence.
+        seen: `[keys]` int64, the same of each key.
+    """
     config = text_config(model.lm)
     window = getattr(config, "sliding_window", None)
     near = allowed if window is None else allowed & (places[:, None] - seen[None, :] < window)

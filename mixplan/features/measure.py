@@ -20,12 +20,15 @@ ENCODED_VALUES = 1 << 24
 """Feature activations held at once in each reading (64 MB): wide SAEs are encoded in smaller slices of tokens."""
 
 
-def statistics_key(model: Model, sae: Sae, unit: Unit, columns: Columns | None, *, replicas: int, whole: bool) -> str:
+def statistics_key(
+    model: Model, sae: Sae, unit: Unit, columns: Columns | None, *, replicas: int, whole: bool,
+    trained: Model | None = None,
+) -> str:  # fmt: skip
     """Everything a unit's statistics depend on, as one hash."""
     sets = None if columns is None else [chosen.tolist() for chosen in (columns.drift, columns.low, columns.raw)]
     return content_hash(
         VERSION, model.fingerprint, model.device.type, torch.get_num_threads(), sae.fingerprint, sae.depth, unit.mark,
-        unit.draw, sets, replicas, whole,
+        unit.draw, sets, replicas, whole, *([trained.fingerprint] if trained else []),
     )  # fmt: skip
 
 
@@ -37,6 +40,7 @@ def measure_unit(
     columns: Columns | None = None,
     replicas: int = 0,
     whole: bool = True,
+    trained: Model | None = None,
     pack_tokens: int | None = None,
     on_tokens: Callable[[int], None] | None = None,
 ) -> Statistics:
@@ -49,11 +53,12 @@ def measure_unit(
         columns: Dimensions to keep row by row.
         replicas: Bootstrap resamples of `shift` to keep, for drift dimensions.
         whole: Whether to compute all features; when False and the SAE's kind allows it, only `columns` are encoded.
+        trained: See `read_unit`; with a unit without demonstrations, `shift` is then what training changed.
         pack_tokens: See `read_unit`.
         on_tokens: Told how many query tokens each pack held.
     """
     sums = _Sums(model, sae, unit, columns, replicas, whole)
-    for pack in read_unit(model, sae.depth, unit, pack_tokens=pack_tokens):
+    for pack in read_unit(model, sae.depth, unit, trained=trained, pack_tokens=pack_tokens):
         with torch.inference_mode():
             sums.add(pack)
         if on_tokens:

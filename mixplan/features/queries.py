@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -147,6 +147,12 @@ def plan_reading(
         if part
     ]
     return Reading(tuple(units), tuple(queries), tokens, too_long)
+
+
+def without_demonstrations(unit: Unit) -> Unit:
+    """The same query tokens with nothing in front of them in either reading, for reading through two models."""
+    bare = tuple(replace(query, context=query.alone) for query in unit.queries)
+    return replace(unit, demonstrations=(), dropped_demonstrations=0, queries=bare, context_prefix=unit.alone_prefix)
 
 
 def draw_demonstrations(rows: Sequence[Row], *, shots: int, draws: int, seed: int) -> list[tuple[Row, ...]]:

@@ -16,7 +16,8 @@ from mixplan.features.forward import read_alone
 from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
-from mixplan.model import Model, load_model, render
+from mixplan.model import Model, load_model
+from mixplan.plan.tokenizer import keep_tokenizer, tokens_of
 from mixplan.plan.watch import Watcher
 from mixplan.recipe import LoadedRecipe, Recipe
 from mixplan.runs import cache_folder, seal, unseal, write_atomic
@@ -59,13 +60,14 @@ class Workers:
 
 @dataclass(frozen=True)
 class Reader:
-    """What reading needs: the model, its SAE, where statistics are kept, and who is told."""
+    """What reading needs: model, SAE, where statistics are kept, who is told, and a trained model to hold beside."""
 
     model: Model
     sae: Sae
     folder: Path
     watcher: Watcher
     workers: Workers
+    trained: Model | None = None
 
     def read(
         self, units: Sequence[Unit], *, columns: Columns | None = None, replicas: int = 0, whole: bool = True
@@ -77,7 +79,7 @@ class Reader:
             if kept is None and number % self.workers.count == self.workers.rank:
                 kept = measure_unit(
                     self.model, self.sae, unit, columns=columns, replicas=replicas, whole=whole,
-                    on_tokens=self.watcher.advance,
+                    trained=self.trained, on_tokens=self.watcher.advance,
                 )  # fmt: skip
                 write_atomic(self.place(unit, columns, replicas, whole), seal(to_bytes(kept)))
             elif kept is not None:
@@ -100,7 +102,7 @@ class Reader:
 
     def place(self, unit: Unit, columns: Columns | None, replicas: int, whole: bool) -> Path:
         """Where a unit's statistics are kept."""
-        key = statistics_key(self.model, self.sae, unit, columns, replicas=replicas, whole=whole)
+        key = statistics_key(self.model, self.sae, unit, columns, replicas=replicas, whole=whole, trained=self.trained)
         return self.folder / key[:2] / f"{key}.safetensors"
 
     def kept(self, unit: Unit, columns: Columns | None, replicas: int, whole: bool) -> Statistics | None:
@@ -121,7 +123,7 @@ def measure_scores(
         watcher: Told of progress.
 
     Returns:
-        JSON values: `model`, `sae`, `drift`, `domains`, `ranking`, `reading`, `warnings`.
+        JSON values: `model`, `tokenizer`, `sae`, `drift`, `domains`, `ranking`, `reading`, `warnings`.
 
     Raises:
         MixplanError: model, SAE or data cannot be used.
@@ -149,6 +151,7 @@ def measure_scores(
         }
     return {
         "model": describe_model(model),
+        "tokenizer": keep_tokenizer(model, (target, *domains.values())),
         "sae": describe_sae(sae, health),
         "drift": describe_drift(drift, len(readings["target"].units)),
         "domains": described,
@@ -164,8 +167,7 @@ def measure_scores(
 def mean_row_tokens(model: Model, domain: Domain) -> float:
     """Mean tokens of a pool row, prompt and answer through the template, over its first rows."""
     rows = domain.pool[:ROWS_COUNTED]
-    texts = [render(model, (*row.prompt, ("assistant", row.answer)), awaiting=False) for row in rows]
-    return sum(map(len, model.tokenizer(texts, add_special_tokens=False)["input_ids"])) / len(rows) if rows else 1.0
+    return sum(tokens_of(model, row) for row in rows) / len(rows) if rows else 1.0
 
 
 def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping[str, Domain]) -> dict[str, Reading]:

@@ -1,0 +1,213 @@
+"""Two models in, what training moved in the SAE's features out, held against what was predicted.
+
+The target's query tokens that predicted the drift are read without demonstrations through both models with the same
+SAE. A feature's actual shift is the mean over tokens of (h_j trained - h_j untrained)²; the actual drift dimensions are
+the N with the largest. By chance, N features drawn from those that live (that fired in either reading) share with the
+predicted ones a hypergeometric number; its mean and its exact central 95 % interval stand beside the overlap.
+
+Source: arXiv 2603.02908, sections 4.1 and 5; the chance interval and the comparisons are mixplan's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import hypergeom
+
+from mixplan.domains import Domain
+from mixplan.drift import concentration, overlap
+from mixplan.features.examples import examples_of
+from mixplan.features.queries import Unit, without_demonstrations
+from mixplan.features.statistics import Columns, Statistics
+from mixplan.model import Model
+from mixplan.plan import Watcher
+from mixplan.plan.scores import REPLICAS, Reader, Workers, plan_readings
+from mixplan.recipe import LoadedRecipe
+from mixplan.runs import cache_folder
+from mixplan.sae import load_sae
+
+Integers = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+
+SHOWN = 20
+"""Features that moved unexpectedly that are listed, of the actual drift dimensions."""
+EXPLAINED = 5
+"""Of these, those shown with the tokens that fire them."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Sums of shifts and activations over the target's query tokens.
+
+    Attributes:
+        predicted: `[d_sae]` shift that demonstrations bring.
+        actual: `[d_sae]` shift that training brought.
+        raw_predicted: `[d_in]` the same of the raw stream.
+        raw_actual: `[d_in]` likewise.
+        active: `[d_sae]` activations before training.
+        live: `[d_sae]` bool, whether a feature fired before or after training.
+        tokens: Query tokens.
+    """
+
+    predicted: Doubles
+    actual: Doubles
+    raw_predicted: Doubles
+    raw_actual: Doubles
+    active: Doubles
+    live: npt.NDArray[np.bool_]
+    tokens: int
+
+    @classmethod
+    def of(cls, predicted: Sequence[Statistics], actual: Sequence[Statistics]) -> Readings:
+        """Add up units read with and without demonstrations, and units read before and after training."""
+        shift, fired = total(actual, "shift"), total(actual, "fired")
+        return cls(
+            predicted=total(predicted, "shift"),
+            actual=shift,
+            raw_predicted=total(predicted, "raw_shift"),
+            raw_actual=total(actual, "raw_shift"),
+            active=total(actual, "act"),
+            # A feature that fires after training alone has moved.
+            live=(fired > 0) | (shift > 0),
+            tokens=sum(int(part.tokens.sum()) for part in actual),
+        )
+
+
+def total(parts: Sequence[Statistics], name: str) -> Doubles:
+    """One sum over all units."""
+    return np.asarray(np.sum([getattr(part, name) for part in parts], axis=0), dtype=np.float64)
+
+
+def actual_drift(
+    loaded: LoadedRecipe,
+    untrained: Model,
+    trained: Model,
+    target: Domain,
+    plan: Mapping[str, Any],
+    *,
+    watcher: Watcher,
+) -> dict[str, Any] | None:
+    """Read the target through both models and hold the predicted drift dimensions against the actual ones.
+
+    Args:
+        loaded: The planned recipe.
+        untrained: The model that was planned with.
+        trained: What the job saved, loaded afresh.
+        target: The opened target.
+        plan: What plan.json holds.
+        watcher: Told of progress.
+
+    Returns:
+        JSON values for outcome.json's `drift`, or None when no feature moved: training changed nothing below the SAE.
+
+    Raises:
+        MixplanError: the SAE or the target's rows cannot be used.
+    """
+    recipe = loaded.recipe
+    sae = load_sae(recipe.model.sae, untrained, folder=loaded.folder(("model", "sae", "path")))
+    reading = plan_readings(recipe, untrained, target, {})["target"]
+    folder, workers = cache_folder() / "statistics", Workers.here()
+    watcher.stage("reading the target with demonstrations", reading.tokens, "tokens")
+    predicted = Reader(untrained, sae, folder, watcher, workers).read(reading.units, replicas=REPLICAS)
+    bare = [without_demonstrations(unit) for unit in reading.units]
+    watcher.stage("reading the target before and after training", reading.tokens, "tokens")
+    actual = Reader(untrained, sae, folder, watcher, workers, trained).read(bare)
+    sums = Readings.of(predicted, actual)
+    if not sums.actual.any():
+        return None
+    features = np.array([entry[0] for entry in plan["drift"]["features"]], dtype=np.int64)
+    found = held_against(sums, features)
+    shown = np.array([entry["feature"] for entry in found["unexpected"][:EXPLAINED]], dtype=np.int64)
+    back = Reader(trained, sae, folder, watcher, workers, untrained)
+    explain(found["unexpected"], back, bare, shown, sums)
+    return found
+
+
+def held_against(sums: Readings, features: Integers) -> dict[str, Any]:
+    """Hold predicted drift dimensions against the features that training moved most.
+
+    Args:
+        sums: What was read; some feature moved.
+        features: `[N]` the plan's drift dimensions.
+    """
+    moved = largest(sums.actual, len(features))
+    live = int(sums.live.sum())
+    low, high, chance = by_chance(live, int(sums.live[features].sum()), len(moved))
+    raw, raw_moved = (largest(shift, len(features)) for shift in (sums.raw_predicted, sums.raw_actual))
+    raw_low, raw_high, raw_chance = by_chance(len(sums.raw_actual), len(raw), len(raw_moved))
+    return {
+        "overlap": overlap(moved, features),
+        "of": len(moved),
+        "chance": chance,
+        "low": low,
+        "high": high,
+        "live": live,
+        "active_overlap": overlap(moved, largest(sums.active, len(features))),
+        "raw_overlap": overlap(raw_moved, raw),
+        "raw_of": len(raw_moved),
+        "raw_chance": raw_chance,
+        "raw_low": raw_low,
+        "raw_high": raw_high,
+        "share_of_shift": float(sums.actual[features].sum() / sums.actual.sum()),
+        "concentration": [list(step) for step in concentration(sums.actual)],
+        "unexpected": unexpected(sums, moved[~np.isin(moved, features)][:SHOWN]),
+        "query_tokens": sums.tokens,
+    }
+
+
+def largest(values: Doubles, count: int) -> Integers:
+    """The dimensions with the largest values, at most `count`, none with 0; equal ones by lower index."""
+    order = np.argsort(-values, kind="stable")[:count]
+    return order[values[order] > 0].astype(np.int64)
+
+
+def by_chance(dimensions: int, chosen: int, drawn: int) -> tuple[int, int, float]:
+    """How many chosen dimensions are among as many drawn at random, without putting back.
+
+    Returns:
+        The 2.5 % and 97.5 % quantiles of the hypergeometric distribution, and its mean.
+    """
+    law = hypergeom(dimensions, chosen, drawn)
+    return int(law.ppf(0.025)), int(law.ppf(0.975)), drawn * chosen / dimensions
+
+
+def unexpected(sums: Readings, features: Integers) -> list[dict[str, Any]]:
+    """Features that training moved although the plan did not expect it.
+
+    Returns:
+        For each, in the order given: its `share` of the whole actual shift, the `predicted_rank` of its shift by
+        demonstrations (from 1; None where they did not move it), and its mean activation `before` training.
+    """
+    ranks = np.empty(len(sums.predicted), dtype=np.int64)
+    ranks[np.argsort(-sums.predicted, kind="stable")] = np.arange(1, len(ranks) + 1)
+    whole = float(sums.actual.sum())
+    return [
+        {
+            "feature": int(feature),
+            "share": float(sums.actual[feature]) / whole,
+            "predicted_rank": int(ranks[feature]) if sums.predicted[feature] > 0 else None,
+            "before": float(sums.active[feature]) / sums.tokens,
+            "after": None,
+            "contexts": [],
+        }
+        for feature in features
+    ]
+
+
+def explain(
+    found: list[dict[str, Any]], reader: Reader, units: Sequence[Unit], shown: Integers, sums: Readings
+) -> None:
+    """Add to the leading entries, in place, their mean activation after training and the tokens that fire them then."""
+    if not len(shown):
+        return
+    none = np.zeros(0, dtype=np.int64)
+    reader.watcher.stage("reading what moved unexpectedly", sums.tokens, "tokens")
+    parts = reader.read(units, columns=Columns(shown, none, none), whole=False)
+    after = np.sum([part.by_column["drift_act"] for part in parts], axis=0) / sums.tokens
+    for column, entry in enumerate(found[: len(shown)]):
+        entry["after"] = float(after[column])
+        entry["contexts"] = [vars(example) for example in examples_of(reader.model, units, parts, column)]

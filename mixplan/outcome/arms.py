@@ -1,0 +1,113 @@
+"""A plan in, each control mixture's rows by domain out: as much as the plan adds, spread another way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mixplan.errors import RunError
+from mixplan.recipe.suggest import did_you_mean
+
+ARMS = ("none", "uniform", "proportional_to_size", "random", "plan")
+BASELINE = "uniform"
+
+Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+def arm_rows(arm: str, plan: Mapping[str, Any], *, seed: int) -> dict[str, int]:
+    """Give one arm's rows by domain.
+
+    Every arm but `none` adds as much as the plan does, in the budget's unit: to the row, or for a budget in tokens to
+    less than one row. `uniform` gives each domain the same, `proportional_to_size` by its pool, `random` by shares
+    drawn uniformly from all that sum to one (Dirichlet with every parameter 1). What a pool cannot give, `max_repeats`
+    counted, goes to the other domains in the same proportions.
+
+    Args:
+        arm: One of `ARMS`.
+        plan: What plan.json holds.
+        seed: Of the random shares; the other arms do not depend on it.
+
+    Returns:
+        Rows by domain, in the plan's order.
+
+    Raises:
+        RunError: there is no such arm.
+    """
+    if arm not in ARMS:
+        raise RunError(f"--arms: found '{arm}', expected one of {', '.join(ARMS)}.{did_you_mean(arm, ARMS)}")
+    domains, allocation = plan["domains"], plan["allocation"]
+    names = list(domains)
+    planned = np.array([allocation["rows"][name] for name in names], dtype=np.int64)
+    if arm == "plan":
+        return dict(zip(names, planned.tolist(), strict=True))
+    if arm == "none":
+        return dict.fromkeys(names, 0)
+    pool = np.array([domains[name]["rows"]["pool"] for name in names], dtype=np.float64)
+    each = np.ones(len(names))
+    if allocation["unit"] == "tokens":
+        each = np.array([domains[name]["row_tokens_mean"] for name in names], dtype=np.float64)
+    most = pool * allocation["max_repeats"]
+    total = float(planned @ each)
+    rows = whole_rows(filled(proportions(arm, pool, seed), total, most * each), each, total, most)
+    return dict(zip(names, rows.tolist(), strict=True))
+
+
+def proportions(arm: str, pool: Doubles, seed: int) -> Doubles:
+    """In what proportions an arm spreads its amount, `[n]`."""
+    if arm == "random":
+        return np.random.default_rng([seed, len(pool)]).dirichlet(np.ones(len(pool)))
+    return pool if arm == "proportional_to_size" else np.ones(len(pool))
+
+
+def filled(proportions: Doubles, total: float, caps: Doubles) -> Doubles:
+    """Spread a total in proportion, each domain up to its cap; what is cut off goes to the rest in proportion.
+
+    The amounts are min(cap, level x proportion) with the one level at which they sum to the total (or to all caps,
+    where these are less).
+
+    Args:
+        proportions: `[n]`, at least 0; a domain with 0 gets something only once the others are full.
+        total: To spread.
+        caps: `[n]`, at least 0.
+
+    Returns:
+        `[n]` amounts.
+    """
+    amounts = np.zeros(len(caps))
+    for group in (proportions > 0, proportions <= 0):
+        parts = np.where(proportions > 0, proportions, 1.0)
+        free, left = group.copy(), total - float(amounts.sum())
+        while free.any() and left > 0:
+            level = left / float(parts[free].sum())
+            over = free & (level * parts >= caps)
+            if not over.any():
+                amounts[free] = level * parts[free]
+                break
+            amounts[over] = caps[over]
+            left -= float(caps[over].sum())
+            free &= ~over
+    return amounts
+
+
+def whole_rows(amounts: Doubles, each: Doubles, total: float, most: Doubles) -> Integers:
+    """Round amounts to rows by largest remainder; equal remainders go to the earlier domain.
+
+    Args:
+        amounts: `[n]`, in the budget's unit.
+        each: `[n]`, a row's mean amount.
+        total: What the rows' amounts may sum to.
+        most: `[n]`, rows that the pool gives.
+
+    Returns:
+        `[n]` int64 rows.
+    """
+    exact = amounts / each
+    rows = np.floor(exact + 1e-9)
+    for index in np.argsort(-np.round(exact - rows, 9), kind="stable"):
+        if rows[index] < most[index] and float(rows @ each) + each[index] <= total * (1 + 1e-12):
+            rows[index] += 1
+    return rows.astype(np.int64)

@@ -1,0 +1,201 @@
+"""Evaluations of every arm in, one table out: target change, mean and worst domain change, each against uniform.
+
+Every item is measured in every seed of every arm, so seeds and items cross. For D domains with n_d items and S seeds, a
+mean over domains of differences y_dsi has
+
+    variance = (spread of the S seed means) / S + sum over d of (item variance of d) / (n_d D²)
+
+where an item's variance is that of its mean over seeds, less the part that seeds leave in it (the residual mean square
+over S). The 95 % interval's half-width is the root of the sum of t² times variance over both parts, each with its own t
+(the items' degrees of freedom by Satterthwaite 1946, the seeds' S - 1; parts combined as by Zou and Donner, Statistics
+in Medicine 27 (2008) 1693): three seeds that differ make it as wide as two degrees of freedom do. One seed says nothing
+of the spread between seeds; the interval is then over items alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student
+
+from mixplan.errors import RunError
+from mixplan.evaluate.result import Evaluation, quality
+from mixplan.outcome.arms import BASELINE
+from mixplan.outcome.units import common_unit, main_quantity, unit_of
+
+Doubles = npt.NDArray[np.float64]
+Trained = Mapping[str, Mapping[int, Evaluation]]
+"""By arm and seed, the evaluation of that arm's trained model."""
+
+
+def arms_table(
+    arms: Trained, before: Evaluation, *, rows: Mapping[str, Mapping[str, int]], steps: int
+) -> dict[str, Any]:
+    """Hold the arms against each other.
+
+    Args:
+        arms: Evaluations after training, by arm and seed; an arm may lack seeds that another has.
+        before: The untrained model's, on the same items.
+        rows: Each arm's rows by domain (of its first seed, where seeds draw different ones).
+        steps: Optimiser steps, the same for every arm.
+
+    Returns:
+        JSON values: the table over headline measures of the unit that most domains have, and under `behaviour` the
+        table over how far the trained model moved from the untrained one.
+
+    Raises:
+        RunError: two evaluations are of different items.
+    """
+    everyone = [before, *(one for found in arms.values() for one in found.values())]
+    refuse_other_items(everyone)
+    names = [name for name in before.domains if name != "target"]
+    headlines = {name: quantity for name in names if (quantity := headline_quantity(everyone, name))}
+    unit = common_unit(map(unit_of, headlines.values()))
+    chosen = {name: (before.headlines[name], q) for name, q in headlines.items() if unit_of(q) == unit}
+    moved = {name: ("behaviour", "kl") for name in names if has(everyone, name, "behaviour")}
+    table = table_over(chosen, arms, before, rows) | {"quantity": unit}
+    return {
+        "baseline": BASELINE,
+        "seeds": sorted({seed for found in arms.values() for seed in found}),
+        "steps": steps,
+        **table,
+        "behaviour": table_over(moved, arms, before, rows) | {"quantity": "kl"} if moved else None,
+    }
+
+
+def has(evaluations: Iterable[Evaluation], name: str, measure: str) -> bool:
+    """Whether all evaluations measured a domain so."""
+    return all(measure in one.domains.get(name, {}) for one in evaluations)
+
+
+def headline_quantity(evaluations: Sequence[Evaluation], name: str) -> str | None:
+    """The main quantity of a domain's headline measure, or None where some evaluation lacks it.
+
+    Args:
+        evaluations: The first one's headline counts.
+        name: The domain.
+    """
+    measure = evaluations[0].headlines.get(name, "")
+    return main_quantity(evaluations[0].domains[name][measure].values) if has(evaluations, name, measure) else None
+
+
+def table_over(
+    chosen: Mapping[str, tuple[str, str]], arms: Trained, before: Evaluation, rows: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
+    """The arms over one quantity of each chosen domain."""
+    found = {}
+    for arm, evaluations in arms.items():
+        base = {} if arm == BASELINE else arms.get(BASELINE, {})
+        found[arm] = arm_line(chosen, evaluations, base, before) | {"rows": dict(rows.get(arm, {}))}
+    return {"domains": len(chosen), "arms": found}
+
+
+def arm_line(
+    chosen: Mapping[str, tuple[str, str]],
+    evaluations: Mapping[int, Evaluation],
+    base: Mapping[int, Evaluation],
+    before: Evaluation,
+) -> dict[str, Any]:
+    """One arm's line: its own changes, and the paired difference from the baseline over the seeds that both have."""
+    seeds, both = sorted(evaluations), sorted(set(evaluations) & set(base))
+
+    def changes(name: str, measure: str, quantity: str) -> Doubles:
+        return matrix([evaluations[seed] for seed in seeds], name, measure, quantity) - matrix(
+            [before], name, measure, quantity
+        )
+
+    def differences(name: str, measure: str, quantity: str) -> Doubles:
+        own, other = ([one[seed] for seed in both] for one in (evaluations, base))
+        return matrix(own, name, measure, quantity) - matrix(other, name, measure, quantity)
+
+    target = headline_quantity([before, *evaluations.values(), *base.values()], "target")
+    place = ("target", before.headlines["target"], target) if target else None
+    better = -1 if any(quality(quantity) <= 0 for _, quantity in chosen.values()) else 1
+    own = {name: changes(name, *where) for name, where in chosen.items()}
+    apart = {name: differences(name, *where) for name, where in chosen.items()} if both else {}
+    worst = min(own, key=lambda name: (better * float(own[name].mean()), name), default=None)
+    against = mean_interval(list(apart.values())) if apart else None
+    each = [verdict(mean_interval([part]), better) for part in apart.values()]
+    return {
+        "seeds": len(seeds),
+        "target": mean_interval([changes(*place)]) if place else None,
+        "target_quantity": target,
+        "target_against": mean_interval([differences(*place)]) if place and both else None,
+        "mean": mean_interval(list(own.values())) if own else None,
+        "worst": mean_interval([own[worst]]) if worst else None,
+        "worst_domain": worst,
+        "against": against,
+        "verdict": verdict(against, better) if against else None,
+        "by_domain": {word: each.count(word) for word in ("win", "tie", "loss")} if apart else None,
+    }
+
+
+def matrix(evaluations: Iterable[Evaluation], name: str, measure: str, quantity: str) -> Doubles:
+    """One quantity of one domain, `[evaluations, items]`."""
+    return np.array([one.domains[name][measure].values[quantity] for one in evaluations], dtype=np.float64)
+
+
+def refuse_other_items(evaluations: Sequence[Evaluation]) -> None:
+    """Stop where a measure's items are not the same in every evaluation that has it.
+
+    Raises:
+        RunError: they are not.
+    """
+    for name, measures in evaluations[0].domains.items():
+        for measure, measured in measures.items():
+            others = (one.domains.get(name, {}).get(measure, measured) for one in evaluations)
+            if any(other.rows != measured.rows for other in others):
+                raise RunError(
+                    f"arms: '{name}' was measured on different rows in different arms, so they cannot be compared. "
+                    "Delete the run folder's arms/ and run mixplan compare again."
+                )
+
+
+def mean_interval(parts: Sequence[Doubles]) -> dict[str, float]:
+    """Mean over domains of a paired difference, with its 95 % interval over seeds and items.
+
+    Args:
+        parts: For each domain `[S, n_d]`; S is the same for all.
+
+    Returns:
+        `value`, `low`, `high`.
+
+    Source: see the module; Satterthwaite, Biometrics Bulletin 2 (1946) 110.
+    """
+    by_seed = np.mean([part.mean(axis=1) for part in parts], axis=0)
+    value, squares = float(np.mean(by_seed)), 0.0
+    if (seeds := len(by_seed)) > 1:
+        squares += float(student.ppf(0.975, seeds - 1)) ** 2 * float(np.var(by_seed, ddof=1)) / seeds
+    several = [part for part in parts if part.shape[1] > 1]
+    pieces = [(item_variance(part) / (part.shape[1] * len(parts) ** 2), part.shape[1] - 1) for part in several]
+    if (variance := math.fsum(piece for piece, _ in pieces)) > 0:
+        freedom = variance**2 / math.fsum(piece**2 / degrees for piece, degrees in pieces)
+        squares += float(student.ppf(0.975, freedom)) ** 2 * variance
+    half = math.sqrt(squares)
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def item_variance(part: Doubles) -> float:
+    """Variance between items of their expected difference, `[S, n]` given: the residual's part is taken out."""
+    seeds, items = len(part), len(part[0])
+    between = float(part.mean(axis=0).var(ddof=1))
+    if seeds == 1:
+        return between
+    rest = part - part.mean(axis=0) - part.mean(axis=1, keepdims=True) + part.mean()
+    residual = float(np.square(rest).sum()) / ((seeds - 1) * (items - 1))
+    return max(0.0, between - residual / float(seeds))
+
+
+def verdict(against: Mapping[str, float], better: int) -> str:
+    """Win, loss or, where the interval holds zero, tie.
+
+    Args:
+        against: The difference from the baseline with its interval.
+        better: 1 where more is better, -1 where less is: less loss, and less movement of what was to be kept.
+    """
+    low, high = sorted(better * against[end] for end in ("low", "high"))
+    return "win" if low > 0 else "loss" if high < 0 else "tie"

@@ -1,0 +1,122 @@
+"""Each arm's rows: as many as the plan's, spread as the arm says, within every pool."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixplan.errors import RunError
+from mixplan.outcome.arms import ARMS, arm_rows, filled
+
+
+def plan_of(pools, rows, *, repeats=1, each=None):
+    names = [f"d{number:02d}" for number in range(len(pools))]
+    each = each or [1.0] * len(pools)
+    return {
+        "domains": {
+            name: {"rows": {"pool": pool}, "row_tokens_mean": tokens}
+            for name, pool, tokens in zip(names, pools, each, strict=True)
+        },
+        "allocation": {
+            "unit": "tokens" if set(each) != {1.0} else "rows",
+            "max_repeats": repeats,
+            "rows": dict(zip(names, rows, strict=True)),
+        },
+    }
+
+
+def test_the_arms_of_a_small_plan():
+    plan = plan_of([10, 100, 1000], [10, 40, 10])
+    assert arm_rows("plan", plan, seed=0) == {"d00": 10, "d01": 40, "d02": 10}
+    assert arm_rows("none", plan, seed=0) == {"d00": 0, "d01": 0, "d02": 0}
+    assert arm_rows("uniform", plan, seed=0) == {"d00": 10, "d01": 25, "d02": 25}
+    assert arm_rows("proportional_to_size", plan, seed=0) == {"d00": 1, "d01": 5, "d02": 54}
+    assert arm_rows("uniform", plan_of([10, 100, 1000], [10, 40, 10], repeats=2), seed=0) == {
+        "d00": 20, "d01": 20, "d02": 20,
+    }  # fmt: skip
+
+
+@st.composite
+def plans(draw):
+    pools = draw(st.lists(st.integers(0, 40), min_size=1, max_size=8))
+    repeats = draw(st.integers(1, 3))
+    rows = [draw(st.integers(0, pool * repeats)) for pool in pools]
+    return plan_of(pools, rows, repeats=repeats), pools, rows, repeats
+
+
+@given(made=plans(), arm=st.sampled_from(ARMS[1:]), seed=st.integers(0, 99))
+def test_every_arm_adds_as_many_rows_as_the_plan_and_no_pool_gives_more_than_it_has(made, arm, seed):
+    plan, pools, planned, repeats = made
+    found = list(arm_rows(arm, plan, seed=seed).values())
+    assert sum(found) == sum(planned)
+    assert all(0 <= rows <= pool * repeats for rows, pool in zip(found, pools, strict=True))
+
+
+@given(made=plans())
+def test_uniform_is_equal_but_where_the_pool_ends(made):
+    plan, pools, _, repeats = made
+    found = list(arm_rows("uniform", plan, seed=0).values())
+    highest = max(found)
+    for rows, pool in zip(found, pools, strict=True):
+        assert rows >= highest - 1 or rows == pool * repeats
+
+
+@given(made=plans())
+def test_by_size_is_within_a_row_of_the_exact_share(made):
+    plan, pools, planned, _ = made
+    for rows, pool in zip(arm_rows("proportional_to_size", plan, seed=0).values(), pools, strict=True):
+        assert abs(rows - sum(planned) * pool / max(1, sum(pools))) < 1
+
+
+def test_random_shares_are_of_their_seed_and_uniform_on_the_simplex():
+    plan = plan_of([10_000] * 4, [2500] * 4)
+    assert arm_rows("random", plan, seed=3) == arm_rows("random", plan, seed=3)
+    drawn = np.array([list(arm_rows("random", plan, seed=seed).values()) for seed in range(400)]) / 10_000
+    # Dirichlet(1, 1, 1, 1): mean 1/4, variance 3/80.
+    assert drawn.mean(axis=0) == pytest.approx([0.25] * 4, abs=0.035)
+    assert drawn.var(axis=0) == pytest.approx([3 / 80] * 4, rel=0.3)
+
+
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=6), st.data())
+def test_a_budget_in_tokens_is_met_to_less_than_a_row(tokens, data):
+    pools = [data.draw(st.integers(1, 30)) for _ in tokens]
+    rows = [data.draw(st.integers(0, pool)) for pool in pools]
+    each = [float(count) + 0.5 for count in tokens]
+    plan = plan_of(pools, rows, each=each)
+    found = np.array(list(arm_rows("uniform", plan, seed=0).values()))
+    spent, total = float(found @ each), float(np.array(rows) @ each)
+    assert spent <= total * (1 + 1e-9)
+    spare = [one for one, row, pool in zip(each, found, pools, strict=True) if row < pool]
+    assert not spare or total - spent < max(spare) + 1e-6 * total
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50)), min_size=1, max_size=8),
+    st.integers(0, 400),
+)
+def test_one_level_fills_all(pairs, total):
+    proportions, caps = np.array(pairs, dtype=np.float64).T
+    amounts = filled(proportions, float(total), caps)
+    assert amounts.sum() == pytest.approx(min(total, caps.sum()), abs=1e-9)
+    assert (amounts <= caps + 1e-9).all()
+    below = (amounts < caps - 1e-9) & (proportions > 0)
+    levels = amounts[below] / proportions[below]
+    assert np.ptp(levels) < 1e-9 if len(levels) else True
+    if len(levels):
+        full = (proportions > 0) & ~below
+        assert (caps[full] <= levels[0] * proportions[full] + 1e-9).all()
+        assert amounts[proportions == 0].sum() < 1e-9
+
+
+def test_an_unknown_arm():
+    with pytest.raises(RunError) as caught:
+        arm_rows("unifrom", plan_of([], []), seed=0)
+    assert str(caught.value) == (
+        "--arms: found 'unifrom', expected one of none, uniform, proportional_to_size, random, plan. "
+        "Did you mean 'uniform'?"
+    )
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_plan_without_domains_has_no_rows(arm):
+    assert arm_rows(arm, {"allocation": {"rows": {}, "unit": "rows", "max_repeats": 1}, "domains": {}}, seed=0) == {}

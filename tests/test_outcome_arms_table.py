@@ -1,0 +1,147 @@
+"""The arms' table against paired t tests in closed form, simulations with known truth, and every message in full."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mixplan.errors import RunError
+from mixplan.evaluate.result import Evaluation, Measured
+from mixplan.outcome.arms_table import arms_table, item_variance, mean_interval, verdict
+
+
+def test_one_seed_is_a_paired_t_interval_over_items():
+    differences = np.random.default_rng(0).standard_normal(40)
+    expected = stats.ttest_1samp(differences, 0).confidence_interval()
+    found = mean_interval([differences[None]])
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+    assert found["value"] == pytest.approx(differences.mean())
+
+
+def test_one_seed_of_two_domains_is_welchs_interval_of_their_mean():
+    rng = np.random.default_rng(1)
+    one, other = rng.standard_normal(12), 3 * rng.standard_normal(30)
+    # The mean of two domains is half the difference of the one and the other with its sign turned.
+    expected = stats.ttest_ind(one, -other, equal_var=False).confidence_interval()
+    found = mean_interval([one[None], other[None]])
+    assert (found["low"], found["high"]) == pytest.approx((expected.low / 2, expected.high / 2))
+
+
+def test_items_that_agree_leave_a_t_interval_over_seeds():
+    by_seed = np.array([0.1, 0.3, -0.2])
+    expected = stats.ttest_1samp(by_seed, 0).confidence_interval()
+    found = mean_interval([np.repeat(by_seed[:, None], 20, axis=1)])
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_no_spread_is_no_width():
+    assert mean_interval([np.full((2, 5), 0.25)]) == {"value": 0.25, "low": 0.25, "high": 0.25}
+
+
+def test_what_seeds_leave_in_the_items_is_taken_out():
+    rng = np.random.default_rng(2)
+    found = [item_variance(rng.standard_normal((3, 60)) + 2 * rng.standard_normal(60)) for _ in range(200)]
+    assert np.mean(found) == pytest.approx(4.0, rel=0.05)
+    assert item_variance(np.array([[1.0, -1.0], [-1.0, 1.0]])) == 0.0
+
+
+@pytest.mark.parametrize(("seeds", "between"), [(1, 0.0), (3, 0.0), (3, 0.3), (5, 0.1)])
+def test_intervals_hold_the_truth(seeds, between):
+    rng = np.random.default_rng(3)
+    held, count = 0, 600
+    for _ in range(count):
+        level = between * rng.standard_normal((seeds, 1))
+        parts = [
+            0.2 + level + 0.5 * rng.standard_normal(25) + rng.standard_normal((seeds, 25)) for _ in range(4)
+        ]  # four domains share their seeds
+        found = mean_interval(parts)
+        held += found["low"] <= 0.2 <= found["high"]
+    assert 0.92 <= held / count <= 0.995
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "better", "word"),
+    [(0.1, 0.2, 1, "win"), (0.1, 0.2, -1, "loss"), (-0.2, -0.1, -1, "win"), (-0.1, 0.1, 1, "tie"), (0, 0, 1, "tie")],
+)
+def test_verdicts(low, high, better, word):
+    assert verdict({"low": low, "high": high}, better) == word
+
+
+def measured(measure, quantity, values, rows=None):
+    ids = rows or tuple(f"r:{number}" for number in range(len(values)))
+    return Measured(measure, tuple(ids), {quantity: tuple(map(float, values))}, {})
+
+
+def evaluation(target, law, sums, prose, *, kl=None, rows=None):
+    domains = {
+        "target": {"exact": measured("exact", "score", target)},
+        "law": {"choice": measured("choice", "correct", law, rows)},
+        "sums": {"exact": measured("exact", "score", sums)},
+        "prose": {"likelihood": measured("likelihood", "bits_per_byte", prose)},
+    }
+    for name, value in (kl or {}).items():
+        domains[name]["behaviour"] = measured("behaviour", "kl", value)
+    headlines = {"target": "exact", "law": "choice", "sums": "exact", "prose": "likelihood"}
+    return Evaluation({"name": "tiny"}, domains, headlines)
+
+
+def kl(law, prose):
+    return {"law": [law] * 4, "prose": [0.1, prose]}
+
+
+def made(**changes):
+    before = evaluation([0, 0, 1, 0], [1, 1, 0, 1], [1, 1, 1, 0], [2, 2], kl={"law": [0] * 4, "prose": [0, 0]})
+    arms = {
+        "uniform": {0: evaluation([1, 0, 1, 0], [1, 0, 0, 1], [1, 1, 0, 0], [2, 3], kl=kl(0.2, 0.3))},
+        "plan": {0: evaluation([1, 1, 1, 0], [1, 1, 0, 1], [1, 0, 0, 0], [2, 2], kl=kl(0.1, 0.1))},
+    } | changes
+    return arms_table(arms, before, rows={"uniform": {"law": 3}, "plan": {"law": 5}}, steps=60)
+
+
+def test_the_table():
+    table = made()
+    assert (table["baseline"], table["quantity"], table["steps"], table["seeds"]) == ("uniform", "accuracy", 60, [0])
+    assert table["domains"] == 2  # prose is measured in another unit
+    plan, uniform = table["arms"]["plan"], table["arms"]["uniform"]
+    assert plan["target"]["value"] == pytest.approx(0.5)
+    assert plan["target_against"]["value"] == pytest.approx(0.25)
+    assert plan["target_quantity"] == "score"
+    assert plan["mean"]["value"] == pytest.approx((0 - 0.5) / 2)
+    assert (plan["worst"]["value"], plan["worst_domain"]) == (pytest.approx(-0.5), "sums")
+    assert plan["against"]["value"] == pytest.approx((0.25 - 0.25) / 2)
+    assert plan["verdict"] == "tie"
+    assert plan["by_domain"] == {"win": 0, "tie": 2, "loss": 0}
+    assert plan["rows"] == {"law": 5}
+    assert uniform["against"] is uniform["verdict"] is uniform["by_domain"] is uniform["target_against"] is None
+
+
+def test_moving_less_than_uniform_is_a_win():
+    moved = made()["behaviour"]
+    assert (moved["quantity"], moved["domains"]) == ("kl", 2)
+    assert moved["arms"]["plan"]["worst_domain"] == "law"
+    assert moved["arms"]["uniform"]["worst"]["value"] == pytest.approx(0.2)
+    assert moved["arms"]["plan"]["against"]["value"] == pytest.approx(-0.1)
+    assert moved["arms"]["plan"]["by_domain"] == {"win": 1, "tie": 1, "loss": 0}
+
+
+def test_arms_are_paired_over_the_seeds_that_both_have():
+    same = evaluation([1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [2, 2])
+    worse = evaluation([0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [2, 2])
+    before = evaluation([0, 0, 1, 0], [1, 1, 0, 1], [1, 1, 1, 0], [2, 2])
+    table = arms_table({"plan": {1: same, 2: worse}, "uniform": {0: worse, 1: worse}}, before, rows={}, steps=1)
+    assert table["arms"]["plan"]["seeds"] == 2
+    assert table["arms"]["plan"]["against"]["value"] == pytest.approx(1.0)
+    assert table["seeds"] == [0, 1, 2]
+    assert table["behaviour"] is None
+    alone = arms_table({"plan": {1: same}}, before, rows={}, steps=1)
+    assert alone["arms"]["plan"]["against"] is None
+    assert alone["arms"]["plan"]["mean"]["value"] == pytest.approx(0.25)
+
+
+def test_other_items_are_refused():
+    other = evaluation([1, 0, 1, 0], [1, 0, 0, 1], [1, 1, 0, 0], [2, 3], rows=("a", "b", "c", "d"))
+    with pytest.raises(RunError) as caught:
+        made(plan={0: other})
+    assert str(caught.value) == (
+        "arms: 'law' was measured on different rows in different arms, so they cannot be compared. "
+        "Delete the run folder's arms/ and run mixplan compare again."
+    )
