@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import saved_outcome
+import saved_run
 import typer
 from saved_plan import sample, save
 from typer.testing import CliRunner, Result
@@ -81,6 +83,69 @@ def test_a_page_that_cannot_be_written(run: Path) -> None:
     result = call(run)
     assert isinstance(result.exception, RunError)
     assert str(result.exception) == f"{run}/report.html: Is a directory."
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> list[Path]:
+    return [saved_run.save(tmp_path / f"run{seed}", seed) for seed in range(2)]
+
+
+def test_a_measured_run_shows_its_outcome(measured: list[Path]) -> None:
+    result = call(measured[0])
+    assert result.exit_code == 0
+    assert result.output.startswith("Warning: 3 of 12 domains moved outside their forecast: ")
+    assert result.output.endswith(f"Report: {measured[0]}/report.html\n")
+    assert "<title>quickstart: outcome</title>" in (measured[0] / "report.html").read_text(encoding="utf-8")
+
+
+def test_measured_runs_stand_side_by_side(measured: list[Path], tmp_path: Path) -> None:
+    result = call(*measured, "--out", tmp_path / "new" / "all.html")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[:2] == [f"Report: {run}/report.html" for run in measured]
+    assert lines[-1] == f"Report: {tmp_path}/new/all.html"
+    assert lines.count("Runs") == 1
+    page = (tmp_path / "new" / "all.html").read_text(encoding="utf-8")
+    assert "<title>2 runs side by side</title>" in page
+    assert all(str(run) in page for run in measured)
+
+
+def test_a_planned_run_among_measured_ones_shows_its_plan(run: Path, measured: list[Path]) -> None:
+    result = call(run, *measured)
+    assert f"Report: {run}/report.html\nReport: {measured[0]}/report.html\n" in result.output
+    assert "220 extra rows over 16 domains" in result.output
+
+
+def test_out_without_a_measured_run(run: Path, tmp_path: Path) -> None:
+    result = call(run, "--out", tmp_path / "all.html")
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception) == (
+        f"{tmp_path}/all.html: nothing to write, no run is measured yet. Train first: mixplan train RUN."
+    )
+
+
+def test_out_that_cannot_be_written(measured: list[Path], tmp_path: Path) -> None:
+    result = call(*measured, "--out", tmp_path)
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception) == f"{tmp_path}: Is a directory."
+
+
+def test_json_of_a_measured_run(measured: list[Path], run: Path) -> None:
+    first, second = json.loads(call(measured[0], run, "--json").output)
+    saved = saved_run.values()[1]
+    assert second["outcome"] is None
+    for key in ("summary", "warnings", "target", "domains"):
+        assert first["outcome"][key] == saved[key]
+
+
+def test_a_damaged_outcome(run: Path) -> None:
+    saved_outcome.save(run, {"version": 2})
+    result = call(run)
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception) == (
+        f"{run}/outcome.json: found outcome version 2, written by mixplan 'unknown'; expected version 1. "
+        f"Use that mixplan, or measure again: mixplan eval {run}."
+    )
 
 
 def test_no_run_named_is_wrong_usage() -> None:

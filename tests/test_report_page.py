@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import saved_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from saved_plan import sample
@@ -250,6 +251,92 @@ def luminance(colour: str) -> float:
 def contrast(one: str, other: str) -> float:
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+def outcome_palettes() -> list[dict[str, str]]:
+    """The colours of directions: light, then dark, over the page's own."""
+    sheet = resources.files("mixplan.report").joinpath("outcome.css").read_text(encoding="utf-8")
+    light, dark = sheet.split("@media print")[0].split("dark)")
+    found = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in (light, dark)]
+    return [page | directions for page, directions in zip(palettes(), found, strict=True)]
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_directions_are_seen_by_everyone(scheme: int) -> None:
+    colours = outcome_palettes()[scheme]
+    for kind in ("gain", "loss", "moved", "still"):
+        assert contrast(colours[kind], colours["paper"]) >= 3, kind
+        assert contrast(colours[kind], colours["wash"]) >= 3, kind
+    assert contrast(colours["whisker"], colours["noise"]) >= 3
+
+
+OUTCOME_TITLES = [
+    "What was wrong",
+    "Before and after",
+    "Predicted against measured",
+    "Arms",
+    "Training",
+    "Actual drift",
+]
+
+
+def outcome_page(**options: Any) -> str:
+    return render(*saved_run.sample(**options))
+
+
+def test_an_outcome_comes_first_what_was_wrong_before_all() -> None:
+    reader = read(outcome_page())
+    assert reader.titles[: len(OUTCOME_TITLES)] == OUTCOME_TITLES
+    assert reader.titles[len(OUTCOME_TITLES)] == "The mixture"
+    assert reader.text.strip().startswith("quickstart: outcome")
+    assert "Relative forecast" in read(outcome_page(forecast="relative")).titles
+
+
+def test_an_outcome_fetches_nothing_and_runs_nothing() -> None:
+    page = outcome_page()
+    reader = read(page)
+    assert not {"script", "iframe", "object", "embed", "img", "form", "base"} & {name for name, _ in reader.shape}
+    assert not [name for _, name, _ in reader.attributes if name.startswith("on")]
+    assert not re.search(r"url\(|@import|https?:", page)
+    assert page == outcome_page()
+
+
+def test_an_outcomes_headings_and_pictures_are_labelled() -> None:
+    reader = read(outcome_page())
+    ids = [text for _, name, text in reader.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert [text for _, name, text in reader.attributes if name == "aria-labelledby"] == ids
+    pictures = [names for tag, names in reader.shape if tag == "svg"]
+    assert all("aria-hidden" in names for names in pictures)
+    plots = [text for tag, name, text in reader.attributes if name == "class" and text.startswith("plot")]
+    told = [text for _, name, text in reader.attributes if (name, text) == ("role", "img")]
+    assert len(plots) == len(told) == 9
+
+
+def outcome_with(text: str) -> str:
+    """Put one text into every place of an outcome that a data set, a file name or a library could reach."""
+    plan, outcome = saved_run.values()
+    outcome.update(name=text, model=text, sae=text, summary=[text], warnings=[text])
+    outcome["domains"] = {text: outcome["domains"]["law"]}
+    outcome["training"].update(method=text, consumption={text: outcome["training"]["consumption"]["law"]})
+    arm = {**outcome["arms"]["arms"]["plan"], "worst_domain": text}
+    outcome["arms"].update(baseline=text, arms={text: arm})
+    outcome["forecast"] = {"kind": text, "text": text}
+    for line in outcome["judgement"]:
+        line["predictor"] = text
+    outcome["judgement"] = outcome["judgement"][:1]
+    for found in outcome["drift"]["unexpected"]:
+        found["contexts"] = [{"before": text, "token": text, "after": text, "activation": 1.0}]
+    outcome["domains"][text]["headline"] = text
+    outcome["domains"][text]["measures"] = {text: {text: outcome["target"]["measures"]["exact"]["score"]}}
+    return render(*saved_run.checked(plan, outcome))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_in_an_outcome_changes_no_element(text: str) -> None:
+    harmless, hostile = read(outcome_with("x")), read(outcome_with(text))
+    assert hostile.shape == harmless.shape
+    assert in_line(text) in hostile.text
 
 
 @pytest.mark.parametrize("scheme", [0, 1])

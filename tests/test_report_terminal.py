@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import saved_run
 from rich.cells import cell_len
 from rich.console import Console
 from saved_plan import sample
 
+from mixplan.report.measures import quantity
 from mixplan.report.plan import Plan
-from mixplan.report.terminal import sentences, show
+from mixplan.report.terminal import sentences, show, show_outcome, show_several
 from mixplan.report.text import bounds, number, percent
 
 PAGE = Path("runs/quickstart/report.html")
@@ -124,3 +126,58 @@ def test_a_budget_in_tokens_says_so(value: dict[str, Any]) -> None:
     text = printed(value, 200)
     assert "22,000 extra tokens over 16 domains beside 820 target rows (ratio: share of all tokens)" in text
     assert "Distance of the extra tokens from uniform" in text
+
+
+def outcome_printed(width: int = 80, encoding: str = "utf-8", **options: Any) -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, newline="\n", write_through=True)
+    show_outcome(*saved_run.sample(**options), Console(file=file, width=width, highlight=False), PAGE)
+    return raw.getvalue().decode(encoding)
+
+
+def test_an_outcome_says_first_what_was_wrong_and_last_where_the_page_is() -> None:
+    lines = outcome_printed(200).splitlines()
+    assert lines[0].startswith("Warning: 3 of 12 domains moved outside their forecast: ")
+    assert lines[1] == "Warning: 2 rows of law were cut to the longest length that the job reads."
+    assert "quickstart: outcome" in lines
+    titles = [
+        "Before and after",
+        "Predicted against measured",
+        "What the trainer read",
+        "Arms over 10 domains, 3 seeds",
+    ]
+    assert [line for line in lines if line in titles] == titles
+    assert lines[-1] == f"Report: {PAGE}"
+
+
+def test_an_outcome_in_eighty_columns_keeps_change_interval_and_verdict() -> None:
+    text = outcome_printed(80)
+    _, outcome = saved_run.sample()
+    for name, measured in [("target", outcome.target), *outcome.domains.items()]:
+        assert measured.change is not None
+        unit = quantity(measured.quantity or "")
+        figures = f"{unit.change(measured.change.change)}  *{unit.bounds(measured.change.low, measured.change.high)}"
+        pattern = re.escape(figures).replace(r"\ \ \*", " +")
+        assert re.search(rf"^{name} .*{pattern} .*{measured.change.direction}", text, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 200])
+@pytest.mark.parametrize("forecast", ["learned", "relative", "none"])
+def test_no_line_of_an_outcome_is_wider_than_the_terminal(width: int, forecast: str) -> None:
+    lines = outcome_printed(width, forecast=forecast).splitlines()
+    assert max(cell_len(line) for line in lines[:-1]) <= width
+
+
+def test_an_outcome_in_ascii() -> None:
+    assert "R?" in outcome_printed(120, "ascii")
+
+
+@pytest.mark.parametrize("width", [30, 80, 160])
+def test_several_runs_fit_the_terminal(width: int) -> None:
+    raw = io.StringIO()
+    runs = [(f"runs/{seed}", *saved_run.sample(seed)) for seed in range(4)]
+    show_several(runs, Console(file=raw, width=width, highlight=False))
+    lines = raw.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= width
+    for label, _, _ in runs:
+        assert label in raw.getvalue()

@@ -1,0 +1,99 @@
+"""Every domain stands before and after with its interval, in words as well as in the picture."""
+
+import re
+
+import pytest
+from saved_run import checked, sample, values
+from test_report_page import read
+
+from mixplan.report.measured import before_and_after, every_measure, notices, relative
+from mixplan.report.measures import WORDS, quantity
+from mixplan.report.plots import axis_over
+from mixplan.report.sheets import order
+from mixplan.report.text import percent
+from mixplan.report.told import wrong
+
+
+def test_every_domain_says_before_after_change_interval_and_verdict() -> None:
+    plan, outcome = sample()
+    text = read(before_and_after(plan, outcome)).text
+    for name, measured in [("target", outcome.target), *outcome.domains.items()]:
+        assert measured.change is not None
+        unit, change = quantity(measured.quantity or ""), measured.change
+        passage = f"{name}{unit.value(change.before)} to {unit.value(change.after)}, 100 items"
+        assert f"{passage}{unit.change(change.change)} {unit.bounds(change.low, change.high)}" in text
+    assert text.count("outside its forecast") == len(outcome.outside())
+    assert text.count("forecast ") >= len(outcome.domains)
+
+
+def test_one_panel_for_each_quantity_the_targets_first() -> None:
+    html = before_and_after(*sample())
+    assert re.findall(r"<h3>([^<]+)</h3>", html) == [
+        "Score of graded answers",
+        "Bits per byte of the reference answer (bits/B)",
+        "Accuracy of choices",
+    ]
+    assert html.index(">target<") < html.index(">puzzles<")
+
+
+def test_dots_stand_where_the_numbers_say() -> None:
+    plan, outcome = sample(forecast="none")
+    html = before_and_after(plan, outcome)
+    named = [outcome.domains[name] for name in order(plan, outcome)]
+    bits = [domain.change for domain in named if domain.quantity == "bits_per_byte" and domain.change]
+    ends = [end for c in bits for end in (c.before, c.after, c.before + c.low, c.before + c.high)]
+    axis = axis_over("", ends, str)
+    panel = html[html.index("Bits per byte") : html.index("Accuracy of choices")]
+    assert re.findall(r'class="before" cx="([\d.]+)%"', panel) == [f"{100 * axis.place(c.before):.2f}" for c in bits]
+    assert re.findall(r'class="after \w+" cx="([\d.]+)%"', panel) == [f"{100 * axis.place(c.after):.2f}" for c in bits]
+
+
+def test_the_legend_says_what_is_there() -> None:
+    plan, outcome = values()
+    for measured in [outcome["target"], *outcome["domains"].values()]:
+        next(iter(measured["measures"][measured["headline"]].values()))["direction"] = "none"
+    html = before_and_after(*checked(plan, outcome))
+    assert f'class="legend"><span><i class="none"></i>{WORDS["none"]}</span></p>' in html
+
+
+def test_what_was_not_measured_is_named() -> None:
+    plan, outcome = values()
+    outcome["domains"]["law"]["measures"] = {}
+    outcome["target"].update(headline=None, measures={})
+    assert "Not measured: target, law." in read(before_and_after(*checked(plan, outcome))).text
+
+
+def test_a_relative_forecast_stands_beside_what_was_measured() -> None:
+    plan, outcome = sample(forecast="relative")
+    section = relative(plan, outcome)
+    assert section is not None
+    text = read(section).text
+    for name, domain in outcome.domains.items():
+        assert domain.relative is not None
+        assert f"{name}{percent(domain.relative.share)}{percent(domain.relative.measured)}" in text
+    assert relative(*sample(forecast="learned")) is None
+
+
+def test_every_measure_is_listed() -> None:
+    plan, outcome = sample()
+    reader = read(every_measure(plan, outcome))
+    count = sum(len(found) for d in [outcome.target, *outcome.domains.values()] for found in d.measures.values())
+    assert f"Every measure: {count} changes" in reader.text
+    assert [name for name, _ in reader.shape].count("tr") == count + 1
+
+
+def test_what_was_wrong_comes_as_a_list() -> None:
+    plan, outcome = sample()
+    section = notices(plan, outcome)
+    assert section is not None
+    assert re.findall(r"<li>(.*?)</li>", section) == [line.replace("'", "&#x27;") for line in wrong(plan, outcome)]
+
+
+@pytest.mark.parametrize("forecast", ["learned", "none"])
+def test_nothing_was_wrong(forecast: str) -> None:
+    plan, outcome = values(forecast=forecast)
+    plan["warnings"], outcome["warnings"] = [], []
+    plan["allocation"]["no_better_than_uniform"] = None
+    for domain in outcome["domains"].values():
+        domain["outside_forecast"] = None
+    assert notices(*checked(plan, outcome)) is None
