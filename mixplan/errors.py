@@ -8,6 +8,7 @@ MixplanError            anything below; the command line prints it and exits wit
 ├── DriftError          drift dimensions that cannot be taken from the statistics given
 ├── AllocationError     limits that clash, or a solver that did not solve
 ├── TrainError          a job that stopped, changed no weight, or read other rows than planned
+├── EvaluateError       a task or package that an evaluation needs, not there or not fitting the domain
 └── RunError            the run folder: locked, damaged, not writable, disk full
 """
 
@@ -42,6 +43,10 @@ class AllocationError(MixplanError):
 
 class TrainError(MixplanError):
     """A training job stopped, changed no weight, or read other rows than the plan says."""
+
+
+class EvaluateError(MixplanError):
+    """An evaluation needs a task or package that is not there or does not fit the domain."""
 
 
 class RunError(MixplanError):

@@ -1,6 +1,7 @@
 """A model and held-out rows in, item-wise measures out, and two evaluations of the same items compared."""
 
 from mixplan.evaluate.compare import Change, change, changes
+from mixplan.evaluate.measure import evaluate, headline, measures_of
 from mixplan.evaluate.result import QUALITY, Evaluation, Measured, quality, read_evaluation, write_evaluation
 
 __all__ = [
@@ -10,6 +11,9 @@ __all__ = [
     "Measured",
     "change",
     "changes",
+    "evaluate",
+    "headline",
+    "measures_of",
     "quality",
     "read_evaluation",
     "write_evaluation",

@@ -80,4 +80,6 @@ def read_settings(trained: Path) -> None:
 
 def damaged(trained: Path, what: str) -> ModelError:
     """The error for a trained folder that cannot be used."""
-    return ModelError(f"{trained}: the trained model cannot be loaded: {what}. Run `mixplan train` on the run again.")
+    return ModelError(
+        f"{trained}: the trained model cannot be loaded: {what.rstrip('.')}. Run `mixplan train` on the run again."
+    )

@@ -1,0 +1,56 @@
+"""Choice rows in, the likelihood of each option as the answer out: whether the right one is likeliest, and its share.
+
+Options stand in the prompt as they do in training. Option k's answer is the text that a right answer has in training,
+`B. text`, and with L(k) = log P(answer k | prompt), summed over its tokens,
+
+    gold_probability = exp L(gold) / sum over k of exp L(k)
+    correct          = 1 when no other option has a higher L, else 0; on equal L the earlier option counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mixplan.domains import Row
+from mixplan.domains.choice import LETTERS
+from mixplan.evaluate.prompts import fitting, tree_of
+from mixplan.evaluate.result import Measured
+from mixplan.evaluate.scoring import score_continuations
+from mixplan.model import Model
+
+
+def measure_choice(model: Model, rows: Sequence[Row], *, advance: Callable[[int], None]) -> Measured:
+    """Measure which option the model finds likeliest.
+
+    Args:
+        model: The model.
+        rows: Choice rows.
+        advance: Told how many rows each pass scored.
+
+    Returns:
+        `correct` (0 or 1) and `gold_probability` of each row that fits the model's window; the letter it chose as text.
+    """
+    kept = fitting(model, rows, [tree_of(model, row, option_answers(row)) for row in rows])
+    scored = score_continuations(model, [tree for _, tree in kept], on_trees=advance)
+    logs = [np.array([branch.log for branch in branches]) for branches in scored]
+    chosen = [int(values.argmax()) for values in logs]
+    golds = [row.gold if row.gold is not None else -1 for row, _ in kept]
+    return Measured(
+        measure="choice",
+        rows=tuple(row.id for row, _ in kept),
+        values={
+            "correct": tuple(float(pick == gold) for pick, gold in zip(chosen, golds, strict=True)),
+            "gold_probability": tuple(
+                float(np.exp(values[gold] - np.logaddexp.reduce(values)))
+                for values, gold in zip(logs, golds, strict=True)
+            ),
+        },
+        texts={"chosen": tuple(LETTERS[pick] for pick in chosen)},
+    )
+
+
+def option_answers(row: Row) -> list[str]:
+    """Each option as the answer that a row with this right option would have."""
+    return [f"{letter}. {text}" for letter, text in zip(LETTERS, row.options, strict=False)]

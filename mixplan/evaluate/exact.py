@@ -1,0 +1,69 @@
+"""Rows in, the model's greedy answers graded by the domain's grader out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mixplan.domains import Domain, Row
+from mixplan.evaluate.answering import Answering
+from mixplan.evaluate.result import Measured
+from mixplan.model import Answer
+from mixplan.train.grading import Grade, grade
+from mixplan.train.grading_process import GradingProcess, ScorerError
+
+BOUNDED = ("math", "generator")
+"""Graders that may hang or raise: they run in a child process."""
+
+GRADER_SECONDS = 10.0
+"""A grader that takes longer for one answer gives it no score."""
+
+
+def measure_exact(
+    answering: Answering, domain: Domain, rows: Sequence[Row], *, answer_tokens: int, advance: Callable[[int], None]
+) -> Measured:
+    """Measure how the domain's grader scores the model's greedy answers.
+
+    An answer that the model had not ended at `answer_tokens` is graded as far as it goes: when that is not right, its
+    outcome is `truncated` instead of `wrong` or `unparsable`. An answer that the grader fails on, or takes more than
+    ten seconds for, scores 0 as `unparsable`.
+
+    Args:
+        answering: Answers prompts with the model.
+        domain: For its grader.
+        rows: Its rows.
+        answer_tokens: Longest answer.
+        advance: Told how many rows each batch answered.
+
+    Returns:
+        `score` (0 to 1) of each row that fits the model's window with its answer; `outcome` and `answer` as texts.
+    """
+    kept, answers = answering.answers(rows, answer_tokens=answer_tokens, advance=advance)
+    process = GradingProcess(seconds=GRADER_SECONDS)
+    try:
+        grades = [graded(process, domain.grader, row, answer) for row, answer in zip(kept, answers, strict=True)]
+    finally:
+        process.close()
+    return Measured(
+        measure="exact",
+        rows=tuple(row.id for row in kept),
+        values={"score": tuple(one.score for one in grades)},
+        texts={
+            "outcome": tuple(outcome(one, answer) for one, answer in zip(grades, answers, strict=True)),
+            "answer": tuple(answer.text for answer in answers),
+        },
+    )
+
+
+def graded(process: GradingProcess, grader: str, row: Row, answer: Answer) -> Grade:
+    """One answer's grade, within bounds."""
+    if grader not in BOUNDED:
+        return grade(answer.text, row.answer, grader, row.entry, row.accepted)
+    try:
+        return process.grade(answer.text, row.answer, grader, row.entry, row.accepted)
+    except ScorerError:
+        return Grade(0.0, "unparsable")
+
+
+def outcome(one: Grade, answer: Answer) -> str:
+    """`right`, `wrong`, `unparsable`, or `truncated` for an answer that was cut before it was right."""
+    return one.outcome if answer.finished or one.outcome == "right" else "truncated"

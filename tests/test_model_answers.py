@@ -1,0 +1,70 @@
+"""Greedy answers against transformers' own greedy search, batched and one at a time, on every architecture."""
+
+import torch
+from evaluated import loaded
+
+from mixplan.model import generate, render
+from mixplan.model.answers import batches, end_tokens
+
+TEXTS = ("the quick brown", "a", "lazy dog jumps over it and over it and over", "What is the sum?")
+
+
+def own(model, prompt, tokens):
+    """Transformers' greedy answer to one prompt: its token ids."""
+    ids = torch.tensor([model.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+    with torch.inference_mode():
+        output = model.lm.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens,
+                                   do_sample=False, pad_token_id=0)  # fmt: skip
+    return tuple(output[0, ids.shape[1] :].tolist())
+
+
+def test_answers_are_transformers_greedy_ones(any_model):
+    model = loaded(any_model)
+    prompts = [render(model, [("user", text)], awaiting=True) for text in TEXTS]
+    answers = generate(model, prompts, max_new_tokens=12)
+    assert [answer.ids for answer in answers] == [own(model, prompt, 12) for prompt in prompts]
+    assert all(answer.finished == (answer.ids[-1] in end_tokens(model)) for answer in answers)
+
+
+def ending(model, token):
+    """Make a token end answers, as well as the tokenizer's own."""
+    model.lm.generation_config.eos_token_id = [token, 2]
+    return model
+
+
+def test_a_row_that_ends_leaves_the_batch_and_changes_no_other(tiny_model):
+    model = loaded(tiny_model)
+    prompts = [render(model, [("user", text)], awaiting=True) for text in TEXTS]
+    whole = [answer.ids for answer in generate(model, prompts, max_new_tokens=20)]
+    stop = whole[0][3]
+    ending(model, stop)
+    sizes = []
+    handle = model.lm.register_forward_pre_hook(
+        lambda _module, _args, given: sizes.append(given["input_ids"].shape[0]), with_kwargs=True
+    )
+    answers = generate(model, prompts, max_new_tokens=20)
+    handle.remove()
+    for answer, ids in zip(answers, whole, strict=True):
+        ended = next((place for place, token in enumerate(ids) if token in (stop, 2)), None)
+        assert answer.finished == (ended is not None)
+        assert answer.ids == (ids if ended is None else ids[: ended + 1])
+    assert answers[0].finished
+    assert sizes[0] == len(TEXTS)
+    assert sizes[-1] < len(TEXTS)
+    assert [generate(model, [prompt], max_new_tokens=20)[0].ids for prompt in prompts] == [a.ids for a in answers]
+
+
+def test_a_cut_answer_says_so_and_progress_is_told(tiny_model):
+    model = loaded(tiny_model)
+    told = []
+    prompts = [render(model, [("user", text)], awaiting=True) for text in TEXTS]
+    answers = generate(model, prompts, max_new_tokens=2, on_answers=told.append)
+    assert [len(answer.ids) for answer in answers if not answer.finished] == [2] * sum(not a.finished for a in answers)
+    assert sum(told) == len(TEXTS)
+
+
+def test_batches_hold_the_longest_prompts_first_within_the_limit():
+    made = list(batches([5, 9, 1, 7, 7], 3, 24))
+    assert made == [[1, 3], [4, 0], [2]]
+    assert list(batches([100], 3, 24)) == [[0]]
+    assert list(batches([], 3, 24)) == []
