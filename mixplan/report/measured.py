@@ -41,7 +41,8 @@ def before_and_after(plan: Plan, outcome: Outcome) -> Html:
     if any(domain.expected for domain in outcome.domains.values()):
         note += " Bracket below: where the forecast put it."
     absent = tag("p", f"Not measured: {', '.join(missing)}.", class_="quiet") if missing else None
-    return section("Before and after", tag("p", note), _legend(named), *panels, absent)
+    rests = tag("p", outcome.forecast.text)
+    return section("Before and after", tag("p", note), _legend(named), *panels, absent, rests)
 
 
 def _legend(named: Iterable[Named]) -> Html:
@@ -121,7 +122,10 @@ def _shares_row(name: str, risk: Relative, axis: Axis, *, outside: bool) -> Html
     found = tag("b", percent(risk.measured))
     told = tag("span", "outside", class_="quiet line") if outside else ""
     return row(
-        header(name), cell(picture, kind="score"), cell(percent(risk.share), kind="n"), cell(found, told, kind="n")
+        header(name),
+        cell(picture, kind="score"),
+        cell(percent(risk.share), kind="n share"),
+        cell(found, told, kind="n"),
     )
 
 

@@ -168,7 +168,7 @@ def _mark(dot: Dot, place: Span, side: str | None) -> Html:
     return tag("span", tag("i", class_=dot.kind), label, class_="domain", style=style, title=dot.name)
 
 
-CHARACTER, LINE, GAP = 2.1, 5.0, 2.2
+CHARACTER, LINE, GAP = 2.1, 4.2, 2.2
 """Size of a label's character and line and its distance from the dot, in per cent of the narrowest plot."""
 
 
@@ -187,7 +187,7 @@ def label_sides(names: Sequence[str], places: Sequence[Span]) -> list[str | None
     for i in sorted(range(len(names)), key=lambda i: (-places[i][1], i)):
         others = [box for j, box in enumerate(taken) if j != i]
         for side, box in _boxes(names[i], *places[i]).items():
-            inside = box[0] >= -8 and box[2] <= 104 and box[1] >= 0 and box[3] <= 106
+            inside = box[0] >= 0 and box[2] <= 104 and box[1] >= 0 and box[3] <= 106
             if inside and not any(_overlap(box, other) for other in others):
                 sides[i] = side
                 taken.append(box)
