@@ -183,6 +183,14 @@ RULES = {
         "recipe.yaml:17: train.args.eval_strategy: found the text 'steps', expected no. The mixture has a train split "
         "alone; mixplan evaluates on rows of its own before and after. Leave the key out.",
     ),
+    "a folder for TRL's output": (
+        ("budget:", "train: {args: {output_dir: elsewhere}}\nbudget:"),
+        "recipe.yaml:17: train.args.output_dir: mixplan sets this itself. Leave the key out.",
+    ),
+    "factors of rewards among TRL's": (
+        ("budget:", "train: {method: grpo, args: {reward_weights: [1.0]}}\nbudget:"),
+        "recipe.yaml:17: train.args.reward_weights: the factors stand in `train.rewards`. Leave the key out.",
+    ),
     "no rewards": (
         ("budget:", "train: {rewards: {}}\nbudget:"),
         "recipe.yaml:17: train.rewards: it is empty. Name at least one reward, such as `graded: 1.0`.",

@@ -42,6 +42,8 @@ CONFIG_CLASSES = {
 }
 REWARDS = ("graded", "format", "choice", "exact", "number", "math", "generator")
 USER_REWARD = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+OWN_ARGS = {"output_dir", "dataset_kwargs", "dataset_text_field", "resume_from_checkpoint"}
+"""Fields of TRL's configs that say where a job's files go and what it reads, which the run folder decides."""
 LORA_CLASS = ("peft", "tuners/lora/config.py", "LoraConfig")
 
 
@@ -220,6 +222,10 @@ def _contrary(train: TrainSpec) -> Iterator[Finding]:
             f"found {describe(args['eval_strategy'])}, expected no. The mixture has a train split alone; mixplan "
             "evaluates on rows of its own before and after. Leave the key out.",
         )
+    for name in sorted(OWN_ARGS & set(args)):
+        yield ("train", "args", name), "mixplan sets this itself. Leave the key out."
+    if "reward_weights" in args:
+        yield ("train", "args", "reward_weights"), "the factors stand in `train.rewards`. Leave the key out."
 
 
 def _rewards(train: TrainSpec) -> Iterator[Finding]:

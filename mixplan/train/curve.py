@@ -8,12 +8,12 @@ from typing import Any
 
 FOLLOWED = "MIXPLAN_FOLLOWED"
 """Environment variable of a training process that another one follows, whose standard input that one holds."""
-TIMES = ("step_time", "runtime", "per_second", "flos")
-"""Parts of names whose values differ from run to run, so that they are not part of the curve."""
+TIMES = ("step_time", "runtime", "per_second", "flos", "num_tokens")
+"""Parts of names whose values differ from run to run, or count from the latest start, so that they are left out."""
 
 
 def curve_point(values: dict[str, Any]) -> dict[str, Any]:
-    """A point of the curve from what the trainer logs: its step first, no times, what is not finite as null."""
+    """A point of the curve from what the trainer logs: its step first, no times, null for what is not finite."""
     numbers = {
         name: value if math.isfinite(float(value)) else None
         for name, value in values.items()

@@ -58,9 +58,10 @@ def smaller(job: Job | None) -> str:
     args = job.train["args"] if job else {}
     batch = args.get("per_device_train_batch_size", TRL_BATCH)
     if batch > 1:
-        steps = args.get("gradient_accumulation_steps", 1) * 2
+        less = max(part for part in range(1, batch) if batch % part == 0)
+        steps = args.get("gradient_accumulation_steps", 1) * batch // less
         return (
-            f"Set train.args.per_device_train_batch_size to {batch // 2} and gradient_accumulation_steps to {steps}, "
+            f"Set train.args.per_device_train_batch_size to {less} and gradient_accumulation_steps to {steps}, "
             "which trains on the same batches."
         )
     if job and job.train["lora"] is None:

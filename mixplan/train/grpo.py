@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mixplan.errors import TrainError
 from mixplan.train.consumption import Consumption, count_prompts
@@ -35,7 +37,7 @@ def grpo_trainer(
     Raises:
         TrainError: the mixture is smaller than one batch of prompts, so that no step would be made.
     """
-    prompts = config.generation_batch_size // config.num_generations
+    prompts = prompts_a_batch(config)
     if len(rows) < prompts:
         raise TrainError(
             f"training: one step of this job takes {prompts} different prompts, but the mixture has {len(rows)} rows. "
@@ -44,7 +46,7 @@ def grpo_trainer(
     functions, _ = reward_functions(job.spec, tally=tally)
     return GRPOTrainer(
         model=model_place(job),
-        reward_funcs=functions,
+        reward_funcs=[*functions],
         args=config,
         train_dataset=rows,
         processing_class=tokenizer,
@@ -55,8 +57,13 @@ def grpo_trainer(
 
 def generation_steps(config: GRPOConfig) -> int:
     """Optimiser steps that share one batch of answers; a checkpoint between two of them would lose the batch."""
-    per_step = config.gradient_accumulation_steps
-    return max(1, -(-config.steps_per_generation * config.num_iterations // per_step))
+    micro_steps = (config.steps_per_generation or 1) * config.num_iterations
+    return max(1, -(-micro_steps // config.gradient_accumulation_steps))
+
+
+def prompts_a_batch(config: Any) -> int:
+    """Different prompts that are answered together."""
+    return int(config.generation_batch_size) // int(config.num_generations)
 
 
 def grpo_consumption(job: Job, trainer: GRPOTrainer) -> Consumption:
@@ -65,5 +72,4 @@ def grpo_consumption(job: Job, trainer: GRPOTrainer) -> Consumption:
     Raises:
         TrainError: they are not what was planned.
     """
-    prompts = trainer.args.generation_batch_size // trainer.args.num_generations
-    return count_prompts(trainer.train_dataset, planned=job.planned_rows, batch=prompts)
+    return count_prompts(trainer.train_dataset, planned=job.planned_rows, batch=prompts_a_batch(trainer.args))

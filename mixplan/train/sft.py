@@ -7,7 +7,8 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from mixplan.errors import TrainError
 from mixplan.train.consumption import Consumption, read_back, trainable_tokens
@@ -16,7 +17,7 @@ from mixplan.train.settings import adapter, defaults, sft_length
 from mixplan.train.tokens import model_place
 
 
-class UnpackedFirst(SFTTrainer):  # type: ignore[misc]  # TRL has no types
+class UnpackedFirst(SFTTrainer):
     """TRL's trainer, which keeps its prepared rows before it packs them: a packed row names no domain."""
 
     unpacked: Dataset | None = None
@@ -35,7 +36,7 @@ def sft_config(job: Job, run: Path) -> SFTConfig:
 
 def sft_trainer(
     job: Job, config: SFTConfig, rows: Dataset, tokenizer: PreTrainedTokenizerBase, callback: TrainerCallback
-) -> SFTTrainer:
+) -> UnpackedFirst:
     """TRL's trainer, its rows prepared."""
     return UnpackedFirst(
         model=model_place(job),
@@ -47,7 +48,7 @@ def sft_trainer(
     )
 
 
-def sft_consumption(job: Job, trainer: SFTTrainer, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Consumption:
+def sft_consumption(job: Job, trainer: UnpackedFirst, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Consumption:
     """Count what the trainer has prepared, and hold it against the plan.
 
     Raises:
@@ -59,7 +60,8 @@ def sft_consumption(job: Job, trainer: SFTTrainer, rows: Dataset, tokenizer: Pre
         return len(tokenizer(str(text), add_special_tokens=False)["input_ids"])
 
     prepared = trainer.train_dataset if trainer.unpacked is None else trainer.unpacked
-    found = read_back(rows, prepared, planned=job.planned_rows, limit=trainer.args.max_length, length=length)
+    limit: int | None = vars(trainer.args)["max_length"]
+    found = read_back(rows, prepared, planned=job.planned_rows, limit=limit, length=length)
     counted = sum(entry["trainable_tokens"] for entry in found.domains.values())
     if trainer.unpacked is not None and (packed := trainable_tokens(trainer.train_dataset)) != counted:
         raise TrainError(

@@ -128,11 +128,12 @@ def prepare(run: Path, job: Job, config: Any, stop: Stop) -> Ready:
         rows = load_rows(run, job)
     log = Log(run / "training" / "log.jsonl", writes=processes.is_main_process)
     watched = Watched(log, stop, key=job.key, cycle=1 if is_sft else generation_steps(config))
-    if is_sft:
-        trainer = sft_trainer(job, config, rows, tokenizer, watched)
-    else:
-        tally = run / "training" / "rewards.json"
-        trainer = grpo_trainer(job, config, rows, tokenizer, watched, tally=tally)
+    tally = run / "training" / "rewards.json"
+    trainer: Any = (
+        sft_trainer(job, config, rows, tokenizer, watched)
+        if is_sft
+        else grpo_trainer(job, config, rows, tokenizer, watched, tally=tally)
+    )
     consumption, before = None, set()
     if processes.is_main_process:
         consumption = sft_consumption(job, trainer, rows, tokenizer) if is_sft else grpo_consumption(job, trainer)
@@ -155,7 +156,7 @@ def trained(ready: Ready, checkpoint: Checkpoint | None, part: Path) -> TrainerS
         The trainer's state, its curve included.
     """
     if checkpoint is not None:
-        state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
+        state: TrainerState = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
         if state.global_step >= state.max_steps:
             # The trainer would add a step to a finished job.
             if PartialState().is_main_process:

@@ -1,0 +1,95 @@
+"""Cluster job files: every place filled in, all that they name there, and refusals in full."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from small_jobs import lay_run
+
+from mixplan.errors import RunError
+from mixplan.recipe import load_recipe
+from mixplan.train.emit import emit
+from mixplan.train.job import read_job
+from mixplan.train.launch import Launch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def planned(tmp_path, tiny_model):
+    return lay_run(tmp_path, tiny_model)
+
+
+def test_the_slurm_script_starts_the_job_on_every_node(planned):
+    run, loaded, plan = planned
+    path = emit("slurm", run, loaded, plan, launch=Launch(processes=2, extra=("--tee", "3")), nodes=4)
+    text = path.read_text()
+    assert path == run / "training" / "slurm.sh"
+    assert not re.search(r"@[A-Z_]+@", text)
+    lines = text.splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert "#SBATCH --job-name=job" in lines
+    assert "#SBATCH --nodes=4" in lines
+    assert "# No GPUs are asked for." in lines
+    assert '"$((SLURM_NNODES * 2))"' in text
+    assert "--tee 3" in text
+    assert f"{sys.executable} -m mixplan train {run}" in lines
+    assert (run / "training" / "launch.yaml").read_bytes() == (
+        REPOSITORY / "configs/launch/multi-cpu.yaml"
+    ).read_bytes()
+    assert read_job(run).planned_rows == {"target": 7, "law": 5, "fox": 4}
+    assert subprocess.run(["bash", "-n", path], capture_output=True, text=True).stderr == ""
+
+
+def test_on_gpus_it_asks_for_eight_a_node_unless_told(planned):
+    run, loaded, plan = planned
+    other = load_recipe(loaded.path, ["model.device=cuda"])
+    plan = {**plan, "hashes": {**plan["hashes"], "recipe": recipe_hash(other)}}
+    assert "#SBATCH --gpus-per-node=8" in emit("slurm", run, other, plan, launch=Launch()).read_text().splitlines()
+    assert (run / "training" / "launch.yaml").read_bytes() == (
+        REPOSITORY / "configs/launch/multi-gpu.yaml"
+    ).read_bytes()
+    emit("slurm", run, other, plan, launch=Launch(Path("zero3"), 4))
+    assert yaml.safe_load((run / "training" / "launch.yaml").read_text())["deepspeed_config"]["zero_stage"] == 3
+
+
+def recipe_hash(loaded) -> str:
+    from mixplan.plan import standalone
+    from mixplan.runs import content_hash
+
+    return content_hash(standalone(loaded))
+
+
+def test_the_skypilot_task_is_yaml_that_brings_all_it_needs(planned, monkeypatch):
+    run, loaded, plan = planned
+    monkeypatch.setattr("mixplan.train.emit.refuse_local_model", lambda _: None)
+    task = yaml.safe_load(emit("skypilot", run, loaded, plan, launch=Launch(), nodes=2).read_text())
+    assert (task["name"], task["num_nodes"], task["workdir"]) == ("job", 2, str(run.resolve()))
+    assert task["file_mounts"] == {"~/mixplan": str(REPOSITORY)}
+    assert task["resources"] == {"accelerators": {}}
+    assert '"$((SKYPILOT_NUM_NODES * 1))"' in task["run"]
+    assert "-m mixplan.train.worker ." in task["run"]
+
+
+def test_skypilot_refuses_a_model_that_only_this_machine_has(planned):
+    run, loaded, plan = planned
+    with pytest.raises(RunError) as error:
+        emit("skypilot", run, loaded, plan, launch=Launch())
+    assert str(error.value) == (
+        f"{loaded.path}:2: model.name is the folder '{loaded.recipe.model.name}' of this machine, which a rented one "
+        "has not. Give a hub id."
+    )
+
+
+def test_a_missing_template_is_named(planned, monkeypatch, tmp_path):
+    run, loaded, plan = planned
+    monkeypatch.setattr("mixplan.train.emit.config_folders", lambda _: [tmp_path / "configs"])
+    with pytest.raises(RunError) as error:
+        emit("slurm", run, loaded, plan, launch=Launch())
+    assert str(error.value) == (
+        f"--emit slurm: there is no template {tmp_path / 'configs' / 'cluster' / 'slurm.sh'}. "
+        "Copy it there from mixplan's repository."
+    )

@@ -1,0 +1,97 @@
+"""How training processes are started: the config by the hardware or by name, flags passed on, the environment."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+
+from mixplan.errors import RunError
+from mixplan.train.launch import Launch, config_file, environment, gpus_for, launch_command, shipped_for
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHIPPED = sorted((REPOSITORY / "configs" / "launch").glob("*.yaml"))
+RECIPE = REPOSITORY / "recipes" / "quickstart.yaml"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "wanted", "name", "processes"),
+    [(0, None, "cpu", 1), (0, 2, "multi-cpu", 2), (1, None, "gpu", 1), (8, None, "multi-gpu", 8), (8, 1, "gpu", 1)],
+)
+def test_the_config_and_the_processes_are_those_of_the_hardware(gpus, wanted, name, processes):
+    command = launch_command(Path("runs/x"), Launch(processes=wanted), recipe=RECIPE, gpus=gpus)
+    several = ["--main_process_port", "0"] * (processes > 1)
+    assert command == [
+        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *("--config_file", str(REPOSITORY / "configs" / "launch" / f"{name}.yaml")),
+        *("--num_processes", str(processes), *several, "-m", "mixplan.train.worker", "runs/x"),
+    ]
+
+
+def test_extra_flags_are_passed_on_before_the_module():
+    command = launch_command(Path("r"), Launch(extra=("--dynamo_backend", "no")), recipe=RECIPE, gpus=0)
+    assert command[-5:] == ["--dynamo_backend", "no", "-m", "mixplan.train.worker", "r"]
+
+
+def test_a_config_is_a_file_or_a_shipped_name(tmp_path, monkeypatch):
+    own = tmp_path / "mine.yaml"
+    own.write_text("distributed_type: 'NO'\n")
+    assert config_file(own, RECIPE) == own
+    assert config_file(Path("fsdp2"), RECIPE).name == "fsdp2.yaml"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError) as error:
+        config_file(Path("fdsp2"), RECIPE)
+    assert str(error.value) == (
+        "--launch: there is no file 'fdsp2', and no shipped config of that name. Did you mean 'fsdp2'? "
+        "Shipped are cpu, fsdp2, gpu, multi-cpu, multi-gpu, zero2, zero3."
+    )
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_accelerate_reads_each_shipped_config(path):
+    config = load_config_from_file(str(path))
+    assert config.num_machines == 1
+    kinds = {"fsdp2": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED", "multi-gpu": "MULTI_GPU",
+             "multi-cpu": "MULTI_GPU"}  # fmt: skip
+    assert config.distributed_type.value == kinds.get(path.stem, "NO")
+    assert config.use_cpu is ("cpu" in path.stem)
+    known = yaml.safe_load(path.read_text())
+    assert set(known) <= set(vars(config))
+    if path.stem in ("zero2", "zero3"):
+        assert config.deepspeed_config["zero_stage"] == int(path.stem[-1])
+    if path.stem == "fsdp2":
+        assert (config.fsdp_config["fsdp_version"], config.fsdp_config["fsdp_state_dict_type"]) == (
+            2,
+            "FULL_STATE_DICT",
+        )
+
+
+def test_every_shipped_config_has_its_place():
+    by_hardware = {str(shipped_for(gpus, processes)) for gpus in (0, 1, 8) for processes in (1, 2)}
+    assert by_hardware | {"fsdp2", "zero2", "zero3"} == {path.stem for path in SHIPPED}
+
+
+def test_gpus_by_the_recipe_s_device():
+    assert gpus_for("cpu") == 0
+    assert gpus_for("cuda:3") == 1
+
+
+def test_the_environment_keeps_files_in_the_run_folder_and_reports_nothing_unasked(tmp_path, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WANDB_DIR", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(name, raising=False)
+    found = environment(tmp_path, device="cpu", gpus=0, processes=2)
+    assert found["HF_HUB_DISABLE_TELEMETRY"] == "1"
+    assert found["WANDB_DIR"] == str(tmp_path / "training")
+    assert found["TENSORBOARD_LOGGING_DIR"] == str(tmp_path / "training" / "tensorboard")
+    assert found["ACCELERATE_USE_CPU"] == "true"
+    assert found["OMP_NUM_THREADS"] == str(max(1, len(os.sched_getaffinity(0)) // 2))
+    assert "CUDA_VISIBLE_DEVICES" not in found
+    on_gpu = environment(tmp_path, device="cuda:2", gpus=1, processes=1)
+    assert on_gpu["CUDA_VISIBLE_DEVICES"] == "2"
+    assert "OMP_NUM_THREADS" not in on_gpu
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("WANDB_DIR", "/elsewhere")
+    chosen = environment(tmp_path, device="cpu", gpus=0, processes=1)
+    assert (chosen["OMP_NUM_THREADS"], chosen["WANDB_DIR"]) == ("3", "/elsewhere")
