@@ -1,4 +1,4 @@
-"""A measured quantity's name in, its unit out: which quantities may be pooled over domains."""
+"""A measured quantity's name in, its unit out: which quantities may be pooled over domains, and how one is written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from typing import Any
 
 UNITS = {"correct": "accuracy", "score": "accuracy", "acc": "accuracy"}
 """Quantities that are the share of items answered rightly; any other is a unit of its own."""
+
+PER_CENT = ("accuracy", "correct", "score", "acc", "gold_probability")
+"""Quantities written in per cent, their changes in percentage points."""
+TITLES = {
+    "correct": "accuracy",
+    "score": "share of right answers",
+    "acc": "task accuracy",
+    "gold_probability": "probability of the right option",
+    "bits_per_byte": "bits a byte of the reference answers",
+    "kl": "behaviour",
+}
+CHANGE_UNITS = {"bits_per_byte": " bits a byte", "kl": " nats a token"}
 
 
 def unit_of(quantity: str) -> str:
@@ -33,3 +45,32 @@ def headline_change(measured: Mapping[str, Any]) -> tuple[str, dict[str, Any]] |
     """
     quantities = measured["measures"].get(measured["headline"])
     return next(iter(quantities.items())) if quantities else None
+
+
+def title(quantity: str) -> str:
+    """What a quantity is, in a sentence."""
+    return TITLES.get(quantity, quantity)
+
+
+def value_text(quantity: str, value: float) -> str:
+    """A value with its unit."""
+    return f"{100 * value:.1f} %" if quantity in PER_CENT else f"{value:.3g}"
+
+
+def change_text(quantity: str, change: Mapping[str, float], key: str = "change") -> str:
+    """A change with its unit and its interval.
+
+    Args:
+        quantity: What changed.
+        change: With `low`, `high` and the change itself.
+        key: The change's own key.
+    """
+    middle, low, high = (amount(quantity, change[end]) for end in (key, "low", "high"))
+    unit = " points" if quantity in PER_CENT else CHANGE_UNITS.get(quantity, "")
+    return f"{middle}{unit} [{low}, {high}]"
+
+
+def amount(quantity: str, change: float) -> str:
+    """A change with its sign, without its unit."""
+    text = f"{100 * change:+.1f}" if quantity in PER_CENT else f"{change:+.3g}"
+    return text[1:] if float(text) == 0 else text

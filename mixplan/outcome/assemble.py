@@ -1,0 +1,173 @@
+"""A plan, two evaluations, a finished job and what moved in, the values of outcome.json out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mixplan import __version__
+from mixplan.evaluate.compare import Change, changes
+from mixplan.evaluate.result import Evaluation, as_json
+from mixplan.outcome.expectations import apart, expected, outside, shares
+from mixplan.outcome.judge import judge
+from mixplan.outcome.summary import summarise
+from mixplan.recipe.spec import EvaluateSpec
+from mixplan.runs import content_hash
+
+if TYPE_CHECKING:
+    from mixplan.train.make import Trained
+
+OUTCOME_VERSION = 1
+
+PREDICTORS = ("sts_icl", "sts_act", "raw_icl", "raw_act", "low_shift", "total_shift", "outside_shift")
+"""Scores of plan.json that are held against measured changes."""
+
+STILL = (
+    "Training moved no feature of the SAE on the target's query tokens: it changed nothing below the SAE's layer, so "
+    "predicted and actual drift cannot be compared."
+)
+
+
+def assemble(
+    plan: Mapping[str, Any],
+    before: Evaluation,
+    after: Evaluation,
+    trained: Trained,
+    drift: Mapping[str, Any] | None,
+    *,
+    spec: EvaluateSpec,
+    seed: int,
+) -> dict[str, Any]:
+    """Say what a job did and how right its plan was.
+
+    Args:
+        plan: What plan.json holds.
+        before: The untrained model's evaluation.
+        after: The trained model's, on the same items.
+        trained: The finished job.
+        drift: What `actual_drift` found.
+        spec: The recipe's section, for the bootstrap resamples.
+        seed: Of the resamples.
+
+    Returns:
+        JSON values; `arms` is None until arms are compared (see `with_arms`).
+
+    Raises:
+        RunError: the evaluations cannot be compared.
+    """
+    compared = changes(before, after, resamples=spec.resamples, seed=seed)
+    measured = {name: measured_part(name, compared, before, after) for name in ("target", *plan["domains"])}
+    domains = {name: measured[name] for name in plan["domains"]}
+    foretold = {name: planned["forecast"] for name, planned in plan["domains"].items()}
+    relative = shares(foretold, domains) if plan["forecast"]["kind"] == "relative" else {}
+    for name, domain in domains.items():
+        domain |= beside_forecast(foretold[name], domain, relative.get(name))
+        scores = plan["domains"][name]
+        domain["predictors"] = {score: scores[score]["value"] for score in PREDICTORS if scores.get(score)}
+    outcome = {
+        "version": OUTCOME_VERSION,
+        "mixplan": __version__,
+        "name": plan["name"],
+        "hashes": {
+            **{part: plan["hashes"][part] for part in ("plan", "model", "sae")},
+            "trained": trained.model_hash,
+            "before": evaluation_hash(before),
+            "after": evaluation_hash(after),
+        },
+        "model": plan["model"]["name"],
+        "sae": plan["sae"]["name"],
+        "settings": settings_of(plan["recipe"]),
+        "training": {
+            "method": plan["recipe"]["train"]["method"],
+            "steps": trained.steps,
+            "seconds": trained.seconds,
+            "log": trained.log,
+            "consumption": trained.consumption,
+        },
+        "target": measured["target"],
+        "domains": domains,
+        "forecast": {"kind": plan["forecast"]["kind"], "text": plan["forecast"]["text"]},
+        "judgement": judge(domains),
+        "drift": drift,
+        "arms": None,
+    }
+    return outcome | {"summary": summarise(outcome), "warnings": warnings_of(outcome, measured)}
+
+
+def with_arms(outcome: Mapping[str, Any], arms: Mapping[str, Any]) -> dict[str, Any]:
+    """An outcome with the table of compared arms, told in its summary too."""
+    joined = {**outcome, "arms": dict(arms)}
+    return joined | {"summary": summarise(joined)}
+
+
+def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What an outcome must share with a later plan to teach it: scores of one meaning, and one kind of job."""
+    return {
+        "method": recipe["train"]["method"],
+        "score": recipe["sts"]["score"],
+        "features": recipe["drift"]["features"],
+        "drift_demonstrations": recipe["drift"]["demonstrations"],
+        "sts_demonstrations": recipe["sts"]["demonstrations"],
+    }
+
+
+def measured_part(
+    name: str, compared: Mapping[str, Mapping[str, Mapping[str, Change]]], before: Evaluation, after: Evaluation
+) -> dict[str, Any]:
+    """One domain's changes, its headline first, and how its generated answers were graded before and after."""
+    found, headline = compared.get(name, {}), before.headlines.get(name)
+    order = sorted(found, key=lambda measure: measure != headline)
+    return {
+        "headline": headline,
+        "measures": {m: {quantity: asdict(change) for quantity, change in found[m].items()} for m in order},
+        "answers": {"before": graded(before, name), "after": graded(after, name)} if "exact" in found else None,
+    }
+
+
+def graded(evaluation: Evaluation, name: str) -> dict[str, int]:
+    """How many generated answers had each outcome, such as `right` and `truncated`."""
+    return dict(sorted(Counter(evaluation.domains[name]["exact"].texts.get("outcome", ())).items()))
+
+
+def beside_forecast(
+    planned: Mapping[str, Any], domain: Mapping[str, Any], share: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What was expected of a domain, and whether it moved otherwise."""
+    headline, behaviour = (expected(planned, part, domain) for part in ("headline", "behaviour"))
+    first = headline or behaviour
+    return {
+        "expected": headline,
+        "expected_behaviour": behaviour,
+        "relative": share,
+        "outside_forecast": outside(first, domain) if first else apart(share) if share else None,
+    }
+
+
+def evaluation_hash(evaluation: Evaluation) -> str:
+    """Hash over every item of an evaluation."""
+    items = {
+        name: {measure: as_json(measured) for measure, measured in measures.items()}
+        for name, measures in evaluation.domains.items()
+    }
+    return content_hash(evaluation.model, evaluation.headlines, items)
+
+
+def warnings_of(outcome: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a reader should know before trusting the numbers."""
+    found = [STILL] if outcome["drift"] is None else []
+    for name, consumed in outcome["training"]["consumption"].items():
+        if consumed["truncated_rows"]:
+            found.append(f"{name}: {consumed['truncated_rows']} of its rows were cut to the longest length.")
+        if consumed["dropped_rows"]:
+            found.append(f"{name}: {consumed['dropped_rows']} of its rows were longer than allowed and left out.")
+    for name, part in measured.items():
+        if not part["measures"]:
+            found.append(f"{name}: nothing was measured; it has no evaluation rows, or no measure fits it.")
+        elif (answers := part["answers"]) and (cut := answers["after"].get("truncated", 0)):
+            found.append(
+                f"{name}: {cut} of {sum(answers['after'].values())} answers of the trained model were cut at "
+                "`evaluate.answer_tokens` and count as wrong."
+            )
+    return found

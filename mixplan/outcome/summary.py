@@ -1,0 +1,205 @@
+"""An outcome's values in, plain sentences out: what the job did, how right the plan was, bad news as plain as good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mixplan.outcome.units import change_text, headline_change, title, value_text
+
+SCORE_NAMES = {"icl": "STS_ICL", "act": "STS_act"}
+PREDICTOR_NAMES = {
+    "sts_icl": "STS_ICL",
+    "sts_act": "STS_act",
+    "raw_icl": "the raw activations' shift",
+    "raw_act": "the raw activations",
+    "low_shift": "the low-shift features",
+    "total_shift": "the whole shift",
+    "outside_shift": "the shift outside the drift dimensions",
+}
+NAMED = 3
+"""Domains named in one sentence."""
+BY_CHANCE = 0.05
+"""Of domains that did not change, how many 95 % intervals leave zero."""
+
+
+def summarise(outcome: Mapping[str, Any]) -> list[str]:
+    """Say in whole sentences what outcome.json holds.
+
+    Args:
+        outcome: Its values, without `summary` and `warnings`.
+    """
+    domains = outcome["domains"]
+    found = [
+        target(outcome["target"]),
+        headlines(domains),
+        behaviour(domains),
+        forecast(domains, outcome["forecast"]["kind"]),
+        *judged(outcome["judgement"], outcome["settings"]["score"]),
+        drift(outcome["drift"]),
+        *arms(outcome["arms"]),
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def target(measured: Mapping[str, Any]) -> str:
+    """The target's own gain."""
+    headline = headline_change(measured)
+    if headline is None:
+        return "The target was not measured: it has no evaluation rows, or no measure fits it."
+    quantity, change = headline
+    ends = f"from {value_text(quantity, change['before'])} to {value_text(quantity, change['after'])}"
+    text = f"The target's {title(quantity)} went {ends}: {change_text(quantity, change)} over {change['items']} items"
+    if change["changed"]:
+        return f"{text}, a {change['direction']}."
+    return f"{text}. The interval holds zero: no gain is shown."
+
+
+def headlines(domains: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many domains changed on their headline measure, and which most."""
+    found = {name: headline for name, domain in domains.items() if (headline := headline_change(domain))}
+    changed = {name: one for name, one in found.items() if one[1]["changed"]}
+    if not found:
+        return "No domain was measured."
+    if not changed:
+        return f"None of {len(found)} domains changed beyond noise on its headline measure."
+    parts = []
+    for word in ("loss", "gain", "moved"):
+        those = {name: one for name, one in changed.items() if one[1]["direction"] == word}
+        if those:
+            most = sorted(those, key=lambda name: (-abs(those[name][1]["change"]), name))
+            listed = (f"{name} {change_text(*those[name])}" for name in most)
+            parts.append(f"{len(those)} {plural(word, len(those))} ({few(listed, len(most))})")
+    return (
+        f"{len(changed)} of {len(found)} domains changed beyond noise on their headline measure: {', '.join(parts)}. "
+        f"If none had changed, about {len(found) * BY_CHANCE:.1f} would seem to."
+    )
+
+
+def plural(word: str, count: int) -> str:
+    """`loss`, `gain` or `moved`, for so many."""
+    return {"loss": "losses", "gain": "gains"}.get(word, word) if count > 1 else word
+
+
+def few(listed: Iterable[str], count: int) -> str:
+    """The first few, and how many there are besides."""
+    first = [text for text, _ in zip(listed, range(NAMED), strict=False)]
+    return ", ".join(first) + (f" and {count - NAMED} more" if count > NAMED else "")
+
+
+def behaviour(domains: Mapping[str, Mapping[str, Any]]) -> str:
+    """Where the trained model answers least like the untrained one."""
+    moved = {
+        name: domain["measures"]["behaviour"]["kl"]
+        for name, domain in domains.items()
+        if "behaviour" in domain["measures"]
+    }
+    if len(moved) < 2:
+        return ""
+    most, *_, least = sorted(moved, key=lambda name: (-moved[name]["change"], name))
+    return (
+        f"Behaviour moved most in {most}, {change_text('kl', moved[most])}, and least in {least}, "
+        f"{change_text('kl', moved[least])}."
+    )
+
+
+def forecast(domains: Mapping[str, Mapping[str, Any]], kind: str) -> str:
+    """How many domains moved outside their forecast."""
+    checked = {name: domain for name, domain in domains.items() if domain["outside_forecast"] is not None}
+    if not checked:
+        return "No forecast could be checked: the plan had no unit, and the domains share none."
+    wrong = {name: domain for name, domain in checked.items() if domain["outside_forecast"]}
+    how = "" if kind != "relative" else " The forecast was of each domain's share of all change, without unit or sign."
+    if not wrong:
+        return f"All {len(checked)} domains moved within their forecast.{how}"
+    listed = few((f"{name} {miss(domain)}" for name, domain in wrong.items()), len(wrong))
+    return f"{len(wrong)} of {len(checked)} domains moved outside their forecast: {listed}.{how}"
+
+
+def miss(domain: Mapping[str, Any]) -> str:
+    """What a domain did instead of what was forecast."""
+    expected = domain["expected"] or domain["expected_behaviour"]
+    if expected:
+        quantity = expected["quantity"]
+        change = domain["measures"][expected["measure"]][quantity]
+        return f"({change_text(quantity, change)}, forecast {change_text(quantity, expected)})"
+    share = domain["relative"]
+    low, high = (f"{100 * share[end]:.0f}" for end in ("low", "high"))
+    return f"({100 * share['measured']:.0f} % of all change, forecast {100 * share['share']:.0f} % [{low}, {high}])"
+
+
+def judged(judgement: Sequence[Mapping[str, Any]], score: str) -> list[str]:
+    """Whether the planning score told where change would be, by headline and by behaviour, and what told it better."""
+    found = []
+    for measure in ("headline", "behaviour"):
+        entries = {entry["predictor"]: entry for entry in judgement if entry["measure"] == measure}
+        own = entries.get(f"sts_{score}")
+        if own is not None:
+            found.append(told(own, SCORE_NAMES[score]) + better(entries, own))
+    return found
+
+
+def told(entry: Mapping[str, Any], name: str) -> str:
+    """One predictor against one quantity."""
+    where, over = f"how far {title(entry['quantity'])} would move", f"over {entry['domains']} domains"
+    if entry["pearson"] is None:
+        return f"Whether {name} told {where} cannot be said {over}: too few, or all alike."
+    if entry["pearson_low"] is None:
+        return f"Whether {name} told {where} is open: Pearson {entry['pearson']:.2f} {over}, too few for an interval."
+    figures = f"Pearson {entry['pearson']:.2f} [{entry['pearson_low']:.2f}, {entry['pearson_high']:.2f}]"
+    figures += f", Spearman {entry['spearman']:.2f} {over}"
+    if entry["pearson_low"] > 0:
+        return f"{name} told {where}: {figures}."
+    if entry["pearson_high"] < 0:
+        return f"{name} told {where} the wrong way round: {figures}."
+    return f"{name} is not shown to tell {where}: {figures}; the interval holds zero."
+
+
+def better(entries: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -> str:
+    """The comparison that went closest with the change, where it went closer than the planning score."""
+    others = {name: entry["pearson"] for name, entry in entries.items() if entry["pearson"] is not None}
+    if own["pearson"] is None:
+        return ""
+    best = max(others, key=lambda name: (others[name], name == own["predictor"]))
+    if best == own["predictor"]:
+        return ""
+    name, high = PREDICTOR_NAMES.get(best, best), own["pearson_high"]
+    within = ", which is within that interval" if high is not None and others[best] <= high else ""
+    return f" {name[0].upper()}{name[1:]} went closer with it: Pearson {others[best]:.2f}{within}."
+
+
+def drift(found: Mapping[str, Any] | None) -> str:
+    """Predicted against actual drift dimensions."""
+    if found is None:
+        return ""
+    chance = f"chance gives {found['chance']:.1f} [{found['low']}, {found['high']}]"
+    more = "" if found["overlap"] > found["high"] else ", so the prediction is no better than chance"
+    text = f"Of the {found['of']} features that training moved most, {found['overlap']} were predicted; {chance}{more}."
+    if found["active_overlap"] >= found["overlap"]:
+        text += f" Naming the most active features would have met {found['active_overlap']}."
+    return (
+        f"{text} In the raw stream {found['raw_overlap']} of {found['raw_of']} were; chance gives "
+        f"{found['raw_chance']:.1f} [{found['raw_low']}, {found['raw_high']}]."
+    )
+
+
+def arms(found: Mapping[str, Any] | None) -> list[str]:
+    """How each arm did against the baseline, by the mean over domains."""
+    if found is None:
+        return []
+    tables = [table for table in (found, found["behaviour"]) if table and table["domains"]]
+    sentences = []
+    for table in tables:
+        quantity, words = table["quantity"], {"win": "beat", "tie": "tied with", "loss": "lost to"}
+        listed = [
+            f"{name} {words[arm['verdict']]} it ({change_text(quantity, arm['against'], 'value')})"
+            for name, arm in table["arms"].items()
+            if arm["verdict"]
+        ]
+        if listed:
+            less = ", where less is better" if quantity == "kl" else ""
+            sentences.append(
+                f"Against the {found['baseline']} mixture, by the mean change of {title(quantity)} over "
+                f"{table['domains']} domains{less}: {', '.join(listed)}."
+            )
+    return sentences

@@ -1,0 +1,173 @@
+"""outcome.json's values from a plan, two evaluations and a job, against the parts they are made from."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+from saved_plan import sample
+
+from mixplan.evaluate.compare import changes
+from mixplan.evaluate.result import Evaluation, Measured
+from mixplan.outcome.assemble import assemble, with_arms
+from mixplan.recipe.spec import EvaluateSpec
+from mixplan.report.outcome import Outcome
+from mixplan.runs import canonical_json
+from mixplan.train.make import Trained
+
+RECIPE = {
+    "train": {"method": "sft"},
+    "sts": {"score": "icl", "demonstrations": 5},
+    "drift": {"features": 100, "demonstrations": 2},
+}
+
+
+def evaluation(shift, *, truncated=0, without=()):
+    def values(start, step):
+        return tuple(min(1.0, max(0.0, start + shift * step * (i % 4))) for i in range(20))
+
+    rows = tuple(f"r:{i}" for i in range(20))
+    domains = {}
+    for number, name in enumerate(["target", *list(sample()["domains"])[:6]]):
+        outcomes = ("truncated",) * truncated + ("right",) * (20 - truncated)
+        exact = Measured("exact", rows, {"score": values(0.5, -0.1 * number)}, {"outcome": outcomes})
+        kl = Measured("behaviour", rows, {"kl": values(0.0, 0.1 * (number + 1))}, {})
+        domains[name] = {} if name in without else {"behaviour": kl, "exact": exact}
+    headlines = dict.fromkeys(domains, "exact")
+    return Evaluation({"name": "tiny", "hash": "a", "dtype": "float32", "device": "cpu"}, domains, headlines)
+
+
+def planned(**changes_of_plan):
+    plan = sample(domains=6)
+    for domain in plan["domains"].values():
+        domain["total_shift"] = {"value": 9.0, "low": 8.0, "high": 10.0}
+    return plan | {"recipe": RECIPE} | changes_of_plan
+
+
+@pytest.fixture
+def job(tmp_path):
+    consumed = {"planned_rows": 9, "rows": 9, "trainable_tokens": 99, "truncated_rows": 0, "dropped_rows": 0}
+    return Trained(tmp_path, 60, 3.5, [{"step": 1, "loss": 2.0}], {"law": consumed}, "c" * 64)
+
+
+DRIFT = {"overlap": 7, "of": 10, "chance": 1.0, "low": 0, "high": 3, "live": 90, "active_overlap": 4, "raw_overlap": 5,
+         "raw_of": 10, "raw_chance": 3.0, "raw_low": 1, "raw_high": 5, "share_of_shift": 0.4,
+         "concentration": [[1, 0.1], [10, 1.0]], "unexpected": [], "query_tokens": 120}  # fmt: skip
+
+
+def made(job, plan=None, before=None, after=None, drift=DRIFT):
+    before, after = before or evaluation(0.0), after or evaluation(0.5)
+    return assemble(plan or planned(), before, after, job, drift, spec=EvaluateSpec(), seed=3)
+
+
+def test_changes_are_evaluates_own_with_the_headline_first(job):
+    found = made(job)
+    expected = changes(evaluation(0.0), evaluation(0.5), resamples=1000, seed=3)
+    assert found["domains"]["law"]["measures"] == {
+        measure: {quantity: asdict(change) for quantity, change in quantities.items()}
+        for measure, quantities in expected["law"].items()
+    }
+    assert list(found["domains"]["law"]["measures"]) == ["exact", "behaviour"]
+    assert found["target"]["headline"] == "exact"
+    assert found["training"] == {
+        "method": "sft", "steps": 60, "seconds": 3.5, "log": job.log, "consumption": job.consumption,
+    }  # fmt: skip
+
+
+def test_predictors_are_the_plans_scores(job):
+    plan = planned()
+    found = made(job, plan)
+    for name, domain in found["domains"].items():
+        scores = plan["domains"][name]
+        assert domain["predictors"]["sts_icl"] == scores["sts_icl"]["value"]
+        assert domain["predictors"]["total_shift"] == 9.0
+        assert ("outside_shift" in domain["predictors"]) == (scores["outside_shift"] is not None)
+        assert "raw_act" not in domain["predictors"]
+    assert {entry["domains"] for entry in found["judgement"] if entry["predictor"] == "sts_icl"} == {6}
+    assert found["settings"] == {
+        "method": "sft", "score": "icl", "features": 100, "drift_demonstrations": 2, "sts_demonstrations": 5,
+    }  # fmt: skip
+
+
+def test_hashes_tell_one_evaluation_from_another(job):
+    plan = planned()
+    first, second = made(job, plan), made(job, plan, after=evaluation(0.4))
+    assert first["hashes"]["before"] == second["hashes"]["before"]
+    assert first["hashes"]["after"] != second["hashes"]["after"]
+    assert first["hashes"] | {"before": "", "after": ""} == {
+        **{part: plan["hashes"][part] for part in ("plan", "model", "sae")},
+        "trained": "c" * 64,
+        "before": "",
+        "after": "",
+    }
+    assert canonical_json(first) == canonical_json(made(job, plan))
+
+
+def test_a_relative_forecast_is_checked_by_share_and_a_learned_one_by_its_interval(job):
+    plan = planned()
+    found = made(job, plan)
+    assert all(domain["expected"] is None for domain in found["domains"].values())
+    assert sum(domain["relative"]["measured"] for domain in found["domains"].values()) == pytest.approx(1)
+    change = found["domains"]["law"]["measures"]["exact"]["score"]["change"]
+    expected = {
+        "measure": "exact",
+        "quantity": "score",
+        "change": 0.0,
+        "low": change - 1,
+        "high": change + 1,
+        "sign": None,
+    }
+    plan["forecast"]["kind"] = "learned"
+    for name, domain in plan["domains"].items():
+        shifted = expected if name != "law" else expected | {"high": change - 0.5}
+        domain["forecast"] = domain["forecast"] | {"expected": {"headline": shifted, "behaviour": None}}
+    found = made(job, plan)
+    assert [name for name, domain in found["domains"].items() if domain["outside_forecast"]] == ["law"]
+    assert found["domains"]["law"]["relative"] is None
+    assert "1 of 6 domains moved outside their forecast: law (" in " ".join(found["summary"])
+
+
+def test_warnings_in_full(job):
+    job.consumption["law"] |= {"truncated_rows": 2, "dropped_rows": 1}
+    found = made(job, before=evaluation(0.0), after=evaluation(0.5, truncated=3, without=("algebra",)), drift=None)
+    assert found["warnings"][:4] == [
+        "Training moved no feature of the SAE on the target's query tokens: it changed nothing below the SAE's layer, "
+        "so predicted and actual drift cannot be compared.",
+        "law: 2 of its rows were cut to the longest length.",
+        "law: 1 of its rows were longer than allowed and left out.",
+        "target: 3 of 20 answers of the trained model were cut at `evaluate.answer_tokens` and count as wrong.",
+    ]
+    assert "algebra: nothing was measured; it has no evaluation rows, or no measure fits it." in found["warnings"]
+    assert found["domains"]["algebra"]["outside_forecast"] is None
+    assert found["domains"]["law"]["answers"] == {"before": {"right": 20}, "after": {"right": 17, "truncated": 3}}
+
+
+def test_a_domain_that_was_not_measured_is_no_hindrance(job):
+    nothing = ("target", *sample(domains=6)["domains"])
+    found = made(job, before=evaluation(0.0, without=nothing), after=evaluation(0.5, without=nothing))
+    assert found["judgement"] == []
+    assert found["summary"][:2] == [
+        "The target was not measured: it has no evaluation rows, or no measure fits it.",
+        "No domain was measured.",
+    ]
+
+
+def test_the_report_reads_it(job):
+    arms = {
+        "baseline": "uniform", "seeds": [0], "steps": 60, "quantity": "accuracy", "domains": 6, "behaviour": None,
+        "arms": {
+            name: {
+                "seeds": 1, "rows": {}, "target": None, "target_quantity": None, "target_against": None,
+                "mean": {"value": 0.1, "low": 0.0, "high": 0.2}, "worst": {"value": 0.1, "low": 0.0, "high": 0.2},
+                "worst_domain": "law", "against": {"value": 0.1, "low": 0.05, "high": 0.2} if name == "plan" else None,
+                "verdict": "win" if name == "plan" else None, "by_domain": None,
+            } for name in ("uniform", "plan")
+        },
+    }  # fmt: skip
+    found = with_arms(made(job), arms)
+    assert found["summary"][-1] == (
+        "Against the uniform mixture, by the mean change of accuracy over 6 domains: "
+        "plan beat it (+10.0 points [+5.0, +20.0])."
+    )
+    read = Outcome.model_validate_json(json.dumps(found, allow_nan=False))
+    assert read.drift.overlap == 7
+    assert read.arms.arms["plan"].verdict == "win"

@@ -1,0 +1,87 @@
+"""Forecasts held against measured changes, by hand and by invariances."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixplan.outcome.expectations import apart, expected, outside, shares, size
+
+
+def change(middle, low=None, high=None):
+    return {"change": middle, "low": middle if low is None else low, "high": middle if high is None else high}
+
+
+def domain(headline="choice", quantity="correct", middle=-0.1, kl=None):
+    measures = {headline: {quantity: change(middle)}}
+    if kl is not None:
+        measures["behaviour"] = {"kl": change(kl)}
+    return {"headline": headline, "measures": measures}
+
+
+def risk(share, low=None, high=None):
+    return {"relative_risk": share, "low": share if low is None else low, "high": share if high is None else high}
+
+
+EXPECTED = {"measure": "choice", "quantity": "correct", "change": -0.05, "low": -0.09, "high": 0.0, "sign": None}
+
+
+def test_a_change_outside_its_interval_is_outside():
+    assert outside(EXPECTED, domain(middle=-0.1))
+    assert not outside(EXPECTED, domain(middle=-0.09))
+    assert outside(EXPECTED, domain(middle=0.001))
+
+
+def test_an_expectation_is_of_the_very_quantity_that_was_measured():
+    planned = {"expected": {"headline": EXPECTED, "behaviour": {"measure": "behaviour", "quantity": "kl"}}}
+    assert expected(planned, "headline", domain()) == EXPECTED
+    assert expected(planned, "headline", domain("exact", "score")) is None
+    assert expected(planned, "headline", {"headline": None, "measures": {}}) is None
+    assert expected(planned, "behaviour", domain()) is None
+    assert expected(planned, "behaviour", domain(kl=0.1)) == {"measure": "behaviour", "quantity": "kl"}
+    assert expected(risk(0.5), "headline", domain()) is None
+
+
+def test_shares_are_of_behaviour_where_all_have_it():
+    domains = {"law": domain(kl=0.3), "sums": domain("exact", "score", 0.2, kl=0.1)}
+    found = shares({"law": risk(0.5, 0.4, 0.6), "sums": risk(0.5, 0.2, 0.6)}, domains)
+    assert found["law"] == pytest.approx(
+        {"measure": "behaviour", "quantity": "kl", "share": 0.5, "low": 0.4, "high": 0.6, "measured": 0.75,
+         "measured_low": 0.75, "measured_high": 0.75}
+    )  # fmt: skip
+    assert apart(found["law"])
+    assert not apart(found["sums"])
+
+
+def test_shares_are_else_of_headlines_of_one_unit():
+    both = {"law": risk(0.5), "sums": risk(0.5)}
+    found = shares(both, {"law": domain(kl=0.3), "sums": domain("exact", "score", 0.3)})
+    assert [found[name]["measured"] for name in both] == pytest.approx([0.25, 0.75])
+    assert found["sums"]["measure"] == "exact"
+    assert shares(both, {"law": domain(), "sums": domain("likelihood", "bits_per_byte")}) == {}
+    assert shares(both, {"law": domain(), "sums": {"headline": None, "measures": {}}}) == {}
+
+
+def test_no_share_of_nothing():
+    assert shares({"law": risk(0.5), "sums": risk(0.5)}, {"law": domain(middle=0.0), "sums": domain(middle=0.0)}) == {}
+    assert shares({"law": risk(0.0), "sums": risk(0.0)}, {"law": domain(), "sums": domain()}) == {}
+
+
+@pytest.mark.parametrize(
+    ("ends", "found"),
+    [((-0.1, -0.2, 0.3), (0.0, 0.1, 0.3)), ((-0.2, -0.3, -0.1), (0.1, 0.2, 0.3)), ((0.2, 0.1, 0.3), (0.1, 0.2, 0.3))],
+)
+def test_sizes(ends, found):
+    assert size(change(*ends)) == found
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0.01, 1)), min_size=1, max_size=9), st.floats(0.1, 10))
+def test_shares_sum_to_one_and_have_no_unit(pairs, unit):
+    planned = {f"d{i}": risk(share) for i, (_, share) in enumerate(pairs)}
+    found, scaled = (
+        shares(planned, {f"d{i}": domain(middle=middle * factor) for i, (middle, _) in enumerate(pairs)})
+        for factor in (1.0, unit)
+    )
+    if found and scaled:
+        assert sum(entry["measured"] for entry in found.values()) == pytest.approx(1)
+        for name, entry in found.items():
+            assert entry["measured"] == pytest.approx(scaled[name]["measured"], abs=1e-9)

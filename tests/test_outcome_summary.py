@@ -1,0 +1,150 @@
+"""Every sentence in full, good news and bad."""
+
+import pytest
+from saved_outcome import sample
+
+from mixplan.outcome.summary import arms, behaviour, drift, forecast, headlines, judged, summarise, target
+
+WON = {"items": 100, "before": 0.31, "after": 0.402, "change": 0.092, "low": 0.051, "high": 0.133, "changed": True,
+       "direction": "gain"}  # fmt: skip
+STILL = {"items": 40, "before": 0.5, "after": 0.51, "change": 0.01, "low": -0.03, "high": 0.05, "changed": False,
+         "direction": "none"}  # fmt: skip
+LOST = WON | {"change": -0.04, "low": -0.07, "high": -0.01, "direction": "loss"}
+
+
+def of(change, headline="exact", quantity="score", **more):
+    return {"headline": headline, "measures": {headline: {quantity: change}}, **more}
+
+
+def test_the_target():
+    assert target(of(WON)) == (
+        "The target's share of right answers went from 31.0 % to 40.2 %: +9.2 points [+5.1, +13.3] over 100 items, "
+        "a gain."
+    )
+    assert target(of(STILL)) == (
+        "The target's share of right answers went from 50.0 % to 51.0 %: +1.0 points [-3.0, +5.0] over 40 items. "
+        "The interval holds zero: no gain is shown."
+    )
+    assert target({"headline": None, "measures": {}}) == (
+        "The target was not measured: it has no evaluation rows, or no measure fits it."
+    )
+
+
+def test_domains_that_changed():
+    found = {"law": of(LOST), "sums": of(WON), "fox": of(STILL), "art": of(STILL)}
+    assert headlines(found) == (
+        "2 of 4 domains changed beyond noise on their headline measure: 1 loss (law -4.0 points [-7.0, -1.0]), "
+        "1 gain (sums +9.2 points [+5.1, +13.3]). If none had changed, about 0.2 would seem to."
+    )
+    assert headlines({"fox": of(STILL)}) == "None of 1 domains changed beyond noise on its headline measure."
+    assert headlines({"fox": {"headline": None, "measures": {}}}) == "No domain was measured."
+    many = {f"d{number}": of(LOST) for number in range(5)}
+    assert (
+        "5 losses (d0 -4.0 points [-7.0, -1.0], d1 -4.0 points [-7.0, -1.0], d2 -4.0 points [-7.0, -1.0] and 2 more)"
+        in (headlines(many))
+    )
+
+
+def test_behaviour():
+    def kl(value):
+        return {"measures": {"behaviour": {"kl": {"change": value, "low": value / 2, "high": value * 2}}}}
+
+    assert behaviour({"law": kl(0.1), "fox": kl(0.4), "sums": kl(0.02), "art": {"measures": {}}}) == (
+        "Behaviour moved most in fox, +0.4 nats a token [+0.2, +0.8], and least in sums, "
+        "+0.02 nats a token [+0.01, +0.04]."
+    )
+    assert behaviour({"law": kl(0.1)}) == ""
+
+
+def test_a_wrong_plan_is_told():
+    expected = {"measure": "exact", "quantity": "score", "change": -0.01, "low": -0.03, "high": 0.01, "sign": None}
+    wrong = of(LOST, expected=expected, expected_behaviour=None, relative=None, outside_forecast=True)
+    right = of(STILL, expected=expected, expected_behaviour=None, relative=None, outside_forecast=False)
+    assert forecast({"law": wrong, "fox": right, "art": right}, "learned") == (
+        "1 of 3 domains moved outside their forecast: law (-4.0 points [-7.0, -1.0], "
+        "forecast -1.0 points [-3.0, +1.0])."
+    )
+    assert forecast({"fox": right}, "learned") == "All 1 domains moved within their forecast."
+    share = {"share": 0.08, "low": 0.06, "high": 0.1, "measured": 0.21}
+    wrong = of(LOST, expected=None, expected_behaviour=None, relative=share, outside_forecast=True)
+    assert forecast({"law": wrong, "fox": right}, "relative") == (
+        "1 of 2 domains moved outside their forecast: law (21 % of all change, forecast 8 % [6, 10]). "
+        "The forecast was of each domain's share of all change, without unit or sign."
+    )
+    assert forecast({"law": of(LOST, outside_forecast=None)}, "relative") == (
+        "No forecast could be checked: the plan had no unit, and the domains share none."
+    )
+
+
+def entry(predictor, pearson, low, high, measure="headline", quantity="accuracy"):
+    return {"predictor": predictor, "measure": measure, "quantity": quantity, "domains": 12, "pearson": pearson,
+            "pearson_low": low, "pearson_high": high, "spearman": 0.5}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.6, 0.1, 0.9), "STS_ICL told how far accuracy would move: "
+                          "Pearson 0.60 [0.10, 0.90], Spearman 0.50 over 12 domains."),
+        ((-0.6, -0.9, -0.1), "STS_ICL told how far accuracy would move the wrong way round: "
+                             "Pearson -0.60 [-0.90, -0.10], Spearman 0.50 over 12 domains."),
+        ((0.2, -0.4, 0.7), "STS_ICL is not shown to tell how far accuracy would move: "
+                           "Pearson 0.20 [-0.40, 0.70], Spearman 0.50 over 12 domains; the interval holds zero."),
+        ((0.9, None, None), "Whether STS_ICL told how far accuracy would move is open: "
+                            "Pearson 0.90 over 12 domains, too few for an interval."),
+        ((None, None, None), "Whether STS_ICL told how far accuracy would move cannot be said over 12 domains: "
+                             "too few, or all alike."),
+    ],
+)  # fmt: skip
+def test_judgements(ends, text):
+    assert judged([entry("sts_icl", *ends)], "icl") == [text]
+    assert judged([entry("sts_act", *ends)], "icl") == []
+
+
+def test_a_comparison_that_does_better_is_told():
+    own, other = entry("sts_icl", 0.6, 0.1, 0.9), entry("total_shift", 0.8, 0.5, 0.9)
+    assert judged([own, other], "icl")[0].endswith(
+        " The whole shift went closer with it: Pearson 0.80, which is within that interval."
+    )
+    assert judged([own, entry("total_shift", 0.95, 0.9, 0.97)], "icl")[0].endswith(
+        " The whole shift went closer with it: Pearson 0.95."
+    )
+    assert judged([own, entry("total_shift", 0.5, 0.2, 0.7)], "icl")[0].endswith("Spearman 0.50 over 12 domains.")
+
+
+def test_drift():
+    found = {"overlap": 57, "of": 100, "chance": 2.6, "low": 0, "high": 6, "active_overlap": 41, "raw_overlap": 38,
+             "raw_of": 100, "raw_chance": 17.4, "raw_low": 11, "raw_high": 24}  # fmt: skip
+    raw = " In the raw stream 38 of 100 were; chance gives 17.4 [11, 24]."
+    assert drift(found) == (
+        f"Of the 100 features that training moved most, 57 were predicted; chance gives 2.6 [0, 6].{raw}"
+    )
+    assert drift(found | {"overlap": 5}) == (
+        "Of the 100 features that training moved most, 5 were predicted; chance gives 2.6 [0, 6], so the prediction is "
+        f"no better than chance. Naming the most active features would have met 41.{raw}"
+    )
+    assert drift(None) == ""
+
+
+def test_arms():
+    def arm(value, verdict):
+        return {"against": {"value": value, "low": value - 0.01, "high": value + 0.01}, "verdict": verdict}
+
+    same = {"against": None, "verdict": None}
+    table = {"quantity": "accuracy", "domains": 10, "arms": {"uniform": same, "plan": arm(0.02, "win")}}
+    moved = {"quantity": "kl", "domains": 12, "arms": {"uniform": same, "plan": arm(0.02, "loss")}}
+    assert arms(table | {"baseline": "uniform", "behaviour": moved}) == [
+        "Against the uniform mixture, by the mean change of accuracy over 10 domains: "
+        "plan beat it (+2.0 points [+1.0, +3.0]).",
+        "Against the uniform mixture, by the mean change of behaviour over 12 domains, where less is better: "
+        "plan lost to it (+0.02 nats a token [+0.01, +0.03]).",
+    ]
+    assert arms(table | {"baseline": "uniform", "behaviour": None, "arms": {"uniform": same}}) == []
+    assert arms(None) == []
+
+
+@pytest.mark.parametrize("kind", ["learned", "relative", "none"])
+def test_a_whole_outcome_is_told_in_sentences(kind):
+    told = summarise(sample(forecast=kind))
+    assert len(told) == 9
+    assert all(not sentence[0].islower() and sentence.endswith(".") for sentence in told)
