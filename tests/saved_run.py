@@ -20,6 +20,9 @@ def values(seed: int = 0, **options: Any) -> tuple[dict[str, Any], dict[str, Any
     for name, domain in outcome["domains"].items():
         for score in ("sts_icl", "sts_act"):
             domain["predictors"][score] = plan["domains"][name][score]["value"]
+    outside = [name for name, domain in outcome["domains"].items() if domain["outside_forecast"]]
+    missed = f"{len(outside)} of {DOMAINS} domains moved outside their forecast: {outside[0]} (…)." if outside else ""
+    outcome["summary"] = [outcome["summary"][0], *([missed] if missed else []), "Behaviour moved most in law."]
     return plan, outcome
 
 

@@ -82,6 +82,26 @@ def test_every_measure_is_listed() -> None:
     assert [name for name, _ in reader.shape].count("tr") == count + 1
 
 
+def test_what_was_expected_stands_beside_what_it_is_of() -> None:
+    plan, outcome = sample()
+    text = read(every_measure(plan, outcome)).text
+    for name, domain in outcome.domains.items():
+        assert domain.expected is not None
+        assert domain.expected_behaviour is not None
+        for found in (domain.expected, domain.expected_behaviour):
+            unit = quantity(found.quantity)
+            figures = f"{unit.signed(found.change)} {unit.bounds(found.low, found.high)}"
+            assert f"{name}{found.measure}: {unit.subject}{figures}" in text
+
+
+def test_answers_that_were_cut_are_counted_apart() -> None:
+    plan, outcome = values()
+    outcome["target"]["answers"] = {"before": {"right": 60, "wrong": 40}, "after": {"right": 70, "truncated": 30}}
+    text = read(every_measure(*checked(plan, outcome))).text
+    assert "How generated answers were graded, before to after" in text
+    assert "DomainRightWrongUnparsableTruncatedtarget60 to 7040 to 00 to 00 to 30" in text
+
+
 def test_what_was_wrong_comes_as_a_list() -> None:
     plan, outcome = sample()
     section = notices(plan, outcome)

@@ -3,7 +3,7 @@
 import pytest
 
 from mixplan.report.measures import QUANTITIES, forecast_line, quantity
-from mixplan.report.outcome import Expected
+from mixplan.report.plan import Expected
 
 
 @pytest.mark.parametrize("name", ["correct", "score", "acc", "accuracy", "gold_probability"])

@@ -292,6 +292,14 @@ def test_an_outcome_comes_first_what_was_wrong_before_all() -> None:
     assert "Relative forecast" in read(outcome_page(forecast="relative")).titles
 
 
+def test_the_summary_opens_the_page() -> None:
+    plan, outcome = saved_run.values()
+    outcome["summary"] = ["One.", "4 of 12 domains moved outside their forecast: law (…).", "Two.", "Three.", "Four."]
+    page = render(*saved_run.checked(plan, outcome))
+    assert re.findall(r'<p class="lead">([^<]+)</p>', page) == ["One.", "Two."]
+    assert '<ul class="told"><li>Three.</li><li>Four.</li></ul>' in page
+
+
 def test_an_outcome_fetches_nothing_and_runs_nothing() -> None:
     page = outcome_page()
     reader = read(page)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixplan.report.charts import Axis
-from mixplan.report.outcome import Change, Expected
+from mixplan.report.outcome import Change
+from mixplan.report.plan import Expected
 from mixplan.report.plots import (
     CHARACTER,
     LINE,

@@ -50,6 +50,24 @@ def test_what_was_not_measured_says_so() -> None:
     assert scores(plan_of(value)).count(">not measured<") == 2
 
 
+def test_what_earlier_runs_teach_to_expect() -> None:
+    value = sample(domains=2)
+    assert "Expected change" not in scores(plan_of(value))
+    expected = {
+        "measure": "choice",
+        "quantity": "correct",
+        "change": -0.031,
+        "low": -0.06,
+        "high": -0.002,
+        "sign": "down",
+    }
+    value["domains"]["algebra"]["forecast"]["expected"] = {"headline": expected, "behaviour": None}
+    html = scores(plan_of(value))
+    assert "Expected change of its headline" in html
+    assert '<td role="cell" class="n">-3.1 pp <span class="quiet">[-6.0, -0.2]</span></td>' in html
+    assert html.count(">not known<") == 3
+
+
 def test_every_drift_dimension_is_listed() -> None:
     value = sample(domains=1)
     value["drift"]["features"] = [[17, 0.93, 0.99], [4, 0.5, 1.0]]

@@ -10,14 +10,23 @@ def test_misses_then_the_outcomes_warnings_then_the_plans() -> None:
     plan, outcome = values()
     for name, domain in outcome["domains"].items():
         domain["outside_forecast"] = name in ("law", "coding", "history", "algebra")
+    outcome["summary"][1] = "4 of 12 domains moved outside their forecast: algebra (…) and 3 more."
     told = wrong(*checked(plan, outcome))
     assert told == [
-        "4 of 12 domains moved outside their forecast: algebra, law, coding, history.",
+        "4 of 12 domains moved outside their forecast: algebra (…) and 3 more.",
         *outcome["warnings"],
         *plan["warnings"],
         plan["allocation"]["no_better_than_uniform"],
     ]
-    assert summary(checked(plan, outcome)[1]) == outcome["summary"][:1]
+    assert summary(checked(plan, outcome)[1]) == [outcome["summary"][0], outcome["summary"][2]]
+
+
+def test_misses_that_the_summary_does_not_tell_are_told() -> None:
+    plan, outcome = values()
+    for name, domain in outcome["domains"].items():
+        domain["outside_forecast"] = name in ("law", "coding")
+    outcome["summary"] = []
+    assert wrong(*checked(plan, outcome))[0] == "2 of 12 domains moved outside their forecast: law, coding."
 
 
 def test_nothing_outside_or_nothing_forecast() -> None:
@@ -25,6 +34,7 @@ def test_nothing_outside_or_nothing_forecast() -> None:
     plan, outcome = values()
     for domain in outcome["domains"].values():
         domain["outside_forecast"] = False
+    outcome["summary"] = ["All 12 domains moved within their forecast."]
     assert outside_line(checked(plan, outcome)[1]) is None
     assert summary(checked(plan, outcome)[1]) == outcome["summary"]
 

@@ -97,7 +97,7 @@ def entry(plan: Plan, run: Path, written: Path, outcome: Outcome | None = None) 
         "distance_from_uniform": plan.allocation.distance_from_uniform,
         "distance_from_size": plan.allocation.distance_from_size,
         "domains": [_domain(plan, name) for name in plan.order()],
-        "outcome": outcome.model_dump(mode="json") if outcome else None,
+        "outcome": outcome.model_dump(mode="json", exclude_unset=True) if outcome else None,
     }
 
 

@@ -79,11 +79,13 @@ def _unexpected(drift: Drift) -> list[Html]:
 
 
 def _fold(found: Unexpected, *, first: bool) -> Html:
-    rank = f"predicted rank {whole(found.predicted_rank)}" if found.predicted_rank else "moved by no demonstration"
-    told = (
-        f"{percent(found.share)} of the actual shift, {rank}, "
-        f"mean activation {number(found.before)} before, {number(found.after)} after"
+    rank = (
+        f"predicted rank {whole(found.predicted_rank)}"
+        if found.predicted_rank is not None
+        else "moved by no demonstration"
     )
+    told = f"{percent(found.share)} of the actual shift, {rank}, mean activation {number(found.before)} before"
+    told += f", {number(found.after)} after" if found.after is not None else ""
     summary = tag("summary", tag("b", f"Feature {found.feature} "), tag("span", told, class_="quiet"))
     listed = tag("div", contexts(found.contexts), class_="reason")
     return tag("details", summary, listed, open="" if first else None)

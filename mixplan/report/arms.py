@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
@@ -16,7 +17,24 @@ from mixplan.report.text import plain, whole
 VERDICTS = {"win": "gain", "tie": "none", "loss": "loss"}
 """A verdict's mark in page.css."""
 
-Pick = Callable[[Arm], Interval | None]
+NO_UNIT = "The domains' headlines have no unit in common"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of intervals.
+
+    Attributes:
+        head: Its title.
+        pick: What it shows of an arm.
+        unit: How that is written.
+        beside: What stands under it in words.
+    """
+
+    head: str
+    pick: Callable[[Arm], Interval | None]
+    unit: Quantity
+    beside: Callable[[Arm], str] = lambda _: ""
 
 
 def compared(outcome: Outcome) -> Html | None:
@@ -36,48 +54,65 @@ def compared(outcome: Outcome) -> Html | None:
 
 
 def _over(arms: ArmsOver, baseline: str) -> list[Html]:
+    """Lay out the arms over one quantity; the target stands in the first table only."""
     unit = quantity(arms.quantity)
-    columns: list[tuple[str, Pick]] = [
-        ("Target", lambda arm: arm.target),
-        ("Mean domain", lambda arm: arm.mean),
-        ("Worst domain", lambda arm: arm.worst),
-        (f"Mean against {baseline}", lambda arm: arm.against),
+    columns = [
+        Column("Mean domain", lambda arm: arm.mean, unit),
+        Column("Worst domain", lambda arm: arm.worst, unit, lambda arm: arm.worst_domain or ""),
+        Column(f"Mean against {baseline}", lambda arm: arm.against, unit, _by_domain),
     ]
-    if not isinstance(arms, Arms):
-        columns = columns[1:]
-    axes = [_axis(arms, pick, unit) for _, pick in columns]
-    rows = [_row(name, arm, columns, axes, baseline, unit) for name, arm in arms.arms.items()]
+    if isinstance(arms, Arms):
+        columns = [_target(arms, baseline), *columns]
+    axes = [_axis(arms, column) for column in columns]
+    rows = [_row(name, arm, list(zip(columns, axes, strict=True)), arms, baseline) for name, arm in arms.arms.items()]
     feet = [cell(axis_strip(axis), kind="score") if axis else cell("") for axis in axes]
     title = f"{unit.title} over {arms.domains} domains ({unit.change_unit or unit.title})"
-    heads = ["Arm", *(head for head, _ in columns), "Verdict"]
-    return [tag("h3", title), table("cards arms", heads, [*rows, row(header(""), *feet, cell(""), kind="foot")])]
+    heads = ["Arm", *(column.head for column in columns), "Verdict"]
+    laid = table("cards arms", heads, [*rows, row(header(""), *feet, cell(""), kind="foot")])
+    return [tag("h3", title if arms.quantity else NO_UNIT), laid]
 
 
-def _axis(arms: ArmsOver, pick: Pick, unit: Quantity) -> Axis | None:
-    found = [interval for arm in arms.arms.values() if (interval := pick(arm))]
+def _target(arms: Arms, baseline: str) -> Column:
+    """The target's own change, in its own unit, with its difference from the baseline in words."""
+    unit = quantity(next((arm.target_quantity for arm in arms.arms.values() if arm.target_quantity), None))
+
+    def against(arm: Arm) -> str:
+        found = arm.target_against
+        return f"{unit.signed(found.value)} {unit.bounds(found.low, found.high)} against {baseline}" if found else ""
+
+    return Column(
+        f"Target ({unit.change_unit})" if unit.change_unit else "Target", lambda arm: arm.target, unit, against
+    )
+
+
+def _axis(arms: ArmsOver, column: Column) -> Axis | None:
+    found = [interval for arm in arms.arms.values() if (interval := column.pick(arm))]
     ends = [end for interval in found for end in (interval.value, interval.low, interval.high)]
-    return axis_over(unit.title, [0, *ends], lambda value: plain(unit.scale * value)) if found else None
+    return axis_over("", [0, *ends], lambda value: plain(column.unit.scale * value)) if found else None
 
 
-def _row(
-    name: str, arm: Arm, columns: list[tuple[str, Pick]], axes: list[Axis | None], baseline: str, unit: Quantity
-) -> Html:
+def _row(name: str, arm: Arm, columns: list[tuple[Column, Axis | None]], arms: ArmsOver, baseline: str) -> Html:
     cells = [
-        _cell(interval, axis, unit, head, arm.worst_domain if head == "Worst domain" else None)
-        if (interval := pick(arm)) and axis
-        else cell("")
-        for (head, pick), axis in zip(columns, axes, strict=True)
+        _cell(interval, column, axis, column.beside(arm)) if axis and (interval := column.pick(arm)) else cell("")
+        for column, axis in columns
     ]
     if arm.verdict:
         verdict = tag("span", tag("i", class_=VERDICTS[arm.verdict]), arm.verdict, class_="mark")
     else:
         verdict = tag("span", "baseline" if name == baseline else "", class_="quiet")
-    return row(header(name), *cells, cell(verdict, kind="verdict"), kind="strong" if name == "plan" else None)
+    fewer = isinstance(arms, Arms) and arm.seeds < len(arms.seeds)
+    seeds = tag("span", f"{arm.seeds} of its seeds", class_="quiet line") if fewer else ""
+    return row(header(name), *cells, cell(verdict, seeds, kind="verdict"), kind="strong" if name == "plan" else None)
 
 
-def _cell(interval: Interval, axis: Axis, unit: Quantity, head: str, beside: str | None) -> Html:
-    span = (interval.low, interval.high)
+def _cell(interval: Interval, column: Column, axis: Axis, beside: str) -> Html:
+    span, unit = (interval.low, interval.high), column.unit
     figures = tag("span", tag("b", unit.signed(interval.value)), f" {unit.bounds(*span)}", class_="figures")
-    name = tag("span", beside, class_="quiet line") if beside else ""
-    title = tag("span", head, class_="head quiet")
-    return cell(title, interval_strip(interval.value, span, axis), figures, name, kind="score")
+    words = tag("span", beside, class_="quiet line") if beside else ""
+    title = tag("span", column.head, class_="head quiet")
+    return cell(title, interval_strip(interval.value, span, axis), figures, words, kind="score")
+
+
+def _by_domain(arm: Arm) -> str:
+    """Count the domains in which an arm did better, alike and worse."""
+    return ", ".join(f"{count} {word}" for word, count in (arm.by_domain or {}).items())

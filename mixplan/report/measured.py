@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import WORDS, Quantity, forecast_line, quantity
-from mixplan.report.outcome import Change, Domain, Expected, Measured, Outcome, Relative
-from mixplan.report.plan import Plan
+from mixplan.report.outcome import Change, Domain, Measured, Outcome, Relative
+from mixplan.report.plan import Expected, Plan
 from mixplan.report.plots import axis_over, axis_strip, dumbbell, interval_strip
 from mixplan.report.sheets import order
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import percent, plain, whole
 from mixplan.report.told import wrong
+
+GRADES = ("right", "wrong", "unparsable", "truncated")
 
 Named = tuple[str, Measured]
 
@@ -133,23 +135,49 @@ def every_measure(plan: Plan, outcome: Outcome) -> Html:
     """List every quantity of every measure, folded."""
     named: list[Named] = [("target", outcome.target), *((name, outcome.domains[name]) for name in order(plan, outcome))]
     lines = [
-        _quantity_row(name, measure, key, change)
+        _quantity_row(name, measured, measure, key, change)
         for name, measured in named
         for measure, changes in measured.measures.items()
         for key, change in changes.items()
     ]
     heads = ["Domain", "Measure", "Before", "After", "Change", "95 % interval", "Noise floor", "Items", "Verdict"]
+    heads.insert(2, "Expected")
     summary = tag("summary", f"Every measure: {len(lines)} changes")
-    return tag("section", tag("details", summary, table("wide", heads, lines)), aria_label="Every measure")
+    folds = [tag("details", summary, table("wide", heads, lines)), _graded(named)]
+    return tag("section", *folds, aria_label="Every measure")
 
 
-def _quantity_row(name: str, measure: str, key: str, change: Change) -> Html:
+def _graded(named: Sequence[Named]) -> Html | None:
+    """Count how generated answers were graded, before and after, so that a cut answer is not taken for a wrong one."""
+    found = [(name, measured.answers) for name, measured in named if measured.answers]
+    if not found:
+        return None
+    words = list(dict.fromkeys(word for _, answers in found for word in (*GRADES, *answers.before, *answers.after)))
+    lines = [
+        row(
+            header(name),
+            *(
+                cell(f"{whole(answers.before.get(word, 0))} to {whole(answers.after.get(word, 0))}", kind="n")
+                for word in words
+            ),
+        )
+        for name, answers in found
+    ]
+    heads = ["Domain", *(word.capitalize() for word in words)]
+    summary = tag("summary", "How generated answers were graded, before to after")
+    return tag("details", summary, table("wide", heads, lines))
+
+
+def _quantity_row(name: str, measured: Measured, measure: str, key: str, change: Change) -> Html:
     unit = quantity(key)
+    known = [measured.expected, measured.expected_behaviour] if isinstance(measured, Domain) else []
+    expected = next((e for e in known if e and (e.measure, e.quantity) == (measure, key)), None)
     figures = (unit.value(change.before), unit.value(change.after), unit.change(change.change))
     ends = (unit.bounds(change.low, change.high), unit.noise(change.noise), whole(change.items))
     return row(
         header(name),
         cell(f"{measure}: {unit.subject}"),
+        cell(forecast_line(key, expected), kind="n"),
         *(cell(figure, kind="n") for figure in (*figures, *ends)),
         cell(WORDS[change.direction]),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mixplan.report.outcome import Expected
+from mixplan.report.plan import Expected
 from mixplan.report.text import number, plain
 
 WORDS = {"gain": "gain", "loss": "loss", "moved": "moved", "none": "no clear change"}
@@ -71,9 +71,9 @@ QUANTITIES = {
 }
 
 
-def quantity(name: str) -> Quantity:
+def quantity(name: str | None) -> Quantity:
     """How a quantity is written; one that is not known here keeps its name and has no unit."""
-    return QUANTITIES.get(name, Quantity(name))
+    return QUANTITIES.get(name or "", Quantity(name or ""))
 
 
 def forecast_line(name: str, expected: Expected | None) -> str:

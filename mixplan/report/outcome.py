@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mixplan.report.plan import Context, Interval, Saved
+from mixplan.report.plan import Context, Expected, Interval, Saved
 
 Direction = Literal["gain", "loss", "moved", "none"]
 
@@ -25,11 +25,19 @@ class Change(Saved):
     direction: Direction
 
 
+class Answers(Saved):
+    """How many generated answers were graded `right`, `wrong`, `unparsable` or `truncated`."""
+
+    before: dict[str, int]
+    after: dict[str, int]
+
+
 class Measured(Saved):
     """What was measured on one domain's evaluation rows: measure, then quantity; a measure's first is its main one."""
 
     headline: str | None
     measures: dict[str, Annotated[dict[str, Change], Field(min_length=1)]]
+    answers: Answers | None = None
 
     @property
     def quantity(self) -> str | None:
@@ -40,17 +48,6 @@ class Measured(Saved):
     def change(self) -> Change | None:
         """The headline measure's change."""
         return next(iter(self.measures[self.headline].values())) if self.headline in self.measures else None
-
-
-class Expected(Saved):
-    """What the plan's forecast said of one quantity's change, in the quantity's unit."""
-
-    measure: str
-    quantity: str
-    change: float
-    low: float
-    high: float
-    sign: Literal["up", "down"] | None
 
 
 class Relative(Saved):
@@ -100,7 +97,7 @@ class Unexpected(Saved):
     share: float
     predicted_rank: int | None
     before: float
-    after: float
+    after: float | None
     contexts: list[Context]
 
 
@@ -166,17 +163,19 @@ class Arm(Saved):
     seeds: int
     target: Interval | None
     target_quantity: str | None
+    target_against: Interval | None = None
     mean: Interval | None
     worst: Interval | None
     worst_domain: str | None
     against: Interval | None
     verdict: Literal["win", "tie", "loss"] | None
+    by_domain: dict[str, int] | None = None
 
 
 class ArmsOver(Saved):
-    """Every arm's changes of one quantity, over so many domains."""
+    """Every arm's changes of one quantity, over so many domains; no quantity where no unit is common."""
 
-    quantity: str
+    quantity: str | None
     domains: int
     arms: dict[str, Arm]
 

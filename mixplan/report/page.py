@@ -24,6 +24,9 @@ from mixplan.runs import write_atomic
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""
 
+LEADING = 2
+"""Sentences of an outcome's summary that open its page: what became of the target and of the domains."""
+
 STYLES = ("page.css", "outcome.css")
 
 MEANING = {
@@ -108,11 +111,13 @@ def _planned(plan: Plan) -> list[Html | None]:
 
 
 def _outcome_title(plan: Plan, outcome: Outcome) -> Html:
+    told = summary(outcome)
     return tag(
         "header",
         tag("p", "Outcome", class_="kicker"),
         tag("h1", plan.name),
-        *(tag("p", sentence, class_="lead") for sentence in summary(outcome)),
+        *(tag("p", sentence, class_="lead") for sentence in told[:LEADING]),
+        tag("ul", *(tag("li", sentence) for sentence in told[LEADING:]), class_="told") if told[LEADING:] else None,
         tag("p", training_line(outcome), class_="quiet"),
     )
 
@@ -234,7 +239,7 @@ def _drift(plan: Plan) -> Html:
         f"Of the SAE's {whole(plan.sae.d_sae)} features, the {count} that the target's worked examples move most hold "
         f"{percent(drift.share_of_shift)} of the whole shift; as many raw activations hold "
         f"{percent(drift.raw_share_of_shift)} of theirs. Stability over {drift.draws} demonstration draws "
-        f"{number(drift.stability, 2)}."
+        f"{number(drift.stability, 2)}: {drift.of}."
     )
     points = [(float(top), share) for top, share in drift.concentration]
     x = log_axis("Features, largest shift first (log scale)", float(max(plan.sae.d_sae, 2)), whole)

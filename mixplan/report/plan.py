@@ -29,12 +29,31 @@ class Interval(Saved):
     high: float
 
 
+class Expected(Saved):
+    """What earlier runs teach to expect of one quantity's change, in the quantity's unit."""
+
+    measure: str
+    quantity: str
+    change: float
+    low: float
+    high: float
+    sign: Literal["up", "down"] | None = None
+
+
+class Foretold(Saved):
+    """The expected change of a domain's headline, and of its behaviour."""
+
+    headline: Expected | None = None
+    behaviour: Expected | None = None
+
+
 class Risk(Saved):
-    """A domain's forecast, relative to the other domains until measured runs give it a unit."""
+    """A domain's forecast: relative to the other domains, and where earlier runs were learned from, in units."""
 
     relative_risk: float
     low: float
     high: float
+    expected: Foretold | None = None
 
 
 class Model(Saved):
@@ -133,6 +152,7 @@ class Drift(Saved):
     concentration: list[tuple[int, float]]
     draws: int
     stability: float
+    of: str = "mean share of them that a resample selects too"
     raw_share_of_shift: float
 
 

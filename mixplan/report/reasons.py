@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixplan.report.markup import Html, tag
-from mixplan.report.plan import Context, Domain, Interval, Plan, Reason
+from mixplan.report.measures import quantity
+from mixplan.report.plan import Context, Domain, Expected, Foretold, Interval, Plan, Reason
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import bounds, few_words, in_line, number, percent
 
@@ -47,17 +48,32 @@ def scores(plan: Plan) -> Html:
     """List every score of every domain with its interval; the one that planned the mixture comes first."""
     columns = ["STS_ICL", "STS_act"] if plan.score == "icl" else ["STS_act", "STS_ICL"]
     others = ["Low-shift features", "Raw activations", "Outside the drift dimensions", "Forecast, relative"]
-    lines = [_scores_row(name, plan.domains[name], plan.score) for name in plan.order()]
+    learned = any(domain.forecast and domain.forecast.expected for domain in plan.domains.values())
+    others += ["Expected change of its headline", "and of its behaviour"] if learned else []
+    lines = [_scores_row(name, plan.domains[name], plan.score, learned=learned) for name in plan.order()]
     note = "With 95 % intervals. The three scores after the first two are for comparison; nothing is planned by them."
     return section("Every score", tag("p", note), table("wide", ["Domain", *columns, *others], lines))
 
 
-def _scores_row(name: str, domain: Domain, score: str) -> Html:
+def _scores_row(name: str, domain: Domain, score: str, *, learned: bool) -> Html:
     planned = [domain.sts_icl, domain.sts_act] if score == "icl" else [domain.sts_act, domain.sts_icl]
     intervals = [*planned, domain.low_shift, domain.raw_icl, domain.outside_shift]
     risk = domain.forecast
     foretold = Interval(value=risk.relative_risk, low=risk.low, high=risk.high) if risk else None
-    return row(header(name), *(_interval(interval) for interval in (*intervals, foretold)))
+    cells = [_interval(interval) for interval in (*intervals, foretold)]
+    if learned:
+        expected = (risk.expected if risk else None) or Foretold()
+        cells += [_expected(expected.headline), _expected(expected.behaviour)]
+    return row(header(name), *cells)
+
+
+def _expected(found: Expected | None) -> Html:
+    if found is None:
+        return cell("not known", kind="n quiet")
+    unit = quantity(found.quantity)
+    return cell(
+        unit.change(found.change), " ", tag("span", unit.bounds(found.low, found.high), class_="quiet"), kind="n"
+    )
 
 
 def _interval(interval: Interval | None) -> Html:

@@ -50,8 +50,9 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path) -> 
     """
     for notice in told.wrong(plan, outcome):
         _say(console, f"Warning: {notice}", style="yellow")
-    for sentence in [f"{plan.name}: outcome", *told.summary(outcome)]:
-        _say(console, sentence, style="bold")
+    _say(console, f"{plan.name}: outcome", style="bold")
+    for sentence in told.summary(outcome):
+        _say(console, sentence)
     laid = [sheets.changes(plan, outcome), sheets.judgement(outcome), sheets.consumption(outcome)]
     laid += [sheets.arms(outcome.arms)] if outcome.arms else []
     for sheet in laid:

@@ -6,6 +6,9 @@ from mixplan.report.outcome import Drift, Outcome
 from mixplan.report.plan import Plan
 from mixplan.report.text import number, plain, whole
 
+MISSED = " moved outside their forecast"
+"""How the outcome's own sentence on misses is known; it may name some of the domains only."""
+
 STALE = "outcome.json was measured for another plan than the one in plan.json: train again to measure this one."
 
 
@@ -44,17 +47,17 @@ def outside_line(outcome: Outcome) -> str | None:
 
 
 def summary(outcome: Outcome) -> list[str]:
-    """The outcome's own sentences, less the one that `wrong` says with names."""
-    outside = outside_line(outcome) or ""
-    return [sentence for sentence in outcome.summary if not outside.startswith(sentence.removesuffix("."))]
+    """The outcome's own sentences, less what `wrong` says."""
+    return [sentence for sentence in outcome.summary if MISSED not in sentence]
 
 
 def wrong(plan: Plan, outcome: Outcome) -> list[str]:
     """What a reader should know before the answer: misses, the outcome's warnings, the plan's."""
+    missed = [sentence for sentence in outcome.summary if MISSED in sentence]
     outside = outside_line(outcome)
     stale = outcome.hashes.get("plan") != plan.hashes.get("plan")
     told = [STALE] if stale else []
-    return list(dict.fromkeys([*told, *([outside] if outside else []), *outcome.warnings, *plan.notices()]))
+    return list(dict.fromkeys([*told, *(missed or [outside] if outside else []), *outcome.warnings, *plan.notices()]))
 
 
 def duration(seconds: float) -> str:
