@@ -47,13 +47,20 @@ def file_hash(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into one `RunError` that names the place and the remedy."""
+def translated(path: Path, *, reading: bool = False) -> Iterator[None]:
+    """Turn the operating system's refusals into one `RunError` that names the place and the remedy.
+
+    Args:
+        path: What is used.
+        reading: Whether it is only read, which another run folder would not mend.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             message = f"{path}: the disk is full. Free some space and run the same command again: it resumes."
+        elif reading and error.errno in (errno.EACCES, errno.EPERM):
+            message = f"{path}: no permission to read it. Allow it with `chmod u+r {path}`, or move it away."
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             message = f"{path}: no permission to write here. Choose another run folder with --run FOLDER."
         else:
@@ -116,7 +123,7 @@ def unseal(path: Path) -> bytes | None:
         The bytes without their trailer, or None when the file is not there, or was damaged and is now set aside.
     """
     try:
-        with translated(path):
+        with translated(path, reading=True):
             sealed = path.read_bytes()
     except RunError as error:
         if isinstance(error.__cause__, FileNotFoundError):

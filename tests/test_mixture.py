@@ -17,7 +17,7 @@ import pytest
 
 from mixplan.domains import Domain, Row
 from mixplan.errors import DataError, ModelError, RecipeError, RunError
-from mixplan.mixture import Mixture, Untrained, build_mixture, describe, read_mixture
+from mixplan.mixture import Mixture, TokenCounter, Untrained, build_mixture, describe, read_mixture
 from mixplan.recipe import DataSpec, DomainSpec, MixtureSpec, ModelSpec, SaeSpec, TrainSpec
 from mixplan.runs import content_hash, file_hash
 
@@ -352,7 +352,10 @@ def test_tokens_are_counted_and_long_rows_told(tmp_path: Path) -> None:
 
     # "Be brief." + "law question 3?" + "law answer 3" are 8 words.
     mixture = build(
-        tmp_path / "mixture", {"law": 3}, count_tokens=count_tokens, train=TrainSpec(args={"max_length": 7})
+        tmp_path / "mixture",
+        {"law": 3},
+        count_tokens=TokenCounter(count_tokens, "words"),
+        train=TrainSpec(args={"max_length": 7}),
     )
     assert [(part.tokens, part.longest_tokens) for part in mixture.parts] == [(160, 8), (24, 8), (0, 0)]
     assert mixture.warnings == tuple(

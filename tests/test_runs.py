@@ -143,6 +143,20 @@ def test_no_permission_is_one_message(tmp_path, monkeypatch, number):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_a_file_that_may_not_be_read_is_one_message(tmp_path, monkeypatch, number):
+    path = tmp_path / "part"
+    path.write_bytes(seal(b"data"))
+    monkeypatch.setattr(Path, "read_bytes", refuse(number))
+    with pytest.raises(RunError) as caught:
+        unseal(path)
+    assert str(caught.value) == (
+        f"{path}: no permission to read it. Allow it with `chmod u+r {path}`, or move it away."
+    )
+    monkeypatch.undo()
+    assert unseal(path) == b"data"
+
+
 def test_another_refusal_keeps_the_systems_own_words(tmp_path):
     (tmp_path / "taken").write_bytes(b"a file, not a folder")
     with pytest.raises(RunError) as caught:

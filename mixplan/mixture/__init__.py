@@ -1,7 +1,19 @@
 """Planned rows in, the mixed data set out: Parquet shards, a data card and the TRL config that trains on them."""
 
-from mixplan.mixture.answers import Untrained
+from mixplan.mixture.answers import Untrained, messages
 from mixplan.mixture.build import build_mixture
-from mixplan.mixture.result import Mixture, Part, describe, read_mixture
+from mixplan.mixture.result import Mixture, Part, Progress, describe, read_mixture
+from mixplan.mixture.tokens import TokenCounter, token_counter
 
-__all__ = ["Mixture", "Part", "Untrained", "build_mixture", "describe", "read_mixture"]
+__all__ = [
+    "Mixture",
+    "Part",
+    "Progress",
+    "TokenCounter",
+    "Untrained",
+    "build_mixture",
+    "describe",
+    "messages",
+    "read_mixture",
+    "token_counter",
+]

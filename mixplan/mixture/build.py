@@ -12,7 +12,8 @@ from mixplan.mixture.answers import Untrained, take_answered
 from mixplan.mixture.card import card
 from mixplan.mixture.order import Selection, take_domain, take_target
 from mixplan.mixture.result import FORMAT, Mixture, Progress, read_mixture, write_record
-from mixplan.mixture.stream import Stream, TokenCounter
+from mixplan.mixture.stream import Stream
+from mixplan.mixture.tokens import TokenCounter
 from mixplan.mixture.trl_config import trl_job
 from mixplan.mixture.write import beside, put_in_place, write_shards
 from mixplan.recipe import MixtureSpec, ModelSpec, TrainSpec
@@ -53,7 +54,7 @@ def build_mixture(
         seed: Of the shuffle.
         folder: Where the mixture goes, in the run folder.
         untrained: The model that answers; needed for `answers: self`.
-        count_tokens: Tokens of a row, from its prompt and its answer, when they are to be counted.
+        count_tokens: What counts a row's tokens, when they are to be counted.
         progress: Told how far a long step is.
 
     Returns:
@@ -67,20 +68,14 @@ def build_mixture(
     """
     job = trl_job(train, model=model, model_path=model_path, seed=seed, folder_name=folder.name)
     refuse_unplannable(target, domains, rows, spec, train)
-    settings = [spec.model_dump(), budget_max_repeats, train.method, seed, job.text, count_tokens is not None]
+    counted = count_tokens.fingerprint if count_tokens else None
+    settings = [spec.model_dump(), budget_max_repeats, train.method, seed, job.text, counted]
     inputs = hash_inputs(target, domains, rows, settings, untrained if spec.answers == "self" else None)
     if (standing := read_mixture(folder)) is not None and standing.inputs == inputs:
         return standing
     own = take_target(target, spec.target_rows)
     others = [take(d, rows.get(d.name, 0), spec, budget_max_repeats, untrained, progress) for d in domains.values()]
-    stream = Stream(
-        selections=[own, *others],
-        answers=spec.answers,
-        job=job,
-        seed=seed,
-        count_tokens=count_tokens,
-        progress=progress,
-    )
+    stream = Stream([own, *others], spec.answers, job, seed, count_tokens, progress)
     return write_mixture(stream, inputs, folder)
 
 

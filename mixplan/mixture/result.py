@@ -108,7 +108,7 @@ def read_mixture(folder: Path) -> Mixture | None:
         The mixture, or None when the folder is not there, or holds a damaged, missing or foreign file.
     """
     try:
-        with translated(folder):
+        with translated(folder / RECORD, reading=True):
             value = json.loads((folder / RECORD).read_bytes()) if (folder / RECORD).is_file() else {}
     except ValueError:
         return None

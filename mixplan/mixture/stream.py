@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mixplan.domains import Row
 from mixplan.mixture.answers import messages
 from mixplan.mixture.card import data_line
 from mixplan.mixture.order import Selection, held_out, refuse_held_out, shuffled, walk
-from mixplan.mixture.result import Messages, Part, Progress
+from mixplan.mixture.result import Part, Progress
+from mixplan.mixture.tokens import TokenCounter
 from mixplan.mixture.trl_config import Job
 from mixplan.mixture.write import Record
 
 PROGRESS_ROWS = 1_000
-
-TokenCounter = Callable[[Messages, str], int]
-"""Tokens of a row, from its prompt and its answer."""
 
 
 @dataclass
@@ -90,7 +88,7 @@ class Stream:
         """Count a row by its kind of answer and, where asked, its tokens."""
         tally.answers[kind] += 1
         if self.count_tokens is not None:
-            tokens = self.count_tokens(messages(row), text)
+            tokens = self.count_tokens.count(messages(row), text)
             tally.tokens += tokens
             tally.longest_tokens = max(tally.longest_tokens, tokens)
             tally.cut_rows += self.job.max_length_tokens is not None and tokens > self.job.max_length_tokens

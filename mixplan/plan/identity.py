@@ -22,7 +22,7 @@ LIBRARIES = (
 READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
 """Packages whose version can change a feature's value."""
 
-VERSION = 1
+VERSION = 2
 """Of what scores hold; part of their key."""
 
 

@@ -277,6 +277,7 @@ def describe_drift(drift: Drift, draws: int) -> dict[str, Any]:
         "concentration": [list(step) for step in drift.concentration],
         "draws": draws,
         "stability": drift.stability,
+        "of": "mean share of the drift dimensions that a resample of demonstration draws and rows selects too",
         "left_out": drift.left_out,
         "moved": drift.moved,
         "query_tokens": drift.tokens,

@@ -8,7 +8,8 @@ from typing import Any
 
 from mixplan import embedded
 from mixplan.domains import Domain
-from mixplan.mixture import Untrained, build_mixture, describe
+from mixplan.mixture import Progress, Untrained, build_mixture, describe
+from mixplan.plan.tokenizer import kept_counter
 from mixplan.plan.watch import Watcher
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder, content_hash
@@ -31,23 +32,13 @@ def write_mixture(
         target: The opened target.
         domains: The opened domains.
         rows: Planned rows by domain.
-        scores: For the model's hash.
+        scores: For the model's and its tokenizer's hash.
         watcher: Told of progress.
 
     Returns:
         The mixture as JSON values for the plan, with `folder`, `config` and `target_rows`.
     """
     recipe = loaded.recipe
-    step, last = "", 0
-
-    def progress(name: str, done: int, total: int) -> None:
-        nonlocal step, last
-        if name != step:
-            step, last = name, 0
-            watcher.stage(name, total, "rows")
-        watcher.advance(done - last)
-        last = done
-
     untrained = None
     if recipe.mixture.answers == "self" and any(rows.values()):
         untrained = Untrained(
@@ -67,13 +58,31 @@ def write_mixture(
         seed=recipe.seed,
         folder=folder / "mixture",
         untrained=untrained,
-        progress=progress,
+        count_tokens=kept_counter(loaded, scores["tokenizer"], (target, *domains.values()), watcher),
+        progress=in_steps(watcher),
     )
+    if made.set_aside is not None:
+        watcher.say(f"{made.folder} held a damaged or foreign file; it is now {made.set_aside}")
     return describe(made) | {
         "folder": "mixture",
         "config": f"mixture/{recipe.train.method}.yaml",
         "target_rows": next(part.rows for part in made.parts if part.name == "target"),
     }
+
+
+def in_steps(watcher: Watcher) -> Progress:
+    """What tells a watcher how far each step is, from how many of its rows are done."""
+    step, last = "", 0
+
+    def progress(name: str, done: int, total: int) -> None:
+        nonlocal step, last
+        if name != step:
+            step, last = name, 0
+            watcher.stage(name, total, "rows")
+        watcher.advance(done - last)
+        last = done
+
+    return progress
 
 
 def model_path(loaded: LoadedRecipe) -> str:
