@@ -1,97 +1,170 @@
-"""The paper's Llama-3 recipe through the real hub code: a tiny model, SAE and rows under the public names, offline."""
+"""The paper's recipes through the real hub code: tiny models, SAEs and rows under the public names, offline."""
 
-import io
 import json
-import os
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+from saved_hub import (
+    GEMMA2,
+    LLAMA3,
+    QWEN2,
+    lay,
+    lay_parquet,
+    save_dictionary_learning,
+    save_gemma_scope,
+    save_saelens5,
+    speak,
+    tensors,
+)
+from typer.testing import CliRunner
 
-from mixplan.plan import PlanRequest, make_plan
+from mixplan.cli import app
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-RECIPE = Path(__file__).parent.parent / "recipes" / "limo-llama3.yaml"
+RECIPES = Path(__file__).parent.parent / "recipes"
 SUBJECTS = ("biology", "business", "chemistry", "computer science", "economics", "engineering", "health", "history",
             "law", "math", "other", "philosophy", "physics", "psychology")  # fmt: skip
-BLOCKS = 26
-"""Block 25 is the one that the SAE reads."""
+QUERY, DEMONSTRATIONS, D_IN, D_SAE = 10, 4, 32, 160
+LLAMA, QWEN, GEMMA = "meta-llama/Meta-Llama-3-8B-Instruct", "Qwen/Qwen2.5-7B-Instruct", "google/gemma-2-9b-it"
 
 
-class Silent:
-    def stage(self, name, total, unit):
-        pass
-
-    def advance(self, amount):
-        pass
-
-    def say(self, text):
-        pass
+def lay_llama(build_model: Callable[..., Path]) -> None:
+    folder = build_model("llama", lay("models", LLAMA), num_hidden_layers=26)
+    speak(folder, LLAMA3, sequence_start=True)
+    sae = lay("models", "Juliushanhanhan/llama-3-8b-it-res") / "blocks.25.hook_resid_post"
+    save_saelens5(sae, "blocks.25.hook_resid_post", LLAMA, tensors(D_IN, D_SAE))
 
 
-def lay(kind: str, name: str) -> Path:
-    """An empty snapshot in the hub's cache, current under `main`."""
-    root = Path(os.environ["HF_HOME"]) / "hub" / f"{kind}--{name.replace('/', '--')}"
-    shutil.rmtree(root, ignore_errors=True)
-    (root / "refs").mkdir(parents=True)
-    (root / "refs" / "main").write_text(COMMIT)
-    (root / "snapshots" / COMMIT).mkdir(parents=True)
-    return root / "snapshots" / COMMIT
+def lay_qwen(build_model: Callable[..., Path]) -> None:
+    folder = build_model("qwen2", lay("models", QWEN), num_hidden_layers=24)
+    speak(folder, QWEN2, sequence_start=False)
+    sae = lay("models", "andyrdt/saes-qwen2.5-7b-instruct") / "resid_post_layer_23" / "trainer_1"
+    save_dictionary_learning(sae, 23, QWEN, tensors(D_IN, D_SAE))
 
 
-def lay_rows(name: str, splits: dict[str, list[dict]]) -> None:
-    folder = lay("datasets", name)
-    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
-    for split, rows in splits.items():
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows), buffer)
-        (folder / f"{split}.parquet").write_bytes(buffer.getvalue())
-        lines += [f"  - split: {split}", f"    path: {split}.parquet"]
-    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+def lay_gemma(build_model: Callable[..., Path]) -> None:
+    folder = build_model("gemma2", lay("models", GEMMA), num_hidden_layers=32)
+    speak(folder, GEMMA2, sequence_start=True)
+    sae = lay("models", "google/gemma-scope-9b-it-res") / "layer_31" / "width_131k" / "average_l0_22"
+    save_gemma_scope(sae, tensors(D_IN, D_SAE))
 
 
-def row(subject: str, number: int, split: str) -> dict:
+def subject_row(subject: str, number: int, split: str) -> dict:
+    """A row of MMLU-Pro; only its validation split has worked answers."""
+    letter = "ABCDEFGHIJ"[number % 10]
     return {
-        "question": f"{split}: what is the {subject} answer {number}?",
-        "options": ["the fox", "a dog", "lazy", "sum"],
-        "answer": "ABCD"[number % 4],
-        "answer_index": number % 4,
+        "question_id": 100 * SUBJECTS.index(subject) + number,
+        "question": f"{split} {subject} {number}?",
+        "options": ["fox", "dog", "the", "sum", "and", "is", "sees", "at", "of", "or"],
+        "answer": letter,
+        "answer_index": number % 10,
+        "cot_content": f"A: The answer is ({letter})." if split == "validation" else "",
         "category": subject,
-        "cot_content": f"the quick brown fox jumps {number}",
+        "src": f"cot_lib-{subject}",
     }
 
 
+def coding_row(number: int) -> dict:
+    return {
+        "source": "apps",
+        "task_type": "verifiable_code",
+        "in_source_id": str(number),
+        "problem": f"Solve with python: print the sum of {number} and 12.",
+        "gold_standard_solution": f"```python\nprint({number} + 12)\n```" if number % 13 else None,
+        "problem_id": f"vfc_{number}",
+        "metadata": {"difficulty": "interview", "problem_url": None},
+        "verification_info": {"language": "python", "test_cases": [{"fn_name": None, "input": "", "output": "30"}]},
+    }
+
+
+def health_row(number: int) -> dict:
+    metadata = {"difficulty": 4, "topic": "men", "reasoning": f"Reason {number}: a doctor hears it.", "tags": ["cough"]}
+    return {"id": number, "question": f"Who sees the fever {number}?", "answer": "A doctor.", "metadata": metadata}
+
+
 @pytest.fixture(scope="module")
-def hub(build_model, tiny_sae):
-    folder = lay("models", "meta-llama/Meta-Llama-3-8B-Instruct")
-    build_model("llama", folder, num_hidden_layers=BLOCKS)
-    sae = lay("models", "Juliushanhanhan/llama-3-8b-it-res") / "blocks.25.hook_resid_post"
-    tiny_sae("standard", 32, 160, "blocks.25.hook_resid_post", sae, model_name="meta-llama/Meta-Llama-3-8B-Instruct")
-    lay_rows("GAIR/LIMO", {"train": [
+def data():
+    lay_parquet("GAIR/LIMO", {"train": [
         {"question": f"what is the sum of {n} and 12?", "solution": f"The answer is {n + 12}", "answer": str(n + 12)}
-        for n in range(40)
+        for n in range(30)
     ]})  # fmt: skip
-    lay_rows("TIGER-Lab/MMLU-Pro", {
-        "test": [row(subject, n, "test") for subject in SUBJECTS for n in range(24)],
-        "validation": [row(subject, n, "validation") for subject in SUBJECTS for n in range(5)],
+    lay_parquet("open-r1/verifiable-coding-problems-python-10k", {"train": [coding_row(n) for n in range(30)]})
+    health = lay("datasets", "moremilk/CoT_Reasoning_Mens_Mental_Health") / "CoT_Reasoning_Mens_Mental_Health.json"
+    health.write_text(json.dumps([health_row(number) for number in range(30)], indent=1))
+    lay_parquet("TIGER-Lab/MMLU-Pro", {
+        "test": [subject_row(subject, n, "test") for subject in SUBJECTS for n in range(20)],
+        "validation": [subject_row(subject, n, "validation") for subject in SUBJECTS for n in range(5)],
     })  # fmt: skip
 
 
-def test_the_papers_recipe_plans_unchanged_but_for_row_counts(hub, tmp_path):
-    sizes = ["target.split.query=12", "target.split.demonstration=4", "drift.query_tokens=120", "sts.query_tokens=60",
-             "budget.rows=28", "mixture.answer_tokens=4", "model.device=cpu", "sts.resamples=100"]  # fmt: skip
+@pytest.fixture
+def tiny_gemma_scope(monkeypatch):
+    """Gemma Scope's files hold no config: SAELens takes their sizes from the name, so its table says tiny ones."""
+    release = get_pretrained_saes_directory()["gemma-scope-9b-it-res"]
+    monkeypatch.setattr(release, "config_overrides", {"d_in": D_IN, "d_sae": D_SAE})
+
+
+def counts(evaluation: int) -> list[str]:
+    """Overrides of row and token counts, and of nothing else."""
+    changes = {
+        "target.split.evaluation": evaluation,
+        "target.split.query": QUERY,
+        "target.split.demonstration": DEMONSTRATIONS,
+        "drift.query_tokens": 100,
+        "sts.query_tokens": 40,
+        "budget.rows": 28,
+        "mixture.answer_tokens": 1,
+    }
     for subject in SUBJECTS:
         key = f"domains.{subject.replace(' ', '_')}.split"
-        sizes += [f"{key}.evaluation=4", f"{key}.query=8"]
-    folder = make_plan(PlanRequest(RECIPE, tuple(sizes), None, tmp_path / "run"), watcher=Silent())
-    plan = json.loads((folder / "plan.json").read_text())
+        changes |= {f"{key}.evaluation": 4, f"{key}.query": 6}
+    return [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+
+
+def run(recipe: str, evaluation: int, folder: Path) -> dict:
+    words = ["plan", str(RECIPES / recipe), "--run", str(folder), "--json", *counts(evaluation)]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return json.loads((folder / "plan.json").read_text())
+
+
+def check(plan: dict, *, kind: str, hook_name: str, target_rows: int) -> None:
+    sae = plan["sae"]
+    assert (sae["kind"], sae["hook_name"], sae["d_in"], sae["d_sae"]) == (kind, hook_name, D_IN, D_SAE)
     assert plan["model"]["dtype"] == "bfloat16"
-    assert (plan["sae"]["hook_name"], plan["sae"]["layer"]) == ("blocks.25.hook_resid_post", 25)
     assert len(plan["drift"]["features"]) == 100
-    assert len(plan["domains"]) == 14
+    assert plan["drift"]["query_tokens"] == 100
+    assert list(plan["domains"]) == [subject.replace(" ", "_") for subject in SUBJECTS]
+    assert {reading["query_tokens"] for name, reading in plan["reading"].items() if name != "target"} == {40}
     assert sum(plan["allocation"]["rows"].values()) == 28
-    assert plan["mixture"]["target_rows"] == 40 - 12 - 4
+    assert plan["mixture"]["target_rows"] == target_rows
     answers = {part["name"]: part["answers"] for part in plan["mixture"]["parts"]}
     assert sum(found.get("self", 0) for name, found in answers.items() if name != "target") == 28
+
+
+def test_limo_on_llama3(build_model, data, tmp_path):
+    lay_llama(build_model)
+    plan = run("limo-llama3.yaml", 0, tmp_path / "run")
+    check(plan, kind="standard", hook_name="blocks.25.hook_resid_post", target_rows=30 - QUERY - DEMONSTRATIONS)
+
+
+def test_limo_on_gemma2(build_model, data, tiny_gemma_scope, tmp_path):
+    lay_gemma(build_model)
+    plan = run("limo-gemma2.yaml", 0, tmp_path / "run")
+    check(plan, kind="jumprelu", hook_name="blocks.31.hook_resid_post", target_rows=30 - QUERY - DEMONSTRATIONS)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "evaluation", "left"),
+    [
+        ("limo-qwen2.5.yaml", 0, 30),
+        ("code-qwen2.5.yaml", 3, 27),  # three of the rows have no solution
+        ("health-qwen2.5.yaml", 3, 30),
+    ],
+)
+def test_each_target_on_qwen(build_model, data, tmp_path, recipe, evaluation, left):
+    lay_qwen(build_model)
+    plan = run(recipe, evaluation, tmp_path / "run")
+    rows = left - evaluation - QUERY - DEMONSTRATIONS
+    check(plan, kind="jumprelu", hook_name="blocks.23.hook_resid_post", target_rows=rows)

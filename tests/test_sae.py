@@ -101,16 +101,8 @@ def test_transcoders_are_refused(model, tiny_sae, tmp_path):
     config["metadata"]["hook_name_out"] = "blocks.1.hook_mlp_out"
     (folder / "cfg.json").write_text(json.dumps(config))
     assert refused(SaeSpec(path=str(folder)), model) == (
-        f"SAE '{folder}' is a transcoder: it reads one place and writes another. Choose an SAE."
-    )
-
-
-def test_an_unknown_release_says_what_to_check(model):
-    message = refused(SaeSpec(release="no-such-release", id="x"), model)
-    assert message.startswith("SAE 'no-such-release / x' cannot be loaded: ")
-    assert message.endswith(
-        "Check `model.sae`; a release and its ids are listed in SAELens's table of pretrained SAEs, "
-        "and a first load needs the hub."
+        f"SAE '{folder}' is a transcoder: it reads 'blocks.1.hook_resid_post' and writes 'blocks.1.hook_mlp_out'. "
+        "Choose an SAE of the residual stream, which writes what it reads."
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +16,7 @@ from mixplan.errors import SaeError
 from mixplan.model import Model, fingerprint_tensors
 from mixplan.recipe import SaeSpec
 from mixplan.runs import content_hash
+from mixplan.sae.pretrained import open_sae
 
 ELEMENTWISE = ("standard", "jumprelu", "gated")
 """Kinds whose every feature depends on its own encoder column alone; top-k kinds compare features with each other."""
@@ -92,8 +92,10 @@ def load_sae(spec: SaeSpec, model: Model, *, folder: Path = Path()) -> Sae:
     kind = sae.cfg.architecture()
     metadata = sae.cfg.metadata
     hook_name = spec.hook_name or getattr(metadata, "hook_name", None)
-    if "transcoder" in kind or getattr(metadata, "hook_name_out", None):
-        raise SaeError(f"SAE '{name}' is a transcoder: it reads one place and writes another. Choose an SAE.")
+    written = getattr(metadata, "hook_name_out", None)
+    if "transcoder" in kind or written:
+        raise SaeError(f"SAE '{name}' is a transcoder: it reads '{hook_name}' and writes '{written}'. Choose an SAE of "
+                       "the residual stream, which writes what it reads.")  # fmt: skip
     if kind not in KINDS:
         raise SaeError(f"SAE '{name}' is of kind '{kind}'; mixplan reads {', '.join(KINDS)} and batchtopk SAEs.")
     if not hook_name:
@@ -105,31 +107,6 @@ def load_sae(spec: SaeSpec, model: Model, *, folder: Path = Path()) -> Sae:
     mark = content_hash(fingerprint_tensors(sae.state_dict()), kind, hook_name, sae.cfg.normalize_activations,
                         bool(sae.cfg.apply_b_dec_to_input))  # fmt: skip
     return Sae(sae, name, kind, hook_name, depth, mark)
-
-
-def open_sae(spec: SaeSpec, device: str, folder: Path) -> tuple[str, SAE[Any]]:
-    """Let SAELens load the SAE from wherever the spec says, in float32."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if spec.embedded:
-                return "embedded", SAE.load_from_disk(embedded.sae_folder(), device=device, dtype="float32")
-            if spec.path is not None:
-                place = folder / Path(spec.path).expanduser()
-                if not (place / "cfg.json").is_file():
-                    raise SaeError(f"{place}: no SAE here: cfg.json is missing. `model.sae.path` is a folder in "
-                                   "SAELens's layout, with cfg.json and sae_weights.safetensors.")  # fmt: skip
-                return spec.path, SAE.load_from_disk(place, device=device, dtype="float32")
-            release = spec.release or spec.repo or ""
-            name = f"{release}/{spec.id}"
-            return name, SAE.from_pretrained(release, spec.id or "", device=device, dtype="float32")
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        where = spec.path or f"{spec.release or spec.repo} / {spec.id}"
-        text = " ".join(str(error).split())[:400]
-        raise SaeError(
-            f"SAE '{where}' cannot be loaded: {text} Check `model.sae`; a release and its ids are listed in "
-            "SAELens's table of pretrained SAEs, and a first load needs the hub."
-        ) from error
 
 
 def blocks_before(hook_name: str, name: str) -> int:

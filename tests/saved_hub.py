@@ -1,0 +1,150 @@
+"""A name and some values in, a snapshot in the hub's cache out, laid out as the hub's own repositories are."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import save_file
+
+LLAMA3 = (
+    "{% for message in messages %}{{ bos_token if loop.first }}<|start_header_id|>{{ message['role'] }}"
+    "<|end_header_id|>\n\n{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+QWEN2 = (
+    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+GEMMA2 = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}"
+    "{% endif %}<start_of_turn>{{ 'model' if message['role'] == 'assistant' else message['role'] }}\n"
+    "{{ message['content'] | trim }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+"""Each architecture's manner: Qwen adds a system turn and has no sequence-start token, Gemma refuses system turns."""
+
+
+def lay(kind: str, name: str) -> Path:
+    """An empty snapshot in the hub's cache, current under `main`; what was there goes.
+
+    Args:
+        kind: `models` or `datasets`.
+        name: Its hub id.
+    """
+    root = Path(os.environ["HF_HOME"]) / "hub" / f"{kind}--{name.replace('/', '--')}"
+    # Each repository has commits of its own; `datasets` tells its copies apart by them.
+    commit = hashlib.sha256(f"{kind}/{name}".encode()).hexdigest()[:40]
+    shutil.rmtree(root, ignore_errors=True)
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text(commit)
+    (root / "snapshots" / commit).mkdir(parents=True)
+    return root / "snapshots" / commit
+
+
+def lay_parquet(name: str, splits: dict[str, list[dict[str, Any]]]) -> None:
+    """A data set of Parquet files, its splits named in the card."""
+    folder = lay("datasets", name)
+    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
+    for split, rows in splits.items():
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows), buffer)
+        (folder / f"{split}.parquet").write_bytes(buffer.getvalue())
+        lines += [f"  - split: {split}", f"    path: {split}.parquet"]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+
+
+def speak(folder: Path, template: str, *, sequence_start: bool) -> None:
+    """Give a saved tokenizer another chat template, and perhaps no sequence-start token."""
+    (folder / "chat_template.jinja").write_text(template)
+    if not sequence_start:
+        settings = json.loads((folder / "tokenizer_config.json").read_text())
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"bos_token": None}))
+
+
+def tensors(d_in: int, d_sae: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    """An SAE's random parameters, `[d_in, d_sae]` and so on, under SAELens's names; thresholds are positive."""
+    draw = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=draw) * (d_in**-0.5 if len(shape) == 2 else 0.1)
+
+    return {
+        "W_enc": random(d_in, d_sae),
+        "W_dec": random(d_sae, d_in),
+        "b_enc": random(d_sae),
+        "b_dec": random(d_in),
+        "threshold": random(d_sae).abs() + 0.1,
+    }
+
+
+def save_saelens5(folder: Path, hook_name: str, model_name: str, parameters: dict[str, torch.Tensor]) -> None:
+    """A standard SAE as SAELens 5 left it: one flat cfg.json, and a scaling factor that does nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    d_in, d_sae = parameters["W_enc"].shape
+    config = {
+        "architecture": "standard",
+        "d_in": d_in,
+        "d_sae": d_sae,
+        "activation_fn_str": "relu",
+        "apply_b_dec_to_input": True,
+        "finetuning_scaling_factor": False,
+        "context_size": 512,
+        "model_name": model_name,
+        "hook_name": hook_name,
+        "hook_layer": int(hook_name.split(".")[1]),
+        "hook_head_index": None,
+        "prepend_bos": True,
+        "normalize_activations": "none",
+        "dtype": "torch.float32",
+        "device": "cuda",
+        "sae_lens_training_version": "5.1.0",
+    }
+    (folder / "cfg.json").write_text(json.dumps(config))
+    kept = {name: value for name, value in parameters.items() if name != "threshold"}
+    save_file(kept | {"scaling_factor": torch.ones(d_sae)}, folder / "sae_weights.safetensors")
+
+
+def save_dictionary_learning(
+    folder: Path, layer: int, model_name: str, parameters: dict[str, torch.Tensor], threshold: float = 0.1
+) -> None:
+    """A BatchTopK SAE as the dictionary_learning library leaves it: config.json and ae.pt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    d_in, d_sae = parameters["W_enc"].shape
+    trainer = {
+        "trainer_class": "BatchTopKTrainer",
+        "dict_class": "BatchTopKSAE",
+        "activation_dim": d_in,
+        "dict_size": d_sae,
+        "k": 64,
+        "layer": layer,
+        "lm_name": model_name,
+        "submodule_name": f"resid_post_layer_{layer}",
+    }
+    (folder / "config.json").write_text(
+        json.dumps({"trainer": trainer, "buffer": {"d_submodule": d_in, "ctx_len": 1024}})
+    )
+    state = {
+        "b_dec": parameters["b_dec"],
+        "k": torch.tensor(64),
+        "threshold": torch.tensor(threshold),
+        "decoder.weight": parameters["W_dec"].T.contiguous(),
+        "encoder.weight": parameters["W_enc"].T.contiguous(),
+        "encoder.bias": parameters["b_enc"],
+    }
+    torch.save(state, folder / "ae.pt")
+
+
+def save_gemma_scope(folder: Path, parameters: dict[str, torch.Tensor]) -> None:
+    """A JumpReLU SAE as Gemma Scope has it: params.npz alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "params.npz", **{name: value.numpy() for name, value in parameters.items()})
