@@ -27,6 +27,7 @@ from mixplan.train.curve import curve_point
 from mixplan.train.failure import record_failure
 from mixplan.train.grpo import generation_steps, grpo_config, grpo_consumption, grpo_trainer
 from mixplan.train.job import Job, files_hash, read_job
+from mixplan.train.rewards import tally_warnings
 from mixplan.train.sft import sft_config, sft_consumption, sft_trainer
 from mixplan.train.ship import copy_model, digest, put_model, refuse_unchanged, trained_tensors
 from mixplan.train.tokens import load_tokenizer
@@ -186,7 +187,7 @@ def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path) -
         "seconds": ready.watched.seconds,
         "processes": PartialState().num_processes,
         "consumption": ready.consumption.domains,
-        "warnings": list(ready.consumption.warnings),
+        "warnings": [*ready.consumption.warnings, *tally_warnings(run / "training" / "rewards.json")],
         "model_hash": files_hash(run / "model"),
         "weights_changed": True,
         "log": log,
