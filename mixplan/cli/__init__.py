@@ -14,10 +14,13 @@ from mixplan.errors import MixplanError
 
 COMMANDS = {
     "plan": ("mixplan.cli.plan:plan", "Plan a mixture: ratios with reasons, a mixed data set, a report."),
+    "train": ("mixplan.cli.train:train", "Train on a planned mixture; measure every domain before and after."),
+    "eval": ("mixplan.cli.eval:evaluate", "Measure a run's models again, by other measures where asked."),
+    "compare": ("mixplan.cli.compare:compare", "Train control mixtures beside the planned one."),
     "check": ("mixplan.cli.check:check", "Validate recipes; count local rows; say what would be downloaded."),
     "new": ("mixplan.cli.new:new", "Start a recipe from another one."),
     "ls": ("mixplan.cli.ls:ls", "List recipes, model configs, domain suites and past runs."),
-    "report": ("mixplan.cli.report:report", "Show a finished plan again and rewrite its report."),
+    "report": ("mixplan.cli.report:report", "Show finished runs again and rewrite their reports."),
     "sae": ("mixplan.cli.sae:app", "Train an SAE."),
     "schema": ("mixplan.cli.schema:schema", "Write the JSON Schema that editors check recipes with."),
 }

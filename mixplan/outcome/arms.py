@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,7 @@ def arm_rows(arm: str, plan: Mapping[str, Any], *, seed: int) -> dict[str, int]:
     Raises:
         RunError: there is no such arm.
     """
-    if arm not in ARMS:
-        raise RunError(f"--arms: found '{arm}', expected one of {', '.join(ARMS)}.{did_you_mean(arm, ARMS)}")
+    known_arms([arm])
     domains, allocation = plan["domains"], plan["allocation"]
     names = list(domains)
     planned = np.array([allocation["rows"][name] for name in names], dtype=np.int64)
@@ -61,6 +60,17 @@ def proportions(arm: str, pool: Doubles, seed: int) -> Doubles:
     if arm == "random":
         return np.random.default_rng([seed, len(pool)]).dirichlet(np.ones(len(pool)))
     return pool if arm == "proportional_to_size" else np.ones(len(pool))
+
+
+def known_arms(arms: Sequence[str]) -> None:
+    """Refuse an arm of an unknown name, before anything is trained.
+
+    Raises:
+        RunError: there is no such arm.
+    """
+    for arm in arms:
+        if arm not in ARMS:
+            raise RunError(f"--arms: found '{arm}', expected one of {', '.join(ARMS)}.{did_you_mean(arm, ARMS)}")
 
 
 def filled(proportions: Doubles, total: float, caps: Doubles) -> Doubles:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -42,7 +41,8 @@ class Stop:
 
     def read(self) -> None:
         """Wait for a line, or for the end of the stream, which comes when the other end's process has died."""
-        sys.stdin.buffer.readline()
+        # Not through sys.stdin: a thread that waits with its lock held would abort the interpreter's end.
+        os.read(0, 1)
         self.note()
 
     def anywhere(self) -> bool:

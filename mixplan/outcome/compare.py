@@ -1,0 +1,156 @@
+"""A recipe and a list of arms in; each arm trained for as many steps on its own mixture, and their table, out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixplan.evaluate.result import Evaluation, read_evaluation, write_evaluation
+from mixplan.outcome.arms import arm_rows, known_arms
+from mixplan.outcome.arms_table import arms_table
+from mixplan.outcome.assemble import with_arms
+from mixplan.outcome.make import OutcomeRequest, PlannedRun, make_outcome, planned
+from mixplan.plan import Watcher
+from mixplan.plan.write import write_mixture
+from mixplan.runs import locked, write_json
+from mixplan.train.launch import Launch
+from mixplan.train.make import train
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """What `mixplan compare` was asked.
+
+    Attributes:
+        outcome: The run that is the plan's arm.
+        arms: Which mixtures to train, of `mixplan.outcome.arms.ARMS`.
+        seeds: How many trainings of each arm, the recipe's seed the first.
+        jobs: How many may train at once.
+    """
+
+    outcome: OutcomeRequest
+    arms: tuple[str, ...]
+    seeds: int = 1
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of one arm.
+
+    Attributes:
+        arm: Its name.
+        seed: Of the training.
+        folder: Where training/, model/ and evaluation/ go.
+        mixture: What it trains on.
+    """
+
+    arm: str
+    seed: int
+    folder: Path
+    mixture: Path
+
+
+def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
+    """Train control mixtures beside the planned one, with as many steps and the same target rows, and compare them.
+
+    Every arm's mixture, training and evaluation is kept: the same command goes on where it was stopped.
+
+    Args:
+        request: What to compare.
+        watcher: Told of progress.
+
+    Returns:
+        The run folder; its outcome.json has the table under `arms`.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    known_arms(request.arms)
+    folder = make_outcome(request.outcome, watcher=watcher)
+    run = planned(OutcomeRequest(folder), watcher)
+    with locked(folder):
+        outcome = json.loads((folder / "outcome.json").read_bytes())
+        seeds = [run.loaded.recipe.seed + number for number in range(request.seeds)]
+        rows = {arm: arm_rows(arm, run.plan, seed=run.loaded.recipe.seed) for arm in request.arms}
+        cells = [made_cell(run, arm, seed, rows[arm], watcher) for arm in request.arms for seed in seeds]
+        steps = int(outcome["training"]["steps"])
+        found: dict[str, dict[int, Evaluation]] = {arm: {} for arm in request.arms}
+        for cell in trained(run, cells, request, steps, watcher):
+            found[cell.arm][cell.seed] = evaluated(run, cell, watcher)
+        before = read_evaluation(folder / "evaluation" / "before.json")
+        write_json(folder / "outcome.json", with_arms(outcome, arms_table(found, before, rows=rows, steps=steps)))
+    return folder
+
+
+def made_cell(run: PlannedRun, arm: str, seed: int, rows: dict[str, int], watcher: Watcher) -> Cell:
+    """Lay out one training, its mixture written; the plan's own first training is the run itself."""
+    if arm == "plan":
+        mixture, place = run.folder / "mixture", run.folder
+    else:
+        mixture, place = run.folder / "arms" / arm / "mixture", run.folder / "arms" / arm
+        write_mixture(run.loaded, place, run.target, run.domains, rows, {"model": run.plan["model"]}, watcher)
+    if arm == "plan" and seed == run.loaded.recipe.seed:
+        return Cell(arm, seed, run.folder, mixture)
+    return Cell(arm, seed, run.folder / "arms" / f"{arm}-{seed}", mixture)
+
+
+def trained(
+    run: PlannedRun, cells: list[Cell], request: CompareRequest, steps: int, watcher: Watcher
+) -> Iterator[Cell]:
+    """Train cell by cell, or several at once, and give each as soon as it is trained."""
+
+    def job(cell: Cell, told: Watcher) -> Cell:
+        if cell.folder != run.folder:
+            launch: Launch = request.outcome.launch
+            train(
+                cell.folder, run.loaded, run.plan, launch=launch, watcher=told, mixture=cell.mixture,
+                max_steps=steps, seed=cell.seed,
+            )  # fmt: skip
+        return cell
+
+    if request.jobs == 1:
+        for cell in cells:
+            watcher.say(f"arm {cell.arm}, seed {cell.seed}")
+            yield job(cell, watcher)
+        return
+    with ThreadPoolExecutor(request.jobs) as pool:
+        running = [pool.submit(job, cell, Named(watcher, cell)) for cell in cells]
+        try:
+            for done in as_completed(running):
+                yield done.result()
+        finally:
+            for waiting in running:
+                waiting.cancel()
+
+
+@dataclass(frozen=True)
+class Named:
+    """Tells lines under an arm's name and draws no bars: several arms share one terminal."""
+
+    watcher: Watcher
+    cell: Cell
+
+    def stage(self, name: str, total: int, unit: str) -> None:
+        """A long step begins."""
+        self.say(f"{name}: {total:,} {unit}")
+
+    def advance(self, amount: int) -> None:
+        """Nothing is drawn."""
+
+    def say(self, text: str) -> None:
+        """A line the person should see."""
+        self.watcher.say(f"arm {self.cell.arm}, seed {self.cell.seed}: {text}")
+
+
+def evaluated(run: PlannedRun, cell: Cell, watcher: Watcher) -> Evaluation:
+    """Measure a trained arm; what was measured already is taken from the cache."""
+    place = cell.folder / "evaluation" / "after.json"
+    if cell.folder == run.folder:
+        return read_evaluation(place)
+    after = run.evaluated(run.trained(cell.folder / "model"), watcher, run.untrained())
+    write_evaluation(after, place)
+    return after

@@ -1,0 +1,219 @@
+"""A recipe or a planned run in; the trained model, measured before and after, and outcome.json out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mixplan.domains import Domain
+from mixplan.errors import RunError
+from mixplan.evaluate.measure import evaluate
+from mixplan.evaluate.result import Evaluation, write_evaluation
+from mixplan.model import Model, load_model, load_trained
+from mixplan.outcome.actual_drift import actual_drift
+from mixplan.outcome.assemble import assemble, with_arms
+from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
+from mixplan.plan.identity import data_hash
+from mixplan.plan.opened import opened
+from mixplan.recipe import LoadedRecipe, load_recipe
+from mixplan.runs import content_hash, locked, write_json
+from mixplan.train.job import read_job
+from mixplan.train.launch import Launch
+from mixplan.train.make import Trained, finished, train
+from mixplan.train.verify import verify
+
+
+@dataclass(frozen=True)
+class OutcomeRequest:
+    """What `mixplan train` was asked.
+
+    Attributes:
+        place: A recipe's file, or a planned run's folder.
+        overrides: `key=value` texts, for a recipe.
+        budget: Comma-separated amounts in the recipe's unit, for a recipe.
+        run: Run folder, for a recipe; `runs/NAME` when None.
+        launch: How the job is started.
+    """
+
+    place: Path
+    overrides: tuple[str, ...] = ()
+    budget: str | None = None
+    run: Path | None = None
+    launch: Launch = field(default_factory=Launch)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run folder whose plan has been made.
+
+    Attributes:
+        folder: The run folder.
+        loaded: Its recipe.
+        plan: What plan.json holds.
+        target: The opened target.
+        domains: The opened domains, by name.
+    """
+
+    folder: Path
+    loaded: LoadedRecipe
+    plan: dict[str, Any]
+    target: Domain
+    domains: dict[str, Domain]
+
+    def untrained(self) -> Model:
+        """Load the model as it is before training."""
+        return load_model(self.loaded.recipe.model, folder=self.loaded.folder(("model", "name")))
+
+    def trained(self, folder: Path) -> Model:
+        """Load what a job has saved, afresh from its folder."""
+        return load_trained(self.loaded.recipe.model, folder, folder=self.loaded.folder(("model", "name")))
+
+    def evaluated(self, model: Model, watcher: Watcher, untrained: Model | None = None) -> Evaluation:
+        """Measure a model on the held-out evaluation rows."""
+        return evaluate(
+            model,
+            self.target,
+            self.domains,
+            spec=self.loaded.recipe.evaluate,
+            folder=self.loaded.folder(("evaluate", "tasks")),
+            watcher=watcher,
+            untrained=untrained,
+        )
+
+
+def planned(request: OutcomeRequest, watcher: Watcher) -> PlannedRun:
+    """Take a run as it was planned; plan it first where it is not, or where its recipe has changed.
+
+    Raises:
+        RunError: a run folder without a plan, or overrides for a run that is planned already.
+        MixplanError: the recipe cannot be planned.
+    """
+    if "RANK" in os.environ:
+        raise RunError(
+            "mixplan train starts its processes itself. Run it without `accelerate launch`, and say how many with "
+            "`--processes N`."
+        )
+    if request.place.is_dir():
+        folder, loaded = request.place, saved_recipe(request)
+    else:
+        loaded = load_recipe(request.place, request.overrides)
+        folder = request.run or Path("runs") / loaded.path.stem
+        if request.budget is not None or not stands(folder, loaded):
+            make_plan(PlanRequest(request.place, request.overrides, request.budget, request.run), watcher=watcher)
+        loaded = load_recipe(folder / "recipe.yaml")
+    plan = json.loads((folder / "plan.json").read_bytes())
+    verify(folder, loaded, plan)
+    target, domains = opened(loaded)
+    if data_hash(target, domains) != plan["hashes"]["data"]:
+        raise RunError(
+            f"{folder}: the rows of its target or domains are not those it was planned on. "
+            f"Plan again with `mixplan plan {folder / 'recipe.yaml'} --run {folder}`."
+        )
+    return PlannedRun(folder, loaded, plan, target, domains)
+
+
+def saved_recipe(request: OutcomeRequest) -> LoadedRecipe:
+    """The recipe that a run folder was planned from.
+
+    Raises:
+        RunError: there is none, or something is asked for that would change the plan.
+    """
+    folder = request.place
+    for name in ("plan.json", "recipe.yaml"):
+        if not (folder / name).is_file():
+            raise RunError(f"{folder} has no {name}: it is not a planned run. Plan one with `mixplan plan RECIPE`.")
+    if request.overrides or request.budget is not None or request.run is not None:
+        raise RunError(
+            f"{folder} is planned already, so --set, --budget and --run have nothing to change. "
+            "Give the recipe instead."
+        )
+    return load_recipe(folder / "recipe.yaml")
+
+
+def stands(folder: Path, loaded: LoadedRecipe) -> bool:
+    """Whether a folder's plan was made from this very recipe."""
+    try:
+        plan = json.loads((folder / "plan.json").read_bytes())
+        return bool(plan["hashes"]["recipe"] == content_hash(standalone(loaded)))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def make_outcome(request: OutcomeRequest, *, watcher: Watcher) -> Path:
+    """Plan where needed, measure, train, measure again, and say how right the plan was.
+
+    Each stage's result is kept: the same command goes on where it was stopped.
+
+    Args:
+        request: What to train.
+        watcher: Told of progress.
+
+    Returns:
+        The run folder, with model/, evaluation/ and outcome.json.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    run = planned(request, watcher)
+    with locked(run.folder):
+        before = evaluated_before(run, watcher)
+        job = train(run.folder, run.loaded, run.plan, launch=request.launch, watcher=watcher)
+        conclude(run, job, before, watcher)
+    return run.folder
+
+
+def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) -> None:
+    """Measure a run's models again, by other settings of `evaluate` where asked; what was measured is not repeated.
+
+    Args:
+        folder: A planned run, trained or not; a trained one's outcome.json is written anew.
+        overrides: `evaluate.key=value` texts.
+        watcher: Told of progress.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    if foreign := [text for text in overrides if not text.startswith("evaluate.")]:
+        raise RunError(
+            f"--set {foreign[0]}: mixplan eval changes keys under evaluate alone. Plan again to change others."
+        )
+    run = planned(OutcomeRequest(folder), watcher)
+    run = replace(run, loaded=load_recipe(folder / "recipe.yaml", overrides))
+    with locked(folder):
+        before = evaluated_before(run, watcher)
+        if (folder / "training" / "job.json").exists() and (job := finished(folder, read_job(folder))) is not None:
+            conclude(run, job, before, watcher)
+
+
+def evaluated_before(run: PlannedRun, watcher: Watcher) -> Evaluation:
+    """Measure the untrained model; its memory is free again before the job starts."""
+    watcher.say(f"loading {run.loaded.recipe.model.name}")
+    before = run.evaluated(run.untrained(), watcher)
+    write_evaluation(before, run.folder / "evaluation" / "before.json")
+    return before
+
+
+def conclude(run: PlannedRun, job: Trained, before: Evaluation, watcher: Watcher) -> None:
+    """Measure what was trained, loaded afresh from its folder, and write outcome.json."""
+    watcher.say(f"loading the trained model from {job.folder}")
+    untrained, trained = run.untrained(), run.trained(job.folder)
+    after = run.evaluated(trained, watcher, untrained)
+    write_evaluation(after, run.folder / "evaluation" / "after.json")
+    drift = actual_drift(run.loaded, untrained, trained, run.target, run.plan, watcher=watcher)
+    recipe = run.loaded.recipe
+    found = assemble(run.plan, before, after, job, drift, spec=recipe.evaluate, seed=recipe.seed)
+    arms = arms_standing(run.folder, found)
+    write_json(run.folder / "outcome.json", with_arms(found, arms) if arms else found)
+
+
+def arms_standing(folder: Path, found: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The table of arms that an earlier `mixplan compare` of this very plan has written, or None."""
+    try:
+        earlier = json.loads((folder / "outcome.json").read_bytes())
+        return earlier["arms"] if earlier["hashes"] == found["hashes"] else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
