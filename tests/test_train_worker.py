@@ -94,6 +94,24 @@ def test_grpo_resumes_to_the_same_weights_in_the_midst_of_a_batch_of_answers(tmp
     assert set(json.loads((run / "training" / "rewards.json").read_text())) == {"graded", "format"}
 
 
+def test_a_reward_that_fails_is_told_when_the_job_is_done(tmp_path, tiny_model):
+    rewards = {"format": 1.0, "os.path:getsize": 0.5}
+    run, loaded, plan = lay_run(
+        tmp_path, tiny_model, **{**GRPO, "rewards": rewards, "args": GRPO_ARGS | {"max_steps": 2}}
+    )
+    prepare(run, loaded, plan)
+    [warning] = train_to_end(run)["warnings"]
+    tally = json.loads((run / "training" / "rewards.json").read_text())
+    assert tally["format"]["failed"] == tally["format"]["timed_out"] == 0
+    answers, example = tally["os.path:getsize"]["graded"], tally["os.path:getsize"]["example"]
+    assert answers == tally["format"]["graded"] > 0
+    assert example.startswith("TypeError: getsize() got an unexpected keyword argument 'completions'; the answer was '")
+    assert warning == (
+        f"reward `os.path:getsize`: {answers} of {answers} answers counted as 0 because its scorer failed ({answers}) "
+        f"or took too long (0). The first: {example}."
+    )
+
+
 NO_DROPOUT = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
 
 
