@@ -108,8 +108,8 @@ def test_models_of_different_vocabularies_are_not_compared(tiny_model):
     with pytest.raises(ModelError) as caught:
         token_divergences(loaded(tiny_model), other, trees())
     assert str(caught.value) == (
-        f"'{tiny_model}' has 330 output tokens, but the untrained '{tiny_model}' has 320, so they cannot be compared token "
-        "by token. Leave `behaviour` out of `evaluate`."
+        f"'{tiny_model}' has 330 output tokens, but the untrained '{tiny_model}' has 320, so they cannot be compared "
+        "token by token. Leave `behaviour` out of `evaluate`."
     )
 
 

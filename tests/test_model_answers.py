@@ -63,6 +63,10 @@ def test_a_cut_answer_says_so_and_progress_is_told(tiny_model):
     assert sum(told) == len(TEXTS)
 
 
+def test_no_prompt_has_no_answer(tiny_model):
+    assert generate(loaded(tiny_model), [], max_new_tokens=2) == []
+
+
 def test_batches_hold_the_longest_prompts_first_within_the_limit():
     made = list(batches([5, 9, 1, 7, 7], 3, 24))
     assert made == [[1, 3], [4, 0], [2]]

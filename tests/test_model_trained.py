@@ -112,12 +112,11 @@ def test_an_empty_and_a_damaged_folder(tiny_model, build_model, tmp_path):
     (folder / "model.safetensors").write_bytes(b"not tensors")
     with pytest.raises(ModelError) as caught:
         load_trained(spec_of(tiny_model), folder)
-    assert str(caught.value).startswith(
-        f"{folder}: the trained model cannot be loaded: model '{folder}' cannot be loaded"
-    )
+    start = f"{folder}: the trained model cannot be loaded: "
+    assert str(caught.value).startswith(f"{start}model '{folder}' cannot be loaded as a causal LM: ")
     shutil.rmtree(folder)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
     with pytest.raises(ModelError) as caught:
         load_trained(spec_of(tiny_model), folder)
-    assert str(caught.value).startswith(f"{folder}: the trained model cannot be loaded: ")
+    assert str(caught.value).startswith(start)

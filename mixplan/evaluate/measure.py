@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from mixplan.domains import Domain, Row
 from mixplan.errors import DataError
 from mixplan.evaluate.result import Evaluation, Measured, as_json, from_json
-from mixplan.plan import Watcher
 from mixplan.recipe import EvaluateSpec
 from mixplan.runs import cache_folder, canonical_json, content_hash, file_hash, seal, unseal, write_atomic
 
 if TYPE_CHECKING:
     from mixplan.evaluate.answering import Answering
     from mixplan.model import Model
+    from mixplan.plan.watch import Watcher
 
 VERSION = 1
 """Of how measures are defined and kept; part of their key."""

@@ -16,7 +16,7 @@ def prompt_text(model: Model, row: Row) -> str:
 
 def token_ids(model: Model, text: str) -> Ids:
     """A rendered text's tokens; its sequence-start token stands in the text where there is one."""
-    return tuple(model.tokenizer(text, add_special_tokens=False)["input_ids"])
+    return tuple(model.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def tree_of(model: Model, row: Row, answers: Sequence[str]) -> Tree:

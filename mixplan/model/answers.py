@@ -53,14 +53,17 @@ def generate(
     Returns:
         One answer a prompt, in order.
     """
-    encoded = [tuple(ids) for ids in model.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]]
+    if not prompts:
+        return []
+    tokenizer = model.tokenizer
+    encoded = [tuple(ids) for ids in tokenizer(list(prompts), add_special_tokens=False, verbose=False)["input_ids"]]
     ends = end_tokens(model)
     found: dict[int, Answer] = {}
     for batch in batches([len(ids) for ids in encoded], max_new_tokens, BATCH_TOKENS.get(model.device.type, 8192)):
         for index, ids in zip(
             batch, greedy(model, [encoded[index] for index in batch], max_new_tokens, ends), strict=True
         ):
-            text = str(model.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+            text = str(tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
             found[index] = Answer(text, ids, bool(ids) and ids[-1] in ends)
         if on_answers:
             on_answers(len(batch))
