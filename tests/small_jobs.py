@@ -98,7 +98,7 @@ def lay_run(folder: Path, model: Path, **train: Any) -> tuple[Path, LoadedRecipe
 def training_process(run: Path) -> Any:
     """Start a run's training process as accelerate would, without the seconds that loading the libraries takes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mixplan.train.worker"])
+    context.set_forkserver_preload([f"mixplan.train.{name}" for name in ("worker", "sft", "grpo")])
     process = context.Process(target=trained_in_child, args=(str(run),))
     process.start()
     return process

@@ -8,7 +8,8 @@ from small_jobs import ARGS, lay_run
 
 from mixplan.errors import RunError
 from mixplan.mixture import read_mixture
-from mixplan.train.job import Job, files_hash, make_job, read_job, write_job
+from mixplan.train.job import Job, files_hash, read_job, write_job
+from mixplan.train.make import make_job
 
 
 def made(run, loaded, **options) -> Job:

@@ -18,21 +18,15 @@ from mixplan.train.settings import adapter, defaults
 from mixplan.train.tokens import model_place
 
 
-def grpo_config(job: Job, run: Path) -> GRPOConfig:
+def trl_config(job: Job, run: Path) -> GRPOConfig:
     """TRL's config of the job; making it also joins the job's other processes."""
     return GRPOConfig(**{**defaults(job, run), "reward_weights": list(job.train["rewards"].values())})
 
 
-def grpo_trainer(
-    job: Job,
-    config: GRPOConfig,
-    rows: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
-    callback: TrainerCallback,
-    *,
-    tally: Path,
+def trl_trainer(
+    job: Job, config: GRPOConfig, rows: Dataset, tokenizer: PreTrainedTokenizerBase, callback: TrainerCallback
 ) -> GRPOTrainer:
-    """TRL's trainer with the recipe's rewards, each row graded with its own columns.
+    """TRL's trainer with the recipe's rewards; what fails of these is tallied in training/rewards.json.
 
     Raises:
         TrainError: the mixture is smaller than one batch of prompts, so that no step would be made.
@@ -43,7 +37,7 @@ def grpo_trainer(
             f"training: one step of this job takes {prompts} different prompts, but the mixture has {len(rows)} rows. "
             "Lower train.args.per_device_train_batch_size or gradient_accumulation_steps, or raise num_generations."
         )
-    functions, _ = reward_functions(job.spec, tally=tally)
+    functions, _ = reward_functions(job.spec, tally=Path(str(config.output_dir)).parent / "rewards.json")
     return GRPOTrainer(
         model=model_place(job),
         reward_funcs=[*functions],
@@ -55,8 +49,8 @@ def grpo_trainer(
     )
 
 
-def generation_steps(config: GRPOConfig) -> int:
-    """Optimiser steps that share one batch of answers; a checkpoint between two of them would lose the batch."""
+def cycle_steps(config: GRPOConfig) -> int:
+    """Optimiser steps between places where a checkpoint loses nothing: those that share one batch of answers."""
     micro_steps = (config.steps_per_generation or 1) * config.num_iterations
     return max(1, -(-micro_steps // config.gradient_accumulation_steps))
 
@@ -66,7 +60,7 @@ def prompts_a_batch(config: Any) -> int:
     return int(config.generation_batch_size) // int(config.num_generations)
 
 
-def grpo_consumption(job: Job, trainer: GRPOTrainer) -> Consumption:
+def consumed(job: Job, trainer: GRPOTrainer, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Consumption:  # noqa: ARG001 - as for SFT
     """Count the prompts that the trainer draws from, and hold them against the plan.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A recipe and its mixture in, the job that the training process reads out: all it needs, in training/job.json."""
+"""A training job as values: all that a training process needs to know, kept in training/job.json."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import RunError
-from mixplan.mixture import Mixture
-from mixplan.plan.write import model_path
-from mixplan.recipe import LoadedRecipe, TrainSpec
+from mixplan.recipe import TrainSpec
 from mixplan.runs import content_hash, file_hash, write_json
 
 VERSION = 1
@@ -47,41 +45,6 @@ class Job:
         values = asdict(self)
         values.pop("mixture")
         return content_hash(VERSION, values)
-
-
-def make_job(
-    run: Path, loaded: LoadedRecipe, mixture: Mixture, *, model_hash: str, max_steps: int | None, seed: int | None
-) -> Job:
-    """Put together what the training process needs.
-
-    Args:
-        run: The run folder, or an arm's.
-        loaded: The recipe.
-        mixture: What to train on.
-        model_hash: The plan's hash of the untrained model.
-        max_steps: Optimiser steps, in place of the recipe's epochs.
-        seed: Of the training, in place of the recipe's.
-    """
-    recipe = loaded.recipe
-    args = {"seed": recipe.seed, **recipe.train.args}
-    if seed is not None:
-        args["seed"] = seed
-    if max_steps is not None:
-        args["max_steps"] = max_steps
-    name = "embedded" if recipe.model.name == "embedded" else model_path(loaded)
-    return Job(
-        model={"name": name, **recipe.model.model_dump(include={"revision", "trust_remote_code", "dtype", "device"})},
-        train=recipe.train.model_dump() | {"args": args},
-        mixture=relative(mixture.folder, run),
-        planned_rows={part.name: part.rows for part in mixture.parts},
-        hashes={"mixture": mixture.hash, "model": model_hash},
-    )
-
-
-def relative(folder: Path, run: Path) -> str:
-    """A folder as the run folder knows it: relative where it lies inside, so that a run can be moved; else absolute."""
-    inside = folder.resolve()
-    return str(inside.relative_to(run.resolve())) if inside.is_relative_to(run.resolve()) else str(inside)
 
 
 def write_job(job: Job, run: Path) -> None:

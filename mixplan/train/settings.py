@@ -33,6 +33,7 @@ def defaults(job: Job, run: Path) -> dict[str, Any]:
         "save_steps": 0.1,
         "save_total_limit": 2,
         "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu,
         **mixed_precision(job),

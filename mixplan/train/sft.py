@@ -29,12 +29,12 @@ class UnpackedFirst(SFTTrainer):
         return super()._prepare_dataset(self.unpacked, tokenizer, args, True, *rest)
 
 
-def sft_config(job: Job, run: Path) -> SFTConfig:
+def trl_config(job: Job, run: Path) -> SFTConfig:
     """TRL's config of the job; making it also joins the job's other processes."""
     return SFTConfig(**{**defaults(job, run), "completion_only_loss": True, "max_length": sft_length(job)})
 
 
-def sft_trainer(
+def trl_trainer(
     job: Job, config: SFTConfig, rows: Dataset, tokenizer: PreTrainedTokenizerBase, callback: TrainerCallback
 ) -> UnpackedFirst:
     """TRL's trainer, its rows prepared."""
@@ -48,7 +48,12 @@ def sft_trainer(
     )
 
 
-def sft_consumption(job: Job, trainer: UnpackedFirst, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Consumption:
+def cycle_steps(config: SFTConfig) -> int:  # noqa: ARG001 - as for GRPO
+    """Optimiser steps between places where a checkpoint loses nothing: every one."""
+    return 1
+
+
+def consumed(job: Job, trainer: UnpackedFirst, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Consumption:
     """Count what the trainer has prepared, and hold it against the plan.
 
     Raises:

@@ -44,4 +44,5 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Save the tokenizer as it came: the plain template was not the model's, and would change how it is read later."""
     if tokenizer.chat_template == PLAIN_TEMPLATE:
         tokenizer.chat_template = None
+        (folder / "chat_template.jinja").unlink(missing_ok=True)
     tokenizer.save_pretrained(folder)

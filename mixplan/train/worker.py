@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import shutil
 import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import transformers
@@ -25,10 +27,8 @@ from mixplan.train.checkpoints import Checkpoint, newest_checkpoint
 from mixplan.train.consumption import Consumption
 from mixplan.train.curve import curve_point
 from mixplan.train.failure import record_failure
-from mixplan.train.grpo import generation_steps, grpo_config, grpo_consumption, grpo_trainer
 from mixplan.train.job import Job, files_hash, read_job
 from mixplan.train.rewards import tally_warnings
-from mixplan.train.sft import sft_config, sft_consumption, sft_trainer
 from mixplan.train.ship import copy_model, digest, put_model, refuse_unchanged, trained_tensors
 from mixplan.train.tokens import load_tokenizer
 from mixplan.train.watched import Log, Stop, Watched
@@ -80,11 +80,13 @@ def work(run: Path, job: Job, stop: Stop) -> None:
     """
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
-    config = sft_config(job, run) if job.train["method"] == "sft" else grpo_config(job, run)
+    # mixplan.train.sft and .grpo have the same functions; the one that is not needed would take seconds to load.
+    method = importlib.import_module(f"mixplan.train.{job.train['method']}")
+    config = method.trl_config(job, run)
     main_process = PartialState().is_main_process
     with locked(run / "training") if main_process else contextlib.nullcontext():
         checkpoint = resumable(run, job, config)
-        ready = prepare(run, job, config, stop)
+        ready = prepare(run, job, method, config, stop)
         ready.watched.resume(checkpoint)
         part = run / ".model.partial"
         if main_process:
@@ -117,27 +119,22 @@ def resumable(run: Path, job: Job, config: Any) -> Checkpoint | None:
     return None if config.save_only_model else checkpoint
 
 
-def prepare(run: Path, job: Job, config: Any, stop: Stop) -> Ready:
+def prepare(run: Path, job: Job, method: ModuleType, config: Any, stop: Stop) -> Ready:
     """Load rows and model, prepare the trainer, and hold its data against the plan.
 
     Raises:
         TrainError: the trainer's data is not what was planned.
     """
-    processes, is_sft = PartialState(), job.train["method"] == "sft"
+    processes = PartialState()
     tokenizer = load_tokenizer(job)
     with processes.main_process_first():
         rows = load_rows(run, job)
     log = Log(run / "training" / "log.jsonl", writes=processes.is_main_process)
-    watched = Watched(log, stop, key=job.key, cycle=1 if is_sft else generation_steps(config))
-    tally = run / "training" / "rewards.json"
-    trainer: Any = (
-        sft_trainer(job, config, rows, tokenizer, watched)
-        if is_sft
-        else grpo_trainer(job, config, rows, tokenizer, watched, tally=tally)
-    )
+    watched = Watched(log, stop, key=job.key, cycle=method.cycle_steps(config))
+    trainer = method.trl_trainer(job, config, rows, tokenizer, watched)
     consumption, before = None, set()
     if processes.is_main_process:
-        consumption = sft_consumption(job, trainer, rows, tokenizer) if is_sft else grpo_consumption(job, trainer)
+        consumption = method.consumed(job, trainer, rows, tokenizer)
         before = {digest(tensor) for tensor in trained_tensors(trainer.model).values()}
     return Ready(trainer, tokenizer, watched, consumption, before)
 
