@@ -1,7 +1,6 @@
 """The paper's recipes through the real hub code: tiny models, SAEs and rows under the public names, offline."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,25 +24,28 @@ from mixplan.cli import app
 RECIPES = Path(__file__).parent.parent / "recipes"
 SUBJECTS = ("biology", "business", "chemistry", "computer science", "economics", "engineering", "health", "history",
             "law", "math", "other", "philosophy", "physics", "psychology")  # fmt: skip
-QUERY, DEMONSTRATIONS, D_IN, D_SAE = 10, 4, 32, 160
+QUERY, DEMONSTRATIONS, ROWS, D_IN, D_SAE = 10, 4, 8, 32, 160
 LLAMA, QWEN, GEMMA = "meta-llama/Meta-Llama-3-8B-Instruct", "Qwen/Qwen2.5-7B-Instruct", "google/gemma-2-9b-it"
 
 
-def lay_llama(build_model: Callable[..., Path]) -> None:
+@pytest.fixture(scope="module")
+def llama(build_model):
     folder = build_model("llama", lay("models", LLAMA), num_hidden_layers=26)
     speak(folder, LLAMA3, sequence_start=True)
     sae = lay("models", "Juliushanhanhan/llama-3-8b-it-res") / "blocks.25.hook_resid_post"
     save_saelens5(sae, "blocks.25.hook_resid_post", LLAMA, tensors(D_IN, D_SAE))
 
 
-def lay_qwen(build_model: Callable[..., Path]) -> None:
+@pytest.fixture(scope="module")
+def qwen(build_model):
     folder = build_model("qwen2", lay("models", QWEN), num_hidden_layers=24)
     speak(folder, QWEN2, sequence_start=False)
     sae = lay("models", "andyrdt/saes-qwen2.5-7b-instruct") / "resid_post_layer_23" / "trainer_1"
     save_dictionary_learning(sae, 23, QWEN, tensors(D_IN, D_SAE))
 
 
-def lay_gemma(build_model: Callable[..., Path]) -> None:
+@pytest.fixture(scope="module")
+def gemma(build_model):
     folder = build_model("gemma2", lay("models", GEMMA), num_hidden_layers=32)
     speak(folder, GEMMA2, sequence_start=True)
     sae = lay("models", "google/gemma-scope-9b-it-res") / "layer_31" / "width_131k" / "average_l0_22"
@@ -113,7 +115,7 @@ def counts(evaluation: int) -> list[str]:
         "target.split.demonstration": DEMONSTRATIONS,
         "drift.query_tokens": 100,
         "sts.query_tokens": 40,
-        "budget.rows": 28,
+        "budget.rows": ROWS,
         "mixture.answer_tokens": 1,
     }
     for subject in SUBJECTS:
@@ -137,20 +139,18 @@ def check(plan: dict, *, kind: str, hook_name: str, target_rows: int) -> None:
     assert plan["drift"]["query_tokens"] == 100
     assert list(plan["domains"]) == [subject.replace(" ", "_") for subject in SUBJECTS]
     assert {reading["query_tokens"] for name, reading in plan["reading"].items() if name != "target"} == {40}
-    assert sum(plan["allocation"]["rows"].values()) == 28
+    assert sum(plan["allocation"]["rows"].values()) == ROWS
     assert plan["mixture"]["target_rows"] == target_rows
     answers = {part["name"]: part["answers"] for part in plan["mixture"]["parts"]}
-    assert sum(found.get("self", 0) for name, found in answers.items() if name != "target") == 28
+    assert sum(found.get("self", 0) for name, found in answers.items() if name != "target") == ROWS
 
 
-def test_limo_on_llama3(build_model, data, tmp_path):
-    lay_llama(build_model)
+def test_limo_on_llama3(llama, data, tmp_path):
     plan = run("limo-llama3.yaml", 0, tmp_path / "run")
     check(plan, kind="standard", hook_name="blocks.25.hook_resid_post", target_rows=30 - QUERY - DEMONSTRATIONS)
 
 
-def test_limo_on_gemma2(build_model, data, tiny_gemma_scope, tmp_path):
-    lay_gemma(build_model)
+def test_limo_on_gemma2(gemma, data, tiny_gemma_scope, tmp_path):
     plan = run("limo-gemma2.yaml", 0, tmp_path / "run")
     check(plan, kind="jumprelu", hook_name="blocks.31.hook_resid_post", target_rows=30 - QUERY - DEMONSTRATIONS)
 
@@ -163,8 +163,7 @@ def test_limo_on_gemma2(build_model, data, tiny_gemma_scope, tmp_path):
         ("health-qwen2.5.yaml", 3, 30),
     ],
 )
-def test_each_target_on_qwen(build_model, data, tmp_path, recipe, evaluation, left):
-    lay_qwen(build_model)
+def test_each_target_on_qwen(qwen, data, tmp_path, recipe, evaluation, left):
     plan = run(recipe, evaluation, tmp_path / "run")
     rows = left - evaluation - QUERY - DEMONSTRATIONS
     check(plan, kind="jumprelu", hook_name="blocks.23.hook_resid_post", target_rows=rows)
