@@ -24,8 +24,9 @@ from scipy.stats import t as student
 
 from mixplan.errors import RunError
 from mixplan.evaluate.result import Evaluation, quality
+from mixplan.forecast.earlier import unit_of
 from mixplan.outcome.arms import BASELINE
-from mixplan.outcome.units import common_unit, main_quantity, unit_of
+from mixplan.outcome.units import common_unit, main_quantity
 
 Doubles = npt.NDArray[np.float64]
 Trained = Mapping[str, Mapping[int, Evaluation]]

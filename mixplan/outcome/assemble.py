@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mixplan import __version__
 from mixplan.evaluate.compare import Change, changes
 from mixplan.evaluate.result import Evaluation, as_json
+from mixplan.forecast.earlier import OUTCOME_VERSION, settings_of
 from mixplan.outcome.expectations import apart, expected, outside, shares
 from mixplan.outcome.judge import judge
 from mixplan.outcome.summary import summarise
@@ -18,8 +19,6 @@ from mixplan.runs import content_hash
 
 if TYPE_CHECKING:
     from mixplan.train.make import Trained
-
-OUTCOME_VERSION = 1
 
 PREDICTORS = ("sts_icl", "sts_act", "raw_icl", "raw_act", "low_shift", "total_shift", "outside_shift")
 """Scores of plan.json that are held against measured changes."""
@@ -78,7 +77,7 @@ def assemble(
         },
         "model": plan["model"]["name"],
         "sae": plan["sae"]["name"],
-        "settings": settings_of(plan["recipe"]),
+        "settings": settings_of(plan["recipe"]) | {"score": plan["score"]},
         "training": {
             "method": plan["recipe"]["train"]["method"],
             "steps": trained.steps,
@@ -100,17 +99,6 @@ def with_arms(outcome: Mapping[str, Any], arms: Mapping[str, Any]) -> dict[str, 
     """An outcome with the table of compared arms, told in its summary too."""
     joined = {**outcome, "arms": dict(arms)}
     return joined | {"summary": summarise(joined)}
-
-
-def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What an outcome must share with a later plan to teach it: scores of one meaning, and one kind of job."""
-    return {
-        "method": recipe["train"]["method"],
-        "score": recipe["sts"]["score"],
-        "features": recipe["drift"]["features"],
-        "drift_demonstrations": recipe["drift"]["demonstrations"],
-        "sts_demonstrations": recipe["sts"]["demonstrations"],
-    }
 
 
 def measured_part(

@@ -12,7 +12,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mixplan.outcome.units import headline_change, unit_of
+from mixplan.forecast.earlier import unit_of
+from mixplan.outcome.units import headline_change
 
 BEHAVIOUR = ("behaviour", "kl")
 

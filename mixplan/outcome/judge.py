@@ -27,7 +27,8 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from mixplan.outcome.units import common_unit, headline_change, unit_of
+from mixplan.forecast.earlier import unit_of
+from mixplan.outcome.units import common_unit, headline_change
 
 Doubles = npt.NDArray[np.float64]
 Pair = tuple[float, float]

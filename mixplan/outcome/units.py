@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-UNITS = {"correct": "accuracy", "score": "accuracy", "acc": "accuracy"}
-"""Quantities that are the share of items answered rightly; any other is a unit of its own."""
-
 PER_CENT = ("accuracy", "correct", "score", "acc", "gold_probability")
 """Quantities written in per cent, their changes in percentage points."""
 TITLES = {
@@ -19,11 +16,6 @@ TITLES = {
     "kl": "behaviour",
 }
 CHANGE_UNITS = {"bits_per_byte": " bits a byte", "kl": " nats a token"}
-
-
-def unit_of(quantity: str) -> str:
-    """The unit of a quantity: domains are pooled only over quantities of one unit."""
-    return UNITS.get(quantity, quantity)
 
 
 def main_quantity(quantities: Iterable[str]) -> str:

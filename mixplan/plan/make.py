@@ -12,7 +12,7 @@ import yaml
 
 from mixplan import __version__
 from mixplan.domains import Domain, describe
-from mixplan.forecast import forecast
+from mixplan.forecast import Forecast, Kind, earlier_runs, forecast
 from mixplan.plan.identity import data_hash, library_versions, scores_key
 from mixplan.plan.opened import opened
 from mixplan.plan.spend import spend
@@ -136,8 +136,8 @@ def assemble(
 ) -> dict[str, Any]:
     """Forecast, allocate and write the mixture; everything together is the plan."""
     recipe = loaded.recipe
-    risks = forecast(sts_of(scores, recipe.sts.score))
-    spent = spend(recipe, domains, scores)
+    risks = foretold(loaded, folder, scores)
+    spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score))
     mixture = write_mixture(loaded, folder, target, domains, spent.rows, scores, watcher)
     reading = scores["reading"]
     described = {
@@ -157,7 +157,7 @@ def assemble(
         "recipe": loaded.resolved,
         "model": scores["model"],
         "sae": scores["sae"],
-        "warnings": [*scores["warnings"], *mixture["warnings"]],
+        "warnings": [*scores["warnings"], *risks.warnings, *mixture["warnings"]],
         "target": describe(target)
         | {
             "query_tokens": reading["target"]["query_tokens"],
@@ -169,7 +169,7 @@ def assemble(
         "ranking": scores["ranking"],
         "reading": reading,
         "allocation": spent.describe(recipe, mixture["target_rows"]),
-        "forecast": {"kind": risks.kind, "text": risks.text},
+        "forecast": risks.describe_all(),
         "mixture": mixture,
         "seconds": {},
         "tokens": {name: float(value["query_tokens"]) for name, value in reading.items()},
@@ -185,6 +185,29 @@ def assemble(
     return plan
 
 
-def sts_of(scores: dict[str, Any], score: str) -> dict[str, Score]:
+def foretold(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Forecast:
+    """The forecast: from this plan's scores, and from earlier runs of the same kind."""
+    recipe = loaded.recipe
+    history = earlier_runs(
+        recipe.forecast.runs,
+        folder=loaded.folder(("forecast", "runs")),
+        run=folder,
+        kind=Kind.of(loaded.resolved, scores["model"]["hash"], scores["sae"]["hash"]),
+    )
+    return forecast(
+        sts_of(scores, recipe.sts.score),
+        history,
+        score=f"sts_{recipe.sts.score}",
+        measures=recipe.evaluate.measures,
+    )
+
+
+def planned_by(risks: Forecast, scores: Mapping[str, Any], score: str) -> dict[str, Any]:
+    """The scores with the planning one replaced by what the forecast plans the rows by."""
+    planning = {name: {f"sts_{score}": vars(risks.planning[name])} for name in risks.planning}
+    return {**scores, "domains": {name: {**entry, **planning[name]} for name, entry in scores["domains"].items()}}
+
+
+def sts_of(scores: Mapping[str, Any], score: str) -> dict[str, Score]:
     """The planning score of each domain."""
     return {name: Score(**entry[f"sts_{score}"]) for name, entry in scores["domains"].items()}
