@@ -121,7 +121,11 @@ def trained_in_child(run: str) -> None:
 
 def train_to_end(run: Path) -> dict[str, Any]:
     """Train a prepared run and give what training/done.json says."""
-    process = training_process(run)
+    return ended(training_process(run), run)
+
+
+def ended(process: Any, run: Path) -> dict[str, Any]:
+    """Wait for a training process to end well and give what training/done.json says."""
     process.join()
     assert process.exitcode == 0, (run / "training" / "worker.log").read_text()
     return json.loads((run / "training" / "done.json").read_text())

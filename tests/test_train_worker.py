@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from small_jobs import ARGS, GRPO_ARGS, ROWS, lay_run, train_to_end, training_process
+from small_jobs import ARGS, GRPO_ARGS, ROWS, ended, lay_run, train_to_end, training_process
 
 from mixplan.errors import RunError, TrainError
 from mixplan.model import load_model, render
 from mixplan.runs import file_hash
-from mixplan.train.checkpoints import SEAL
+from mixplan.train.checkpoints import SEAL, seal_checkpoint
 from mixplan.train.failure import failure_of
 from mixplan.train.make import prepare
 
@@ -49,7 +49,7 @@ def test_killed_stopped_and_damaged_it_resumes_to_the_same_weights(tmp_path, tin
     run, loaded, plan = lay_run(tmp_path, tiny_model, **LORA)
     prepare(run, loaded, plan)
     other = shutil.copytree(run, tmp_path / "other")
-    undisturbed = train_to_end(run)
+    whole = training_process(run)
     checkpoints = other / "training" / "checkpoints"
 
     assert interrupt(other, '"event": "step", "step": 1', signal.SIGKILL) == -signal.SIGKILL
@@ -64,7 +64,7 @@ def test_killed_stopped_and_damaged_it_resumes_to_the_same_weights(tmp_path, tin
     # A damaged newest checkpoint is set aside; the one before it is good.
     assert interrupt(other, '"event": "saved", "step": 4', signal.SIGKILL) == -signal.SIGKILL
     (checkpoints / "checkpoint-4" / "optimizer.pt").write_bytes(b"damaged")
-    resumed = train_to_end(other)
+    resumed, undisturbed = train_to_end(other), ended(whole, run)
 
     assert (other / "training" / "checkpoint-4.aside" / "optimizer.pt").read_bytes() == b"damaged"
     assert hashes(other) == hashes(run)
@@ -82,10 +82,10 @@ def test_grpo_resumes_to_the_same_weights_in_the_midst_of_a_batch_of_answers(tmp
     run, loaded, plan = lay_run(tmp_path, tiny_model, **{**GRPO, "args": args})
     prepare(run, loaded, plan)
     other = shutil.copytree(run, tmp_path / "other")
-    undisturbed = train_to_end(run)
+    whole = training_process(run)
     assert interrupt(other, '"event": "step", "step": 3', signal.SIGKILL) == -signal.SIGKILL
     assert sorted(path.name for path in (other / "training" / "checkpoints").glob("*-*")) == ["checkpoint-2"]
-    resumed = train_to_end(other)
+    resumed, undisturbed = train_to_end(other), ended(whole, run)
     assert hashes(other) == hashes(run)
     assert resumed["log"] == undisturbed["log"]
     assert [point["step"] for point in resumed["log"] if "reward" in point] == [1, 3]
@@ -140,7 +140,7 @@ def test_the_loss_is_that_of_the_completions_alone(tmp_path, build_model, archit
         name: (count, count) for name, count in PLANNED.items()
     }
     shipped = json.loads((run / "model" / "tokenizer_config.json").read_text())
-    assert ((run / "model" / "chat_template.jinja").exists() or "chat_template" in shipped) is chat
+    assert bool((run / "model" / "chat_template.jinja").exists() or shipped.get("chat_template")) is chat
     assert not (run / "training" / "data").exists()
 
 
@@ -191,6 +191,17 @@ def test_other_rows_than_planned_are_an_error_before_the_first_step(tmp_path, ti
         "Leave out keys of train.args that select or drop rows, or plan again.",
     )
     assert not (run / "training" / "log.jsonl").exists()
+
+
+def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path, tiny_model):
+    run, loaded, plan = lay_run(tmp_path, tiny_model, args=ONE_STEP)
+    job, place = prepare(run, loaded, plan), run / "training" / "checkpoints" / "checkpoint-1"
+    place.mkdir(parents=True)
+    seal_checkpoint(place, key=job.key, processes=4, seconds=1.0)
+    assert refusal(run) == (
+        f"{place}: 4 processes wrote it, but 1 are started, which would train on other batches. "
+        f"Give --processes 4, or delete {run / 'training'} to begin again.",
+    )
 
 
 def refusal(run: Path) -> tuple[str, ...]:
