@@ -1,13 +1,21 @@
-"""Forecasts without measured runs: shares of the total, free of the score's unit."""
+"""Forecasts with and without measured runs: what they say, what they rest on, and a plan that learns from two runs."""
 
+import json
 import math
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mixplan.errors import DriftError
-from mixplan.forecast import Risk, forecast
+from mixplan.forecast import History, Risk, forecast
+from mixplan.forecast.earlier import Found, Run
+from mixplan.plan import PlanRequest, make_plan
+from mixplan.runs import file_hash
 from mixplan.sts import Score
 
 POSITIVE = st.floats(1e-6, 1e6)
@@ -22,6 +30,7 @@ def test_a_share_of_the_total_with_its_interval() -> None:
     assert made.risks == {"law": Risk(0.75, 0.5, 1.25), "history": Risk(0.25, 0.0, 0.25)}
     assert made.describe("law") == {"relative_risk": 0.75, "low": 0.5, "high": 1.25}
     assert (made.kind, made.text) == ("relative", RELATIVE)
+    assert made.describe_all() == {"kind": "relative", "text": RELATIVE, "learned_from": []}
 
 
 @given(values=st.lists(st.tuples(POSITIVE, POSITIVE, POSITIVE), min_size=1, max_size=30), unit=POSITIVE)
@@ -64,3 +73,191 @@ def test_scores_that_are_no_amounts_are_refused(score: Score, shown: str) -> Non
         f"domain 'law': found {shown}, expected finite numbers of at least 0. "
         "One that is not finite means that activations overflowed: set `model.dtype: float32` or `bfloat16`."
     )
+
+
+def past(runs: int, factors: list[float], *, noise: float = 0.002) -> History:
+    """Runs in which a domain's change is its factor times its score, by headline and by behaviour."""
+    rng, made = np.random.default_rng(0), []
+    for number in range(runs):
+        domains = {}
+        for index, factor in enumerate(factors):
+            score = float(np.exp(0.3 * rng.standard_normal()))
+            change = score * factor + noise * float(rng.standard_normal())
+            domains[f"d{index}"] = Found({"sts_icl": score}, ("choice", "correct", change), abs(change))
+        made.append(Run(f"run{number}", f"{9 - number}" * 64, domains))
+    return History(tuple(made), ("a warning.",))
+
+
+FACTORS = [-0.2, -0.1, 0.0, 0.05, 0.1, 0.2]
+SIX = {f"d{index}": Score(1.0, 0.9, 1.1) for index in range(6)}
+
+
+def test_one_run_is_too_few_and_that_is_told() -> None:
+    made = forecast(SIX, past(1, FACTORS))
+    assert (made.kind, made.learned, made.runs, made.warnings) == ("relative", None, (), ("a warning.",))
+    assert made.planning == SIX
+    assert made.text == (
+        "One earlier run was found, and two are needed, so that what one teaches is checked on the other: until then "
+        "the forecast is relative: " + RELATIVE.partition("relative: ")[2]
+    )
+    assert "expected" not in made.describe("d0")
+
+
+def test_own_factors_are_used_and_said_why() -> None:
+    made = forecast(SIX, past(3, FACTORS))
+    assert made.kind == "learned"
+    assert made.learned is not None
+    accuracy, moved = made.learned.ways["accuracy"], made.learned.ways["kl"]
+    assert made.text == (
+        "Learned from 3 earlier runs of this model and SAE; errors are root mean squares in runs left out. "
+        "Accuracy: each domain's own factor is used, because domains' own factors erred by "
+        f"{100 * accuracy.error_own:.1f} points, one factor by {100 * accuracy.error_one:.1f} points; "
+        f"expecting no change at all erred by {100 * accuracy.error_none:.1f} points. "
+        "Behaviour: each domain's own factor is used, because domains' own factors erred by "
+        f"{moved.error_own:.3g} nats a token, one factor by {moved.error_one:.3g} nats a token; "
+        f"expecting no change at all erred by {moved.error_none:.3g} nats a token. "
+        "Rows are planned by the expected change of behaviour. "
+        "3 runs are few: the intervals are wide for it, and the choice may turn with the next run."
+    )
+    assert made.runs == (("run0", "9" * 64), ("run1", "8" * 64), ("run2", "7" * 64))
+    assert made.describe_all()["learned_from"][0] == {"run": "run0", "hash": "9" * 64}
+    total = sum(entry.value for entry in made.planning.values())
+    for name, risk in made.risks.items():
+        assert risk.relative_risk == pytest.approx(made.planning[name].value / total)
+    found = made.describe("d0")
+    assert set(found) == {"relative_risk", "low", "high", "expected"}
+    assert found["expected"]["headline"]["sign"] == "down"
+    assert found["expected"]["headline"]["change"] == pytest.approx(-0.2, abs=0.02)
+    json.dumps(found, allow_nan=False)
+
+
+def test_one_factor_is_used_where_own_ones_do_not_err_less() -> None:
+    rng, made = np.random.default_rng(3), []
+    for number in range(6):
+        domains = {f"d{index}": Found({"sts_icl": 1.0}, None, float(abs(rng.standard_normal()))) for index in range(6)}
+        made.append(Run(f"run{number}", str(number) * 64, domains))
+    found = forecast(SIX, History(tuple(made)))
+    assert found.learned is not None
+    way = found.learned.ways["kl"]
+    assert way.error_own >= way.error_one
+    assert (found.kind, found.planning) == ("scaled", SIX)
+    assert "Behaviour: one factor for all is used, because domains' own factors erred by " in found.text
+    assert found.text.endswith("Rows are planned by the score.")
+
+
+def test_no_better_than_expecting_nothing_is_told() -> None:
+    rng, made = np.random.default_rng(1), []
+    for number in range(6):
+        domains = {
+            f"d{index}": Found({"sts_icl": 1.0}, ("choice", "correct", float(rng.standard_normal()) / 50), None)
+            for index in range(6)
+        }
+        made.append(Run(f"run{number}", str(number) * 64, domains))
+    found = forecast(SIX, History(tuple(made)))
+    assert found.learned is not None
+    way = found.learned.ways["accuracy"]
+    assert min(way.error_own, way.error_one) >= way.error_none
+    assert f"expecting no change at all erred by {100 * way.error_none:.1f} points, no more than that." in found.text
+    assert {found.learned.expected[name]["headline"].sign for name in SIX} == {None}
+
+
+class Silent:
+    def stage(self, name: str, total: int, unit: str) -> None: ...
+
+    def advance(self, amount: int) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, tiny_model: Path, tiny_sae: Any) -> Path:
+    tiny_sae("jumprelu", 32, 96, "blocks.2.hook_resid_post", tmp_path / "sae")
+    spec = {"format": "question_answer", "columns": {"question": "q", "answer": "a"},
+            "split": {"evaluation": 8, "query": 16, "demonstration": 6}}  # fmt: skip
+    value: dict[str, Any] = {
+        "model": {"name": str(tiny_model), "dtype": "float32", "device": "cpu", "sae": {"path": "sae"}},
+        "target": {"data": {"file": "sum.jsonl"}, **spec},
+        "domains": {},
+        "drift": {"features": 10, "demonstrations": 2, "draws": 2, "query_tokens": 120},
+        "sts": {"demonstrations": 2, "draws": 2, "query_tokens": 60, "resamples": 100},
+        "budget": {"rows": 30},
+    }
+    for topic in ("sum", "fox", "doctor", "patient"):
+        lines = [json.dumps({"q": f"what is the {topic} of {n} and {n * 7 % 13} ?", "a": f"{n}"}) for n in range(60)]
+        (tmp_path / f"{topic}.jsonl").write_text("\n".join(lines))
+        if topic != "sum":
+            value["domains"][topic] = {"data": {"file": f"{topic}.jsonl"}, **spec}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(value, sort_keys=False))
+    return path
+
+
+def planned(recipe: Path, run: Path, *overrides: str) -> dict[str, Any]:
+    folder = make_plan(PlanRequest(recipe, overrides, None, run), watcher=Silent())
+    return dict(json.loads((folder / "plan.json").read_text()))
+
+
+def leave_outcome(folder: Path, plan: dict[str, Any], moved: dict[str, float]) -> None:
+    """An outcome as a run of this plan would leave it: behaviour moved so far, whatever the score."""
+    domains = {
+        name: {
+            "headline": "choice",
+            "measures": {"behaviour": {"kl": {"change": value}}},
+            "predictors": {"sts_icl": plan["domains"][name]["sts_icl"]["value"]},
+        }
+        for name, value in moved.items()
+    }
+    settings = {"method": "sft", "features": 10, "drift_demonstrations": 2, "sts_demonstrations": 2}
+    outcome = {"version": 1, "hashes": plan["hashes"], "settings": settings, "domains": domains}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "outcome.json").write_text(json.dumps(outcome))
+
+
+def test_a_plan_learns_from_the_runs_beside_it(recipe: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    first = planned(recipe, runs / "new")
+    assert first["forecast"] == {"kind": "relative", "text": RELATIVE, "learned_from": []}
+    for number, strength in enumerate((1.0, 1.1, 0.9)):
+        leave_outcome(
+            runs / f"old{number}", first, {"fox": 0.4 * strength, "doctor": 0.1 * strength, "patient": 0.01 * strength}
+        )
+    leave_outcome(runs / "new", first, {"fox": 0.0, "doctor": 0.0, "patient": 9.0})
+    made = planned(recipe, runs / "new")
+    assert made["forecast"]["kind"] == "learned"
+    assert made["forecast"]["learned_from"] == [
+        {"run": f"old{number}", "hash": file_hash(runs / f"old{number}" / "outcome.json")} for number in range(3)
+    ]
+    rows = made["allocation"]["rows"]
+    assert rows["fox"] > rows["doctor"] > rows["patient"]
+    assert sum(rows.values()) == 30
+    expected = made["domains"]["fox"]["forecast"]["expected"]["behaviour"]
+    assert expected["low"] <= expected["change"] <= expected["high"]
+    assert expected["change"] == pytest.approx(0.4, abs=0.05)
+    assert made["domains"]["fox"]["sts_icl"] == first["domains"]["fox"]["sts_icl"]
+    # A second time gives the same bytes; a run beside this one learns from this one too.
+    text = (runs / "new" / "plan.json").read_bytes()
+    planned(recipe, runs / "new")
+    assert (runs / "new" / "plan.json").read_bytes() == text
+    again = planned(runs / "new" / "recipe.yaml", runs / "again")
+    assert [entry["run"] for entry in again["forecast"]["learned_from"]] == ["new", "old0", "old1", "old2"]
+
+
+def test_the_recipe_says_which_runs_are_learned_from(recipe: Path, tmp_path: Path) -> None:
+    first = planned(recipe, tmp_path / "runs" / "new")
+    for number in range(2):
+        leave_outcome(
+            tmp_path / "kept" / f"old{number}", first, {"fox": 0.4, "doctor": 0.1 + number / 100, "patient": 0.2}
+        )
+    (tmp_path / "kept" / "torn").mkdir()
+    (tmp_path / "kept" / "torn" / "outcome.json").write_text("{")
+    value = yaml.safe_load(recipe.read_text()) | {"forecast": {"runs": ["kept/*"]}}
+    recipe.write_text(yaml.safe_dump(value, sort_keys=False))
+    made = planned(recipe, tmp_path / "runs" / "new")
+    assert [entry["run"] for entry in made["forecast"]["learned_from"]] == ["old0", "old1"]
+    assert [text for text in made["warnings"] if "torn" in text] == [
+        "torn/outcome.json is damaged or no outcome of this mixplan, so the forecast does not learn from it. "
+        "Make it again with `mixplan train`, or leave it out of `forecast.runs`."
+    ]
+    copied = planned(tmp_path / "runs" / "new" / "recipe.yaml", tmp_path / "elsewhere" / "deep" / "run")
+    assert copied["forecast"] == made["forecast"]
+    assert planned(recipe, tmp_path / "runs" / "new", "forecast.runs=[]")["forecast"] == first["forecast"]

@@ -115,10 +115,10 @@ def learn(history: History, scores: Mapping[str, Score], *, score: str, measures
     if not ways:
         return None
     expected: dict[str, dict[str, Expected]] = {name: {} for name in scores}
-    for unit, chosen in ways.items():
-        places = headlines(history, scores, measures)
+    places = headlines(history, scores, measures)
+    for unit in sorted({unit_of(quantity) for _, quantity in places.values()} & set(ways)):
         names = [name for name in places if unit_of(places[name][1]) == unit]
-        foretold = chosen.predict(names, scores)
+        foretold = ways[unit].predict(names, scores)
         for index, name in enumerate(names):
             expected[name]["headline"] = one(places[name], unit, foretold, index)
     planning = None

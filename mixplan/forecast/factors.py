@@ -155,7 +155,7 @@ class _Fit:
         products = {growth: design.T @ (design / row[:, None]) for growth, row in zip(grid[:, 2], noise, strict=True)}
         precision = np.array([products[growth] for growth in grid[:, 2]]) * size[:, :, None] * size[:, None, :] + prior
         towards = size * ((y / noise) @ design)
-        covariances = np.linalg.inv(precision)
+        covariances = np.asarray(np.linalg.inv(precision), dtype=np.float64)
         means = np.einsum("gpq,gq->gp", covariances, towards)
         whole = np.square(y) @ (1 / noise).T
         # Never quite 0, so that changes that lie exactly on the line still have a likelihood.
@@ -170,7 +170,8 @@ class _Fit:
         s = scores / self.unit
         own, run, growth = self.grid.T
         known = np.array([name in self.names for name in domains])
-        hot = np.array([[name == one for one in self.names] for name in domains], dtype=np.float64).reshape(len(s), -1)
+        hot = np.array([[name == one for one in self.names] for name in domains], dtype=np.float64)
+        hot = hot.reshape(len(s), len(self.names))
         rows = np.zeros((len(self.grid), len(s), self.means.shape[1]))
         rows[:, :, 0] = s
         rows[:, :, 1 : 1 + len(self.names)] = own[:, None, None] * hot * s[:, None]

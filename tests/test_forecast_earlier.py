@@ -1,0 +1,139 @@
+"""Which earlier runs are learned from, and every warning in full."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from saved_outcome import sample, save
+
+from mixplan.forecast.earlier import Kind, earlier_runs, settings_of
+
+SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "sts_demonstrations": 5}
+KIND = Kind("m" * 64, "s" * 64, SETTINGS)
+
+
+def outcome(seed=0, *, model="m" * 64, sae="s" * 64, **settings):
+    made = sample(seed, domains=4)
+    made["hashes"] |= {"model": model, "sae": sae}
+    made["settings"] = SETTINGS | {"score": "icl"} | settings
+    return made
+
+
+def names(history):
+    return sorted(run.name for run in history.runs)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Two earlier runs, one of another model, one planned only, beside the run `own`, which has an outcome too."""
+    save(tmp_path / "runs" / "first", outcome(1))
+    save(tmp_path / "runs" / "second", outcome(2))
+    save(tmp_path / "runs" / "own", outcome(3))
+    save(tmp_path / "runs" / "foreign", outcome(4, model="x" * 64))
+    (tmp_path / "runs" / "planned").mkdir()
+    (tmp_path / "runs" / "notes.txt").write_text("no run")
+    return tmp_path / "runs"
+
+
+def test_the_folders_beside_the_run_and_never_itself(runs, monkeypatch):
+    found = earlier_runs(None, folder=Path("/nowhere"), run=runs / "own", kind=KIND)
+    assert names(found) == ["first", "second"]
+    assert found.warnings == ()
+    assert [run.hash for run in found.runs] == sorted(
+        hashlib.sha256((runs / name / "outcome.json").read_bytes()).hexdigest() for name in ("first", "second")
+    )
+    monkeypatch.chdir(runs)
+    assert names(earlier_runs(None, folder=Path(), run=Path("own"), kind=KIND)) == ["first", "second"]
+    (runs / "link").symlink_to(runs / "own")
+    assert names(earlier_runs(["link", "own"], folder=runs, run=runs / "own", kind=KIND)) == []
+
+
+def test_what_an_outcome_says(runs):
+    found = {run.name: run for run in earlier_runs(None, folder=runs, run=runs / "own", kind=KIND).runs}["first"]
+    saved = outcome(1)["domains"]
+    for name, domain in saved.items():
+        quantity, change = next(iter(domain["measures"][domain["headline"]].items()))
+        assert found.domains[name].headline == (domain["headline"], quantity, change["change"])
+        assert found.domains[name].behaviour == domain["measures"]["behaviour"]["kl"]["change"]
+        assert found.domains[name].scores == domain["predictors"]
+
+
+def test_patterns_are_relative_to_the_recipe_and_name_each_run_once(runs):
+    def found(*patterns):
+        return earlier_runs(patterns, folder=runs.parent, run=runs / "own", kind=KIND)
+
+    assert names(found("runs/*", "runs/first", "./runs/../runs/first")) == ["first", "second"]
+    assert names(found(str(runs / "sec*"))) == ["second"]
+    assert names(found()) == []
+    save(runs / "copy", outcome(1))
+    assert len(found("runs/*").runs) == 2  # a copied run is one run
+
+
+def test_runs_that_were_asked_for_and_cannot_teach_are_told(runs):
+    found = earlier_runs(["runs/foreign", "runs/none*"], folder=runs.parent, run=runs / "own", kind=KIND)
+    assert found.runs == ()
+    assert found.warnings == (
+        "forecast.runs: 'runs/none*' meets no folder with an outcome.json, so nothing is learned there.",
+        "foreign is a run of another model, SAE, training method or score setting, so the forecast does not learn "
+        "from it.",
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"sae": "x" * 64}, {"method": "grpo"}, {"features": 50}, {"sts_demonstrations": 2}], ids=str
+)
+def test_another_kind_of_run_teaches_nothing(runs, change):
+    save(runs / "second", outcome(2, **change))
+    assert names(earlier_runs(None, folder=runs, run=runs / "own", kind=KIND)) == ["first"]
+
+
+def without(path):
+    value = outcome(9)
+    *way, last = path
+    part = value
+    for key in way:
+        part = part[key]
+    del part[last]
+    return json.dumps(value)
+
+
+def with_nan():
+    value = outcome(9)
+    value["domains"]["law"]["predictors"]["sts_icl"] = float("nan")
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", "7", "[" * 100_000, json.dumps({"version": 1}), json.dumps(outcome(9) | {"version": 2}),
+        without(["hashes", "model"]), without(["settings", "method"]), without(["domains", "law", "predictors"]),
+        without(["domains", "law", "measures", "behaviour", "kl", "change"]), with_nan(),
+        json.dumps(outcome(9)).replace("predictors", "prédicteurs")[:-40],
+    ],
+    ids=range(14),
+)  # fmt: skip
+def test_a_damaged_outcome_is_told_and_passed_over(runs, text):
+    (runs / "second" / "outcome.json").write_text(text)
+    found = earlier_runs(None, folder=runs, run=runs / "own", kind=KIND)
+    assert names(found) == ["first"]
+    assert found.warnings == (
+        "second/outcome.json is damaged or no outcome of this mixplan, so the forecast does not learn from it. "
+        "Make it again with `mixplan train`, or leave it out of `forecast.runs`.",
+    )
+
+
+def test_bytes_that_are_no_text_are_damage(runs):
+    (runs / "second" / "outcome.json").write_bytes(b"\xff\xfe\x00{")
+    assert len(earlier_runs(None, folder=runs, run=runs / "own", kind=KIND).warnings) == 1
+
+
+def test_settings_are_what_gives_scores_their_meaning():
+    recipe = {
+        "train": {"method": "sft", "args": {"learning_rate": 1}},
+        "drift": {"features": 100, "demonstrations": 2, "query_tokens": 9},
+        "sts": {"demonstrations": 5, "score": "act"},
+    }
+    assert settings_of(recipe) == SETTINGS
+    assert Kind.of(recipe, "m" * 64, "s" * 64) == KIND
