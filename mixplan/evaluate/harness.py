@@ -72,6 +72,9 @@ def load_task(name: str, task: str, folder: Path) -> Any:
 
     file = folder / Path(task).expanduser()
     manager = TaskManager(include_defaults=not file.is_file())
+    if task in (*manager.all_groups, *manager.all_tags):
+        members = [one for one in manager.all_subtasks if one.startswith(f"{task}_")]
+        raise group_of_tasks(name, task, sorted(members, key=lambda one: (one.count("_"), one)))
     try:
         found = manager.load([str(file.resolve()) if file.is_file() else task])["tasks"]
     except KeyError as error:
@@ -79,17 +82,20 @@ def load_task(name: str, task: str, folder: Path) -> Any:
             f"evaluate.tasks.{name}: lm-evaluation-harness knows no task '{task}', and there is no file {file}. "
             "`lm_eval ls tasks` lists its tasks."
         ) from error
-    except (OSError, ValueError, TypeError, ImportError, ConnectionError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
         raise EvaluateError(
             f"evaluate.tasks.{name}: lm-evaluation-harness cannot load the task '{task}': "
             f"{' '.join(str(error).split())[:300]}"
         ) from error
     if len(found) != 1:
-        raise EvaluateError(
-            f"evaluate.tasks.{name}: '{task}' is a group of {len(found)} tasks; a domain is measured by one. "
-            f"Name one of them: {', '.join(sorted(found)[:20])}."
-        )
+        raise group_of_tasks(name, task, sorted(found))
     return next(iter(found.values()))
+
+
+def group_of_tasks(name: str, task: str, members: Sequence[str]) -> EvaluateError:
+    """The error for a group where one task is needed, with some of its tasks."""
+    listed = f" Name one of them, such as {', '.join(members[:14])}." if members else " Name one of them."
+    return EvaluateError(f"evaluate.tasks.{name}: '{task}' is a group of tasks; a domain is measured by one.{listed}")
 
 
 def documents(domain: Domain, rows: Sequence[Row], docs: Sequence[Any], task: str) -> dict[int, str]:
