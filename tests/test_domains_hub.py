@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import httpx
+import httpx2
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
@@ -174,6 +175,10 @@ def test_a_damaged_file_in_the_cache():
         (
             httpx.ConnectError("Connection refused"),
             "the hub cannot be reached (Connection refused). Check the network, or HF_ENDPOINT if it is set.",
+        ),
+        (
+            httpx2.ReadError("peer closed connection"),
+            "the hub cannot be reached (peer closed connection). Check the network, or HF_ENDPOINT if it is set.",
         ),
         (
             ConnectionError("Couldn't reach 'a/b' on the Hub (timeout)"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import importlib
+import importlib.util
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -48,15 +50,14 @@ def _load(spec: DataSpec, place: str) -> Any:
     The `hf://` keeps `datasets` from reading a local folder that happens to be called like the data set. A pinned
     revision is looked up in the hub cache first while offline, since `datasets`' own cache forgets revisions.
     """
-    import httpx
     import pyarrow as pa
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
     from huggingface_hub import is_offline_mode
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError
 
-    hub_failures = (DatasetsError, HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError)
-    failures = (*hub_failures, pa.ArrowException, OSError, ValueError, RuntimeError)
+    unreachable = broken_connections()
+    failures = (DatasetsError, HfHubHTTPError, *unreachable, pa.ArrowException, OSError, ValueError, RuntimeError)
     split = spec.split or "train"
 
     def by_name() -> Any:
@@ -73,12 +74,20 @@ def _load(spec: DataSpec, place: str) -> Any:
             return by_copy()
         try:
             return by_name()
-        except (ConnectionError, OfflineModeIsEnabled, httpx.HTTPError):
+        except unreachable:
             if _hub_copy(spec) is None:
                 raise
             return by_copy()
     except failures as error:
         raise DataError(f"{place}: {explain(error, spec, offline=is_offline_mode())}") from error
+
+
+def broken_connections() -> tuple[type[Exception], ...]:
+    """What a hub that is switched off or out of reach raises; the hub's client has had two HTTP libraries so far."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    clients = [name for name in ("httpx", "httpx2") if importlib.util.find_spec(name)]
+    return (ConnectionError, OfflineModeIsEnabled, *(importlib.import_module(name).HTTPError for name in clients))
 
 
 def _hub_copy(spec: DataSpec) -> str | None:
@@ -100,13 +109,11 @@ def explain(error: Exception, spec: DataSpec, *, offline: bool) -> str:
         spec: What was asked for.
         offline: The hub is switched off by `HF_HUB_OFFLINE`.
     """
-    import httpx
     import pyarrow as pa
     from datasets.exceptions import DataFilesNotFoundError, DatasetGenerationError, DatasetNotFoundError
-    from huggingface_hub.errors import OfflineModeIsEnabled
 
     text = " ".join(str(error).split())
-    if isinstance(error, ConnectionError | OfflineModeIsEnabled | httpx.HTTPError):
+    if isinstance(error, broken_connections()):
         return _out_of_reach(spec, text, offline=offline)
     if isinstance(error, DatasetNotFoundError):
         return _not_found(spec, text)
