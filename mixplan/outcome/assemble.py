@@ -58,19 +58,14 @@ def assemble(
     """
     compared = changes(before, after, resamples=spec.resamples, seed=seed)
     measured = {name: measured_part(name, compared, before, after) for name in ("target", *plan["domains"])}
-    domains = {name: measured[name] for name in plan["domains"]}
-    foretold = {name: planned["forecast"] for name, planned in plan["domains"].items()}
-    relative = shares(foretold, domains) if plan["forecast"]["kind"] == "relative" else {}
-    for name, domain in domains.items():
-        domain |= beside_forecast(foretold[name], domain, relative.get(name))
-        scores = plan["domains"][name]
-        domain["predictors"] = {score: scores[score]["value"] for score in PREDICTORS if scores.get(score)}
+    domains = beside_plan(plan, {name: measured[name] for name in plan["domains"]})
+    marks = {part: plan["hashes"][part] for part in ("plan", "model", "sae")}
     outcome = {
         "version": OUTCOME_VERSION,
         "mixplan": __version__,
         "name": plan["name"],
         "hashes": {
-            **{part: plan["hashes"][part] for part in ("plan", "model", "sae")},
+            **marks,
             "trained": trained.model_hash,
             "before": evaluation_hash(before),
             "after": evaluation_hash(after),
@@ -78,13 +73,7 @@ def assemble(
         "model": plan["model"]["name"],
         "sae": plan["sae"]["name"],
         "settings": settings_of(plan["recipe"]) | {"score": plan["score"]},
-        "training": {
-            "method": plan["recipe"]["train"]["method"],
-            "steps": trained.steps,
-            "seconds": trained.seconds,
-            "log": trained.log,
-            "consumption": trained.consumption,
-        },
+        "training": training_part(plan["recipe"]["train"]["method"], trained),
         "target": measured["target"],
         "domains": domains,
         "forecast": {"kind": plan["forecast"]["kind"], "text": plan["forecast"]["text"]},
@@ -93,6 +82,29 @@ def assemble(
         "arms": None,
     }
     return outcome | {"summary": summarise(outcome), "warnings": warnings_of(outcome, measured)}
+
+
+def training_part(method: str, trained: Trained) -> dict[str, Any]:
+    """The job as it ran."""
+    return {
+        "method": method,
+        "steps": trained.steps,
+        "seconds": trained.seconds,
+        "log": trained.log,
+        "consumption": trained.consumption,
+    }
+
+
+def beside_plan(plan: Mapping[str, Any], measured: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Each domain's changes with what its plan forecast, and with the scores that may have predicted them."""
+    foretold = {name: planned["forecast"] for name, planned in plan["domains"].items()}
+    relative = shares(foretold, measured) if plan["forecast"]["kind"] == "relative" else {}
+    return {
+        name: domain
+        | beside_forecast(foretold[name], domain, relative.get(name))
+        | {"predictors": {score: found["value"] for score in PREDICTORS if (found := plan["domains"][name].get(score))}}
+        for name, domain in measured.items()
+    }
 
 
 def with_arms(outcome: Mapping[str, Any], arms: Mapping[str, Any]) -> dict[str, Any]:
