@@ -221,7 +221,7 @@ class EvaluateSpec(Section):
         default_factory=dict, description="A domain's headline measure; by its format when not given."
     )
     also: list[Measure] = Field(
-        default_factory=lambda: ["behaviour"], description="Measured too, in each domain that they fit."
+        default=["behaviour"], description="Measured too, in each domain that they fit."
     )
     rows: Positive | None = Field(
         default=None, description="At most so many evaluation rows a domain; all of them when not given."
