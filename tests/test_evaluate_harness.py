@@ -12,7 +12,8 @@ from evaluated import choice_rows, domain_of, loaded
 
 from mixplan.domains import read_rows
 from mixplan.errors import DataError, EvaluateError
-from mixplan.evaluate.harness import measure_task
+from mixplan.evaluate.harness import documents as documents_of
+from mixplan.evaluate.harness import load_task, measure_task
 from mixplan.recipe import ColumnsSpec, DataSpec, DomainSpec
 
 OPTIONS = ["red fox", "lazy dog jumps over", "brown", "42"]
@@ -116,6 +117,30 @@ def test_a_task_that_generates(tiny_model, documents, tmp_path):
     found = measured(loaded(tiny_model), documents, documents.evaluation[:3], tmp_path, task)
     assert list(found.values) == ["exact_match"]
     assert len(found.rows) == 3
+
+
+def subject_row(subject, number):
+    """A row of MMLU-Pro."""
+    return {"question_id": number, "question": f"a {subject} question, number {number} ?", "options": OPTIONS,
+            "answer": "ABCD"[number % 4], "answer_index": number % 4, "cot_content": "", "category": subject,
+            "src": subject}  # fmt: skip
+
+
+def test_the_subjects_of_mmlu_pro_are_found_through_the_suites_columns(monkeypatch, tmp_path):
+    import datasets
+
+    given = [subject_row(subject, number) for number in range(3) for subject in ("law", "history")]
+    rows_by_split = datasets.DatasetDict({split: datasets.Dataset.from_list(given) for split in ("test", "validation")})
+    monkeypatch.setattr(datasets, "load_dataset", lambda **named: rows_by_split)
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given if row["category"] == "law"))
+    columns = ColumnsSpec(question="question", options="options", answer="answer", rationale="cot_content")
+    spec = DomainSpec(data=DataSpec(file="rows.jsonl"), format="choice", columns=columns)
+    rows = tuple(read_rows(spec, folder=tmp_path, seed=0))
+    task = load_task("law", "mmlu_pro_law", tmp_path)
+    domain = dataclasses.replace(domain_of("law", rows), spec=spec)
+    found = documents_of(domain, rows[1:], list(task.eval_docs), "mmlu_pro_law")
+    assert found == {1: rows[1].id, 2: rows[2].id}
+    assert [doc["category"] for doc in task.eval_docs] == ["law"] * 3
 
 
 def test_rows_that_the_task_lacks_are_left_out_and_none_is_an_error(tiny_model, documents, tmp_path):
