@@ -14,7 +14,7 @@ from saved_plan import sample
 
 from mixplan.report.measures import quantity
 from mixplan.report.plan import Plan
-from mixplan.report.terminal import sentences, show, show_outcome, show_several
+from mixplan.report.terminal import sentences, show, show_next, show_outcome, show_several
 from mixplan.report.text import bounds, number, percent
 
 PAGE = Path("runs/quickstart/report.html")
@@ -56,6 +56,19 @@ def test_warnings_come_first_and_the_page_last(value: dict[str, Any]) -> None:
     assert lines[1] == f"Warning: {value['allocation']['no_better_than_uniform']}"
     assert lines[2] == "quickstart: 220 extra rows over 16 domains beside 820 target rows (ratio: share of all rows)"
     assert lines[-1] == f"Report: {PAGE}"
+
+
+def test_what_trains_on_the_plan_comes_after_it(value: dict[str, Any]) -> None:
+    raw = io.StringIO()
+    plan = Plan.model_validate_json(json.dumps(value))
+    show_next(plan, Console(file=raw, width=20, highlight=False), Path("runs/my [b]run"))
+    assert raw.getvalue().splitlines() == [
+        "Next: mixplan train 'runs/my [b]run'",
+        "By TRL alone: cd 'runs/my [b]run' && trl sft --config mixture/sft.yaml",
+    ]
+    without = Plan.model_validate_json(json.dumps(value | {"mixture": None}))
+    show_next(without, Console(file=raw), Path("runs/x"))
+    assert "runs/x" not in raw.getvalue()
 
 
 def test_sentences(value: dict[str, Any]) -> None:

@@ -40,3 +40,4 @@ def plan(
         typer.echo((folder / "plan.json").read_text(encoding="utf-8"), nl=False)
     else:
         terminal.show(made, console, written)
+        terminal.show_next(made, console, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -96,6 +97,25 @@ def _lay(sheet: sheets.Sheet, console: Console) -> None:
 def show_page(console: Console, page: Path) -> None:
     """Say where a page was written, on one line whatever the width."""
     console.print(_text(f"Report: {page}", console), soft_wrap=True)
+
+
+def show_next(plan: Plan, console: Console, run: Path) -> None:
+    """Say what trains on a finished plan, each command on one line whatever the width.
+
+    Args:
+        plan: The saved plan; without a mixture there is nothing to train on.
+        console: Where to.
+        run: The run folder.
+    """
+    if plan.mixture is None:
+        return
+    folder, config = shlex.quote(str(run)), shlex.quote(plan.mixture.config)
+    method = Path(plan.mixture.config).stem
+    for line in (
+        f"Next: mixplan train {folder}",
+        f"By TRL alone: cd {folder} && trl {method} --config {config}",
+    ):
+        console.print(_text(line, console), soft_wrap=True)
 
 
 def sentences(plan: Plan) -> list[str]:
