@@ -52,17 +52,19 @@ def lay_rows(path: Path, topic: str, count: int) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def lay_run(folder: Path, model: Path, **train: Any) -> tuple[Path, LoadedRecipe, dict[str, Any]]:
+def lay_run(
+    folder: Path, model: Path, *, rows: dict[str, int] = ROWS, **train: Any
+) -> tuple[Path, LoadedRecipe, dict[str, Any]]:
     """A planned run of a target and two domains: its folder, its recipe, and as much of its plan as training reads."""
     domain = {"format": "question_answer", "columns": {"question": "q", "answer": "a"},
               "split": {"evaluation": 1, "query": 1, "demonstration": 5}}  # fmt: skip
-    for topic in ("target", *ROWS):
+    for topic in ("target", *rows):
         lay_rows(folder / f"{topic}.jsonl", topic, 16)
     value = {
         "model": {"name": str(model), "dtype": "float32", "device": "cpu", "sae": {"path": "sae"}},
         "target": {"data": {"file": "target.jsonl"}, **domain},
-        "domains": {name: {"data": {"file": f"{name}.jsonl"}, **domain} for name in ROWS},
-        "budget": {"rows": sum(ROWS.values())},
+        "domains": {name: {"data": {"file": f"{name}.jsonl"}, **domain} for name in rows},
+        "budget": {"rows": sum(rows.values())},
         "mixture": {"target_rows": 7},
         "train": {"method": "sft", "args": ARGS, **train},
     }
@@ -72,7 +74,7 @@ def lay_run(folder: Path, model: Path, **train: Any) -> tuple[Path, LoadedRecipe
     mixture = build_mixture(
         target=target,
         domains=domains,
-        rows=ROWS,
+        rows=rows,
         spec=loaded.recipe.mixture,
         budget_max_repeats=1,
         train=loaded.recipe.train,
