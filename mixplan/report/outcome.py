@@ -124,11 +124,11 @@ class Drift(Saved):
 
 
 class Consumption(Saved):
-    """What the trainer read of one domain, beside what was planned."""
+    """What the trainer read of one domain, beside what was planned; GRPO's trainable tokens are not in the data."""
 
     planned_rows: int
     rows: int
-    trainable_tokens: int
+    trainable_tokens: int | None
     truncated_rows: int
     dropped_rows: int
 

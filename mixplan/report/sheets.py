@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mixplan.report.measures import Quantity, forecast_line, quantity
-from mixplan.report.outcome import Arms, Domain, Judgement, Measured, Outcome
+from mixplan.report.outcome import Arms, Consumption, Domain, Judgement, Measured, Outcome
 from mixplan.report.plan import Interval, Plan
 from mixplan.report.text import number, whole
 
@@ -159,14 +159,14 @@ def consumption(outcome: Outcome) -> Sheet:
     """What the trainer read of each domain, beside the plan."""
     heads = ("domain", "planned rows", "rows read", "trainable tokens", "truncated", "dropped")
     need = (0, 1, 0, 0, 2, 3)
-    lines = tuple(
-        (
-            name,
-            *map(whole, (read.planned_rows, read.rows, read.trainable_tokens, read.truncated_rows, read.dropped_rows)),
-        )
-        for name, read in outcome.training.consumption.items()
-    )
+    lines = tuple((name, *read_counts(read)) for name, read in outcome.training.consumption.items())
     return Sheet("What the trainer read", heads, lines, need)
+
+
+def read_counts(read: Consumption) -> tuple[str, ...]:
+    """Planned rows, rows, trainable tokens (empty for GRPO, which makes its own), truncated and dropped rows."""
+    counts = (read.planned_rows, read.rows, read.trainable_tokens, read.truncated_rows, read.dropped_rows)
+    return tuple("" if count is None else whole(count) for count in counts)
 
 
 def arms(arms: Arms) -> Sheet:

@@ -6,6 +6,7 @@ from mixplan.report.charts import Axis, line_chart
 from mixplan.report.markup import Html, tag
 from mixplan.report.outcome import Consumption, Outcome
 from mixplan.report.plots import axis_over, ticks_over
+from mixplan.report.sheets import read_counts
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, plain, whole
 from mixplan.report.told import training_line
@@ -54,5 +55,4 @@ def _consumption(read: dict[str, Consumption]) -> list[Html]:
 
 
 def _consumption_row(name: str, read: Consumption) -> Html:
-    counts = (read.planned_rows, read.rows, read.trainable_tokens, read.truncated_rows, read.dropped_rows)
-    return row(header(name), *(cell(whole(count), kind="n") for count in counts))
+    return row(header(name), *(cell(text, kind="n") for text in read_counts(read)))
