@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mixplan.evaluate.result import Evaluation, read_evaluation, write_evaluation
 from mixplan.outcome.arms import arm_rows, known_arms
@@ -14,6 +15,7 @@ from mixplan.outcome.arms_table import arms_table
 from mixplan.outcome.assemble import with_arms
 from mixplan.outcome.make import OutcomeRequest, PlannedRun, make_outcome, planned
 from mixplan.plan import Watcher
+from mixplan.plan.make import scores_of
 from mixplan.plan.write import write_mixture
 from mixplan.runs import locked, write_json
 from mixplan.train.launch import Launch
@@ -44,12 +46,14 @@ class Cell:
     Attributes:
         arm: Its name.
         seed: Of the training.
+        rows: By domain, the target's apart.
         folder: Where training/, model/ and evaluation/ go.
         mixture: What it trains on.
     """
 
     arm: str
     seed: int
+    rows: dict[str, int]
     folder: Path
     mixture: Path
 
@@ -75,27 +79,31 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
     with locked(folder):
         outcome = json.loads((folder / "outcome.json").read_bytes())
         seeds = [run.loaded.recipe.seed + number for number in range(request.seeds)]
-        rows = {arm: arm_rows(arm, run.plan, seed=run.loaded.recipe.seed) for arm in request.arms}
-        cells = [made_cell(run, arm, seed, rows[arm], watcher) for arm in request.arms for seed in seeds]
+        scores = scores_of(run.loaded, run.target, run.domains, watcher)
+        cells = [cell_of(run, arm, seed, scores, watcher) for arm in request.arms for seed in seeds]
         steps = int(outcome["training"]["steps"])
         found: dict[str, dict[int, Evaluation]] = {arm: {} for arm in request.arms}
         for cell in trained(run, cells, request, steps, watcher):
             found[cell.arm][cell.seed] = evaluated(run, cell, watcher)
         before = read_evaluation(folder / "evaluation" / "before.json")
+        rows = {cell.arm: cell.rows for cell in reversed(cells)}
         write_json(folder / "outcome.json", with_arms(outcome, arms_table(found, before, rows=rows, steps=steps)))
     return folder
 
 
-def made_cell(run: PlannedRun, arm: str, seed: int, rows: dict[str, int], watcher: Watcher) -> Cell:
-    """Lay out one training, its mixture written; the plan's own first training is the run itself."""
+def cell_of(run: PlannedRun, arm: str, seed: int, scores: Mapping[str, Any], watcher: Watcher) -> Cell:
+    """Lay out one training, its mixture written; the plan's own first training is the run itself.
+
+    Random shares are drawn anew for each seed; the other arms' trainings share one mixture.
+    """
+    rows = arm_rows(arm, run.plan, seed=seed)
+    folder = run.folder / "arms" / f"{arm}-{seed}"
     if arm == "plan":
-        mixture, place = run.folder / "mixture", run.folder
-    else:
-        mixture, place = run.folder / "arms" / arm / "mixture", run.folder / "arms" / arm
-        write_mixture(run.loaded, place, run.target, run.domains, rows, {"model": run.plan["model"]}, watcher)
-    if arm == "plan" and seed == run.loaded.recipe.seed:
-        return Cell(arm, seed, run.folder, mixture)
-    return Cell(arm, seed, run.folder / "arms" / f"{arm}-{seed}", mixture)
+        own = seed == run.loaded.recipe.seed
+        return Cell(arm, seed, rows, run.folder if own else folder, run.folder / "mixture")
+    place = folder if arm == "random" else run.folder / "arms" / arm
+    write_mixture(run.loaded, place, run.target, run.domains, rows, scores, watcher)
+    return Cell(arm, seed, rows, folder, place / "mixture")
 
 
 def trained(

@@ -1,6 +1,7 @@
 """A loaded recipe in, a run folder with scores, allocation, mixture and plan.json out: the stages in their order."""
 
-from mixplan.plan.make import PlanRequest, make_plan, standalone
+from mixplan.plan.identity import standalone
+from mixplan.plan.make import PlanRequest, make_plan
 from mixplan.plan.watch import Watcher
 
 __all__ = ["PlanRequest", "Watcher", "make_plan", "standalone"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,33 @@ def data_hash(target: Domain, domains: Mapping[str, Domain]) -> str:
     return content_hash(target.fingerprint, {name: domain.fingerprint for name, domain in domains.items()})
 
 
+def standalone(loaded: LoadedRecipe) -> dict[str, Any]:
+    """The recipe's values with local paths made absolute: the same from the recipe's file and from the run's copy."""
+    resolved: dict[str, Any] = json.loads(json.dumps(loaded.resolved))
+    absolute(resolved, (), loaded)
+    return resolved
+
+
+def absolute(section: dict[str, Any], path: tuple[str, ...], loaded: LoadedRecipe) -> None:
+    """Make local paths absolute, in place: data files, the model's and the SAE's folder, tasks, and earlier runs."""
+    for key, value in section.items():
+        here = (*path, key)
+        if isinstance(value, dict):
+            absolute(value, here, loaded)
+        elif here == ("forecast", "runs") and value is not None:
+            section[key] = [str((loaded.folder(here) / Path(run).expanduser()).absolute()) for run in value]
+        elif isinstance(value, str):
+            local = loaded.folder(here) / Path(value).expanduser()
+            is_data = key == "file" and "generator" in section and section.get("package") is None
+            is_model = here in (("model", "name"), ("model", "sae", "path")) and local.is_dir()
+            is_task = path == ("evaluate", "tasks") and local.is_file()
+            if is_data or is_model or is_task:
+                section[key] = str(local.resolve())
+
+
 def scores_key(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain]) -> str:
     """Everything scores depend on, as one hash: what the budget, allocation and mixture sections say does not count."""
-    recipe = loaded.resolved
+    recipe = standalone(loaded)
     sections = {name: recipe[name] for name in ("model", "drift", "sts", "seed")}
     versions = library_versions()
     return content_hash(

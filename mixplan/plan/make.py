@@ -13,7 +13,7 @@ import yaml
 from mixplan import __version__
 from mixplan.domains import Domain, describe
 from mixplan.forecast import Forecast, Kind, earlier_runs, forecast
-from mixplan.plan.identity import data_hash, library_versions, scores_key
+from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.opened import opened
 from mixplan.plan.spend import spend
 from mixplan.plan.watch import Watcher
@@ -82,30 +82,6 @@ def recipe_text(loaded: LoadedRecipe) -> str:
     """The recipe with configs and overrides merged in and local paths made absolute, so that it stands alone."""
     head = f"# What was planned: {loaded.path.name} with its configs and overrides merged in.\n"
     return head + str(yaml.safe_dump(standalone(loaded), sort_keys=False, allow_unicode=True, width=120))
-
-
-def standalone(loaded: LoadedRecipe) -> dict[str, Any]:
-    """The recipe's values with local paths made absolute: the same from the recipe's file and from the run's copy."""
-    resolved: dict[str, Any] = json.loads(json.dumps(loaded.resolved))
-    absolute(resolved, (), loaded)
-    return resolved
-
-
-def absolute(section: dict[str, Any], path: tuple[str, ...], loaded: LoadedRecipe) -> None:
-    """Make local paths absolute, in place: data files, the model's and the SAE's folder, tasks, and earlier runs."""
-    for key, value in section.items():
-        here = (*path, key)
-        if isinstance(value, dict):
-            absolute(value, here, loaded)
-        elif here == ("forecast", "runs") and value is not None:
-            section[key] = [str((loaded.folder(here) / Path(run).expanduser()).absolute()) for run in value]
-        elif isinstance(value, str):
-            local = loaded.folder(here) / Path(value).expanduser()
-            is_data = key == "file" and "generator" in section and section.get("package") is None
-            is_model = here in (("model", "name"), ("model", "sae", "path")) and local.is_dir()
-            is_task = path == ("evaluate", "tasks") and local.is_file()
-            if is_data or is_model or is_task:
-                section[key] = str(local.resolve())
 
 
 def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], watcher: Watcher) -> dict[str, Any]:
