@@ -2,7 +2,7 @@
 
 from mixplan.model.answers import Answer, generate
 from mixplan.model.load import Model, decoder_blocks, embedded_folder, fingerprint_tensors, load_model, text_config
-from mixplan.model.place import DTYPES, resolve_device, resolve_dtype
+from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype
 from mixplan.model.stream import final_norm, read_stream
 from mixplan.model.text import answered, render
 from mixplan.model.trained import load_trained
@@ -17,6 +17,7 @@ __all__ = [
     "final_norm",
     "fingerprint_tensors",
     "generate",
+    "give_back_memory",
     "load_model",
     "load_trained",
     "read_stream",

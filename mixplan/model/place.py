@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import torch
@@ -69,3 +70,10 @@ def time_matmul(dtype: torch.dtype, width: int) -> float:
         torch.mm(left, right)
         best = min(best, time.perf_counter() - start)
     return best
+
+
+def give_back_memory() -> None:
+    """Return the device memory of models that are no longer used, for the processes that train on the same device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

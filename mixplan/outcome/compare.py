@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.evaluate.result import Evaluation, read_evaluation, write_evaluation
+from mixplan.model import give_back_memory
 from mixplan.outcome.arms import arm_rows, known_arms
 from mixplan.outcome.arms_table import arms_table
 from mixplan.outcome.assemble import with_arms
@@ -160,5 +161,6 @@ def evaluated(run: PlannedRun, cell: Cell, watcher: Watcher) -> Evaluation:
     if cell.folder == run.folder:
         return read_evaluation(place)
     after = run.evaluated(run.trained(cell.folder / "model"), watcher, run.untrained())
+    give_back_memory()
     write_evaluation(after, place)
     return after

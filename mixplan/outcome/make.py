@@ -13,7 +13,7 @@ from mixplan.domains import Domain
 from mixplan.errors import RunError
 from mixplan.evaluate.measure import evaluate
 from mixplan.evaluate.result import Evaluation, write_evaluation
-from mixplan.model import Model, load_model, load_trained
+from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
@@ -193,6 +193,7 @@ def evaluated_before(run: PlannedRun, watcher: Watcher) -> Evaluation:
     """Measure the untrained model; its memory is free again before the job starts."""
     watcher.say(f"loading {run.loaded.recipe.model.name}")
     before = run.evaluated(run.untrained(), watcher)
+    give_back_memory()
     write_evaluation(before, run.folder / "evaluation" / "before.json")
     return before
 
