@@ -1,6 +1,7 @@
-"""Measures planning against the straightforward procedure and against the bare model, side by side in one run.
+"""Measures planning against the straightforward procedure and the bare model, and evaluation against lm-eval's backend.
 
-    bin/bench                 about six minutes on two CPU cores
+    bin/bench                 about twelve minutes on two CPU cores
+    bin/bench --items 0       planning alone
     bin/bench --tokens 20000  the paper's token budget in full; the straightforward procedure is still sampled
 
 Prints one JSON object; the ratios are what counts, seconds depend on the machine.
@@ -14,8 +15,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
+from bench_evaluation import measure_evaluation
 
 from mixplan.domains import Row
 from mixplan.domains.generator import open_generator
@@ -119,25 +122,34 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=6000, help="query tokens that mixplan and the floor read")
     parser.add_argument("--queries", type=int, default=8, help="queries that the straightforward procedure reads")
     parser.add_argument("--rounds", type=int, default=3, help="mixplan and floor in turn, so many times")
+    parser.add_argument("--items", type=int, default=100, help="rows of each measure that evaluation is timed on")
     given = parser.parse_args()
+    result = planning(given.tokens, given.queries, given.rounds)
+    if given.items:
+        result["evaluation"] = measure_evaluation(given.items, given.rounds)
+    print(json.dumps(result, indent=2))  # noqa: T201 - a script's output
+
+
+def planning(tokens: int, queries: int, rounds: int) -> dict[str, Any]:
+    """Planning against the straightforward procedure and the floor."""
     spec = ModelSpec(name="embedded", sae=SaeSpec(embedded=True))
     model = load_model(spec)
     sae = load_sae(spec.sae, model)
-    reading = reading_of(model, given.tokens)
+    reading = reading_of(model, tokens)
     measure_unit(model, sae, reading.units[0], replicas=50)
     ours, bare = [], []
     before = forget_peak()
-    for _ in range(given.rounds):
+    for _ in range(rounds):
         start = time.perf_counter()
         for unit in reading.units:
             measure_unit(model, sae, unit, replicas=50)
         ours.append(time.perf_counter() - start)
         bare.append(sum(floor(model, sae.depth, unit) for unit in reading.units))
     peak = memory_peak() - before
-    slow_tokens, slow_seconds = straightforward(model, sae, reading.units[0], given.queries)
+    slow_tokens, slow_seconds = straightforward(model, sae, reading.units[0], queries)
     seconds = min(ours)
     prefix = sum(unit.context_prefix for unit in reading.units) / len(reading.units)
-    result = {
+    return {
         "query_tokens": reading.tokens,
         "shared_prefix_tokens": round(prefix),
         "dtype": model.dtype,
@@ -149,7 +161,6 @@ def main() -> None:
         "peak_memory_over_model_mb": round(peak, 1),
         "help_seconds": round(help_seconds(), 3),
     }
-    print(json.dumps(result, indent=2))  # noqa: T201 - a script's output
 
 
 if __name__ == "__main__":

@@ -84,13 +84,14 @@ class Answerer:
     def __init__(self, reply: Callable[[str], str] = lambda question: f"own: {question}", stop_after: int = 10**9):
         self.reply, self.stop_after, self.asked = reply, stop_after, list[str]()
 
-    def __call__(self, prompts: Sequence[list[dict[str, str]]]) -> list[str]:
+    def __call__(self, prompts: Sequence[list[dict[str, str]]]) -> list[tuple[str, bool]]:
         if self.stop_after == 0:
             raise KeyboardInterrupt
         self.stop_after -= 1
         questions = [prompt[-1]["content"] for prompt in prompts]
         self.asked += questions
-        return [self.reply(question) for question in questions]
+        replies = [self.reply(question) for question in questions]
+        return [(reply, not reply.endswith("...")) for reply in replies]
 
 
 def test_exactly_the_planned_counts_and_whole_provenance(tmp_path: Path) -> None:
@@ -264,6 +265,27 @@ def test_empty_own_answers_are_passed_over(tmp_path: Path) -> None:
     assert taken == {f"train:{number}" for number in (0, 3, 4, 5, 6, 7)}
     assert mixture.parts[1].empty_answers == 2
     assert mixture.warnings == ("2 pool rows of 'law' were passed over: the model answered them with nothing.",)
+
+
+def test_answers_that_were_cut_are_counted_and_told_the_same_from_the_cache(tmp_path: Path) -> None:
+    answerer = Answerer(
+        lambda question: "on and on ..." if question in ("law question 1?", "law question 2?") else "yes"
+    )
+    for name in ("first", "again"):
+        mixture = build(
+            tmp_path / name / "mixture",
+            {"law": 12},
+            domains={"law": make_domain("law", 8)},
+            spec=MixtureSpec(answers="self"),
+            budget_max_repeats=2,
+            untrained=Untrained(answerer, "model", tmp_path / "cache"),
+        )
+        assert mixture.parts[1].cut_answers == 4
+        assert mixture.warnings == (
+            "4 of 12 rows of 'law' carry an answer of the model's that was cut before its end. "
+            "Raise `mixture.answer_tokens` to keep such answers whole.",
+        )
+    assert len(answerer.asked) == 8
 
 
 def test_interrupted_answering_resumes_and_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -612,7 +634,7 @@ def test_messages(
     ("generate", "rows", "max_repeats", "kind", "message"),
     [
         (
-            lambda prompts: [""] * len(prompts),
+            lambda prompts: [("", True)] * len(prompts),
             8,
             1,
             DataError,
@@ -630,7 +652,7 @@ def test_messages(
             "Cap it with `allocate.caps.law: 8`, or allow repeats with `budget.max_repeats: 5`.",
         ),
         (
-            lambda prompts: ["yes"],
+            lambda prompts: [("yes", True)],
             8,
             1,
             ModelError,

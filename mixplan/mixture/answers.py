@@ -13,6 +13,9 @@ from mixplan.mixture.order import Selection, remedy, take_domain, times
 from mixplan.mixture.result import Messages, Progress
 from mixplan.runs import content_hash, seal, unseal, write_atomic
 
+Said = tuple[str, bool]
+"""An answer's text, and whether the model ended it before it was cut."""
+
 BATCH_ROWS = 16
 """Rows answered before they are kept: little is lost to a kill, and a batch still fills the processor."""
 
@@ -22,12 +25,13 @@ class Untrained:
     """The untrained model, as far as a mixture needs it.
 
     Attributes:
-        generate: Prompts in, one answer each out, in order; at most `mixture.answer_tokens` new tokens.
+        generate: Prompts in, one answer each out, in order; at most `mixture.answer_tokens` new tokens, where it is
+            cut.
         fingerprint: Hash of the model and of how it generates; answers are kept under it.
         cache: Folder in which answered batches are kept.
     """
 
-    generate: Callable[[Sequence[Messages]], list[str]]
+    generate: Callable[[Sequence[Messages]], list[Said]]
     fingerprint: str
     cache: Path
 
@@ -56,12 +60,14 @@ def take_answered(
     """
     take_domain(domain, count, max_repeats=max_repeats)
     answers: dict[int, str] = {}
+    cut: set[int] = set()
     wanted, seen = min(count, len(domain.pool)), 0
     while len(answers) < wanted and seen < len(domain.pool):
         # A batch never runs past what is still wanted: answers nobody asked for cost as much as the others.
         batch = range(seen, min(len(domain.pool), seen + min(BATCH_ROWS, wanted - len(answers))))
-        texts = answer([messages(domain.pool[i]) for i in batch], tokens=tokens, untrained=untrained)
-        answers.update((i, text) for i, text in zip(batch, texts, strict=True) if text)
+        said = answer([messages(domain.pool[i]) for i in batch], tokens=tokens, untrained=untrained)
+        answers.update((i, text) for i, (text, _) in zip(batch, said, strict=True) if text)
+        cut.update(i for i, (text, ended) in zip(batch, said, strict=True) if text and not ended)
         seen = batch.stop
         progress(f"answers of {domain.name}", len(answers), wanted)
     if count > len(answers) * max_repeats:
@@ -70,22 +76,24 @@ def take_answered(
             f"pool rows the model answered {len(answers)} with any text, each used at most {max_repeats} "
             f"{times(max_repeats)}. {remedy(domain.name, count, len(answers), max_repeats)}"
         )
-    return Selection(domain, count, sorted(answers), answers, seen - len(answers))
+    return Selection(domain, count, sorted(answers), answers, seen - len(answers), frozenset(cut))
 
 
-def answer(prompts: Sequence[Messages], *, tokens: int, untrained: Untrained) -> list[str]:
+def answer(prompts: Sequence[Messages], *, tokens: int, untrained: Untrained) -> list[Said]:
     """Answer one batch, or read the answers kept of an earlier run.
 
     Returns:
-        One answer a prompt without space around it; empty where the model said nothing.
+        One answer a prompt without space around it, empty where the model said nothing, and whether it was ended.
     """
-    path = untrained.cache / "answers" / f"{content_hash('answers', untrained.fingerprint, tokens, list(prompts))}.json"
+    path = (
+        untrained.cache / "answers" / f"{content_hash('answers', 2, untrained.fingerprint, tokens, list(prompts))}.json"
+    )
     if (kept := unseal(path)) is not None:
-        return [str(text) for text in json.loads(kept)]
-    texts = [text.strip() for text in untrained.generate(prompts)]
-    if len(texts) != len(prompts):
+        return [(str(text), bool(ended)) for text, ended in json.loads(kept)]
+    said = [(text.strip(), ended) for text, ended in untrained.generate(prompts)]
+    if len(said) != len(prompts):
         raise ModelError(
-            f"mixture: the model gave {len(texts)} answers to {len(prompts)} questions; one each is expected."
+            f"mixture: the model gave {len(said)} answers to {len(prompts)} questions; one each is expected."
         )
-    write_atomic(path, seal(json.dumps(texts, ensure_ascii=False).encode()))
-    return texts
+    write_atomic(path, seal(json.dumps(said, ensure_ascii=False).encode()))
+    return said

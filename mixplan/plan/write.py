@@ -98,7 +98,7 @@ def answerer(loaded: LoadedRecipe, watcher: Watcher) -> Any:
     """What answers prompts with the untrained model, loaded when the first answer is asked for."""
     kept: list[Any] = []
 
-    def answer(prompts: Sequence[Sequence[Mapping[str, str]]]) -> list[str]:
+    def answer(prompts: Sequence[Sequence[Mapping[str, str]]]) -> list[tuple[str, bool]]:
         from mixplan.model import generate, load_model, render  # loads torch, which gold answers do not need
 
         if not kept:
@@ -108,6 +108,7 @@ def answerer(loaded: LoadedRecipe, watcher: Watcher) -> Any:
         texts = [
             render(model, [(turn["role"], turn["content"]) for turn in prompt], awaiting=True) for prompt in prompts
         ]
-        return [answer.text for answer in generate(model, texts, max_new_tokens=loaded.recipe.mixture.answer_tokens)]
+        answers = generate(model, texts, max_new_tokens=loaded.recipe.mixture.answer_tokens)
+        return [(answer.text, answer.finished) for answer in answers]
 
     return answer
