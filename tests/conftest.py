@@ -207,6 +207,16 @@ def sae_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def real_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the embedded real model, converted once for all tests of the end-to-end tier."""
+    from mixplan.model import embedded_folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIXPLAN_CACHE", str(tmp_path_factory.mktemp("real")))
+        return embedded_folder()
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A results cache of the test's own, so that no test finds what another left."""

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from mixplan.domains import Row
 from mixplan.drift import predict_drift
+from mixplan.features.forward import read_unit
 from mixplan.features.measure import measure_unit
 from mixplan.features.queries import in_front, plan_reading, query_tokens
 from mixplan.features.statistics import Columns, from_bytes, to_bytes
@@ -206,6 +207,25 @@ def test_reading_only_columns_gives_the_same_rows(tiny_model, tmp_path, tiny_sae
     for name, value in narrow.rows.items():
         np.testing.assert_allclose(value, full.rows[name], rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(narrow.example_places, full.example_places)
+
+
+def test_bfloat16_streams_are_encoded_in_float32(tiny_model, tmp_path, tiny_sae):
+    tiny_sae("jumprelu", 32, D_SAE, "blocks.2.hook_resid_post", tmp_path)
+    spec = ModelSpec(name=str(tiny_model), dtype="bfloat16", device="cpu", sae=SaeSpec(path=str(tmp_path)))
+    model = load_model(spec)
+    sae = load_sae(spec.sae, model)
+    unit = plan_reading(model, make_rows(6, 1), make_rows(4, 2), tokens=60, shots=2, draws=1, seed=5).units[0]
+    packs = list(read_unit(model, sae.depth, unit))
+    assert {stream.dtype for pack in packs for stream in (pack.alone, pack.context)} == {torch.bfloat16}
+    alone, context = (
+        numpy_encode(tmp_path, torch.cat([getattr(pack, side) for pack in packs]).float().numpy()).astype(np.float64)
+        for side in ("alone", "context")
+    )
+    found = measure_unit(model, sae, unit)
+    # Rounding each activation to bfloat16 would be off by up to 4e-3 of it.
+    np.testing.assert_allclose(found.act, alone.sum(0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.shift, ((context - alone) ** 2).sum(0), rtol=1e-5, atol=1e-5)
+    assert {found.act.dtype, found.shift.dtype} == {np.dtype(np.float64)}
 
 
 def test_examples_are_the_largest_activations(tiny_model, tmp_path, tiny_sae):

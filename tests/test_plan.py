@@ -1,5 +1,6 @@
 """`mixplan plan` from end to end on a tiny random model: resuming, reuse without torch, the same bytes."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mixplan.errors import MixplanError
+from mixplan.errors import MixplanError, RunError
 from mixplan.plan import PlanRequest, make_plan
 
 HOOK = "blocks.2.hook_resid_post"
@@ -152,6 +153,38 @@ def test_damaged_cache_files_are_set_aside_and_made_again(recipe, tmp_path, own_
     again, _ = plan(recipe, tmp_path / "run")
     assert again == first
     assert all(path.with_name(path.name + ".aside").exists() for path in damaged)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.6, 0.9, 0.99])
+def test_a_disk_that_fills_up_on_the_way_is_one_message_and_the_rerun_ends_the_same(
+    recipe, tmp_path, monkeypatch, part
+):
+    written, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: written.append(handle) or fsync(handle))
+    plan(recipe, tmp_path / "undisturbed")
+    full_at, done = int(part * len(written)), []
+
+    def full_disk(handle):
+        done.append(handle)
+        if len(done) > full_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(RunError) as caught:
+        plan(recipe, tmp_path / "run")
+    place, _, text = str(caught.value).partition(": ")
+    assert text == "the disk is full. Free some space and run the same command again: it resumes."
+    assert Path(place).is_relative_to(tmp_path)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("cache/**/*") if path.is_file()}
+    assert not [path for path in kept if path.name.startswith(".")]
+    monkeypatch.setattr(os, "fsync", fsync)
+    plan(recipe, tmp_path / "run")
+    for name in ("plan.json", "recipe.yaml", "mixture/train-00000.parquet", "mixture/README.md", "mixture/sft.yaml"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes(), name
+    # What was read before the disk was full is not read again.
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 def test_a_second_run_on_the_same_folder_is_refused(recipe, tmp_path):

@@ -1,0 +1,109 @@
+"""Saved drift dimensions and scores against a NumPy transcription, whatever the rows' order and number of processes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_features import dense
+from test_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
+
+from mixplan import embedded
+from mixplan.model import load_model
+from mixplan.plan import PlanRequest, make_plan
+from mixplan.plan.opened import opened
+from mixplan.plan.scores import plan_readings
+from mixplan.recipe import load_recipe
+
+QUICKSTART = Path(__file__).parent.parent / "recipes" / "quickstart.yaml"
+
+
+def transcribed(path: Path) -> tuple[list[int], dict[str, tuple[float, float]]]:
+    """Drift dimensions, and each domain's STS_ICL and STS_act, from dense features of every token."""
+    loaded = load_recipe(path)
+    target, domains = opened(loaded)
+    model = load_model(loaded.recipe.model)
+    readings = plan_readings(loaded.recipe, model, target, domains)
+    sae = loaded.folder(("model", "sae", "path")) / loaded.recipe.model.sae.path
+
+    def features(name, domain):
+        demos = {row.id: row for row in domain.demonstration}
+        pairs = dense(model, sae, readings[name], domain.query, demos, layer=3)
+        alone, context = (np.concatenate([pair[side] for pair in pairs]).astype(np.float64) for side in (0, 1))
+        return alone, (context - alone) ** 2
+
+    shift = features("target", target)[1].mean(0)
+    order = np.argsort(-shift, kind="stable")
+    count = loaded.recipe.drift.features
+    assert shift[order[count - 1]] > 1.01 * shift[order[count]], "too close a race for float32"
+    chosen = order[:count]
+    scores = {}
+    for name, domain in domains.items():
+        alone, squares = features(name, domain)
+        scores[name] = squares[:, chosen].sum(1).mean(), alone[:, chosen].sum(1).mean()
+    return sorted(chosen.tolist()), scores
+
+
+def assert_agrees(made: dict, expected: tuple) -> None:
+    chosen, scores = expected
+    assert sorted(feature for feature, *_ in made["drift"]["features"]) == chosen
+    for name, (icl, act) in scores.items():
+        assert made["domains"][name]["sts_icl"]["value"] == pytest.approx(icl, rel=2e-3)
+        assert made["domains"][name]["sts_act"]["value"] == pytest.approx(act, rel=2e-3)
+
+
+def test_a_plan_agrees_with_numpy_in_any_row_order_and_by_any_number_of_processes(
+    recipe, tmp_path, monkeypatch  # noqa: F811
+):  # fmt: skip
+    expected = transcribed(recipe)
+    one, _ = plan(recipe, tmp_path / "one")
+    assert_agrees(one, expected)
+
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "shared"))
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "3",
+              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+              "-m", "mixplan", "plan", str(recipe), "--run", str(tmp_path / "three")]  # fmt: skip
+    done = subprocess.run(launch, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert_agrees(json.loads((tmp_path / "three" / "plan.json").read_text()), expected)
+
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "shuffled"))
+    for seed, path in enumerate(sorted(tmp_path.glob("*.jsonl"))):
+        lines = path.read_text().splitlines()
+        np.random.default_rng(seed).shuffle(lines)
+        path.write_text("\n".join(lines) + "\n")
+    shuffled, _ = plan(recipe, tmp_path / "again")
+    assert_agrees(shuffled, expected)
+    # The rows are ordered by their content, so that nothing that is read differs at all.
+    assert shuffled["drift"] == one["drift"]
+    assert [shuffled["domains"][name]["sts_icl"] for name in one["domains"]] == [
+        entry["sts_icl"] for entry in one["domains"].values()
+    ]
+
+
+@pytest.mark.real
+def test_reading_the_drift_dimensions_alone_gives_the_same_scores(real_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "converted_folder", lambda: real_model)
+    kept = ("arithmetic", "medicine")
+    sizes = ["model.dtype=float32", "drift.query_tokens=120", "sts.query_tokens=80", "drift.draws=2", "sts.draws=2",
+             "sts.demonstrations=2", "sts.resamples=100", "budget.rows=20", "mixture.target_rows=20"]  # fmt: skip
+    loaded = load_recipe(QUICKSTART)
+    sizes += [f"domains.{name}=null" for name in loaded.recipe.domains if name not in kept]
+    made = {}
+    for outside in ("true", "false"):
+        overrides = (*sizes, f"sts.outside={outside}")
+        folder = make_plan(PlanRequest(QUICKSTART, overrides, None, tmp_path / outside), watcher=Silent())
+        made[outside] = json.loads((folder / "plan.json").read_text())
+    whole, alone = made["true"], made["false"]
+    assert [feature for feature, *_ in alone["drift"]["features"]] == [
+        feature for feature, *_ in whole["drift"]["features"]
+    ]
+    for name in kept:
+        first, second = whole["domains"][name], alone["domains"][name]
+        for score in ("sts_icl", "sts_act", "low_shift", "raw_icl", "raw_act"):
+            assert second[score] == pytest.approx(first[score], rel=1e-4), score
+        assert first["outside_shift"]["value"] > 0
+        assert second["outside_shift"] is None
+    assert alone["allocation"]["rows"] == whole["allocation"]["rows"]
