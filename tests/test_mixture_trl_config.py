@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from test_mixture import build, make_domain
+from sample_mixtures import build, make_domain
 
 from mixplan.errors import RunError
 from mixplan.mixture import Mixture

