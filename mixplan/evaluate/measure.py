@@ -24,7 +24,8 @@ VERSION = 1
 """Of how measures are defined and kept; part of their key."""
 
 LIBRARIES = {
-    "exact": ("torch", "transformers", "reasoning-gym"),
+    "exact": ("torch", "transformers", "vllm", "reasoning-gym"),
+    "behaviour": ("torch", "transformers", "vllm"),
     "lm_eval": ("torch", "transformers", "lm-eval"),
 }
 """Packages whose version can change a measure's values."""
@@ -59,7 +60,7 @@ def evaluate(
         ModelError: the model cannot be scored.
         MixplanError: lm-evaluation-harness is needed and not installed, or does not know a task.
     """
-    work = _Work(model, untrained or model, spec, folder, watcher)
+    work = _Work(model, untrained or model, spec, folder, watcher, {})
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
     stood = total = 0
@@ -114,6 +115,7 @@ class _Work:
     spec: EvaluateSpec
     folder: Path
     watcher: Watcher
+    answerings: dict[str, Answering]
 
     def measured(self, name: str, domain: Domain, rows: Sequence[Row], measure: str) -> tuple[Measured, bool]:
         """One measure of one domain, and whether it stood from an earlier evaluation."""
@@ -170,10 +172,10 @@ class _Work:
         return measure_task(self.model, domain, rows, task=spec.tasks[name], folder=self.folder, advance=advance)
 
     def answering(self, model: Model) -> Answering:
-        """Answers with one of the models."""
+        """Answers with one of the models; an engine that it starts is there for the next domain too."""
         from mixplan.evaluate.answering import Answering
 
-        return Answering(model)
+        return self.answerings.setdefault(model.fingerprint, Answering(model))
 
     def place(self, key: str) -> Path:
         """Where something is kept."""
@@ -197,7 +199,7 @@ class _Work:
 
     def answers_key(self, rows: Sequence[Row]) -> str:
         """The same of the untrained model's own answers."""
-        versions = {one: installed(one) for one in ("torch", "transformers")}
+        versions = {one: installed(one) for one in LIBRARIES["behaviour"]}
         tokens = self.spec.behaviour_tokens
         return content_hash(VERSION, identity(self.untrained), content(rows), "own answers", tokens, versions)
 

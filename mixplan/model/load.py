@@ -38,6 +38,8 @@ class Model:
         blocks: The decoder blocks, in order.
         window: Longest context in tokens.
         fingerprint: Hash over config and sampled tensor bytes (64 hexadecimal digits).
+        place: Where transformers found it: a folder or a hub id.
+        adapter: Folder of the adapter on top of it, for a trained model that is one.
     """
 
     lm: PreTrainedModel
@@ -49,6 +51,8 @@ class Model:
     blocks: nn.ModuleList
     window: int
     fingerprint: str
+    place: str = ""
+    adapter: Path | None = None
 
     @property
     def d_model(self) -> int:
@@ -94,6 +98,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path()) -> Model:
         blocks=decoder_blocks(lm),
         window=int(getattr(text_config(lm), "max_position_embeddings", 2048)),
         fingerprint=fingerprint(lm, dtype),
+        place=place,
     )
 
 

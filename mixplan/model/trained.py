@@ -59,7 +59,13 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
         raise damaged(trained, f"the adapter cannot be put on '{spec.name}': {why}") from error
     lm = wrapped.merge_and_unload() if base.dtype == "float32" else wrapped.get_base_model()
     lm = lm.eval().requires_grad_(False)
-    return replace(base, lm=lm, name=f"{spec.name}, trained", fingerprint=fingerprint(lm, base.dtype))
+    return replace(
+        base,
+        lm=lm,
+        name=f"{spec.name}, trained",
+        fingerprint=fingerprint(lm, base.dtype),
+        adapter=trained.resolve(),
+    )
 
 
 def read_settings(trained: Path) -> None:
