@@ -220,9 +220,7 @@ class EvaluateSpec(Section):
     measures: dict[Name, Measure] = Field(
         default_factory=dict, description="A domain's headline measure; by its format when not given."
     )
-    also: list[Measure] = Field(
-        default=["behaviour"], description="Measured too, in each domain that they fit."
-    )
+    also: list[Measure] = Field(default=["behaviour"], description="Measured too, in each domain that they fit.")
     rows: Positive | None = Field(
         default=None, description="At most so many evaluation rows a domain; all of them when not given."
     )
