@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=6000, help="query tokens that mixplan and the floor read")
     parser.add_argument("--queries", type=int, default=8, help="queries that the straightforward procedure reads")
     parser.add_argument("--rounds", type=int, default=3, help="mixplan and floor in turn, so many times")
-    parser.add_argument("--items", type=int, default=100, help="rows of each measure that evaluation is timed on")
+    parser.add_argument("--items", type=int, default=40, help="rows of each measure that evaluation is timed on")
     given = parser.parse_args()
     result = planning(given.tokens, given.queries, given.rounds)
     if given.items:

@@ -21,6 +21,7 @@ def own(model, prompt, tokens):
 def test_answers_are_transformers_greedy_ones(any_model):
     model = loaded(any_model)
     prompts = [render(model, [("user", text)], awaiting=True) for text in TEXTS]
+    prompts.append(render(model, [("user", "over it and " * 40)], awaiting=True))  # longer than a sliding window of 64
     answers = generate(model, prompts, max_new_tokens=12)
     assert [answer.ids for answer in answers] == [own(model, prompt, 12) for prompt in prompts]
     assert all(answer.finished == (answer.ids[-1] in end_tokens(model)) for answer in answers)

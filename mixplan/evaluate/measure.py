@@ -60,7 +60,8 @@ def evaluate(
         ModelError: the model cannot be scored.
         MixplanError: lm-evaluation-harness is needed and not installed, or does not know a task.
     """
-    work = _Work(model, untrained or model, spec, folder, watcher, {})
+    origin = untrained or model
+    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {})
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
     stood = total = 0
@@ -115,6 +116,8 @@ class _Work:
     spec: EvaluateSpec
     folder: Path
     watcher: Watcher
+    model_identity: str
+    untrained_identity: str
     answerings: dict[str, Answering]
 
     def measured(self, name: str, domain: Domain, rows: Sequence[Row], measure: str) -> tuple[Measured, bool]:
@@ -187,7 +190,7 @@ class _Work:
         if measure == "exact":
             settings = [self.spec.answer_tokens, domain.grader]
         elif measure == "behaviour":
-            settings = [self.spec.behaviour_tokens, identity(self.untrained)]
+            settings = [self.spec.behaviour_tokens, self.untrained_identity]
         elif measure == "lm_eval":
             settings = [
                 self.spec.tasks[name],
@@ -195,20 +198,20 @@ class _Work:
                 domain.spec.model_dump(),
             ]
         versions = {one: installed(one) for one in LIBRARIES.get(measure, ("torch", "transformers"))}
-        return content_hash(VERSION, identity(self.model), content(rows), measure, settings, versions)
+        return content_hash(VERSION, self.model_identity, content(rows), measure, settings, versions)
 
     def answers_key(self, rows: Sequence[Row]) -> str:
         """The same of the untrained model's own answers."""
         versions = {one: installed(one) for one in LIBRARIES["behaviour"]}
         tokens = self.spec.behaviour_tokens
-        return content_hash(VERSION, identity(self.untrained), content(rows), "own answers", tokens, versions)
+        return content_hash(VERSION, self.untrained_identity, content(rows), "own answers", tokens, versions)
 
 
-def identity(model: Model) -> list[Any]:
+def identity(model: Model) -> str:
     """What tells one model from another: parameters, type, kind of device, tokenizer and chat template."""
     tokenizer: Any = model.tokenizer
-    words = content_hash(tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template, model.window)
-    return [model.fingerprint, model.device.type, words]
+    words = [tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template, model.window]
+    return content_hash(model.fingerprint, model.device.type, words)
 
 
 def content(rows: Sequence[Row]) -> list[Any]:
