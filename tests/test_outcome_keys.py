@@ -1,0 +1,113 @@
+"""Every recipe key that a stage after the plan reads is changed in turn, and found in what that stage makes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from test_plan import Silent
+from test_recipe_keys import LATER_STAGES
+
+from mixplan.errors import MixplanError
+from mixplan.outcome.make import evaluate_run
+from mixplan.plan import PlanRequest, make_plan
+from mixplan.recipe import TrainSpec
+from mixplan.train.rewards import reward_functions
+
+EVALUATED = {
+    "evaluate.measures": "{fox: likelihood}",
+    "evaluate.also": "[likelihood]",
+    "evaluate.rows": "3",
+    "evaluate.answer_tokens": "3",
+    "evaluate.behaviour_tokens": "3",
+    "evaluate.resamples": "101",
+}
+"""Keys that show in what was measured, with another value."""
+REWARDED = {
+    "train.rewards": {"rewards": {"format": 2.0}},
+    "train.answer_format": {"answer_format": "yes"},
+    "train.grader_seconds": {"grader_seconds": 0.2},
+}
+"""Keys that show in a reward of the batch below, with other values."""
+ELSEWHERE = {
+    "evaluate.tasks": "test_a_task_is_looked_for_by_its_name",
+    "forecast.runs": "test_a_plan_learns_from_the_runs_that_are_named",
+}
+"""Keys with a test of their own."""
+BATCH = {
+    "prompts": [[{"role": "user", "content": "what ?"}]] * 2,
+    "completions": [[{"role": "assistant", "content": text}] for text in ("yes", "<answer>no</answer>")],
+    "reference": ["yes", "yes"],
+    "grader": ["exact", "exact"],
+    "entry": [None, None],
+    "domain": ["fox", "fox"],
+}
+SLOW = """
+import time
+
+def half_a_second(prompts, completions, **columns):
+    time.sleep(0.5)
+    return [1.0] * len(completions)
+"""
+
+
+def test_every_later_key_is_here():
+    assert sorted([*EVALUATED, *REWARDED, *ELSEWHERE]) == sorted(LATER_STAGES)
+    assert set(ELSEWHERE.values()) <= set(globals())
+
+
+@pytest.mark.parametrize("key", EVALUATED)
+def test_a_key_of_evaluate_shows_in_what_was_measured(key, trained):
+    run, before = trained
+    evaluate_run(run, (f"{key}={EVALUATED[key]}",), watcher=Silent())
+    after = json.loads((run / "outcome.json").read_bytes())
+    assert after["domains"] != before["domains"]
+    assert after["training"] == before["training"]
+
+
+def rewarded(tmp_path: Path, **given: object) -> list[float]:
+    """The batch's rewards, factors counted, summed over rewards."""
+    settings = {"method": "grpo", "rewards": {"format": 1.0, "slow_reward:half_a_second": 1.0}, **given}
+    functions, factors = reward_functions(TrainSpec.model_validate(settings), tally=tmp_path / "tally.json")
+    scored = [function(**BATCH) for function in functions]
+    return [
+        sum(factor * (column[row] or 0.0) for factor, column in zip(factors, scored, strict=True)) for row in range(2)
+    ]
+
+
+@pytest.mark.parametrize("key", REWARDED)
+def test_a_key_of_rewards_shows_in_a_reward(key, tmp_path, monkeypatch):
+    (tmp_path / "slow_reward.py").write_text(SLOW)
+    monkeypatch.chdir(tmp_path)
+    assert rewarded(tmp_path) == [1.0, 2.0]
+    assert (
+        rewarded(tmp_path, **REWARDED[key])
+        == {
+            "train.rewards": [0.0, 2.0],
+            "train.answer_format": [2.0, 1.0],
+            "train.grader_seconds": [0.0, 1.0],
+        }[key]
+    )
+
+
+def test_a_task_is_looked_for_by_its_name(trained):
+    run, _ = trained
+    asked = ("evaluate.measures={fox: lm_eval}", "evaluate.tasks={fox: no_such_task_of_mine}")
+    with pytest.raises(MixplanError) as refused:
+        evaluate_run(run, asked, watcher=Silent())
+    assert "no_such_task_of_mine" in str(refused.value)
+
+
+def test_a_plan_learns_from_the_runs_that_are_named(loop, trained, tmp_path):
+    folder, _ = loop
+    run, _ = trained
+    for name in ("one", "two"):
+        shutil.copytree(run, tmp_path / "earlier" / name)
+    same = tmp_path / "earlier" / "two" / "outcome.json"
+    same.write_text(same.read_text() + "\n")  # one outcome teaches once, however often it lies there
+    recipe = folder / "tiny.yaml"
+    found = {}
+    for runs in ("[]", f"['{tmp_path}/earlier/*']"):
+        place = make_plan(PlanRequest(recipe, (f"forecast.runs={runs}",), None, tmp_path / "new"), watcher=Silent())
+        found[runs] = json.loads((place / "plan.json").read_bytes())["forecast"]["learned_from"]
+    assert [len(learned) for learned in found.values()] == [0, 2]
