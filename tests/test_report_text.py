@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from saved_plan import sample
 
-from mixplan.report.plan import Domain, Interval
-from mixplan.report.text import bounds, few_words, in_line, number, percent, visible, whole
+from mixplan.report.plan import Domain, Interval, Ranking
+from mixplan.report.text import bounds, few_words, in_line, number, percent, stability_sentence, visible, whole
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,12 @@ def test_few_words_take_each_reason_first() -> None:
     assert few_words(domain([" court", " judge"], [" court", " dose"], ["\n"])) == ["court", "↵", "judge"]
     assert few_words(domain()) == []
     assert few_words(domain([], [" "], ["x" * 17, "y" * 16])) == ["x" * 15 + "…", "y" * 16]
+
+
+def test_stability_of_an_order_that_there_is_not() -> None:
+    assert stability_sentence(Ranking(stability=None, of="mean")) == (
+        "Ranking stability is not defined: there are fewer than three domains, or their scores are all alike."
+    )
+    assert stability_sentence(Ranking(stability=0.97, of="mean of resamples")) == (
+        "Ranking stability 0.97: mean of resamples."
+    )

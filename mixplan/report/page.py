@@ -16,7 +16,7 @@ from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
 from mixplan.report.predicted import predicted
 from mixplan.report.tables import cell, header, row, section, table
-from mixplan.report.text import bounds, few_words, number, percent, whole
+from mixplan.report.text import bounds, few_words, number, percent, stability_sentence, whole
 from mixplan.report.told import summary, training_line
 from mixplan.report.training import training
 from mixplan.runs import write_atomic
@@ -155,8 +155,7 @@ def _mixture(plan: Plan) -> Html:
         lines.append(_target_row(plan.mixture.target_rows, plan.allocation.ratios["target"]))
     note = (
         f"{plan.score_name} is {MEANING[plan.score]}. A higher score foretells a larger change, not its sign. "
-        f"The ratio is a domain's share of all the mixture's {unit}. Ranking stability "
-        f"{number(plan.ranking.stability, 2)}: {plan.ranking.of}."
+        f"The ratio is a domain's share of all the mixture's {unit}. {stability_sentence(plan.ranking)}"
     )
     return section("The mixture", tag("p", note), table("cards answer", heads, lines), tag("p", plan.forecast.text))
 

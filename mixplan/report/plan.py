@@ -157,9 +157,9 @@ class Drift(Saved):
 
 
 class Ranking(Saved):
-    """How stable the domains' order is, and by which figure."""
+    """How stable the domains' order is, and by which figure; None where there are too few domains for an order."""
 
-    stability: float
+    stability: float | None
     of: str
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from mixplan.report import beside, sheets, told
 from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
-from mixplan.report.text import bounds, few_words, number, percent, visible, whole
+from mixplan.report.text import bounds, few_words, number, percent, stability_sentence, visible, whole
 
 NARROW = 72
 """Columns below which the reasons are left to the page, so that the numbers keep their lines."""
@@ -131,7 +131,7 @@ def sentences(plan: Plan) -> list[str]:
     return [
         f"Distance of the extra {allocation.unit} from uniform {number(allocation.distance_from_uniform, 2)}, "
         f"from size-proportional {number(allocation.distance_from_size, 2)} (0 is equal, 1 is disjoint).",
-        f"Ranking stability {number(plan.ranking.stability, 2)}: {plan.ranking.of}.",
+        stability_sentence(plan.ranking),
         f"SAE {plan.sae.name}: {percent(health.fvu)} of variance unexplained, L0 {number(health.l0)}, "
         f"{percent(health.dead_share)} dead on {whole(health.tokens)} of these tokens.",
         plan.forecast.text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from mixplan.report.plan import Domain, Interval
+from mixplan.report.plan import Domain, Interval, Ranking
 
 JOINERS = "\u200c\u200d"
 """Format characters that scripts and emoji need; all others are shown by their code."""
@@ -91,3 +91,10 @@ def few_words(domain: Domain, count: int = 3) -> list[str]:
 def _trimmed(token: str) -> str:
     text = in_line(token.strip(" "))
     return text if len(text) <= TOKEN_LENGTH else text[: TOKEN_LENGTH - 1] + "…"
+
+
+def stability_sentence(ranking: Ranking) -> str:
+    """Say how stable the domains' order is."""
+    if ranking.stability is None:
+        return "Ranking stability is not defined: there are fewer than three domains, or their scores are all alike."
+    return f"Ranking stability {number(ranking.stability, 2)}: {ranking.of}."
