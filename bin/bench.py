@@ -1,7 +1,7 @@
 """Measures planning against the straightforward procedure and the bare model, and evaluation against lm-eval's backend.
 
-    bin/bench                 about twelve minutes on two CPU cores
-    bin/bench --items 0       planning alone
+    bin/bench                 planning, then evaluation
+    bin/bench --items 0       planning alone, about six minutes on two CPU cores
     bin/bench --tokens 20000  the paper's token budget in full; the straightforward procedure is still sampled
 
 Prints one JSON object; the ratios are what counts, seconds depend on the machine.
