@@ -19,7 +19,7 @@ from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
 from mixplan.plan.identity import data_hash
 from mixplan.plan.opened import opened
-from mixplan.recipe import LoadedRecipe, load_recipe
+from mixplan.recipe import LoadedRecipe, ModelSpec, load_recipe
 from mixplan.runs import content_hash, locked, write_json
 from mixplan.train.job import read_job
 from mixplan.train.launch import Launch
@@ -64,13 +64,17 @@ class PlannedRun:
     target: Domain
     domains: dict[str, Domain]
 
+    def spec(self) -> ModelSpec:
+        """The recipe's model in the plan's compute type: `auto` might choose another one at each loading."""
+        return self.loaded.recipe.model.model_copy(update={"dtype": self.plan["model"]["dtype"]})
+
     def untrained(self) -> Model:
         """Load the model as it is before training."""
-        return load_model(self.loaded.recipe.model, folder=self.loaded.folder(("model", "name")))
+        return load_model(self.spec(), folder=self.loaded.folder(("model", "name")))
 
     def trained(self, folder: Path) -> Model:
         """Load what a job has saved, afresh from its folder."""
-        return load_trained(self.loaded.recipe.model, folder, folder=self.loaded.folder(("model", "name")))
+        return load_trained(self.spec(), folder, folder=self.loaded.folder(("model", "name")))
 
     def evaluated(self, model: Model, watcher: Watcher, untrained: Model | None = None) -> Evaluation:
         """Measure a model on the held-out evaluation rows."""
