@@ -4,12 +4,16 @@ import atexit
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Some tests press Ctrl-C, which processes started in a shell's background are born deaf to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The hub's libraries read these once, when they are imported, so they are set before anything else is.
 HUB_HOME = tempfile.mkdtemp(prefix="mixplan-tests-hub-")
