@@ -18,7 +18,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
     *("recipe", "domains", "model", "sae", "features", "drift", "sts", "forecast", "allocate", "mixture"),
-    *("plan", "train", "evaluate", "outcome", "report"),
+    *("plan", "train", "evaluate", "outcome", "study", "report"),
 )
 """Left to right; `model` and `sae` are where features come from, `plan` runs the stages before it and saves them."""
 EVERYWHERE = {"errors", "runs", "embedded"}
