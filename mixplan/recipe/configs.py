@@ -34,6 +34,20 @@ def assemble(path: Path, overrides: Sequence[str]) -> tuple[Located | None, list
         place = Place(display(path), 0, path.parent)
         return None, [Problem(place, f"there is no such recipe.{did_you_mean(str(path), recipes_near(path))}")]
     tree, problems = read(path, display(path))
+    return with_configs(tree, path, overrides, problems)
+
+
+def with_configs(
+    tree: Located | None, path: Path, overrides: Sequence[str], problems: list[Problem]
+) -> tuple[Located | None, list[Problem]]:
+    """Merge what a recipe's tree names and what overrides say; what is wrong is added to the problems.
+
+    Args:
+        tree: The recipe as it was written, None when it could not be read.
+        path: The file that it was written in, beside which configs are looked for.
+        overrides: `key.path=value` texts.
+        problems: What is known to be wrong already.
+    """
     assignments = [found for text in overrides if (found := _assignment(text, problems)) is not None]
     if tree is None:
         return None, problems

@@ -53,15 +53,29 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         RecipeError: anything is wrong; one line for each problem, those in configs and overrides included.
     """
     tree, problems = assemble(Path(path), overrides)
+    return checked(tree, Path(path), problems)
+
+
+def checked(tree: Located | None, path: Path, problems: Sequence[Problem]) -> LoadedRecipe:
+    """A recipe from its tree, its configs merged in.
+
+    Args:
+        tree: The values with their places, None when they could not be read.
+        path: The recipe's file.
+        problems: What is known to be wrong already.
+
+    Raises:
+        RecipeError: anything is wrong; one line for each problem.
+    """
     if tree is not None:
         problems = [*problems, *departures(tree).values(), *broken_rules(tree)]
     if problems or tree is None:
-        raise RecipeError("\n".join(_lines(problems)))
+        raise RecipeError("\n".join(lines_of(problems)))
     recipe = Recipe.model_validate(tree.plain())
-    return LoadedRecipe(recipe, Path(path), recipe.model_dump(mode="json"), tree)
+    return LoadedRecipe(recipe, path, recipe.model_dump(mode="json"), tree)
 
 
-def _lines(problems: Iterable[Problem]) -> list[str]:
+def lines_of(problems: Iterable[Problem]) -> list[str]:
     """One line for each problem, file by file in the order met, each file's from its top."""
     problems = list(problems)
     files = list(dict.fromkeys(problem.place.label for problem in problems))

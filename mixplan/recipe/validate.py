@@ -1,4 +1,4 @@
-"""A tree of located values in, every way it departs from the recipe's models out: where, what, what was expected."""
+"""A tree of located values in, every way it departs from a model out: where, what, what was expected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mixplan.recipe.configs import CONFIG_FOLDERS, dotted
 from mixplan.recipe.lines import KeyPath, Located, Problem
-from mixplan.recipe.spec import Recipe
+from mixplan.recipe.spec import Recipe, Section
 from mixplan.recipe.suggest import did_you_mean
 
 Schema = dict[str, Any]
@@ -19,19 +19,19 @@ LARGEST = 10**12
 """Bounds from here on say only that a number is finite; a message does not repeat them."""
 
 
-def departures(tree: Located) -> dict[KeyPath, Problem]:
-    """Compare a tree with the recipe's models.
+def departures(tree: Located, model: type[Section] = Recipe) -> dict[KeyPath, Problem]:
+    """Compare a tree with a model: the recipe's, or another file's.
 
     Returns:
         One problem for each key path that is wrong; a path below a wrong one is not judged.
     """
     try:
-        Recipe.model_validate(tree.plain())
+        model.model_validate(tree.plain())
     except ValidationError as error:
         errors = [(item["loc"], item["type"]) for item in error.errors(include_url=False)]
-        found = {_path(tree, loc): kind for loc, kind in errors if loc[-1] != "[key]"}
-        unnamed = [_path(tree, loc) for loc, _ in errors if loc[-1] == "[key]"]
-        return dict(_problems(tree, found)) | {path: _unnameable(tree, path) for path in unnamed}
+        found = {_path(tree, loc, model): kind for loc, kind in errors if loc[-1] != "[key]"}
+        unnamed = [_path(tree, loc, model) for loc, _ in errors if loc[-1] == "[key]"]
+        return dict(_problems(tree, found, model)) | {path: _unnameable(tree, path) for path in unnamed}
     return {}
 
 
@@ -40,7 +40,7 @@ def _unnameable(tree: Located, path: KeyPath) -> Problem:
     return Problem(place, f"{dotted(path[:-1])}: {path[-1]!r} is not a usable name. Expected {NAME_WORDS}.")
 
 
-def _path(tree: Located, loc: tuple[int | str, ...]) -> KeyPath:
+def _path(tree: Located, loc: tuple[int | str, ...], model: type[Section]) -> KeyPath:
     """Pydantic's location without the steps that name a branch of a union rather than a key."""
     path: list[int | str] = []
     for number, step in enumerate(loc):
@@ -48,28 +48,30 @@ def _path(tree: Located, loc: tuple[int | str, ...]) -> KeyPath:
         if isinstance(here.value, list):
             is_key = isinstance(step, int)
         else:
-            last = number == len(loc) - 1 and step in _properties(fragment(tuple(path)))
+            last = number == len(loc) - 1 and step in _properties(fragment(tuple(path), model), model)
             is_key = last or (isinstance(here.value, dict) and step in here.value)
         if is_key:
             path.append(step)
     return tuple(path)
 
 
-def _problems(tree: Located, found: dict[KeyPath, str]) -> Iterator[tuple[KeyPath, Problem]]:
+def _problems(
+    tree: Located, found: dict[KeyPath, str], model: type[Section]
+) -> Iterator[tuple[KeyPath, Problem]]:
     for path, kind in found.items():
         node = tree.nearest(path)
         deeper = any(len(other) > len(path) and other[: len(path)] == path for other in found)
         # A union fails once for each branch; the branch that got furthest says what the person meant.
         if deeper or (kind not in ("missing", "extra_forbidden") and node.broken()):
             continue
-        parent = fragment(path[:-1])
+        parent = fragment(path[:-1], model)
         if kind == "missing":
-            text = f"missing. Expected {words(fragment(path))}."
+            text = f"missing. Expected {words(fragment(path, model), model)}."
         elif kind == "extra_forbidden":
-            named = ["config"] if len(path) == 2 and path[0] in CONFIG_FOLDERS else []
-            text = f"unknown key.{did_you_mean(str(path[-1]), [*_properties(parent), *named])}"
+            named = ["config"] if model is Recipe and len(path) == 2 and path[0] in CONFIG_FOLDERS else []
+            text = f"unknown key.{did_you_mean(str(path[-1]), [*_properties(parent, model), *named])}"
         else:
-            text = f"found {describe(node.value)}, expected {words(fragment(path))}."
+            text = f"found {describe(node.value)}, expected {words(fragment(path, model), model)}."
         yield path, Problem(node.place, f"{dotted(path)}: {text}" if path else text)
 
 
@@ -87,27 +89,27 @@ def describe(value: object) -> str:
 
 
 @functools.cache
-def schema() -> Schema:
-    """The JSON Schema of a recipe whose configs have been merged in."""
-    return Recipe.model_json_schema()
+def schema(model: type[Section] = Recipe) -> Schema:
+    """The JSON Schema of a model: of a recipe, the one whose configs have been merged in."""
+    return model.model_json_schema()
 
 
-def fragment(path: KeyPath) -> Schema:
+def fragment(path: KeyPath, model: type[Section] = Recipe) -> Schema:
     """The schema at a key path; empty, which allows anything, where the path leads out of it."""
-    here = schema()
+    here = schema(model)
     for step in path:
         here = next(
-            (below for branch in _branches(here) if (below := _below(branch, step)) is not None),
+            (below for branch in _branches(here, model) if (below := _below(branch, step)) is not None),
             {},
         )
-    return _resolved(here)
+    return _resolved(here, model)
 
 
-def words(part: Schema) -> str:
+def words(part: Schema, model: type[Section] = Recipe) -> str:
     """Say what a schema allows."""
-    part = _resolved(part)
+    part = _resolved(part, model)
     if "anyOf" in part:
-        said = [words(branch) for branch in part["anyOf"] if branch.get("type") != "null"]
+        said = [words(branch, model) for branch in part["anyOf"] if branch.get("type") != "null"]
         return " or ".join(dict.fromkeys(said))
     if "const" in part:
         return repr(part["const"])
@@ -117,7 +119,7 @@ def words(part: Schema) -> str:
     if kind in ("integer", "number"):
         return _number(part, "a whole number" if kind == "integer" else "a number")
     if kind == "array":
-        return f"a list, each item {words(part['items'])}"
+        return f"a list, each item {words(part['items'], model)}"
     if kind == "string":
         return NAME_WORDS if "pattern" in part else "text"
     if kind == "object" and part.get("minProperties"):
@@ -139,15 +141,15 @@ def _number(part: Schema, noun: str) -> str:
     return f"{noun} from {lowest} to {highest}" if highest is not None else f"{noun} of at least {lowest}"
 
 
-def _resolved(part: Schema) -> Schema:
+def _resolved(part: Schema, model: type[Section]) -> Schema:
     if "$ref" in part:
-        return dict(schema()["$defs"][part["$ref"].rsplit("/", 1)[1]])
+        return dict(schema(model)["$defs"][part["$ref"].rsplit("/", 1)[1]])
     return part
 
 
-def _branches(part: Schema) -> list[Schema]:
-    part = _resolved(part)
-    return [_resolved(branch) for branch in part["anyOf"]] if "anyOf" in part else [part]
+def _branches(part: Schema, model: type[Section]) -> list[Schema]:
+    part = _resolved(part, model)
+    return [_resolved(branch, model) for branch in part["anyOf"]] if "anyOf" in part else [part]
 
 
 def _below(part: Schema, step: int | str) -> Schema | None:
@@ -159,5 +161,5 @@ def _below(part: Schema, step: int | str) -> Schema | None:
     return named if isinstance(named, dict) else None
 
 
-def _properties(part: Schema) -> list[str]:
-    return [name for branch in _branches(part) for name in branch.get("properties", {})]
+def _properties(part: Schema, model: type[Section]) -> list[str]:
+    return [name for branch in _branches(part, model) for name in branch.get("properties", {})]
