@@ -39,10 +39,11 @@ def test_each_domain_has_its_measures(tiny_model, target, domains, tmp_path):
     }  # fmt: skip
     assert found.model == {"name": str(tiny_model), "hash": model.fingerprint, "dtype": "float32", "device": "cpu"}
     assert told.stages == [
-        ("target: exact", 4, "rows"), ("target: behaviour", 4, "rows"), ("pick: choice", 3, "rows"),
-        ("pick: behaviour", 3, "rows"), ("free: likelihood", 2, "rows"), ("free: behaviour", 2, "rows"),
+        ("target: exact", 4, "rows"), ("target: own answers", 4, "rows"), ("target: behaviour", 4, "rows"),
+        ("pick: own answers", 3, "rows"), ("pick: choice, behaviour", 3, "rows"),
+        ("free: own answers", 2, "rows"), ("free: likelihood, behaviour", 2, "rows"),
     ]  # fmt: skip
-    assert told.done == 2 * (4 + 3 + 2)
+    assert told.done == 3 * 4 + 2 * 3 + 2 * 2
     write_evaluation(found, tmp_path / "before.json")
     assert read_evaluation(tmp_path / "before.json") == found
 
@@ -63,7 +64,7 @@ def test_a_second_evaluation_stands_and_gives_the_same(tiny_model, target, domai
 def test_what_was_measured_before_a_kill_is_not_measured_again(tiny_model, target, domains, tmp_path):
     class Killed(Told):
         def stage(self, name, total, unit):
-            if name == "pick: behaviour":
+            if name == "pick: choice, behaviour":
                 raise KeyboardInterrupt
             super().stage(name, total, unit)
 
@@ -71,7 +72,24 @@ def test_what_was_measured_before_a_kill_is_not_measured_again(tiny_model, targe
     with pytest.raises(KeyboardInterrupt):
         evaluate(model, target, domains, spec=SPEC, folder=tmp_path, watcher=Killed())
     _, told = run(model, target, domains, tmp_path)
-    assert [name for name, _, _ in told.stages] == ["pick: behaviour", "free: likelihood", "free: behaviour"]
+    assert [name for name, _, _ in told.stages] == [
+        "pick: choice, behaviour", "free: own answers", "free: likelihood, behaviour"
+    ]  # fmt: skip
+
+
+def test_measures_made_one_by_one_stand_where_those_made_together_do(tiny_model, domains, tmp_path):
+    model, law = loaded(tiny_model), domain_of("law", ())
+    alone = {
+        measure: run(model, law, domains, tmp_path, spec=SPEC.model_copy(update={
+            "also": [], "measures": dict.fromkeys(domains, measure)}))[0]
+        for measure in ("likelihood", "behaviour")
+    }  # fmt: skip
+    both = SPEC.model_copy(update={"also": ["likelihood", "behaviour"]})
+    together, told = run(model, law, domains, tmp_path, spec=both)
+    assert [name for name, *_ in told.stages] == ["pick: choice"]
+    for name in ("pick", "free"):
+        for measure, found in alone.items():
+            assert together.domains[name][measure] == found.domains[name][measure]
 
 
 def test_a_damaged_result_is_set_aside_and_measured_again(tiny_model, target, domains, tmp_path, own_cache):
@@ -82,7 +100,7 @@ def test_a_damaged_result_is_set_aside_and_measured_again(tiny_model, target, do
         path.write_bytes(path.read_bytes()[:-7] + b"garbage")
     again, told = run(model, target, domains, tmp_path)
     assert again == first
-    assert len(told.stages) == 6
+    assert len(told.stages) == 7
     assert all(path.with_name(path.name + ".aside").exists() for path in kept)
 
 
@@ -167,7 +185,7 @@ def test_another_chat_template_is_another_model(tiny_model, target, tmp_path):
     run(model, target, {}, tmp_path)
     model.tokenizer.chat_template = model.tokenizer.chat_template.replace("eos_token", "bos_token")
     _, told = run(model, target, {}, tmp_path)
-    assert len(told.stages) == 2
+    assert len(told.stages) == 3
 
 
 def test_reading_results_loads_no_model_library():

@@ -5,25 +5,26 @@ import torch
 from evaluated import asked_rows, loaded
 
 from mixplan.evaluate.answering import Answering
-from mixplan.evaluate.behaviour import measure_behaviour
+from mixplan.evaluate.behaviour import kept_answers, make_answers, own_answers
 from mixplan.evaluate.prompts import prompt_text
+from mixplan.evaluate.together import measure_together
 from mixplan.model import generate
 
 
-class Counting(Answering):
-    """Counts how often it is asked."""
-
-    asked = 0
-
-    def answers(self, rows, **given):
-        type(self).asked += 1
-        return super().answers(rows, **given)
+def silent(_):
+    pass
 
 
-def kl(model, untrained, rows, place, tokens=5):
-    return measure_behaviour(
-        model, Counting(untrained), rows, answer_tokens=tokens, kept_at=place, advance=lambda _: None
+def own(untrained, rows, place, tokens=5):
+    answers = kept_answers(place) or make_answers(
+        Answering(untrained), rows, answer_tokens=tokens, kept_at=place, advance=silent
     )
+    return own_answers(untrained, rows, answers, place)
+
+
+def kl(model, untrained, rows, place):
+    own_ones = own(untrained, rows, place)
+    return measure_together(model, rows, ["behaviour"], own=own_ones, advance=silent)["behaviour"]
 
 
 def test_kl_equals_the_formula_on_whole_distributions(any_model, build_model, tmp_path):
@@ -31,6 +32,7 @@ def test_kl_equals_the_formula_on_whole_distributions(any_model, build_model, tm
     trained = loaded(build_model(any_model.name, tmp_path / "trained", seed=5))
     rows = asked_rows()
     found = kl(trained, untrained, rows, tmp_path / "answers.json")
+    assert found.rows == tuple(row.id for row in rows)
     for row, value in zip(rows, found.values["kl"], strict=True):
         prompt = prompt_text(untrained, row)
         (answer,) = generate(untrained, [prompt], max_new_tokens=5)
@@ -50,13 +52,65 @@ def test_the_untrained_model_has_moved_by_nothing(tiny_model, tmp_path):
     assert max(map(abs, again.values["kl"])) <= 1e-6
 
 
-def test_answers_are_made_once_and_reused(tiny_model, build_model, tmp_path):
-    model, rows, place = loaded(tiny_model), asked_rows(), tmp_path / "answers.json"
-    Counting.asked = 0
+class Reads:
+    """Counts a model's passes of more than the few tokens that its output head is checked on."""
+
+    def __init__(self, model):
+        self.count = 0
+        model.lm.get_decoder().register_forward_pre_hook(self.see, with_kwargs=True)
+
+    def see(self, _module, _args, given):
+        self.count += given["input_ids"].shape[1] > 8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_further_trained_model_is_compared_without_reading_the_untrained_one(
+    tiny_model, build_model, tmp_path, dtype
+):
+    model, rows, place = loaded(tiny_model, dtype=dtype), asked_rows(), tmp_path / "answers.json"
     kl(model, model, rows, place)
+    states = own(model, rows, place).kept()
+    assert {each.dtype for each in states} == {next(model.lm.parameters()).dtype}
+    fresh = loaded(tiny_model, dtype=dtype)
+    reads = Reads(fresh)
+    for seed in (5, 6):
+        trained = loaded(build_model("llama", tmp_path / str(seed), seed=seed), dtype=dtype)
+        assert min(kl(trained, fresh, rows, place).values["kl"]) > 0
+    assert reads.count == 0
+
+
+def test_states_that_are_lost_or_damaged_are_read_again(tiny_model, build_model, tmp_path):
+    model, rows, place = loaded(tiny_model), asked_rows(), tmp_path / "answers.json"
     trained = loaded(build_model("llama", tmp_path / "trained", seed=5))
     first = kl(trained, model, rows, place)
-    assert Counting.asked == 1
+    (kept,) = tmp_path.glob("*.safetensors")
+    kept.write_bytes(kept.read_bytes()[:-3] + b"xxx")
+    reads = Reads(model)
+    assert kl(trained, model, rows, place).values["kl"] == pytest.approx(first.values["kl"], rel=1e-6)
+    assert reads.count > 0
+    kept.unlink()
+    assert kl(trained, model, rows, place).values["kl"] == pytest.approx(first.values["kl"], rel=1e-6)
+    assert kept.exists()
+
+
+def test_damaged_answers_are_made_again_and_other_answers_have_states_of_their_own(tiny_model, tmp_path):
+    model, rows, place = loaded(tiny_model), asked_rows(), tmp_path / "answers.json"
+    first = own(model, rows, place)
     place.write_bytes(place.read_bytes()[:-5] + b"xxxxx")
-    assert kl(trained, model, rows, place) == first
-    assert Counting.asked == 2
+    assert kept_answers(place) is None
+    again = own(model, rows, place)
+    assert (again.asked, again.states_at) == (first.asked, first.states_at)
+    place.unlink()
+    assert own(model, rows, place, tokens=4).states_at != first.states_at
+
+
+def test_rows_without_an_answer_are_left_out(tiny_model, build_model, tmp_path):
+    model, rows = loaded(tiny_model), asked_rows()
+    some = own_answers(model, rows, {rows[2].id: (7, 2)}, tmp_path / "answers.json")
+    trained = loaded(build_model("llama", tmp_path / "trained", seed=5))
+    found = measure_together(trained, rows, ["behaviour"], own=some, advance=silent)["behaviour"]
+    assert found.rows == (rows[2].id,)
+    none = own_answers(model, rows, {}, tmp_path / "answers.json")
+    for one in (model, trained):
+        found = measure_together(one, rows, ["behaviour"], own=none, advance=silent)["behaviour"]
+        assert (found.rows, found.values) == ((), {"kl": ()})

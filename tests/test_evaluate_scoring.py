@@ -1,4 +1,4 @@
-"""Packed scoring against the model's own logits, one text at a time, on every architecture."""
+"""Scores and divergences against the model's own logits, one text at a time, on every architecture."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ from evaluated import loaded
 
 from mixplan.errors import ModelError
 from mixplan.evaluate import scoring
-from mixplan.evaluate.scoring import Tree, score_continuations, shared_prefix, token_divergences
+from mixplan.evaluate.packing import Tree
+from mixplan.evaluate.scoring import check_vocabularies, divergences, score_continuations, score_states
 
 SHARED = (1, 40, 41, 42)
 
@@ -66,47 +67,46 @@ def test_packing_changes_nothing(tiny_model, pack_tokens, monkeypatch):
     assert sum(told) == 5
 
 
-def test_what_all_prompts_begin_with_is_read_once_and_one_letter_needs_no_token_of_its_own(tiny_model):
-    model = loaded(tiny_model)
-    read = []
-    handle = model.lm.get_decoder().register_forward_pre_hook(
-        lambda _module, _args, given: read.append(given["input_ids"].shape[1]), with_kwargs=True
-    )
-    given = [Tree((*SHARED, 50 + n), ((7,), (8,), (9,))) for n in range(6)]
-    score_continuations(model, given)
-    handle.remove()
-    assert shared_prefix(given) == len(SHARED)
-    assert read[-2:] == [len(SHARED), 6]
+def states_of(model, tree):
+    """The final states that predict a tree's first continuation, by one plain pass, and the logits they give."""
+    text = torch.tensor([[*tree.trunk, *tree.branches[0]]])
+    with torch.inference_mode():
+        states = model.lm.get_decoder()(input_ids=text, use_cache=False).last_hidden_state[0]
+    return states[len(tree.trunk) - 1 : -1], own_logs(model, tree, tree.branches[0])[0]
 
 
-def test_the_shared_beginning_stops_before_any_prompts_last_token():
-    assert shared_prefix([Tree((1, 2, 3), ((4,),)), Tree((1, 2, 3), ((5,),))]) == 2
-    assert shared_prefix([Tree((1, 2), ((4,),)), Tree((1, 2, 3), ((5,),))]) == 1
-    assert shared_prefix([Tree((1,), ((4,),)), Tree((2, 3), ((5,),))]) == 0
-    assert shared_prefix([]) == 0
+def test_states_are_scored_as_the_texts_they_come_from(any_model):
+    model, given = loaded(any_model), trees()
+    states = torch.cat([states_of(model, tree)[0] for tree in given])
+    scored = score_states(model, states, [tree.branches[0] for tree in given])
+    for tree, branch in zip(given, scored, strict=True):
+        rows, logs = own_logs(model, tree, tree.branches[0])
+        torch.testing.assert_close(torch.tensor(branch.logs), logs.double(), rtol=1e-4, atol=1e-4)
+        assert branch.likeliest.tolist() == (rows.argmax(-1) == torch.tensor(tree.branches[0])).tolist()
+    assert score_states(model, states[:0], []) == []
 
 
-def test_divergence_equals_the_formula(any_model, build_model, tmp_path):
+@pytest.mark.parametrize("rows_at_once", [3, 1000])
+def test_divergence_equals_the_formula(any_model, build_model, tmp_path, rows_at_once, monkeypatch):
+    monkeypatch.setitem(scoring.LOGIT_VALUES, "cpu", 320 * rows_at_once)
     first = loaded(any_model)
     second = loaded(build_model(any_model.name, tmp_path / "other", seed=1))
-    given = [Tree(tree.trunk, tree.branches[:1]) for tree in trees()]
-    for (values,), tree in zip(token_divergences(first, second, given, pack_tokens=40), given, strict=True):
-        p, q = (own_logs(model, tree, tree.branches[0])[0].double() for model in (first, second))
-        expected = (p.exp() * (p - q)).sum(-1)
-        torch.testing.assert_close(torch.tensor(values), expected, rtol=1e-3, atol=1e-4)
-        assert (values > 0).all()
-
-
-def test_two_loads_of_one_model_diverge_by_nothing(any_model):
-    values = token_divergences(loaded(any_model), loaded(any_model), [Tree(t.trunk, t.branches[:1]) for t in trees()])
-    assert max(abs(value) for (branch,) in values for value in branch) <= 1e-6
+    tree = Tree((*SHARED, *range(6, 20)), (tuple(range(50, 60)),))
+    (states, p), (others, q) = (states_of(model, tree) for model in (first, second))
+    p, q = p.double(), q.double()
+    values = divergences(first, states, second, others)
+    torch.testing.assert_close(torch.tensor(values), (p.exp() * (p - q)).sum(-1), rtol=1e-3, atol=1e-4)
+    assert (values > 0).all()
+    assert abs(divergences(first, states, loaded(any_model), states)).max() <= 1e-6
+    assert divergences(first, states[:0], second, others[:0]).shape == (0,)
 
 
 def test_models_of_different_vocabularies_are_not_compared(tiny_model):
     other = loaded(tiny_model)
     other.lm.config.vocab_size = 330
+    check_vocabularies(loaded(tiny_model), loaded(tiny_model))
     with pytest.raises(ModelError) as caught:
-        token_divergences(loaded(tiny_model), other, trees())
+        check_vocabularies(loaded(tiny_model), other)
     assert str(caught.value) == (
         f"'{tiny_model}' has 330 output tokens, but the untrained '{tiny_model}' has 320, so they cannot be compared "
         "token by token. Leave `behaviour` out of `evaluate`."

@@ -11,60 +11,135 @@ No token is sampled and no answer graded, so nearly all of what it shows is the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
 
 from mixplan.domains import Row
 from mixplan.evaluate.answering import Answering
+from mixplan.evaluate.packing import Ids, Tree
 from mixplan.evaluate.prompts import prompt_text, token_ids
+from mixplan.evaluate.reading import Asked, read_together
 from mixplan.evaluate.result import Measured
-from mixplan.evaluate.scoring import Ids, Tree, token_divergences
+from mixplan.evaluate.scoring import divergences
 from mixplan.model import Model
-from mixplan.runs import canonical_json, seal, unseal, write_atomic
+from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
 
 
-def measure_behaviour(
-    model: Model,
-    untrained: Answering,
-    rows: Sequence[Row],
-    *,
-    answer_tokens: int,
-    kept_at: Path,
-    advance: Callable[[int], None],
-) -> Measured:
-    """Measure the mean token KL of the model from the untrained one on the untrained one's own answers.
+@dataclass(frozen=True)
+class OwnAnswers:
+    """The untrained model's answers to some rows, and where its final states at them are kept.
+
+    The states are kept so that each further trained model is compared without reading the untrained one again.
+
+    Attributes:
+        model: The untrained model.
+        asked: Each answered row with its prompt and, as the only continuation, its answer.
+        states_at: File of the states.
+    """
+
+    model: Model
+    asked: Asked
+    states_at: Path
+
+    def kept(self) -> list[Tensor] | None:
+        """Each answer's final states, `[tokens, d_model]` in the model's type; None when they are not kept."""
+        data = unseal(self.states_at)
+        if data is None:
+            return None
+        states = load(data)
+        return [states[row.id] for row, _ in self.asked]
+
+    def keep(self, states: Sequence[Tensor]) -> None:
+        """Keep each answer's final states."""
+        named = {row.id: each.contiguous() for (row, _), each in zip(self.asked, states, strict=True)}
+        write_atomic(self.states_at, seal(save(named)))
+
+    def states(self) -> list[Tensor]:
+        """Each answer's final states, kept or read now.
+
+        Raises:
+            ModelError: the untrained model's output head is of no kind that mixplan knows.
+        """
+        if (kept := self.kept()) is not None:
+            return kept
+        _, read = read_together(self.model, [], self.asked, advance=lambda _: None)
+        states = [each for (each,) in read]
+        self.keep(states)
+        return states
+
+
+def own_answers(untrained: Model, rows: Sequence[Row], answers: Mapping[str, Ids], kept_at: Path) -> OwnAnswers:
+    """The untrained model's answers to those rows that have one.
 
     Args:
-        model: The trained model; when it is the untrained one itself, its answers are made and every `kl` is 0.
-        untrained: Answers with the untrained model.
+        untrained: The untrained model.
         rows: Rows of any format; only their prompts are used.
+        answers: Its answers' token ids by row id.
+        kept_at: File that keeps the answers; their final states stand beside it.
+    """
+    asked = [(row, own_tree(untrained, row, answers[row.id])) for row in rows if row.id in answers]
+    # Answers that were made again may be others, with other states.
+    states_at = kept_at.with_name(f"{kept_at.stem}.{content_hash(answers)[:16]}.safetensors")
+    return OwnAnswers(untrained, asked, states_at)
+
+
+def kept_answers(kept_at: Path) -> dict[str, Ids] | None:
+    """The untrained model's answers by row id from the cache, or None."""
+    standing = unseal(kept_at)
+    return None if standing is None else {name: tuple(ids) for name, ids in json.loads(standing).items()}
+
+
+def make_answers(
+    untrained: Answering, rows: Sequence[Row], *, answer_tokens: int, kept_at: Path, advance: Callable[[int], None]
+) -> dict[str, Ids]:
+    """Answer rows greedily and keep the answers.
+
+    Args:
+        untrained: Answers with the untrained model.
+        rows: Rows of any format.
         answer_tokens: Longest answer.
-        kept_at: File that keeps the untrained model's answers.
-        advance: Told how many rows are done.
+        kept_at: File that keeps them.
+        advance: Told how many rows each batch answered.
 
     Returns:
-        `kl` of each row whose prompt fits the window with the longest answer.
+        Token ids by row id, for the rows whose prompt fits the window with the longest answer.
     """
-    trained = model is not untrained.model
-    answers = own_answers(untrained, rows, answer_tokens, kept_at, (lambda _: None) if trained else advance)
-    kept = [row for row in rows if row.id in answers]
-    found = [0.0] * len(kept)
-    if trained:
-        trees = [
-            Tree(token_ids(untrained.model, prompt_text(untrained.model, row)), (answers[row.id],)) for row in kept
-        ]
-        moved = token_divergences(untrained.model, model, trees, on_trees=advance)
-        found = [float(tokens.mean()) for (tokens,) in moved]
-    return Measured("behaviour", tuple(row.id for row in kept), {"kl": tuple(found)}, {})
-
-
-def own_answers(
-    untrained: Answering, rows: Sequence[Row], answer_tokens: int, kept_at: Path, advance: Callable[[int], None]
-) -> dict[str, Ids]:
-    """The untrained model's answers by row id, from the cache or made now."""
-    if (standing := unseal(kept_at)) is not None:
-        return {name: tuple(ids) for name, ids in json.loads(standing).items()}
     kept, answers = untrained.answers(rows, answer_tokens=answer_tokens, advance=advance)
     found = {row.id: answer.ids for row, answer in zip(kept, answers, strict=True)}
     write_atomic(kept_at, seal(canonical_json(found).encode()))
     return found
+
+
+def own_tree(model: Model, row: Row, answer: Ids) -> Tree:
+    """A row's prompt with an answer that the model gave to it."""
+    return Tree(token_ids(model, prompt_text(model, row)), (answer,))
+
+
+def behaviour_of(model: Model, own: OwnAnswers, states: Sequence[Tensor]) -> Measured:
+    """The measure from the trained model's final states at the untrained model's answers.
+
+    Args:
+        model: The trained model, of the same vocabulary.
+        own: The untrained model's answers.
+        states: The trained model's final states, one `[tokens, d_model]` an answer.
+
+    Returns:
+        `kl` of each answered row.
+    """
+    if not states:
+        return still(own)
+    values = divergences(own.model, torch.cat(own.states()), model, torch.cat(list(states)))
+    ends = np.cumsum([len(each) for each in states])[:-1]
+    kl = tuple(float(tokens.mean()) for tokens in np.split(values, ends))
+    return Measured("behaviour", tuple(row.id for row, _ in own.asked), {"kl": kl}, {})
+
+
+def still(own: OwnAnswers) -> Measured:
+    """The measure of the untrained model itself, which has moved by nothing."""
+    return Measured("behaviour", tuple(row.id for row, _ in own.asked), {"kl": (0.0,) * len(own.asked)}, {})

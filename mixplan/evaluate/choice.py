@@ -16,8 +16,9 @@ import numpy as np
 from mixplan.domains import Row
 from mixplan.domains.choice import LETTERS
 from mixplan.evaluate.prompts import fitting, tree_of
+from mixplan.evaluate.reading import Asked, read_together
 from mixplan.evaluate.result import Measured
-from mixplan.evaluate.scoring import score_continuations
+from mixplan.evaluate.scoring import Scored
 from mixplan.model import Model
 
 
@@ -32,14 +33,24 @@ def measure_choice(model: Model, rows: Sequence[Row], *, advance: Callable[[int]
     Returns:
         `correct` (0 or 1) and `gold_probability` of each row that fits the model's window; the letter it chose as text.
     """
-    kept = fitting(model, rows, [tree_of(model, row, option_answers(row)) for row in rows])
-    scored = score_continuations(model, [tree for _, tree in kept], on_trees=advance)
+    asked = ask_choice(model, rows)
+    (scored,), _ = read_together(model, [asked], advance=advance)
+    return choice_of(asked, scored)
+
+
+def ask_choice(model: Model, rows: Sequence[Row]) -> Asked:
+    """The rows that fit the model's window, each with all its options' answers."""
+    return fitting(model, rows, [tree_of(model, row, option_answers(row)) for row in rows])
+
+
+def choice_of(asked: Asked, scored: Sequence[tuple[Scored, ...]]) -> Measured:
+    """The measure from each option's scores."""
     logs = [np.array([branch.log for branch in branches]) for branches in scored]
     chosen = [int(values.argmax()) for values in logs]
-    golds = [row.gold if row.gold is not None else -1 for row, _ in kept]
+    golds = [row.gold if row.gold is not None else -1 for row, _ in asked]
     return Measured(
         measure="choice",
-        rows=tuple(row.id for row, _ in kept),
+        rows=tuple(row.id for row, _ in asked),
         values={
             "correct": tuple(float(pick == gold) for pick, gold in zip(chosen, golds, strict=True)),
             "gold_probability": tuple(

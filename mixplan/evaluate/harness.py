@@ -19,8 +19,9 @@ from mixplan.domains import Domain, Row
 from mixplan.domains.rows import Lacking, RowReader
 from mixplan.domains.sources import Record
 from mixplan.errors import DataError, EvaluateError
+from mixplan.evaluate.packing import Ids, Tree
 from mixplan.evaluate.result import Measured
-from mixplan.evaluate.scoring import Ids, Tree, score_continuations
+from mixplan.evaluate.scoring import score_continuations
 from mixplan.model import Model
 from mixplan.recipe import DomainSpec
 

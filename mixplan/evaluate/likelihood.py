@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from mixplan.domains import Row
 from mixplan.evaluate.prompts import fitting, tree_of
+from mixplan.evaluate.reading import Asked, read_together
 from mixplan.evaluate.result import Measured
-from mixplan.evaluate.scoring import score_continuations
+from mixplan.evaluate.scoring import Scored
 from mixplan.model import Model
 
 
@@ -23,14 +24,22 @@ def measure_likelihood(model: Model, rows: Sequence[Row], *, advance: Callable[[
     Returns:
         `bits_per_byte` of each row that fits the model's window.
     """
-    kept = fitting(model, rows, [tree_of(model, row, [row.answer]) for row in rows])
-    scored = score_continuations(model, [tree for _, tree in kept], on_trees=advance)
-    bits = [-branch.log / math.log(2) for (branch,) in scored]
-    return Measured(
-        measure="likelihood",
-        rows=tuple(row.id for row, _ in kept),
-        values={
-            "bits_per_byte": tuple(need / len(row.answer.encode()) for need, (row, _) in zip(bits, kept, strict=True))
-        },
-        texts={},
-    )
+    asked = ask_likelihood(model, rows)
+    (scored,), _ = read_together(model, [asked], advance=advance)
+    return likelihood_of(asked, scored)
+
+
+def ask_likelihood(model: Model, rows: Sequence[Row]) -> Asked:
+    """The rows that fit the model's window, each with its reference answer."""
+    return fitting(model, rows, [tree_of(model, row, [row.answer]) for row in rows])
+
+
+def likelihood_of(asked: Asked, scored: Sequence[tuple[Scored, ...]]) -> Measured:
+    """The measure from each reference answer's scores."""
+    values = tuple(bits_per_byte(row, branch) for (row, _), (branch,) in zip(asked, scored, strict=True))
+    return Measured("likelihood", tuple(row.id for row, _ in asked), {"bits_per_byte": values}, {})
+
+
+def bits_per_byte(row: Row, answer: Scored) -> float:
+    """Bits that the model needs for each byte of the row's reference answer."""
+    return -answer.log / math.log(2) / len(row.answer.encode())

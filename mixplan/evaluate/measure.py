@@ -17,11 +17,15 @@ from mixplan.runs import cache_folder, canonical_json, content_hash, file_hash, 
 
 if TYPE_CHECKING:
     from mixplan.evaluate.answering import Answering
+    from mixplan.evaluate.behaviour import OwnAnswers
     from mixplan.model import Model
     from mixplan.plan.watch import Watcher
 
 VERSION = 1
 """Of how measures are defined and kept; part of their key."""
+
+READ_TOGETHER = ("choice", "likelihood", "behaviour")
+"""Measures that one reading of the rows serves."""
 
 LIBRARIES = {
     "exact": ("torch", "transformers", "vllm", "reasoning-gym"),
@@ -71,10 +75,8 @@ def evaluate(
             watcher.say(f"{name} has no evaluation rows and is not measured; set `split.evaluation`")
             continue
         headlines[name] = headline(name, domain, spec)
-        measured[name] = {}
-        for measure in measures_of(name, domain, spec):
-            measured[name][measure], standing = work.measured(name, domain, rows, measure)
-            stood, total = stood + standing, total + 1
+        measured[name], standing = work.domain(name, domain, rows)
+        stood, total = stood + standing, total + len(measured[name])
     if stood:
         watcher.say(f"{stood} of {total} measures stand from an earlier evaluation")
     described = {"name": model.name, "hash": model.fingerprint, "dtype": model.dtype, "device": str(model.device)}
@@ -120,21 +122,33 @@ class _Work:
     untrained_identity: str
     answerings: dict[str, Answering]
 
-    def measured(self, name: str, domain: Domain, rows: Sequence[Row], measure: str) -> tuple[Measured, bool]:
-        """One measure of one domain, and whether it stood from an earlier evaluation."""
-        place = self.place(self.key(name, domain, rows, measure))
-        if (standing := unseal(place)) is not None:
-            return from_json(measure, json.loads(standing)), True
-        self.watcher.stage(f"{name}: {measure}", len(rows), "rows")
-        found = self.now(name, domain, rows, measure)
+    def domain(self, name: str, domain: Domain, rows: Sequence[Row]) -> tuple[dict[str, Measured], int]:
+        """Each measure of one domain, and how many stood from an earlier evaluation."""
+        places = {one: kept_place(self.key(name, domain, rows, one)) for one in measures_of(name, domain, self.spec)}
+        found = {
+            measure: from_json(measure, json.loads(standing))
+            for measure, place in places.items()
+            if (standing := unseal(place)) is not None
+        }
+        stood = len(found)
+        missing = [measure for measure in places if measure not in found]
+        read = tuple(measure for measure in missing if measure in READ_TOGETHER)
+        for step in dict.fromkeys(read if measure in READ_TOGETHER else (measure,) for measure in missing):
+            for measure, values in self.now(name, domain, rows, step).items():
+                found[measure] = self.kept(name, rows, values, places[measure])
+        return {measure: found[measure] for measure in places}, stood
+
+    def kept(self, name: str, rows: Sequence[Row], found: Measured, place: Path) -> Measured:
+        """One measure of one domain, written to where it is kept."""
         if not found.rows:
-            raise DataError(self.nothing_fits(name, rows, measure))
+            raise DataError(self.nothing_fits(name, rows, found.measure))
         if len(found.rows) < len(rows):
-            self.watcher.say(f"{name}: {len(rows) - len(found.rows)} of {len(rows)} rows are left out of `{measure}`")
+            left = len(rows) - len(found.rows)
+            self.watcher.say(f"{name}: {left} of {len(rows)} rows are left out of `{found.measure}`")
         text = canonical_json(as_json(found))
         write_atomic(place, seal(text.encode()))
         # Read back, so that an evaluation does not tell whether its values were measured or stood.
-        return from_json(measure, json.loads(text)), False
+        return from_json(found.measure, json.loads(text))
 
     def nothing_fits(self, name: str, rows: Sequence[Row], measure: str) -> str:
         """The message when every row is longer than the window."""
@@ -145,44 +159,41 @@ class _Work:
             f"with the answer that `{measure}` needs. {remedy} the rows with a template."
         )
 
-    def now(self, name: str, domain: Domain, rows: Sequence[Row], measure: str) -> Measured:
-        """Measure now."""
-        from mixplan.evaluate.behaviour import (
-            measure_behaviour,  # these load torch, which reading results does not need
-        )
-        from mixplan.evaluate.choice import measure_choice
-        from mixplan.evaluate.exact import measure_exact
+    def now(self, name: str, domain: Domain, rows: Sequence[Row], step: Sequence[str]) -> dict[str, Measured]:
+        """Measure now: one measure, or those that one reading serves."""
+        from mixplan.evaluate.exact import measure_exact  # these load torch, which reading results does not need
         from mixplan.evaluate.harness import measure_task
-        from mixplan.evaluate.likelihood import measure_likelihood
+        from mixplan.evaluate.together import measure_together
 
+        own = self.own_answers(name, rows) if "behaviour" in step else None
+        self.watcher.stage(f"{name}: {', '.join(step)}", len(rows), "rows")
         advance, spec = self.watcher.advance, self.spec
-        if measure == "choice":
-            return measure_choice(self.model, rows, advance=advance)
-        if measure == "likelihood":
-            return measure_likelihood(self.model, rows, advance=advance)
-        if measure == "exact":
+        if step == ("exact",):
             answering = self.answering(self.model)
-            return measure_exact(answering, domain, rows, answer_tokens=spec.answer_tokens, advance=advance)
-        if measure == "behaviour":
-            return measure_behaviour(
-                self.model,
-                self.answering(self.untrained),
-                rows,
-                answer_tokens=spec.behaviour_tokens,
-                kept_at=self.place(self.answers_key(rows)),
-                advance=advance,
-            )
-        return measure_task(self.model, domain, rows, task=spec.tasks[name], folder=self.folder, advance=advance)
+            return {"exact": measure_exact(answering, domain, rows, answer_tokens=spec.answer_tokens, advance=advance)}
+        if step == ("lm_eval",):
+            task = spec.tasks[name]
+            return {"lm_eval": measure_task(self.model, domain, rows, task=task, folder=self.folder, advance=advance)}
+        return measure_together(self.model, rows, step, own=own, advance=advance)
+
+    def own_answers(self, name: str, rows: Sequence[Row]) -> OwnAnswers:
+        """The untrained model's answers, which are made now where they are not kept."""
+        from mixplan.evaluate.behaviour import kept_answers, make_answers, own_answers
+
+        tokens = self.spec.behaviour_tokens
+        kept_at = kept_place(answers_key(self.untrained_identity, rows, tokens))
+        answers = kept_answers(kept_at)
+        if answers is None:
+            self.watcher.stage(f"{name}: own answers", len(rows), "rows")
+            answering, advance = self.answering(self.untrained), self.watcher.advance
+            answers = make_answers(answering, rows, answer_tokens=tokens, kept_at=kept_at, advance=advance)
+        return own_answers(self.untrained, rows, answers, kept_at)
 
     def answering(self, model: Model) -> Answering:
         """Answers with one of the models; an engine that it starts is there for the next domain too."""
         from mixplan.evaluate.answering import Answering
 
         return self.answerings.setdefault(model.fingerprint, Answering(model))
-
-    def place(self, key: str) -> Path:
-        """Where something is kept."""
-        return cache_folder() / "evaluation" / key[:2] / f"{key}.json"
 
     def key(self, name: str, domain: Domain, rows: Sequence[Row], measure: str) -> str:
         """Everything a measure's values depend on, as one hash."""
@@ -200,11 +211,16 @@ class _Work:
         versions = {one: installed(one) for one in LIBRARIES.get(measure, ("torch", "transformers"))}
         return content_hash(VERSION, self.model_identity, content(rows), measure, settings, versions)
 
-    def answers_key(self, rows: Sequence[Row]) -> str:
-        """The same of the untrained model's own answers."""
-        versions = {one: installed(one) for one in LIBRARIES["behaviour"]}
-        tokens = self.spec.behaviour_tokens
-        return content_hash(VERSION, self.untrained_identity, content(rows), "own answers", tokens, versions)
+
+def kept_place(key: str) -> Path:
+    """Where something is kept."""
+    return cache_folder() / "evaluation" / key[:2] / f"{key}.json"
+
+
+def answers_key(untrained: str, rows: Sequence[Row], tokens: int) -> str:
+    """Everything the untrained model's own answers of at most so many tokens depend on, as one hash."""
+    versions = {one: installed(one) for one in LIBRARIES["behaviour"]}
+    return content_hash(VERSION, untrained, content(rows), "own answers", tokens, versions)
 
 
 def identity(model: Model) -> str:

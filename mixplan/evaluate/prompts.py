@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixplan.domains import Row
-from mixplan.evaluate.scoring import Ids, Tree
+from mixplan.evaluate.packing import Ids, Tree
 from mixplan.model import Model, answered, render
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import EvaluateError
-from mixplan.evaluate.scoring import Ids
+from mixplan.evaluate.packing import Ids
 from mixplan.model import Answer, Model
 from mixplan.model.answers import end_tokens
 

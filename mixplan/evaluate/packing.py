@@ -1,0 +1,153 @@
+"""Prompts with possible continuations in, the final states that predict each continuation token out, pass by pass.
+
+Prompts and continuations are packed one behind the other into passes without padding, each blind to the others; a
+prompt stands there once for all its continuations, and what all prompts begin with is read once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from mixplan.features.forward import PACK_TOKENS, masks_by_kind
+from mixplan.model import Model
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A prompt and what may follow it.
+
+    Attributes:
+        trunk: The prompt's token ids, at least one.
+        branches: Each continuation's token ids, at least one each.
+    """
+
+    trunk: Ids
+    branches: tuple[Ids, ...]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the prompt with its longest continuation."""
+        return len(self.trunk) + max(map(len, self.branches))
+
+    def tokens(self, prefix: int) -> int:
+        """Tokens that are read behind a shared prefix; a continuation's last one is predicted, never read."""
+        return len(self.trunk) - prefix + sum(len(branch) - 1 for branch in self.branches)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Trees laid out as one row of tokens.
+
+    Attributes:
+        tokens: `[tokens]` int64.
+        places: `[tokens]` int64, position of each in its own text.
+        tree, branch: `[tokens]` int64; branch -1 is the trunk.
+        predictors: `[targets]` int64, the token whose output predicts each target.
+        targets: `[targets]` int64 token ids: tree by tree, branch by branch.
+    """
+
+    tokens: Tensor
+    places: Tensor
+    tree: Tensor
+    branch: Tensor
+    predictors: Tensor
+    targets: Tensor
+
+
+def passes(
+    model: Model, trees: Sequence[Tree], pack_tokens: int | None
+) -> Iterator[tuple[Sequence[Tree], Tensor, Layout]]:
+    """Read the trees pass by pass.
+
+    Yields:
+        The trees read, the final states `[targets, d_model]` that predict their targets, and their layout.
+    """
+    limit = pack_tokens or PACK_TOKENS.get(model.device.type, 2048)
+    prefix = shared_prefix(trees)
+    cache = DynamicCache()
+    if prefix:
+        start = torch.tensor(trees[0].trunk[:prefix])
+        final_states(model, start, torch.arange(prefix), None, cache)
+    for part in packs(trees, prefix, limit):
+        layout = laid_out(part, prefix)
+        chain = len(part) == 1 and len(part[0].branches) == 1
+        mask = None if chain else masks_of(model, layout, prefix)
+        states = final_states(model, layout.tokens, layout.places, mask, cache)
+        if prefix:
+            cache.crop(-len(layout.tokens))
+        else:
+            cache.layers.clear()
+        yield part, states[layout.predictors.to(model.device)], layout
+
+
+def shared_prefix(trees: Sequence[Tree]) -> int:
+    """Leading tokens that all trunks share, short of any trunk's last token: that one predicts."""
+    if not trees:
+        return 0
+    first, last = min(tree.trunk for tree in trees), max(tree.trunk for tree in trees)
+    length = min(len(tree.trunk) for tree in trees) - 1
+    return next((place for place in range(length) if first[place] != last[place]), length)
+
+
+def packs(trees: Sequence[Tree], prefix: int, limit: int) -> Iterator[list[Tree]]:
+    """Cut trees into runs that are read together, in order."""
+    part: list[Tree] = []
+    held = 0
+    for tree in trees:
+        more = tree.tokens(prefix)
+        if part and held + more > limit:
+            yield part
+            part, held = [], 0
+        part.append(tree)
+        held += more
+    if part:
+        yield part
+
+
+def laid_out(trees: Sequence[Tree], prefix: int) -> Layout:
+    """Trees one behind the other: a trunk without the shared prefix, then its branches without their last tokens."""
+    rows: list[tuple[int, int, int, int]] = []
+    predictors: list[int] = []
+    targets: list[int] = []
+    for number, tree in enumerate(trees):
+        rows += [(token, place, number, -1) for place, token in enumerate(tree.trunk) if place >= prefix]
+        fork = len(rows) - 1
+        for index, branch in enumerate(tree.branches):
+            predictors += [fork, *range(len(rows), len(rows) + len(branch) - 1)]
+            targets += branch
+            start = len(tree.trunk)
+            rows += [(token, start + place, number, index) for place, token in enumerate(branch[:-1])]
+    tokens, places, tree_of, branch_of = (torch.tensor(column) for column in zip(*rows, strict=True))
+    return Layout(tokens, places, tree_of, branch_of, torch.tensor(predictors), torch.tensor(targets))
+
+
+def masks_of(model: Model, layout: Layout, prefix: int) -> Tensor | dict[str, Tensor]:
+    """A token sees the shared prefix, its own trunk and its own branch, up to itself."""
+    index = torch.arange(len(layout.tokens))
+    same_tree = layout.tree[:, None] == layout.tree[None, :]
+    own = (layout.branch[None, :] == -1) | (layout.branch[:, None] == layout.branch[None, :])
+    allowed = same_tree & own & (index[:, None] >= index[None, :])
+    whole = torch.cat([torch.ones(len(index), prefix, dtype=torch.bool), allowed], dim=1)
+    return masks_by_kind(model, whole, layout.places, torch.cat([torch.arange(prefix), layout.places]))
+
+
+def final_states(
+    model: Model, tokens: Tensor, places: Tensor, mask: Tensor | dict[str, Tensor] | None, cache: DynamicCache
+) -> Tensor:
+    """The states that the output head reads, `[tokens, d_model]`; the cache is extended."""
+    output = model.lm.get_decoder()(
+        input_ids=tokens[None].to(model.device),
+        position_ids=places[None].to(model.device),
+        attention_mask=mask,
+        past_key_values=cache,
+        use_cache=True,
+    )
+    states: Tensor = output.last_hidden_state[0]
+    return states

@@ -1,0 +1,57 @@
+"""Rows and the measures that read them in, each measure's values out: every prompt is read once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mixplan.domains import Row
+from mixplan.evaluate.behaviour import OwnAnswers, behaviour_of, still
+from mixplan.evaluate.choice import ask_choice, choice_of
+from mixplan.evaluate.likelihood import ask_likelihood, likelihood_of
+from mixplan.evaluate.reading import read_together
+from mixplan.evaluate.result import Measured
+from mixplan.evaluate.scoring import check_vocabularies
+from mixplan.model import Model
+
+SCORED = {"choice": (ask_choice, choice_of), "likelihood": (ask_likelihood, likelihood_of)}
+"""Measures by log-probability: what they ask of a row, and what becomes of the scores."""
+
+
+def measure_together(
+    model: Model,
+    rows: Sequence[Row],
+    measures: Sequence[str],
+    *,
+    own: OwnAnswers | None = None,
+    advance: Callable[[int], None],
+) -> dict[str, Measured]:
+    """Measure `choice`, `likelihood` and `behaviour`, or some of them, by one reading of the rows.
+
+    Args:
+        model: The model.
+        rows: Rows of any format; of choice rows alone when `choice` is measured.
+        measures: Which ones.
+        own: The untrained model's answers, which `behaviour` reads; where `model` is the untrained model itself, each
+            `kl` is 0 and its states are kept for the models trained from it.
+        advance: Told of rows once they are read.
+
+    Returns:
+        Each measure's values, in the order of `measures`.
+
+    Raises:
+        ModelError: a model's output head is of no kind that mixplan knows, or the vocabularies differ.
+    """
+    untrained = own is not None and own.model is model
+    if own is not None and not untrained:
+        check_vocabularies(own.model, model)
+    asked = {measure: SCORED[measure][0](model, rows) for measure in measures if measure in SCORED}
+    followed = own.asked if own is not None else ()
+    scores, read = read_together(model, list(asked.values()), followed, advance=advance)
+    found = {measure: SCORED[measure][1](asked[measure], scored) for measure, scored in zip(asked, scores, strict=True)}
+    states = [each for (each,) in read]
+    if own is not None and untrained:
+        own.keep(states)
+        found["behaviour"] = still(own)
+    elif own is not None:
+        found["behaviour"] = behaviour_of(model, own, states)
+    return {measure: found[measure] for measure in measures}
