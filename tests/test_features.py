@@ -12,8 +12,9 @@ from mixplan.domains import Row
 from mixplan.drift import predict_drift
 from mixplan.features.forward import read_unit
 from mixplan.features.measure import measure_unit
-from mixplan.features.queries import in_front, plan_reading, query_tokens
+from mixplan.features.queries import in_front, plan_reading
 from mixplan.features.statistics import Columns, from_bytes, to_bytes
+from mixplan.features.turns import query_tokens
 from mixplan.model import Model, load_model, render
 from mixplan.recipe import ModelSpec, SaeSpec
 from mixplan.sae import columns_of, load_sae

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_features import numpy_encode, whole_stream
 
-from mixplan.features.queries import query_tokens
+from mixplan.features.turns import query_tokens
 from mixplan.model import load_model
 from mixplan.outcome.actual_drift import Readings, actual_drift, by_chance, held_against, largest
 from mixplan.plan import PlanRequest, make_plan

@@ -1,4 +1,4 @@
-"""Rows in, units of work out: the same query tokens with and without demonstrations, aligned one to one."""
+"""Rows in, units of work out: the same query or answer tokens with and without demonstrations, aligned one to one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixplan.domains import Row
-from mixplan.errors import ModelError
-from mixplan.model import Model, render
+from mixplan.features.neutral import neutral_rows
+from mixplan.features.turns import answer_tokens, query_tokens
+from mixplan.model import Model
 from mixplan.runs import content_hash
 
 Ids = tuple[int, ...]
@@ -18,6 +19,8 @@ Ids = tuple[int, ...]
 @dataclass(frozen=True)
 class Query:
     """One row's last user turn, tokenised twice; both sequences end with the same `count` query tokens.
+
+    In a reading of answers, the supervised answer stands behind that turn and its tokens are the query tokens.
 
     Attributes:
         row: Position of the row among the rows given.
@@ -71,7 +74,7 @@ class Reading:
         units: One for each demonstration draw.
         rows: The query rows used, in order.
         wanted_tokens: The budget; `tokens` is less when the rows did not suffice.
-        too_long: Rows left out because their question alone exceeds the window.
+        too_long: Rows left out because their question (with its answer, where answers are read) exceeds the window.
     """
 
     units: tuple[Unit, ...]
@@ -104,6 +107,8 @@ def plan_reading(
     shots: int,
     draws: int,
     seed: int,
+    answers: bool = False,
+    neutral: bool = False,
 ) -> Reading:
     """Decide what is read: which query tokens, behind which demonstrations.
 
@@ -118,35 +123,51 @@ def plan_reading(
         shots: Demonstrations in front of a query.
         draws: Demonstration draws.
         seed: Of the draws.
+        answers: Whether to read the tokens of each row's supervised answer, as `in_front` shows it, behind its
+            question, in place of the question's own.
+        neutral: Whether to put neutral prose of the same length in each demonstration's place; the draws, and what
+            is read behind each, stay the same.
 
     Raises:
-        ModelError: the chat template hides or alters the question.
+        ModelError: the chat template hides or alters the question, or the answer where answers are read.
     """
     draws = max(1, min(draws, len(queries)))
     drawn = draw_demonstrations(demonstrations, shots=shots, draws=draws, seed=seed)
+    kept, too_long = cut_queries(model, queries, tokens=tokens, answers=answers)
+    units = []
+    for number, (part, demos) in enumerate(zip(deal(kept, draws), drawn, strict=True)):
+        if part:
+            unit = make_unit(model, queries, part, demos, draw=number, answers=answers)
+            units.append(made_neutral(model, queries, part, demos, unit, answers=answers) if neutral else unit)
+    return Reading(tuple(units), tuple(queries), tokens, too_long)
+
+
+def cut_queries(model: Model, rows: Sequence[Row], *, tokens: int, answers: bool) -> tuple[list[_Cut], int]:
+    """Rows in their order until the budget is met to the token, and how many were too long on the way."""
     kept: list[_Cut] = []
     total = too_long = 0
-    for position, row in enumerate(queries):
+    for position, row in enumerate(rows):
         if total >= tokens:
             break
-        ids, count = query_tokens(model, row.prompt)
+        ids, count = read_tokens(model, (), row, answers=answers)
         if len(ids) > model.window:
             too_long += 1
             continue
         extra = max(0, total + count - tokens)
         kept.append(_Cut(position, ids[: len(ids) - extra], count - extra, extra))
         total += count - extra
+    return kept, too_long
+
+
+def deal(kept: Sequence[_Cut], draws: int) -> list[list[_Cut]]:
+    """Contiguous parts of about equal size in tokens, one for each draw."""
+    total = sum(cut.count for cut in kept)
     dealt: list[list[_Cut]] = [[] for _ in range(draws)]
     reached = 0
     for cut in kept:
         dealt[min(draws - 1, reached * draws // max(1, total))].append(cut)
         reached += cut.count
-    units = [
-        make_unit(model, queries, part, demos, draw=number)
-        for number, (part, demos) in enumerate(zip(dealt, drawn, strict=True))
-        if part
-    ]
-    return Reading(tuple(units), tuple(queries), tokens, too_long)
+    return dealt
 
 
 def without_demonstrations(unit: Unit) -> Unit:
@@ -164,13 +185,15 @@ def draw_demonstrations(rows: Sequence[Row], *, shots: int, draws: int, seed: in
     return drawn
 
 
-def make_unit(model: Model, rows: Sequence[Row], cuts: Sequence[_Cut], demos: tuple[Row, ...], *, draw: int) -> Unit:
+def make_unit(
+    model: Model, rows: Sequence[Row], cuts: Sequence[_Cut], demos: tuple[Row, ...], *, draw: int, answers: bool = False
+) -> Unit:
     """Put one draw's demonstrations in front of its queries, dropping whole ones until every context fits."""
     dropped = 0
     while True:
         queries = []
         for cut in cuts:
-            full, _ = query_tokens(model, in_front(demos, rows[cut.row].prompt))
+            full, _ = read_tokens(model, demos, rows[cut.row], answers=answers)
             context = full[: len(full) - cut.extra]
             queries.append(Query(cut.row, cut.alone, context, aligned(cut.alone, context, cut.count)))
         if not demos or max(len(query.context) for query in queries) <= model.window:
@@ -186,6 +209,15 @@ def make_unit(model: Model, rows: Sequence[Row], cuts: Sequence[_Cut], demos: tu
     )
 
 
+def made_neutral(
+    model: Model, rows: Sequence[Row], cuts: Sequence[_Cut], demos: tuple[Row, ...], unit: Unit, *, answers: bool
+) -> Unit:
+    """A unit again, neutral prose of the same length in place of each demonstration that it holds."""
+    fronts = neutral_rows(model, demos[: len(unit.demonstrations)])
+    made = make_unit(model, rows, cuts, fronts, draw=unit.draw, answers=answers)
+    return replace(made, dropped_demonstrations=made.dropped_demonstrations + unit.dropped_demonstrations)
+
+
 def in_front(demos: Sequence[Row], prompt: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """A conversation with demonstrations before a prompt's own turns; its system message stays first.
 
@@ -198,40 +230,28 @@ def in_front(demos: Sequence[Row], prompt: Sequence[tuple[str, str]]) -> tuple[t
         for row in demos
         for message in (
             *((role, content) for role, content in row.prompt if role != "system"),
-            ("assistant", row.rationale or row.answer),
+            ("assistant", shown_answer(row)),
         )
     ]
     return (*system, *shown, *turns)
 
 
-def query_tokens(model: Model, prompt: Sequence[tuple[str, str]]) -> tuple[Ids, int]:
-    """Tokenise a conversation up to the last token of its last user turn.
+def shown_answer(row: Row) -> str:
+    """A row's supervised answer, its worked solution where it has one."""
+    return row.rationale or row.answer
 
-    Query tokens are the tokens of that turn's content, without role markers; the sequence-start token is never one.
+
+def read_tokens(model: Model, demos: Sequence[Row], row: Row, *, answers: bool) -> tuple[Ids, int]:
+    """Tokens of a row's question, or of its answer behind the question, with demonstrations in front.
 
     Returns:
-        The token ids, and how many at the end are query tokens.
+        As `query_tokens`.
 
     Raises:
-        ModelError: the rendered text does not hold the question as it is.
+        ModelError: as `query_tokens` and `answer_tokens`.
     """
-    text = render(model, prompt, awaiting=False)
-    question = prompt[-1][1].strip()
-    start = text.rfind(question)
-    if start < 0 or not question:
-        raise ModelError(
-            f"the chat template of '{model.name}' alters the question {question[:60]!r}, so its tokens cannot be "
-            "followed. Use a model whose template keeps user turns as they are."
-        )
-    stop = start + len(question)
-    encoded = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    inside = [
-        index
-        for index, (left, right) in enumerate(encoded["offset_mapping"])
-        if left < stop and right > start and right > left
-    ]
-    ids = tuple(encoded["input_ids"][: inside[-1] + 1])
-    return ids, min(len(inside), len(ids) - 1)
+    prompt = in_front(demos, row.prompt)
+    return answer_tokens(model, prompt, shown_answer(row)) if answers else query_tokens(model, prompt)
 
 
 def aligned(alone: Ids, context: Ids, count: int) -> int:
