@@ -38,6 +38,19 @@ def test_answer_tokens_are_the_answer_with_and_without_demonstrations(any_model)
             assert len(query.context) > len(query.alone)
 
 
+@pytest.mark.real
+def test_answers_are_found_in_the_embedded_models_template(real_model):
+    model = loaded(real_model)
+    rows = (*make_rows(6, 1), *choice_rows(3))
+    for neutral in (False, True):
+        reading = plan_reading(
+            model, rows, make_rows(6, 2), tokens=9_999, shots=2, draws=2, seed=5, answers=True, neutral=neutral
+        )
+        queries = [query for unit in reading.units for query in unit.queries]
+        assert [decoded(model, query.alone[-query.count :]) for query in queries] == [shown_answer(row) for row in rows]
+        assert [decoded(model, query.context[-query.count :]) for query in queries] == [shown_answer(r) for r in rows]
+
+
 def test_a_short_answer_that_stands_elsewhere_too_is_found_in_its_place(tiny_model):
     model = loaded(tiny_model)
     (row,) = make_rows(1, 1)
