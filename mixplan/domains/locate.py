@@ -15,8 +15,13 @@ from mixplan.recipe.suggest import did_you_mean
 SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet")
 
 
+def python_files(spec: DataSpec) -> bool:
+    """Whether a spec's `file` is a pattern of Python files, whose functions are the rows."""
+    return bool(spec.file and spec.file.endswith("*.py"))
+
+
 def locate(spec: DataSpec, folder: Path) -> Path:
-    """Find the file or saved data set that a spec names.
+    """Find the file or saved data set that a spec names; for Python files, the folder that their pattern starts from.
 
     Args:
         spec: With `file`, and perhaps `package`.
@@ -28,7 +33,7 @@ def locate(spec: DataSpec, folder: Path) -> Path:
     Raises:
         DataError: nothing is there, or it cannot be read, or it lies outside its package.
     """
-    name = spec.file or ""
+    name = "." if python_files(spec) else spec.file or ""
     path = _in_package(spec.package, name) if spec.package else folder / name
     mode = _mode(path)
     if stat.S_ISDIR(mode):

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from mixplan.domains.fields import MISSING, column_of, lookup, missing_column
+from mixplan.domains.functions import open_functions
 from mixplan.domains.generator import Generator, open_generator
 from mixplan.domains.hub import open_hub
-from mixplan.domains.locate import locate
+from mixplan.domains.locate import locate, python_files
 from mixplan.domains.tables import Table, open_parquet, open_saved
 from mixplan.domains.textfiles import TextFile, open_text
 from mixplan.errors import DataError
@@ -57,6 +58,8 @@ def open_source(spec: DataSpec, *, folder: Path, seed: int) -> Source:
     if spec.generator:
         return open_generator(spec, seed)
     path = locate(spec, folder)
+    if python_files(spec):
+        return open_functions(path, spec.file or "")
     if path.is_dir():
         return open_saved(path)
     return open_parquet(path) if path.suffix.lower() == ".parquet" else open_text(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.domains import Domain, Row, open_domains
-from mixplan.domains.locate import locate
+from mixplan.domains.locate import locate, python_files
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 
@@ -61,7 +61,8 @@ def data_state(spec: DataSpec, folder: Path) -> Any:
     if spec.hub:
         return hub_state(spec)
     path = locate(spec, folder)
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    pattern = (spec.file or "") if python_files(spec) else "**/*"
+    files = sorted(path.glob(pattern)) if path.is_dir() else [path]
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 
 

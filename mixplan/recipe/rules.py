@@ -96,7 +96,7 @@ def _domains(tree: Located) -> dict[str, DomainSpec | None]:
 
 def _one_of(path: KeyPath, given: Mapping[str, object]) -> Iterator[Finding]:
     """Exactly one of these keys must be given."""
-    present = [name for name, value in given.items() if value not in (None, False)]
+    present = [name for name, value in given.items() if value is not None and value is not False]
     if len(present) != 1:
         found = " and ".join(present) or "none"
         remedy = f" Set the others to null, as in `--set {dotted((*path, present[0]))}=null`." if present else ""

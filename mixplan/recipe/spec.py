@@ -53,7 +53,9 @@ class DataSpec(Section):
     split: str | None = Field(default=None, description="The hub data set's split; `train` when not given.")
     revision: str | None = Field(default=None, description="Hub commit, tag or branch.")
     file: str | None = Field(
-        default=None, description="JSONL, JSON, CSV, Parquet, or a saved data set's folder; relative to the YAML."
+        default=None,
+        description="JSONL, JSON, CSV, Parquet, a saved data set's folder, or a pattern such as `**/*.py`, whose "
+        "documented functions are the rows; relative to the YAML.",
     )
     package: str | None = Field(default=None, description="An installed Python package; `file` is then relative to it.")
     generator: str | None = Field(default=None, description="A reasoning-gym data set name.")
