@@ -1,4 +1,4 @@
-"""Readings of the untrained model in, every training-free forecast and its competitors out as numbers by target, domain.
+"""Readings of the untrained model in, each training-free forecast and its competitors out, by target and domain.
 
 With t a target, d a domain, s(d) the mean squared shift that d's own demonstrations bring to the features of d's
 question tokens, s(t) the target's likewise, a(d) mean activations, v(d) mean signed changes, D_N(t) the N features with

@@ -1,0 +1,268 @@
+"""A registered study in, its cells trained and measured out: one target, one seed, each kept as soon as it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from mixplan.domains import Domain
+from mixplan.errors import RunError
+from mixplan.evaluate import Evaluation, evaluate, read_evaluation, write_evaluation
+from mixplan.features.profile import Profile, read_profiles
+from mixplan.features.queries import Reading, Unit, plan_reading, without_demonstrations
+from mixplan.model import Model, give_back_memory, load_model, load_trained
+from mixplan.plan import Watcher, standalone
+from mixplan.plan.opened import opened
+from mixplan.plan.tokenizer import keep_tokenizer
+from mixplan.plan.write import write_mixture
+from mixplan.recipe import LoadedRecipe, ModelSpec
+from mixplan.runs import cache_folder, content_hash, locked, seal, unseal, write_atomic, write_json
+from mixplan.sae import Sae, load_sae
+from mixplan.study.spec import LoadedStudy
+from mixplan.train.launch import Launch
+from mixplan.train.make import train
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of one target.
+
+    Attributes:
+        target: Its name.
+        seed: Of the training.
+        folder: Where training/, model/, evaluation.json and drift.safetensors go.
+    """
+
+    target: str
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A target, opened, with what its jobs train on.
+
+    Attributes:
+        name: The study's name for it.
+        loaded: The recipe of its runs.
+        target: The opened target.
+        domains: The opened domains, those of its own data left out.
+    """
+
+    name: str
+    loaded: LoadedRecipe
+    target: Domain
+    domains: dict[str, Domain]
+
+
+class Bench:
+    """What all of a study's work shares: its models and data, each loaded when it is first asked for."""
+
+    def __init__(self, study: LoadedStudy, run: Path, watcher: Watcher) -> None:
+        self.study, self.run, self.watcher = study, run, watcher
+        self._taught: dict[str, Taught] = {}
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """The model in one compute type: `auto` might choose another one at each loading."""
+        place = self.run / "compute.json"
+        whole = self.study.whole
+        try:
+            dtype = json.loads(place.read_bytes())["dtype"]
+        except (OSError, ValueError, KeyError, TypeError):
+            self.watcher.say(f"loading {whole.recipe.model.name}")
+            dtype = load_model(whole.recipe.model, folder=whole.folder(("model", "name"))).dtype
+            write_json(place, {"dtype": dtype})
+        return whole.recipe.model.model_copy(update={"dtype": dtype})
+
+    @cached_property
+    def model(self) -> Model:
+        """The untrained model."""
+        return load_model(self.spec, folder=self.study.whole.folder(("model", "name")))
+
+    @cached_property
+    def sae(self) -> Sae:
+        """Its SAE."""
+        folder = self.study.whole.folder(("model", "sae", "path"))
+        return load_sae(self.spec.sae, self.model, folder=folder)
+
+    def taught(self, name: str) -> Taught:
+        """A target with its domains."""
+        if name not in self._taught:
+            loaded = self.study.recipes[name]
+            self._taught[name] = Taught(name, loaded, *opened(loaded))
+        return self._taught[name]
+
+    @cached_property
+    def domains(self) -> dict[str, Domain]:
+        """Every domain as the first run that reads it opens it."""
+        found: dict[str, Domain] = {}
+        for name in self.study.spec.targets:
+            for domain, value in self.taught(name).domains.items():
+                found.setdefault(domain, value)
+        return {name: found[name] for name in self.study.domains}
+
+    def reading(self, domain: Domain, front: Domain, *, tokens: int, **kinds: bool) -> Reading:
+        """What is read of a domain behind another one's (or its own) demonstrations."""
+        spec = self.study.spec.reading
+        return plan_reading(
+            self.model, domain.query, front.demonstration, tokens=tokens, shots=spec.demonstrations, draws=spec.draws,
+            seed=self.study.spec.seeds[0], **kinds,
+        )  # fmt: skip
+
+    def profile(self, units: tuple[Unit, ...], trained: Model | None = None) -> Profile:
+        """The sum of units' profiles, from the cache or read now."""
+        folder = cache_folder() / "profiles"
+        first, *rest = read_profiles(
+            self.model, self.sae, units, folder=folder, trained=trained, on_tokens=self.watcher.advance
+        )
+        for part in rest:
+            first = first + part
+        return first
+
+
+def cells_of(study: LoadedStudy, run: Path) -> list[Cell]:
+    """All cells, every target's first seed before any second one."""
+    return [
+        Cell(name, seed, run / "cells" / f"{name}-{seed}") for seed in study.spec.seeds for name in study.spec.targets
+    ]
+
+
+def run_cells(bench: Bench, cells: list[Cell], launch: Launch) -> None:
+    """Train and measure every cell that is not done; cells that another process holds are left to it.
+
+    Raises:
+        MixplanError: a job fails.
+    """
+    for number, cell in enumerate(cells):
+        with taken(cell) as ours:
+            if ours and not done(cell, bench.study):
+                bench.watcher.say(f"cell {number + 1} of {len(cells)}: {cell.target}, seed {cell.seed}")
+                run_cell(bench, cell, launch)
+
+
+@contextmanager
+def taken(cell: Cell) -> Iterator[bool]:
+    """Hold a cell for this process; False when another one does."""
+    lock = locked(cell.folder)
+    try:
+        lock.__enter__()
+    except RunError as error:
+        if isinstance(error.__cause__, BlockingIOError):
+            yield False
+            return
+        raise
+    try:
+        yield True
+    finally:
+        lock.__exit__(None, None, None)
+
+
+def done(cell: Cell, study: LoadedStudy) -> bool:
+    """Whether a cell was measured for this very study."""
+    try:
+        kept = json.loads((cell.folder / "cell.json").read_bytes())
+        return bool(kept["study"] == study.hash) and read_drift(cell) is not None
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def run_cell(bench: Bench, cell: Cell, launch: Launch) -> None:
+    """Train on the target's rows alone, measure every domain, and read what moved."""
+    taught = bench.taught(cell.target)
+    plan = stand_in_plan(bench, taught)
+    place = bench.run / "targets" / cell.target
+    write_mixture(
+        taught.loaded, place, taught.target, taught.domains, dict.fromkeys(taught.domains, 0), plan["scores"],
+        bench.watcher,
+    )  # fmt: skip
+    job = train(
+        cell.folder, taught.loaded, plan, launch=launch, watcher=bench.watcher, mixture=place / "mixture",
+        seed=cell.seed,
+    )  # fmt: skip
+    trained = load_trained(bench.spec, job.folder, folder=taught.loaded.folder(("model", "name")))
+    after = evaluated(bench, taught, trained)
+    write_evaluation(after, cell.folder / "evaluation.json")
+    write_drift(bench, taught, trained, cell)
+    give_back_memory()
+    write_json(
+        cell.folder / "cell.json",
+        {
+            "study": bench.study.hash,
+            "target": cell.target,
+            "seed": cell.seed,
+            "steps": job.steps,
+            "seconds": job.seconds,
+            "loss": [[point["step"], point["loss"]] for point in job.log],
+            "model_hash": job.model_hash,
+        },
+    )
+
+
+def stand_in_plan(bench: Bench, taught: Taught) -> dict[str, Any]:
+    """What a job's checks ask of a plan: hashes of recipe and model; its budget is 0, so no score is needed."""
+    model = bench.model
+    return {
+        "hashes": {"recipe": content_hash(standalone(taught.loaded)), "model": model.fingerprint},
+        "model": {"dtype": model.dtype},
+        "recipe": taught.loaded.resolved,
+        "scores": {
+            "model": {"hash": model.fingerprint},
+            "tokenizer": keep_tokenizer(model, (taught.target, *taught.domains.values())),
+        },
+    }
+
+
+def evaluated(bench: Bench, taught: Taught, model: Model) -> Evaluation:
+    """Measure a model on the held-out rows of a target and its domains."""
+    return evaluate(
+        model,
+        taught.target,
+        taught.domains,
+        spec=taught.loaded.recipe.evaluate,
+        folder=taught.loaded.folder(("evaluate", "tasks")),
+        watcher=bench.watcher,
+        untrained=bench.model if model is not bench.model else None,
+    )
+
+
+def evaluation_of(cell: Cell) -> Evaluation:
+    """A finished cell's evaluation."""
+    return read_evaluation(cell.folder / "evaluation.json")
+
+
+def write_drift(bench: Bench, taught: Taught, trained: Model, cell: Cell) -> None:
+    """Read the target's and every domain's questions through both models, without demonstrations, and keep the means."""
+    spec = bench.study.spec.reading
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, domain in {"target": taught.target, **taught.domains}.items():
+        tokens = spec.target_tokens if name == "target" else spec.query_tokens
+        units = tuple(map(without_demonstrations, bench.reading(domain, domain, tokens=tokens).units))
+        bench.watcher.stage(f"{name}: what training moved", sum(unit.tokens for unit in units), "tokens")
+        moved = bench.profile(units, trained)
+        arrays[f"{name}.shift"] = moved.shift / moved.tokens
+        arrays[f"{name}.delta"] = moved.delta / moved.tokens
+        arrays[f"{name}.raw_shift"] = moved.raw_shift / moved.tokens
+        arrays[f"{name}.fired"] = moved.fired
+    write_atomic(cell.folder / "drift.safetensors", seal(save(arrays)))
+
+
+def read_drift(cell: Cell) -> Mapping[str, Doubles] | None:
+    """A cell's mean changes: `NAME.shift`, `.delta`, `.raw_shift`, and `.fired` tokens; None when not there whole."""
+    data = unseal(cell.folder / "drift.safetensors")
+    try:
+        return None if data is None else {name: value.astype(np.float64) for name, value in load(data).items()}
+    except SafetensorError:
+        return None
