@@ -31,6 +31,7 @@ def small_table() -> Table:
         overlaps={"icl": np.array([[40.0, 41.0], [50.0, np.nan]])},
         live={"icl": 2000},
         drift_features={"icl": 100},
+        signs={"front": rng.standard_normal((2, 3))},
         items={"kl": (20, 30, 40)},
     )
 
@@ -41,7 +42,7 @@ def test_a_table_comes_back_as_it_was_written(tmp_path):
     back = read_table(path)
     for part in fields(Table):
         one, other = getattr(table, part.name), getattr(back, part.name)
-        if part.name in ("measures", "noise", "predictors", "overlaps"):
+        if part.name in ("measures", "noise", "predictors", "overlaps", "signs"):
             assert list(one) == list(other)
             for name in one:
                 np.testing.assert_array_equal(one[name], other[name])

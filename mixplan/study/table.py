@@ -39,6 +39,7 @@ class Table:
         overlaps: By drift variant `[T, S]` float64, how many dimensions predicted and actual drift share.
         live: By drift variant, how many dimensions there are to choose from: live features, or the stream's width.
         drift_features: By drift variant, how many each of the two sets holds, the N of D_N.
+        signs: By name `[T, D]` float64, forecasts of a direction: above 0 for better, below for worse; NaN where none.
         items: By quantity, `[D]` items measured in each domain, 0 where it was not measured.
     """
 
@@ -55,6 +56,7 @@ class Table:
     overlaps: dict[str, Doubles] = field(default_factory=dict)
     live: dict[str, int] = field(default_factory=dict)
     drift_features: dict[str, int] = field(default_factory=dict)
+    signs: dict[str, Doubles] = field(default_factory=dict)
     items: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -64,7 +66,7 @@ class Table:
             ValueError: they do not; the message says where.
         """
         cells = (len(self.targets), len(self.domains), len(self.seeds))
-        for part, shape in (("measures", cells), ("noise", cells), ("predictors", cells[:2])):
+        for part, shape in (("measures", cells), ("noise", cells), ("predictors", cells[:2]), ("signs", cells[:2])):
             _shaped(part, getattr(self, part), shape)
         _shaped("overlaps", self.overlaps, (cells[0], cells[2]))
         _named("kinds", self.kinds, self.domains)
@@ -111,7 +113,7 @@ def _known(part: str, found: Sequence[str], known: Sequence[str]) -> None:
         raise ValueError(f"{part}: found '{unknown[0]}', expected one of {', '.join(known)}")
 
 
-ARRAYS = ("measures", "noise", "predictors", "overlaps")
+ARRAYS = ("measures", "noise", "predictors", "overlaps", "signs")
 NAMES = ("targets", "domains", "development", "competitors", "bounds")
 
 
