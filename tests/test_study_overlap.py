@@ -20,9 +20,11 @@ def judged(**overlaps):
 def test_seeds_are_averaged_and_targets_carry_the_interval():
     found = judged(icl=SHARED)["variants"]["icl"]
     interval = ttest_1samp([42, 50], 0).confidence_interval(0.95)
-    assert (found["value"], found["low"], found["high"]) == pytest.approx((46, *interval))
+    overall = found["all"]
+    assert (overall["value"], overall["low"], overall["high"]) == pytest.approx((46, *interval))
+    assert overall["targets"] == 2
     assert found["by_target"] == {"math": 42.0, "code": 50.0}
-    assert (found["targets"], found["features"], found["live"]) == (2, 100, 2000)
+    assert (found["features"], found["live"]) == (100, 2000)
 
 
 def test_chance_is_that_of_sets_drawn_blindly():
@@ -36,6 +38,19 @@ def test_chance_is_that_of_sets_drawn_blindly():
 def test_variants_of_one_size_are_paired_by_target():
     found = judged(icl=SHARED, rollouts=SHARED + 7)["differences"]
     assert found["icl - rollouts"] == {"value": -7.0, "low": -7.0, "high": -7.0, "targets": 2}
+
+
+def test_the_choice_is_made_on_development_targets_in_the_sae_s_dimensions():
+    found = judged(icl=SHARED, late=SHARED[::-1], icl_raw=SHARED + 90)["chosen"]
+    assert (found["variant"], found["chosen_on"], found["candidates"]) == ("late", "development", 2)
+    assert (found["development"]["value"], found["held_out"]["value"]) == (50.0, 42.0)  # development is math alone
+
+
+def test_without_an_overlap_nothing_is_chosen():
+    assert judge_overlaps(replace(small_table(), overlaps={}, live={}, drift_features={})) == {
+        "variants": {},
+        "differences": {},
+    }
 
 
 def test_one_target_has_no_interval_and_none_no_mean():

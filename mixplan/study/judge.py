@@ -67,7 +67,7 @@ def judge(table: Table, *, marks: Sequence[Mark], resamples: int, seed: int) -> 
         seed: Of the bootstrap.
 
     Returns:
-        JSON values: `sets`, `noise`, `by_target`, `pooled`, `kinds`, `chosen`, `differences`, `sign`, `overlap` and
+        JSON values: `sets`, `cells`, `noise`, `by_target`, `pooled`, `kinds`, `chosen`, `differences`, `sign`, `overlap` and
         `marks`. `pooled`, `kinds` and `differences` are by set (`all`, `development`, `held_out`), quantity and score.
 
     Raises:
@@ -78,6 +78,7 @@ def judge(table: Table, *, marks: Sequence[Mark], resamples: int, seed: int) -> 
         "sets": {name: list(targets) for name, targets in sets.items() if targets},
         "resamples": resamples,
         "seed": seed,
+        "cells": {q: changes(table, q) for q in table.measures},
         "noise": {q: noise_floor(q, table.measures[q], table.noise[q]) for q in table.measures},
         "by_target": {quantity: by_target(table, quantity) for quantity in table.measures},
         **{part: {} for part in ("pooled", "kinds", "chosen", "differences")},
@@ -192,6 +193,16 @@ def of_kinds(table: Table, quantity: str, targets: Sequence[str]) -> dict[str, A
             part = part_of(table, quantity, targets, domains, 0, 0)
             found[kind] = pooled(part, scores(part), tuple(table.predictors))
     return found
+
+
+def changes(table: Table, quantity: str) -> dict[str, list[list[float | None]]]:
+    """Each cell's mean `change` over seeds, its standard `error` and its `size`, `[T][D]`, None where not measured."""
+    found = cells(quantity, table.measures[quantity], table.noise[quantity])
+    parts = {"change": found.change, "error": found.error, "size": found.size}
+    return {
+        name: [[None if math.isnan(value) else float(value) for value in row] for row in part]
+        for name, part in parts.items()
+    }
 
 
 def by_target(table: Table, quantity: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -15,23 +16,30 @@ from mixplan.study.table import Table
 
 Doubles = npt.NDArray[np.float64]
 
+RAW = "raw"
+"""A part of the names of variants in the stream's own dimensions, which stand beside for comparison."""
+
 
 def judge_overlaps(table: Table) -> dict[str, Any]:
     """Average each drift variant's overlap over targets.
 
     Returns:
-        JSON values: by variant `value`, `low`, `high` (t interval over targets, seeds averaged first), `targets`,
-        `by_target`, `features` (N), `live`, `chance` (N² / live: two sets drawn blindly) and `chance_high` (97.5 %
-        quantile of one such overlap, hypergeometric). Under `differences`, each pair of variants with one N, paired by
-        target.
+        JSON values. By variant under `variants`: `all`, `development` and `held_out` with `value`, `low`, `high` (t
+        interval over targets, seeds averaged first) and `targets`; `by_target`, `features` (N), `live`, `chance`
+        (N² / live: two sets drawn blindly) and `chance_high` (97.5 % quantile of one such overlap, hypergeometric).
+        Under `differences`, each pair of variants with one N, paired by target. Under `chosen`, of the variants in the
+        SAE's dimensions the one furthest above chance on the development targets (on all, without any).
     """
-    variants = {}
+    sets = {"all": table.targets, "development": table.development, "held_out": table.held_out}
+    sets = {name: targets for name, targets in sets.items() if targets}
+    variants: dict[str, Any] = {}
     for name, shared in table.overlaps.items():
         seeds = seed_means(shared)
         count, live = table.drift_features[name], table.live[name]
         blind = hypergeom(live, count, count)
         by_target = dict(zip(table.targets, (None if math.isnan(v) else float(v) for v in seeds), strict=True))
-        variants[name] = mean_over_targets(seeds) | {
+        variants[name] = {
+            **{part: mean_over_targets(seeds[among(table, targets)]) for part, targets in sets.items()},
             "features": count,
             "live": live,
             "chance": float(blind.mean()),
@@ -43,7 +51,27 @@ def judge_overlaps(table: Table) -> dict[str, Any]:
         for one, other in combinations(table.overlaps, 2)
         if table.drift_features[one] == table.drift_features[other]
     }
-    return {"variants": variants, "differences": pairs}
+    return {"variants": variants, "differences": pairs} | choice(variants, tuple(sets))
+
+
+def choice(variants: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+    """The chosen variant and how it did, under `chosen`; nothing where no variant has an overlap."""
+    chosen_on = "development" if "development" in sets else "all"
+    above = {
+        name: (found[chosen_on]["value"] - found["chance"]) / max(1, found["features"])
+        for name, found in variants.items()
+        if RAW not in name.split("_") and found[chosen_on]["value"] is not None
+    }
+    if not above:
+        return {}
+    best = max(above, key=lambda name: above[name])
+    where = {part: variants[best][part] for part in sets}
+    return {"chosen": {"variant": best, "chosen_on": chosen_on, "candidates": len(above), **where}}
+
+
+def among(table: Table, targets: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """`[T]` which targets are among these."""
+    return np.array([name in targets for name in table.targets])
 
 
 def seed_means(shared: Doubles) -> Doubles:
