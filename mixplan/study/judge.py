@@ -67,8 +67,9 @@ def judge(table: Table, *, marks: Sequence[Mark], resamples: int, seed: int) -> 
         seed: Of the bootstrap.
 
     Returns:
-        JSON values: `sets`, `cells`, `noise`, `by_target`, `pooled`, `kinds`, `chosen`, `differences`, `sign`, `overlap` and
-        `marks`. `pooled`, `kinds` and `differences` are by set (`all`, `development`, `held_out`), quantity and score.
+        JSON values: `sets`, `cells`, `noise`, `by_target`, `pooled`, `kinds`, `chosen`, `differences`, `sign`,
+        `overlap` and `marks`. `pooled`, `kinds` and `differences` are by set (`all`, `development`, `held_out`),
+        quantity and score.
 
     Raises:
         RunError: a mark names a figure that there is not.
