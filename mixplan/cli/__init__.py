@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("mixplan.cli.train:train", "Train on a planned mixture; measure every domain before and after."),
     "eval": ("mixplan.cli.eval:evaluate", "Measure a run's models again, by other measures where asked."),
     "compare": ("mixplan.cli.compare:compare", "Train control mixtures beside the planned one."),
+    "study": ("mixplan.cli.study:study", "Train many targets; say how good each forecast is."),
     "check": ("mixplan.cli.check:check", "Validate recipes; count local rows; say what would be downloaded."),
     "new": ("mixplan.cli.new:new", "Start a recipe from another one."),
     "ls": ("mixplan.cli.ls:ls", "List recipes, model configs, domain suites and past runs."),

@@ -244,7 +244,7 @@ def evaluation_of(cell: Cell) -> Evaluation:
 
 
 def write_drift(bench: Bench, taught: Taught, trained: Model, cell: Cell) -> None:
-    """Read the target's and every domain's questions through both models, without demonstrations, and keep the means."""
+    """Read the target's and every domain's questions through both models, each alone, and keep the means."""
     spec = bench.study.spec.reading
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, domain in {"target": taught.target, **taught.domains}.items():

@@ -48,7 +48,7 @@ class MarkSpec(Section):
     """A pass mark, written down before anything is measured."""
 
     text: str = Field(description="The goal in words.")
-    quantity: str = Field(description="Which of the judgement's figures, as a path such as `pooled.kl.value`.")
+    quantity: str = Field(description="A path into the judgement, such as `chosen/kl/pearson/held_out`.")
     at_least: Bounded = Field(description="The figure must reach this.")
     low_above: Bounded | None = Field(default=None, description="The lower end of its interval must lie above this.")
 

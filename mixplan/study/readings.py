@@ -1,0 +1,126 @@
+"""A study's untrained model and data in, everything that its forecasts are made of out, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from mixplan.domains import Domain, Row
+from mixplan.evaluate.answering import Answering
+from mixplan.evaluate.preview import Plain, plain, preview
+from mixplan.features.neutral import neutral_rows
+from mixplan.features.profile import Profile
+from mixplan.features.queries import draw_demonstrations, in_front
+from mixplan.mixture import messages
+from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.study.forecasts import DomainReading, TargetReading
+from mixplan.study.jobs import Bench
+
+VERSION = 1
+"""Of what a preview holds; part of its key."""
+
+WORD_ROWS = 200
+"""Pool rows whose tokens are counted for the lexical similarity."""
+
+ANSWER_TOKENS = 24
+"""Longest own answer that a preview follows."""
+
+
+def target_reading(bench: Bench, name: str) -> TargetReading:
+    """Read a target's questions and answers behind its own rows."""
+    target = bench.taught(name).target
+    spec = bench.study.spec.reading
+    return TargetReading(
+        own=profiled(bench, f"{name}: questions", target, target, spec.target_tokens),
+        neutral=profiled(bench, f"{name}: neutral", target, target, spec.target_tokens, neutral=True),
+        answers=profiled(bench, f"{name}: answers", target, target, spec.target_tokens, answers=True),
+        words=words(bench, target.pool),
+    )
+
+
+def domain_reading(bench: Bench, name: str) -> DomainReading:
+    """Read a domain alone, behind its own rows, and behind every target's whose data it is not."""
+    domain, spec = bench.domains[name], bench.study.spec.reading
+    fronts = {t: bench.taught(t).target for t in bench.study.spec.targets if name in bench.taught(t).domains}
+    bare = plain_reading(bench, domain)
+
+    def behind(tokens: int, **kinds: bool) -> dict[str, Profile]:
+        return {t: profiled(bench, f"{name} behind {t}", domain, front, tokens, **kinds) for t, front in fronts.items()}
+
+    return DomainReading(
+        own=profiled(bench, name, domain, domain, spec.query_tokens),
+        behind=behind(spec.query_tokens),
+        neutral=behind(spec.query_tokens, neutral=True),
+        answers=behind(spec.answer_tokens, answers=True),
+        neutral_answers=behind(spec.answer_tokens, answers=True, neutral=True),
+        preview={t: previewed(bench, f"{name} behind {t}", bare, domain, front) for t, front in fronts.items()},
+        neutral_preview={
+            t: previewed(bench, f"{name} behind {t}", bare, domain, front, neutral=True) for t, front in fronts.items()
+        },
+        words=words(bench, domain.pool),
+        pool_rows=len(domain.pool),
+    )
+
+
+def profiled(bench: Bench, title: str, domain: Domain, front: Domain, tokens: int, **kinds: bool) -> Profile:
+    """A domain's profile behind another one's demonstrations."""
+    units = bench.reading(domain, front, tokens=tokens, **kinds).units
+    bench.watcher.stage(title, sum(unit.tokens for unit in units), "tokens")
+    return bench.profile(units)
+
+
+def words(bench: Bench, rows: Sequence[Row]) -> Counter[int]:
+    """How often each token stands in rows, question and answer."""
+    found: Counter[int] = Counter()
+    for row in rows[:WORD_ROWS]:
+        text = "\n".join([*(turn["content"] for turn in messages(row)), row.answer])
+        found.update(bench.model.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return found
+
+
+class PlainReading:
+    """A domain's bare questions, read only when some preview of them is not kept."""
+
+    def __init__(self, bench: Bench, domain: Domain) -> None:
+        self.bench, self.rows = bench, domain.query[: bench.study.spec.preview.rows]
+        self._read: Plain | None = None
+
+    def read(self) -> Plain:
+        """The model's own answers and what it does with the questions alone."""
+        if self._read is None:
+            answering = Answering(self.bench.model)
+            kept, answers = answering.answers(self.rows, answer_tokens=ANSWER_TOKENS, advance=lambda _: None)
+            own = {row.id: answer.ids for row, answer in zip(kept, answers, strict=True)}
+            self._read = plain(self.bench.model, self.rows, own, advance=lambda _: None)
+        return self._read
+
+
+def plain_reading(bench: Bench, domain: Domain) -> PlainReading:
+    """A domain's bare questions."""
+    return PlainReading(bench, domain)
+
+
+def previewed(
+    bench: Bench, title: str, bare: PlainReading, domain: Domain, front: Domain, *, neutral: bool = False
+) -> dict[str, float]:
+    """Mean changes that a target's demonstrations bring to a domain's answers, from the cache or read now."""
+    spec, model = bench.study.spec.preview, bench.model
+    fronts: Sequence[tuple[Row, ...]] = draw_demonstrations(
+        front.demonstration, shots=spec.demonstrations, draws=spec.draws, seed=bench.study.spec.seeds[0]
+    )
+    if neutral:
+        fronts = [neutral_rows(model, rows) for rows in fronts]
+    shown = [in_front(rows, ()) for rows in fronts]
+    asked = [[row.id, row.prompt, row.answer, row.options, row.gold] for row in bare.rows]
+    key = content_hash(VERSION, model.fingerprint, model.device.type, shown, asked, ANSWER_TOKENS)
+    place = cache_folder() / "previews" / key[:2] / f"{key}.json"
+    if (kept := unseal(place)) is not None:
+        return dict(json.loads(kept))
+    bench.watcher.stage(title + (", neutral" if neutral else ""), len(bare.rows), "rows")
+    found = preview(model, bare.rows, fronts, before=bare.read(), advance=bench.watcher.advance)
+    means = {quantity: float(np.mean(values)) for quantity, values in found.values.items()}
+    write_atomic(place, seal(canonical_json(means).encode()))
+    return means

@@ -1,0 +1,165 @@
+"""Finished cells and the forecasts made before them in, one table of targets by domains by seeds out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mixplan.drift import drift_dimensions, overlap
+from mixplan.evaluate.result import Evaluation, Measured
+from mixplan.runs import write_json
+from mixplan.study.forecasts import BOUNDS, COMPETITORS, bounds_of, drift_variants
+from mixplan.study.jobs import Bench, Cell, evaluated, evaluation_of, read_drift
+from mixplan.study.table import Table
+
+Doubles = npt.NDArray[np.float64]
+
+SIGNS = {
+    "preview_bits_per_byte": -1,
+    "preview_bits_per_byte_corrected": -1,
+    "preview_gold_probability": 1,
+    "preview_gold_probability_corrected": 1,
+    "preview_gold_margin": 1,
+    "preview_gold_margin_corrected": 1,
+    "direction": 1,
+    "direction_raw": 1,
+    "behind_toward": 1,
+    "behind_answers_toward": 1,
+}
+"""Forecasts with a direction, and whether more of each is better (1) or worse (-1)."""
+
+
+def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any]) -> Table:
+    """Put every cell's changes, overlaps and bounds beside the forecasts.
+
+    Args:
+        bench: The study's model and data.
+        cells: All cells, finished.
+        readings: What `write_forecasts` gave.
+    """
+    study = bench.study
+    spec = study.spec
+    before = {name: evaluated(bench, bench.taught(name), bench.model) for name in spec.targets}
+    shape = (len(spec.targets), len(study.domains), len(spec.seeds))
+    changes = _Changes(shape)
+    bounds: dict[str, Doubles] = {name: np.full(shape, np.nan) for name in BOUNDS}
+    overlaps: dict[str, Doubles] = {}
+    live: dict[str, int] = {}
+    count = study.whole.recipe.drift.features
+    concentrations: dict[str, float] = {}
+    for cell in cells:
+        t, s = list(spec.targets).index(cell.target), spec.seeds.index(cell.seed)
+        drift = read_drift(cell)
+        assert drift is not None  # a cell without it is not done
+        after = evaluation_of(cell)
+        for d, name in enumerate(study.domains):
+            if name not in after.domains:
+                continue
+            changes.add((t, d, s), before[cell.target], after, name)
+            for bound, value in bounds_of(readings["domains"][name], drift, name, count=count).items():
+                bounds[bound][t, d, s] = value
+        shared = shared_dimensions(readings["targets"][cell.target], drift, count)
+        concentrations[f"{cell.target}-{cell.seed}"] = concentration(drift["target.shift"], count)
+        for variant, (number, choices) in shared.items():
+            overlaps.setdefault(variant, np.full((shape[0], shape[2]), np.nan))[t, s] = number
+            live[variant] = min(live.get(variant, choices), choices)
+    write_json(bench.run / "concentration.json", {"features": count, "share": concentrations})
+    predictors = predictors_of(study.domains, tuple(spec.targets), readings["forecasts"])
+    signs = {
+        name: sign * predictors[name] if name in predictors else np.full(shape[:2], np.nan)
+        for name, sign in SIGNS.items()
+    }
+    return Table(
+        targets=tuple(spec.targets),
+        domains=study.domains,
+        kinds={name: kind for kind, names in spec.kinds.items() for name in names},
+        seeds=tuple(spec.seeds),
+        development=tuple(spec.development),
+        measures=changes.change,
+        noise=changes.noise,
+        predictors={name: value for name, value in predictors.items() if whole(value)}
+        | {name: over_seeds(value) for name, value in bounds.items()},
+        competitors=COMPETITORS,
+        bounds=BOUNDS,
+        overlaps=overlaps,
+        live=live,
+        drift_features=dict.fromkeys(overlaps, count),
+        signs=signs,
+        items=changes.items,
+    )
+
+
+class _Changes:
+    """Changes with their standard errors, cell by cell."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self.change: dict[str, Doubles] = {}
+        self.noise: dict[str, Doubles] = {}
+        self.items: dict[str, tuple[int, ...]] = {}
+
+    def add(self, place: tuple[int, int, int], before: Evaluation, after: Evaluation, name: str) -> None:
+        """Add one domain of one cell."""
+        for measure, late in after.domains[name].items():
+            early = before.domains[name][measure]
+            for quantity in late.values:
+                moved = paired(early, late, quantity)
+                self.at(self.change, quantity)[place] = moved.mean()
+                self.at(self.noise, quantity)[place] = moved.std(ddof=1) / np.sqrt(len(moved))
+                counts = list(self.items.get(quantity, (0,) * self.shape[1]))
+                counts[place[1]] = len(moved)
+                self.items[quantity] = tuple(counts)
+
+    def at(self, arrays: dict[str, Doubles], quantity: str) -> Doubles:
+        """A quantity's array, made when it is first met."""
+        return arrays.setdefault(quantity, np.full(self.shape, np.nan))
+
+
+def paired(before: Measured, after: Measured, quantity: str) -> Doubles:
+    """A quantity's change on each item that both hold."""
+    early = dict(zip(before.rows, before.values[quantity], strict=True))
+    late = dict(zip(after.rows, after.values[quantity], strict=True))
+    return np.array([late[row] - early[row] for row in late if row in early])
+
+
+def predictors_of(
+    domains: Sequence[str], targets: Sequence[str], forecasts: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> dict[str, Doubles]:
+    """Forecasts as arrays `[T, D]`; NaN where a domain is left out."""
+    names = dict.fromkeys(name for target in targets for domain in forecasts[target].values() for name in domain)
+    return {
+        name: np.array([[forecasts[t].get(d, {}).get(name, np.nan) for d in domains] for t in targets], dtype=float)
+        for name in names
+    }
+
+
+def whole(values: Doubles) -> bool:
+    """Whether a forecast exists for most domains: those of choices alone predict no size over all of them."""
+    return bool(np.isnan(values).mean() < 0.2)
+
+
+def over_seeds(values: Doubles) -> Doubles:
+    """Mean over seeds, `[T, D]`; NaN where nothing is known."""
+    known = ~np.isnan(values)
+    number = known.sum(2)
+    found: Doubles = np.where(number > 0, np.where(known, values, 0).sum(2) / np.maximum(1, number), np.nan)
+    return found
+
+
+def shared_dimensions(reading: Any, drift: Mapping[str, Doubles], count: int) -> dict[str, tuple[int, int]]:
+    """How many dimensions each way of predicting shares with what training moved, and of how many to choose."""
+    actual = drift_dimensions(drift["target.shift"], count=count)
+    live = int(((drift["target.fired"] > 0) | (drift["target.shift"] > 0)).sum())
+    found = {name: (overlap(chosen, actual), live) for name, chosen in drift_variants(reading, count=count).items()}
+    raw = drift_dimensions(drift["target.raw_shift"], count=count)
+    return found | {
+        "raw": (overlap(drift_dimensions(reading.own.raw_shift, count=count), raw), len(drift["target.raw_shift"]))
+    }
+
+
+def concentration(shift: Doubles, count: int) -> float:
+    """Part of the whole change that the features that moved most hold."""
+    return float(np.sort(shift)[::-1][:count].sum() / shift.sum())
