@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from mixplan.study.judge import judge
+from mixplan.study.judge import judge, logarithms
 from mixplan.study.marks import Mark
 from mixplan.study.table import Table
 
@@ -89,6 +89,11 @@ def test_logarithms_are_taken_where_there_are_any(table, judged):
     signed = [pearsonr(x, np.log(y))[0] for x, y in pairs(table, "signed")]
     assert logs["good"]["value"] == pytest.approx(np.mean(good))
     assert logs["signed"]["value"] == pytest.approx(np.mean(signed))
+
+
+def test_zero_counts_as_the_least_value_above():
+    np.testing.assert_allclose(logarithms(np.array([[0.0, 2.0, np.nan, 8.0]])), np.log([[2.0, 2.0, np.nan, 8.0]]))
+    np.testing.assert_array_equal(logarithms(np.zeros((1, 2))), np.zeros((1, 2)))
 
 
 def test_domains_left_out_are_counted(judged):

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import t as student
+from scipy.stats import ttest_1samp
 
 from mixplan.study.correlate import mean_over_targets, over_cells, within_targets
-from mixplan.study.resample import estimate, weights
+from mixplan.study.resample import estimate, over_targets, weights
 
 NEAR, BLUR = 0.6, 0.4
 """How far domains differ in nearness to a target, and what a predictor does not see, beside movability with 1."""
@@ -44,6 +45,15 @@ def test_the_interval_is_the_crossed_jackknife_written_out():
     assert found.value == pytest.approx(table.mean())
     assert (found.low, found.high) == pytest.approx((table.mean() - half, table.mean() + half))
     assert found.pigeonhole is None
+
+
+def test_a_share_has_the_t_interval_over_targets():
+    shares = np.array([1.0, 2 / 3, 1 / 3, 2 / 3])
+    values = np.r_[shares.mean(), [np.delete(shares, t).mean() for t in range(4)], np.zeros(30)]
+    found = over_targets(values, 4)
+    interval = ttest_1samp(shares, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, min(1, interval.high)))
+    assert over_targets(values, 2).low is None
 
 
 def test_a_correlation_never_leaves_its_range():

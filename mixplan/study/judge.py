@@ -16,7 +16,7 @@ from mixplan.study.cells import UNSIGNED, cells, noise_floor
 from mixplan.study.correlate import hits_within_targets, mean_over_targets, over_cells, within_targets
 from mixplan.study.marks import Mark, judge_marks
 from mixplan.study.overlap import judge_overlaps
-from mixplan.study.resample import Estimate, Weights, estimate, weights
+from mixplan.study.resample import Estimate, Weights, estimate, over_targets, weights
 from mixplan.study.sign import judge_sign
 from mixplan.study.table import Table
 
@@ -37,7 +37,7 @@ class Part:
         targets: `[T]` names.
         domains: `[D]` names.
         predicted: `[P, T, D]`.
-        logged: `[P, T, D]` its logarithms; a predictor that is not above 0 everywhere stays as it is.
+        logged: `[P, T, D]` its logarithms; one that is somewhere below 0 stays as it is.
         size: `[T, D]` size of change.
         log_size: `[T, D]` its logarithm.
         weights: Of its cells.
@@ -140,8 +140,9 @@ def kept_weights(targets: int, domains: int, resamples: int, seed: int) -> Weigh
 
 
 def logarithms(values: Doubles) -> Doubles:
-    """Logarithms of a predictor, or itself where it is somewhere 0 or below."""
-    return np.log(values) if not (values <= 0).any() else values
+    """Logarithms of a predictor, 0 counting as its least value above; itself where it is somewhere below 0."""
+    above = values[values > 0]
+    return values if (values < 0).any() or not len(above) else np.log(np.maximum(values, above.min()))
 
 
 def scores(part: Part) -> dict[str, Doubles]:
@@ -163,7 +164,8 @@ def scores(part: Part) -> dict[str, Doubles]:
 def pooled(part: Part, found: Mapping[str, Doubles], names: Sequence[str]) -> dict[str, Any]:
     """Each score of each predictor with its intervals.
 
-    R² has none: squares of noisy correlations are too large on average, in resamples twice so.
+    R² has none: squares of noisy correlations are too large on average, in resamples twice so. That of the hits is over
+    targets alone: who is among three jumps when a domain is left out, which no jackknife bears.
     """
     told: dict[str, Any] = {}
     for score, values in found.items():
@@ -180,6 +182,8 @@ def estimate_of(part: Part, values: Doubles, score: str, *, difference: bool = F
     """A score's value with its intervals."""
     if score == "r2":
         return Estimate(float(values[0]), None, None, None)
+    if score == "top3":
+        return over_targets(values, len(part.targets))
     correlation = score in CORRELATIONS and not difference
     return estimate(values, len(part.targets), len(part.domains), correlation=correlation)
 

@@ -138,6 +138,20 @@ def estimate(values: Doubles, targets: int, domains: int, *, correlation: bool =
     return Estimate(value, back(middle - half), back(middle + half), pigeonhole(parts[4]))
 
 
+def over_targets(values: Doubles, targets: int) -> Estimate:
+    """A share with its 95 % interval over targets alone, within 0 and 1.
+
+    Args:
+        values: `[R]` under each row of `weights`.
+        targets: T of those weights.
+    """
+    value, variance = float(values[0]), jackknife_variance(values[1 : 1 + targets])
+    if targets < FEWEST_TARGETS or math.isnan(value) or math.isnan(variance):
+        return Estimate(value, None, None, None)
+    half = quantile(targets - 1) * math.sqrt(variance)
+    return Estimate(value, max(0.0, value - half), min(1.0, value + half), None)
+
+
 def half_width(variances: list[float], targets: int, domains: int) -> float:
     """Half of the interval's width from the variances over targets, domains and cells."""
     by_target = quantile(targets - 1) ** 2 * variances[0]

@@ -1,0 +1,104 @@
+"""RESULTS.md of a made-up study: figures are the judgement's, each question is answered, misses are told."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from test_study_judge import made_up
+
+from mixplan.report.study import results_markdown
+from mixplan.study.judge import judge
+from mixplan.study.marks import Mark
+
+MARKS = [
+    Mark("Pearson of the chosen one | held out", "chosen/kl/pearson/held_out", 0.9, 0.5),
+    Mark("half of the dimensions", "overlap/chosen/held_out", 50),
+]
+STUDY = {
+    "hash": "ab" * 32,
+    "mixplan": "0.1",
+    "libraries": {"torch": "2.13"},
+    "command": "mixplan study recipes/studies/small/study.yaml",
+    "study": {"title": "What holds\u202e", "questions": ["Do they say which domains move?"]},
+}
+
+
+@pytest.fixture(scope="module")
+def parts():
+    table = made_up()
+    judged = judge(table, marks=MARKS, resamples=20, seed=1)
+    return judged, table, results_markdown(STUDY, judged, table)
+
+
+def two(value, sign=""):
+    return format(value, f"{sign}.2f")
+
+
+def test_what_was_registered_stands_first(parts):
+    text = parts[2]
+    assert text.startswith("# What holds[U+202E]\n")
+    for said in (STUDY["hash"], STUDY["command"], "mixplan 0.1, torch 2.13", "| t0, t1, t2 |", "| t3, t4, t5 |"):
+        assert said in text.partition("## ")[0]
+
+
+def test_a_missed_mark_is_said_as_plainly_as_a_reached_one(parts):
+    judged, _, text = parts
+    mark = judged["marks"][0]
+    found = f"{two(mark['value'])} [{two(mark['low'])}, {two(mark['high'])}]"
+    assert "**1 of 2 marks were reached.**" in text
+    head = "| Pearson of the chosen one \\| held out | at least 0.9 and interval above 0.5"
+    assert f"{head} | {found} | not reached |" in text
+    assert "| half of the dimensions | at least 50 | 50.00 [50.00, 50.00] | **reached** |" in text
+
+
+def test_each_predictor_stands_with_its_scores_and_intervals(parts):
+    judged, table, text = parts
+    for part in ("held_out", "development", "all"):
+        for name in table.predictors:
+            entry = judged["pooled"][part]["kl"]["pearson"][name]
+            line = f"| {two(entry['value'])} [{two(entry['low'])}, {two(entry['high'])}] |"
+            assert any(row.startswith(f"| `{name}` |") and line in row for row in text.splitlines())
+    assert "| `actual` | needs the trained model |" in text
+    assert "| `size` | competitor |" in text
+
+
+def test_the_choice_and_its_held_out_score_are_told(parts):
+    judged, _, text = parts
+    choice = judged["chosen"]["kl"]["pearson"]
+    assert "**Chosen of 2 forecasts by its Pearson score: `lucky`.**" in text
+    assert f"no part in the choice, {two(choice['held_out']['value'])} [" in text
+    assert "**By Pearson, `lucky` is surely ahead of 0 of 2 competitors** on the held-out targets" in text
+
+
+def test_each_question_has_its_section(parts):
+    assert re.findall("^## (.*)$", parts[2], re.MULTILINE) == [
+        "Did it reach what was promised?",
+        "Do forecasts that cost no training say which domains move?",
+        "Is it ahead of what is cheap, and of how movable a domain is anyway?",
+        "Does it hold among domains of one kind?",
+        "And with the other measures?",
+        "How many predicted drift dimensions does training move?",
+        "Does it tell a gain from a loss?",
+        "Do domains differ by more than noise?",
+        "Target by target",
+        "Limits",
+    ]
+    assert "10.0 % of cells were left out" in parts[2]
+
+
+def test_what_a_study_lacks_has_no_section_and_a_flattered_choice_says_so():
+    whole = made_up()
+    table = replace(
+        whole,
+        development=(),
+        overlaps={},
+        live={},
+        drift_features={},
+        signs={},
+        measures={"kl": whole.measures["kl"]},
+        noise={"kl": whole.noise["kl"]},
+    )
+    text = results_markdown(STUDY, judge(table, marks=[], resamples=0, seed=0), table)
+    assert "It was chosen on the very targets it is judged on" in text
+    for title in ("promised?", "drift dimensions does", "gain from a loss", "other measures"):
+        assert f"{title}" not in "".join(re.findall("^## .*$", text, re.MULTILINE))
