@@ -23,7 +23,7 @@ LIBRARIES = (
 READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
 """Packages whose version can change a feature's value."""
 
-VERSION = 2
+VERSION = 3
 """Of what scores hold; part of their key."""
 
 
@@ -99,7 +99,7 @@ def sae_files(loaded: LoadedRecipe) -> Any:
         return folder_state(embedded.sae_folder())
     if spec.path is not None:
         return folder_state(loaded.folder(("model", "sae", "path")) / Path(spec.path).expanduser())
-    return [spec.release, spec.repo, spec.id]
+    return [spec.release, spec.repo, spec.id, hub_main(spec.repo) if spec.repo else None]
 
 
 def folder_state(folder: Path) -> Any:
@@ -114,6 +114,14 @@ def folder_state(folder: Path) -> Any:
         ]
         for path in files
     ]
+
+
+def hub_main(repo: str) -> str | None:
+    """The commit that the local cache holds of a hub repository's main branch, or None when it is not there yet."""
+    from huggingface_hub import constants
+
+    reference = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "refs" / "main"
+    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
 
 
 def hub_commit(repo: str, name: str, revision: str | None) -> str | None:

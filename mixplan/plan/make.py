@@ -13,6 +13,7 @@ import yaml
 from mixplan import __version__
 from mixplan.domains import Domain, describe
 from mixplan.forecast import Forecast, Kind, earlier_runs, forecast
+from mixplan.mixture.order import take_target
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.opened import opened
 from mixplan.plan.spend import spend
@@ -62,6 +63,8 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     if rank:
         scores_of(loaded, target, domains, watcher)
         return folder
+    # A target too small for its mixture is known before anything is read.
+    take_target(target, loaded.recipe.mixture.target_rows)
     with locked(folder):
         write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
         scores = scores_of(loaded, target, domains, watcher)
