@@ -34,7 +34,8 @@ class Functions(TextFile):
     def raw_rows(self) -> Iterator[tuple[int, bytes]]:
         """Functions from 1: `name`, `signature`, `summary` (the docstring's first paragraph) and `body` without it.
 
-        Those without docstring, nested ones, methods, and those much shorter or longer than an exercise are left out.
+        Left out are those without docstring, nested, decorated and asynchronous ones, methods, those whose docstring
+        shares its line with a statement, and those much shorter or longer than an exercise.
         """
         number = 0
         for file in sorted(self.path.glob(self.pattern)):
@@ -57,14 +58,15 @@ def open_functions(path: Path, pattern: str) -> Functions:
 def functions_of(file: Path) -> Iterator[dict[str, str]]:
     """The documented functions at the top of one file; none where it is not readable Python."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         with warnings.catch_warnings():
             # Files of others may hold escapes that Python warns of.
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
         return
-    lines = text.splitlines()
+    # Not by splitlines, which also breaks at form feeds, where Python counts no line.
+    lines = text.split("\n")
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.decorator_list and (row := row_of(node, lines)):
             yield row
@@ -75,8 +77,10 @@ def row_of(node: ast.FunctionDef, lines: list[str]) -> dict[str, str] | None:
     summary = " ".join((ast.get_docstring(node) or "").strip().split("\n\n")[0].split())
     if not summary or len(node.body) < SHORTEST:
         return None
-    first, last = node.body[1], node.end_lineno or node.lineno
-    body = "\n".join(lines[first.lineno - 1 : last])
+    docstring, statement = node.body[:2]
+    if statement.lineno == docstring.end_lineno:
+        return None
+    body = "\n".join(lines[statement.lineno - 1 : node.end_lineno])
     if not SHORTEST <= len([line for line in body.splitlines() if line.strip()]) <= LONGEST:
         return None
     signature = f"def {node.name}({ast.unparse(node.args)}):"
