@@ -262,7 +262,8 @@ def directions(judged: Mapping[str, Any]) -> Iterator[str]:
             f"{name}: **`{choice['forecast']}`, chosen on {SETS[choice['chosen_on']]}, is right "
             f"for {figure(one['right'])} of {one['moved']} cells that surely moved** on {SETS[part]} "
             f"({one['improved']} of them for the better); always saying loss is right for "
-            f"{figure(one['always_loss'])}. The difference is {figure(one['ahead'], sign=True)}, balanced accuracy {figure(one['balanced'])}."
+            f"{figure(one['always_loss'])}. The difference is "
+            f"{figure(one['ahead'], sign=True)}, balanced accuracy {figure(one['balanced'])}."
         )
     for quantity, signs in found["all"].items():
         rows = [

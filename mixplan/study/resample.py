@@ -10,10 +10,11 @@ V_cell is what the first two both hold; each kind has its own t because four hel
 between targets. Correlations go through z = atanh first. Seeds are averaged before: they are never all that varies.
 
 Beside it stands the pigeonhole bootstrap: targets and domains drawn with replacement, a cell as often as both together,
-and the 2.5 % and 97.5 % quantiles. In simulations with 4 to 9 targets and 9 to 20 domains (the tests repeat a part) the
-jackknife's interval held the truth in 93 to 98 of 100 samples, over pooled and centred correlations alike. The
-pigeonhole's held it in 88 to 100: it counts what belongs to a single cell three times, so it is too wide where that
-rules, and with five targets too narrow where targets differ.
+and the 2.5 % and 97.5 % quantiles. In 40 simulated settings of 250 studies each (4 to 9 targets, 16 or 20 domains,
+pooled and centred, targets alike and different, normal and log-normal; the tests repeat a part) the jackknife's interval
+held the truth in 91 to 100 of 100 studies, 96 on average; the pigeonhole's in 88 to 100. It counts what belongs to a
+single cell three times, so it is too wide where that rules (centred correlations of targets that are alike), and it has
+no quantile of its own for few targets, so it is too narrow where targets differ.
 
 Sources: Cameron, Gelbach and Miller, J. Business & Economic Statistics 29 (2011) 238 (crossed clusters); MacKinnon,
 Nielsen and Webb, arXiv 2406.08880 (crossed jackknife, the larger of the parts); Zou and Donner, Statistics in Medicine
