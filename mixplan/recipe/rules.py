@@ -244,7 +244,8 @@ def _rewards(train: TrainSpec) -> Iterator[Finding]:
 def _evaluate(
     evaluate: EvaluateSpec, domains: Mapping[str, DomainSpec | None], target: DomainSpec | None
 ) -> Iterator[Finding]:
-    measured = {**domains, "target": target}
+    # Where the domains could not be read, their names are not known.
+    measured = {**domains, "target": target} if domains else {}
     yield from _known(("evaluate", "measures"), evaluate.measures, measured)
     yield from _known(("evaluate", "tasks"), evaluate.tasks, measured)
     for name, measure in evaluate.measures.items():

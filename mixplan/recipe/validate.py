@@ -119,11 +119,13 @@ def words(part: Schema, model: type[Section] = Recipe) -> str:
     if kind in ("integer", "number"):
         return _number(part, "a whole number" if kind == "integer" else "a number")
     if kind == "array":
-        return f"a list, each item {words(part['items'], model)}"
+        least = f" of at least {part['minItems']}" if "minItems" in part else ""
+        return f"a list{least}, each item {words(part['items'], model)}"
     if kind == "string":
         return NAME_WORDS if "pattern" in part else "text"
     if kind == "object" and part.get("minProperties"):
-        return "a mapping with at least one entry"
+        least = part["minProperties"]
+        return f"a mapping with at least {'one entry' if least == 1 else f'{least} entries'}"
     return {"boolean": "true or false", "object": "a mapping"}.get(str(kind), "any value")
 
 

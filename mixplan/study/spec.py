@@ -14,16 +14,17 @@ from mixplan.recipe import LoadedRecipe, Name, Section
 from mixplan.recipe.configs import display, with_configs
 from mixplan.recipe.lines import Located, Problem, read
 from mixplan.recipe.load import checked, lines_of
+from mixplan.recipe.rules import broken_rules
 from mixplan.recipe.spec import Positive
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import departures
 from mixplan.runs import content_hash
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Bounded = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+Figure = Annotated[float, Field(allow_inf_nan=False)]
 
-OWN_KEYS = ("target", "budget", "forecast", "seed")
-"""Recipe sections that the study itself says."""
+OWN_KEYS = ("target", "budget", "allocate", "forecast", "seed")
+"""Recipe sections that the study itself settles: its jobs train on target rows alone."""
 
 
 class ReadingSpec(Section):
@@ -49,8 +50,8 @@ class MarkSpec(Section):
 
     text: str = Field(description="The goal in words.")
     quantity: str = Field(description="A path into the judgement, such as `chosen/kl/pearson/held_out`.")
-    at_least: Bounded = Field(description="The figure must reach this.")
-    low_above: Bounded | None = Field(default=None, description="The lower end of its interval must lie above this.")
+    at_least: Figure = Field(description="The figure must reach this.")
+    low_above: Figure | None = Field(default=None, description="The lower end of its interval must lie above this.")
 
 
 class StudySpec(Section):
@@ -58,7 +59,7 @@ class StudySpec(Section):
 
     title: str = Field(description="What the study is about.")
     questions: list[str] = Field(min_length=1, description="What it asks.")
-    recipe: dict[str, Any] = Field(description="A recipe without target, budget, forecast and seed.")
+    recipe: dict[str, Any] = Field(description="A recipe without target, budget, allocate, forecast and seed.")
     targets: dict[Name, dict[str, Any]] = Field(min_length=2, description="Targets, as a recipe's `target` is written.")
     development: list[Name] = Field(min_length=1, description="Targets on which choices of method are made.")
     kinds: dict[Name, list[Name]] = Field(min_length=1, description="The domains by kind; each in one.")
@@ -110,24 +111,51 @@ def load_study(path: Path) -> LoadedStudy:
     if problems or tree is None:
         raise RecipeError("\n".join(lines_of(problems)))
     spec = StudySpec.model_validate(tree.plain())
-    whole = {name: recipe_of(tree, name, path) for name in spec.targets}
-    problems = list(misnamed(tree, spec, tuple(next(iter(whole.values())).recipe.domains)))
-    if problems:
+    whole = checked_recipes(tree, spec, path)
+    left_out = {name: same_data(loaded) for name, loaded in whole.items()}
+    if problems := list(unmeasured(tree, whole, left_out)):
         raise RecipeError("\n".join(lines_of(problems)))
-    recipes = {name: recipe_of(tree, name, path, without=same_data(loaded)) for name, loaded in whole.items()}
+    recipes = {name: checked(recipe_tree(tree, name, path, left_out[name])[0], path, ()) for name in spec.targets}
     return LoadedStudy(spec, path, recipes, next(iter(whole.values())))
 
 
-def recipe_of(tree: Located, target: str, path: Path, without: tuple[str, ...] = ()) -> LoadedRecipe:
-    """One target's recipe: the study's, with the target in it and nothing to spend.
+def checked_recipes(tree: Located, spec: StudySpec, path: Path) -> dict[str, LoadedRecipe]:
+    """Every target's recipe with all domains.
 
     Raises:
-        RecipeError: it is no valid recipe.
+        RecipeError: one of them is no valid recipe, or a name in the study names nothing.
+    """
+    trees: dict[str, Located | None] = {}
+    problems: list[Problem] = []
+    for name in spec.targets:
+        trees[name], found = recipe_tree(tree, name, path)
+        problems += found
+    first = next(iter(trees.values()))
+    problems += misnamed(tree, spec, domain_names(first))
+    if problems:
+        raise RecipeError("\n".join(lines_of(problems)))
+    return {name: checked(merged, path, ()) for name, merged in trees.items()}
+
+
+def recipe_tree(
+    tree: Located, target: str, path: Path, without: tuple[str, ...] = ()
+) -> tuple[Located | None, list[Problem]]:
+    """One target's recipe: the study's, with the target in it and nothing to spend.
+
+    Args:
+        tree: The study.
+        target: Its name for the target.
+        path: The study's file.
+        without: Domains to leave out.
+
+    Returns:
+        The recipe's tree and all that is wrong with it, key paths as the study's file has them.
     """
     base, targets = tree.value["recipe"], tree.value["targets"]
     taken = [key for key in OWN_KEYS if key in base.value]
-    problems = [
-        Problem(base.value[key].place, f"recipe.{key}: a study says this itself. Leave the key out.") for key in taken
+    own_keys = [
+        Problem(base.value[key].place, f"recipe.{key}: a study settles this itself. Leave the key out.")
+        for key in taken
     ]
     own = {
         "target": targets.value[target],
@@ -135,11 +163,22 @@ def recipe_of(tree: Located, target: str, path: Path, without: tuple[str, ...] =
         "forecast": Located({"runs": Located([], base.place)}, base.place),
         "seed": tree.value["seeds"].value[0],
     }
-    merged, problems = with_configs(Located({**base.value, **own}, base.place), path, (), problems)
+    kept = {key: value for key, value in base.value.items() if key not in taken}
+    merged, problems = with_configs(Located({**kept, **own}, base.place), path, (), [])
     if merged is not None:
-        for section in (("domains",), ("evaluate", "measures")):
+        for section in (("domains",), ("evaluate", "measures"), ("evaluate", "tasks")):
             merged = lacking(merged, section, without)
-    return checked(merged, path, problems)
+        problems = [*problems, *departures(merged).values(), *broken_rules(merged)]
+    return merged, own_keys + [in_study(problem, target, tree.place.label) for problem in problems]
+
+
+def in_study(problem: Problem, target: str, label: str) -> Problem:
+    """A recipe's problem, its key path as the study's file has it; problems in configs stay as they are."""
+    if problem.place.label != label:
+        return problem
+    if problem.text.startswith(("target.", "target:")):
+        return Problem(problem.place, f"targets.{target}{problem.text.removeprefix('target')}")
+    return Problem(problem.place, f"recipe.{problem.text}")
 
 
 def lacking(tree: Located, section: tuple[str, ...], names: tuple[str, ...]) -> Located:
@@ -153,36 +192,78 @@ def lacking(tree: Located, section: tuple[str, ...], names: tuple[str, ...]) -> 
     return tree if below is None else Located({**tree.value, head: lacking(below, tuple(rest), names)}, tree.place)
 
 
+def domain_names(merged: Located | None) -> tuple[str, ...] | None:
+    """A recipe's domains; None where they could not be read."""
+    section = None if merged is None else merged.value.get("domains")
+    return tuple(section.value) if section is not None and isinstance(section.value, Mapping) else None
+
+
 def same_data(loaded: LoadedRecipe) -> tuple[str, ...]:
     """Domains that read what the target reads: training on them is not a side effect."""
 
-    def origin(data: Mapping[str, Any]) -> list[Any]:
-        return [data[key] for key in ("hub", "config", "file", "package", "generator")]
+    def origin(*section: str) -> list[Any]:
+        data = loaded.resolved
+        for key in (*section, "data"):
+            data = data[key]
+        file = data["file"]
+        if file is not None and data["package"] is None:
+            # One file may be named in several ways, and a config's names are relative to the config.
+            file = str((loaded.folder((*section, "data", "file")) / file).resolve())
+        return [file, *(data[key] for key in ("hub", "config", "package", "generator"))]
 
-    own = origin(loaded.resolved["target"]["data"])
-    domains = loaded.resolved["domains"]
-    return tuple(name for name, domain in domains.items() if origin(domain["data"]) == own)
+    own = origin("target")
+    return tuple(name for name in loaded.recipe.domains if origin("domains", name) == own)
 
 
-def misnamed(tree: Located, spec: StudySpec, domains: tuple[str, ...]) -> Iterator[Problem]:
-    """Names in the study that name nothing, and domains without a kind or with two."""
+def unmeasured(
+    tree: Located, whole: Mapping[str, LoadedRecipe], left_out: Mapping[str, tuple[str, ...]]
+) -> Iterator[Problem]:
+    """Targets that no domain is left for, and domains that no target is left for."""
+    domains = tuple(next(iter(whole.values())).recipe.domains)
+    targets = tree.value["targets"].value
+    for name, out in left_out.items():
+        if set(out) >= set(domains):
+            text = "every domain reads this target's data, so none can be measured. Add a domain of other data."
+            yield Problem(targets[name].place, f"targets.{name}: {text}")
+    for domain in domains:
+        if all(domain in out for out in left_out.values()):
+            text = f"domain {domain!r} reads every target's data, so it can be measured for none. Take it out."
+            yield Problem(tree.nearest(("recipe", "domains", domain)).place, f"recipe.domains: {text}")
+
+
+def misnamed(tree: Located, spec: StudySpec, domains: tuple[str, ...] | None) -> Iterator[Problem]:
+    """Names in the study that name nothing or are given twice, and domains without a kind or with two."""
     for number, name in enumerate(spec.development):
+        place = tree.nearest(("development", number)).place
         if name not in spec.targets:
-            place = tree.nearest(("development", number)).place
-            hint = did_you_mean(name, spec.targets)
-            yield Problem(place, f"development: there is no target {name!r}.{hint}")
+            yield Problem(place, f"development: there is no target {name!r}.{did_you_mean(name, spec.targets)}")
+        elif name in spec.development[:number]:
+            yield Problem(place, f"development: target {name!r} is named twice. Take it out once.")
     if set(spec.development) >= set(spec.targets):
         place = tree.value["development"].place
         yield Problem(place, "development: every target is named, so none is left to judge by. Take some out.")
-    placed = [name for names in spec.kinds.values() for name in names]
-    for name in dict.fromkeys(placed):
-        place = tree.value["kinds"].place
-        if name not in domains:
-            yield Problem(place, f"kinds: there is no domain {name!r}.{did_you_mean(name, domains)}")
-        elif placed.count(name) > 1:
-            yield Problem(place, f"kinds: domain {name!r} stands under two kinds. Take it out of one.")
+    for number, seed in enumerate(spec.seeds):
+        if seed in spec.seeds[:number]:
+            place = tree.nearest(("seeds", number)).place
+            yield Problem(
+                place, f"seeds: {seed} is given twice, which would count one training twice. Take it out once."
+            )
+    if domains is not None:
+        yield from unkind(tree, spec, domains)
+
+
+def unkind(tree: Located, spec: StudySpec, domains: tuple[str, ...]) -> Iterator[Problem]:
+    """Domains without a kind or with two, and kinds of domains that are not there."""
+    placed: dict[str, str] = {}
+    for kind, names in spec.kinds.items():
+        for number, name in enumerate(names):
+            place = tree.nearest(("kinds", kind, number)).place
+            if name not in domains:
+                yield Problem(place, f"kinds.{kind}: there is no domain {name!r}.{did_you_mean(name, domains)}")
+            elif name in placed:
+                text = f"domain {name!r} stands under {placed[name]} already. Take it out of one."
+                yield Problem(place, f"kinds.{kind}: {text}")
+            placed.setdefault(name, kind)
     for name in domains:
         if name not in placed:
             yield Problem(tree.value["kinds"].place, f"kinds: domain {name!r} stands under none. Put it under one.")
-    if len(set(spec.seeds)) < len(spec.seeds):
-        yield Problem(tree.value["seeds"].place, "seeds: one is given twice, which would count one training twice.")
