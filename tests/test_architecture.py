@@ -17,10 +17,11 @@ TESTS = ROOT / "tests"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
-    *("recipe", "domains", "model", "sae", "features", "drift", "sts", "forecast", "allocate", "mixture"),
+    *("recipe", "domains", "grading", "model", "sae", "features", "drift", "sts", "forecast", "allocate", "mixture"),
     *("plan", "train", "evaluate", "outcome", "study", "report"),
 )
-"""Left to right; `model` and `sae` are where features come from, `plan` runs the stages before it and saves them."""
+"""Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
+stages before it and saves them."""
 EVERYWHERE = {"errors", "runs", "embedded"}
 LEAVES = {"errors": set(), "runs": {"errors"}, "embedded": {"errors", "runs"}}
 ENTRY = {"cli", "__main__"}

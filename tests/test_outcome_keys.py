@@ -9,10 +9,10 @@ from test_plan import Silent
 from test_recipe_keys import LATER_STAGES
 
 from mixplan.errors import MixplanError
+from mixplan.grading.rewards import reward_functions
 from mixplan.outcome.make import evaluate_run
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.recipe import TrainSpec
-from mixplan.train.rewards import reward_functions
 
 EVALUATED = {
     "evaluate.measures": "{fox: likelihood}",

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from mixplan.domains import Domain, Row
 from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.result import Measured
+from mixplan.grading.grade import Grade, grade
+from mixplan.grading.process import GradingProcess, ScorerError
 from mixplan.model import Answer
-from mixplan.train.grading import Grade, grade
-from mixplan.train.grading_process import GradingProcess, ScorerError
 
 BOUNDED = ("math", "generator")
 """Graders that may hang or raise: they run in a child process."""

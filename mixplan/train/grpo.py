@@ -11,9 +11,9 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mixplan.errors import TrainError
+from mixplan.grading.rewards import reward_functions
 from mixplan.train.consumption import Consumption, count_prompts
 from mixplan.train.job import Job
-from mixplan.train.rewards import reward_functions
 from mixplan.train.settings import adapter, defaults
 from mixplan.train.tokens import model_place
 

@@ -22,13 +22,13 @@ from datasets import Dataset, disable_progress_bars
 from transformers import TrainerState
 
 from mixplan.errors import MixplanError, RunError
+from mixplan.grading.rewards import tally_warnings
 from mixplan.runs import locked, write_json
 from mixplan.train.checkpoints import Checkpoint, newest_checkpoint
 from mixplan.train.consumption import Consumption
 from mixplan.train.curve import curve_point
 from mixplan.train.failure import record_failure
 from mixplan.train.job import Job, files_hash, read_job
-from mixplan.train.rewards import tally_warnings
 from mixplan.train.ship import copy_model, digest, put_model, refuse_unchanged, trained_tensors
 from mixplan.train.tokens import load_tokenizer
 from mixplan.train.watched import Log, Stop, Watched

@@ -6,7 +6,7 @@ import time
 import pytest
 import reasoning_gym
 
-from mixplan.train.grading import GRADERS, Grade, grade, number, stated
+from mixplan.grading.grade import GRADERS, Grade, grade, number, stated
 
 RIGHT, WRONG, UNPARSABLE = Grade(1.0, "right"), Grade(0.0, "wrong"), Grade(0.0, "unparsable")
 

@@ -10,8 +10,9 @@ import pytest
 import reasoning_gym
 
 from mixplan.errors import RecipeError, RunError
+from mixplan.grading.rewards import reward_functions, tally_warnings
 from mixplan.recipe import TrainSpec
-from mixplan.train.rewards import default_process, graded, reward_functions, tally_warnings
+from mixplan.train.rewards import default_process, graded
 
 SCORERS = """
 import os, time

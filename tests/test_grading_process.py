@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import reasoning_gym
 
-from mixplan.train.grading import Grade, grade
-from mixplan.train.grading_process import GradingProcess, ScorerError, ScorerTimedOut, serve
+from mixplan.grading.grade import Grade, grade
+from mixplan.grading.process import GradingProcess, ScorerError, ScorerTimedOut, serve
 
 SCORERS = """
 import ctypes, os, random, resource, signal, subprocess, sys, time
@@ -224,7 +224,7 @@ def test_no_child_outlives_a_killed_parent(tmp_path: Path, scorer: str) -> None:
     (tmp_path / "scorers.py").write_text(SCORERS)
     program = f"""
         import time
-        from mixplan.train.grading_process import GradingProcess
+        from mixplan.grading.process import GradingProcess
         process = GradingProcess(seconds=3)
         print(int(process.scores("scorers:pid", {{"completions": ["a"]}})[0]), flush=True)
         process.scores("scorers:{scorer}", {{"completions": ["a"]}})

@@ -49,7 +49,7 @@ def grade(text: str, reference: str, grader: str, entry: str | None, accepted: S
 
     Returns:
         The grade. A generator row is graded by its own scorer, which may raise anything, hang or eat memory;
-        `mixplan.train.grading_process` holds it within bounds.
+        `mixplan.grading.process` holds it within bounds.
     """
     answer = tagged(text).strip()
     if grader == "generator" and entry is not None:

@@ -1,0 +1,196 @@
+"""GRPO completions and their mixture rows in, rewards out: by each row's grader, a named one, or a user's function."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixplan.errors import RecipeError
+from mixplan.grading.process import GradingProcess, ScorerError, ScorerTimedOut
+from mixplan.recipe import TrainSpec
+from mixplan.runs import translated, write_json
+
+Columns = Mapping[str, Sequence[Any]]
+"""A batch as TRL gives it: `prompts`, `completions` and the mixture's columns, one value for each answer."""
+Score = Callable[[Columns], list[float | None]]
+"""Scores a batch of any size; raises `ScorerError` where a scorer fails."""
+EXAMPLE_CHARACTERS = 200
+
+
+def reward_functions(train: TrainSpec, *, tally: Path) -> tuple[list[Callable[..., list[float | None]]], list[float]]:
+    """Make the recipe's rewards for TRL's GRPOTrainer.
+
+    Args:
+        train: The recipe's section.
+        tally: JSON file that counts, for each reward, `graded` answers (all that it was given), `failed` and
+            `timed_out` ones (which scored 0), with one `example`. Counts are added to those it holds; several
+            processes may share it.
+
+    Returns:
+        The reward functions and, as GRPOConfig's `reward_weights`, their factors; in the recipe's order.
+
+    Raises:
+        RecipeError: a user's function cannot be loaded.
+    """
+    process = GradingProcess(seconds=train.grader_seconds)
+    rewards: list[Callable[..., list[float | None]]] = []
+    for name in train.rewards:
+        if ":" in name:
+            refuse_unloadable(name, process)
+        rewards.append(Reward(name, scoring(name, train, process), tally))
+    return rewards, list(train.rewards.values())
+
+
+def refuse_unloadable(name: str, process: GradingProcess) -> None:
+    """Refuse a user's reward that is not there, before anything is trained.
+
+    Raises:
+        RecipeError: it cannot be loaded.
+    """
+    try:
+        process.prepare(name)
+    except ScorerError as error:
+        raise RecipeError(
+            f"train.rewards.{name}: it cannot be loaded: {error}\n"
+            "Install its package, or start mixplan in the folder that holds its file."
+        ) from error
+
+
+def scoring(name: str, train: TrainSpec, process: GradingProcess) -> Score:
+    """How a reward of this name scores a batch."""
+    if ":" in name:
+        return functools.partial(process.scores, name)
+    if name == "format":
+        return lambda columns: [
+            float(process.finds(train.answer_format, said(turns))) for turns in columns["completions"]
+        ]
+    return functools.partial(by_grader, process, None if name == "graded" else name)
+
+
+def by_grader(process: GradingProcess, grader: str | None, columns: Columns) -> list[float | None]:
+    """Grade answers by this grader, or each by its own row's."""
+    given = [columns[name] for name in ("completions", "reference", "grader", "entry")]
+    return [
+        process.grade(said(turns), reference, grader or own, entry).score
+        for turns, reference, own, entry in zip(*given, strict=True)
+    ]
+
+
+def said(completion: str | Sequence[Mapping[str, str]]) -> str:
+    """The text of a completion: plain, or its last message's."""
+    return completion if isinstance(completion, str) else completion[-1]["content"]
+
+
+@dataclass(frozen=True)
+class Reward:
+    """One reward as TRL calls it.
+
+    Attributes:
+        name: As the recipe names it; TRL's log has it as `rewards/NAME/mean`.
+        score: What scores a batch.
+        tally: Where failures are counted; None counts nowhere.
+    """
+
+    name: str
+    score: Score
+    tally: Path | None
+
+    @property
+    def __name__(self) -> str:
+        """The name under which TRL logs it."""
+        return self.name
+
+    def __call__(self, *, completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        """Score a batch: an answer at a time, so that one failure costs one answer.
+
+        A user's function has the whole batch, as TRL would give it, and single answers where it fails on that.
+
+        Args:
+            completions: What the model said.
+            columns: `prompts`, the mixture's columns, and what TRL adds; those that are not JSON values are left out.
+
+        Returns:
+            One score an answer, in order; 0 where the scorer fails or takes too long.
+
+        Raises:
+            RunError: the tally cannot be written.
+        """
+        given = {"completions": completions} | columns
+        batch = {name: values for name, values in given.items() if as_long_json(values, len(completions))}
+        failures: list[ScorerError] = []
+        scores = self._whole(batch) if ":" in self.name else None
+        if scores is None:
+            alone = [{name: [values[i]] for name, values in batch.items()} for i in range(len(completions))]
+            scores = [self._one(row, failures) for row in alone]
+        if self.tally is not None:
+            count(self.tally, self.name, len(completions), failures)
+        return scores
+
+    def _whole(self, batch: Columns) -> list[float | None] | None:
+        try:
+            return self.score(batch)
+        except ScorerError:
+            return None
+
+    def _one(self, row: Columns, failures: list[ScorerError]) -> float | None:
+        try:
+            return self.score(row)[0]
+        except ScorerError as error:
+            answer = said(row["completions"][0])[:EXAMPLE_CHARACTERS]
+            failures.append(type(error)(f"{error}; the answer was {answer!r}"))
+            return 0.0
+
+
+def as_long_json(values: Any, answers: int) -> bool:
+    """Whether a column has one JSON value an answer: TRL adds its state and its loggers, which no process can share."""
+    try:
+        json.dumps(values)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(values, Sequence) and len(values) == answers
+
+
+def count(tally: Path, name: str, graded: int, failures: Sequence[ScorerError]) -> None:
+    """Add a batch to a tally.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    timed_out = sum(isinstance(failure, ScorerTimedOut) for failure in failures)
+    with translated(tally):
+        tally.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(tally.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # each process of a job adds its own answers
+        counts = json.loads(tally.read_bytes()) if tally.exists() else {}
+        old = counts.get(name, {"graded": 0, "failed": 0, "timed_out": 0, "example": ""})
+        counts[name] = {
+            "graded": old["graded"] + graded,
+            "failed": old["failed"] + len(failures) - timed_out,
+            "timed_out": old["timed_out"] + timed_out,
+            "example": old["example"] or (str(failures[0]) if failures else ""),
+        }
+        write_json(tally, counts)
+    finally:
+        os.close(folder)
+
+
+def tally_warnings(tally: Path) -> list[str]:
+    """Say what a tally holds against a job.
+
+    Returns:
+        A sentence for each reward that failed on some answer; none where all were graded, or nothing was.
+    """
+    counts = json.loads(tally.read_bytes()) if tally.exists() else {}
+    return [
+        f"reward `{name}`: {one['failed'] + one['timed_out']:,} of {one['graded']:,} answers counted as 0 because its "
+        f"scorer failed ({one['failed']:,}) or took too long ({one['timed_out']:,}). The first: {one['example']}."
+        for name, one in counts.items()
+        if one["failed"] or one["timed_out"]
+    ]
