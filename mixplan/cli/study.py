@@ -21,13 +21,18 @@ def study(
     cells_only: Annotated[
         bool, typer.Option("--cells-only", help="Work on cells beside another process, which then judges.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
     """Train every target of a study, measure all domains, and say how good each forecast is."""
     from mixplan.study.make import StudyRequest, make_study  # loads torch, which `--help` does not need
     from mixplan.train.launch import Launch
 
-    console = Console(highlight=False)
+    console = Console(stderr=as_json, highlight=False)
     with Drawn(console) as watcher:
         folder = make_study(StudyRequest(place, run, jobs, Launch(launch), cells_only), watcher=watcher)
-    if not cells_only:
+    if cells_only:
+        return
+    if as_json:
+        typer.echo((folder / "results.json").read_text(encoding="utf-8"), nl=False)
+    else:
         console.print(f"Results: {folder / 'results.json'}")

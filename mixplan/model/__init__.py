@@ -1,8 +1,8 @@
 """A model spec in, a loaded causal LM out, untrained or trained, that is read after any block or asked to answer."""
 
-from mixplan.model.answers import Answer, generate
+from mixplan.model.answers import Answer, Sampling, generate
 from mixplan.model.load import Model, decoder_blocks, embedded_folder, fingerprint_tensors, load_model, text_config
-from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype
+from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
 from mixplan.model.stream import final_norm, read_stream
 from mixplan.model.text import answered, render
 from mixplan.model.trained import load_trained
@@ -11,6 +11,7 @@ __all__ = [
     "DTYPES",
     "Answer",
     "Model",
+    "Sampling",
     "answered",
     "decoder_blocks",
     "embedded_folder",
@@ -25,4 +26,5 @@ __all__ = [
     "resolve_device",
     "resolve_dtype",
     "text_config",
+    "use_threads",
 ]

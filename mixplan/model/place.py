@@ -72,6 +72,17 @@ def time_matmul(dtype: torch.dtype, width: int) -> float:
     return best
 
 
+def use_threads(count: int) -> int:
+    """Compute on a CPU with so many threads from here on.
+
+    Returns:
+        How many it were before.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    return before
+
+
 def give_back_memory() -> None:
     """Return the device memory of models that are no longer used, for the processes that train on the same device."""
     gc.collect()

@@ -6,7 +6,12 @@ the largest s(t), and s(d | t) the shift that t's demonstrations bring to d's to
 
     sts_icl = sum of s(d) over D_N(t)          sts_act = sum of a(d) over D_N(t)       (arXiv 2603.02908)
     share   = sts_icl / sum of s(d)            weighted = sum of s(d) s(t) / sum of s(t)
-    direction = cosine of v(d) and v(t)        behind = sum of s(d | t), less that of neutral prose for `excess`
+    direction = cosine of v(d) and v(t)        behind = sum of s(d | t)
+
+with n in t's place for neutral prose as long as t's demonstrations, and v(d | t) the signed changes behind either,
+
+    excess  = sum of the positive part of s(d | t) - s(d | n)
+    beyond  = sum of (v(d | t) - v(d | n))^2   toward = cosine of v(d | t) - v(d | n) and v(t)
 
 and the previews are what the model would answer behind t's demonstrations: see `mixplan.evaluate.preview`.
 """
@@ -126,8 +131,8 @@ def by_features(reading: TargetReading, domain: DomainReading, *, count: int, se
         "sts_icl": float(shift[drift].sum()),
         "sts_act": float(act[drift].sum()),
         "sts_icl_corrected": float(shift[corrected].sum()),
-        "share": float(shift[drift].sum()) / total,
-        "share_act": float(act[drift].sum() / act.sum()),
+        "share": ratio(float(shift[drift].sum()), total),
+        "share_act": ratio(float(act[drift].sum()), float(act.sum())),
         "weighted": float(shift @ toward / toward.sum()),
         "weighted_act": float(act @ toward / toward.sum()),
         "low_shift": float(shift[low].sum()),
@@ -223,6 +228,11 @@ def bounds_of(domain: DomainReading, drift: Mapping[str, Doubles], name: str, *,
 def positive(values: Doubles) -> Doubles:
     """Values, 0 where they are less."""
     return np.maximum(values, 0.0)
+
+
+def ratio(part: float, whole: float) -> float:
+    """A part of a whole, 0 when the whole is 0."""
+    return part / whole if whole > 0 else 0.0
 
 
 def cosine(left: Doubles, right: Doubles) -> float:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mixplan.domains import Domain
-from mixplan.errors import RunError
+from mixplan.errors import DataError, RunError
 from mixplan.evaluate import Evaluation, evaluate, read_evaluation, write_evaluation
 from mixplan.features.profile import Profile, read_profiles
 from mixplan.features.queries import Reading, Unit, plan_reading, without_demonstrations
@@ -115,12 +115,19 @@ class Bench:
         return {name: found[name] for name in self.study.domains}
 
     def reading(self, domain: Domain, front: Domain, *, tokens: int, **kinds: bool) -> Reading:
-        """What is read of a domain behind another one's (or its own) demonstrations."""
+        """What is read of a domain behind another one's (or its own) demonstrations.
+
+        Raises:
+            DataError: no query row of the domain fits the model's window.
+        """
         spec = self.study.spec.reading
-        return plan_reading(
+        found = plan_reading(
             self.model, domain.query, front.demonstration, tokens=tokens, shots=spec.demonstrations, draws=spec.draws,
             seed=self.study.spec.seeds[0], **kinds,
         )  # fmt: skip
+        if not found.units:
+            raise too_long(domain, self.model)
+        return found
 
     def profile(self, units: tuple[Unit, ...], trained: Model | None = None) -> Profile:
         """The sum of units' profiles, from the cache or read now."""
@@ -131,6 +138,14 @@ class Bench:
         for part in rest:
             first = first + part
         return first
+
+
+def too_long(domain: Domain, model: Model) -> DataError:
+    """The refusal of a domain that nothing can be read of."""
+    return DataError(
+        f"{domain.name}: none of its {len(domain.query)} query rows fits the model's window of {model.window} tokens. "
+        "Give it shorter rows, or take it out of the study."
+    )
 
 
 def cells_of(study: LoadedStudy, run: Path) -> list[Cell]:
@@ -171,11 +186,12 @@ def taken(cell: Cell) -> Iterator[bool]:
 
 
 def done(cell: Cell, study: LoadedStudy) -> bool:
-    """Whether a cell was measured for this very study."""
+    """Whether a cell was measured for this very study, and everything that was measured is there whole."""
     try:
         kept = json.loads((cell.folder / "cell.json").read_bytes())
+        evaluation_of(cell)
         return bool(kept["study"] == study.hash) and read_drift(cell) is not None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (RunError, OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -192,10 +208,7 @@ def run_cell(bench: Bench, cell: Cell, launch: Launch) -> None:
         cell.folder, taught.loaded, plan, launch=launch, watcher=bench.watcher, mixture=place / "mixture",
         seed=cell.seed,
     )  # fmt: skip
-    trained = load_trained(bench.spec, job.folder, folder=taught.loaded.folder(("model", "name")))
-    after = evaluated(bench, taught, trained)
-    write_evaluation(after, cell.folder / "evaluation.json")
-    write_drift(bench, taught, trained, cell)
+    measure(bench, taught, cell, job.folder)
     give_back_memory()
     write_json(
         cell.folder / "cell.json",
@@ -209,6 +222,13 @@ def run_cell(bench: Bench, cell: Cell, launch: Launch) -> None:
             "model_hash": job.model_hash,
         },
     )
+
+
+def measure(bench: Bench, taught: Taught, cell: Cell, folder: Path) -> None:
+    """Measure a trained model on every domain, and read what moved in it."""
+    trained = load_trained(bench.spec, folder, folder=taught.loaded.folder(("model", "name")))
+    write_evaluation(evaluated(bench, taught, trained), cell.folder / "evaluation.json")
+    write_drift(bench, taught, trained, cell)
 
 
 def stand_in_plan(bench: Bench, taught: Taught) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from typing import Any
 
 from mixplan import __version__
 from mixplan.errors import RunError
+from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
-from mixplan.runs import locked, write_json
+from mixplan.runs import locked, translated, write_json
 from mixplan.study.forecasts import forecasts_of
 from mixplan.study.jobs import Bench, Cell, cells_of, done, run_cells
 from mixplan.study.judge import judge
@@ -66,7 +67,8 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         The run folder, with registered.json, forecasts.json, cells/, table.json and results.json.
 
     Raises:
-        RunError: cells were trained for another version of the study, or other processes still work on some.
+        RunError: cells were trained for another version of the study, other processes still work on some, or, for a
+            further process, the forecasts are not written down yet.
         MixplanError: anything that the person can mend.
     """
     study = load_study(request.place)
@@ -74,6 +76,7 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
     cells = cells_of(study, run)
     bench = Bench(study, run, watcher)
     if request.cells_only:
+        expect_forecasts(study, run)
         run_cells(bench, cells, request.launch)
         return run
     with locked(run):
@@ -81,6 +84,8 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         readings = write_forecasts(bench)
         with beside(request, run):
             run_cells(bench, cells, request.launch)
+        # What a process beside this one began and could not end.
+        run_cells(bench, cells, request.launch)
         if waiting := [cell for cell in cells if not done(cell, study)]:
             raise RunError(
                 f"{run}: other processes still work on {len(waiting)} of {len(cells)} cells. "
@@ -99,16 +104,19 @@ def register(study: LoadedStudy, run: Path) -> None:
     """Write the study's hash down before the first training; refuse to go on under another one.
 
     Raises:
-        RunError: cells were trained for a study of another hash.
+        RunError: cells were trained for a study of another hash, or of one that is no longer known.
     """
     place = run / "registered.json"
-    try:
-        known = json.loads(place.read_bytes())["hash"]
-    except (OSError, ValueError, KeyError, TypeError):
-        known = None
+    known = kept(place, "hash")
     if known == study.hash:
         return
-    if known is not None and any(run.glob("cells/*/training/job.json")):
+    begun = any(run.glob("cells/*/training/job.json"))
+    if begun and known is None:
+        raise RunError(
+            f"{place}: missing or damaged, though training has begun, so nothing says what was registered. "
+            "Put the file back, or choose another run folder with --run FOLDER."
+        )
+    if begun and known is not None:
         raise RunError(
             f"{run}: registered as {known[:16]}, but {study.path} now reads {study.hash[:16]}, and training has begun. "
             "Undo the change, or choose another run folder with --run FOLDER."
@@ -122,6 +130,27 @@ def register(study: LoadedStudy, run: Path) -> None:
             "study": study.spec.model_dump(mode="json"),
         },
     )
+
+
+def kept(place: Path, key: str) -> str | None:
+    """A text in a JSON file, None when it is not there."""
+    try:
+        return str(json.loads(place.read_bytes())[key])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def expect_forecasts(study: LoadedStudy, run: Path) -> None:
+    """Hold a further process back until this very study is registered and its forecasts are written down.
+
+    Raises:
+        RunError: they are not.
+    """
+    if not kept(run / "registered.json", "hash") == kept(run / "forecasts.json", "study") == study.hash:
+        raise RunError(
+            f"{run}: the forecasts of {study.path} are not written down here yet, and before they are nothing is "
+            f"trained. Start `mixplan study {study.path} --run {run}` first, without --cells-only."
+        )
 
 
 def write_forecasts(bench: Bench) -> dict[str, Any]:
@@ -151,32 +180,40 @@ def beside(request: StudyRequest, run: Path) -> Iterator[None]:
     if request.jobs == 1:
         yield
         return
-    threads = max(1, len(os.sched_getaffinity(0)) // request.jobs)
-    # Training processes take their part from the environment.
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    set_threads(threads)
     config = ["--launch", str(request.launch.config)] if request.launch.config else []
     command = [sys.executable, "-m", "mixplan", "study", str(request.place), "--run", str(run), "--cells-only", *config]
-    running = []
-    for number in range(1, request.jobs):
-        with open(run / f"worker-{number}.log", "ab") as log:
-            running.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL))
+    running: list[subprocess.Popen[bytes]] = []
+    with sharing(request.jobs):
+        try:
+            for number in range(1, request.jobs):
+                with translated(run), open(run / f"worker-{number}.log", "ab") as log:
+                    running.append(
+                        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                    )
+            yield
+        except BaseException:
+            for process in running:
+                process.send_signal(signal.SIGINT)
+            raise
+        finally:
+            for process in running:
+                process.wait()
+
+
+@contextmanager
+def sharing(jobs: int) -> Iterator[None]:
+    """Give this process, and those that it starts, one part of the processors."""
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    variable, before = os.environ.get("OMP_NUM_THREADS"), use_threads(threads)
+    # Training processes take their part from the environment.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     try:
         yield
-    except BaseException:
-        for process in running:
-            process.send_signal(signal.SIGINT)
-        raise
     finally:
-        for process in running:
-            process.wait()
-
-
-def set_threads(count: int) -> None:
-    """Give this process's reading and measuring its part of the processors."""
-    import torch
-
-    torch.set_num_threads(count)
+        use_threads(before)
+        os.environ.pop("OMP_NUM_THREADS")
+        if variable is not None:
+            os.environ["OMP_NUM_THREADS"] = variable
 
 
 def conclude(bench: Bench, cells: list[Cell], readings: Mapping[str, Any]) -> None:

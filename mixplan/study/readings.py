@@ -17,7 +17,7 @@ from mixplan.features.queries import draw_demonstrations, in_front
 from mixplan.mixture import messages
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 from mixplan.study.forecasts import DomainReading, TargetReading
-from mixplan.study.jobs import Bench
+from mixplan.study.jobs import Bench, too_long
 
 VERSION = 1
 """Of what a preview holds; part of its key."""
@@ -45,7 +45,7 @@ def domain_reading(bench: Bench, name: str) -> DomainReading:
     """Read a domain alone, behind its own rows, and behind every target's whose data it is not."""
     domain, spec = bench.domains[name], bench.study.spec.reading
     fronts = {t: bench.taught(t).target for t in bench.study.spec.targets if name in bench.taught(t).domains}
-    bare = plain_reading(bench, domain)
+    bare = PlainReading(bench, domain)
 
     def behind(tokens: int, **kinds: bool) -> dict[str, Profile]:
         return {t: profiled(bench, f"{name} behind {t}", domain, front, tokens, **kinds) for t, front in fronts.items()}
@@ -56,9 +56,9 @@ def domain_reading(bench: Bench, name: str) -> DomainReading:
         neutral=behind(spec.query_tokens, neutral=True),
         answers=behind(spec.answer_tokens, answers=True),
         neutral_answers=behind(spec.answer_tokens, answers=True, neutral=True),
-        preview={t: previewed(bench, f"{name} behind {t}", bare, domain, front) for t, front in fronts.items()},
+        preview={t: previewed(bench, f"{name} behind {t}", bare, front) for t, front in fronts.items()},
         neutral_preview={
-            t: previewed(bench, f"{name} behind {t}", bare, domain, front, neutral=True) for t, front in fronts.items()
+            t: previewed(bench, f"{name} behind neutral {t}", bare, front, neutral=True) for t, front in fronts.items()
         },
         words=words(bench, domain.pool),
         pool_rows=len(domain.pool),
@@ -85,7 +85,7 @@ class PlainReading:
     """A domain's bare questions, read only when some preview of them is not kept."""
 
     def __init__(self, bench: Bench, domain: Domain) -> None:
-        self.bench, self.rows = bench, domain.query[: bench.study.spec.preview.rows]
+        self.bench, self.domain, self.rows = bench, domain, domain.query[: bench.study.spec.preview.rows]
         self._read: Plain | None = None
 
     def read(self) -> Plain:
@@ -98,15 +98,21 @@ class PlainReading:
         return self._read
 
 
-def plain_reading(bench: Bench, domain: Domain) -> PlainReading:
-    """A domain's bare questions."""
-    return PlainReading(bench, domain)
-
-
 def previewed(
-    bench: Bench, title: str, bare: PlainReading, domain: Domain, front: Domain, *, neutral: bool = False
+    bench: Bench, title: str, bare: PlainReading, front: Domain, *, neutral: bool = False
 ) -> dict[str, float]:
-    """Mean changes that a target's demonstrations bring to a domain's answers, from the cache or read now."""
+    """Mean changes that a target's demonstrations bring to a domain's answers, from the cache or read now.
+
+    Args:
+        bench: The study's model.
+        title: What the watcher is told.
+        bare: The domain's bare questions.
+        front: The target.
+        neutral: Whether neutral prose of the same length stands in the demonstrations' places.
+
+    Raises:
+        DataError: no query row of the domain fits the model's window behind the demonstrations.
+    """
     spec, model = bench.study.spec.preview, bench.model
     fronts: Sequence[tuple[Row, ...]] = draw_demonstrations(
         front.demonstration, shots=spec.demonstrations, draws=spec.draws, seed=bench.study.spec.seeds[0]
@@ -119,8 +125,10 @@ def previewed(
     place = cache_folder() / "previews" / key[:2] / f"{key}.json"
     if (kept := unseal(place)) is not None:
         return dict(json.loads(kept))
-    bench.watcher.stage(title + (", neutral" if neutral else ""), len(bare.rows), "rows")
+    bench.watcher.stage(title, len(bare.rows), "rows")
     found = preview(model, bare.rows, fronts, before=bare.read(), advance=bench.watcher.advance)
+    if not found.rows:
+        raise too_long(bare.domain, model)
     means = {quantity: float(np.mean(values)) for quantity, values in found.values.items()}
     write_atomic(place, seal(canonical_json(means).encode()))
     return means

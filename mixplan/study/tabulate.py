@@ -17,6 +17,9 @@ from mixplan.study.table import Table
 
 Doubles = npt.NDArray[np.float64]
 
+RAW = "raw"
+"""The drift variant of the raw stream's dimensions, of which there may be fewer than drift dimensions are asked for."""
+
 SIGNS = {
     "preview_bits_per_byte": -1,
     "preview_bits_per_byte_corrected": -1,
@@ -68,6 +71,7 @@ def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any]) -
             live[variant] = min(live.get(variant, choices), choices)
     write_json(bench.run / "concentration.json", {"features": count, "share": concentrations})
     predictors = predictors_of(study.domains, tuple(spec.targets), readings["forecasts"])
+    known = np.array([[name in readings["forecasts"][target] for name in study.domains] for target in spec.targets])
     signs = {
         name: sign * predictors[name] if name in predictors else np.full(shape[:2], np.nan)
         for name, sign in SIGNS.items()
@@ -80,13 +84,13 @@ def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any]) -
         development=tuple(spec.development),
         measures=changes.change,
         noise=changes.noise,
-        predictors={name: value for name, value in predictors.items() if whole(value)}
+        predictors={name: value for name, value in predictors.items() if whole(value[known])}
         | {name: over_seeds(value) for name, value in bounds.items()},
         competitors=COMPETITORS,
         bounds=BOUNDS,
         overlaps=overlaps,
         live=live,
-        drift_features=dict.fromkeys(overlaps, count),
+        drift_features={name: min(count, live[name]) if name == RAW else count for name in overlaps},
         signs=signs,
         items=changes.items,
     )
@@ -102,13 +106,14 @@ class _Changes:
         self.items: dict[str, tuple[int, ...]] = {}
 
     def add(self, place: tuple[int, int, int], before: Evaluation, after: Evaluation, name: str) -> None:
-        """Add one domain of one cell."""
+        """Add one domain of one cell; one item alone has no standard error."""
         for measure, late in after.domains[name].items():
             early = before.domains[name][measure]
             for quantity in late.values:
                 moved = paired(early, late, quantity)
                 self.at(self.change, quantity)[place] = moved.mean()
-                self.at(self.noise, quantity)[place] = moved.std(ddof=1) / np.sqrt(len(moved))
+                error = moved.std(ddof=1) / np.sqrt(len(moved)) if len(moved) > 1 else np.nan
+                self.at(self.noise, quantity)[place] = error
                 counts = list(self.items.get(quantity, (0,) * self.shape[1]))
                 counts[place[1]] = len(moved)
                 self.items[quantity] = tuple(counts)
@@ -137,7 +142,7 @@ def predictors_of(
 
 
 def whole(values: Doubles) -> bool:
-    """Whether a forecast exists for most domains: those of choices alone predict no size over all of them."""
+    """Whether a forecast exists for most of the domains that were read: those of choices alone rank no others."""
     return bool(np.isnan(values).mean() < 0.2)
 
 
@@ -154,10 +159,12 @@ def shared_dimensions(reading: Any, drift: Mapping[str, Doubles], count: int) ->
     actual = drift_dimensions(drift["target.shift"], count=count)
     live = int(((drift["target.fired"] > 0) | (drift["target.shift"] > 0)).sum())
     found = {name: (overlap(chosen, actual), live) for name, chosen in drift_variants(reading, count=count).items()}
-    raw = drift_dimensions(drift["target.raw_shift"], count=count)
-    return found | {
-        "raw": (overlap(drift_dimensions(reading.own.raw_shift, count=count), raw), len(drift["target.raw_shift"]))
-    }
+    width = len(drift["target.raw_shift"])
+    raw = [
+        drift_dimensions(values, count=min(count, width))
+        for values in (reading.own.raw_shift, drift["target.raw_shift"])
+    ]
+    return found | {RAW: (overlap(*raw), width)}
 
 
 def concentration(shift: Doubles, count: int) -> float:
