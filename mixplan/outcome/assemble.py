@@ -162,12 +162,18 @@ def warnings_of(outcome: Mapping[str, Any], measured: Mapping[str, Mapping[str, 
             found.append(f"{name}: {consumed['truncated_rows']} of its rows were cut to the longest length.")
         if consumed["dropped_rows"]:
             found.append(f"{name}: {consumed['dropped_rows']} of its rows were longer than allowed and left out.")
-    for name, part in measured.items():
-        if not part["measures"]:
-            found.append(f"{name}: nothing was measured; it has no evaluation rows, or no measure fits it.")
-        elif (answers := part["answers"]) and (cut := answers["after"].get("truncated", 0)):
-            found.append(
-                f"{name}: {cut} of {sum(answers['after'].values())} answers of the trained model were cut at "
-                "`evaluate.answer_tokens` and count as wrong."
-            )
+    found += [
+        f"{name}: nothing was measured; it has no evaluation rows, or no measure fits it."
+        for name, part in measured.items()
+        if not part["measures"]
+    ]
+    cut = [
+        f"{name} {counts['truncated']} of {sum(counts.values())}"
+        for name, part in measured.items()
+        if part["answers"] and (counts := part["answers"]["after"]).get("truncated", 0)
+    ]
+    if cut:
+        found.append(
+            f"Answers of the trained model that were cut at evaluate.answer_tokens count as wrong: {', '.join(cut)}."
+        )
     return found
