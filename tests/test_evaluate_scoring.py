@@ -7,7 +7,7 @@ from evaluated import loaded
 from mixplan.errors import ModelError
 from mixplan.evaluate import scoring
 from mixplan.evaluate.packing import Tree
-from mixplan.evaluate.scoring import check_vocabularies, divergences, score_continuations, score_states
+from mixplan.evaluate.scoring import check_vocabularies, divergences, entropies, score_continuations, score_states
 
 SHARED = (1, 40, 41, 42)
 
@@ -84,6 +84,15 @@ def test_states_are_scored_as_the_texts_they_come_from(any_model):
         torch.testing.assert_close(torch.tensor(branch.logs), logs.double(), rtol=1e-4, atol=1e-4)
         assert branch.likeliest.tolist() == (rows.argmax(-1) == torch.tensor(tree.branches[0])).tolist()
     assert score_states(model, states[:0], []) == []
+
+
+def test_entropy_equals_the_formula(any_model):
+    model = loaded(any_model)
+    tree = Tree((*SHARED, *range(6, 20)), (tuple(range(50, 60)),))
+    states, logs = states_of(model, tree)
+    expected = -(logs.double().exp() * logs.double()).sum(-1)
+    torch.testing.assert_close(torch.tensor(entropies(model, states)), expected, rtol=1e-4, atol=1e-4)
+    assert entropies(model, states[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("rows_at_once", [3, 1000])

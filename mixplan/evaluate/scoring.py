@@ -127,6 +127,24 @@ def divergences(first: Model, states: Tensor, second: Model, others: Tensor) -> 
     return np.asarray(torch.cat(values).double().numpy())
 
 
+def entropies(model: Model, states: Tensor) -> NDArray[np.float64]:
+    """Entropy of a model's next-token distribution at every token.
+
+    Args:
+        model: The model.
+        states: `[tokens, d_model]`, its final states.
+
+    Returns:
+        `[tokens]` nats.
+    """
+    values = [torch.zeros(0)]
+    with torch.inference_mode():
+        for rows in slices(model, len(states)):
+            logs = head(model, states[rows].to(model.device)).log_softmax(dim=1)
+            values.append(-(logs.exp() * logs).sum(dim=1).cpu())
+    return np.asarray(torch.cat(values).double().numpy())
+
+
 def divergence(logits: Tensor, others: Tensor) -> Tensor:
     """KL of each row's second distribution from its first, `[rows]` float32."""
     logs = logits.log_softmax(dim=1)
