@@ -254,3 +254,24 @@ def trained(
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "cache"))
     run = Path(shutil.copytree(folder / "run", tmp_path / "run"))
     return run, json.loads((run / "outcome.json").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def whole_study(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_sae: Callable[..., Path]
+) -> tuple[Path, list[str]]:
+    """A study on a tiny model, run once to its end: the folder with its file, data, `run` and `cache`; what it said."""
+    from small_study import lay, study
+
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
+        return folder, study(lay(folder, tiny_model, tiny_sae), folder / "run").said
+
+
+@pytest.fixture
+def studied(whole_study: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that study's folder, its cache the one in use."""
+    folder = Path(shutil.copytree(whole_study[0], tmp_path / "study"))
+    monkeypatch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
+    return folder
