@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mixplan.errors import RecipeError
-from mixplan.recipe import LoadedRecipe, Name, Section
+from mixplan.recipe import LoadedRecipe, Name, SaeSpec, Section
 from mixplan.recipe.configs import display, with_configs
 from mixplan.recipe.lines import Located, Problem, read
 from mixplan.recipe.load import checked, lines_of
@@ -21,6 +21,7 @@ from mixplan.recipe.validate import departures
 from mixplan.runs import content_hash
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Figure = Annotated[float, Field(allow_inf_nan=False)]
 
 OWN_KEYS = ("target", "budget", "allocate", "forecast", "seed")
@@ -54,6 +55,15 @@ class MarkSpec(Section):
     low_above: Figure | None = Field(default=None, description="The lower end of its interval must lie above this.")
 
 
+class AblationSpec(Section):
+    """What a finished study is judged again with, one setting changed at a time."""
+
+    features: list[Positive] = Field(default=[10, 20, 50, 100, 200, 500, 1000], description="Drift dimensions.")
+    demonstrations: list[Positive] = Field(default=[1, 2, 4, 8], description="Rows in front of a question.")
+    tokens: list[Part] = Field(default=[0.25, 0.5, 1.0], description="Parts of the study's query tokens.")
+    saes: dict[Name, SaeSpec] = Field(default_factory=dict, description="Other SAEs of the same model, by name.")
+
+
 class StudySpec(Section):
     """Which targets are trained, what is measured and read, and what would count as success."""
 
@@ -67,6 +77,7 @@ class StudySpec(Section):
     reading: ReadingSpec = Field(default_factory=ReadingSpec)
     preview: PreviewSpec = Field(default_factory=PreviewSpec)
     marks: list[MarkSpec] = Field(default_factory=list, description="Pass marks.")
+    ablations: AblationSpec | None = Field(default=None, description="What the finished study is judged again with.")
 
 
 @dataclass(frozen=True)
@@ -87,8 +98,11 @@ class LoadedStudy:
 
     @property
     def hash(self) -> str:
-        """What the study is registered as: hash over its values, defaults and merged configs included."""
-        values = self.spec.model_dump(mode="json")
+        """What the study is registered as: hash over its values, defaults and merged configs included.
+
+        Ablations are left out: no mark is about them, they change no cell, and they may be added to a finished study.
+        """
+        values = self.spec.model_dump(mode="json", exclude={"ablations"})
         return content_hash(values, {name: loaded.resolved for name, loaded in self.recipes.items()})
 
     @property
@@ -131,7 +145,7 @@ def checked_recipes(tree: Located, spec: StudySpec, path: Path) -> dict[str, Loa
         trees[name], found = recipe_tree(tree, name, path)
         problems += found
     first = next(iter(trees.values()))
-    problems += misnamed(tree, spec, domain_names(first))
+    problems += [*misnamed(tree, spec, domain_names(first)), *unplaced(tree, spec)]
     if problems:
         raise RecipeError("\n".join(lines_of(problems)))
     return {name: checked(merged, path, ()) for name, merged in trees.items()}
@@ -250,6 +264,20 @@ def misnamed(tree: Located, spec: StudySpec, domains: tuple[str, ...] | None) ->
             )
     if domains is not None:
         yield from unkind(tree, spec, domains)
+
+
+def unplaced(tree: Located, spec: StudySpec) -> Iterator[Problem]:
+    """SAEs of the ablations that are not said to lie in one place."""
+    for name, sae in (spec.ablations.saes if spec.ablations else {}).items():
+        key, place = f"ablations.saes.{name}", tree.nearest(("ablations", "saes", name)).place
+        given = [part for part in ("release", "repo", "path") if getattr(sae, part) is not None]
+        given += ["embedded"] if sae.embedded else []
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            yield Problem(place, f"{key}: expected exactly one of release, repo, path, embedded, found {found}.")
+        elif (sae.id is None) == (given[0] in ("release", "repo")):
+            text = "name one of its SAEs with `id`." if sae.id is None else "only a release or repo has an `id`."
+            yield Problem(place, f"{key}: {text}")
 
 
 def unkind(tree: Located, spec: StudySpec, domains: tuple[str, ...]) -> Iterator[Problem]:
