@@ -89,7 +89,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
     """A query row's own tokens, its last `extra` ones cut off to meet the token budget."""
 
     row: int
@@ -142,9 +142,9 @@ def plan_reading(
     return Reading(tuple(units), tuple(queries), tokens, too_long)
 
 
-def cut_queries(model: Model, rows: Sequence[Row], *, tokens: int, answers: bool) -> tuple[list[_Cut], int]:
+def cut_queries(model: Model, rows: Sequence[Row], *, tokens: int, answers: bool) -> tuple[list[Cut], int]:
     """Rows in their order until the budget is met to the token, and how many were too long on the way."""
-    kept: list[_Cut] = []
+    kept: list[Cut] = []
     total = too_long = 0
     for position, row in enumerate(rows):
         if total >= tokens:
@@ -154,15 +154,15 @@ def cut_queries(model: Model, rows: Sequence[Row], *, tokens: int, answers: bool
             too_long += 1
             continue
         extra = max(0, total + count - tokens)
-        kept.append(_Cut(position, ids[: len(ids) - extra], count - extra, extra))
+        kept.append(Cut(position, ids[: len(ids) - extra], count - extra, extra))
         total += count - extra
     return kept, too_long
 
 
-def deal(kept: Sequence[_Cut], draws: int) -> list[list[_Cut]]:
+def deal(kept: Sequence[Cut], draws: int) -> list[list[Cut]]:
     """Contiguous parts of about equal size in tokens, one for each draw."""
     total = sum(cut.count for cut in kept)
-    dealt: list[list[_Cut]] = [[] for _ in range(draws)]
+    dealt: list[list[Cut]] = [[] for _ in range(draws)]
     reached = 0
     for cut in kept:
         dealt[min(draws - 1, reached * draws // max(1, total))].append(cut)
@@ -186,7 +186,7 @@ def draw_demonstrations(rows: Sequence[Row], *, shots: int, draws: int, seed: in
 
 
 def make_unit(
-    model: Model, rows: Sequence[Row], cuts: Sequence[_Cut], demos: tuple[Row, ...], *, draw: int, answers: bool = False
+    model: Model, rows: Sequence[Row], cuts: Sequence[Cut], demos: tuple[Row, ...], *, draw: int, answers: bool = False
 ) -> Unit:
     """Put one draw's demonstrations in front of its queries, dropping whole ones until every context fits."""
     dropped = 0
@@ -210,7 +210,7 @@ def make_unit(
 
 
 def made_neutral(
-    model: Model, rows: Sequence[Row], cuts: Sequence[_Cut], demos: tuple[Row, ...], unit: Unit, *, answers: bool
+    model: Model, rows: Sequence[Row], cuts: Sequence[Cut], demos: tuple[Row, ...], unit: Unit, *, answers: bool
 ) -> Unit:
     """A unit again, neutral prose of the same length in place of each demonstration that it holds."""
     fronts = neutral_rows(model, demos[: len(unit.demonstrations)])

@@ -14,6 +14,9 @@ from typing import Any
 OUTCOME = "outcome.json"
 OUTCOME_VERSION = 1
 
+ICL = "icl"
+"""What tells the drift where a recipe or outcome does not say."""
+
 UNITS = {"correct": "accuracy", "score": "accuracy", "acc": "accuracy"}
 """Quantities that are the share of items answered rightly; any other is a unit of its own."""
 
@@ -55,6 +58,7 @@ def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
         "method": recipe["train"]["method"],
         "features": recipe["drift"]["features"],
         "drift_demonstrations": recipe["drift"]["demonstrations"],
+        "drift_from": recipe["drift"].get("from", ICL),
         "sts_demonstrations": recipe["sts"]["demonstrations"],
     }
 
@@ -166,7 +170,7 @@ def is_of(kind: Kind, value: Mapping[str, Any]) -> bool:
     """
     if value["version"] != OUTCOME_VERSION:
         raise ValueError(f"version {value['version']}")
-    settings = {name: value["settings"][name] for name in kind.settings}
+    settings = {name: ({"drift_from": ICL} | value["settings"])[name] for name in kind.settings}
     return (value["hashes"]["model"], value["hashes"]["sae"], settings) == (kind.model, kind.sae, dict(kind.settings))
 
 

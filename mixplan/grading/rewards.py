@@ -47,6 +47,27 @@ def reward_functions(train: TrainSpec, *, tally: Path) -> tuple[list[Callable[..
     return rewards, list(train.rewards.values())
 
 
+def total_rewards(train: TrainSpec, process: GradingProcess, tally: Path, columns: Columns) -> list[float]:
+    """Reward a batch as GRPO would: each reward times its factor, summed; one without an opinion adds nothing.
+
+    Args:
+        train: The recipe's section.
+        process: Grades within bounds.
+        tally: See `reward_functions`.
+        columns: `prompts`, `completions`, `reference`, `grader` and `entry`, one value for each answer.
+
+    Raises:
+        RecipeError: a user's function cannot be loaded.
+    """
+    totals = [0.0] * len(columns["completions"])
+    for name, factor in train.rewards.items():
+        if ":" in name:
+            refuse_unloadable(name, process)
+        scores = Reward(name, scoring(name, train, process), tally)(**columns)
+        totals = [total + factor * (score or 0.0) for total, score in zip(totals, scores, strict=True)]
+    return totals
+
+
 def refuse_unloadable(name: str, process: GradingProcess) -> None:
     """Refuse a user's reward that is not there, before anything is trained.
 

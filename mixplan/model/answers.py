@@ -1,10 +1,11 @@
-"""Rendered prompts in, the model's greedy answers out: batched by length, each row stopped at its own end."""
+"""Rendered prompts in, the model's answers out, greedy or sampled: batched by length, each row stopped at its end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
@@ -12,6 +13,8 @@ from transformers import DynamicCache
 from mixplan.model.load import Model, text_config
 
 Ids = tuple[int, ...]
+Choose = Callable[[Tensor, Sequence[int], int], Tensor]
+"""Next tokens, `[rows]` int64, from their logits, which of the batch's prompts are still there, and the step."""
 
 BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}
 """Rows times their longest possible length in one batch: what keys and values may take, a few GB on large models."""
@@ -22,7 +25,7 @@ LEAVE_AT = 4
 
 @dataclass(frozen=True)
 class Answer:
-    """One greedy answer.
+    """One answer.
 
     Attributes:
         text: Decoded, without special tokens and surrounding white space.
@@ -35,19 +38,35 @@ class Answer:
     finished: bool
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How answers are drawn.
+
+    Attributes:
+        temperature: What logits are divided by, above 0.
+        seeds: One for each prompt. An answer's tokens depend on its own seed and on the model's probabilities alone,
+            so it is the same however prompts are batched, but for rounding.
+    """
+
+    temperature: float
+    seeds: Sequence[int]
+
+
 def generate(
     model: Model,
     prompts: Sequence[str],
     *,
     max_new_tokens: int,
+    sampling: Sampling | None = None,
     on_answers: Callable[[int], None] | None = None,
 ) -> list[Answer]:
-    """Answer prompts greedily: at each step the likeliest token, no sampling and no penalty.
+    """Answer prompts: at each step the likeliest token, or one drawn by its probability; no penalty, no cut-off.
 
     Args:
         model: The model.
         prompts: Rendered prompts (chat template applied).
         max_new_tokens: Longest answer, in tokens.
+        sampling: How tokens are drawn; None takes the likeliest.
         on_answers: Told how many answers each batch gave.
 
     Returns:
@@ -60,9 +79,9 @@ def generate(
     ends = end_tokens(model)
     found: dict[int, Answer] = {}
     for batch in batches([len(ids) for ids in encoded], max_new_tokens, BATCH_TOKENS.get(model.device.type, 8192)):
-        for index, ids in zip(
-            batch, greedy(model, [encoded[index] for index in batch], max_new_tokens, ends), strict=True
-        ):
+        choose = likeliest if sampling is None else drawing(sampling, batch, max_new_tokens)
+        asked = [encoded[index] for index in batch]
+        for index, ids in zip(batch, answer_together(model, asked, max_new_tokens, ends, choose), strict=True):
             text = str(tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
             found[index] = Answer(text, ids, bool(ids) and ids[-1] in ends)
         if on_answers:
@@ -91,8 +110,40 @@ def batches(lengths: Sequence[int], new_tokens: int, limit: int) -> Iterator[lis
         yield batch
 
 
-def greedy(model: Model, prompts: Sequence[Ids], max_new_tokens: int, ends: frozenset[int]) -> list[Ids]:
+def likeliest(logits: Tensor, rows: Sequence[int], step: int) -> Tensor:  # noqa: ARG001 - as for drawing
+    """The likeliest token of each row, `[rows]` int64; the lower id wins a tie."""
+    return logits.argmax(dim=-1)
+
+
+def drawing(sampling: Sampling, batch: Sequence[int], steps: int) -> Choose:
+    """A choice by inverse transform: the first token at which the cumulated probability passes a row's own number.
+
+    Args:
+        sampling: How tokens are drawn.
+        batch: Which prompts are answered together.
+        steps: Longest answer, in tokens.
+    """
+    numbers = np.stack([np.random.default_rng(sampling.seeds[index]).random(steps) for index in batch])
+
+    def choose(logits: Tensor, rows: Sequence[int], step: int) -> Tensor:
+        cumulated = (logits.double() / sampling.temperature).softmax(dim=-1).cumsum(dim=-1)
+        wanted = torch.from_numpy(numbers[list(rows), step]).to(logits.device)[:, None] * cumulated[:, -1:]
+        return torch.searchsorted(cumulated, wanted, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+
+    return choose
+
+
+def answer_together(
+    model: Model, prompts: Sequence[Ids], max_new_tokens: int, ends: frozenset[int], choose: Choose
+) -> list[Ids]:
     """Answer one left-padded batch.
+
+    Args:
+        model: The model.
+        prompts: Token ids.
+        max_new_tokens: Longest answer, in tokens.
+        ends: Tokens that end an answer.
+        choose: Takes the next tokens.
 
     Returns:
         Each answer's token ids, the token that ended it included.
@@ -102,8 +153,8 @@ def greedy(model: Model, prompts: Sequence[Ids], max_new_tokens: int, ends: froz
     rows = list(range(len(prompts)))
     answers: list[list[int]] = [[] for _ in prompts]
     ended: set[int] = set()
-    for _ in range(max_new_tokens):
-        chosen = next_tokens(model, tokens, mask, cache)
+    for step in range(max_new_tokens):
+        chosen = choose(next_logits(model, tokens, mask, cache), rows, step)
         for row, token in zip(rows, chosen.tolist(), strict=True):
             if row not in ended:
                 answers[row].append(token)
@@ -132,8 +183,8 @@ def left_padded(model: Model, prompts: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     return torch.tensor(tokens, device=model.device), torch.tensor(mask, device=model.device)
 
 
-def next_tokens(model: Model, tokens: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
-    """The likeliest next token of each row, `[rows]` int64; the lower id wins a tie."""
+def next_logits(model: Model, tokens: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
+    """The logits of each row's next token, `[rows, vocabulary]`."""
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
     with torch.inference_mode():
         output = model.lm(
@@ -145,4 +196,4 @@ def next_tokens(model: Model, tokens: Tensor, mask: Tensor, cache: DynamicCache)
             logits_to_keep=1,
         )
     logits: Tensor = output.logits
-    return logits[:, -1].argmax(dim=-1)
+    return logits[:, -1]

@@ -11,7 +11,7 @@ Source: arXiv 2603.02908, sections 4.1 and 5; the chance interval and the compar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,13 @@ from scipy.stats import hypergeom
 from mixplan.domains import Domain
 from mixplan.drift import concentration, overlap
 from mixplan.features.examples import examples_of
-from mixplan.features.queries import Unit, without_demonstrations
+from mixplan.features.queries import Reading, Unit, without_demonstrations
 from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Model
 from mixplan.plan import Watcher
-from mixplan.plan.scores import REPLICAS, Reader, Workers, plan_readings
+from mixplan.plan.drifted import drift_reading
+from mixplan.plan.scores import REPLICAS, Reader, plan_readings
+from mixplan.plan.workers import Workers
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder
 from mixplan.sae import load_sae
@@ -44,7 +46,7 @@ class Readings:
     """Sums of shifts and activations over the target's query tokens.
 
     Attributes:
-        predicted: `[d_sae]` shift that demonstrations bring.
+        predicted: `[d_sae]` shift that told the drift dimensions: that of demonstrations, or as `drift.from` says.
         actual: `[d_sae]` shift that training brought.
         raw_predicted: `[d_in]` the same of the raw stream.
         raw_actual: `[d_in]` likewise.
@@ -111,8 +113,7 @@ def actual_drift(
     sae = load_sae(recipe.model.sae, untrained, folder=loaded.folder(("model", "sae", "path")))
     reading = plan_readings(recipe, untrained, target, {})["target"]
     folder, workers = cache_folder() / "statistics", Workers.here()
-    watcher.stage("reading the target with demonstrations", reading.tokens, "tokens")
-    predicted = Reader(untrained, sae, folder, watcher, workers).read(reading.units, replicas=REPLICAS)
+    predicted = foretold(loaded, target, reading, Reader(untrained, sae, folder, watcher, workers))
     bare = [without_demonstrations(unit) for unit in reading.units]
     watcher.stage("reading the target before and after training", reading.tokens, "tokens")
     actual = Reader(untrained, sae, folder, watcher, workers, trained).read(bare)
@@ -125,6 +126,13 @@ def actual_drift(
     back = Reader(trained, sae, folder, watcher, workers, untrained)
     explain(found["unexpected"], back, bare, shown, sums)
     return found
+
+
+def foretold(loaded: LoadedRecipe, target: Domain, reading: Reading, reader: Reader) -> list[Statistics]:
+    """Read the target again as its drift dimensions were told; a pilot's checkpoint is freed behind it."""
+    told = drift_reading(loaded, reader.model, target, reading, watcher=reader.watcher, workers=reader.workers)
+    reader.watcher.stage(f"reading the target {told.words}", told.reading.tokens, "tokens")
+    return replace(reader, trained=told.trained).read(told.reading.units, replicas=REPLICAS)
 
 
 def held_against(sums: Readings, features: Integers) -> dict[str, Any]:

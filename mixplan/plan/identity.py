@@ -11,6 +11,7 @@ from typing import Any
 
 from mixplan import embedded
 from mixplan.domains import Domain
+from mixplan.errors import DriftError
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import content_hash, file_hash
 
@@ -51,7 +52,7 @@ def standalone(loaded: LoadedRecipe) -> dict[str, Any]:
 
 
 def absolute(section: dict[str, Any], path: tuple[str, ...], loaded: LoadedRecipe) -> None:
-    """Make local paths absolute, in place: data files, the model's and the SAE's folder, tasks, and earlier runs."""
+    """Make local paths absolute, in place: of data, model, SAE, checkpoint, tasks and earlier runs."""
     for key, value in section.items():
         here = (*path, key)
         if isinstance(value, dict):
@@ -61,14 +62,18 @@ def absolute(section: dict[str, Any], path: tuple[str, ...], loaded: LoadedRecip
         elif isinstance(value, str):
             local = loaded.folder(here) / Path(value).expanduser()
             is_data = key == "file" and "generator" in section and section.get("package") is None
-            is_model = here in (("model", "name"), ("model", "sae", "path")) and local.is_dir()
+            is_model = here in (("model", "name"), ("model", "sae", "path"), ("drift", "checkpoint")) and local.is_dir()
             is_task = path == ("evaluate", "tasks") and local.is_file()
             if is_data or is_model or is_task:
                 section[key] = str(local.resolve())
 
 
 def scores_key(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain]) -> str:
-    """Everything scores depend on, as one hash: what the budget, allocation and mixture sections say does not count."""
+    """Everything scores depend on, as one hash: what the budget, allocation and mixture sections say does not count.
+
+    Raises:
+        DriftError: `drift.checkpoint` holds no trained model.
+    """
     recipe = standalone(loaded)
     sections = {name: recipe[name] for name in ("model", "drift", "sts", "seed")}
     versions = library_versions()
@@ -80,7 +85,40 @@ def scores_key(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domai
         target.fingerprint,
         {name: domain.fingerprint for name, domain in domains.items()},
         {name: versions[name] for name in READING_LIBRARIES},
+        *drift_inputs(loaded, target),
     )
+
+
+def drift_inputs(loaded: LoadedRecipe, target: Domain) -> list[Any]:
+    """What drift depends on beside worked examples: how answers are rewarded, or the checkpoint's files.
+
+    Raises:
+        DriftError: `drift.checkpoint` holds no trained model.
+    """
+    recipe = loaded.recipe
+    if recipe.drift.from_ == "rollouts":
+        train = recipe.train
+        return [train.rewards, train.answer_format, train.grader_seconds, target.grader]
+    if recipe.drift.from_ == "checkpoint":
+        return [folder_state(checkpoint_folder(loaded))]
+    return []
+
+
+def checkpoint_folder(loaded: LoadedRecipe) -> Path:
+    """The folder of `drift.checkpoint`.
+
+    Raises:
+        DriftError: it is not there, or holds no trained model.
+    """
+    path = ("drift", "checkpoint")
+    folder = loaded.folder(path) / Path(loaded.recipe.drift.checkpoint or "").expanduser()
+    if not any((folder / name).is_file() for name in ("adapter_config.json", "config.json")):
+        found = "holds no trained model" if folder.is_dir() else "is not there"
+        raise DriftError(
+            f"{loaded.where(path)}: drift.checkpoint: the folder {folder} {found}; expected adapter_config.json or "
+            "config.json with safetensors weights. Name the `model` folder of a run that `mixplan train` finished."
+        )
+    return folder
 
 
 def model_files(loaded: LoadedRecipe) -> Any:

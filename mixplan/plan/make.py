@@ -142,7 +142,7 @@ def assemble(
             "query_tokens": reading["target"]["query_tokens"],
             "demonstration_tokens_mean": reading["target"]["context_tokens_mean"],
         },
-        "drift": scores["drift"],
+        "drift": {"from": recipe.drift.from_, **scores["drift"]},
         "score": recipe.sts.score,
         "domains": described,
         "ranking": scores["ranking"],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
 from mixplan.model import Model, load_model
+from mixplan.plan.drifted import DriftReading, drift_reading
 from mixplan.plan.tokenizer import keep_tokenizer, tokens_of
 from mixplan.plan.watch import Watcher
+from mixplan.plan.workers import Workers
 from mixplan.recipe import LoadedRecipe, Recipe
 from mixplan.runs import cache_folder, seal, unseal, write_atomic
 from mixplan.sae import Sae, load_sae
@@ -36,26 +37,6 @@ ROWS_COUNTED = 200
 
 REASONS = 5
 """Drift dimensions shown for each domain."""
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Which of how many processes this is, as `accelerate launch` or `torchrun` say; units are dealt out in turn."""
-
-    rank: int
-    count: int
-
-    @classmethod
-    def here(cls) -> Workers:
-        """This process's place."""
-        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
-
-    def wait(self) -> None:
-        """Wait until every process is here."""
-        if self.count > 1:
-            from accelerate import PartialState
-
-            PartialState().wait_for_everyone()
 
 
 @dataclass(frozen=True)
@@ -135,7 +116,10 @@ def measure_scores(
     reader = Reader(model, sae, cache_folder() / "statistics", watcher, Workers.here())
     readings = plan_readings(recipe, model, target, domains)
     health = measure_health(model, sae, readings)
-    drift = measure_drift(recipe, reader, readings["target"])
+    told = drift_reading(loaded, model, target, readings["target"], watcher=watcher, workers=reader.workers)
+    readings["target"] = told.reading
+    drift = measure_drift(recipe, reader, told)
+    told = replace(told, trained=None)  # its memory is free again before the domains are read
     columns = Columns(drift.features, drift.low, drift.raw)
     scored: dict[str, DomainScores] = {}
     described: dict[str, Any] = {}
@@ -153,14 +137,14 @@ def measure_scores(
         "model": describe_model(model),
         "tokenizer": keep_tokenizer(model, (target, *domains.values())),
         "sae": describe_sae(sae, health),
-        "drift": describe_drift(drift, len(readings["target"].units)),
+        "drift": describe_drift(drift, len(told.reading.units)) | told.figures,
         "domains": described,
         "ranking": {
             "stability": ranking_stability(scored, f"sts_{recipe.sts.score}"),
             "of": "mean Spearman correlation of resampled scores with the reported ones",
         },
         "reading": {name: describe_reading(reading) for name, reading in readings.items()},
-        "warnings": [*filter(None, [health.warning]), *reading_warnings(readings)],
+        "warnings": [*filter(None, [health.warning]), *told.warnings, *reading_warnings(readings)],
     }
 
 
@@ -211,11 +195,11 @@ def measure_health(model: Model, sae: Sae, readings: Mapping[str, Reading]) -> H
     return check_health(sae, streams())
 
 
-def measure_drift(recipe: Recipe, reader: Reader, reading: Reading) -> Drift:
+def measure_drift(recipe: Recipe, reader: Reader, told: DriftReading) -> Drift:
     """Read the target and predict its drift dimensions."""
-    reader.watcher.stage("reading the target", reading.tokens, "tokens")
-    parts = reader.read(reading.units, replicas=REPLICAS)
-    return predict_drift(parts, count=recipe.drift.features, seed=recipe.seed)
+    reader.watcher.stage("reading the target", told.reading.tokens, "tokens")
+    parts = replace(reader, trained=told.trained).read(told.reading.units, replicas=REPLICAS)
+    return predict_drift(parts, count=recipe.drift.features, seed=recipe.seed, told_by=recipe.drift.from_)
 
 
 def reasons(

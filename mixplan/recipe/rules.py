@@ -62,6 +62,9 @@ def _findings(tree: Located) -> Iterator[Finding]:
         yield from _model(model)
     if (target := _section(tree, ("target",), DomainSpec)) is not None:
         yield from _domain(("target",), target, "drift.demonstrations", drift.demonstrations if drift else 0)
+    train = _section(tree, ("train",), TrainSpec)
+    if drift is not None:
+        yield from _drift(drift, target, train)
     domains = _domains(tree)
     for name, domain in domains.items():
         if domain is not None:
@@ -72,7 +75,7 @@ def _findings(tree: Located) -> Iterator[Finding]:
         yield from _budget(budget)
     if (allocate := _section(tree, ("allocate",), AllocateSpec)) is not None:
         yield from _allocate(allocate, domains)
-    if (train := _section(tree, ("train",), TrainSpec)) is not None:
+    if train is not None:
         yield from _train(train)
     if (evaluate := _section(tree, ("evaluate",), EvaluateSpec)) is not None:
         yield from _evaluate(evaluate, domains, target)
@@ -152,6 +155,20 @@ def _domain(path: KeyPath, domain: DomainSpec, counter: str, demonstrations: int
             (*path, "split", "demonstration"),
             f"{kept} rows are kept for demonstrations, but {counter} puts {demonstrations} in front of a query. "
             f"Keep at least {demonstrations}.",
+        )
+
+
+def _drift(drift: DriftSpec, target: DomainSpec | None, train: TrainSpec | None) -> Iterator[Finding]:
+    """What each way of telling the drift needs."""
+    if drift.from_ == "checkpoint" and drift.checkpoint is None:
+        text = "`from: checkpoint` needs `checkpoint`, the folder of a trained model or adapter. Add it."
+        yield ("drift", "from"), text
+    graded = train is None or "graded" in train.rewards
+    if drift.from_ == "rollouts" and graded and target is not None and target.grader == "none":
+        yield (
+            ("drift", "from"),
+            "`from: rollouts` grades the model's own answers, but `target` has the grader none. Choose one, or set "
+            "`drift.from` to icl.",
         )
 
 

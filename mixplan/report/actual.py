@@ -60,7 +60,7 @@ def _concentration(plan: Plan, drift: Drift) -> Html | None:
     predicted = [(float(top), share) for top, share in plan.drift.concentration]
     note = (
         f"The {whole(drift.of)} features that training moved most hold {percent(drift.share_of_shift)} of the actual "
-        f"shift, over {whole(drift.query_tokens)} query tokens. Line: actual. Dashed: as predicted from demonstrations."
+        f"shift, over {whole(drift.query_tokens)} query tokens. Line: actual. Dashed: as predicted."
     )
     x = log_axis("Features, largest shift first (log scale)", float(max(plan.sae.d_sae, 2)), whole)
     y = Axis("Share of the whole shift", [0, 0.25, 0.5, 0.75, 1], 0, 1, lambda share: f"{100 * share:.0f} %")

@@ -17,7 +17,7 @@ from mixplan.report.plan import Plan
 from mixplan.report.predicted import predicted
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import bounds, few_words, number, percent, stability_sentence, whole
-from mixplan.report.told import summary, training_line
+from mixplan.report.told import summary, told_by, training_line
 from mixplan.report.training import training
 from mixplan.runs import write_atomic
 
@@ -235,7 +235,7 @@ def _budget(plan: Plan) -> Html | None:
 def _drift(plan: Plan) -> Html:
     drift, count = plan.drift, len(plan.drift.features)
     note = (
-        f"Of the SAE's {whole(plan.sae.d_sae)} features, the {count} that the target's worked examples move most hold "
+        f"{told_by(drift)} Of the SAE's {whole(plan.sae.d_sae)} features, the {count} that move most hold "
         f"{percent(drift.share_of_shift)} of the whole shift; as many raw activations hold "
         f"{percent(drift.raw_share_of_shift)} of theirs. Stability over {drift.draws} demonstration draws "
         f"{number(drift.stability, 2)}: {drift.of}."

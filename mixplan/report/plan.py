@@ -141,12 +141,38 @@ class Domain(Data):
     why: list[Reason]
 
 
+class Rollouts(Saved):
+    """The model's own sampled answers that told the drift: shares are of all answers."""
+
+    prompts: int
+    kept: int
+    samples: int
+    accepted: float
+    mean_reward: float
+    failures: int
+    temperature: float
+    answer_tokens: int
+
+
+class Checkpoint(Saved):
+    """The pilot run's checkpoint that told the drift."""
+
+    folder: str
+    hash: str
+
+
 class Drift(Saved):
     """The drift dimensions, and how the whole shift is spread over the features.
 
     `features` holds (feature index, shift, selection frequency), `concentration` (top features, share of the shift).
+    `from` says what told them: worked examples (`icl`), `rollouts` or a `checkpoint`, which then has its figures.
     """
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    from_: Literal["icl", "rollouts", "checkpoint"] = Field(default="icl", alias="from")
+    rollouts: Rollouts | None = None
+    checkpoint: Checkpoint | None = None
     features: list[tuple[int, float, float]]
     share_of_shift: float
     concentration: list[tuple[int, float]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mixplan.report.outcome import Drift, Outcome
+from mixplan.report.plan import Drift as Predicted
 from mixplan.report.plan import Plan
-from mixplan.report.text import number, plain, whole
+from mixplan.report.text import number, percent, plain, visible, whole
 
 MISSED = " moved outside their forecast"
 """How the outcome's own sentence on misses is known; it may name some of the domains only."""
@@ -20,6 +21,21 @@ def training_line(outcome: Outcome) -> str:
         if curve := job.curve(key):
             parts.append(f"{key} from {number(curve[0][1])} to {number(curve[-1][1])}")
     return "; ".join(parts) + "."
+
+
+def told_by(drift: Predicted) -> str:
+    """Say in one sentence what told a plan's drift dimensions."""
+    if (own := drift.rollouts) is not None:
+        return (
+            f"Drift is told by the model's own answers, accepted against rejected ones: {whole(own.kept)} of "
+            f"{whole(own.prompts)} target questions had both among {whole(own.samples)} samples; "
+            f"{percent(own.accepted)} of all answers accepted, mean reward {number(own.mean_reward, 2)}."
+        )
+    if drift.checkpoint is not None:
+        return (
+            f"Drift is told by a checkpoint: what {visible(drift.checkpoint.folder)} moved on the target's questions."
+        )
+    return "Drift is told by the target's worked examples in front of its questions."
 
 
 def drift_lines(drift: Drift) -> list[str]:

@@ -14,6 +14,16 @@ from mixplan.features.statistics import Statistics
 Integers = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 
+NOTHING_MOVED = {
+    "icl": "no feature moved when demonstrations were put in front of the target's questions. "
+    "The SAE is silent on these tokens (see its health), or the demonstrations are empty.",
+    "rollouts": "no feature moved between rejected and accepted answers in front of the target's questions. "
+    "The SAE is silent on these tokens (see its health); if it is not, set `drift.from: icl`.",
+    "checkpoint": "no feature moved between the untrained model and drift.checkpoint on the target's questions. "
+    "It changed nothing below the SAE's hook point: train it longer or with lower layers, or set `drift.from: icl`.",
+}
+"""What is said when every feature stood still, by what was to tell the drift."""
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -48,12 +58,13 @@ class Drift:
     moved: int
 
 
-def drift_dimensions(shift: Doubles, *, count: int) -> Integers:
+def drift_dimensions(shift: Doubles, *, count: int, told_by: str = "icl") -> Integers:
     """Pick the features a job is expected to move most.
 
     Args:
         shift: `[d_sae]` mean squared change per feature, in squared SAE units.
         count: How many to keep, 1 to d_sae.
+        told_by: The recipe's `drift.from`, for the message.
 
     Returns:
         `[count]` int64 feature indices, largest shift first; equal shifts by lower index.
@@ -66,20 +77,18 @@ def drift_dimensions(shift: Doubles, *, count: int) -> Integers:
     if not 1 <= count <= len(shift):
         raise DriftError(f"drift.features is {count}, but the SAE has {len(shift)} features. Set it to 1…{len(shift)}.")
     if not shift.any():
-        raise DriftError(
-            "no feature moved when demonstrations were put in front of the target's questions. "
-            "The SAE is silent on these tokens (see its health), or the demonstrations are empty."
-        )
+        raise DriftError(NOTHING_MOVED[told_by])
     return np.argsort(-shift, kind="stable")[:count].astype(np.int64)
 
 
-def predict_drift(units: Sequence[Statistics], *, count: int, seed: int) -> Drift:
+def predict_drift(units: Sequence[Statistics], *, count: int, seed: int, told_by: str = "icl") -> Drift:
     """Predict drift from the target's units, one a demonstration draw.
 
     Args:
         units: Statistics with all features and bootstrap replicas.
         count: How many drift dimensions.
         seed: Of the resampling of draws.
+        told_by: The recipe's `drift.from`, for messages.
 
     Raises:
         DriftError: see `drift_dimensions`.
@@ -90,8 +99,8 @@ def predict_drift(units: Sequence[Statistics], *, count: int, seed: int) -> Drif
     shift = np.sum([part.shift for part in units], axis=0) / max(1, tokens)
     fired = np.sum([part.fired for part in units], axis=0)
     raw_shift = np.sum([part.raw_shift for part in units], axis=0)
-    features = drift_dimensions(shift, count=count)
-    raw = drift_dimensions(raw_shift, count=min(count, len(raw_shift)))
+    features = drift_dimensions(shift, count=count, told_by=told_by)
+    raw = drift_dimensions(raw_shift, count=min(count, len(raw_shift)), told_by=told_by)
     frequency, stability = selection(resampled_shifts(units, seed), features)
     return Drift(
         features=features,
