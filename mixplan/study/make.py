@@ -24,6 +24,7 @@ from mixplan.study.jobs import Bench, Cell, cells_of, done, run_cells
 from mixplan.study.judge import judge
 from mixplan.study.marks import Mark
 from mixplan.study.readings import domain_reading, target_reading
+from mixplan.study.rehearse import rehearse
 from mixplan.study.spec import LoadedStudy, load_study
 from mixplan.study.table import write_table
 from mixplan.study.tabulate import tabulate
@@ -67,8 +68,8 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         The run folder, with registered.json, forecasts.json, cells/, table.json and results.json.
 
     Raises:
-        RunError: cells were trained for another version of the study, other processes still work on some, or, for a
-            further process, the forecasts are not written down yet.
+        RunError: cells were trained for another version of the study, a mark names no figure, other processes still
+            work on some cells, or, for a further process, the forecasts are not written down yet.
         MixplanError: anything that the person can mend.
     """
     study = load_study(request.place)
@@ -82,6 +83,8 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
     with locked(run):
         register(study, run)
         readings = write_forecasts(bench)
+        if not begun(run):
+            rehearse(bench, cells, readings, marks_of(study))
         with beside(request, run):
             run_cells(bench, cells, request.launch)
         # What a process beside this one began and could not end.
@@ -110,13 +113,12 @@ def register(study: LoadedStudy, run: Path) -> None:
     known = kept(place, "hash")
     if known == study.hash:
         return
-    begun = any(run.glob("cells/*/training/job.json"))
-    if begun and known is None:
+    if begun(run) and known is None:
         raise RunError(
             f"{place}: missing or damaged, though training has begun, so nothing says what was registered. "
             "Put the file back, or choose another run folder with --run FOLDER."
         )
-    if begun and known is not None:
+    if begun(run) and known is not None:
         raise RunError(
             f"{run}: registered as {known[:16]}, but {study.path} now reads {study.hash[:16]}, and training has begun. "
             "Undo the change, or choose another run folder with --run FOLDER."
@@ -130,6 +132,11 @@ def register(study: LoadedStudy, run: Path) -> None:
             "study": study.spec.model_dump(mode="json"),
         },
     )
+
+
+def begun(run: Path) -> bool:
+    """Whether any training has."""
+    return any(run.glob("cells/*/training/job.json"))
 
 
 def kept(place: Path, key: str) -> str | None:
@@ -216,10 +223,14 @@ def sharing(jobs: int) -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = variable
 
 
+def marks_of(study: LoadedStudy) -> list[Mark]:
+    """The study's pass marks."""
+    return [Mark(**mark.model_dump()) for mark in study.spec.marks]
+
+
 def conclude(bench: Bench, cells: list[Cell], readings: Mapping[str, Any]) -> None:
     """Put the cells' measures beside the forecasts, and judge."""
     table = tabulate(bench, cells, readings)
     write_table(table, bench.run / "table.json")
-    marks = [Mark(**mark.model_dump()) for mark in bench.study.spec.marks]
-    judged = judge(table, marks=marks, resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
+    judged = judge(table, marks=marks_of(bench.study), resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
     write_json(bench.run / "results.json", {"study": bench.study.hash, **judged})

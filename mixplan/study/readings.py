@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixplan.domains import Domain, Row
+from mixplan.errors import DataError
 from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.preview import Plain, plain, preview
 from mixplan.features.neutral import neutral_rows
@@ -17,7 +18,7 @@ from mixplan.features.queries import draw_demonstrations, in_front
 from mixplan.mixture import messages
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 from mixplan.study.forecasts import DomainReading, TargetReading
-from mixplan.study.jobs import Bench, too_long
+from mixplan.study.jobs import Bench
 
 VERSION = 1
 """Of what a preview holds; part of its key."""
@@ -128,7 +129,11 @@ def previewed(
     bench.watcher.stage(title, len(bare.rows), "rows")
     found = preview(model, bare.rows, fronts, before=bare.read(), advance=bench.watcher.advance)
     if not found.rows:
-        raise too_long(bare.domain, model)
+        raise DataError(
+            f"{bare.domain.name}: none of its {len(bare.rows)} previewed rows fits the model's window of "
+            f"{model.window} tokens behind {spec.demonstrations} demonstrations. Lower `preview.demonstrations` in the "
+            "study, or give the target shorter rows."
+        )
     means = {quantity: float(np.mean(values)) for quantity, values in found.values.items()}
     write_atomic(place, seal(canonical_json(means).encode()))
     return means

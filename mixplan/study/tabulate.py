@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,41 @@ SIGNS = {
 
 
 def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any]) -> Table:
-    """Put every cell's changes, overlaps and bounds beside the forecasts.
+    """Put every cell's changes, overlaps and bounds beside the forecasts; write how concentrated each drift is.
 
     Args:
         bench: The study's model and data.
         cells: All cells, finished.
         readings: What `write_forecasts` gave.
+    """
+
+    def moved(cell: Cell) -> Mapping[str, Doubles]:
+        drift = read_drift(cell)
+        assert drift is not None  # a cell without it is not done
+        return drift
+
+    table, concentrations = table_of(bench, cells, readings, measured=evaluation_of, moved=moved)
+    count = bench.study.whole.recipe.drift.features
+    write_json(bench.run / "concentration.json", {"features": count, "share": concentrations})
+    return table
+
+
+def table_of(
+    bench: Bench,
+    cells: Sequence[Cell],
+    readings: Mapping[str, Any],
+    *,
+    measured: Callable[[Cell], Evaluation],
+    moved: Callable[[Cell], Mapping[str, Doubles]],
+) -> tuple[Table, dict[str, float]]:
+    """The table, and by cell the part of the target's whole change that its drift dimensions hold.
+
+    Args:
+        bench: The study's model and data.
+        cells: All cells.
+        readings: What `write_forecasts` gave.
+        measured: A cell's evaluation.
+        moved: A cell's mean changes, as `read_drift` gives them.
     """
     study = bench.study
     spec = study.spec
@@ -55,9 +84,7 @@ def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any]) -
     concentrations: dict[str, float] = {}
     for cell in cells:
         t, s = list(spec.targets).index(cell.target), spec.seeds.index(cell.seed)
-        drift = read_drift(cell)
-        assert drift is not None  # a cell without it is not done
-        after = evaluation_of(cell)
+        drift, after = moved(cell), measured(cell)
         for d, name in enumerate(study.domains):
             if name not in after.domains:
                 continue
@@ -69,14 +96,13 @@ def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any]) -
         for variant, (number, choices) in shared.items():
             overlaps.setdefault(variant, np.full((shape[0], shape[2]), np.nan))[t, s] = number
             live[variant] = min(live.get(variant, choices), choices)
-    write_json(bench.run / "concentration.json", {"features": count, "share": concentrations})
     predictors = predictors_of(study.domains, tuple(spec.targets), readings["forecasts"])
     known = np.array([[name in readings["forecasts"][target] for name in study.domains] for target in spec.targets])
     signs = {
         name: sign * predictors[name] if name in predictors else np.full(shape[:2], np.nan)
         for name, sign in SIGNS.items()
     }
-    return Table(
+    table = Table(
         targets=tuple(spec.targets),
         domains=study.domains,
         kinds={name: kind for kind, names in spec.kinds.items() for name in names},
@@ -94,6 +120,7 @@ def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any]) -
         signs=signs,
         items=changes.items,
     )
+    return table, concentrations
 
 
 class _Changes:

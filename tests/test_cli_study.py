@@ -1,0 +1,67 @@
+"""`mixplan study` hands on what it was asked and says where the results are."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from mixplan.cli import app, main
+from mixplan.study import make
+from mixplan.study.make import StudyRequest
+from mixplan.train.launch import Launch
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(app, ["study", *map(str, words)])
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch) -> list[StudyRequest]:
+    """Requests that reach the study; each ends with results."""
+    found = []
+
+    def remember(request, *, watcher):
+        found.append(request)
+        (tmp_path / "results.json").write_text('{\n  "study": "abc"\n}\n')
+        return tmp_path
+
+    monkeypatch.setattr(make, "make_study", remember)
+    return found
+
+
+def test_it_asks_for_what_is_said(asked, tmp_path):
+    result = call("mine/study.yaml", "--run", tmp_path / "there", "--jobs", "3", "--launch", "fsdp2")
+    assert result.exit_code == 0, result.output
+    assert asked == [StudyRequest(Path("mine/study.yaml"), tmp_path / "there", 3, Launch(Path("fsdp2")), False)]
+    assert result.output.replace("\n", "") == f"Results: {tmp_path / 'results.json'}"
+
+
+def test_by_default_one_process_works_in_the_study_s_own_folder(asked):
+    assert call("mine/study.yaml").exit_code == 0
+    assert asked == [StudyRequest(Path("mine/study.yaml"), None, 1, Launch(None), False)]
+
+
+def test_a_process_beside_another_has_no_results(asked):
+    result = call("mine/study.yaml", "--cells-only")
+    assert result.exit_code == 0, result.output
+    assert [request.cells_only for request in asked] == [True]
+    assert result.output == ""
+
+
+def test_json_is_alone_on_stdout(asked):
+    assert json.loads(call("mine/study.yaml", "--json").stdout) == {"study": "abc"}
+
+
+def test_wrong_usage_is_2():
+    assert call("mine/study.yaml", "--jobs", "0").exit_code == 2
+    assert call().exit_code == 2
+
+
+def test_a_study_that_is_not_there_is_1_with_one_message(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["mixplan", "study", "none.yaml"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "none.yaml: there is no such study. Studies are in recipes/studies/.\n"
