@@ -134,6 +134,7 @@ def previewed(
             f"{model.window} tokens behind {spec.demonstrations} demonstrations. Lower `preview.demonstrations` in the "
             "study, or give the target shorter rows."
         )
-    means = {quantity: float(np.mean(values)) for quantity, values in found.values.items()}
+    # In the order in which they will be read back.
+    means = {quantity: float(np.mean(values)) for quantity, values in sorted(found.values.items())}
     write_atomic(place, seal(canonical_json(means).encode()))
     return means

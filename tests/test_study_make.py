@@ -1,0 +1,252 @@
+"""`mixplan study` from end to end on a tiny random model: registered, forecast, trained, judged, resumed, shared."""
+
+import json
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from small_study import DOMAINS, QUANTITIES, TARGETS, bench, lay, study
+
+from mixplan.errors import RunError
+from mixplan.runs import locked
+from mixplan.study import make
+from mixplan.study.jobs import cells_of
+from mixplan.study.make import register, sharing, study_name
+from mixplan.study.spec import load_study
+from mixplan.study.table import read_table
+
+ARTIFACTS = ("registered.json", "forecasts.json", "table.json", "results.json", "concentration.json")
+
+
+def artifacts(run: Path) -> dict[str, bytes]:
+    return {name: (run / name).read_bytes() for name in ARTIFACTS}
+
+
+def refused(place: Path, run: Path, **asked) -> str:
+    with pytest.raises(RunError) as caught:
+        study(place, run, **asked)
+    return str(caught.value)
+
+
+def change(place: Path, **values) -> str:
+    """Change keys of a study's file and give its new hash."""
+    place.write_text(yaml.safe_dump({**yaml.safe_load(place.read_text()), **values}, sort_keys=False))
+    return load_study(place).hash
+
+
+def forget(run: Path, *names: str) -> None:
+    """Take the mark of being done from cells, which keep their training."""
+    for name in names:
+        (run / "cells" / name / "cell.json").unlink()
+
+
+def test_a_study_is_registered_forecast_trained_and_judged(whole_study):
+    folder, said = whole_study
+    run, known = folder / "run", load_study(folder / "study.yaml")
+    registered = json.loads((run / "registered.json").read_bytes())
+    assert registered["hash"] == known.hash
+    assert registered["study"] == known.spec.model_dump(mode="json")
+    forecasts = json.loads((run / "forecasts.json").read_bytes())
+    assert forecasts["study"] == known.hash
+    assert {target: list(found) for target, found in forecasts["forecasts"].items()} == {
+        "sums": list(DOMAINS[1:]),
+        "doctors": list(DOMAINS),
+    }
+    trained = [path.stat().st_mtime_ns for path in run.glob("cells/*/training/job.json")]
+    assert len(trained) == 2
+    assert (run / "registered.json").stat().st_mtime_ns <= (run / "forecasts.json").stat().st_mtime_ns < min(trained)
+    assert [text for text in said if text.startswith("cell ")] == [
+        "cell 1 of 2: sums, seed 3",
+        "cell 2 of 2: doctors, seed 3",
+    ]
+    results = json.loads((run / "results.json").read_bytes())
+    assert results["study"] == known.hash
+    assert [mark["quantity"] for mark in results["marks"]] == list(QUANTITIES)
+    assert read_table(run / "table.json").targets == TARGETS
+
+
+def test_the_same_command_again_trains_nothing_and_ends_with_the_same_bytes(studied):
+    before = artifacts(studied / "run")
+    said = study(studied / "study.yaml", studied / "run").said
+    assert artifacts(studied / "run") == before
+    assert not any(text.startswith(("cell ", "starting training", "training stands")) for text in said)
+
+
+def test_results_that_were_lost_are_made_again_from_the_cells(studied):
+    before = artifacts(studied / "run")
+    for name in ("forecasts.json", "table.json", "results.json"):
+        (studied / "run" / name).unlink()
+    assert not any(text.startswith("cell ") for text in study(studied / "study.yaml", studied / "run").said)
+    assert artifacts(studied / "run") == before
+
+
+def test_a_changed_study_is_refused_once_training_has_begun(studied):
+    place, run = studied / "study.yaml", studied / "run"
+    before, old = artifacts(run), load_study(place).hash
+    new = change(place, title="Another title")
+    assert refused(place, run) == (
+        f"{run}: registered as {old[:16]}, but {place} now reads {new[:16]}, and training has begun. "
+        "Undo the change, or choose another run folder with --run FOLDER."
+    )
+    assert artifacts(run) == before
+
+
+@pytest.mark.parametrize("found", [None, "damaged", "[]", "{}"])
+def test_a_registration_that_was_lost_is_not_written_anew_once_training_has_begun(studied, found):
+    place = studied / "run" / "registered.json"
+    place.unlink()
+    if found is not None:
+        place.write_text(found)
+    assert refused(studied / "study.yaml", studied / "run") == (
+        f"{place}: missing or damaged, though training has begun, so nothing says what was registered. "
+        "Put the file back, or choose another run folder with --run FOLDER."
+    )
+
+
+def test_a_study_may_change_until_training_begins(tmp_path, tiny_model, tiny_sae):
+    place, run = lay(tmp_path, tiny_model, tiny_sae), tmp_path / "run"
+    register(load_study(place), run)
+    new = change(place, title="Another title")
+    register(load_study(place), run)
+    assert json.loads((run / "registered.json").read_bytes())["hash"] == new
+
+
+@pytest.mark.parametrize("missing", ["registered.json", "forecasts.json"])
+def test_a_further_process_waits_for_the_forecasts(studied, missing):
+    place, run = studied / "study.yaml", studied / "run"
+    (run / missing).unlink()
+    forget(run, "sums-3")
+    assert refused(place, run, cells_only=True) == (
+        f"{run}: the forecasts of {place} are not written down here yet, and before they are nothing is trained. "
+        f"Start `mixplan study {place} --run {run}` first, without --cells-only."
+    )
+    assert not (run / "cells" / "sums-3" / "cell.json").exists()
+
+
+def test_a_further_process_works_on_this_very_study_alone(studied):
+    place, run = studied / "study.yaml", studied / "run"
+    change(place, title="Another title")
+    assert refused(place, run, cells_only=True).startswith(f"{run}: the forecasts of {place} are not written down")
+
+
+def test_a_further_process_works_beside_the_one_that_holds_the_run_and_judges_nothing(studied):
+    run = studied / "run"
+    cell = (run / "cells" / "sums-3" / "cell.json").read_bytes()
+    forget(run, "sums-3")
+    (run / "results.json").unlink()
+    with locked(run):
+        said = study(studied / "study.yaml", run, cells_only=True).said
+    assert [text for text in said if text.startswith("cell ")] == ["cell 1 of 2: sums, seed 3"]
+    assert (run / "cells" / "sums-3" / "cell.json").read_bytes() == cell
+    assert not (run / "results.json").exists()
+
+
+def test_a_run_folder_is_held_by_one_judging_process(studied):
+    run = studied / "run"
+    with locked(run):
+        assert refused(studied / "study.yaml", run) == (
+            f"{run}: another mixplan run (process {os.getpid()}) is using this folder. "
+            "Wait for it to end, or choose another folder with --run FOLDER."
+        )
+
+
+def test_cells_that_others_still_work_on_are_waited_for(studied):
+    run = studied / "run"
+    forget(run, "sums-3", "doctors-3")
+    with locked(run / "cells" / "doctors-3"):
+        assert refused(studied / "study.yaml", run) == (
+            f"{run}: other processes still work on 1 of 2 cells. Give the same command again when they have ended."
+        )
+    assert (run / "cells" / "sums-3" / "cell.json").exists()
+
+
+def test_a_cell_that_a_process_beside_could_not_end_is_taken_up(studied, monkeypatch):
+    run, before = studied / "run", artifacts(studied / "run")
+    forget(run, "doctors-3")
+
+    @contextmanager
+    def held_for_a_while(*_):
+        with locked(run / "cells" / "doctors-3"):
+            yield
+
+    monkeypatch.setattr(make, "beside", held_for_a_while)
+    said = study(studied / "study.yaml", run).said
+    assert [text for text in said if text.startswith("cell ")] == ["cell 2 of 2: doctors, seed 3"]
+    assert artifacts(run) == before
+
+
+def test_two_jobs_share_the_cells_and_the_processors(studied, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    run, before = studied / "run", artifacts(studied / "run")
+    forget(run, "sums-3", "doctors-3")
+    study(studied / "study.yaml", run, jobs=2)
+    assert artifacts(run) == before
+    assert re.search("Traceback|Error", (run / "worker-1.log").read_text()) is None
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+@pytest.mark.parametrize("before", [None, "5"])
+def test_each_job_has_its_part_of_the_processors_while_it_lasts(monkeypatch, before):
+    import torch
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if before is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", before)
+    threads = torch.get_num_threads()
+    with sharing(4):
+        assert (os.environ["OMP_NUM_THREADS"], torch.get_num_threads()) == ("3", 3)
+    assert (os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()) == (before, threads)
+    with sharing(40):
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
+    """A process beside gets Ctrl-C and is waited for."""
+    started = []
+
+    class Process:
+        def __init__(self, command, **_):
+            self.told = []
+            started.append((command, self))
+
+        def send_signal(self, number):
+            self.told.append(number)
+
+        def wait(self):
+            self.told.append("waited for")
+
+    monkeypatch.setattr(make.subprocess, "Popen", Process)
+    place, run = studied / "study.yaml", studied / "run"
+    launch = make.Launch(Path("fsdp2"))
+    with pytest.raises(KeyboardInterrupt), make.beside(make.StudyRequest(place, run, 3, launch), run):
+        raise KeyboardInterrupt
+    assert [process.told for _, process in started] == [[2, "waited for"], [2, "waited for"]]
+    for command, _ in started:
+        assert command[1:] == [
+            "-m",
+            "mixplan",
+            "study",
+            str(place),
+            "--run",
+            str(run),
+            "--cells-only",
+            "--launch",
+            "fsdp2",
+        ]
+
+
+def test_a_study_s_name_is_its_folder_s_or_its_file_s(tmp_path):
+    assert study_name(tmp_path / "mine" / "study.yaml") == "mine"
+    assert study_name(tmp_path / "mine" / "small.yaml") == "small"
+
+
+def test_every_cell_has_its_folder(studied):
+    ours = bench(studied / "study.yaml", studied / "run")
+    for cell in cells_of(ours.study, ours.run):
+        kept = json.loads((cell.folder / "cell.json").read_bytes())
+        assert (kept["study"], kept["target"], kept["seed"], kept["steps"]) == (ours.study.hash, cell.target, 3, 2)
+        assert [step for step, _ in kept["loss"]] == [1, 2]
