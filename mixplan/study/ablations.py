@@ -87,8 +87,10 @@ def ablate(
         "tokens": [
             {"tokens": share} | judge_view(table, again(bench, own.moved, share=share), count) for share in spec.tokens
         ],
-        "saes": [{"sae": None, **described(bench.sae, own)} | judge_view(table, own, count)]
-        + by_sae(bench, cells, table, spec, count),
+        "saes": [
+            {"sae": None, **described(bench.sae, own)} | judge_view(table, own, count),
+            *by_sae(bench, cells, table, spec, count),
+        ],
         "concentration": {f"{t}-{s}": [list(p) for p in concentration(one.shift)] for (t, s), one in own.moved.items()},
     }
 
