@@ -23,8 +23,9 @@ def zeroed(model: Model, sae: Sae, features: Sequence[int]) -> Iterator[None]:
         x − Σ_j h_j(x) W_dec,j      over the features j
 
     with h the SAE's activations of that very x, and W_dec,j in the stream's own units where the SAE scales its input.
-    What the SAE does not explain stays. So does a sequence's first token: it is an attention sink, hundreds of times as
-    large as any other token, which SAEs are not trained on and which counts in no other reading either.
+    What the SAE does not explain stays. So does a sequence's first token: it is an attention sink, up to hundreds of
+    times as large as other tokens, which the SAE was not trained on and which counts in no reading either. Most
+    features fire on it, so with it any features at all would be missed, and it is the sink's loss that showed.
 
     Args:
         model: The model, untrained or trained; other uses of the same `model.lm` meanwhile are changed as well.

@@ -1,0 +1,44 @@
+"""A finished study whose file asks for ablations in, labelled.json, ablations.json and zeroing.json out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mixplan.runs import write_json
+from mixplan.study.ablations import ablate
+from mixplan.study.jobs import Bench, Cell, read_drift
+from mixplan.study.labelled import Drift, judge_labels
+from mixplan.study.table import Table
+from mixplan.study.zeroing import judge_zeroing
+
+
+def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: Mapping[str, Any]) -> None:
+    """Look further into a finished study, the quickest first; nothing is trained.
+
+    Features are taken out of the cells of the first seed alone: every condition is measured with each of them.
+
+    Args:
+        bench: The study's model and data.
+        cells: All cells, finished.
+        table: Their measures.
+        readings: What `write_forecasts` gave.
+
+    Raises:
+        MixplanError: see `ablate` and `judge_zeroing`.
+    """
+    asked = bench.study.spec.ablations
+    if asked is None:
+        return
+    head = {"study": bench.study.hash}
+    drifts: dict[tuple[str, int], Drift] = {}
+    for cell in cells:
+        drift = read_drift(cell)
+        assert drift is not None  # a cell without it is not done
+        drifts[cell.target, cell.seed] = drift
+    labels = judge_labels(readings["targets"], readings["domains"], drifts, seed=bench.study.spec.seeds[0])
+    write_json(bench.run / "labelled.json", head | labels)
+    ablated = ablate(bench, cells, table, readings["targets"], readings["domains"])
+    write_json(bench.run / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)
+    first = [cell for cell in cells if cell.seed == bench.study.spec.seeds[0]]
+    write_json(bench.run / "zeroing.json", head | judge_zeroing(bench, first, readings["targets"]))
