@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixplan.drift import (
+    NOTHING_MOVED,
     concentration,
     drift_dimensions,
     leave_one_draw_out,
@@ -51,6 +52,21 @@ def test_messages():
         "no feature moved when demonstrations were put in front of the target's questions. "
         "The SAE is silent on these tokens (see its health), or the demonstrations are empty."
     )
+    for way, said in (
+        (
+            "rollouts",
+            "no feature moved between rejected and accepted answers in front of the target's questions. "
+            "The SAE is silent on these tokens (see its health); if it is not, set `drift.from: icl`.",
+        ),
+        (
+            "checkpoint",
+            "no feature moved between the untrained model and drift.checkpoint on the target's questions. It changed "
+            "nothing below the SAE's hook point: train it longer or with lower layers, or set `drift.from: icl`.",
+        ),
+    ):
+        with pytest.raises(DriftError) as caught:
+            predict_drift([unit([0, 0, 0])], count=2, seed=0, told_by=way)
+        assert str(caught.value) == said == NOTHING_MOVED[way]
 
 
 def test_shift_is_a_mean_over_the_tokens_of_all_draws():

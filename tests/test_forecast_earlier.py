@@ -9,7 +9,7 @@ from saved_outcome import sample, save
 
 from mixplan.forecast.earlier import Kind, earlier_runs, settings_of
 
-SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "sts_demonstrations": 5}
+SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 5}
 KIND = Kind("m" * 64, "s" * 64, SETTINGS)
 
 
@@ -137,3 +137,16 @@ def test_settings_are_what_gives_scores_their_meaning():
     }
     assert settings_of(recipe) == SETTINGS
     assert Kind.of(recipe, "m" * 64, "s" * 64) == KIND
+
+
+def test_drift_of_another_origin_teaches_nothing_and_an_outcome_that_names_none_is_of_worked_examples(runs):
+    (runs / "first" / "outcome.json").unlink()
+    old = outcome(5)
+    del old["settings"]["drift_from"]
+    save(runs / "old", old)
+    save(runs / "rolled", outcome(6, drift_from="rollouts"))
+    assert names(earlier_runs(None, folder=runs, run=runs / "own", kind=KIND)) == ["old", "second"]
+    recipe = {"train": {"method": "sft"}, "drift": {"from": "rollouts", "features": 100, "demonstrations": 2},
+              "sts": {"demonstrations": 5}}  # fmt: skip
+    rolled = Kind.of(recipe, "m" * 64, "s" * 64)
+    assert names(earlier_runs(None, folder=runs, run=runs / "own", kind=rolled)) == ["rolled"]

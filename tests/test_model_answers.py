@@ -1,9 +1,10 @@
-"""Greedy answers against transformers' own greedy search, batched and one at a time, on every architecture."""
+"""Greedy answers against transformers' own, sampled ones against their probabilities, batched and one at a time."""
 
+import numpy as np
 import torch
 from evaluated import loaded
 
-from mixplan.model import generate, render
+from mixplan.model import Sampling, generate, render
 from mixplan.model.answers import batches, end_tokens
 
 TEXTS = ("the quick brown", "a", "lazy dog jumps over it and over it and over", "What is the sum?")
@@ -73,3 +74,42 @@ def test_batches_hold_the_longest_prompts_first_within_the_limit():
     assert made == [[1, 3], [4, 0], [2]]
     assert list(batches([100], 3, 24)) == [[0]]
     assert list(batches([], 3, 24)) == []
+
+
+def test_sampled_tokens_have_their_probabilities(tiny_model):
+    model = loaded(tiny_model)
+    prompt = render(model, [("user", TEXTS[0])], awaiting=True)
+    ids = torch.tensor([model.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+    with torch.inference_mode():
+        logits = model.lm(input_ids=ids).logits[0, -1].double().numpy()
+    for temperature in (0.5, 2.0):
+        share = np.exp(logits / temperature - (logits / temperature).max())
+        share /= share.sum()
+        sampling = Sampling(temperature, range(4000))
+        drawn = [answer.ids[0] for answer in generate(model, [prompt] * 4000, max_new_tokens=1, sampling=sampling)]
+        counts = np.bincount(drawn, minlength=len(share))
+        often = share * 4000 >= 5
+        observed, expected = (np.append(part[often], part[~often].sum()) for part in (counts, share * 4000))
+        squares = ((observed - expected) ** 2 / expected).sum()
+        # Chi-square with as many degrees of freedom as likely tokens: mean n, standard deviation sqrt(2 n).
+        assert squares < often.sum() + 5 * np.sqrt(2 * often.sum())
+
+
+def test_a_sampled_answer_depends_on_its_seed_alone(any_model):
+    model = loaded(any_model)
+    prompts = [render(model, [("user", text)], awaiting=True) for text in TEXTS] * 2
+    seeds = [11, 12, 13, 14, 15, 16, 17, 18]
+    together = generate(model, prompts, max_new_tokens=6, sampling=Sampling(1.0, seeds))
+    alone = [
+        generate(model, [prompt], max_new_tokens=6, sampling=Sampling(1.0, [seed]))[0]
+        for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
+    assert together == alone
+    assert [one.ids for one in together[:4]] != [one.ids for one in together[4:]]
+
+
+def test_without_heat_the_likeliest_token_is_drawn(tiny_model):
+    model = loaded(tiny_model)
+    prompts = [render(model, [("user", text)], awaiting=True) for text in TEXTS]
+    cold = generate(model, prompts, max_new_tokens=8, sampling=Sampling(1e-6, [1, 2, 3, 4]))
+    assert cold == generate(model, prompts, max_new_tokens=8)

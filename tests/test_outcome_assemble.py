@@ -84,7 +84,8 @@ def test_predictors_are_the_plans_scores(job):
         assert "raw_act" not in domain["predictors"]
     assert {entry["domains"] for entry in found["judgement"] if entry["predictor"] == "sts_icl"} == {6}
     assert found["settings"] == {
-        "method": "sft", "score": "icl", "features": 100, "drift_demonstrations": 2, "sts_demonstrations": 5,
+        "method": "sft", "score": "icl", "features": 100, "drift_demonstrations": 2, "drift_from": "icl",
+        "sts_demonstrations": 5,
     }  # fmt: skip
 
 

@@ -101,6 +101,10 @@ def domain_cases(domain: str, read: str) -> dict[str, Case]:
 
 
 ELSEWHERE = ("model.sae.path=null",)
+REWARDED = ("train.rewards={format: 1.0}", "train.answer_format='[aeiou]'", "drift.rollouts.answer_tokens=4",
+            "drift.demonstrations=1")  # fmt: skip
+"""Rewards that a random model gets now and then."""
+SAMPLED = ("drift.from=rollouts", *REWARDED)
 IN_REGISTRY = (*ELSEWHERE, "model.sae.release=gpt2-small-res-jb", f"model.sae.id={ID}")
 BOTH = "allocate.groups={both: {domains: [fox]}}"
 CASES = {
@@ -119,6 +123,12 @@ CASES = {
     **domain_cases("target", "drift"),
     **domain_cases(DOMAIN, "scores"),
     "drift.features": case("drift.features=5", "drift"),
+    "drift.from": case("drift.from=rollouts", "drift", *REWARDED),
+    "drift.rollouts.prompts": case("drift.rollouts.prompts=3", "drift", *SAMPLED),
+    "drift.rollouts.samples": case("drift.rollouts.samples=9", "drift", *SAMPLED),
+    "drift.rollouts.temperature": case("drift.rollouts.temperature=0.5", "drift", *SAMPLED),
+    "drift.rollouts.answer_tokens": case("drift.rollouts.answer_tokens=5", "drift", *SAMPLED),
+    "drift.checkpoint": case("drift.checkpoint=model3", "drift", "drift.from=checkpoint", "drift.checkpoint=model2"),
     "drift.demonstrations": case("drift.demonstrations=1", "drift"),
     "drift.draws": case("drift.draws=1", "drift"),
     "drift.query_tokens": case("drift.query_tokens=50", "drift"),
@@ -282,6 +292,7 @@ def home(tmp_path_factory, build_model, tiny_sae) -> Path:
     (folder / "site" / "mixplan_rows" / "__init__.py").touch()
     for name in ("sum", "fox", "shots"):
         write_rows(folder / "site" / "mixplan_rows" / f"{name}.jsonl", rows_of("package", 60))
+    build_model("llama", folder / "model3", seed=3)
     for seed in (1, 2):
         build_model("llama", folder / f"model{seed}", seed=seed)
         tiny_sae("jumprelu", 32, 96, HOOK, folder / f"sae{seed}", seed=seed)

@@ -47,6 +47,11 @@ TOGETHER = {
     "data.config": ["{data}.generator=null", "{data}.file=null", "{data}.hub=a/b"],
     "data.options": ["{data}.hub=null", "{data}.file=null", "{data}.generator=gcd"],
     "format": ["{domain}.columns={{messages: m}}"],
+    "drift.checkpoint": ["drift.from=checkpoint"],
+    "drift.rollouts.prompts": ["drift.from=rollouts"],
+    "drift.rollouts.samples": ["drift.from=rollouts"],
+    "drift.rollouts.temperature": ["drift.from=rollouts"],
+    "drift.rollouts.answer_tokens": ["drift.from=rollouts"],
 }
 """What must change with a key for the recipe to stay valid."""
 VALUES: dict[str, tuple[str, Any]] = {
@@ -67,6 +72,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "args": ("{learning_rate: 1e-5}", {"learning_rate": 1e-5}),
     "lora": ("{r: 4}", {"r": 4}),
     "resamples": ("500", 500),
+    "from": ("rollouts", "rollouts"),
     "floor": ("2", 2),
     "cap": ("20", 20),
 }
@@ -74,7 +80,8 @@ VALUES: dict[str, tuple[str, Any]] = {
 
 def sections(model: type[Section], path: str, dotted: dict[str, list[str]]) -> Iterator[tuple[str, FieldInfo]]:
     """Every leaf key below a section, mappings of sections under the names that the recipe uses."""
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         here = f"{path}.{name}" if path else name
         inner = section_of(field.annotation)
         if inner is None:
