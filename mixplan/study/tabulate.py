@@ -78,8 +78,7 @@ def table_of(
     shape = (len(spec.targets), len(study.domains), len(spec.seeds))
     changes = _Changes(shape)
     bounds: dict[str, Doubles] = {name: np.full(shape, np.nan) for name in BOUNDS}
-    overlaps: dict[str, Doubles] = {}
-    live: dict[str, int] = {}
+    overlaps = _Overlaps(shape)
     count = study.whole.recipe.drift.features
     concentrations: dict[str, float] = {}
     for cell in cells:
@@ -91,17 +90,10 @@ def table_of(
             changes.add((t, d, s), before[cell.target], after, name)
             for bound, value in bounds_of(readings["domains"][name], drift, name, count=count).items():
                 bounds[bound][t, d, s] = value
-        shared = shared_dimensions(readings["targets"][cell.target], drift, count)
+        overlaps.add((t, s), shared_dimensions(readings["targets"][cell.target], drift, count))
         concentrations[f"{cell.target}-{cell.seed}"] = concentration(drift["target.shift"], count)
-        for variant, (number, choices) in shared.items():
-            overlaps.setdefault(variant, np.full((shape[0], shape[2]), np.nan))[t, s] = number
-            live[variant] = min(live.get(variant, choices), choices)
     predictors = predictors_of(study.domains, tuple(spec.targets), readings["forecasts"])
     known = np.array([[name in readings["forecasts"][target] for name in study.domains] for target in spec.targets])
-    signs = {
-        name: sign * predictors[name] if name in predictors else np.full(shape[:2], np.nan)
-        for name, sign in SIGNS.items()
-    }
     table = Table(
         targets=tuple(spec.targets),
         domains=study.domains,
@@ -114,10 +106,10 @@ def table_of(
         | {name: over_seeds(value) for name, value in bounds.items()},
         competitors=COMPETITORS,
         bounds=BOUNDS,
-        overlaps=overlaps,
-        live=live,
-        drift_features={name: min(count, live[name]) if name == RAW else count for name in overlaps},
-        signs=signs,
+        overlaps=overlaps.shared,
+        live=overlaps.live,
+        drift_features={name: min(count, live) if name == RAW else count for name, live in overlaps.live.items()},
+        signs=signs_of(predictors, shape[:2]),
         items=changes.items,
     )
     return table, concentrations
@@ -150,6 +142,21 @@ class _Changes:
         return arrays.setdefault(quantity, np.full(self.shape, np.nan))
 
 
+class _Overlaps:
+    """Shared dimensions by drift variant, cell by cell, and the fewest that there ever were to choose from."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self.shared: dict[str, Doubles] = {}
+        self.live: dict[str, int] = {}
+
+    def add(self, place: tuple[int, int], found: Mapping[str, tuple[int, int]]) -> None:
+        """Add one cell."""
+        for variant, (number, choices) in found.items():
+            self.shared.setdefault(variant, np.full(self.shape[::2], np.nan))[place] = number
+            self.live[variant] = min(self.live.get(variant, choices), choices)
+
+
 def paired(before: Measured, after: Measured, quantity: str) -> Doubles:
     """A quantity's change on each item that both hold."""
     early = dict(zip(before.rows, before.values[quantity], strict=True))
@@ -165,6 +172,13 @@ def predictors_of(
     return {
         name: np.array([[forecasts[t].get(d, {}).get(name, np.nan) for d in domains] for t in targets], dtype=float)
         for name in names
+    }
+
+
+def signs_of(predictors: Mapping[str, Doubles], shape: tuple[int, int]) -> dict[str, Doubles]:
+    """Forecasts with a direction, above 0 for better; NaN where there is none."""
+    return {
+        name: sign * predictors[name] if name in predictors else np.full(shape, np.nan) for name, sign in SIGNS.items()
     }
 
 
