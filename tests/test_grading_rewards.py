@@ -10,7 +10,8 @@ import pytest
 import reasoning_gym
 
 from mixplan.errors import RecipeError, RunError
-from mixplan.grading.rewards import reward_functions, tally_warnings
+from mixplan.grading.process import GradingProcess
+from mixplan.grading.rewards import reward_functions, tally_warnings, total_rewards
 from mixplan.recipe import TrainSpec
 from mixplan.train.rewards import default_process, graded
 
@@ -126,6 +127,20 @@ def test_a_users_function_has_the_whole_batch_in_trls_signature(tmp_path: Path) 
     lengths, rank = make(tmp_path / "tally.json", rewards={"scorers:lengths": 1.0, "scorers:rank": 1.0})
     assert lengths(**batch("one", "three")) == [3, 5]
     assert rank(**batch("c", "a", "b")) == [2, 0, 1]
+
+
+def test_a_total_is_what_grpo_weighs(tmp_path: Path) -> None:
+    train = TrainSpec(rewards={"exact": 2.0, "format": -0.5, "scorers:fussy": 1.0}, answer_format="a", grader_seconds=5)
+    process, tally = GradingProcess(seconds=5), tmp_path / "tally.json"
+    try:
+        totals = total_rewards(train, process, tally, batch("Paris", "raise", "?", "b"))
+    finally:
+        process.close()
+    # An answer of no opinion ("?") and one that its scorer fails on ("raise") add nothing.
+    assert totals == [2.0 - 0.5 + 1, -0.5, 0.0, 1.0]
+    assert {name: one["failed"] for name, one in json.loads(tally.read_text()).items()} == {
+        "exact": 0, "format": 0, "scorers:fussy": 1,
+    }  # fmt: skip
 
 
 def test_plain_completions_are_graded_too() -> None:
