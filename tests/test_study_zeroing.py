@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from evaluated import loaded
 from scipy.stats import ttest_1samp
-from small_study import bench, lay
+from small_study import bench, lay, study_values
 
 from mixplan.errors import DataError
 from mixplan.evaluate.answering import Answering
@@ -93,6 +93,17 @@ def test_a_cell_is_measured_without_the_features_and_kept(finished, monkeypatch)
 
     monkeypatch.setattr(zeroing, "measure_now", never)
     assert judge_zeroing(ours, cells, targets) == found
+
+
+def test_what_the_study_measures_of_the_target_is_measured(tmp_path, finished, tiny_model, tiny_sae):
+    ours, cells, targets = finished
+    found = judge_zeroing(ours, cells[:1], targets, measures=("likelihood",))
+    assert found["cells"]["sums-3"]["none"].keys() == {"bits_per_byte", "activation"}
+    assert found["differences"].keys() == {"bits_per_byte"}
+    values = study_values(tiny_model)["recipe"]
+    values["evaluate"]["measures"] |= {"target": "likelihood"}
+    asked = bench(lay(tmp_path, tiny_model, tiny_sae, recipe=values), tmp_path / "run")
+    assert judge_zeroing(asked, cells[:1], targets) == found
 
 
 def test_a_kept_measurement_is_of_its_own_features_model_and_measure(finished):

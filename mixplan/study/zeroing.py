@@ -23,7 +23,7 @@ from mixplan.errors import DataError
 from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.exact import measure_exact
 from mixplan.evaluate.likelihood import measure_likelihood
-from mixplan.evaluate.measure import content, identity, installed, kept_place
+from mixplan.evaluate.measure import content, identity, installed, kept_place, measures_of
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.features.zeroed import zeroed
 from mixplan.model import Answer, Model, generate, give_back_memory, load_trained
@@ -68,7 +68,7 @@ def judge_zeroing(
     cells: Sequence[Cell],
     targets: Mapping[str, TargetReading],
     *,
-    measures: Sequence[str] = ("likelihood", "exact"),
+    measures: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Measure each trained cell's target with nothing, its drift and other features taken out.
 
@@ -78,7 +78,8 @@ def judge_zeroing(
         bench: The study's model and data.
         cells: Trained cells, such as those of one seed.
         targets: What was read of each target.
-        measures: `likelihood`, and `exact` for targets that have a grader.
+        measures: `likelihood` and `exact` or one of them, `exact` for targets that have a grader; when not given,
+            `likelihood`, and `exact` where the study itself measures it on the target.
 
     Returns:
         JSON values. `features` (N), `sets`; by cell (`TARGET-SEED`) under `cells`: by condition (`untrained`, `none`,
@@ -120,10 +121,17 @@ def conditions(
 
 
 def judge_cell(
-    bench: Bench, cell: Cell, chosen: Mapping[str, list[Integers]], reading: TargetReading, measures: Sequence[str]
+    bench: Bench,
+    cell: Cell,
+    chosen: Mapping[str, list[Integers]],
+    reading: TargetReading,
+    measures: Sequence[str] | None,
 ) -> dict[str, Any]:
     """One cell's target under every condition, and the untrained model's."""
     taught = bench.taught(cell.target)
+    if measures is None:
+        own = measures_of("target", taught.target, taught.loaded.recipe.evaluate)
+        measures = ["likelihood", *(["exact"] if "exact" in own else [])]
     trained = load_trained(bench.spec, cell.folder / "model", folder=taught.loaded.folder(("model", "name")))
     act = reading.own.act / reading.own.tokens
     found: dict[str, Any] = {"untrained": told([measured(bench, bench.model, taught.target, (), measures)])}
