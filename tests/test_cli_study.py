@@ -1,14 +1,19 @@
-"""`mixplan study` hands on what it was asked and says where the results are."""
+"""`mixplan study` hands on what it was asked, writes RESULTS.md with its pictures, and says where they are."""
 
 import json
 from pathlib import Path
 
 import pytest
+from test_report_study import MARKS, STUDY
+from test_study_judge import made_up
 from typer.testing import CliRunner, Result
 
 from mixplan.cli import app, main
+from mixplan.runs import write_json
 from mixplan.study import make
+from mixplan.study.judge import judge
 from mixplan.study.make import StudyRequest
+from mixplan.study.table import write_table
 from mixplan.train.launch import Launch
 
 
@@ -20,10 +25,13 @@ def call(*words: object) -> Result:
 def asked(tmp_path, monkeypatch) -> list[StudyRequest]:
     """Requests that reach the study; each ends with results."""
     found = []
+    table = made_up()
 
     def remember(request, *, watcher):
         found.append(request)
-        (tmp_path / "results.json").write_text('{\n  "study": "abc"\n}\n')
+        write_json(tmp_path / "results.json", judge(table, marks=MARKS, resamples=20, seed=1))
+        write_json(tmp_path / "registered.json", {name: STUDY[name] for name in STUDY if name != "command"})
+        write_table(table, tmp_path / "table.json")
         return tmp_path
 
     monkeypatch.setattr(make, "make_study", remember)
@@ -34,7 +42,9 @@ def test_it_asks_for_what_is_said(asked, tmp_path):
     result = call("mine/study.yaml", "--run", tmp_path / "there", "--jobs", "3", "--launch", "fsdp2")
     assert result.exit_code == 0, result.output
     assert asked == [StudyRequest(Path("mine/study.yaml"), tmp_path / "there", 3, Launch(Path("fsdp2")), False)]
-    assert result.output.replace("\n", "") == f"Results: {tmp_path / 'results.json'}"
+    assert result.output.replace("\n", "") == f"Results: {tmp_path / 'RESULTS.md'}"
+    assert "mixplan study mine/study.yaml" in (tmp_path / "RESULTS.md").read_text()
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"pooled.svg", "cells.svg"}
 
 
 def test_by_default_one_process_works_in_the_study_s_own_folder(asked):
@@ -50,7 +60,25 @@ def test_a_process_beside_another_has_no_results(asked):
 
 
 def test_json_is_alone_on_stdout(asked):
-    assert json.loads(call("mine/study.yaml", "--json").stdout) == {"study": "abc"}
+    assert json.loads(call("mine/study.yaml", "--json").stdout)["seed"] == 1
+
+
+def test_damaged_results_are_one_message(asked, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["mixplan", "study", "mine/study.yaml"])
+    plain = make.make_study
+
+    def damaged(request, *, watcher):
+        folder = plain(request, watcher=watcher)
+        (folder / "results.json").write_text("{")
+        return folder
+
+    monkeypatch.setattr(make, "make_study", damaged)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        f"{tmp_path / 'results.json'}: damaged, not JSON. Run mixplan study again: the cells are kept.\n"
+    )
 
 
 def test_wrong_usage_is_2():

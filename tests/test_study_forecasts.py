@@ -56,6 +56,7 @@ def domain() -> DomainReading:
         neutral_preview={"t": {"kl": 0.2, "bits_per_byte": 0.1, "gold_margin": 0.4}},
         words=Counter({1: 3, 9: 5, 7: 2}),
         pool_rows=123,
+        answer_entropy=1.25,
     )
 
 
@@ -103,6 +104,7 @@ def test_competitors(found, target, domain):
     assert found["similarity_raw"] == pytest.approx(angle(domain.own.raw_sum, target.own.raw_sum))
     assert found["similarity_words"] == pytest.approx((4 * 3 + 1 * 5) / sqrt((16 + 4 + 1) * (9 + 25 + 4)))
     assert found["pool_rows"] == 123
+    assert found["answer_entropy"] == 1.25
     assert set(COMPETITORS) <= set(found)
 
 

@@ -34,7 +34,7 @@ def build(tmp_path, tiny_model, tiny_sae, build_model):
         targets = {name: TargetReading(*[own(ours.taught(name).target, 90)] * 3, Counter()) for name in names}
         behind = {d: {t: targets[t].own for t in names if d in ours.taught(t).domains} for d in ours.domains}
         domains = {
-            name: DomainReading(own(domain, 60), behind[name], *[{}] * 5, Counter(), 3)
+            name: DomainReading(own(domain, 60), behind[name], *[{}] * 5, Counter(), 3, 0.5)
             for name, domain in ours.domains.items()
         }
         table = table_of(names, ours.study.domains, (3, 5), [("sums", "sum")])

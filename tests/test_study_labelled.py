@@ -32,7 +32,7 @@ def target(own):
 
 def domain(own, behind):
     empty = dict.fromkeys(behind, own)
-    return DomainReading(own, empty, empty, empty, empty, {}, {}, Counter(), 3)
+    return DomainReading(own, empty, empty, empty, empty, {}, {}, Counter(), 3, 0.5)
 
 
 def test_a_target_s_own_features_by_plain_loops():

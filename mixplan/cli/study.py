@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from mixplan.cli.progress import Drawn
+from mixplan.errors import RunError
+from mixplan.report.study import results_markdown
+from mixplan.report.study_plots import plots
+from mixplan.runs import translated, write_atomic
+from mixplan.study.table import read_table
 
 
 def study(
@@ -35,4 +41,33 @@ def study(
     if as_json:
         typer.echo((folder / "results.json").read_text(encoding="utf-8"), nl=False)
     else:
-        console.print(f"Results: {folder / 'results.json'}")
+        console.print(f"Results: {write_results(folder, place)}")
+
+
+def write_results(folder: Path, place: Path) -> Path:
+    """Write a judged study's RESULTS.md with its pictures into the run folder.
+
+    Raises:
+        RunError: a file of the study is damaged, or the folder cannot be written.
+    """
+    registered, judged = (saved(folder / name) for name in ("registered.json", "results.json"))
+    table = read_table(folder / "table.json")
+    for name, picture in plots(judged, table).items():
+        write_atomic(folder / (name if name.endswith(".svg") else f"{name}.svg"), picture.encode())
+    text = results_markdown({**registered, "command": f"mixplan study {place}"}, judged, table)
+    write_atomic(folder / "RESULTS.md", text.encode())
+    return folder / "RESULTS.md"
+
+
+def saved(path: Path) -> dict[str, Any]:
+    """A JSON file of a study.
+
+    Raises:
+        RunError: it is not there or damaged.
+    """
+    try:
+        with translated(path, reading=True):
+            value: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RunError(f"{path}: damaged, not JSON. Run mixplan study again: the cells are kept.") from error
+    return value

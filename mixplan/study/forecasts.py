@@ -36,7 +36,7 @@ RANDOM_SETS = 20
 
 COMPETITORS = (
     "total_shift", "total_shift_raw", "sts_act_raw", "sts_icl_raw", "low_shift", "random_features", "similarity",
-    "similarity_raw", "similarity_words", "pool_rows",
+    "similarity_raw", "similarity_words", "pool_rows", "answer_entropy", "neutral_kl", "neutral_shift",
 )  # fmt: skip
 """What costs next to nothing, or never looks at the target: a forecast has to beat it."""
 
@@ -75,6 +75,7 @@ class DomainReading:
         neutral_preview: The same behind neutral prose.
         words: As a target's.
         pool_rows: Rows that could be trained on.
+        answer_entropy: Mean entropy of the next token over the model's own answers to bare questions, in nats.
     """
 
     own: Profile
@@ -86,6 +87,7 @@ class DomainReading:
     neutral_preview: dict[str, dict[str, float]]
     words: Counter[int]
     pool_rows: int
+    answer_entropy: float
 
 
 def forecasts_of(
@@ -110,6 +112,7 @@ def forecasts_of(
         **by_preview(target, domain),
         "similarity_words": cosine_of_counts(reading.words, domain.words),
         "pool_rows": float(domain.pool_rows),
+        "answer_entropy": domain.answer_entropy,
     }
 
 
@@ -160,7 +163,8 @@ def by_direction(reading: TargetReading, domain: DomainReading) -> dict[str, flo
 def by_context(target: str, reading: TargetReading, domain: DomainReading, *, count: int) -> dict[str, float]:
     """Scores from what the target's own demonstrations bring to the domain's tokens."""
     drift = drift_dimensions(reading.own.shift, count=count)
-    found: dict[str, float] = {}
+    neutral_shift = float(domain.neutral[target].shift.sum()) / domain.neutral[target].tokens
+    found: dict[str, float] = {"neutral_shift": neutral_shift}
     pairs = {
         "behind": (domain.behind[target], domain.neutral[target]),
         "behind_answers": (domain.answers[target], domain.neutral_answers[target]),
@@ -184,7 +188,11 @@ def by_context(target: str, reading: TargetReading, domain: DomainReading, *, co
 def by_preview(target: str, domain: DomainReading) -> dict[str, float]:
     """Scores from what the model would answer behind the target's demonstrations."""
     own, neutral = domain.preview[target], domain.neutral_preview[target]
-    found = {"preview_kl": own["kl"], "preview_kl_excess": max(own["kl"] - neutral["kl"], 0.0)}
+    found = {
+        "neutral_kl": neutral["kl"],
+        "preview_kl": own["kl"],
+        "preview_kl_excess": max(own["kl"] - neutral["kl"], 0.0),
+    }
     found["preview_kl_ratio"] = own["kl"] / max(neutral["kl"], 1e-12)
     for quantity in own:
         if quantity != "kl":

@@ -12,6 +12,7 @@ from mixplan.domains import Domain, Row
 from mixplan.errors import DataError
 from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.preview import Plain, plain, preview
+from mixplan.evaluate.scoring import entropies
 from mixplan.features.neutral import neutral_rows
 from mixplan.features.profile import Profile
 from mixplan.features.queries import draw_demonstrations, in_front
@@ -61,6 +62,7 @@ def domain_reading(bench: Bench, name: str) -> DomainReading:
         neutral_preview={
             t: previewed(bench, f"{name} behind neutral {t}", bare, front, neutral=True) for t, front in fronts.items()
         },
+        answer_entropy=answer_entropy(bench, bare),
         words=words(bench, domain.pool),
         pool_rows=len(domain.pool),
     )
@@ -97,6 +99,20 @@ class PlainReading:
             own = {row.id: answer.ids for row, answer in zip(kept, answers, strict=True)}
             self._read = plain(self.bench.model, self.rows, own, advance=lambda _: None)
         return self._read
+
+
+def answer_entropy(bench: Bench, bare: PlainReading) -> float:
+    """Mean entropy of the next token over the model's own answers to bare questions, from the cache or read now."""
+    model = bench.model
+    asked = [[row.id, row.prompt] for row in bare.rows]
+    key = content_hash(VERSION, "entropy", model.fingerprint, model.device.type, asked, ANSWER_TOKENS)
+    place = cache_folder() / "previews" / key[:2] / f"{key}.json"
+    if (kept := unseal(place)) is not None:
+        return float(json.loads(kept))
+    states = [item.states for item in bare.read().items.values()]
+    found = float(np.mean([entropies(model, each).mean() for each in states])) if states else 0.0
+    write_atomic(place, seal(canonical_json(found).encode()))
+    return found
 
 
 def previewed(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mixplan.drift import drift_dimensions, overlap
 from mixplan.evaluate.result import Evaluation, Measured
 from mixplan.runs import write_json
+from mixplan.study.combine import PARTS, combined
 from mixplan.study.forecasts import BOUNDS, COMPETITORS, bounds_of, drift_variants
 from mixplan.study.jobs import Bench, Cell, evaluated, evaluation_of, read_drift
 from mixplan.study.table import Table
@@ -19,6 +20,9 @@ Doubles = npt.NDArray[np.float64]
 
 RAW = "raw"
 """The drift variant of the raw stream's dimensions, of which there may be fewer than drift dimensions are asked for."""
+
+FEWEST_FITTED = 3
+"""Development targets behind a joint forecast: each of them is forecast from the others."""
 
 SIGNS = {
     "preview_bits_per_byte": -1,
@@ -103,6 +107,7 @@ def table_of(
         measures=changes.change,
         noise=changes.noise,
         predictors={name: value for name, value in predictors.items() if whole(value[known])}
+        | joint(predictors, changes.change, tuple(spec.targets), tuple(spec.development))
         | {name: over_seeds(value) for name, value in bounds.items()},
         competitors=COMPETITORS,
         bounds=BOUNDS,
@@ -180,6 +185,15 @@ def signs_of(predictors: Mapping[str, Doubles], shape: tuple[int, int]) -> dict[
     return {
         name: sign * predictors[name] if name in predictors else np.full(shape, np.nan) for name, sign in SIGNS.items()
     }
+
+
+def joint(
+    predictors: Mapping[str, Doubles], changes: Mapping[str, Doubles], targets: Sequence[str], fit_on: Sequence[str]
+) -> dict[str, Doubles]:
+    """The joint forecast of behaviour; none where its parts or enough development targets are not there."""
+    if "kl" not in changes or len(fit_on) < FEWEST_FITTED or not set(PARTS) <= set(predictors):
+        return {}
+    return {"combined": combined(predictors, over_seeds(changes["kl"]), targets, fit_on)}
 
 
 def whole(values: Doubles) -> bool:
