@@ -14,6 +14,8 @@ from mixplan.model import Answer, Model, generate
 class Answering:
     """Answers rows with one model: by vLLM where it is installed and the model is on a GPU, else by transformers.
 
+    A greedy answer begins as any longer one does, so a question that was answered is not asked again for less.
+
     Args:
         model: The model.
     """
@@ -21,6 +23,7 @@ class Answering:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._server: Server | None = None
+        self._known: dict[str, tuple[int, Answer]] = {}
 
     def answers(
         self, rows: Sequence[Row], *, answer_tokens: int, advance: Callable[[int], None]
@@ -42,10 +45,24 @@ class Answering:
         tokens = [token_ids(self.model, prompt) for prompt in prompts]
         fits = [place for place, ids in enumerate(tokens) if len(ids) + answer_tokens <= self.model.window]
         kept = [rows[place] for place in fits]
-        if kept and is_served(self.model):
-            return kept, self.served([tokens[place] for place in fits], answer_tokens, advance)
         texts = [prompts[place] for place in fits]
-        return kept, generate(self.model, texts, max_new_tokens=answer_tokens, on_answers=advance)
+        if all(self._known.get(text, (0, None))[0] >= answer_tokens for text in texts):
+            advance(len(kept))
+            return kept, [self.shortened(self._known[text][1], answer_tokens) for text in texts]
+        if is_served(self.model):
+            found = self.served([tokens[place] for place in fits], answer_tokens, advance)
+        else:
+            found = generate(self.model, texts, max_new_tokens=answer_tokens, on_answers=advance)
+        self._known |= {text: (answer_tokens, answer) for text, answer in zip(texts, found, strict=True)}
+        return kept, found
+
+    def shortened(self, answer: Answer, tokens: int) -> Answer:
+        """What an answer would have been with fewer tokens."""
+        if len(answer.ids) <= tokens:
+            return answer
+        ids = answer.ids[:tokens]
+        text = str(self.model.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+        return Answer(text, ids, False)
 
     def served(self, prompts: Sequence[Ids], answer_tokens: int, advance: Callable[[int], None]) -> list[Answer]:
         """Answers by vLLM, whose engine starts once and again only for longer texts."""
