@@ -20,6 +20,7 @@ from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
 from mixplan.study.forecasts import forecasts_of
+from mixplan.study.further import write_further
 from mixplan.study.jobs import Bench, Cell, cells_of, done, run_cells
 from mixplan.study.judge import judge
 from mixplan.study.marks import Mark
@@ -65,7 +66,8 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         watcher: Told of progress.
 
     Returns:
-        The run folder, with registered.json, forecasts.json, cells/, table.json and results.json.
+        The run folder, with registered.json, forecasts.json, cells/, table.json and results.json; with `ablations` in
+        the study's file labelled.json, ablations.json and zeroing.json too.
 
     Raises:
         RunError: cells were trained for another version of the study, a mark names no figure, other processes still
@@ -229,8 +231,9 @@ def marks_of(study: LoadedStudy) -> list[Mark]:
 
 
 def conclude(bench: Bench, cells: list[Cell], readings: Mapping[str, Any]) -> None:
-    """Put the cells' measures beside the forecasts, and judge."""
+    """Put the cells' measures beside the forecasts, judge, and look further where the study's file asks for it."""
     table = tabulate(bench, cells, readings)
     write_table(table, bench.run / "table.json")
     judged = judge(table, marks=marks_of(bench.study), resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
     write_json(bench.run / "results.json", {"study": bench.study.hash, **judged})
+    write_further(bench, cells, table, readings)
