@@ -14,9 +14,10 @@ def plan_of(pools, rows, *, repeats=1, each=None):
     each = each or [1.0] * len(pools)
     return {
         "domains": {
-            name: {"rows": {"pool": pool}, "row_tokens_mean": tokens}
-            for name, pool, tokens in zip(names, pools, each, strict=True)
+            name: {"rows": {"pool": pool}, "row_tokens_mean": tokens, "sts_icl": {"value": number + 1.0}}
+            for number, (name, pool, tokens) in enumerate(zip(names, pools, each, strict=True))
         },
+        "score": "icl",
         "allocation": {
             "unit": "tokens" if set(each) != {1.0} else "rows",
             "max_repeats": repeats,
@@ -34,6 +35,14 @@ def test_the_arms_of_a_small_plan():
     assert arm_rows("uniform", plan_of([10, 100, 1000], [10, 40, 10], repeats=2), seed=0) == {
         "d00": 20, "d01": 20, "d02": 20,
     }  # fmt: skip
+
+
+def test_by_score_and_by_loss():
+    plan = plan_of([100, 100, 100], [20, 20, 20])
+    assert arm_rows("proportional_to_sts", plan, seed=0) == {"d00": 10, "d01": 20, "d02": 30}
+    losses = {"d00": 0.3, "d01": 0.0, "d02": 0.1, "target": 9.0}
+    assert arm_rows("oracle", plan, seed=0, losses=losses) == {"d00": 45, "d01": 0, "d02": 15}
+    assert arm_rows("oracle", plan, seed=0, losses={}) == {"d00": 20, "d01": 20, "d02": 20}
 
 
 @st.composite
@@ -112,11 +121,13 @@ def test_an_unknown_arm():
     with pytest.raises(RunError) as caught:
         arm_rows("unifrom", plan_of([], []), seed=0)
     assert str(caught.value) == (
-        "--arms: found 'unifrom', expected one of none, uniform, proportional_to_size, random, plan. "
+        "--arms: found 'unifrom', expected one of none, uniform, proportional_to_size, proportional_to_sts, random, "
+        "oracle, plan. "
         "Did you mean 'uniform'?"
     )
 
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_plan_without_domains_has_no_rows(arm):
-    assert arm_rows(arm, {"allocation": {"rows": {}, "unit": "rows", "max_repeats": 1}, "domains": {}}, seed=0) == {}
+    plan = {"allocation": {"rows": {}, "unit": "rows", "max_repeats": 1}, "domains": {}, "score": "icl"}
+    assert arm_rows(arm, plan, seed=0) == {}

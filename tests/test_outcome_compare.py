@@ -6,7 +6,9 @@ import pytest
 from test_plan import Silent
 
 from mixplan.errors import RunError
-from mixplan.outcome.compare import CompareRequest, make_comparison
+from mixplan.evaluate.result import read_evaluation
+from mixplan.outcome.arms import arm_rows
+from mixplan.outcome.compare import CompareRequest, losses_of, make_comparison
 from mixplan.outcome.make import OutcomeRequest, evaluate_run
 
 
@@ -40,7 +42,32 @@ def test_an_unknown_arm_is_told_before_anything_is_trained(tmp_path):
     with pytest.raises(RunError) as refused:
         make_comparison(request, watcher=Silent())
     assert str(refused.value) == (
-        "--arms: found 'uniforn', expected one of none, uniform, proportional_to_size, random, plan. "
-        "Did you mean 'uniform'?"
+        "--arms: found 'uniforn', expected one of none, uniform, proportional_to_size, proportional_to_sts, random, "
+        "oracle, plan. Did you mean 'uniform'?"
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_the_oracle_needs_the_arm_none(tmp_path):
+    request = CompareRequest(OutcomeRequest(tmp_path / "no.yaml", run=tmp_path / "run"), ("uniform", "oracle"))
+    with pytest.raises(RunError) as refused:
+        make_comparison(request, watcher=Silent())
+    assert str(refused.value) == "--arms: oracle spreads the rows by what the arm none has lost. Add none."
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_oracle_follows_what_the_arm_none_lost(trained):
+    run, _ = trained
+    make_comparison(CompareRequest(OutcomeRequest(run), ("none", "oracle")), watcher=Silent())
+    found = json.loads((run / "outcome.json").read_bytes())["arms"]
+    before = read_evaluation(run / "evaluation" / "before.json")
+    after = read_evaluation(run / "arms" / "none-0" / "evaluation" / "after.json")
+    losses = losses_of([after], before)
+    for name, loss in losses.items():
+        measure = before.headlines[name]
+        (quantity, late), *_ = after.domains[name][measure].values.items()
+        early = before.domains[name][measure].values[quantity]
+        worse = (sum(early) - sum(late)) / len(late) * (-1 if quantity == "bits_per_byte" else 1)
+        assert loss == pytest.approx(max(0.0, worse))
+    plan = json.loads((run / "plan.json").read_bytes())
+    assert found["arms"]["oracle"]["rows"] == arm_rows("oracle", plan, seed=0, losses=losses)

@@ -11,25 +11,30 @@ import numpy.typing as npt
 from mixplan.errors import RunError
 from mixplan.recipe.suggest import did_you_mean
 
-ARMS = ("none", "uniform", "proportional_to_size", "random", "plan")
+ARMS = ("none", "uniform", "proportional_to_size", "proportional_to_sts", "random", "oracle", "plan")
 BASELINE = "uniform"
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def arm_rows(arm: str, plan: Mapping[str, Any], *, seed: int) -> dict[str, int]:
+def arm_rows(
+    arm: str, plan: Mapping[str, Any], *, seed: int, losses: Mapping[str, float] | None = None
+) -> dict[str, int]:
     """Give one arm's rows by domain.
 
     Every arm but `none` adds as much as the plan does, in the budget's unit: to the row, or for a budget in tokens to
-    less than one row. `uniform` gives each domain the same, `proportional_to_size` by its pool, `random` by shares
-    drawn uniformly from all that sum to one (Dirichlet with every parameter 1). What a pool cannot give, `max_repeats`
-    counted, goes to the other domains in the same proportions.
+    less than one row. `uniform` gives each domain the same, `proportional_to_size` by its pool, `proportional_to_sts`
+    by its planning score (the rule of arXiv 2603.02908, whatever the recipe's objective), `random` by shares drawn
+    uniformly from all that sum to one (Dirichlet with every parameter 1), and `oracle`, which no one can have before
+    training, by what the domain lost in the arm `none`. What a pool cannot give, `max_repeats` counted, goes to the
+    other domains in the same proportions.
 
     Args:
         arm: One of `ARMS`.
         plan: What plan.json holds.
         seed: Of the random shares; the other arms do not depend on it.
+        losses: For `oracle`, each domain's measured loss, at least 0; all alike when none lost anything.
 
     Returns:
         Rows by domain, in the plan's order.
@@ -51,7 +56,13 @@ def arm_rows(arm: str, plan: Mapping[str, Any], *, seed: int) -> dict[str, int]:
         each = np.array([domains[name]["row_tokens_mean"] for name in names], dtype=np.float64)
     most = pool * allocation["max_repeats"]
     total = float(planned @ each)
-    rows = whole_rows(filled(proportions(arm, pool, seed), total, most * each), each, total, most)
+    if arm == "proportional_to_sts":
+        wanted = np.array([domains[name][f"sts_{plan['score']}"]["value"] for name in names], dtype=np.float64)
+    elif arm == "oracle":
+        wanted = np.array([(losses or {}).get(name, 0.0) for name in names], dtype=np.float64)
+    else:
+        wanted = proportions(arm, pool, seed)
+    rows = whole_rows(filled(wanted, total, most * each), each, total, most)
     return dict(zip(names, rows.tolist(), strict=True))
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixplan.evaluate.result import Evaluation, read_evaluation, write_evaluation
+import numpy as np
+
+from mixplan.errors import RunError
+from mixplan.evaluate.result import Evaluation, quality, read_evaluation, write_evaluation
 from mixplan.model import give_back_memory
 from mixplan.outcome.arms import arm_rows, known_arms
 from mixplan.outcome.arms_table import arms_table
 from mixplan.outcome.assemble import with_arms
 from mixplan.outcome.make import OutcomeRequest, PlannedRun, make_outcome, planned
+from mixplan.outcome.units import main_quantity
 from mixplan.plan import Watcher
 from mixplan.plan.make import scores_of
 from mixplan.plan.write import write_mixture
@@ -75,29 +79,55 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
         MixplanError: anything that the person can mend.
     """
     known_arms(request.arms)
+    if "oracle" in request.arms and "none" not in request.arms:
+        raise RunError("--arms: oracle spreads the rows by what the arm none has lost. Add none.")
     folder = make_outcome(request.outcome, watcher=watcher)
     run = planned(OutcomeRequest(folder), watcher)
     with locked(folder):
         outcome = json.loads((folder / "outcome.json").read_bytes())
         seeds = [run.loaded.recipe.seed + number for number in range(request.seeds)]
         scores = scores_of(run.loaded, run.target, run.domains, watcher)
-        cells = [cell_of(run, arm, seed, scores, watcher) for arm in request.arms for seed in seeds]
         steps = int(outcome["training"]["steps"])
-        found: dict[str, dict[int, Evaluation]] = {arm: {} for arm in request.arms}
-        for cell in trained(run, cells, request, steps, watcher):
-            found[cell.arm][cell.seed] = evaluated(run, cell, watcher)
         before = read_evaluation(folder / "evaluation" / "before.json")
+        found: dict[str, dict[int, Evaluation]] = {arm: {} for arm in request.arms}
+        cells: list[Cell] = []
+        # The oracle's rows are known only once the arm `none` is measured.
+        for arms in (
+            [arm for arm in request.arms if arm != "oracle"],
+            [arm for arm in request.arms if arm == "oracle"],
+        ):
+            losses = losses_of(found["none"].values(), before) if "oracle" in arms else {}
+            more = [cell_of(run, arm, seed, scores, watcher, losses) for arm in arms for seed in seeds]
+            for cell in trained(run, more, request, steps, watcher):
+                found[cell.arm][cell.seed] = evaluated(run, cell, watcher)
+            cells += more
         rows = {cell.arm: cell.rows for cell in reversed(cells)}
         write_json(folder / "outcome.json", with_arms(outcome, arms_table(found, before, rows=rows, steps=steps)))
     return folder
 
 
-def cell_of(run: PlannedRun, arm: str, seed: int, scores: Mapping[str, Any], watcher: Watcher) -> Cell:
+def losses_of(evaluations: Iterable[Evaluation], before: Evaluation) -> dict[str, float]:
+    """What each domain lost on its headline measure, mean over seeds, in that measure's unit; 0 where it gained."""
+    found: dict[str, list[float]] = {}
+    for after in evaluations:
+        for name, measures in after.domains.items():
+            measure = before.headlines[name]
+            quantity = main_quantity(measures[measure].values)
+            late, early = (one.domains[name][measure].values[quantity] for one in (after, before))
+            worse = float(np.mean(early)) - float(np.mean(late))
+            # What has no better side, such as behaviour, is lost by as much as it moves.
+            found.setdefault(name, []).append(worse * quality(quantity) if quality(quantity) else abs(worse))
+    return {name: max(0.0, float(np.mean(values))) for name, values in found.items()}
+
+
+def cell_of(
+    run: PlannedRun, arm: str, seed: int, scores: Mapping[str, Any], watcher: Watcher, losses: Mapping[str, float]
+) -> Cell:
     """Lay out one training, its mixture written; the plan's own first training is the run itself.
 
     Random shares are drawn anew for each seed; the other arms' trainings share one mixture.
     """
-    rows = arm_rows(arm, run.plan, seed=seed)
+    rows = arm_rows(arm, run.plan, seed=seed, losses=losses)
     folder = run.folder / "arms" / f"{arm}-{seed}"
     if arm == "plan":
         own = seed == run.loaded.recipe.seed
