@@ -41,6 +41,12 @@ def test_a_function_is_its_signature_summary_and_body(tmp_path):
     assert rows(tmp_path, GOOD) == [ROW]
 
 
+def test_a_decorated_function_at_the_head_of_a_body_keeps_its_decorators(tmp_path):
+    text = 'def f(x):\n    """Do it."""\n    @one\n    @two(x)\n    def g():\n        return x\n    return g\n'
+    (row,) = rows(tmp_path, text)
+    assert row["body"] == "    @one\n    @two(x)\n    def g():\n        return x\n    return g"
+
+
 def of_lines(count: int) -> str:
     return 'def f(x):\n    """Do it."""\n' + "".join(f"    x += {n}\n\n" for n in range(count - 1)) + "    return x\n"
 

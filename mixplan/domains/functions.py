@@ -80,7 +80,9 @@ def row_of(node: ast.FunctionDef, lines: list[str]) -> dict[str, str] | None:
     docstring, statement = node.body[:2]
     if statement.lineno == docstring.end_lineno:
         return None
-    body = "\n".join(lines[statement.lineno - 1 : node.end_lineno])
+    # A decorated function inside begins at its first decorator.
+    first = min([statement.lineno, *(one.lineno for one in getattr(statement, "decorator_list", []))])
+    body = "\n".join(lines[first - 1 : node.end_lineno])
     if not SHORTEST <= len([line for line in body.splitlines() if line.strip()]) <= LONGEST:
         return None
     signature = f"def {node.name}({ast.unparse(node.args)}):"
