@@ -12,9 +12,13 @@ from rich.console import Console
 from mixplan.cli.progress import Drawn
 from mixplan.errors import RunError
 from mixplan.report.study import results_markdown
+from mixplan.report.study_further_plots import further_plots
 from mixplan.report.study_plots import plots
 from mixplan.runs import translated, write_atomic
 from mixplan.study.table import read_table
+
+FURTHER = ("concentration", "ablations", "zeroing", "labelled")
+"""What a study may have looked into beyond its judgement, a file each."""
 
 
 def study(
@@ -52,9 +56,11 @@ def write_results(folder: Path, place: Path) -> Path:
     """
     registered, judged = (saved(folder / name) for name in ("registered.json", "results.json"))
     table = read_table(folder / "table.json")
-    for name, picture in plots(judged, table).items():
-        write_atomic(folder / (name if name.endswith(".svg") else f"{name}.svg"), picture.encode())
-    text = results_markdown({**registered, "command": f"mixplan study {place}"}, judged, table)
+    places = {name: folder / f"{name}.json" for name in FURTHER}
+    further = {name: saved(path) for name, path in places.items() if path.exists()}
+    for name, picture in (plots(judged, table) | further_plots(further)).items():
+        write_atomic(folder / name, picture.encode())
+    text = results_markdown({**registered, "command": f"mixplan study {place}"}, judged, table, further)
     write_atomic(folder / "RESULTS.md", text.encode())
     return folder / "RESULTS.md"
 

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mixplan.report.study_told import figure, heading, lines, signed, table_of, told
+from mixplan.report.study_ablations import ablation_sections
+from mixplan.report.study_further import labelled_section, zeroing_section
+from mixplan.report.study_kinds import CENTRED, by_kind
+from mixplan.report.study_told import NAMES, figure, heading, lines, side, signed, table_of, told
 from mixplan.report.text import in_line, percent, whole
 from mixplan.study.table import Table
 
 HEADLINE = "kl"
-NAMES = {
-    "kl": "behaviour (token KL, nats a token)",
-    "bits_per_byte": "likelihood (bits a byte of the reference answer)",
-    "gold_probability": "probability of the right option",
-    "gold_margin": "margin of the right option (nats)",
-    "correct": "accuracy of choice",
-    "score": "share of right answers",
-}
 SCORES = {
     "pearson": "Pearson",
     "spearman": "Spearman",
@@ -36,18 +31,22 @@ what is left is which domain this target moves more than it moves others and mor
 never make one narrower. R² has none: squares of noisy correlations are too large on average."""
 
 
-def results_markdown(study: Mapping[str, Any], judged: Mapping[str, Any], table: Table) -> str:
+def results_markdown(
+    study: Mapping[str, Any], judged: Mapping[str, Any], table: Table, further: Mapping[str, Any] | None = None
+) -> str:
     """Write a study's results.
 
     Args:
         study: As registered: `hash`, `mixplan`, `libraries`, `study` (the file's values), and `command`.
         judged: What `study.judge` found.
         table: The study's table.
+        further: What was looked into beyond the judgement, by name: `concentration`, `ablations`, `zeroing` and
+            `labelled`, as saved. What is not there has no section.
 
     Returns:
-        Markdown that shows `pooled.svg` and `cells.svg` from beside it (see `study_plots`).
+        Markdown that shows the pictures from beside it (see `study_plots` and `study_further_plots`).
     """
-    spec = study["study"]
+    spec, seen = study["study"], further or {}
     main = HEADLINE if HEADLINE in judged["cells"] else next(iter(judged["cells"]))
     parts = [
         f"# {in_line(spec['title'])}",
@@ -56,9 +55,12 @@ def results_markdown(study: Mapping[str, Any], judged: Mapping[str, Any], table:
         *promised(judged),
         *predicted(judged, table, main),
         *beyond(judged, table, main),
-        *by_kind(judged, main),
+        *by_kind(judged, table, main),
         *other_measures(judged, table, main),
         *overlaps(judged),
+        *ablation_sections(seen.get("ablations"), seen.get("concentration"), table),
+        *zeroing_section(seen.get("zeroing")),
+        *labelled_section(seen.get("labelled")),
         *directions(judged),
         *noise(judged, table),
         *each_target(judged, table, main),
@@ -167,7 +169,7 @@ def beyond(judged: Mapping[str, Any], table: Table, quantity: str) -> Iterator[s
         found = differences.get(score, {})
         if "least" not in found:
             continue
-        least, better = found["least"], [name for name in table.competitors if surely_above(found[name])]
+        least, better = found["least"], [name for name in table.competitors if side(found[name]) == "above"]
         yield (
             f"**By {SCORES[score]}, `{judged['chosen'][quantity][score]['forecast']}` is surely ahead of {len(better)} "
             f"of {len(table.competitors)} competitors** on the {SETS[part]}; the strongest is `{least['competitor']}`, "
@@ -182,26 +184,7 @@ def beyond(judged: Mapping[str, Any], table: Table, quantity: str) -> Iterator[s
         heads = [f"{SCORES[s]} (`{judged['chosen'][quantity][s]['forecast']}`)" for s in named]
         yield lines([f"The chosen forecast less each, paired, {SETS[part]}:", "", table_of(("less", "", *heads), rows)])
     yield chosen_sentence(judged, quantity, "centred")
-
-
-def surely_above(entry: Mapping[str, Any]) -> bool:
-    """Whether a figure's interval lies above 0."""
-    return entry["low"] is not None and entry["low"] > 0
-
-
-def by_kind(judged: Mapping[str, Any], quantity: str) -> Iterator[str]:
-    """The same among domains of one kind."""
-    kinds = judged["kinds"].get("all", {}).get(quantity, {})
-    if not kinds:
-        return
-    choice = judged["chosen"].get(quantity, {}).get("pearson")
-    yield heading("Does it hold among domains of one kind?")
-    if choice:
-        found = [f"{in_line(kind)} {figure(kinds[kind]['pearson'][choice['forecast']])}" for kind in kinds]
-        yield f"**Pearson of `{choice['forecast']}`, all targets: {'; '.join(found)}.**"
-    names = list(next(iter(kinds.values()))["pearson"])
-    rows = [(f"`{name}`", *(figure(kinds[kind]["pearson"][name]) for kind in kinds)) for name in names]
-    yield table_of(("Pearson, all targets", *map(in_line, kinds)), rows)
+    yield CENTRED
 
 
 def other_measures(judged: Mapping[str, Any], table: Table, main: str) -> Iterator[str]:

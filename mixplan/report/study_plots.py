@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mixplan.report.markup import Html, tag
-from mixplan.report.study import HEADLINE, NAMES, role
+from mixplan.report.study import HEADLINE, role
+from mixplan.report.study_told import NAMES
 from mixplan.report.text import plain
 from mixplan.study.table import Table
 
@@ -16,10 +17,12 @@ STYLE = Html(
     ".quiet{fill:#5a626d}.title{font-weight:600}.end{text-anchor:end}.middle{text-anchor:middle}"
     "rect.ground{fill:#fff}rect.panel{fill:none;stroke:#dfe3e8}line{stroke:#dfe3e8}line.zero{stroke:#5a626d}"
     "line.whisker{stroke:#0c2f3d;stroke-width:1.5}.forecast{fill:#1f6f8b}.competitor{fill:#b4470e}.bound{fill:#9aa3ad}"
-    ".hollow{fill:#fff;stroke:#1f6f8b;stroke-width:1.5}"
+    ".hollow{fill:#fff;stroke:#1f6f8b;stroke-width:1.5}polyline{stroke-width:1.5}polyline.forecast{fill:none;stroke:#1f6f8b}"
+    "polyline.competitor{fill:none;stroke:#b4470e}polyline.bound{fill:none;stroke:#9aa3ad}"
     "@media (prefers-color-scheme:dark){text{fill:#e8eaed}.quiet{fill:#a0a8b2}rect.ground{fill:#14171a}"
     "rect.panel,line{stroke:#2f353c}line.zero{stroke:#a0a8b2}line.whisker{stroke:#e2f3fa}.forecast{fill:#4f9fbd}"
-    ".competitor{fill:#f2a15f}.hollow{fill:#14171a;stroke:#4f9fbd}}"
+    ".competitor{fill:#f2a15f}.hollow{fill:#14171a;stroke:#4f9fbd}polyline.forecast{stroke:#4f9fbd}"
+    "polyline.competitor{stroke:#f2a15f}}"
 )
 CLASSES = {"forecast": "forecast", "competitor": "competitor", "needs the trained model": "bound"}
 

@@ -8,6 +8,15 @@ from typing import Any
 from mixplan.report.text import number
 
 NOTHING = "–"
+NAMES = {
+    "kl": "behaviour (token KL, nats a token)",
+    "bits_per_byte": "likelihood (bits a byte of the reference answer)",
+    "gold_probability": "probability of the right option",
+    "gold_margin": "margin of the right option (nats)",
+    "correct": "accuracy of choice",
+    "score": "share of right answers",
+}
+"""What a study's measures are called."""
 
 
 def heading(text: str) -> str:
@@ -52,3 +61,15 @@ def signed(value: float) -> str:
 def told(value: float | None) -> str:
     """Write a number without an interval."""
     return NOTHING if value is None else number(value)
+
+
+def side(entry: Mapping[str, Any] | None, bar: float = 0.0) -> str:
+    """Where a figure's whole interval lies: `above` the bar, `below` it, or `unsure`, also without an interval."""
+    if entry is None or entry["value"] is None or entry["low"] is None or entry["high"] is None:
+        return "unsure"
+    return "above" if entry["low"] > bar else "below" if entry["high"] < bar else "unsure"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Write words one after the other, the last after `and`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,232 @@
+"""A finished study's ablations in, further sections of RESULTS.md out: other numbers of features, readings and SAEs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mixplan.report.study_told import NAMES, NOTHING, figure, heading, lines, listed, side, table_of, told
+from mixplan.report.text import in_line, plain, whole
+from mixplan.study.table import Table
+
+Entry = Mapping[str, Any]
+
+PREDICTORS = ("sts_icl", "sts_act")
+
+WORDS = """\
+`overlap` is the share of N that the predicted drift dimensions (in-context learning's N largest shifts) have in common
+with the actual ones (training's N largest); `chance` is what N blindly drawn live features would share with them.
+`captured` is the part of everything training changed on the target that lies in the predicted N, `at most` the part in
+the actual N, which no N features exceed. Correlations are over all targets, as in the tables above; nothing is chosen
+here, and nothing was held out. The study's own setting is in bold. Intervals are of each row by itself, not
+of differences between rows: they cannot tell which of two settings is better."""
+
+
+def ablation_sections(ablations: Entry | None, concentration: Entry | None, table: Table) -> Iterator[str]:
+    """Write what changes when the study is judged again with one setting changed at a time.
+
+    Args:
+        ablations: As `study.ablations` saved it; None where the study's file asked for none.
+        concentration: The part of each cell's whole change in its N leading features, as saved.
+        table: The study's table.
+
+    Yields:
+        Markdown blocks; the picture is `features.svg` (see `study_further_plots`).
+    """
+    if ablations:
+        if ablations["features"]:
+            yield from numbers_of_features(ablations)
+        yield from other_settings(ablations)
+    if concentration or (ablations and ablations["features"]):
+        yield from concentrations(ablations, concentration, table)
+
+
+def numbers_of_features(ablations: Entry) -> Iterator[str]:
+    """Whether predicted drift holds for any number of dimensions."""
+    entries = ablations["features"]
+    yield heading("Does it depend on how many features count as drift dimensions?")
+    yield f"**{beyond_chance(entries, features_name)}** {ends_sentence(entries, features_name)}"
+    yield correlation_sentence(entries, ablations["quantity"], features_name)
+    yield "![Overlap with its chance, and correlations, against the number of drift dimensions](features.svg)"
+    yield WORDS
+    kept = ablations["kept"]["features"]
+    yield views_table("N", entries, features_name, lambda entry: entry["features"] == kept)
+
+
+def other_settings(ablations: Entry) -> Iterator[str]:
+    """Whether it matters how much is read, and through which SAE."""
+    kept = ablations["kept"]
+    settings: tuple[tuple[str, str, Callable[[Entry], str], Callable[[Entry], bool]], ...] = (
+        (
+            "demonstrations",
+            "Does it depend on the number of demonstrations?",
+            lambda entry: counted(entry["demonstrations"], "demonstration"),
+            lambda entry: entry["demonstrations"] == kept["demonstrations"],
+        ),
+        (
+            "tokens",
+            "Does it depend on how many tokens are read?",
+            lambda entry: f"{plain(entry['tokens'])} of the tokens",
+            lambda entry: entry["tokens"] == 1,
+        ),
+        (
+            "saes",
+            "Does it depend on the SAE?",
+            lambda entry: "the study's SAE" if entry["sae"] is None else f"`{in_line(entry['sae'])}`",
+            lambda entry: entry["sae"] is None,
+        ),
+    )
+    for key, title, name, is_own in settings:
+        entries = ablations[key]
+        if all(is_own(entry) for entry in entries):
+            continue  # what the study itself did stands above
+        yield heading(title)
+        yield f"**{beyond_chance(entries, name)}** {ends_sentence(entries, name)}"
+        yield correlation_sentence(entries, ablations["quantity"], name)
+        if key == "demonstrations" and (cut := cut_sentence(entries)):
+            yield cut
+        if key == "tokens":
+            read = f"{whole(kept['target_tokens'])} question tokens of a target and {whole(kept['query_tokens'])}"
+            yield f"All of the tokens are {read} of each domain."
+        yield views_table("setting", entries, name, is_own)
+        if key == "saes":
+            yield saes_table(entries, name)
+
+
+def features_name(entry: Entry) -> str:
+    """A number of features as it stands in a sentence."""
+    return f"N = {whole(entry['features'])}"
+
+
+def counted(number: int, thing: str) -> str:
+    """A count with its thing."""
+    return f"{whole(number)} {thing}{'' if number == 1 else 's'}"
+
+
+def beyond_chance(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str:
+    """Where the overlap is surely beyond chance, and where it is not."""
+    tried = [entry for entry in entries if entry["overlap"]["chance"] < 1]
+    where: dict[str, list[str]] = {"above": [], "below": [], "unsure": []}
+    for entry in tried:
+        where[side(entry["overlap"], entry["overlap"]["chance"])].append(name(entry))
+    said = []
+    if tried and len(where["above"]) == len(tried):
+        said.append(f"The overlap is surely beyond chance at every setting tried ({listed(where['above'])}).")
+    else:
+        found = f" ({listed(where['above'])})" if where["above"] else ""
+        number = len(where["above"]) or "none"
+        said.append(f"The overlap is surely beyond chance at {number} of {len(tried)} settings{found}.")
+        if where["unsure"]:
+            said.append(f"It is not surely so at {listed(where['unsure'])}.")
+        if where["below"]:
+            said.append(f"It is surely below chance at {listed(where['below'])}.")
+    if whole_sae := [name(entry) for entry in entries if entry not in tried]:
+        said.append(f"At {listed(whole_sae)} every live feature counts, so there is nothing to tell.")
+    return " ".join(said)
+
+
+def ends_sentence(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str:
+    """The least and the largest overlap."""
+    known = [entry for entry in entries if entry["overlap"]["value"] is not None]
+    if not known:
+        return "No overlap is defined."
+    least, most = (pick(known, key=lambda entry: float(entry["overlap"]["value"])) for pick in (min, max))
+    if least is most:
+        return f"It is {figure(least['overlap'])} where chance is {told(least['overlap']['chance'])} ({name(least)})."
+    ends = (
+        f"{figure(one['overlap'])} where chance is {told(one['overlap']['chance'])} ({name(one)})"
+        for one in (least, most)
+    )
+    return f"Its share of N lies between {' and '.join(ends)}."
+
+
+def correlation_sentence(entries: Sequence[Entry], quantity: str, name: Callable[[Entry], str]) -> str:
+    """The range of each score's pooled Pearson, and where it is surely above 0."""
+    said = []
+    for predictor in PREDICTORS:
+        found = [(name(entry), correlation(entry, "pearson", predictor)) for entry in entries]
+        known = [(where, one) for where, one in found if one and one["value"] is not None]
+        if not known:
+            said.append(f"that of `{predictor}` is not defined")
+            continue
+        least, most = (pick(known, key=lambda pair: float(pair[1]["value"])) for pick in (min, max))
+        sure = sum(side(one) == "above" for _, one in known)
+        span = " and ".join(f"{figure(one)} ({where})" for where, one in dict([least, most]).items())
+        lies = f"lies between {span}" if least is not most else f"is {span}"
+        said.append(f"that of `{predictor}` {lies}, surely above 0 at {sure} of {len(known)}")
+    return f"Pearson with {NAMES.get(quantity, quantity)}, all targets: {'; '.join(said)}."
+
+
+def correlation(entry: Entry, score: str, predictor: str) -> Entry | None:
+    """A score's figure over all targets, None where the quantity was measured nowhere."""
+    found: Entry | None = entry["correlations"].get("all", {}).get(score, {}).get(predictor)
+    return found
+
+
+def views_table(
+    head: str, entries: Sequence[Entry], name: Callable[[Entry], str], is_own: Callable[[Entry], bool]
+) -> str:
+    """Everything that was judged again, one row a setting, the study's own setting in bold."""
+    rows = []
+    for entry in entries:
+        overlap = entry["overlap"]
+        setting = f"**{name(entry)}**" if is_own(entry) else name(entry)
+        chance = f"{told(overlap['chance'])} (one draw in 40 above {told(overlap['chance_high'])})"
+        scored = (figure(correlation(entry, score, one)) for score in ("pearson", "centred") for one in PREDICTORS)
+        rows.append(
+            (setting, figure(overlap), chance, figure(entry["captured"]), figure(entry["concentration"]), *scored)
+        )
+    scores = (f"{score} of `{one}`" for score in ("Pearson", "centred") for one in PREDICTORS)
+    return table_of((head, "overlap", "chance", "captured", "at most", *scores), rows)
+
+
+def cut_sentence(entries: Sequence[Entry]) -> str:
+    """How many demonstrations did not fit; nothing where all did."""
+    cut = [
+        f"{whole(one['dropped'])} of those {whole(one['demonstrations'])} a question"
+        for one in entries
+        if one["dropped"]
+    ]
+    return f"Left out because the model's window was too short for them: {listed(cut)}." if cut else ""
+
+
+def saes_table(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str:
+    """What the SAEs are."""
+    rows = [
+        (
+            name(entry),
+            f"`{in_line(entry['hook_name'])}`",
+            whole(entry["d_sae"]),
+            told(entry["active"]),
+            whole(entry["overlap"]["live"]),
+            whole(entry["features"]),
+        )
+        for entry in entries
+    ]
+    return table_of(("SAE", "reads at", "features", "active a token", "live features, fewest of a training", "N"), rows)
+
+
+def concentrations(ablations: Entry | None, concentration: Entry | None, table: Table) -> Iterator[str]:
+    """How few features hold what training changes."""
+    yield heading("In how few features does a job's change lie?")
+    if ablations and ablations["features"]:
+        width = whole(ablations["saes"][0]["d_sae"])
+        held = [f"{figure(one['concentration'])} in {whole(one['features'])}" for one in ablations["features"]]
+        yield f"**Of the whole change on a target, mean over targets, there lies {listed(held)} of {width} features.**"
+        found = [f"{figure(one['captured'])} in {whole(one['features'])}" for one in ablations["features"]]
+        yield f"In as many predicted ones: {listed(found)}."
+        yield "![Part of the whole change in the leading features, one line a training](concentration.svg)"
+    if concentration:
+        shares, count = concentration["share"], whole(concentration["features"])
+        least, most = (pick(shares, key=lambda name: float(shares[name])) for pick in (min, max))
+        yield (
+            f"The {count} features that each single training moved most hold between {told(shares[least])} "
+            f"({in_line(least)}) and {told(shares[most])} ({in_line(most)}) of its whole change:"
+        )
+        rows = [(t, *(cell_share(shares, f"{t}-{seed}") for seed in table.seeds)) for t in table.targets]
+        yield lines([table_of(("target", *(f"seed {seed}" for seed in table.seeds)), rows)])
+
+
+def cell_share(shares: Mapping[str, float], name: str) -> str:
+    """One cell's share."""
+    return told(shares[name]) if name in shares else NOTHING
