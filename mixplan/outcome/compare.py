@@ -34,14 +34,17 @@ class CompareRequest:
     Attributes:
         outcome: The run that is the plan's arm.
         arms: Which mixtures to train, of `mixplan.outcome.arms.ARMS`.
-        seeds: How many trainings of each arm, the recipe's seed the first.
+        seeds: How many trainings of each arm, the recipe's seed the first; or the training seeds themselves.
         jobs: How many may train at once.
+        shared: Where the trainings of the arm `none` are kept, for comparisons that differ in their budgets alone;
+            in the run folder when None.
     """
 
     outcome: OutcomeRequest
     arms: tuple[str, ...]
-    seeds: int = 1
+    seeds: int | tuple[int, ...] = 1
     jobs: int = 1
+    shared: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,31 @@ class Cell:
     mixture: Path
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison measured.
+
+    Attributes:
+        run: The plan's run.
+        before: The untrained model's evaluation.
+        after: By arm and seed, the trained models'.
+        rows: By arm and domain, of the arm's first seed.
+        steps: Optimiser steps of each training.
+    """
+
+    run: PlannedRun
+    before: Evaluation
+    after: dict[str, dict[int, Evaluation]]
+    rows: dict[str, dict[str, int]]
+    steps: int
+
+
 def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
+    """Compare as `compare_arms` does and give the run folder."""
+    return compare_arms(request, watcher=watcher).run.folder
+
+
+def compare_arms(request: CompareRequest, *, watcher: Watcher) -> Compared:
     """Train control mixtures beside the planned one, with as many steps and the same target rows, and compare them.
 
     Every arm's mixture, training and evaluation is kept: the same command goes on where it was stopped.
@@ -73,7 +100,7 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
         watcher: Told of progress.
 
     Returns:
-        The run folder; its outcome.json has the table under `arms`.
+        What was measured; the run folder's outcome.json has the table of it under `arms`.
 
     Raises:
         MixplanError: anything that the person can mend.
@@ -85,7 +112,7 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
     run = planned(OutcomeRequest(folder), watcher)
     with locked(folder):
         outcome = json.loads((folder / "outcome.json").read_bytes())
-        seeds = [run.loaded.recipe.seed + number for number in range(request.seeds)]
+        seeds = seeds_of(request, run.loaded.recipe.seed)
         scores = scores_of(run.loaded, run.target, run.domains, watcher)
         steps = int(outcome["training"]["steps"])
         before = read_evaluation(folder / "evaluation" / "before.json")
@@ -97,13 +124,28 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
             [arm for arm in request.arms if arm == "oracle"],
         ):
             losses = losses_of(found["none"].values(), before) if "oracle" in arms else {}
-            more = [cell_of(run, arm, seed, scores, watcher, losses) for arm in arms for seed in seeds]
+            more = [cell_of(run, request, arm, seed, scores, watcher, losses) for arm in arms for seed in seeds]
             for cell in trained(run, more, request, steps, watcher):
                 found[cell.arm][cell.seed] = evaluated(run, cell, watcher)
             cells += more
         rows = {cell.arm: cell.rows for cell in reversed(cells)}
         write_json(folder / "outcome.json", with_arms(outcome, arms_table(found, before, rows=rows, steps=steps)))
-    return folder
+    return Compared(run, before, found, rows, steps)
+
+
+def seeds_of(request: CompareRequest, first: int) -> list[int]:
+    """The training seeds, the plan's own first.
+
+    Raises:
+        RunError: the first of given seeds is not the plan's, whose training it is.
+    """
+    if isinstance(request.seeds, int):
+        return [first + number for number in range(request.seeds)]
+    if request.seeds[0] != first:
+        raise RunError(
+            f"seeds: the first is {request.seeds[0]}, but the plan's own training has {first}. Begin with it."
+        )
+    return list(request.seeds)
 
 
 def losses_of(evaluations: Iterable[Evaluation], before: Evaluation) -> dict[str, float]:
@@ -121,18 +163,25 @@ def losses_of(evaluations: Iterable[Evaluation], before: Evaluation) -> dict[str
 
 
 def cell_of(
-    run: PlannedRun, arm: str, seed: int, scores: Mapping[str, Any], watcher: Watcher, losses: Mapping[str, float]
+    run: PlannedRun,
+    request: CompareRequest,
+    arm: str,
+    seed: int,
+    scores: Mapping[str, Any],
+    watcher: Watcher,
+    losses: Mapping[str, float],
 ) -> Cell:
     """Lay out one training, its mixture written; the plan's own first training is the run itself.
 
     Random shares are drawn anew for each seed; the other arms' trainings share one mixture.
     """
     rows = arm_rows(arm, run.plan, seed=seed, losses=losses)
-    folder = run.folder / "arms" / f"{arm}-{seed}"
+    arms = request.shared if arm == "none" and request.shared else run.folder / "arms"
+    folder = arms / f"{arm}-{seed}"
     if arm == "plan":
         own = seed == run.loaded.recipe.seed
         return Cell(arm, seed, rows, run.folder if own else folder, run.folder / "mixture")
-    place = folder if arm == "random" else run.folder / "arms" / arm
+    place = folder if arm == "random" else arms / arm
     write_mixture(run.loaded, place, run.target, run.domains, rows, scores, watcher)
     return Cell(arm, seed, rows, folder, place / "mixture")
 

@@ -28,7 +28,8 @@ A predictor is held against the size of a domain's change: the size of its mean 
 target over its domains and averaged over targets. `centred` takes target and domain means out of the logarithms first:
 what is left is which domain this target moves more than it moves others and more than other targets do. Brackets are
 95 % intervals over targets and domains together (crossed jackknife; of top-3 hits over targets alone); reruns alone
-never make one narrower. R² has none: squares of noisy correlations are too large on average."""
+never make one narrower. R² has none: squares of noisy correlations are too large on average. "Surely" is said where a
+whole interval lies on one side."""
 
 
 def results_markdown(

@@ -17,26 +17,26 @@ WORDS = """\
 `overlap` is the share of N that the predicted drift dimensions (in-context learning's N largest shifts) have in common
 with the actual ones (training's N largest); `chance` is what N blindly drawn live features would share with them.
 `captured` is the part of everything training changed on the target that lies in the predicted N, `at most` the part in
-the actual N, which no N features exceed. Correlations are over all targets, as in the tables above; nothing is chosen
-here, and nothing was held out. The study's own setting is in bold. Intervals are of each row by itself, not
-of differences between rows: they cannot tell which of two settings is better."""
+the actual N, which no N features exceed; these have t intervals over targets. Correlations are over all targets, as in
+the tables above; nothing is chosen here, and nothing was held out. The study's own setting is in bold. Intervals are of
+each row by itself, not of differences between rows: they cannot tell which of two settings is better."""
 
 
 def ablation_sections(ablations: Entry | None, concentration: Entry | None, table: Table) -> Iterator[str]:
     """Write what changes when the study is judged again with one setting changed at a time.
 
     Args:
-        ablations: As `study.ablations` saved it; None where the study's file asked for none.
+        ablations: What `study.ablations` gave; None where the study's file asked for none.
         concentration: The part of each cell's whole change in its N leading features, as saved.
         table: The study's table.
 
     Yields:
-        Markdown blocks; the picture is `features.svg` (see `study_further_plots`).
+        Markdown blocks that show `features.svg` and `concentration.svg` (see `study_further_plots`).
     """
     if ablations:
         if ablations["features"]:
             yield from numbers_of_features(ablations)
-        yield from other_settings(ablations)
+        yield from other_settings(ablations, explained=bool(ablations["features"]))
     if concentration or (ablations and ablations["features"]):
         yield from concentrations(ablations, concentration, table)
 
@@ -53,7 +53,7 @@ def numbers_of_features(ablations: Entry) -> Iterator[str]:
     yield views_table("N", entries, features_name, lambda entry: entry["features"] == kept)
 
 
-def other_settings(ablations: Entry) -> Iterator[str]:
+def other_settings(ablations: Entry, *, explained: bool) -> Iterator[str]:
     """Whether it matters how much is read, and through which SAE."""
     kept = ablations["kept"]
     settings: tuple[tuple[str, str, Callable[[Entry], str], Callable[[Entry], bool]], ...] = (
@@ -83,6 +83,9 @@ def other_settings(ablations: Entry) -> Iterator[str]:
         yield heading(title)
         yield f"**{beyond_chance(entries, name)}** {ends_sentence(entries, name)}"
         yield correlation_sentence(entries, ablations["quantity"], name)
+        if not explained:
+            yield WORDS
+            explained = True
         if key == "demonstrations" and (cut := cut_sentence(entries)):
             yield cut
         if key == "tokens":

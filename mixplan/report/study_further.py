@@ -63,14 +63,18 @@ def zeroing_answer(zeroing: Entry, quantity: str, pairs: Entry) -> str:
     """Whether a target loses more without its drift dimensions than without others, by one measure."""
     name, count = NAMES.get(quantity, quantity), whole(zeroing["features"])
     verdict = {"more": "surely loses more", "less": "surely loses less", "unsure": "neither surely loses more nor less"}
-    drift, predicted = (loses(quantity, pairs[f"{one} - matched"]) for one in ("drift", "predicted"))
     plain = {"more": "surely a loss", "less": "surely a gain", "unsure": "neither surely a loss nor a gain"}
+    than = {
+        pair: f"{verdict[loses(quantity, found)]} than without {{}}: {with_targets(found)}"
+        for pair, found in pairs.items()
+    }
+    alike, blind = f"{count} others that are about as active", f"{count} blindly drawn ones"
     alone = pairs["drift - none"]
     return (
-        f"{name}: **without the {count} features that training moved most a target {verdict[drift]} than without as "
-        f"many others that are about as active: {with_targets(pairs['drift - matched'])}.** Without the {count} that "
-        f"were predicted it {verdict[predicted]}: {with_targets(pairs['predicted - matched'])}. Taking the moved ones "
-        f"out is {plain[loses(quantity, alone)]} against taking nothing out: {with_targets(alone)}."
+        f"{name}: **without the {count} features that training moved most a target "
+        f"{than['drift - matched'].format(alike)}.** It {than['drift - random'].format(blind)}. Without the {count} "
+        f"that were predicted to move it {than['predicted - matched'].format(alike)}. Taking the moved ones out is "
+        f"{plain[loses(quantity, alone)]} against taking nothing out: {with_targets(alone)}."
     )
 
 

@@ -13,7 +13,8 @@ with n in t's place for neutral prose as long as t's demonstrations, and v(d | t
     excess  = sum of the positive part of s(d | t) - s(d | n)
     beyond  = sum of (v(d | t) - v(d | n))^2   toward = cosine of v(d | t) - v(d | n) and v(t)
 
-and the previews are what the model would answer behind t's demonstrations: see `mixplan.evaluate.preview`.
+and the previews are what the model would answer behind t's demonstrations: see `mixplan.evaluate.preview`. Where jobs
+train with GRPO, scores on dimensions from rollouts and from a pilot run stand beside: see `mixplan.study.rewarded`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy.typing as npt
 
 from mixplan.drift import drift_dimensions, low_shift_dimensions
 from mixplan.features.profile import Profile
+from mixplan.study.rewarded import RewardedReading, rewarded_scores, rewarded_shifts
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -53,12 +55,14 @@ class TargetReading:
         neutral: The same behind neutral prose of the same length.
         answers: Answer tokens behind its own demonstrations.
         words: How often each token stands in its pool rows.
+        rewarded: What rollouts and a pilot run tell, where jobs train with GRPO.
     """
 
     own: Profile
     neutral: Profile
     answers: Profile
     words: Counter[int]
+    rewarded: RewardedReading | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ def forecasts_of(
         **by_direction(reading, domain),
         **by_context(target, reading, domain, count=count),
         **by_preview(target, domain),
+        **by_rewards(reading, domain, count=count),
         "similarity_words": cosine_of_counts(reading.words, domain.words),
         "pool_rows": float(domain.pool_rows),
         "answer_entropy": domain.answer_entropy,
@@ -201,12 +206,21 @@ def by_preview(target: str, domain: DomainReading) -> dict[str, float]:
     return found
 
 
+def by_rewards(reading: TargetReading, domain: DomainReading, *, count: int) -> dict[str, float]:
+    """Scores on dimensions from rollouts and from a pilot run; none where jobs do not train with GRPO."""
+    if reading.rewarded is None:
+        return {}
+    icl = reading.own.shift / reading.own.tokens
+    return rewarded_scores(reading.rewarded, icl, domain.own, count=count)
+
+
 def drift_variants(reading: TargetReading, *, count: int) -> dict[str, Integers]:
-    """Predicted drift dimensions of the SAE by method; `icl` is the paper's."""
+    """Predicted drift dimensions of the SAE by method; `icl` is the paper's. Those from rollouts come first."""
     own, neutral, answers = reading.own, reading.neutral, reading.answers
     shift, answer_shift = own.shift / own.tokens, answers.shift / answers.tokens
     delta = own.delta / own.tokens - neutral.delta / neutral.tokens
-    variants = {
+    rewarded = {} if reading.rewarded is None else rewarded_shifts(reading.rewarded, shift)
+    variants = rewarded | {
         "icl": shift,
         "icl_corrected": positive(shift - neutral.shift / neutral.tokens),
         "icl_answers": answer_shift,

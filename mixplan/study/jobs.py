@@ -30,7 +30,7 @@ from mixplan.runs import cache_folder, content_hash, locked, seal, unseal, write
 from mixplan.sae import Sae, load_sae
 from mixplan.study.spec import LoadedStudy
 from mixplan.train.launch import Launch
-from mixplan.train.make import train
+from mixplan.train.make import Trained, train
 
 Doubles = npt.NDArray[np.float64]
 
@@ -197,18 +197,8 @@ def done(cell: Cell, study: LoadedStudy) -> bool:
 
 def run_cell(bench: Bench, cell: Cell, launch: Launch) -> None:
     """Train on the target's rows alone, measure every domain, and read what moved."""
-    taught = bench.taught(cell.target)
-    plan = stand_in_plan(bench, taught)
-    place = bench.run / "targets" / cell.target
-    write_mixture(
-        taught.loaded, place, taught.target, taught.domains, dict.fromkeys(taught.domains, 0), plan["scores"],
-        bench.watcher,
-    )  # fmt: skip
-    job = train(
-        cell.folder, taught.loaded, plan, launch=launch, watcher=bench.watcher, mixture=place / "mixture",
-        seed=cell.seed,
-    )  # fmt: skip
-    measure(bench, taught, cell, job.folder)
+    job = train_target(bench, cell.target, cell.folder, launch, seed=cell.seed)
+    measure(bench, bench.taught(cell.target), cell, job.folder)
     give_back_memory()
     write_json(
         cell.folder / "cell.json",
@@ -222,6 +212,35 @@ def run_cell(bench: Bench, cell: Cell, launch: Launch) -> None:
             "model_hash": job.model_hash,
         },
     )
+
+
+def train_target(
+    bench: Bench, name: str, folder: Path, launch: Launch, *, seed: int, max_steps: int | None = None
+) -> Trained:
+    """Train on a target's rows alone in a folder of its own, or go on where that was stopped.
+
+    Args:
+        bench: The study's model and data.
+        name: The target's.
+        folder: Where training/ and model/ go.
+        launch: How the job is started.
+        seed: Of the training.
+        max_steps: Optimiser steps, in place of the recipe's.
+
+    Raises:
+        MixplanError: the job fails.
+    """
+    taught = bench.taught(name)
+    plan = stand_in_plan(bench, taught)
+    place = bench.run / "targets" / name
+    write_mixture(
+        taught.loaded, place, taught.target, taught.domains, dict.fromkeys(taught.domains, 0), plan["scores"],
+        bench.watcher,
+    )  # fmt: skip
+    return train(
+        folder, taught.loaded, plan, launch=launch, watcher=bench.watcher, mixture=place / "mixture", seed=seed,
+        max_steps=max_steps,
+    )  # fmt: skip
 
 
 def measure(bench: Bench, taught: Taught, cell: Cell, folder: Path) -> None:

@@ -19,11 +19,13 @@ from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
+from mixplan.study.arms import run_arms
 from mixplan.study.forecasts import forecasts_of
 from mixplan.study.further import write_further
 from mixplan.study.jobs import Bench, Cell, cells_of, done, run_cells
 from mixplan.study.judge import judge
 from mixplan.study.marks import Mark
+from mixplan.study.pilots import forecast_cost, train_pilots
 from mixplan.study.readings import domain_reading, target_reading
 from mixplan.study.rehearse import rehearse
 from mixplan.study.spec import LoadedStudy, load_study
@@ -66,8 +68,8 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         watcher: Told of progress.
 
     Returns:
-        The run folder, with registered.json, forecasts.json, cells/, table.json and results.json; with `ablations` in
-        the study's file labelled.json, ablations.json and zeroing.json too.
+        The run folder, with registered.json, forecasts.json, cells/, table.json and results.json; with GRPO pilots/,
+        and with `ablations` in the study's file labelled.json, ablations.json and zeroing.json too.
 
     Raises:
         RunError: cells were trained for another version of the study, a mark names no figure, other processes still
@@ -78,12 +80,15 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
     run = request.run or Path("runs") / study_name(request.place)
     cells = cells_of(study, run)
     bench = Bench(study, run, watcher)
+    if study.spec.arms is not None:
+        return make_arms(request, bench)
     if request.cells_only:
         expect_forecasts(study, run)
         run_cells(bench, cells, request.launch)
         return run
     with locked(run):
         register(study, run)
+        train_pilots(bench, request.launch)
         readings = write_forecasts(bench)
         if not begun(run):
             rehearse(bench, cells, readings, marks_of(study))
@@ -98,6 +103,23 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
             )
         conclude(bench, cells, readings)
     return run
+
+
+def make_arms(request: StudyRequest, bench: Bench) -> Path:
+    """Register a study of arms, train and measure them, and judge.
+
+    Raises:
+        RunError: a further process was asked for, or see `make_study`.
+    """
+    if request.cells_only:
+        raise RunError(
+            f"{bench.study.path}: a study of arms has no cells for a further process. Leave --cells-only out; "
+            "`--jobs N` trains several arms at once."
+        )
+    with locked(bench.run):
+        register(bench.study, bench.run)
+        run_arms(bench, marks_of(bench.study), jobs=request.jobs, launch=request.launch)
+    return bench.run
 
 
 def study_name(place: Path) -> str:
@@ -138,7 +160,7 @@ def register(study: LoadedStudy, run: Path) -> None:
 
 def begun(run: Path) -> bool:
     """Whether any training has."""
-    return any(run.glob("cells/*/training/job.json"))
+    return any(any(run.glob(f"{part}/*/training/job.json")) for part in ("cells", "arms"))
 
 
 def kept(place: Path, key: str) -> str | None:
@@ -163,10 +185,10 @@ def expect_forecasts(study: LoadedStudy, run: Path) -> None:
 
 
 def write_forecasts(bench: Bench) -> dict[str, Any]:
-    """Read the untrained model and write every forecast down, before anything is trained.
+    """Read the untrained model and write every forecast down, before anything but pilots is trained.
 
     Returns:
-        `targets` and `domains`: the readings by name.
+        `targets` and `domains`: the readings by name; `forecasts` by target and domain; with GRPO their `cost`.
     """
     spec, recipe = bench.study.spec, bench.study.whole.recipe
     targets = {name: target_reading(bench, name) for name in spec.targets}
@@ -179,8 +201,9 @@ def write_forecasts(bench: Bench) -> dict[str, Any]:
         }
         for target in targets
     }
-    write_json(bench.run / "forecasts.json", {"study": bench.study.hash, "forecasts": found})
-    return {"targets": targets, "domains": domains, "forecasts": found}
+    cost = forecast_cost(bench, targets)
+    write_json(bench.run / "forecasts.json", {"study": bench.study.hash, "forecasts": found, **cost})
+    return {"targets": targets, "domains": domains, "forecasts": found, **cost}
 
 
 @contextmanager
@@ -235,5 +258,6 @@ def conclude(bench: Bench, cells: list[Cell], readings: Mapping[str, Any]) -> No
     table = tabulate(bench, cells, readings)
     write_table(table, bench.run / "table.json")
     judged = judge(table, marks=marks_of(bench.study), resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
-    write_json(bench.run / "results.json", {"study": bench.study.hash, **judged})
+    cost = {"cost": readings["cost"]} if "cost" in readings else {}
+    write_json(bench.run / "results.json", {"study": bench.study.hash, **judged, **cost})
     write_further(bench, cells, table, readings)

@@ -20,6 +20,7 @@ from mixplan.mixture import messages
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 from mixplan.study.forecasts import DomainReading, TargetReading
 from mixplan.study.jobs import Bench
+from mixplan.study.pilots import rewarded_reading
 
 VERSION = 1
 """Of what a preview holds; part of its key."""
@@ -32,7 +33,7 @@ ANSWER_TOKENS = 24
 
 
 def target_reading(bench: Bench, name: str) -> TargetReading:
-    """Read a target's questions and answers behind its own rows."""
+    """Read a target's questions and answers behind its own rows; with GRPO behind the model's own answers too."""
     target = bench.taught(name).target
     spec = bench.study.spec.reading
     return TargetReading(
@@ -40,6 +41,7 @@ def target_reading(bench: Bench, name: str) -> TargetReading:
         neutral=profiled(bench, f"{name}: neutral", target, target, spec.target_tokens, neutral=True),
         answers=profiled(bench, f"{name}: answers", target, target, spec.target_tokens, answers=True),
         words=words(bench, target.pool),
+        rewarded=rewarded_reading(bench, name) if bench.study.rewarded else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mixplan.errors import RecipeError
-from mixplan.recipe import LoadedRecipe, Name, SaeSpec, Section
+from mixplan.recipe import LoadedRecipe, Name, RolloutsSpec, SaeSpec, Section
 from mixplan.recipe.configs import display, with_configs
 from mixplan.recipe.lines import Located, Problem, read
 from mixplan.recipe.load import checked, lines_of
@@ -19,6 +19,7 @@ from mixplan.recipe.spec import Positive
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import departures
 from mixplan.runs import content_hash
+from mixplan.study.arms_spec import TRAINING_KEYS, ArmsSpec, unfit_arms, unfit_sections
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -36,6 +37,10 @@ class ReadingSpec(Section):
     target_tokens: Positive = Field(default=4000, description="Question tokens of a target behind its own rows.")
     demonstrations: Positive = Field(default=2, description="Rows in front of a question.")
     draws: Positive = Field(default=3, description="Demonstration draws that share the tokens.")
+    rollouts: RolloutsSpec = Field(
+        default_factory=RolloutsSpec, description="Own answers to each target's demonstration rows, with GRPO."
+    )
+    pilot_steps: Positive = Field(default=10, description="Optimiser steps of each target's pilot run, with GRPO.")
 
 
 class PreviewSpec(Section):
@@ -71,12 +76,17 @@ class StudySpec(Section):
     questions: list[str] = Field(min_length=1, description="What it asks.")
     recipe: dict[str, Any] = Field(description="A recipe without target, budget, allocate, forecast and seed.")
     targets: dict[Name, dict[str, Any]] = Field(min_length=2, description="Targets, as a recipe's `target` is written.")
-    development: list[Name] = Field(min_length=1, description="Targets on which choices of method are made.")
-    kinds: dict[Name, list[Name]] = Field(min_length=1, description="The domains by kind; each in one.")
+    development: list[Name] = Field(
+        default_factory=list, min_length=1, description="Targets that choices of method are made on; not with `arms`."
+    )
+    kinds: dict[Name, list[Name]] = Field(
+        default_factory=dict, min_length=1, description="The domains by kind, each in one; not with `arms`."
+    )
     seeds: list[Seed] = Field(min_length=1, description="Training seeds.")
     reading: ReadingSpec = Field(default_factory=ReadingSpec)
     preview: PreviewSpec = Field(default_factory=PreviewSpec)
     marks: list[MarkSpec] = Field(default_factory=list, description="Pass marks.")
+    arms: ArmsSpec | None = Field(default=None, description="Mixtures to train: the study is then of these alone.")
     ablations: AblationSpec | None = Field(default=None, description="What the finished study is judged again with.")
 
 
@@ -101,9 +111,17 @@ class LoadedStudy:
         """What the study is registered as: hash over its values, defaults and merged configs included.
 
         Ablations are left out: no mark is about them, they change no cell, and they may be added to a finished study.
+        So is what only GRPO reads, where jobs train otherwise.
         """
-        values = self.spec.model_dump(mode="json", exclude={"ablations"})
+        unread = {} if self.rewarded else {"reading": {"rollouts", "pilot_steps"}}
+        absent = {} if self.spec.arms else {"arms": True}
+        values = self.spec.model_dump(mode="json", exclude={"ablations": True, **absent, **unread})
         return content_hash(values, {name: loaded.resolved for name, loaded in self.recipes.items()})
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether its jobs learn from rewards of the model's own answers."""
+        return self.whole.recipe.train.method == "grpo"
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -145,7 +163,9 @@ def checked_recipes(tree: Located, spec: StudySpec, path: Path) -> dict[str, Loa
         trees[name], found = recipe_tree(tree, name, path)
         problems += found
     first = next(iter(trees.values()))
-    problems += [*misnamed(tree, spec, domain_names(first)), *unplaced(tree, spec)]
+    problems += [*unfit_sections(tree), *misnamed(tree, spec, domain_names(first)), *unplaced(tree, spec)]
+    if spec.arms is not None:
+        problems += unfit_arms(tree, spec.arms, spec.recipe)
     if problems:
         raise RecipeError("\n".join(lines_of(problems)))
     return {name: checked(merged, path, ()) for name, merged in trees.items()}
@@ -166,7 +186,8 @@ def recipe_tree(
         The recipe's tree and all that is wrong with it, key paths as the study's file has them.
     """
     base, targets = tree.value["recipe"], tree.value["targets"]
-    taken = [key for key in OWN_KEYS if key in base.value]
+    allowed = TRAINING_KEYS if "arms" in tree.value else ()
+    taken = [key for key in OWN_KEYS if key in base.value and key not in allowed]
     own_keys = [
         Problem(base.value[key].place, f"recipe.{key}: a study settles this itself. Leave the key out.")
         for key in taken
@@ -178,7 +199,7 @@ def recipe_tree(
         "seed": tree.value["seeds"].value[0],
     }
     kept = {key: value for key, value in base.value.items() if key not in taken}
-    merged, problems = with_configs(Located({**kept, **own}, base.place), path, (), [])
+    merged, problems = with_configs(Located({**own, **kept}, base.place), path, (), [])
     if merged is not None:
         for section in (("domains",), ("evaluate", "measures"), ("evaluate", "tasks")):
             merged = lacking(merged, section, without)
@@ -262,7 +283,7 @@ def misnamed(tree: Located, spec: StudySpec, domains: tuple[str, ...] | None) ->
             yield Problem(
                 place, f"seeds: {seed} is given twice, which would count one training twice. Take it out once."
             )
-    if domains is not None:
+    if domains is not None and spec.kinds:
         yield from unkind(tree, spec, domains)
 
 
