@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from saved_further import further
 from test_report_study import MARKS, STUDY
 from test_study_judge import made_up
 from typer.testing import CliRunner, Result
@@ -45,6 +46,18 @@ def test_it_asks_for_what_is_said(asked, tmp_path):
     assert result.output.replace("\n", "") == f"Results: {tmp_path / 'RESULTS.md'}"
     assert "mixplan study mine/study.yaml" in (tmp_path / "RESULTS.md").read_text()
     assert {path.name for path in tmp_path.glob("*.svg")} == {"pooled.svg", "cells.svg"}
+
+
+def test_what_was_looked_into_further_is_shown_with_its_pictures(asked, tmp_path):
+    for name, values in further().items():
+        write_json(tmp_path / f"{name}.json", values)
+    assert call("mine/study.yaml").exit_code == 0
+    text = (tmp_path / "RESULTS.md").read_text()
+    for title in ("on the SAE?", "In how few features", "need the features that drifted?", "own features among"):
+        assert title in text
+    pictures = {path.name for path in tmp_path.glob("*.svg")}
+    assert pictures == {"pooled.svg", "cells.svg", "features.svg", "concentration.svg"}
+    assert all(f"]({name})" in text for name in pictures)
 
 
 def test_by_default_one_process_works_in_the_study_s_own_folder(asked):

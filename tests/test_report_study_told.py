@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixplan.report.study_told import figure, signed, table_of, told
+from mixplan.report.study_told import figure, listed, side, signed, table_of, told
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,23 @@ def test_a_table_keeps_its_columns():
 
 def test_numbers_alone():
     assert (told(None), told(0.98765), signed(0.051)) == ("–", "0.988", "+0.05")
+
+
+@pytest.mark.parametrize(
+    ("entry", "bar", "where"),
+    [
+        (None, 0.0, "unsure"),
+        ({"value": None, "low": None, "high": None}, 0.0, "unsure"),
+        ({"value": 0.9, "low": None, "high": None}, 0.0, "unsure"),
+        ({"value": 0.3, "low": 0.1, "high": 0.5}, 0.0, "above"),
+        ({"value": 0.3, "low": 0.1, "high": 0.5}, 0.1, "unsure"),
+        ({"value": 0.3, "low": 0.1, "high": 0.5}, 0.6, "below"),
+        ({"value": 0.3, "low": 0.1, "high": None}, 0.0, "unsure"),
+    ],
+)
+def test_on_which_side_of_a_bar_a_figure_surely_lies(entry, bar, where):
+    assert side(entry, bar) == where
+
+
+def test_words_in_a_list():
+    assert [listed(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]

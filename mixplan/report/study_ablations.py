@@ -50,7 +50,7 @@ def numbers_of_features(ablations: Entry) -> Iterator[str]:
     yield "![Overlap with its chance, and correlations, against the number of drift dimensions](features.svg)"
     yield WORDS
     kept = ablations["kept"]["features"]
-    yield views_table("N", entries, features_name, lambda entry: entry["features"] == kept)
+    yield views_table("drift dimensions", entries, features_name, lambda entry: entry["features"] == kept)
 
 
 def other_settings(ablations: Entry, *, explained: bool) -> Iterator[str]:
@@ -118,7 +118,7 @@ def beyond_chance(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str
     else:
         found = f" ({listed(where['above'])})" if where["above"] else ""
         number = len(where["above"]) or "none"
-        said.append(f"The overlap is surely beyond chance at {number} of {len(tried)} settings{found}.")
+        said.append(f"The overlap is surely beyond chance at {number} of {counted(len(tried), 'setting')}{found}.")
         if where["unsure"]:
             said.append(f"It is not surely so at {listed(where['unsure'])}.")
         if where["below"]:
@@ -129,10 +129,10 @@ def beyond_chance(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str
 
 
 def ends_sentence(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str:
-    """The least and the largest overlap."""
-    known = [entry for entry in entries if entry["overlap"]["value"] is not None]
+    """The least and the largest overlap, where fewer than all live features count."""
+    known = [entry for entry in entries if entry["overlap"]["value"] is not None and entry["overlap"]["chance"] < 1]
     if not known:
-        return "No overlap is defined."
+        return "No overlap could tell anything."
     least, most = (pick(known, key=lambda entry: float(entry["overlap"]["value"])) for pick in (min, max))
     if least is most:
         return f"It is {figure(least['overlap'])} where chance is {told(least['overlap']['chance'])} ({name(least)})."
@@ -185,12 +185,8 @@ def views_table(
 
 def cut_sentence(entries: Sequence[Entry]) -> str:
     """How many demonstrations did not fit; nothing where all did."""
-    cut = [
-        f"{whole(one['dropped'])} of those {whole(one['demonstrations'])} a question"
-        for one in entries
-        if one["dropped"]
-    ]
-    return f"Left out because the model's window was too short for them: {listed(cut)}." if cut else ""
+    cut = [f"{whole(one['dropped'])} at {whole(one['demonstrations'])} a question" for one in entries if one["dropped"]]
+    return f"Demonstrations left out because the model's window was too short for them: {listed(cut)}." if cut else ""
 
 
 def saes_table(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str:

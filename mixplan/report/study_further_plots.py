@@ -17,8 +17,8 @@ Point = tuple[float, float]
 
 WIDE, HIGH, LEFT, TOP, BETWEEN = 380, 240, 40, 64, 70
 """Sizes in pixels."""
-TICK_ROOM = 34
-"""Between two labels on an axis."""
+TICK_ROOM, INSET = 34, 14
+"""Between two labels on an axis; between a panel's sides and the outermost figures."""
 BESIDE = 3
 """By so much series with intervals at one place stand apart."""
 
@@ -35,7 +35,8 @@ class Frame:
     def across(self, features: float) -> float:
         """Where a number of features lies, in pixels."""
         room = self.most - self.least
-        return round(self.left + WIDE * ((math.log(features) - self.least) / room if room else 0.5), 2)
+        share = (math.log(features) - self.least) / room if room else 0.5
+        return round(self.left + INSET + (WIDE - 2 * INSET) * share, 2)
 
     def up(self, value: float) -> float:
         """Where a value lies, in pixels; one beyond an end lies on it."""
@@ -50,12 +51,16 @@ class Frame:
             kind = "zero" if value == 0 and self.low < 0 else None
             parts.append(tag("line", class_=kind, x1=self.left, x2=self.left + WIDE, y1=place, y2=place))
             parts.append(text(plain(value), self.left - 6, place + 4, "quiet end"))
-        last = -math.inf
-        for tick in self.ticks:
-            if (place := self.across(tick)) - last >= TICK_ROOM:
-                parts.append(text(whole(tick), place, TOP + HIGH + 16, "quiet middle"))
-                last = place
-        return parts
+        labelled = [text(whole(tick), self.across(tick), TOP + HIGH + 16, "quiet middle") for tick in self.labelled()]
+        return [*parts, *labelled]
+
+    def labelled(self) -> list[int]:
+        """Numbers with room for their label, powers of ten first."""
+        found: list[int] = []
+        for tick in sorted(self.ticks, key=lambda tick: str(tick).rstrip("0") != "1"):
+            if all(abs(self.across(tick) - self.across(other)) >= TICK_ROOM for other in found):
+                found.append(tick)
+        return sorted(found)
 
 
 def further_plots(further: Mapping[str, Any]) -> dict[str, str]:
@@ -102,7 +107,7 @@ def concentration(ablations: Entry) -> str:
     curves, entries = ablations["concentration"], ablations["features"]
     numbers = [int(number) for curve in curves.values() for number, _ in curve]
     frame = Frame([*numbers, *(entry["features"] for entry in entries)], (0, 1), LEFT)
-    parts = [text("Part of the whole change on the target in the leading features", LEFT, 14, "title")]
+    parts = [text("Part of a job's whole change on its target", LEFT, 14, "title")]
     parts += legend((("bound", "each training"), ("forecast", "moved most"), ("competitor", "predicted")), LEFT)
     parts += frame.drawn((0, 0.25, 0.5, 0.75, 1))
     parts += [path(frame, [(number, share) for number, share in curve], "bound") for curve in curves.values()]
