@@ -31,11 +31,11 @@ def test_what_a_target_loses_without_its_drift_dimensions():
     assert title == "## Does a trained target need the features that drifted?"
     assert likelihood == (
         "likelihood (bits a byte of the reference answer): **without the 100 features that training moved most a "
-        "target surely loses more than without 100 others that are about as active: +0.300 [+0.200, +0.400] (4 targets).** "
-        "It surely loses more than without 100 blindly drawn ones: +0.300 [+0.200, +0.400] (4 targets). Without the 100 "
-        "that were predicted to move it neither surely loses more nor less than without 100 others that are about as "
-        "active: +0.100 [-0.100, +0.300] (4 targets). Taking the moved ones out is surely a loss against taking "
-        "nothing out: +0.300 [+0.200, +0.400] (4 targets)."
+        "target surely loses more than without 100 others that are about as active: +0.300 [+0.200, +0.400] "
+        "(4 targets).** It surely loses more than without 100 blindly drawn ones: +0.300 [+0.200, +0.400] (4 targets). "
+        "Without the 100 that were predicted to move it neither surely loses more nor less than without 100 others "
+        "that are about as active: +0.100 [-0.100, +0.300] (4 targets). Taking the moved ones out is surely a loss "
+        "against taking nothing out: +0.300 [+0.200, +0.400] (4 targets)."
     )
     # Fewer right answers are a loss; one target has no interval, so nothing of it is sure.
     assert "It surely loses more than without 100 blindly drawn ones: -0.300 [-0.400, -0.200] (4 targets)." in score
