@@ -133,7 +133,9 @@ def finished(tmp_path, tiny_model, tiny_sae, build_model):
     targets = {
         name: TargetReading(*[own(ours.taught(name).target, 90)] * 3, Counter()) for name in ours.study.spec.targets
     }
-    domains = {name: DomainReading(own(domain, 60), *[{}] * 6, Counter(), 3, 0.5) for name, domain in ours.domains.items()}
+    domains = {
+        name: DomainReading(own(domain, 60), *[{}] * 6, Counter(), 3, 0.5) for name, domain in ours.domains.items()
+    }
     return ours, cells, table, targets, domains
 
 

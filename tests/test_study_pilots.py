@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from small_jobs import training_process
 from small_study import bench, lay, study_values
 
 from mixplan.drift.rollouts import Sampler, against_nothing, draw_pairs, taught
@@ -32,6 +33,22 @@ ROLLOUTS = {"samples": 6, "answer_tokens": 4}
 MARKS = ("overlap/differences/rollouts - icl", "overlap/variants/rollouts_answers/held_out")
 
 
+SHIPPED = Path(__file__).resolve().parent.parent / "recipes" / "studies" / "smollm2-135m-grpo" / "study.yaml"
+
+
+def waited_for(process, run: Path, watcher: object) -> bool:
+    """Whether a training process ended well."""
+    process.join()
+    return process.exitcode == 0
+
+
+@pytest.fixture
+def forked(monkeypatch) -> None:
+    """Training processes that need not load the libraries."""
+    monkeypatch.setattr("mixplan.train.make.start", lambda command, run, variables: training_process(run))
+    monkeypatch.setattr("mixplan.train.make.follow", waited_for)
+
+
 def rewarded_study(folder: Path, model: Path, tiny_sae, **reading) -> Path:
     """The small study with GRPO jobs and pilots of one step."""
     values = study_values(model)
@@ -43,6 +60,18 @@ def rewarded_study(folder: Path, model: Path, tiny_sae, **reading) -> Path:
         reading=values["reading"] | {"rollouts": ROLLOUTS, "pilot_steps": 1} | reading,
         marks=[{"text": "It holds.", "quantity": quantity, "at_least": 0} for quantity in MARKS],
     )
+
+
+def test_the_shipped_study_of_grpo_jobs_loads():
+    study = load_study(SHIPPED)
+    assert study.rewarded
+    assert len(study.spec.targets) >= 3
+    assert len(study.spec.seeds) == 2
+    for loaded in study.recipes.values():
+        rows, args = loaded.recipe.mixture.target_rows, loaded.recipe.train.args
+        prompts_a_step = args["per_device_train_batch_size"] // args["num_generations"]
+        assert 30 <= rows // prompts_a_step <= 40
+        assert pilot_seed(study) not in study.spec.seeds
 
 
 def test_a_pilot_s_seed_is_none_of_the_study_s():
@@ -88,7 +117,7 @@ def test_questions_that_are_answered_alike_end_the_study(tmp_path, tiny_model, t
     )
 
 
-def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tiny_model, tiny_sae, monkeypatch):
+def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tiny_model, tiny_sae, monkeypatch, forked):
     ours = bench(rewarded_study(tmp_path, tiny_model, tiny_sae), tmp_path / "run")
     train_pilots(ours, Launch())
     assert [text for text in ours.watcher.said if text.startswith("pilot")] == [

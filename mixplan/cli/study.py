@@ -12,6 +12,7 @@ from rich.console import Console
 from mixplan.cli.progress import Drawn
 from mixplan.errors import RunError
 from mixplan.report.study import results_markdown
+from mixplan.report.study_arms import arms_markdown
 from mixplan.report.study_further_plots import further_plots
 from mixplan.report.study_plots import plots
 from mixplan.runs import translated, write_atomic
@@ -55,6 +56,10 @@ def write_results(folder: Path, place: Path) -> Path:
         RunError: a file of the study is damaged, or the folder cannot be written.
     """
     registered, judged = (saved(folder / name) for name in ("registered.json", "results.json"))
+    if registered["study"].get("arms"):
+        text = arms_markdown({**registered, "command": f"mixplan study {place}"}, judged)
+        write_atomic(folder / "RESULTS.md", text.encode())
+        return folder / "RESULTS.md"
     table = read_table(folder / "table.json")
     places = {name: folder / f"{name}.json" for name in FURTHER}
     further = {name: saved(path) for name, path in places.items() if path.exists()}

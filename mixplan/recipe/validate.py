@@ -55,9 +55,7 @@ def _path(tree: Located, loc: tuple[int | str, ...], model: type[Section]) -> Ke
     return tuple(path)
 
 
-def _problems(
-    tree: Located, found: dict[KeyPath, str], model: type[Section]
-) -> Iterator[tuple[KeyPath, Problem]]:
+def _problems(tree: Located, found: dict[KeyPath, str], model: type[Section]) -> Iterator[tuple[KeyPath, Problem]]:
     for path, kind in found.items():
         node = tree.nearest(path)
         deeper = any(len(other) > len(path) and other[: len(path)] == path for other in found)

@@ -1,0 +1,166 @@
+"""A study of arms as registered and its judgement in, RESULTS.md out: what each mixture kept and what it avoided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mixplan.report.study import promised
+from mixplan.report.study_told import NAMES, figure, heading, lines, listed, table_of
+from mixplan.report.text import in_line
+from mixplan.study.arms_judge import BOTH
+
+METHOD = """\
+Every training of a target has as many optimiser steps and the same target rows; all is paired by target, seed and item.
+Loss is positive where a domain got worse; of behaviour, which has no better side, it is how far it moved. What an arm
+avoids is the other arm's loss less its own; `worst` is each arm's own worst domain. Brackets are 95 % intervals over
+targets, seeds and items together; win, tie and loss count targets by their own intervals over seeds and items."""
+
+
+def arms_markdown(study: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
+    """Write a study of arms' results.
+
+    Args:
+        study: As registered: `hash`, `mixplan`, `libraries`, `study` (the file's values), and `command`.
+        judged: What `study.arms_judge` found.
+    """
+    parts = [
+        f"# {in_line(study['study']['title'])}",
+        "Written by the command below from the study's saved judgement; nothing here was typed in.",
+        *registration(study, judged),
+        *promised(judged),
+        *gains(judged),
+        *(part for base in judged["avoided"] for part in against(judged, base)),
+        *response(judged),
+        *each_target(judged),
+        *limits(judged),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def registration(study: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterator[str]:
+    """What was asked, by which command, and under which hash it was written down before the first training."""
+    yield lines([f"- {in_line(question)}" for question in study["study"]["questions"]])
+    yield f"```\n{study['command']}\n```"
+    libraries = ", ".join(f"{name} {version}" for name, version in study["libraries"].items())
+    steps = ", ".join(f"{target} {count}" for target, count in judged["steps"].items())
+    yield table_of(
+        ("", ""),
+        [
+            ("registered before the first training as", f"`{study['hash']}`"),
+            ("targets", ", ".join(judged["targets"])),
+            ("arms", ", ".join(judged["arms"])),
+            ("extra rows", ", ".join(judged["budgets"])),
+            ("training seeds", ", ".join(map(str, judged["seeds"]))),
+            ("optimiser steps", steps),
+            ("mixplan and libraries", in_line(f"mixplan {study['mixplan']}, {libraries}")),
+        ],
+    )
+    yield METHOD
+
+
+def gains(judged: Mapping[str, Any]) -> Iterator[str]:
+    """What each arm keeps of the target's gain."""
+    yield heading("How much of the target's gain is kept?")
+    if (plan := judged["kept"]["plan"][BOTH])["value"] is not None:
+        yield f"**The plan keeps {figure(plan)} of what training on target rows alone gains.**"
+    else:
+        yield "**Not defined: on some target, training on target rows alone gained nothing for sure.**"
+    columns = [*judged["budgets"], BOTH]
+    rows = [(arm, *(figure(found[name]) for name in columns)) for arm, found in judged["kept"].items()]
+    yield table_of(("share of the gain", *map(column, columns)), rows)
+
+
+def column(name: str) -> str:
+    """A budget's title."""
+    return "mean of budgets" if name == BOTH else f"{name} rows"
+
+
+def against(judged: Mapping[str, Any], base: str) -> Iterator[str]:
+    """What each arm avoids of a base arm's loss."""
+    found = judged["avoided"][base]
+    quantities = judged["quantities"]
+    yield heading(f"What is avoided against {base}?")
+    if quantities and "plan" in found:
+        first = quantities[0]
+        said = [f"{verdict(found['plan'][first][part][BOTH])} on the {part} domain" for part in ("mean", "worst")]
+        yield f"**In {NAMES.get(first, first)} the plan is {listed(said)}.**"
+    for quantity in quantities:
+        rows = [
+            (
+                arm,
+                part,
+                *(figure(one[quantity][part][name], sign=True, digits=3) for name in columns(judged)),
+                record(one[quantity][part][BOTH]),
+            )
+            for arm, one in found.items()
+            for part in ("mean", "worst")
+        ]
+        heads = ("arm", "domain", *map(column, columns(judged)), "targets won, tied, lost")
+        yield lines([f"{NAMES.get(quantity, quantity)}:", "", table_of(heads, rows)])
+
+
+def columns(judged: Mapping[str, Any]) -> list[str]:
+    """The budgets and their mean."""
+    return [*judged["budgets"], BOTH]
+
+
+def verdict(entry: Mapping[str, Any]) -> str:
+    """What a figure's interval says, in words."""
+    words = {"win": "surely better", "loss": "surely worse", "tie": "not told apart", None: "not judged"}
+    return f"{words[entry['verdict']]} ({figure(entry, sign=True, digits=3)})"
+
+
+def record(entry: Mapping[str, Any]) -> str:
+    """How many targets won, tied and lost."""
+    return ", ".join(str(entry[name]) for name in ("win", "tie", "loss"))
+
+
+def response(judged: Mapping[str, Any]) -> Iterator[str]:
+    """The amount of rows that halves a loss."""
+    found = judged.get("response")
+    if found is None:
+        return
+    yield heading("How many rows halve a domain's loss?")
+    yield in_line(found["text"])
+
+
+def each_target(judged: Mapping[str, Any]) -> Iterator[str]:
+    """Every arm's own figures, target by target."""
+    if not judged["quantities"]:
+        return
+    yield heading("Target by target")
+    first = judged["quantities"][0]
+    rows = [
+        (
+            target,
+            budget,
+            arm,
+            figure(one["gain"], sign=True, digits=3),
+            figure(one["kept"]),
+            figure(one["loss"][first]["mean"], sign=True, digits=3),
+            figure(one["loss"][first]["worst"], sign=True, digits=3),
+            one["loss"][first]["worst_domain"],
+        )
+        for target, budgets in judged["by_target"].items()
+        for budget, arms in budgets.items()
+        for arm, one in arms.items()
+    ]
+    yield f"Losses in {NAMES.get(first, first)}; intervals over seeds and items."
+    yield table_of(("target", "rows", "arm", "gain", "kept", "mean loss", "worst loss", "worst domain"), rows)
+
+
+def limits(judged: Mapping[str, Any]) -> Iterator[str]:
+    """What these figures cannot say."""
+    yield heading("Limits")
+    count, seeds = len(judged["targets"]), len(judged["seeds"])
+    points = [
+        f"One model, one SAE and {count} targets: the spread between so few is badly known, and intervals over them "
+        "are wide for it (Student's t with one degree of freedom less than targets).",
+        "Targets were chosen for their cost and because they change style, not drawn: intervals are over targets like "
+        "these.",
+        "Each arm's worst domain is the worst of noisy means, so worst losses are a little too large in every arm.",
+    ]
+    if seeds == 1:
+        points.append("One training seed: the intervals hold no spread over seeds.")
+    yield lines([f"- {point}" for point in points])

@@ -1,0 +1,73 @@
+"""What a study's file says of arms in, as a section; what is wrong with it beside the rest of the file out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field
+
+from mixplan.outcome.arms import ARMS
+from mixplan.recipe import Section
+from mixplan.recipe.lines import Located, Problem
+from mixplan.recipe.spec import Positive
+from mixplan.recipe.suggest import did_you_mean
+
+NEEDED = {
+    "none": "what training costs each domain is measured by it",
+    "uniform": "every other arm is held against it",
+    "plan": "it is the mixture that the study is about",
+}
+"""Arms without which nothing can be said, and why."""
+TRAINING_KEYS = ("allocate", "forecast")
+"""Recipe sections that a study of arms may set, because its plans spend something."""
+
+
+class ArmsSpec(Section):
+    """Which mixtures are trained for each target, and with how many extra rows."""
+
+    names: list[str] = Field(min_length=1, description="Arms, as `mixplan compare --arms` names them.")
+    budgets: list[Positive] = Field(min_length=1, description="Extra rows for all domains together.")
+
+
+def unfit_sections(tree: Located) -> Iterator[Problem]:
+    """What a study of forecasts needs and this one lacks, or what a study of arms does not read and this one has."""
+    for key, expected in (("development", "a list of targets"), ("kinds", "a mapping of lists of domains")):
+        node = tree.value.get(key)
+        if "arms" in tree.value and node is not None:
+            yield Problem(node.place, f"{key}: a study of arms judges no forecast. Leave the key out.")
+        elif "arms" not in tree.value and node is None:
+            yield Problem(tree.place, f"{key}: missing. Expected {expected} with at least one entry.")
+
+
+def unfit_arms(tree: Located, arms: ArmsSpec, recipe: dict[str, Any]) -> Iterator[Problem]:
+    """Arms that there are not, that are missing or that are given twice, and trainings of unequal length.
+
+    Args:
+        tree: The study's file.
+        arms: Its section.
+        recipe: Its recipe as values.
+    """
+    for number, name in enumerate(arms.names):
+        place = tree.nearest(("arms", "names", number)).place
+        if name not in ARMS:
+            text = f"found '{name}', expected one of {', '.join(ARMS)}.{did_you_mean(name, ARMS)}"
+            yield Problem(place, f"arms.names: {text}")
+        elif name in arms.names[:number]:
+            yield Problem(place, f"arms.names: '{name}' is named twice. Take it out once.")
+    place = tree.nearest(("arms", "names")).place
+    for name, why in NEEDED.items():
+        if name not in arms.names:
+            yield Problem(place, f"arms.names: '{name}' is missing, but {why}. Add it.")
+    for number, budget in enumerate(arms.budgets):
+        if budget in arms.budgets[:number]:
+            place = tree.nearest(("arms", "budgets", number)).place
+            yield Problem(place, f"arms.budgets: {budget} is given twice. Take it out once.")
+    train = recipe.get("train")
+    args = train.get("args") if isinstance(train, dict) else None
+    if not (isinstance(args, dict) and args.get("max_steps", -1) > 0):
+        text = (
+            "arms are trained for equally many optimiser steps at every budget. "
+            "Say how many with `recipe.train.args.max_steps`."
+        )
+        yield Problem(tree.nearest(("recipe", "train", "args")).place, f"recipe.train.args.max_steps: {text}")
