@@ -99,7 +99,8 @@ def test_a_mark_of_no_figure_is_refused_before_anything_is_trained(tmp_path, tin
     with pytest.raises(RunError) as refused:
         study(path, tmp_path / "run")
     assert str(refused.value) == (
-        "study mark 'avoided/uniform/plan/bits_per_byte/least/both': there is no 'least' in the judgement."
+        "study mark 'avoided/uniform/plan/bits_per_byte/least/both': there is no 'least' in the judgement. "
+        "Known: 'mean', 'worst'."
     )
     assert not list(tmp_path.glob("run/arms/**/job.json"))
 
