@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from mixplan.mixture import build_mixture, describe
@@ -104,6 +105,18 @@ def training_process(run: Path) -> Any:
     process = context.Process(target=trained_in_child, args=(str(run),))
     process.start()
     return process
+
+
+def fork_training(patch: pytest.MonkeyPatch) -> None:
+    """Have `train` start its training processes so."""
+    patch.setattr("mixplan.train.make.start", lambda command, run, variables: training_process(run))
+    patch.setattr("mixplan.train.make.follow", waited_for)
+
+
+def waited_for(process: Any, run: Path, watcher: object) -> bool:
+    """Whether a training process ended well."""
+    process.join()
+    return bool(process.exitcode == 0)
 
 
 def trained_in_child(run: str) -> None:

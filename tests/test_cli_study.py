@@ -48,6 +48,24 @@ def test_it_asks_for_what_is_said(asked, tmp_path):
     assert {path.name for path in tmp_path.glob("*.svg")} == {"pooled.svg", "cells.svg"}
 
 
+def test_seeds_so_far_are_judged_in_a_folder_of_their_own(asked, tmp_path, monkeypatch):
+    make_all = make.make_study
+
+    def so_far(request, *, watcher):
+        assert request.so_far
+        folder = make_all(request, watcher=watcher) / "so-far"
+        folder.mkdir()
+        for name in ("results.json", "table.json"):
+            (tmp_path / name).rename(folder / name)
+        return folder
+
+    monkeypatch.setattr(make, "make_study", so_far)
+    result = call("mine/study.yaml", "--so-far")
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in (tmp_path / "so-far").glob("*.md")} == {"RESULTS.md"}
+    assert not (tmp_path / "RESULTS.md").exists()
+
+
 def test_what_was_looked_into_further_is_shown_with_its_pictures(asked, tmp_path):
     for name, values in further().items():
         write_json(tmp_path / f"{name}.json", values)

@@ -19,7 +19,11 @@ STUDY = {
     "mixplan": "0.1",
     "libraries": {"torch": "2.13"},
     "command": "mixplan study recipes/studies/small/study.yaml",
-    "study": {"title": "What holds\u202e", "questions": ["Do they say which domains move?"]},
+    "study": {
+        "title": "What holds\u202e",
+        "questions": ["Do they say which domains move?"],
+        "seeds": list(made_up().seeds),
+    },
 }
 
 
@@ -39,6 +43,14 @@ def test_what_was_registered_stands_first(parts):
     assert text.startswith("# What holds[U+202E]\n")
     for said in (STUDY["hash"], STUDY["command"], "mixplan 0.1, torch 2.13", "| t0, t1, t2 |", "| t3, t4, t5 |"):
         assert said in text.partition("## ")[0]
+
+
+def test_seeds_that_are_still_missing_are_told_first(parts):
+    judged, table, finished = parts
+    more = {**STUDY, "study": {**STUDY["study"], "seeds": [*table.seeds, 98, 99]}}
+    text = results_markdown(more, judged, table)
+    assert f"**Not finished: 2 of {len(table.seeds) + 2} training seeds are still missing here.**" in text
+    assert "Not finished" not in finished
 
 
 def test_a_missed_mark_is_said_as_plainly_as_a_reached_one(parts):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_jobs import fork_training
 from small_study import TARGETS, lay, study
 
 from mixplan.errors import RecipeError, RunError
@@ -34,6 +35,7 @@ def arms_study(tmp_path_factory, tiny_model, tiny_sae) -> Path:
     folder = tmp_path_factory.mktemp("arms")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
+        fork_training(patch)
         study(laid(folder, tiny_model, tiny_sae), folder / "run")
     return folder
 
@@ -105,13 +107,14 @@ def test_a_mark_of_no_figure_is_refused_before_anything_is_trained(tmp_path, tin
     assert not list(tmp_path.glob("run/arms/**/job.json"))
 
 
-def test_a_further_process_has_nothing_to_do(tmp_path, tiny_model, tiny_sae):
+@pytest.mark.parametrize("asked", ["cells_only", "so_far"])
+def test_what_only_cells_have_is_refused(tmp_path, tiny_model, tiny_sae, asked):
     path = laid(tmp_path, tiny_model, tiny_sae)
     with pytest.raises(RunError) as refused:
-        study(path, tmp_path / "run", cells_only=True)
+        study(path, tmp_path / "run", **{asked: True})
     assert str(refused.value) == (
-        f"{path}: a study of arms has no cells for a further process. Leave --cells-only out; `--jobs N` trains "
-        "several arms at once."
+        f"{path}: a study of arms has no cells. Leave --cells-only and --so-far out; `--jobs N` trains several arms at "
+        "once."
     )
 
 
@@ -123,8 +126,8 @@ def test_a_study_of_forecasts_is_no_study_of_arms(tmp_path, tiny_model, tiny_sae
     assert said == {
         "development: a study of arms judges no forecast. Leave the key out.",
         "kinds: a study of arms judges no forecast. Leave the key out.",
-        "arms.names: found 'uniforn', expected one of none, uniform, proportional_to_size, proportional_to_sts, random, "
-        "oracle, plan. Did you mean 'uniform'?",
+        "arms.names: found 'uniforn', expected one of none, uniform, proportional_to_size, proportional_to_sts, "
+        "random, oracle, plan. Did you mean 'uniform'?",
         "arms.names: 'plan' is named twice. Take it out once.",
         "arms.names: 'uniform' is missing, but every other arm is held against it. Add it.",
         "arms.budgets: 3 is given twice. Take it out once.",

@@ -13,7 +13,7 @@ from small_study import DOMAINS, QUANTITIES, TARGETS, bench, lay, study
 from mixplan.errors import RunError
 from mixplan.runs import locked
 from mixplan.study import make
-from mixplan.study.jobs import cells_of
+from mixplan.study.jobs import Cell, cells_of
 from mixplan.study.make import register, sharing, study_name
 from mixplan.study.spec import load_study
 from mixplan.study.table import read_table
@@ -121,7 +121,7 @@ def test_a_further_process_waits_for_the_forecasts(studied, missing):
     forget(run, "sums-3")
     assert refused(place, run, cells_only=True) == (
         f"{run}: the forecasts of {place} are not written down here yet, and before they are nothing is trained. "
-        f"Start `mixplan study {place} --run {run}` first, without --cells-only."
+        f"Start `mixplan study {place} --run {run}` first, without --cells-only and --so-far."
     )
     assert not (run / "cells" / "sums-3" / "cell.json").exists()
 
@@ -130,6 +130,28 @@ def test_a_further_process_works_on_this_very_study_alone(studied):
     place, run = studied / "study.yaml", studied / "run"
     change(place, title="Another title")
     assert refused(place, run, cells_only=True).startswith(f"{run}: the forecasts of {place} are not written down")
+
+
+def test_seeds_that_are_finished_are_judged_beside_a_process_that_works_on_others(studied):
+    place, run = studied / "study.yaml", studied / "run"
+    ours = bench(place, run)
+    missing = [Cell(name, 7, run / "cells" / f"{name}-7") for name in TARGETS]
+    with locked(run):
+        folder = make.judge_so_far(ours, [*cells_of(ours.study, run), *missing])
+    assert folder == run / "so-far"
+    assert read_table(folder / "table.json").seeds == (3,)
+    for name in ("table.json", "results.json", "concentration.json"):
+        assert (folder / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_before_any_seed_is_finished_with_every_target_there_is_nothing_to_judge(studied):
+    place, run = studied / "study.yaml", studied / "run"
+    forget(run, "sums-3")
+    assert refused(place, run, so_far=True) == (
+        f"{run}: 1 of 2 cells are finished, but no seed is with every target, so there is nothing to judge yet. "
+        "Give the same command again later."
+    )
+    assert not (run / "cells" / "sums-3" / "cell.json").exists()
 
 
 def test_a_further_process_works_beside_the_one_that_holds_the_run_and_judges_nothing(studied):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
-from small_jobs import training_process
+from small_jobs import fork_training
 from small_study import bench, lay, study_values
 
 from mixplan.drift.rollouts import Sampler, against_nothing, draw_pairs, taught
@@ -34,19 +34,6 @@ MARKS = ("overlap/differences/rollouts - icl", "overlap/variants/rollouts_answer
 
 
 SHIPPED = Path(__file__).resolve().parent.parent / "recipes" / "studies" / "smollm2-135m-grpo" / "study.yaml"
-
-
-def waited_for(process, run: Path, watcher: object) -> bool:
-    """Whether a training process ended well."""
-    process.join()
-    return process.exitcode == 0
-
-
-@pytest.fixture
-def forked(monkeypatch) -> None:
-    """Training processes that need not load the libraries."""
-    monkeypatch.setattr("mixplan.train.make.start", lambda command, run, variables: training_process(run))
-    monkeypatch.setattr("mixplan.train.make.follow", waited_for)
 
 
 def rewarded_study(folder: Path, model: Path, tiny_sae, **reading) -> Path:
@@ -117,7 +104,8 @@ def test_questions_that_are_answered_alike_end_the_study(tmp_path, tiny_model, t
     )
 
 
-def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tiny_model, tiny_sae, monkeypatch, forked):
+def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tiny_model, tiny_sae, monkeypatch):
+    fork_training(monkeypatch)
     ours = bench(rewarded_study(tmp_path, tiny_model, tiny_sae), tmp_path / "run")
     train_pilots(ours, Launch())
     assert [text for text in ours.watcher.said if text.startswith("pilot")] == [

@@ -32,6 +32,9 @@ def study(
     cells_only: Annotated[
         bool, typer.Option("--cells-only", help="Work on cells beside another process, which then judges.")
     ] = False,
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="Work on nothing; judge the seeds that every target is finished with.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
     """Train every target of a study, measure all domains, and say how good each forecast is."""
@@ -40,7 +43,7 @@ def study(
 
     console = Console(stderr=as_json, highlight=False)
     with Drawn(console) as watcher:
-        folder = make_study(StudyRequest(place, run, jobs, Launch(launch), cells_only), watcher=watcher)
+        folder = make_study(StudyRequest(place, run, jobs, Launch(launch), cells_only, so_far), watcher=watcher)
     if cells_only:
         return
     if as_json:
@@ -55,7 +58,8 @@ def write_results(folder: Path, place: Path) -> Path:
     Raises:
         RunError: a file of the study is damaged, or the folder cannot be written.
     """
-    registered, judged = (saved(folder / name) for name in ("registered.json", "results.json"))
+    registered = saved((folder.parent if folder.name == "so-far" else folder) / "registered.json")
+    judged = saved(folder / "results.json")
     if registered["study"].get("arms"):
         text = arms_markdown({**registered, "command": f"mixplan study {place}"}, judged)
         write_atomic(folder / "RESULTS.md", text.encode())

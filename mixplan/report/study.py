@@ -74,6 +74,8 @@ def registration(study: Mapping[str, Any], judged: Mapping[str, Any], table: Tab
     """What was asked, by which command, and under which hash it was written down before the first training."""
     spec = study["study"]
     yield lines([f"- {in_line(question)}" for question in spec["questions"]])
+    if missing := len(spec["seeds"]) - len(table.seeds):
+        yield f"**Not finished: {missing} of {len(spec['seeds'])} training seeds are still missing here.**"
     yield f"```\n{study['command']}\n```"
     libraries = ", ".join(f"{name} {version}" for name, version in study["libraries"].items())
     sets = judged["sets"]

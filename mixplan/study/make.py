@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from mixplan.study.pilots import forecast_cost, train_pilots
 from mixplan.study.readings import domain_reading, target_reading
 from mixplan.study.rehearse import rehearse
 from mixplan.study.spec import LoadedStudy, load_study
-from mixplan.study.table import write_table
+from mixplan.study.table import Table, write_table
 from mixplan.study.tabulate import tabulate
 from mixplan.train.launch import Launch
 
@@ -47,6 +48,7 @@ class StudyRequest:
         jobs: Processes that work on cells at once.
         launch: How each job is started.
         cells_only: Work on cells and end there, as a further process beside the one that judges.
+        so_far: Work on nothing and judge the seeds that every target is finished with.
     """
 
     place: Path
@@ -54,6 +56,7 @@ class StudyRequest:
     jobs: int = 1
     launch: Launch = field(default_factory=Launch)
     cells_only: bool = False
+    so_far: bool = False
 
 
 def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
@@ -69,7 +72,8 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
 
     Returns:
         The run folder, with registered.json, forecasts.json, cells/, table.json and results.json; with GRPO pilots/,
-        and with `ablations` in the study's file labelled.json, ablations.json and zeroing.json too.
+        and with `ablations` in the study's file labelled.json, ablations.json and zeroing.json too. With `so_far` its
+        folder so-far/, with table.json and results.json.
 
     Raises:
         RunError: cells were trained for another version of the study, a mark names no figure, other processes still
@@ -82,8 +86,10 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
     bench = Bench(study, run, watcher)
     if study.spec.arms is not None:
         return make_arms(request, bench)
-    if request.cells_only:
+    if request.cells_only or request.so_far:
         expect_forecasts(study, run)
+        if request.so_far:
+            return judge_so_far(bench, cells)
         run_cells(bench, cells, request.launch)
         return run
     with locked(run):
@@ -109,12 +115,12 @@ def make_arms(request: StudyRequest, bench: Bench) -> Path:
     """Register a study of arms, train and measure them, and judge.
 
     Raises:
-        RunError: a further process was asked for, or see `make_study`.
+        RunError: something was asked for that only cells have, or see `make_study`.
     """
-    if request.cells_only:
+    if request.cells_only or request.so_far:
         raise RunError(
-            f"{bench.study.path}: a study of arms has no cells for a further process. Leave --cells-only out; "
-            "`--jobs N` trains several arms at once."
+            f"{bench.study.path}: a study of arms has no cells. Leave --cells-only and --so-far out; `--jobs N` trains "
+            "several arms at once."
         )
     with locked(bench.run):
         register(bench.study, bench.run)
@@ -172,7 +178,7 @@ def kept(place: Path, key: str) -> str | None:
 
 
 def expect_forecasts(study: LoadedStudy, run: Path) -> None:
-    """Hold a further process back until this very study is registered and its forecasts are written down.
+    """Hold whoever comes beside the first process back until this very study has its forecasts written down.
 
     Raises:
         RunError: they are not.
@@ -180,7 +186,7 @@ def expect_forecasts(study: LoadedStudy, run: Path) -> None:
     if not kept(run / "registered.json", "hash") == kept(run / "forecasts.json", "study") == study.hash:
         raise RunError(
             f"{run}: the forecasts of {study.path} are not written down here yet, and before they are nothing is "
-            f"trained. Start `mixplan study {study.path} --run {run}` first, without --cells-only."
+            f"trained. Start `mixplan study {study.path} --run {run}` first, without --cells-only and --so-far."
         )
 
 
@@ -253,11 +259,44 @@ def marks_of(study: LoadedStudy) -> list[Mark]:
     return [Mark(**mark.model_dump()) for mark in study.spec.marks]
 
 
+def judge_so_far(bench: Bench, cells: list[Cell]) -> Path:
+    """Judge the seeds that every target is finished with, beside processes that may still work on others.
+
+    Args:
+        bench: The study's model and data.
+        cells: All cells.
+
+    Returns:
+        The run's folder so-far/, with table.json and results.json.
+
+    Raises:
+        RunError: no seed is finished.
+    """
+    finished = [cell for cell in cells if done(cell, bench.study)]
+    counts = Counter(cell.seed for cell in finished)
+    whole = [cell for cell in finished if counts[cell.seed] == len(bench.study.spec.targets)]
+    if not whole:
+        raise RunError(
+            f"{bench.run}: {len(finished)} of {len(cells)} cells are finished, but no seed is with every target, so "
+            "there is nothing to judge yet. Give the same command again later."
+        )
+    folder = bench.run / "so-far"
+    judge_cells(bench, whole, write_forecasts(bench), folder)
+    return folder
+
+
 def conclude(bench: Bench, cells: list[Cell], readings: Mapping[str, Any]) -> None:
     """Put the cells' measures beside the forecasts, judge, and look further where the study's file asks for it."""
-    table = tabulate(bench, cells, readings)
-    write_table(table, bench.run / "table.json")
+    table = judge_cells(bench, cells, readings, bench.run)
+    write_further(bench, cells, table, readings)
+
+
+def judge_cells(bench: Bench, cells: list[Cell], readings: Mapping[str, Any], folder: Path) -> Table:
+    """Write the table of finished cells and its judgement into a folder."""
+    folder.mkdir(exist_ok=True)
+    table = tabulate(bench, cells, readings, folder)
+    write_table(table, folder / "table.json")
     judged = judge(table, marks=marks_of(bench.study), resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
     cost = {"cost": readings["cost"]} if "cost" in readings else {}
-    write_json(bench.run / "results.json", {"study": bench.study.hash, **judged, **cost})
-    write_further(bench, cells, table, readings)
+    write_json(folder / "results.json", {"study": bench.study.hash, **judged, **cost})
+    return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,14 @@ SIGNS = {
 """Forecasts with a direction, and whether more of each is better (1) or worse (-1)."""
 
 
-def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any]) -> Table:
+def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any], folder: Path) -> Table:
     """Put every cell's changes, overlaps and bounds beside the forecasts; write how concentrated each drift is.
 
     Args:
         bench: The study's model and data.
-        cells: All cells, finished.
+        cells: Finished ones, every target's for each of their seeds.
         readings: What `write_forecasts` gave.
+        folder: Where concentration.json goes.
     """
 
     def moved(cell: Cell) -> Mapping[str, Doubles]:
@@ -55,7 +57,7 @@ def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any]) -
 
     table, concentrations = table_of(bench, cells, readings, measured=evaluation_of, moved=moved)
     count = bench.study.whole.recipe.drift.features
-    write_json(bench.run / "concentration.json", {"features": count, "share": concentrations})
+    write_json(folder / "concentration.json", {"features": count, "share": concentrations})
     return table
 
 
@@ -71,7 +73,7 @@ def table_of(
 
     Args:
         bench: The study's model and data.
-        cells: All cells.
+        cells: Every target's for each of their seeds.
         readings: What `write_forecasts` gave.
         measured: A cell's evaluation.
         moved: A cell's mean changes, as `read_drift` gives them.
@@ -79,14 +81,15 @@ def table_of(
     study = bench.study
     spec = study.spec
     before = {name: evaluated(bench, bench.taught(name), bench.model) for name in spec.targets}
-    shape = (len(spec.targets), len(study.domains), len(spec.seeds))
+    seeds = tuple(dict.fromkeys(cell.seed for cell in cells))
+    shape = (len(spec.targets), len(study.domains), len(seeds))
     changes = _Changes(shape)
     bounds: dict[str, Doubles] = {name: np.full(shape, np.nan) for name in BOUNDS}
     overlaps = _Overlaps(shape)
     count = study.whole.recipe.drift.features
     concentrations: dict[str, float] = {}
     for cell in cells:
-        t, s = list(spec.targets).index(cell.target), spec.seeds.index(cell.seed)
+        t, s = list(spec.targets).index(cell.target), seeds.index(cell.seed)
         drift, after = moved(cell), measured(cell)
         for d, name in enumerate(study.domains):
             if name not in after.domains:
@@ -102,7 +105,7 @@ def table_of(
         targets=tuple(spec.targets),
         domains=study.domains,
         kinds={name: kind for kind, names in spec.kinds.items() for name in names},
-        seeds=tuple(spec.seeds),
+        seeds=seeds,
         development=tuple(spec.development),
         measures=changes.change,
         noise=changes.noise,
