@@ -63,6 +63,15 @@ def test_the_job() -> None:
     )
 
 
+def test_a_single_odd_step_does_not_tell_how_a_job_went() -> None:
+    plan, outcome = values()
+    losses = [3.0, 2.0, 2.2, 1.6, 1.5, 1.4, 0.5, 1.9]
+    outcome["training"].update(steps=8, seconds=60.0, log=[{"step": n, "loss": v} for n, v in enumerate(losses, 1)])
+    assert "loss from 2.50 to 1.20 (means of the first and the last quarter)." in training_line(
+        checked(plan, outcome)[1]
+    )
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(3.4, "3 s"), (119, "119 s"), (412.5, "7 min"), (9000, "2.5 h")])
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text

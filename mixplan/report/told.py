@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from mixplan.report.outcome import Drift, Outcome
 from mixplan.report.plan import Drift as Predicted
 from mixplan.report.plan import Plan
@@ -14,12 +16,19 @@ STALE = "outcome.json was measured for another plan than the one in plan.json: t
 
 
 def training_line(outcome: Outcome) -> str:
-    """Summarise the job: method, steps, time, and where loss and reward began and ended."""
+    """Summarise the job: method, steps, time, and where loss and reward began and ended.
+
+    Single steps may hold rows of one kind, so the means of the first and the last quarter of all steps are told.
+    """
     job = outcome.training
     parts = [f"{job.method.upper()}, {whole(job.steps)} optimiser steps in {duration(job.seconds)}"]
     for key in ("loss", "reward"):
         if curve := job.curve(key):
-            parts.append(f"{key} from {number(curve[0][1])} to {number(curve[-1][1])}")
+            values = [value for _, value in curve]
+            part = max(1, len(values) // 4)
+            first, last = fmean(values[:part]), fmean(values[-part:])
+            over = " (means of the first and the last quarter)" if part > 1 else ""
+            parts.append(f"{key} from {number(first)} to {number(last)}{over}")
     return "; ".join(parts) + "."
 
 
@@ -42,14 +51,14 @@ def drift_lines(drift: Drift) -> list[str]:
     """Say how many of the predicted drift dimensions training moved, against chance."""
     lines = [
         f"{whole(drift.overlap)} of the {whole(drift.of)} predicted drift dimensions are among the {whole(drift.of)} "
-        f"that training moved most; chance gives {plain(drift.chance)} [{plain(drift.low)}, {plain(drift.high)}]."
+        f"that training moved most; chance gives {drift.chance:.1f} [{plain(drift.low)}, {plain(drift.high)}]."
     ]
     bounded = drift.raw_low is not None and drift.raw_high is not None
     between = f" [{plain(drift.raw_low or 0)}, {plain(drift.raw_high or 0)}]" if bounded else ""
     if drift.raw_overlap is not None and drift.raw_of is not None and drift.raw_chance is not None:
         lines.append(
             f"Of raw activations, {whole(drift.raw_overlap)} of {whole(drift.raw_of)}; chance gives "
-            f"{plain(drift.raw_chance)}{between}."
+            f"{drift.raw_chance:.1f}{between}."
         )
     return lines
 
