@@ -30,7 +30,7 @@ def test_a_share_of_the_total_with_its_interval() -> None:
     assert made.risks == {"law": Risk(0.75, 0.5, 1.25), "history": Risk(0.25, 0.0, 0.25)}
     assert made.describe("law") == {"relative_risk": 0.75, "low": 0.5, "high": 1.25}
     assert (made.kind, made.text) == ("relative", RELATIVE)
-    assert made.describe_all() == {"kind": "relative", "text": RELATIVE, "learned_from": []}
+    assert made.describe_all() == {"kind": "relative", "text": RELATIVE, "evidence": [], "learned_from": []}
 
 
 @given(values=st.lists(st.tuples(POSITIVE, POSITIVE, POSITIVE), min_size=1, max_size=30), unit=POSITIVE)
@@ -216,7 +216,7 @@ def leave_outcome(folder: Path, plan: dict[str, Any], moved: dict[str, float]) -
 def test_a_plan_learns_from_the_runs_beside_it(recipe: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     first = planned(recipe, runs / "new")
-    assert first["forecast"] == {"kind": "relative", "text": RELATIVE, "learned_from": []}
+    assert first["forecast"] == {"kind": "relative", "text": RELATIVE, "evidence": [], "learned_from": []}
     for number, strength in enumerate((1.0, 1.1, 0.9)):
         leave_outcome(
             runs / f"old{number}", first, {"fox": 0.4 * strength, "doctor": 0.1 * strength, "patient": 0.01 * strength}

@@ -74,7 +74,8 @@ def test_runs_that_were_asked_for_and_cannot_teach_are_told(runs):
     found = earlier_runs(["runs/foreign", "runs/none*"], folder=runs.parent, run=runs / "own", kind=KIND)
     assert found.runs == ()
     assert found.warnings == (
-        "forecast.runs: 'runs/none*' meets no folder with an outcome.json, so nothing is learned there.",
+        "forecast.runs: 'runs/none*' meets no folder with an outcome.json or evidence.json, so nothing is "
+        "learned there.",
         "foreign is a run of another model, SAE, training method or score setting, so the forecast does not learn "
         "from it.",
     )

@@ -186,7 +186,7 @@ def with_text(value: dict[str, Any], text: str) -> dict[str, Any]:
     value["hashes"] = {text: text}
     value["libraries"] = {text: text}
     value["ranking"] = {**value["ranking"], "of": text}
-    value["forecast"] = {"kind": text, "text": text}
+    value["forecast"] = {"kind": text, "text": text, "evidence": [text, text]}
     value["model"] = {**value["model"], "name": text, "dtype": text, "device": text, "why_dtype": text}
     value["sae"] = {**value["sae"], "name": text, "kind": text, "hook_name": text}
     value["mixture"] = {**value["mixture"], "folder": text, "config": text}

@@ -1,6 +1,7 @@
-"""STS and earlier runs in, the change to expect of each domain out; relative to the others until runs give a unit."""
+"""STS, earlier runs and studies in, each domain's expected change out; relative to others until runs give a unit."""
 
 from mixplan.forecast.earlier import History, Kind, earlier_runs
+from mixplan.forecast.evidence import Study, with_studies
 from mixplan.forecast.risk import Forecast, Risk, forecast
 
-__all__ = ["Forecast", "History", "Kind", "Risk", "earlier_runs", "forecast"]
+__all__ = ["Forecast", "History", "Kind", "Risk", "Study", "earlier_runs", "forecast", "with_studies"]

@@ -13,6 +13,8 @@ from typing import Any
 
 OUTCOME = "outcome.json"
 OUTCOME_VERSION = 1
+EVIDENCE = "evidence.json"
+"""What a study leaves in its folder for later plans: see `mixplan.forecast.evidence`."""
 
 ICL = "icl"
 """What tells the drift where a recipe or outcome does not say."""
@@ -86,11 +88,13 @@ class Run:
         name: Its folder's name.
         hash: SHA-256 of its outcome.json.
         domains: What it measured.
+        studied: Whether it stands for a study's target rather than for a run of the person's own.
     """
 
     name: str
     hash: str
     domains: dict[str, Found]
+    studied: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,9 +156,10 @@ def places(patterns: Sequence[str] | None, folder: Path, run: Path, warnings: li
     for pattern in [str(run.resolve().parent / "*")] if patterns is None else patterns:
         matches = sorted(glob.glob(str(folder / Path(pattern).expanduser())))
         found = [Path(match) for match in matches if (Path(match) / OUTCOME).is_file()]
-        if patterns is not None and not found:
+        if patterns is not None and not found and not any((Path(match) / EVIDENCE).is_file() for match in matches):
             warnings.append(
-                f"forecast.runs: '{pattern}' meets no folder with an {OUTCOME}, so nothing is learned there."
+                f"forecast.runs: '{pattern}' meets no folder with an {OUTCOME} or {EVIDENCE}, so nothing is learned "
+                "there."
             )
         for place in found:
             if (real := place.resolve()) not in met:

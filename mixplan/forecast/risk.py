@@ -55,6 +55,7 @@ class Forecast:
         learned: What earlier runs taught; None where nothing.
         runs: The runs learned from, by name and hash, sorted.
         warnings: On runs that could not be learned from, in whole sentences.
+        evidence: How well such scores told changes in studies of this model and SAE, a sentence each.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Forecast:
     learned: Learned | None = None
     runs: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
 
     def describe(self, name: str) -> dict[str, Any]:
         """One domain's risk, and what earlier runs let expect of it, as JSON values for the plan."""
@@ -76,6 +78,7 @@ class Forecast:
         return {
             "kind": self.kind,
             "text": self.text,
+            "evidence": list(self.evidence),
             "learned_from": [{"run": name, "hash": mark} for name, mark in self.runs],
         }
 
@@ -110,7 +113,7 @@ def forecast(
     planning = learned.planning or dict(scores)
     return Forecast(
         kind="learned" if any(way.own for way in learned.ways.values()) else "scaled",
-        text=learned_text(learned, len(runs)),
+        text=learned_text(learned, len(runs), sum(run.studied for run in runs)),
         risks=risks_of(planning),
         planning=planning,
         learned=learned,
@@ -149,10 +152,18 @@ def relative_text(scores: Mapping[str, Score], runs: int) -> str:
     return text if any(score.value for score in scores.values()) else f"{text} {NOTHING_MOVES}"
 
 
-def learned_text(learned: Learned, runs: int) -> str:
-    """What a forecast in units rests on: which way was used for each unit, and why."""
+def learned_text(learned: Learned, runs: int, studied: int = 0) -> str:
+    """What a forecast in units rests on: which way was used for each unit, and why.
+
+    Args:
+        learned: What was learned.
+        runs: From how many runs.
+        studied: How many of these are targets of studies.
+    """
+    own = f"{runs - studied} earlier run{'s' if runs - studied != 1 else ''}"
+    sources = [f"{studied} targets of studies"] * (studied > 0) + [own] * (runs > studied)
     parts = [
-        f"Learned from {runs} earlier runs of this model and SAE; errors are root mean squares in runs left out.",
+        f"Learned from {' and '.join(sources)} of this model and SAE; errors are root mean squares in runs left out.",
         *(why(way) for way in learned.ways.values()),
         "Rows are planned by the expected change of behaviour."
         if learned.planning

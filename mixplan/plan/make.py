@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import yaml
 
 from mixplan import __version__
 from mixplan.domains import Domain, describe
-from mixplan.forecast import Forecast, Kind, earlier_runs, forecast
+from mixplan.forecast import Forecast, Kind, earlier_runs, forecast, with_studies
 from mixplan.mixture.order import take_target
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.opened import opened
@@ -165,20 +165,16 @@ def assemble(
 
 
 def foretold(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Forecast:
-    """The forecast: from this plan's scores, and from earlier runs of the same kind."""
+    """The forecast: from this plan's scores, and from earlier runs and studies of the same kind."""
     recipe = loaded.recipe
-    history = earlier_runs(
-        recipe.forecast.runs,
-        folder=loaded.folder(("forecast", "runs")),
-        run=folder,
-        kind=Kind.of(loaded.resolved, scores["model"]["hash"], scores["sae"]["hash"]),
-    )
-    return forecast(
-        sts_of(scores, recipe.sts.score),
-        history,
-        score=f"sts_{recipe.sts.score}",
-        measures=recipe.evaluate.measures,
-    )
+    patterns, beneath = recipe.forecast.runs, loaded.folder(("forecast", "runs"))
+    kind = Kind.of(loaded.resolved, scores["model"]["hash"], scores["sae"]["hash"])
+    history = earlier_runs(patterns, folder=beneath, run=folder, kind=kind)
+    history, studies = with_studies(history, patterns, folder=beneath, run=folder, kind=kind)
+    score = f"sts_{recipe.sts.score}"
+    found = forecast(sts_of(scores, recipe.sts.score), history, score=score, measures=recipe.evaluate.measures)
+    said = (study.sentence(score, recipe.sts.demonstrations) for study in studies)
+    return replace(found, evidence=tuple(sentence for sentence in said if sentence))
 
 
 def planned_by(risks: Forecast, scores: Mapping[str, Any], score: str) -> dict[str, Any]:

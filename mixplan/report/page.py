@@ -157,7 +157,8 @@ def _mixture(plan: Plan) -> Html:
         f"{plan.score_name} is {MEANING[plan.score]}. A higher score foretells a larger change, not its sign. "
         f"The ratio is a domain's share of all the mixture's {unit}. {stability_sentence(plan.ranking)}"
     )
-    return section("The mixture", tag("p", note), table("cards answer", heads, lines), tag("p", plan.forecast.text))
+    rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence))
+    return section("The mixture", tag("p", note), table("cards answer", heads, lines), *rests)
 
 
 def _domain_row(plan: Plan, name: str, highest: float) -> Html:

@@ -227,6 +227,7 @@ class Forecast(Saved):
 
     kind: str
     text: str
+    evidence: list[str] = []
 
 
 class Mixture(Saved):

@@ -136,6 +136,7 @@ def sentences(plan: Plan) -> list[str]:
         f"SAE {plan.sae.name}: {percent(health.fvu)} of variance unexplained, L0 {number(health.l0)}, "
         f"{percent(health.dead_share)} dead on {whole(health.tokens)} of these tokens.",
         plan.forecast.text,
+        *plan.forecast.evidence,
     ]
 
 

@@ -16,11 +16,13 @@ from typing import Any
 
 from mixplan import __version__
 from mixplan.errors import RunError
+from mixplan.forecast.earlier import EVIDENCE
 from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
 from mixplan.study.arms import run_arms
+from mixplan.study.evidence import evidence_of
 from mixplan.study.forecasts import forecasts_of
 from mixplan.study.further import write_further
 from mixplan.study.jobs import Bench, Cell, cells_of, done, run_cells
@@ -71,9 +73,10 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         watcher: Told of progress.
 
     Returns:
-        The run folder, with registered.json, forecasts.json, cells/, table.json and results.json; with GRPO pilots/,
-        and with `ablations` in the study's file labelled.json, ablations.json and zeroing.json too. With `so_far` its
-        folder so-far/, with table.json and results.json.
+        The run folder, with registered.json, forecasts.json, cells/, table.json, results.json and evidence.json, which
+        later plans of the model learn from; with GRPO pilots/, and with `ablations` in the study's file labelled.json,
+        ablations.json and zeroing.json too. With `so_far` its folder so-far/, with table.json, results.json and
+        evidence.json.
 
     Raises:
         RunError: cells were trained for another version of the study, a mark names no figure, other processes still
@@ -267,7 +270,7 @@ def judge_so_far(bench: Bench, cells: list[Cell]) -> Path:
         cells: All cells.
 
     Returns:
-        The run's folder so-far/, with table.json and results.json.
+        The run's folder so-far/, with table.json, results.json and evidence.json.
 
     Raises:
         RunError: no seed is finished.
@@ -299,4 +302,5 @@ def judge_cells(bench: Bench, cells: list[Cell], readings: Mapping[str, Any], fo
     judged = judge(table, marks=marks_of(bench.study), resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
     cost = {"cost": readings["cost"]} if "cost" in readings else {}
     write_json(folder / "results.json", {"study": bench.study.hash, **judged, **cost})
+    write_json(folder / EVIDENCE, evidence_of(bench, table, judged))
     return table

@@ -1,0 +1,178 @@
+"""Judged studies in, how well this plan's kind of score told changes there, and what its targets teach, out."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mixplan.forecast.earlier import EVIDENCE, Found, History, Kind, Run, finite
+
+EVIDENCE_VERSION = 1
+
+SHIPPED = Path(__file__).resolve().parent.parent / "embedded" / "evidence"
+"""Studies of the embedded model that come with mixplan, a file each."""
+
+SCORE_NAMES = {"sts_icl": "STS_ICL", "sts_act": "STS_act"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """How well one score told how far domains' behaviour moved, within each of a study's targets.
+
+    Attributes:
+        value: Mean Pearson correlation over targets.
+        low: Lower end of its 95 % interval over targets and domains, None where there were too few.
+        high: Its upper end.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study leaves behind for later plans.
+
+    Attributes:
+        title: What it was about.
+        hash: SHA-256 of its evidence.json.
+        targets: How many were trained.
+        domains: How many were measured.
+        seeds: Training seeds of each target.
+        demonstrations: Rows in front of a question when its scores were read.
+        told: By score, `sts_icl` and `sts_act`.
+        runs: Its targets as runs to learn from; empty where its scores were read with other settings than the plan's.
+    """
+
+    title: str
+    hash: str
+    targets: int
+    domains: int
+    seeds: int
+    demonstrations: int
+    told: dict[str, Told]
+    runs: tuple[Run, ...]
+
+    def sentence(self, score: str, demonstrations: int) -> str | None:
+        """What a plan's reader should know of its scores in one line; None where the study did not judge them.
+
+        Args:
+            score: The plan's, `sts_icl` or `sts_act`.
+            demonstrations: Rows in front of a question when the plan's scores were read.
+        """
+        if (found := self.told.get(score)) is None:
+            return None
+        between = "" if found.low is None or found.high is None else f" [{found.low:.2f}, {found.high:.2f}]"
+        seeds = f"{self.seeds} training seed" + ("s" if self.seeds > 1 else "")
+        shots = "" if demonstrations == self.demonstrations else f", read with {self.demonstrations} demonstrations,"
+        text = (
+            f"On {self.targets} targets with this model and SAE ({self.domains} domains, {seeds}), "
+            f"{SCORE_NAMES[score]}{shots} had r = {found.value:.2f}{between} with how far behaviour moved"
+        )
+        unsure = found.low is None or found.low <= 0
+        return f"{text}; that it tells anything is not shown." if unsure else f"{text}."
+
+
+def with_studies(
+    history: History, patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind
+) -> tuple[History, tuple[Study, ...]]:
+    """Add what judged studies teach to the earlier runs.
+
+    Args:
+        history: The earlier runs.
+        patterns: The recipe's `forecast.runs`; None for the folders beside the run's own and the studies that come
+            with mixplan.
+        folder: What the patterns are relative to.
+        run: The run's own folder.
+        kind: What a study must share with this plan.
+
+    Returns:
+        The history, the studies' targets with it, and the studies of the plan's model, SAE and training method.
+    """
+    studies: dict[str, Study] = {}
+    warnings: list[str] = []
+    for place in evidence_files(patterns, folder, run):
+        try:
+            data = place.read_bytes()
+            value = json.loads(data)
+            if not is_about(kind, value):
+                continue
+            found = study_of(value, hashlib.sha256(data).hexdigest(), kind)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            warnings.append(
+                f"{place.parent.name}/{place.name} is damaged or of another mixplan, so the forecast does not learn "
+                "from it. Make it again with `mixplan study`, or leave it out of `forecast.runs`."
+            )
+            continue
+        studies.setdefault(found.hash, found)
+    known = tuple(studies[mark] for mark in sorted(studies))
+    runs = (*history.runs, *(each for study in known for each in study.runs))
+    return replace(history, runs=runs, warnings=tuple(sorted([*history.warnings, *warnings]))), known
+
+
+def evidence_files(patterns: Sequence[str] | None, folder: Path, run: Path) -> Iterator[Path]:
+    """Files of evidence, in the order of patterns and names."""
+    wanted = [str(run.resolve().parent / "*")] if patterns is None else patterns
+    for pattern in wanted:
+        for match in sorted(glob.glob(str(folder / Path(pattern).expanduser()))):
+            if (place := Path(match) / EVIDENCE).is_file():
+                yield place
+    if patterns is None:
+        yield from sorted(SHIPPED.glob("*.json"))
+
+
+def is_about(kind: Kind, value: Mapping[str, Any]) -> bool:
+    """Whether a study is of the plan's model, SAE and training method.
+
+    Raises:
+        ValueError: it is of another version.
+    """
+    if value["version"] != EVIDENCE_VERSION:
+        raise ValueError(f"version {value['version']}")
+    same = (value["hashes"]["model"], value["hashes"]["sae"]) == (kind.model, kind.sae)
+    return same and bool(value["settings"]["method"] == kind.settings["method"])
+
+
+def study_of(value: Mapping[str, Any], mark: str, kind: Kind) -> Study:
+    """A study from its saved evidence."""
+    told = {
+        str(score): Told(finite(one["value"]), *(None if one[end] is None else finite(one[end]) for end in ENDS))
+        for score, one in value["told"].items()
+        if score in SCORE_NAMES
+    }
+    runs = [
+        Run(f"{value['title']}: {name}", hashlib.sha256(f"{mark} {name}".encode()).hexdigest(), found_in(target), True)
+        for name, target in value["targets"].items()
+    ]
+    return Study(
+        title=str(value["title"]),
+        hash=mark,
+        targets=len(runs),
+        domains=len({name for target in value["targets"].values() for name in target}),
+        seeds=len(value["seeds"]),
+        demonstrations=int(value["settings"]["sts_demonstrations"]),
+        told=told,
+        runs=tuple(runs) if value["settings"] == dict(kind.settings) else (),
+    )
+
+
+ENDS = ("low", "high")
+
+
+def found_in(target: Mapping[str, Any]) -> dict[str, Found]:
+    """What one target's trainings changed, means over seeds."""
+    found = {}
+    for name, domain in target.items():
+        headline, moved = domain["headline"], domain["behaviour"]
+        found[str(name)] = Found(
+            scores={str(score): finite(number) for score, number in domain["scores"].items()},
+            headline=None if headline is None else (str(headline[0]), str(headline[1]), finite(headline[2])),
+            behaviour=None if moved is None else finite(moved),
+        )
+    return found

@@ -1,0 +1,69 @@
+"""A judged study in, what later plans of its model learn from it out, as the values of evidence.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mixplan.forecast.earlier import ICL
+from mixplan.forecast.evidence import EVIDENCE_VERSION, SCORE_NAMES
+from mixplan.outcome.units import main_quantity
+from mixplan.study.jobs import Bench, evaluated
+from mixplan.study.table import Table
+from mixplan.study.tabulate import over_seeds
+
+BEHAVIOUR = "kl"
+
+
+def evidence_of(bench: Bench, table: Table, judged: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect, for each target, every domain's scores and what training changed, and how well scores told it.
+
+    Changes are means over seeds; correlations with how far behaviour moved are over all targets, those that choices
+    were made on with them, because no choice was made between these scores.
+
+    Args:
+        bench: The study's model and data.
+        table: Its measures and predictors.
+        judged: Its judgement.
+    """
+    spec = bench.study.spec
+    recipe = bench.study.whole.recipe
+    pooled = judged["pooled"]["all"].get(BEHAVIOUR, {}).get("pearson", {})
+    told = {score: pooled[score] for score in SCORE_NAMES if pooled.get(score, {}).get("value") is not None}
+    return {
+        "version": EVIDENCE_VERSION,
+        "title": spec.title,
+        "study": bench.study.hash,
+        "hashes": {"model": bench.model.fingerprint, "sae": bench.sae.fingerprint},
+        "settings": {
+            "method": recipe.train.method,
+            "features": recipe.drift.features,
+            "drift_demonstrations": spec.reading.demonstrations,
+            "drift_from": ICL,
+            "sts_demonstrations": spec.reading.demonstrations,
+        },
+        "seeds": list(table.seeds),
+        "told": {score: {key: one[key] for key in ("value", "low", "high")} for score, one in told.items()},
+        "targets": {name: target_changes(bench, table, name) for name in table.targets},
+    }
+
+
+def target_changes(bench: Bench, table: Table, target: str) -> dict[str, Any]:
+    """One target's domains: their scores, headline change and behaviour."""
+    before = evaluated(bench, bench.taught(target), bench.model)
+    t = table.targets.index(target)
+    changes = {quantity: over_seeds(values)[t] for quantity, values in table.measures.items()}
+    found = {}
+    for d, name in enumerate(table.domains):
+        scores = {score: float(table.predictors[score][t, d]) for score in SCORE_NAMES if score in table.predictors}
+        if not scores or not all(map(math.isfinite, scores.values())):
+            continue  # the target's own data
+        measure = before.headlines[name]
+        quantity = main_quantity(before.domains[name][measure].values)
+        found[name] = {
+            "scores": scores,
+            "headline": [measure, quantity, float(changes[quantity][d])],
+            "behaviour": float(changes[BEHAVIOUR][d]) if BEHAVIOUR in changes else None,
+        }
+    return found

@@ -1,0 +1,156 @@
+"""Evidence of studies: what it says of a plan's scores, whom it teaches, and every refusal in full."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mixplan.forecast import evidence, forecast, with_studies
+from mixplan.forecast.earlier import Found, History, Kind, Run, earlier_runs
+from mixplan.forecast.evidence import Study, Told
+from mixplan.sts import Score
+
+SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 2}
+KIND = Kind("m" * 64, "s" * 64, SETTINGS)
+SCORES = {"law": 1.0, "code": 2.0, "verse": 4.0}
+
+
+def saved(title="Eight targets", **changes):
+    """What a study leaves: in `big` behaviour moves twice as far as in `small`, always by the score."""
+    targets = {
+        target: {
+            name: {
+                "scores": {"sts_icl": score, "sts_act": 1.0},
+                "headline": ["choice", "correct", -0.01 * factor * score],
+                "behaviour": 0.1 * factor * score,
+            }
+            for name, score in SCORES.items()
+        }
+        for target, factor in (("small", 1), ("middle", 1.5), ("big", 2))
+    }
+    told = {"sts_icl": {"value": 0.456, "low": 0.1, "high": 0.7}, "sts_act": {"value": 0.2, "low": None, "high": None}}
+    return {"version": 1, "title": title, "study": "a" * 64, "hashes": {"model": "m" * 64, "sae": "s" * 64},
+            "settings": SETTINGS, "seeds": [0, 1], "told": told, "targets": targets} | changes  # fmt: skip
+
+
+def lay(place: Path, value) -> Path:
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "evidence.json").write_text(value if isinstance(value, str) else json.dumps(value))
+    return place
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path, monkeypatch) -> Path:
+    """Where studies that come with mixplan lie: none."""
+    monkeypatch.setattr(evidence, "SHIPPED", tmp_path / "shipped")
+    return tmp_path / "shipped"
+
+
+def studies(runs: Path, patterns=None, history=None, kind=KIND):
+    return with_studies(history or History(), patterns, folder=runs, run=runs / "own", kind=kind)
+
+
+def test_a_study_beside_the_run_teaches_and_says_how_well_scores_told(tmp_path):
+    lay(tmp_path / "runs" / "study", saved())
+    own = Run("mine", "b" * 64, {"law": Found({"sts_icl": 1.0}, None, 0.1)})
+    history, (study,) = studies(tmp_path / "runs", history=History((own,), ("A warning.",)))
+    assert [(run.name, run.studied) for run in history.runs] == [
+        ("mine", False),
+        ("Eight targets: small", True),
+        ("Eight targets: middle", True),
+        ("Eight targets: big", True),
+    ]
+    assert len({run.hash for run in history.runs}) == 4
+    assert history.runs[3].domains["code"] == Found({"sts_icl": 2.0, "sts_act": 1.0}, ("choice", "correct", -0.04), 0.4)
+    assert history.warnings == ("A warning.",)
+    assert study.sentence("sts_icl", 2) == (
+        "On 3 targets with this model and SAE (3 domains, 2 training seeds), STS_ICL had r = 0.46 [0.10, 0.70] with "
+        "how far behaviour moved."
+    )
+    assert study.sentence("sts_act", 5) == (
+        "On 3 targets with this model and SAE (3 domains, 2 training seeds), STS_act, read with 2 demonstrations, had "
+        "r = 0.20 with how far behaviour moved; that it tells anything is not shown."
+    )
+
+
+def test_an_interval_that_holds_zero_shows_nothing_and_a_score_that_was_not_judged_is_not_told():
+    study = Study("", "", 8, 21, 1, 2, {"sts_icl": Told(0.3, -0.1, 0.6)}, ())
+    assert study.sentence("sts_icl", 2) == (
+        "On 8 targets with this model and SAE (21 domains, 1 training seed), STS_ICL had r = 0.30 [-0.10, 0.60] with "
+        "how far behaviour moved; that it tells anything is not shown."
+    )
+    assert study.sentence("sts_act", 2) is None
+
+
+def test_scores_of_other_settings_teach_nothing_but_their_evidence_is_told(tmp_path):
+    lay(tmp_path / "runs" / "study", saved())
+    for name, other in (("sts_demonstrations", 5), ("features", 50), ("drift_from", "rollouts")):
+        history, found = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS | {name: other}))
+        assert (history.runs, len(found)) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    "other", [Kind("x" * 64, KIND.sae, SETTINGS), Kind(KIND.model, "x" * 64, SETTINGS),
+              Kind(KIND.model, KIND.sae, SETTINGS | {"method": "grpo"})],
+)  # fmt: skip
+def test_studies_of_another_model_sae_or_method_are_passed_by(tmp_path, other):
+    lay(tmp_path / "runs" / "study", saved())
+    assert studies(tmp_path / "runs", kind=other) == (History(), ())
+
+
+def test_shipped_studies_stand_unless_runs_are_named_and_each_study_once(tmp_path, shipped):
+    runs = tmp_path / "runs"
+    lay(runs / "study", saved())
+    shipped.mkdir()
+    (shipped / "same.json").write_text(json.dumps(saved()))
+    (shipped / "other.json").write_text(json.dumps(saved("Others")))
+    assert {study.title for study in studies(runs)[1]} == {"Eight targets", "Others"}
+    assert len(studies(runs)[0].runs) == 6
+    assert [study.title for study in studies(runs, ["stud*", "study"])[1]] == ["Eight targets"]
+    assert studies(runs, [])[1] == ()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["", "[]", "{}", json.dumps(saved(version=2)), json.dumps(saved(seeds=None)), json.dumps(saved(targets=[])),
+     json.dumps(saved(told={"sts_icl": {"value": None, "low": 0, "high": 1}})),
+     json.dumps(saved(targets={"t": {"law": {"scores": {"sts_icl": "1"}, "headline": None, "behaviour": 1}}})),
+     "NaN", json.dumps(saved(told={"sts_icl": {"value": float("nan"), "low": 0, "high": 1}}))],
+)  # fmt: skip
+def test_damaged_evidence_is_one_warning_and_stops_nothing(tmp_path, damaged):
+    lay(tmp_path / "runs" / "study", damaged)
+    assert studies(tmp_path / "runs") == (
+        History(
+            warnings=(
+                "study/evidence.json is damaged or of another mixplan, so the forecast does not learn from it. Make it "
+                "again with `mixplan study`, or leave it out of `forecast.runs`.",
+            )
+        ),
+        (),
+    )
+
+
+def test_a_pattern_that_meets_only_studies_is_no_mistake(tmp_path):
+    lay(tmp_path / "runs" / "study", saved())
+    assert earlier_runs(["study"], folder=tmp_path / "runs", run=tmp_path / "own", kind=KIND).warnings == ()
+
+
+def test_a_plan_of_the_kind_is_forecast_in_units_from_the_first(tmp_path):
+    lay(tmp_path / "runs" / "study", saved())
+    history, _ = studies(tmp_path / "runs")
+    found = forecast({name: Score(score, score, score) for name, score in SCORES.items()}, history)
+    assert found.text.startswith("Learned from 3 targets of studies of this model and SAE; errors are root mean")
+    assert found.learned is not None
+    # Behaviour moves by 0.1, 0.15 and 0.2 a unit of score.
+    expected = found.learned.expected["verse"]["behaviour"]
+    assert expected.low < 0.15 * 4 < expected.high
+    assert expected.change == pytest.approx(0.15 * 4, rel=0.2)
+    assert found.learned.expected["verse"]["headline"].change < 0
+
+
+def test_studies_and_own_runs_are_told_apart(tmp_path):
+    lay(tmp_path / "runs" / "study", saved())
+    own = Run("mine", "b" * 64, {name: Found({"sts_icl": score}, None, 0.1) for name, score in SCORES.items()})
+    history, _ = studies(tmp_path / "runs", history=History((own,)))
+    found = forecast({name: Score(score, score, score) for name, score in SCORES.items()}, history)
+    assert found.text.startswith("Learned from 3 targets of studies and 1 earlier run of this model and SAE;")

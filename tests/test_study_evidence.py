@@ -1,0 +1,58 @@
+"""What a finished study leaves for later plans: every target's scores and changes, read back by the forecast."""
+
+import json
+
+import numpy as np
+import pytest
+from small_study import DOMAINS, TARGETS, bench
+
+from mixplan.forecast import History, Kind, evidence, with_studies
+from mixplan.study.table import read_table
+
+SETTINGS = {"method": "sft", "features": 10, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 2}
+
+
+@pytest.fixture
+def saved(whole_study):
+    folder, _ = whole_study
+    return folder / "run", json.loads((folder / "run" / "evidence.json").read_bytes())
+
+
+def test_scores_and_changes_are_the_study_s_own(saved):
+    run, found = saved
+    table, forecasts = read_table(run / "table.json"), json.loads((run / "forecasts.json").read_bytes())["forecasts"]
+    assert (found["settings"], found["seeds"], list(found["targets"])) == (SETTINGS, [3], list(TARGETS))
+    assert {name: list(target) for name, target in found["targets"].items()} == {
+        "sums": list(DOMAINS[1:]),  # without its own data
+        "doctors": list(DOMAINS),
+    }
+    for t, target in enumerate(TARGETS):
+        for name, domain in found["targets"][target].items():
+            d = table.domains.index(name)
+            own = forecasts[target][name]
+            assert domain["scores"] == {score: own[score] for score in ("sts_icl", "sts_act")}
+            measure, quantity = ("choice", "correct") if name == "colours" else ("likelihood", "bits_per_byte")
+            assert domain["headline"] == [measure, quantity, table.measures[quantity][t, d, 0]]
+            assert domain["behaviour"] == table.measures["kl"][t, d, 0]
+            assert np.isfinite([*domain["scores"].values(), domain["behaviour"], domain["headline"][2]]).all()
+
+
+def test_correlations_are_the_judgement_s_over_all_targets(saved):
+    run, found = saved
+    pooled = json.loads((run / "results.json").read_bytes())["pooled"]["all"]["kl"]["pearson"]
+    assert set(found["told"]) == {"sts_icl", "sts_act"}
+    for score, told in found["told"].items():
+        assert told == {key: pooled[score][key] for key in ("value", "low", "high")}
+
+
+def test_a_later_plan_reads_it_back(saved, whole_study, monkeypatch, tmp_path):
+    monkeypatch.setattr(evidence, "SHIPPED", tmp_path)
+    run, found = saved
+    ours = bench(whole_study[0] / "study.yaml", run)
+    kind = Kind(ours.model.fingerprint, ours.sae.fingerprint, SETTINGS)
+    history, (study,) = with_studies(History(), None, folder=run, run=run.parent / "later", kind=kind)
+    assert history.warnings == ()
+    assert [each.name for each in history.runs] == [f"A small study: {name}" for name in TARGETS]
+    assert (study.targets, study.domains, study.seeds) == (2, 4, 1)
+    assert study.sentence("sts_icl", 2).startswith("On 2 targets with this model and SAE (4 domains, 1 training seed)")
+    assert found["hashes"] == {"model": kind.model, "sae": kind.sae}
