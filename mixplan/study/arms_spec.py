@@ -30,13 +30,18 @@ class ArmsSpec(Section):
     budgets: list[Positive] = Field(min_length=1, description="Extra rows for all domains together.")
 
 
+def of_arms(tree: Located) -> bool:
+    """Whether a study's file asks for arms; `arms: null` asks for none."""
+    return "arms" in tree.value and tree.value["arms"].value is not None
+
+
 def unfit_sections(tree: Located) -> Iterator[Problem]:
     """What a study of forecasts needs and this one lacks, or what a study of arms does not read and this one has."""
     for key, expected in (("development", "a list of targets"), ("kinds", "a mapping of lists of domains")):
         node = tree.value.get(key)
-        if "arms" in tree.value and node is not None:
+        if of_arms(tree) and node is not None:
             yield Problem(node.place, f"{key}: a study of arms judges no forecast. Leave the key out.")
-        elif "arms" not in tree.value and node is None:
+        elif not of_arms(tree) and node is None:
             yield Problem(tree.place, f"{key}: missing. Expected {expected} with at least one entry.")
 
 
@@ -65,9 +70,11 @@ def unfit_arms(tree: Located, arms: ArmsSpec, recipe: dict[str, Any]) -> Iterato
             yield Problem(place, f"arms.budgets: {budget} is given twice. Take it out once.")
     train = recipe.get("train")
     args = train.get("args") if isinstance(train, dict) else None
-    if not (isinstance(args, dict) and args.get("max_steps", -1) > 0):
+    steps = args.get("max_steps") if isinstance(args, dict) else None
+    if not (isinstance(steps, int) and steps > 0):
         text = (
             "arms are trained for equally many optimiser steps at every budget. "
             "Say how many with `recipe.train.args.max_steps`."
         )
-        yield Problem(tree.nearest(("recipe", "train", "args")).place, f"recipe.train.args.max_steps: {text}")
+        place = tree.nearest(("recipe", "train", "args", "max_steps")).place
+        yield Problem(place, f"recipe.train.args.max_steps: {text}")

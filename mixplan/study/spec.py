@@ -19,7 +19,7 @@ from mixplan.recipe.spec import Positive
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import departures
 from mixplan.runs import content_hash
-from mixplan.study.arms_spec import TRAINING_KEYS, ArmsSpec, unfit_arms, unfit_sections
+from mixplan.study.arms_spec import TRAINING_KEYS, ArmsSpec, of_arms, unfit_arms, unfit_sections
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -186,7 +186,7 @@ def recipe_tree(
         The recipe's tree and all that is wrong with it, key paths as the study's file has them.
     """
     base, targets = tree.value["recipe"], tree.value["targets"]
-    allowed = TRAINING_KEYS if "arms" in tree.value else ()
+    allowed = TRAINING_KEYS if of_arms(tree) else ()
     taken = [key for key in OWN_KEYS if key in base.value and key not in allowed]
     own_keys = [
         Problem(base.value[key].place, f"recipe.{key}: a study settles this itself. Leave the key out.")
