@@ -9,6 +9,7 @@ from mixplan.report.study import promised
 from mixplan.report.study_told import NAMES, figure, heading, lines, listed, table_of
 from mixplan.report.text import in_line
 from mixplan.study.arms_judge import BOTH
+from mixplan.study.resample import FEWEST_TARGETS
 
 METHOD = """\
 Every training of a target has as many optimiser steps and the same target rows; all is paired by target, seed and item.
@@ -154,11 +155,15 @@ def limits(judged: Mapping[str, Any]) -> Iterator[str]:
     """What these figures cannot say."""
     yield heading("Limits")
     count, seeds = len(judged["targets"]), len(judged["seeds"])
+    known = (
+        "the spread between so few is badly known, and intervals over them are wide for it (Student's t with one "
+        "degree of freedom less than targets)."
+        if count >= FEWEST_TARGETS
+        else f"too few for intervals over them, which take {FEWEST_TARGETS}, so that nothing is judged here."
+    )
     points = [
-        f"One model, one SAE and {count} targets: the spread between so few is badly known, and intervals over them "
-        "are wide for it (Student's t with one degree of freedom less than targets).",
-        "Targets were chosen for their cost and because they change style, not drawn: intervals are over targets like "
-        "these.",
+        f"One model, one SAE and {count} targets: {known}",
+        "Targets were chosen, not drawn: intervals are over targets like these.",
         "Each arm's worst domain is the worst of noisy means, so worst losses are a little too large in every arm.",
     ]
     if seeds == 1:
