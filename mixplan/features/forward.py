@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from mixplan.features.kept import Kept
 from mixplan.features.queries import Ids, Unit
 from mixplan.model import Model, read_stream, text_config
 
@@ -34,7 +36,13 @@ class Pack:
 
 
 def read_unit(
-    model: Model, depth: int, unit: Unit, *, trained: Model | None = None, pack_tokens: int | None = None
+    model: Model,
+    depth: int,
+    unit: Unit,
+    *,
+    trained: Model | None = None,
+    pack_tokens: int | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Pack]:
     """Read a unit's query tokens twice: alone, and in their context.
 
@@ -44,19 +52,33 @@ def read_unit(
         unit: What to read.
         trained: Reads the contexts in the model's place, for what training changed; the same architecture.
         pack_tokens: Longest packed pass; a longer query has one of its own.
+        kept: Prefixes and streams of other units, which this one need not read again.
 
     Yields:
         Packs, covering the unit's queries in order.
     """
     limit, other = pack_tokens or PACK_TOKENS.get(model.device.type, 2048), trained or model
-    alone_cache = read_prefix(model, depth, unit.queries[0].alone[: unit.alone_prefix])
-    context_cache = read_prefix(other, depth, unit.queries[0].context[: unit.context_prefix])
+    found = Kept(0) if kept is None else kept
+
+    def prefix(reader: Model, ids: Ids) -> DynamicCache:
+        return found.get((reader.fingerprint, depth, ids), lambda: read_prefix(reader, depth, ids))
+
+    @cache
+    def alone_cache() -> DynamicCache:
+        return prefix(model, unit.queries[0].alone[: unit.alone_prefix])
+
+    context_cache = prefix(other, unit.queries[0].context[: unit.context_prefix])
     for part in packs_of(unit, limit):
         queries = [unit.queries[index] for index in part]
         counts = [query.count for query in queries]
+        alone = tuple(query.alone for query in queries)
+
+        def read(alone: Sequence[Ids] = alone, counts: Sequence[int] = counts) -> Tensor:
+            return read_packed(model, depth, alone, counts, unit.alone_prefix, alone_cache())
+
         yield Pack(
             queries=part,
-            alone=read_packed(model, depth, [q.alone for q in queries], counts, unit.alone_prefix, alone_cache),
+            alone=found.get((model.fingerprint, depth, alone, tuple(counts), unit.alone_prefix), read),
             context=read_packed(other, depth, [q.context for q in queries], counts, unit.context_prefix, context_cache),
             segments=torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)),
         )

@@ -15,6 +15,7 @@ from safetensors.numpy import load, save
 from torch import Tensor
 
 from mixplan.features.forward import Pack, read_unit
+from mixplan.features.kept import Kept
 from mixplan.features.measure import ENCODED_VALUES
 from mixplan.features.queries import Unit
 from mixplan.features.statistics import Doubles, Integers
@@ -90,6 +91,7 @@ def measure_profile(
     trained: Model | None = None,
     pack_tokens: int | None = None,
     on_tokens: Callable[[int], object] | None = None,
+    kept: Kept | None = None,
 ) -> Profile:
     """Read one unit and reduce it; memory does not grow with the number of tokens.
 
@@ -101,9 +103,10 @@ def measure_profile(
             those of training.
         pack_tokens: See `read_unit`.
         on_tokens: Told how many query tokens each pack held.
+        kept: See `read_unit`.
     """
     sums = _Sums(model, sae)
-    for pack in read_unit(model, sae.depth, unit, trained=trained, pack_tokens=pack_tokens):
+    for pack in read_unit(model, sae.depth, unit, trained=trained, pack_tokens=pack_tokens, kept=kept):
         with torch.inference_mode():
             sums.add(pack)
         if on_tokens:
@@ -119,6 +122,7 @@ def read_profiles(
     folder: Path,
     trained: Model | None = None,
     on_tokens: Callable[[int], object] | None = None,
+    kept: Kept | None = None,
 ) -> list[Profile]:
     """Profiles of units in their order, from the cache or read now and kept.
 
@@ -129,6 +133,7 @@ def read_profiles(
         folder: Where profiles are kept, sealed; damaged ones are set aside and read again.
         trained: See `measure_profile`.
         on_tokens: Told how many query tokens are done, those from the cache too.
+        kept: See `read_unit`.
 
     Raises:
         RunError: the folder cannot be read or written.
@@ -140,7 +145,7 @@ def read_profiles(
         data = unseal(place)
         profile = None if data is None else from_bytes(data)
         if profile is None:
-            profile = measure_profile(model, sae, unit, trained=trained, on_tokens=on_tokens)
+            profile = measure_profile(model, sae, unit, trained=trained, on_tokens=on_tokens, kept=kept)
             write_atomic(place, seal(to_bytes(profile)))
         elif on_tokens:
             on_tokens(unit.tokens)

@@ -18,6 +18,7 @@ from safetensors.numpy import load, save
 from mixplan.domains import Domain
 from mixplan.errors import DataError, RunError
 from mixplan.evaluate import Evaluation, evaluate, read_evaluation, write_evaluation
+from mixplan.features.kept import Kept
 from mixplan.features.profile import Profile, read_profiles
 from mixplan.features.queries import Reading, Unit, plan_reading, without_demonstrations
 from mixplan.model import Model, give_back_memory, load_model, load_trained
@@ -73,6 +74,7 @@ class Bench:
     def __init__(self, study: LoadedStudy, run: Path, watcher: Watcher) -> None:
         self.study, self.run, self.watcher = study, run, watcher
         self._taught: dict[str, Taught] = {}
+        self._kept = Kept()
 
     @cached_property
     def spec(self) -> ModelSpec:
@@ -133,7 +135,7 @@ class Bench:
         """The sum of units' profiles, from the cache or read now."""
         folder = cache_folder() / "profiles"
         first, *rest = read_profiles(
-            self.model, self.sae, units, folder=folder, trained=trained, on_tokens=self.watcher.advance
+            self.model, self.sae, units, folder=folder, trained=trained, on_tokens=self.watcher.advance, kept=self._kept
         )
         for part in rest:
             first = first + part
