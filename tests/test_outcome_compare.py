@@ -8,7 +8,7 @@ from test_plan import Silent
 from mixplan.errors import RunError
 from mixplan.evaluate.result import read_evaluation
 from mixplan.outcome.arms import arm_rows
-from mixplan.outcome.compare import CompareRequest, losses_of, make_comparison
+from mixplan.outcome.compare import CompareRequest, losses_of, make_comparison, seeds_of
 from mixplan.outcome.make import OutcomeRequest, evaluate_run
 
 
@@ -54,6 +54,15 @@ def test_the_oracle_needs_the_arm_none(tmp_path):
         make_comparison(request, watcher=Silent())
     assert str(refused.value) == "--arms: oracle spreads the rows by what the arm none has lost. Add none."
     assert not (tmp_path / "run").exists()
+
+
+def test_training_seeds_are_counted_or_given(tmp_path):
+    outcome = OutcomeRequest(tmp_path / "no.yaml", run=tmp_path / "run")
+    assert seeds_of(CompareRequest(outcome, ("plan",), seeds=3), 5) == [5, 6, 7]
+    assert seeds_of(CompareRequest(outcome, ("plan",), seeds=(3, 7)), 3) == [3, 7]
+    with pytest.raises(RunError) as refused:
+        seeds_of(CompareRequest(outcome, ("plan",), seeds=(3, 7)), 7)
+    assert str(refused.value) == ("seeds: the first is 3, but the plan's own training has 7. Begin with it.")
 
 
 def test_the_oracle_follows_what_the_arm_none_lost(trained):

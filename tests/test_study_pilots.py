@@ -132,6 +132,7 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
     assert len(stands) == 2
     for name in ("tabulate", "write_table", "write_further"):
         monkeypatch.setattr(make, name, lambda *_, **__: None)
+    monkeypatch.setattr(make, "evidence_of", lambda *_: {})
     monkeypatch.setattr(make, "judge", lambda *_, **__: {"marks": []})
     make.conclude(ours, [], readings)
     assert json.loads((ours.run / "results.json").read_bytes())["cost"] == written["cost"]
