@@ -46,6 +46,7 @@ def test_every_target_is_planned_and_every_arm_trained(arms_study):
     assert results["study"] == load_study(arms_study / "study.yaml").hash
     assert (results["targets"], results["budgets"], results["seeds"]) == (list(TARGETS), ["3", "6"], [3])
     assert results["arms"] == ARMS["names"]
+    assert results["response"]["quantity"] == "bits_per_byte"
     for target in TARGETS:
         for budget in ARMS["budgets"]:
             folder = run / "arms" / f"{target}-{budget}"

@@ -17,6 +17,7 @@ from mixplan.outcome.make import OutcomeRequest
 from mixplan.plan import standalone
 from mixplan.runs import write_atomic, write_json
 from mixplan.study.arms_judge import Measured, judge_arms
+from mixplan.study.arms_response import response_of
 from mixplan.study.jobs import Bench, evaluated
 from mixplan.study.marks import Mark
 from mixplan.study.rehearse import moved_items
@@ -45,7 +46,9 @@ def run_arms(bench: Bench, marks: list[Mark], *, jobs: int, launch: Launch) -> N
         for budget in study.spec.arms.budgets:
             bench.watcher.say(f"target {target}, {budget} extra rows")
             found.setdefault(target, {})[budget] = compared(bench, target, budget, jobs, launch)
-    write_json(bench.run / "results.json", {"study": study.hash, **judge_arms(found, marks=marks)})
+    judged = judge_arms(found, marks=marks)
+    response = response_of(found, assumed=study.whole.recipe.allocate.half_rows)
+    write_json(bench.run / "results.json", {"study": study.hash, **judged, "response": response})
 
 
 def compared(bench: Bench, target: str, budget: int, jobs: int, launch: Launch) -> Measured:
