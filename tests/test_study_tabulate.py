@@ -29,7 +29,7 @@ from mixplan.study.tabulate import (
 def made(studied):
     """A finished study's bench, and its table."""
     ours = bench(studied / "study.yaml", studied / "run")
-    return ours, tabulate(ours, cells_of(ours.study, ours.run), write_forecasts(ours))
+    return ours, tabulate(ours, cells_of(ours.study, ours.run), write_forecasts(ours), ours.run)
 
 
 def test_each_change_is_the_mean_over_the_items_of_both_evaluations(made):
