@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -261,3 +262,30 @@ def test_the_run_folder_alone_is_written(recipe, tmp_path):
     after = {path for path in tmp_path.rglob("*") if path.is_file()} - before
     assert all(path.is_relative_to(tmp_path / "run") for path in after)
     shutil.rmtree(tmp_path / "run")
+
+
+def test_arms_compared_earlier_say_how_many_rows_halve_a_loss(recipe, tmp_path):
+    asked = ("allocate.objective=diminishing", "allocate.half_rows=null")
+    usual, _ = plan(recipe, tmp_path / "runs" / "first", *asked)
+    assert usual["forecast"]["evidence"][-1].startswith("100 rows are taken to halve a domain's loss: no arms")
+    column = {"without": [0.3, 0.2, 0.4], "after": [0.1, 0.1, 0.1], "rows": [14.0, 7.0, 21.0], "unit": "accuracy"}
+    evidence = {
+        "version": 1, "title": "Arms", "hashes": usual["hashes"], "settings": {"method": "sft"}, "seeds": [0],
+        "told": {}, "targets": {}, "compared": {"a": column, "b": column, "c": column},
+    }  # fmt: skip
+    evidence["settings"] |= {"sts_demonstrations": 2}
+    (tmp_path / "runs" / "arms").mkdir()
+    (tmp_path / "runs" / "arms" / "evidence.json").write_text(json.dumps(evidence))
+    learned, _ = plan(recipe, tmp_path / "runs" / "second", *asked)
+    said = learned["forecast"]["evidence"]
+    assert len(said) == 1
+    assert said[0].startswith("7 [7, 7] rows halve a domain's loss, learned from arms of 3 targets: ")
+    told, _ = plan(recipe, tmp_path / "apart" / "third", asked[0], "allocate.half_rows=7")
+    for key in ("rows", "pays_until", "expected_loss"):
+        assert learned["allocation"][key] == pytest.approx(told["allocation"][key], rel=1e-3)
+    assert learned["allocation"]["pays_until"] < usual["allocation"]["pays_until"]
+    # A budget in tokens takes the rows at the domains' mean length.
+    tokens, _ = plan(recipe, tmp_path / "runs" / "fourth", *asked, "budget.rows=null", "budget.tokens=400")
+    each = sum(entry["row_tokens_mean"] for entry in tokens["domains"].values()) / len(tokens["domains"])
+    (halves,) = re.findall(r"if ([\d.]+) tokens halve", " ".join(tokens["allocation"]["notes"]))
+    assert float(halves) == pytest.approx(7 * each, rel=1e-3)

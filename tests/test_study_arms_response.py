@@ -35,8 +35,8 @@ def test_the_number_behind_the_arms_is_found_and_what_it_is_worth():
             for lost, rows in zip(LOST, ROWS[arm], strict=True)]  # fmt: skip
     by_hand = [(one / (1 + rows / 8) - one) ** 2 for one, rows in lost]
     assert found["error_nothing"] == pytest.approx(np.sqrt(np.mean(by_hand)))
-    assert found["text"].startswith("8 [8, 8], over 12 losses of 3 targets. In a target left out it foretold losses")
-    assert found["text"].endswith("so the learned number helps.")
+    assert found["text"].startswith("8 [8, 8], over 12 losses of 3 targets; in targets left out it foretold losses")
+    assert found["text"].endswith("the learned number helps.")
     assert found["text"] in " ".join(response({"response": found}))
 
 

@@ -90,7 +90,7 @@ def _levels(
 def marginal_value(problem: Problem, spec: AllocateSpec, amount: Array) -> Array:
     """`[n]` what one more unit brings in each domain by itself; 0 where an alpha-fair amount is 0."""
     if spec.objective != "alpha_fair":
-        return loss_saved_by_next(problem.score, amount, spec.half_rows)
+        return loss_saved_by_next(problem.score, amount, spec.half)
     score = np.where(problem.high > 0, problem.score, 0.0)
     counted = (score > 0) & ((amount > 0) | (spec.alpha == 0))
     worth = np.zeros_like(score)
@@ -107,9 +107,9 @@ def marginal_value(problem: Problem, spec: AllocateSpec, amount: Array) -> Array
 
 
 def _worst_duals(problem: Problem, spec: AllocateSpec, amount: Array, below: NDArray[np.bool_]) -> Duals:
-    losses = loss_after(problem.score, amount, spec.half_rows)
+    losses = loss_after(problem.score, amount, spec.half)
     worst = losses >= losses.max() * (1 - NEAR)
     total = 0.0
     if losses.max() > 0 and below[worst].all():
-        total = float(1 / (1 / loss_saved_by_next(problem.score, amount, spec.half_rows)[worst]).sum())
+        total = float(1 / (1 / loss_saved_by_next(problem.score, amount, spec.half)[worst]).sum())
     return Duals(**{**vars(no_duals(problem)), "total": total})

@@ -64,13 +64,13 @@ def pairs_apart(problem: Problem) -> str:
 
 def first_saves(problem: Problem, spec: AllocateSpec) -> float:
     """Expected loss that the best placed first unit saves: `max s / half`."""
-    return float(problem.score.max() / spec.half_rows)
+    return float(problem.score.max() / spec.half)
 
 
 def next_saves(problem: Problem, spec: AllocateSpec, amount: Array) -> float:
     """Expected loss that one more unit saves in the domain with room where it saves most; 0 where there is no room."""
     room = amount < _most(problem) - NEAR * max(problem.total, 1.0)
-    saved = loss_saved_by_next(problem.score, amount, spec.half_rows)[room]
+    saved = loss_saved_by_next(problem.score, amount, spec.half)[room]
     return float(saved.max()) if saved.size else 0.0
 
 
@@ -82,7 +82,7 @@ def pays_until(problem: Problem, spec: AllocateSpec) -> float:
     """
     if not problem.score.any():
         return 0.0
-    ends = spec.half_rows * (np.sqrt(problem.score / problem.score.max() / PAYING) - 1)
+    ends = spec.half * (np.sqrt(problem.score / problem.score.max() / PAYING) - 1)
     return float(np.clip(ends, 0.0, _most(problem)).sum())
 
 

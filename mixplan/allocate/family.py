@@ -41,7 +41,7 @@ def ideal_curve(score: Array, spec: AllocateSpec) -> tuple[NDArray[np.int64], Ar
     positive = score > 0
     if spec.objective == "alpha_fair" and spec.alpha == 0:
         return np.unique(-score, return_inverse=True)[1].astype(np.int64), np.zeros_like(score), 0.0
-    power, offset = (1 / spec.alpha, 0.0) if spec.objective == "alpha_fair" else (0.5, spec.half_rows)
+    power, offset = (1 / spec.alpha, 0.0) if spec.objective == "alpha_fair" else (0.5, spec.half)
     log_curve = np.zeros_like(score)
     log_curve[positive] = power * np.log(score[positive] / score.max())
     return (~positive).astype(np.int64), log_curve, offset

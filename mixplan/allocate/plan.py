@@ -68,7 +68,7 @@ def allocate(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: Bud
         no_better_than_uniform=explain.no_better_than_uniform(problem, from_uniform),
         value=optimum.value,
         value_name=explain.VALUE_NAMES[spec.objective].format(unit=unit),
-        expected_loss=float(loss_after(problem.score, amount, spec.half_rows).sum()),
+        expected_loss=float(loss_after(problem.score, amount, spec.half).sum()),
         pays_until=explain.pays_until(problem, spec),
         duals=() if optimum.duals is None else explain.dual_texts(problem, spec, optimum.duals),
         binding=explain.binding(problem, optimum.amount),
@@ -117,7 +117,7 @@ def _point(problem: Problem, spec: AllocateSpec) -> CurvePoint:
     return CurvePoint(
         budget=round(problem.total),
         rows=_named(problem, whole_rows(problem, amount).tolist()),
-        remaining_loss=float(loss_after(problem.score, amount, spec.half_rows).sum() / without),
+        remaining_loss=float(loss_after(problem.score, amount, spec.half).sum() / without),
         next_saves=float(saves / without),
         pays=saves > 0 and saves >= explain.PAYING * explain.first_saves(problem, spec),
     )
@@ -159,7 +159,7 @@ def _notes(problem: Problem, spec: AllocateSpec, optimum: Solution, rows: Rows) 
     if problem.score.any():
         yield (
             f"Past {explain.pays_until(problem, spec):.0f} {unit} even the best placed row saves less than a tenth of "
-            f"what the best first row saves, if {spec.half_rows:g} {unit} halve a domain's loss."
+            f"what the best first row saves, if {spec.half:g} {unit} halve a domain's loss."
         )
 
 

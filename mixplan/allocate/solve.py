@@ -143,7 +143,7 @@ def value(problem: Problem, spec: AllocateSpec, amount: Array) -> float:
     """Say what a plan is worth by its objective: effective amount, worst expected loss, or total expected loss."""
     if spec.objective == "alpha_fair":
         return effective_amount(np.where(problem.high > 0, problem.score, 0.0), amount, spec.alpha)
-    losses = loss_after(problem.score, amount, spec.half_rows)
+    losses = loss_after(problem.score, amount, spec.half)
     return float(losses.max() if spec.objective == "min_max" else losses.sum())
 
 
@@ -208,7 +208,7 @@ def _separable(problem: Problem, spec: AllocateSpec, program: Program) -> tuple[
     weights, level = score[scored] / top, np.flatnonzero(score == 0)
     extreme = spec.objective == "alpha_fair" and spec.alpha > 0 and not AS_WRITTEN[0] <= spec.alpha <= AS_WRITTEN[1]
     if spec.objective == "diminishing":
-        halves = program.scale / spec.half_rows
+        halves = program.scale / spec.half
         loss = (1 + halves) * weights @ cp.inv_pos(1 + halves * amount[scored])
     elif extreme:
         _refuse_crossing(problem, spec)
@@ -248,7 +248,7 @@ def _refuse_crossing(problem: Problem, spec: AllocateSpec) -> None:
 def _unit_value(problem: Problem, spec: AllocateSpec, program: Program, amount: Array, top: float) -> float:
     """What one unit of the solver's duals is in the objective's value per unit of budget."""
     if spec.objective == "diminishing":
-        return float(top / program.scale / (1 + program.scale / spec.half_rows))
+        return float(top / program.scale / (1 + program.scale / spec.half))
     counted = problem.score[problem.high > 0].sum() / top
     effective = value(problem, spec, amount)
     return float((effective / program.scale) ** spec.alpha / counted) if effective and counted else 0.0
@@ -264,14 +264,14 @@ def _worst(problem: Problem, spec: AllocateSpec, program: Program) -> tuple[Arra
         `[n]` the amounts that the worst loss asks for at least, the duals, and the solver.
     """
     top = problem.score.max()
-    relative, half = problem.score / top, spec.half_rows / program.scale
+    relative, half = problem.score / top, spec.half / program.scale
     level = cp.Variable(nonneg=True)
     scored = np.flatnonzero(relative)
     bounds = program.amount[scored] >= relative[scored] * level + half * (relative[scored] - 1)
     solver = run(cp.Minimize(-level), [*program.constraints(), bounds], LINEAR)
     needed = (relative * float(level.value) + half * (relative - 1)) * program.scale
     inverse = 1 + float(level.value) / half
-    duals = _duals(problem, program, float(top / inverse**2 / spec.half_rows))
+    duals = _duals(problem, program, float(top / inverse**2 / spec.half))
     return np.clip(needed, problem.low, problem.high), duals, solver
 
 

@@ -94,6 +94,32 @@ def respond(targets: Sequence[Losses], *, assumed: float) -> Response | None:
     )
 
 
+def worth(response: Response, *, assumed: float, unit: str = "") -> str:
+    """How well it foretold losses in targets left out, beside its alternatives, in words.
+
+    Args:
+        response: What was learned.
+        assumed: The `half_rows` that it was compared with.
+        unit: Of the losses, with a space in front.
+    """
+    return (
+        f"in targets left out it foretold losses to {response.error:.3g}{unit} (root mean square), {assumed:g} rows as "
+        f"assumed to {response.error_assumed:.3g}, rows that save nothing to {response.error_nothing:.3g}"
+    )
+
+
+def interval_text(response: Response) -> str:
+    """The rows that halve a loss with their interval, in words."""
+    if response.low is None:
+        return rows_text(response.half)
+    return f"{rows_text(response.half)} [{rows_text(response.low)}, {rows_text(response.high)}]"
+
+
+def rows_text(rows: float | None) -> str:
+    """A number of rows in words."""
+    return "no end" if rows is None or math.isinf(rows) else f"{rows:.3g}"
+
+
 def foretold(part: Losses, half: float) -> Doubles:
     """`[n]` losses to expect with the rows."""
     return np.asarray(part.without / (1 + part.rows / half), dtype=np.float64)

@@ -129,6 +129,7 @@ def arm_line(
         "mean": mean_interval(list(own.values())) if own else None,
         "worst": mean_interval([own[worst]]) if worst else None,
         "worst_domain": worst,
+        "losses": {name: -better * float(part.mean()) for name, part in own.items()},
         "against": against,
         "verdict": verdict(against, better) if against else None,
         "by_domain": {word: each.count(word) for word in ("win", "tie", "loss")} if apart else None,

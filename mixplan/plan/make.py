@@ -12,7 +12,7 @@ import yaml
 
 from mixplan import __version__
 from mixplan.domains import Domain, describe
-from mixplan.forecast import Forecast, Kind, earlier_runs, forecast, with_studies
+from mixplan.forecast import Amount, Forecast, Kind, earlier_runs, forecast, halving_rows, with_studies
 from mixplan.mixture.order import take_target
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.opened import opened
@@ -116,7 +116,10 @@ def assemble(
     """Forecast, allocate and write the mixture; everything together is the plan."""
     recipe = loaded.recipe
     risks = foretold(loaded, folder, scores)
-    spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score))
+    amount = halving(loaded, folder, scores)
+    spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), amount)
+    if amount is not None:
+        risks = replace(risks, evidence=(*risks.evidence, amount.text))
     mixture = write_mixture(loaded, folder, target, domains, spent.rows, scores, watcher)
     reading = scores["reading"]
     described = {
@@ -168,13 +171,27 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> F
     """The forecast: from this plan's scores, and from earlier runs and studies of the same kind."""
     recipe = loaded.recipe
     patterns, beneath = recipe.forecast.runs, loaded.folder(("forecast", "runs"))
-    kind = Kind.of(loaded.resolved, scores["model"]["hash"], scores["sae"]["hash"])
+    kind = kind_of(loaded, scores)
     history = earlier_runs(patterns, folder=beneath, run=folder, kind=kind)
     history, studies = with_studies(history, patterns, folder=beneath, run=folder, kind=kind)
     score = f"sts_{recipe.sts.score}"
     found = forecast(sts_of(scores, recipe.sts.score), history, score=score, measures=recipe.evaluate.measures)
     said = (study.sentence(score, recipe.sts.demonstrations) for study in studies)
     return replace(found, evidence=tuple(sentence for sentence in said if sentence))
+
+
+def halving(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Amount | None:
+    """How many rows halve a domain's loss by arms compared earlier; None where the recipe says or does not ask."""
+    recipe = loaded.recipe
+    if recipe.allocate.half_rows is not None:
+        return None
+    beneath, kind = loaded.folder(("forecast", "runs")), kind_of(loaded, scores)
+    return halving_rows(recipe.forecast.runs, folder=beneath, run=folder, kind=kind, usual=recipe.allocate.half)
+
+
+def kind_of(loaded: LoadedRecipe, scores: Mapping[str, Any]) -> Kind:
+    """What earlier runs must share with this plan to teach it."""
+    return Kind.of(loaded.resolved, scores["model"]["hash"], scores["sae"]["hash"])
 
 
 def planned_by(risks: Forecast, scores: Mapping[str, Any], score: str) -> dict[str, Any]:

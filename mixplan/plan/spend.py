@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve
 from mixplan.domains import Domain
+from mixplan.forecast import Amount
 from mixplan.recipe import Recipe
 
 
@@ -46,13 +48,17 @@ class Spent:
         }
 
 
-def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Mapping[str, Any]) -> Spent:
+def spend(
+    recipe: Recipe, domains: Mapping[str, Domain], scores: Mapping[str, Any], halving: Amount | None = None
+) -> Spent:
     """Spread the budget over the domains by their scores.
 
     Args:
         recipe: Budget and allocation sections.
         domains: For the pools' sizes.
         scores: Each domain's score with its interval, and mean tokens a pool row.
+        halving: Rows that halve a domain's loss, in the place of the recipe's; a budget in tokens takes them at the
+            domains' mean length.
 
     Raises:
         AllocationError: limits clash, or no solver reached an optimum.
@@ -74,5 +80,9 @@ def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Mapping[str, An
                 mean_row_amount=each,
             )
         )
-    curve = budget_curve(demands, spec=recipe.allocate, budget=recipe.budget)
-    return Spent(allocate(demands, spec=recipe.allocate, budget=recipe.budget), curve if len(curve) > 1 else ())
+    spec = recipe.allocate
+    if halving is not None:
+        each = fmean(demand.mean_row_amount for demand in demands)
+        spec = spec.model_copy(update={"half_rows": halving.rows * each})
+    curve = budget_curve(demands, spec=spec, budget=recipe.budget)
+    return Spent(allocate(demands, spec=spec, budget=recipe.budget), curve if len(curve) > 1 else ())

@@ -186,6 +186,10 @@ class GroupSpec(Section):
     cap: Count | None = Field(default=None, description="At most so much for all of them together.")
 
 
+HALF_ROWS = 100.0
+"""The amount that halves a domain's expected loss where neither the recipe nor arms compared earlier say."""
+
+
 class AllocateSpec(Section):
     """How the budget is spread over domains."""
 
@@ -195,9 +199,10 @@ class AllocateSpec(Section):
     alpha: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
         default=1.0, description="alpha_fair: 1 is proportional to STS, 0 greedy, large equal."
     )
-    half_rows: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = Field(
-        default=100.0,
-        description="min_max and diminishing: amount (budget's unit) that halves a domain's expected loss.",
+    half_rows: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = Field(
+        default=HALF_ROWS,
+        description="min_max and diminishing: amount (budget's unit) that halves a domain's expected loss; null: as "
+        "arms that were compared earlier teach, 100 where they teach nothing.",
     )
     cautious: bool = Field(default=False, description="Use the upper end of each score's interval.")
     prior: Literal["uniform", "size"] | dict[Name, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(
@@ -208,6 +213,11 @@ class AllocateSpec(Section):
     caps: dict[Name, Count] = Field(default_factory=dict, description="At most so much, in the budget's unit.")
     shares: dict[Name, Share] = Field(default_factory=dict, description="Exactly this share of the budget.")
     groups: dict[Name, GroupSpec] = Field(default_factory=dict, description="Joint bounds by a name of your choice.")
+
+    @property
+    def half(self) -> float:
+        """The amount that halves a domain's expected loss, in the budget's unit."""
+        return HALF_ROWS if self.half_rows is None else self.half_rows
 
 
 class MixtureSpec(Section):

@@ -202,7 +202,8 @@ def _uniform(plan: Plan) -> Html:
         f"{number(allocation.distance_from_size, 2)} (0 is equal, 1 is disjoint)."
     )
     heads = ["Domain", "Share against uniform", "Share", "Uniform"]
-    return section("Against uniform", tag("p", note), table("cards bars", heads, lines))
+    notes = (tag("p", text) for text in allocation.notes)
+    return section("Against uniform", tag("p", note), table("cards bars", heads, lines), *notes)
 
 
 def _limits(plan: Plan) -> Html | None:

@@ -219,6 +219,7 @@ class Allocation(Saved):
     distance_from_size: float
     no_better_than_uniform: str | None
     duals: list[Dual]
+    notes: list[str] = []
     curve: list[CurvePoint] = []
 
 

@@ -12,12 +12,14 @@ import yaml
 
 from mixplan.errors import RunError
 from mixplan.evaluate.result import Evaluation
+from mixplan.forecast.earlier import EVIDENCE
 from mixplan.outcome.compare import CompareRequest, compare_arms
 from mixplan.outcome.make import OutcomeRequest
 from mixplan.plan import standalone
 from mixplan.runs import write_atomic, write_json
 from mixplan.study.arms_judge import Measured, judge_arms
-from mixplan.study.arms_response import response_of
+from mixplan.study.arms_response import compared_values, response_of
+from mixplan.study.evidence import evidence_of_arms
 from mixplan.study.jobs import Bench, evaluated
 from mixplan.study.marks import Mark
 from mixplan.study.rehearse import moved_items
@@ -47,8 +49,9 @@ def run_arms(bench: Bench, marks: list[Mark], *, jobs: int, launch: Launch) -> N
             bench.watcher.say(f"target {target}, {budget} extra rows")
             found.setdefault(target, {})[budget] = compared(bench, target, budget, jobs, launch)
     judged = judge_arms(found, marks=marks)
-    response = response_of(found, assumed=study.whole.recipe.allocate.half_rows)
+    response = response_of(found, assumed=study.whole.recipe.allocate.half)
     write_json(bench.run / "results.json", {"study": study.hash, **judged, "response": response})
+    write_json(bench.run / EVIDENCE, evidence_of_arms(bench, compared_values(found)))
 
 
 def compared(bench: Bench, target: str, budget: int, jobs: int, launch: Launch) -> Measured:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mixplan.forecast.response import Losses, Response, respond
+from mixplan.forecast.earlier import unit_of
+from mixplan.forecast.response import Losses, Response, interval_text, respond, worth
 from mixplan.study.arms_judge import QUANTITIES, Measured, Study, domains_of, losses
 
 DRAWN = "random"
@@ -29,8 +30,7 @@ def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
         JSON values: the fields of `Response` (infinite ones as None), `quantity`, `assumed`, `helps` and a `text` for
         the reader. None with fewer than two targets that gave domains rows.
     """
-    every = [one for budgets in study.values() for one in budgets.values()]
-    quantity = next((name for name in QUANTITIES if all(domains_of(one, name) for one in every)), None)
+    quantity = common_quantity(study)
     if quantity is None:
         return None
     found = respond([losses_of(budgets, quantity) for budgets in study.values()], assumed=assumed)
@@ -39,6 +39,12 @@ def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
     values = {name: finite(value) for name, value in asdict(found).items()}
     text = told(found, quantity, assumed, len(study))
     return {"quantity": quantity, "assumed": assumed, **values, "helps": found.helps, "text": text}
+
+
+def common_quantity(study: Study) -> str | None:
+    """The first quantity that every comparison measured domains in."""
+    every = [one for budgets in study.values() for one in budgets.values()]
+    return next((name for name in QUANTITIES if all(domains_of(one, name) for one in every)), None)
 
 
 def losses_of(budgets: Mapping[int, Measured], quantity: str) -> Losses:
@@ -64,19 +70,21 @@ def finite(value: float | None) -> float | None:
 
 def told(found: Response, quantity: str, assumed: float, targets: int) -> str:
     """The response in words, with what it is worth beside the alternatives."""
-    unit = UNITS.get(quantity, "")
-    errors = (
-        f"In a target left out it foretold losses to {found.error:.3g}{unit} (root mean square); {assumed:g} rows, as "
-        f"the plans assumed, to {found.error_assumed:.3g}; rows that save nothing to {found.error_nothing:.3g}"
-    )
     behind = f"{found.cases:,} losses of {targets} targets"
+    errors = worth(found, assumed=assumed, unit=UNITS.get(quantity, ""))
     if math.isinf(found.half):
-        return f"By no number: over {behind}, rows saved nothing of the domain's own loss. {errors}."
-    ends = "" if found.low is None else f" [{rows_of(found.low)}, {rows_of(found.high)}]"
-    worth = "so the learned number helps" if found.helps else "so the learned number does not help"
-    return f"{rows_of(found.half)}{ends}, over {behind}. {errors}: {worth}."
+        return f"By no number: over {behind}, rows saved nothing of the domain's own loss; {errors}."
+    end = "helps" if found.helps else "does not help"
+    return f"{interval_text(found)}, over {behind}; {errors}: the learned number {end}."
 
 
-def rows_of(value: float | None) -> str:
-    """A number of rows in words."""
-    return "no end" if value is None or math.isinf(value) else f"{value:.3g}"
+def compared_values(study: Study) -> dict[str, Any]:
+    """Every target's losses with the rows behind them as JSON values, for later plans."""
+    quantity = common_quantity(study)
+    if quantity is None:
+        return {}
+    found = {target: losses_of(budgets, quantity) for target, budgets in study.items()}
+    return {
+        target: {"unit": unit_of(quantity), **{name: values.tolist() for name, values in vars(losses).items()}}
+        for target, losses in found.items()
+    }

@@ -27,10 +27,30 @@ def evidence_of(bench: Bench, table: Table, judged: Mapping[str, Any]) -> dict[s
         table: Its measures and predictors.
         judged: Its judgement.
     """
-    spec = bench.study.spec
-    recipe = bench.study.whole.recipe
     pooled = judged["pooled"]["all"].get(BEHAVIOUR, {}).get("pearson", {})
     told = {score: pooled[score] for score in SCORE_NAMES if pooled.get(score, {}).get("value") is not None}
+    return head_of(bench) | {
+        "seeds": list(table.seeds),
+        "told": {score: {key: one[key] for key in ("value", "low", "high")} for score, one in told.items()},
+        "targets": {name: target_changes(bench, table, name) for name in table.targets},
+    }
+
+
+def evidence_of_arms(bench: Bench, compared: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study of arms leaves: its losses with the rows behind them, and nothing on forecasts.
+
+    Args:
+        bench: The study's model and data.
+        compared: By target, see `arms_response.compared_values`.
+    """
+    return head_of(bench) | {
+        "seeds": list(bench.study.spec.seeds), "told": {}, "targets": {}, "compared": dict(compared),
+    }  # fmt: skip
+
+
+def head_of(bench: Bench) -> dict[str, Any]:
+    """Of what study evidence is, and of which model, SAE and settings."""
+    spec, recipe = bench.study.spec, bench.study.whole.recipe
     return {
         "version": EVIDENCE_VERSION,
         "title": spec.title,
@@ -43,9 +63,6 @@ def evidence_of(bench: Bench, table: Table, judged: Mapping[str, Any]) -> dict[s
             "drift_from": ICL,
             "sts_demonstrations": spec.reading.demonstrations,
         },
-        "seeds": list(table.seeds),
-        "told": {score: {key: one[key] for key in ("value", "low", "high")} for score, one in told.items()},
-        "targets": {name: target_changes(bench, table, name) for name in table.targets},
     }
 
 

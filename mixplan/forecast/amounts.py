@@ -1,0 +1,132 @@
+"""Arms that were compared earlier in, the amount of extra rows that halves a domain's loss, and why that one, out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixplan.forecast.earlier import OUTCOME, Kind, finite, places, unit_of
+from mixplan.forecast.evidence import evidence_files
+from mixplan.forecast.response import Losses, Response, interval_text, respond, rows_text, worth
+
+WITHOUT = "none"
+"""The arm that gave no domain any row."""
+DRAWN = "random"
+"""The arm whose rows differ by seed, while a loss is a mean over seeds."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The arms of one target.
+
+    Attributes:
+        unit: Of the losses.
+        losses: Every domain with rows, once for each arm that gave it some.
+    """
+
+    unit: str
+    losses: Losses
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What halves a domain's loss.
+
+    Attributes:
+        rows: Extra rows.
+        text: Where the number is from, for the reader.
+    """
+
+    rows: float
+    text: str
+
+
+def halving_rows(patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind, usual: float) -> Amount:
+    """Learn how many extra rows halve a domain's loss, where that foretells losses better than the usual number.
+
+    Damaged files are passed over; the forecast warns of them.
+
+    Args:
+        patterns: The recipe's `forecast.runs`; None for the folders beside the run's own and what comes with mixplan.
+        folder: What the patterns are relative to.
+        run: The run's own folder, which is never learned from.
+        kind: Arms of other models and training methods teach nothing.
+        usual: The number to use where nothing better is learned.
+    """
+    found: dict[str, list[Compared]] = {}
+    for place in (
+        *(at / OUTCOME for at, _ in places(patterns, folder, run, [])),
+        *evidence_files(patterns, folder, run),
+    ):
+        try:
+            data = place.read_bytes()
+            value = json.loads(data)
+            if same_job(kind, value):
+                found[hashlib.sha256(data).hexdigest()] = list(compared_in(value))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue
+    known = [one for mark in sorted(found) for one in found[mark]]
+    if not known:
+        return Amount(usual, f"{usual:g} rows are taken to halve a domain's loss: no arms were compared earlier.")
+    counts = Counter(one.unit for one in known)
+    unit = min(counts, key=lambda name: (-counts[name], name))
+    response = respond([one.losses for one in known if one.unit == unit], assumed=usual)
+    if response is None:
+        return Amount(
+            usual, f"{usual:g} rows are taken to halve a domain's loss: the arms of one target alone teach nothing."
+        )
+    return chosen(response, counts[unit], usual)
+
+
+def chosen(response: Response, targets: int, usual: float) -> Amount:
+    """The learned number where it is one and foretells better, else the usual one, with the reason."""
+    errors = worth(response, assumed=usual)
+    if not response.helps or math.isinf(response.half):
+        text = f"{usual:g} rows are taken to halve a domain's loss, because arms of {targets} targets teach no better"
+        return Amount(usual, f"{text} number than {rows_text(response.half)}: {errors}.")
+    text = f"{interval_text(response)} rows halve a domain's loss, learned from arms of {targets} targets"
+    return Amount(response.half, f"{text}: {errors}.")
+
+
+def same_job(kind: Kind, value: Mapping[str, Any]) -> bool:
+    """Whether arms were trained from the plan's model by its training method."""
+    same = (value["hashes"]["model"], value["settings"]["method"]) == (kind.model, kind.settings["method"])
+    return bool(same)
+
+
+def compared_in(value: Mapping[str, Any]) -> Iterator[Compared]:
+    """The targets of one outcome's or study's comparison."""
+    for one in value.get("compared", {}).values():
+        without, after, rows = ([finite(number) for number in one[key]] for key in ("without", "after", "rows"))
+        yield Compared(str(one["unit"]), losses_from(without, after, rows))
+    if table := value.get("arms"):
+        arms = table["arms"]
+        bare = arms[WITHOUT]["losses"] if WITHOUT in arms else {}
+        given = [
+            (finite(bare[name]), finite(loss), finite(arm["rows"][name]))
+            for arm_name, arm in arms.items()
+            if arm_name != DRAWN or arm["seeds"] == 1
+            for name, loss in arm["losses"].items()
+            if name in bare and arm["rows"].get(name)
+        ]
+        if given and table["quantity"]:
+            yield Compared(unit_of(str(table["quantity"])), losses_from(*map(list, zip(*given, strict=True))))
+
+
+def losses_from(without: Sequence[float], after: Sequence[float], rows: Sequence[float]) -> Losses:
+    """Columns as arrays.
+
+    Raises:
+        ValueError: they differ in length.
+    """
+    if not len(without) == len(after) == len(rows):
+        raise ValueError("a loss lacks its rows")
+    return Losses(*(np.array(column, dtype=np.float64) for column in (without, after, rows)))

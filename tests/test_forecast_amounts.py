@@ -1,0 +1,99 @@
+"""Rows that halve a loss by arms compared earlier: found again, used where they foretell better, and said why."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mixplan.forecast import Kind, halving_rows
+
+KIND = Kind("m" * 64, "s" * 64, {"method": "sft"})
+HASHES = {"model": KIND.model, "sae": KIND.sae}
+
+
+def columns(half: float, seed: int, noise: float = 0.0) -> dict[str, list[float]]:
+    """Losses without and with rows, by the rule."""
+    generator = np.random.default_rng(seed)
+    without, rows = generator.uniform(0.05, 0.4, 12), generator.integers(2, 60, 12)
+    after = without / (1 + rows / half) + noise * generator.normal(size=12)
+    return {"without": without.tolist(), "after": after.tolist(), "rows": rows.tolist()}
+
+
+def lay_study(folder: Path, targets: dict[str, dict[str, object]], **changes: object) -> None:
+    """A study's evidence."""
+    folder.mkdir(parents=True)
+    value = {"version": 1, "hashes": HASHES, "settings": {"method": "sft"}, "compared": targets, **changes}
+    (folder / "evidence.json").write_text(json.dumps(value))
+
+
+def lay_run(folder: Path, half: float, seed: int, **changes: object) -> None:
+    """A run whose arms were compared; `random` does not follow the rule, and its rows are one seed's of two."""
+    own = columns(half, seed)
+    names = [f"d{number}" for number in range(12)]
+    arms = {
+        "none": {"seeds": 2, "losses": dict(zip(names, own["without"], strict=True)), "rows": dict.fromkeys(names, 0)},
+        "plan": {
+            "seeds": 2,
+            "losses": dict(zip(names, own["after"], strict=True)),
+            "rows": dict(zip(names, own["rows"], strict=True)),
+        },
+        "random": {"seeds": 2, "losses": dict.fromkeys(names, 9.0), "rows": dict.fromkeys(names, 5)},
+    }
+    value = {"hashes": HASHES, "settings": {"method": "sft"}, "arms": {"quantity": "correct", "arms": arms}, **changes}
+    folder.mkdir(parents=True)
+    (folder / "outcome.json").write_text(json.dumps(value))
+
+
+def learned(folder: Path, patterns: list[str] | None = None, kind: Kind = KIND):
+    return halving_rows(patterns, folder=folder, run=folder / "runs" / "own", kind=kind, usual=100.0)
+
+
+def test_a_study_s_targets_teach_and_the_reason_is_told(tmp_path):
+    targets = {name: {"unit": "bits_per_byte", **columns(12.0, seed)} for seed, name in enumerate(("a", "b", "c"))}
+    lay_study(tmp_path / "runs" / "arms", targets)
+    found = learned(tmp_path)
+    assert found.rows == pytest.approx(12, rel=1e-3)
+    assert found.text.startswith("12 [12, 12] rows halve a domain's loss, learned from arms of 3 targets: in targets")
+
+
+def test_a_person_s_own_comparisons_teach_and_rows_drawn_anew_each_seed_do_not(tmp_path):
+    for seed in range(2):
+        lay_run(tmp_path / "runs" / f"run{seed}", 30.0, seed)
+    found = learned(tmp_path)
+    assert found.rows == pytest.approx(30, rel=1e-3)
+    assert found.text.startswith("30 rows halve a domain's loss, learned from arms of 2 targets: ")
+    assert learned(tmp_path, ["runs/run0"]).text == (
+        "100 rows are taken to halve a domain's loss: the arms of one target alone teach nothing."
+    )
+
+
+def test_what_foretells_no_better_is_not_used(tmp_path):
+    for seed, half in enumerate((1.0, 1e4, 1.0, 1e4)):
+        lay_run(tmp_path / "runs" / f"run{seed}", half, seed)
+    found = learned(tmp_path)
+    assert found.rows == 100.0
+    assert found.text.startswith(
+        "100 rows are taken to halve a domain's loss, because arms of 4 targets teach no better number than "
+    )
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind("x" * 64, KIND.sae, KIND.settings), Kind(KIND.model, KIND.sae, {"method": "grpo"})]
+)
+def test_arms_of_another_model_or_method_teach_nothing(tmp_path, kind):
+    for seed in range(2):
+        lay_run(tmp_path / "runs" / f"run{seed}", 30.0, seed)
+    assert learned(tmp_path, kind=kind).text == (
+        "100 rows are taken to halve a domain's loss: no arms were compared earlier."
+    )
+
+
+def test_losses_of_the_unit_that_most_targets_have_count_and_damaged_files_are_passed_over(tmp_path):
+    for seed in range(2):
+        lay_run(tmp_path / "runs" / f"run{seed}", 30.0, seed)
+    lay_study(tmp_path / "runs" / "other", {"a": {"unit": "kl", **columns(2.0, 5)}})
+    lay_study(tmp_path / "runs" / "short", {"a": {"unit": "kl", "without": [0.1], "after": [], "rows": [1]}})
+    (tmp_path / "runs" / "torn").mkdir()
+    (tmp_path / "runs" / "torn" / "outcome.json").write_text('{"hashes": ')
+    assert learned(tmp_path).rows == pytest.approx(30, rel=1e-3)
