@@ -167,6 +167,12 @@ def test_training_or_arguments_that_are_no_mapping(tmp_path):
 
 def test_the_shipped_study_of_arms_is_valid():
     study = load_study(SHIPPED)
-    assert study.spec.arms.budgets == [40, 120]
+    assert len(study.spec.arms.budgets) == 2
+    # Each budget's rows and the target's are read at most once.
+    recipe = study.whole.recipe
+    batch, steps = (recipe.train.args[name] for name in ("per_device_train_batch_size", "max_steps"))
+    assert batch * steps <= recipe.mixture.target_rows + max(study.spec.arms.budgets)
+    # What other targets of the study did must not reach a plan that is judged.
+    assert recipe.forecast.runs == []
     assert {"none", "uniform", "plan", "oracle"} <= set(study.spec.arms.names)
     assert all(loaded.recipe.evaluate.measures.get("target") == "likelihood" for loaded in study.recipes.values())
