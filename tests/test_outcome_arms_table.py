@@ -111,6 +111,9 @@ def test_the_table():
     assert plan["verdict"] == "tie"
     assert plan["by_domain"] == {"win": 0, "tie": 2, "loss": 0}
     assert plan["rows"] == {"law": 5}
+    # Losses are positive where a domain got worse.
+    assert plan["losses"] == {"law": pytest.approx(0), "sums": pytest.approx(0.5)}
+    assert uniform["losses"] == {"law": pytest.approx(0.25), "sums": pytest.approx(0.25)}
     assert uniform["against"] is uniform["verdict"] is uniform["by_domain"] is uniform["target_against"] is None
 
 
@@ -119,6 +122,7 @@ def test_moving_less_than_uniform_is_a_win():
     assert (moved["quantity"], moved["domains"]) == ("kl", 2)
     assert moved["arms"]["plan"]["worst_domain"] == "law"
     assert moved["arms"]["uniform"]["worst"]["value"] == pytest.approx(0.2)
+    assert moved["arms"]["plan"]["losses"] == {"law": pytest.approx(0.1), "prose": pytest.approx(0.1)}
     assert moved["arms"]["plan"]["against"]["value"] == pytest.approx(-0.1)
     assert moved["arms"]["plan"]["by_domain"] == {"win": 1, "tie": 1, "loss": 0}
 

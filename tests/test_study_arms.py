@@ -9,6 +9,7 @@ from small_jobs import fork_training
 from small_study import TARGETS, lay, study
 
 from mixplan.errors import RunError
+from mixplan.forecast import Kind, halving_rows
 from mixplan.report.study_arms import arms_markdown
 from mixplan.study.spec import load_study
 
@@ -83,6 +84,25 @@ def test_each_arm_is_judged_by_its_own_evaluation(arms_study):
     lost = {arm: bits(place / "evaluation" / "after.json") - before for arm, place in places.items()}
     assert {arm: own[arm]["loss"]["bits_per_byte"]["domains"]["fox"] for arm in places} == pytest.approx(lost)
     assert len(set(lost.values())) > 1
+
+
+def test_later_plans_learn_from_its_arms(arms_study):
+    run = arms_study / "run"
+    evidence = json.loads((run / "evidence.json").read_bytes())
+    results = json.loads((run / "results.json").read_bytes())
+    plan = json.loads((run / "arms" / "doctors-6" / "plan.json").read_bytes())
+    assert evidence["hashes"] == {name: plan["hashes"][name] for name in ("model", "sae")}
+    kind = Kind.of(plan["recipe"], **evidence["hashes"])
+    assert evidence["settings"] == kind.settings
+    found = halving_rows(None, folder=run, run=arms_study / "later", kind=kind, usual=2.0)
+    learned = results["response"]
+    assert found.rows == (learned["half"] if learned["helps"] and learned["half"] else 2.0)
+    assert "arms of 2 targets" in found.text
+    own = evidence["compared"]["doctors"]
+    assert own["unit"] == "bits_per_byte"
+    assert sum(own["rows"]) == 3 * (3 + 6)  # three arms spend each budget
+    before = results["by_target"]["doctors"]["3"]["none"]["loss"]["bits_per_byte"]["domains"]
+    assert set(own["without"]) <= set(before.values())
 
 
 def test_the_same_command_again_trains_nothing_and_ends_with_the_same_bytes(arms_study, monkeypatch):

@@ -1,8 +1,10 @@
 """A study's file: what it means, what it is registered as, and every problem at once with its line."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+from study_text import lay as lay_text
 
 from mixplan.errors import RecipeError
 from mixplan.study.spec import load_study
@@ -47,15 +49,7 @@ marks:
 """
 
 
-def lay(folder: Path, *changes: tuple[str, str]) -> Path:
-    """The study with some of its text changed."""
-    text = STUDY
-    for old, new in changes:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    path = folder / "study.yaml"
-    path.write_text(text)
-    return path
+lay = partial(lay_text, STUDY)
 
 
 def refused(path: Path) -> str:

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mixplan.forecast.amounts import DRAWN
 from mixplan.forecast.earlier import unit_of
 from mixplan.forecast.response import Losses, Response, interval_text, respond, worth
 from mixplan.study.arms_judge import QUANTITIES, Measured, Study, domains_of, losses
-
-DRAWN = "random"
-"""The arm whose rows differ by seed, while a loss is a mean over seeds."""
 
 UNITS = {"bits_per_byte": " bits a byte", "kl": " nats a token"}
 
@@ -36,7 +34,7 @@ def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
     found = respond([losses_of(budgets, quantity) for budgets in study.values()], assumed=assumed)
     if found is None:
         return None
-    values = {name: finite(value) for name, value in asdict(found).items()}
+    values = {name: or_none(value) for name, value in asdict(found).items()}
     text = told(found, quantity, assumed, len(study))
     return {"quantity": quantity, "assumed": assumed, **values, "helps": found.helps, "text": text}
 
@@ -63,7 +61,7 @@ def losses_of(budgets: Mapping[int, Measured], quantity: str) -> Losses:
     return Losses(*(np.array(column, dtype=np.float64) for column in (without, after, rows)))
 
 
-def finite(value: float | None) -> float | None:
+def or_none(value: float | None) -> float | None:
     """A number that JSON has; None for an infinite one."""
     return None if value is None or math.isinf(value) else value
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mixplan.forecast.earlier import ICL
+from mixplan.forecast.earlier import ICL, settings_of
 from mixplan.forecast.evidence import EVIDENCE_VERSION, SCORE_NAMES
 from mixplan.outcome.units import main_quantity
 from mixplan.study.jobs import Bench, evaluated
@@ -29,7 +29,9 @@ def evidence_of(bench: Bench, table: Table, judged: Mapping[str, Any]) -> dict[s
     """
     pooled = judged["pooled"]["all"].get(BEHAVIOUR, {}).get("pearson", {})
     told = {score: pooled[score] for score in SCORE_NAMES if pooled.get(score, {}).get("value") is not None}
-    return head_of(bench) | {
+    shots = bench.study.spec.reading.demonstrations
+    read = {"drift_from": ICL, "drift_demonstrations": shots, "sts_demonstrations": shots}
+    return head_of(bench, read) | {
         "seeds": list(table.seeds),
         "told": {score: {key: one[key] for key in ("value", "low", "high")} for score, one in told.items()},
         "targets": {name: target_changes(bench, table, name) for name in table.targets},
@@ -43,26 +45,24 @@ def evidence_of_arms(bench: Bench, compared: Mapping[str, Any]) -> dict[str, Any
         bench: The study's model and data.
         compared: By target, see `arms_response.compared_values`.
     """
-    return head_of(bench) | {
+    return head_of(bench, {}) | {
         "seeds": list(bench.study.spec.seeds), "told": {}, "targets": {}, "compared": dict(compared),
     }  # fmt: skip
 
 
-def head_of(bench: Bench) -> dict[str, Any]:
-    """Of what study evidence is, and of which model, SAE and settings."""
-    spec, recipe = bench.study.spec, bench.study.whole.recipe
+def head_of(bench: Bench, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what study evidence is, and of which model, SAE and settings.
+
+    Args:
+        bench: The study's model and data.
+        settings: Where its scores were read otherwise than its recipe says.
+    """
     return {
         "version": EVIDENCE_VERSION,
-        "title": spec.title,
+        "title": bench.study.spec.title,
         "study": bench.study.hash,
         "hashes": {"model": bench.model.fingerprint, "sae": bench.sae.fingerprint},
-        "settings": {
-            "method": recipe.train.method,
-            "features": recipe.drift.features,
-            "drift_demonstrations": spec.reading.demonstrations,
-            "drift_from": ICL,
-            "sts_demonstrations": spec.reading.demonstrations,
-        },
+        "settings": {**settings_of(bench.study.whole.resolved), **settings},
     }
 
 
