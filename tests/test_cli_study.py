@@ -40,9 +40,11 @@ def asked(tmp_path, monkeypatch) -> list[StudyRequest]:
 
 
 def test_it_asks_for_what_is_said(asked, tmp_path):
-    result = call("mine/study.yaml", "--run", tmp_path / "there", "--jobs", "3", "--launch", "fsdp2")
+    result = call(
+        "mine/study.yaml", "--run", tmp_path / "there", "--jobs", "3", "--launch", "fsdp2", "--processes", "2"
+    )
     assert result.exit_code == 0, result.output
-    assert asked == [StudyRequest(Path("mine/study.yaml"), tmp_path / "there", 3, Launch(Path("fsdp2")), False)]
+    assert asked == [StudyRequest(Path("mine/study.yaml"), tmp_path / "there", 3, Launch(Path("fsdp2"), 2), False)]
     assert result.output.replace("\n", "") == f"Results: {tmp_path / 'RESULTS.md'}"
     assert "mixplan study mine/study.yaml" in (tmp_path / "RESULTS.md").read_text()
     assert {path.name for path in tmp_path.glob("*.svg")} == {"pooled.svg", "cells.svg"}
@@ -80,7 +82,7 @@ def test_what_was_looked_into_further_is_shown_with_its_pictures(asked, tmp_path
 
 def test_by_default_one_process_works_in_the_study_s_own_folder(asked):
     assert call("mine/study.yaml").exit_code == 0
-    assert asked == [StudyRequest(Path("mine/study.yaml"), None, 1, Launch(None), False)]
+    assert asked == [StudyRequest(Path("mine/study.yaml"), None, 1, Launch(None, 1), False)]
 
 
 def test_a_process_beside_another_has_no_results(asked):

@@ -1,7 +1,10 @@
 """A study of arms from end to end on a tiny random model: planned, compared, shared, judged and resumed."""
 
 import json
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,7 +14,11 @@ from small_study import TARGETS, lay, study
 from mixplan.errors import RunError
 from mixplan.forecast import Kind, halving_rows
 from mixplan.report.study_arms import arms_markdown
+from mixplan.runs import locked
+from mixplan.study import arms
+from mixplan.study.arms import DONE
 from mixplan.study.spec import load_study
+from mixplan.train.launch import Launch
 
 ARMS = {"names": ["none", "uniform", "plan", "oracle"], "budgets": [3, 6]}
 MARK = {"text": "Worst.", "quantity": "avoided/uniform/plan/bits_per_byte/worst/both", "at_least": 0, "low_above": 0}
@@ -133,12 +140,68 @@ def test_a_mark_of_no_figure_is_refused_before_anything_is_trained(tmp_path, tin
     assert not list(tmp_path.glob("run/arms/**/job.json"))
 
 
-@pytest.mark.parametrize("asked", ["cells_only", "so_far"])
-def test_what_only_cells_have_is_refused(tmp_path, tiny_model, tiny_sae, asked):
+def test_it_is_judged_only_when_all_is_compared(tmp_path, tiny_model, tiny_sae):
     path = laid(tmp_path, tiny_model, tiny_sae)
     with pytest.raises(RunError) as refused:
-        study(path, tmp_path / "run", **{asked: True})
+        study(path, tmp_path / "run", so_far=True)
+    assert str(refused.value) == f"{path}: a study of arms is judged when all are compared. Leave --so-far out."
+
+
+def test_a_further_process_waits_for_the_plans(arms_study, tmp_path):
+    run, path = tmp_path / "run", arms_study / "study.yaml"
+    shutil.copytree(arms_study / "run", run)
+    (run / "arms" / "sums-6" / "plan.json").unlink()
+    with pytest.raises(RunError) as refused:
+        study(path, run, cells_only=True)
     assert str(refused.value) == (
-        f"{path}: a study of arms has no cells. Leave --cells-only and --so-far out; `--jobs N` trains several arms at "
-        "once."
+        f"{run}: the plans of {path} are not written down here yet, and before they are nothing is trained. "
+        f"Start `mixplan study {path} --run {run}` first, without --cells-only and --so-far."
     )
+
+
+def test_processes_share_the_comparisons(arms_study, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXPLAN_CACHE", str(arms_study / "cache"))
+    run, path = tmp_path / "run", arms_study / "study.yaml"
+    shutil.copytree(arms_study / "run", run)
+    judged = (run / "results.json").read_bytes()
+    (run / "results.json").unlink()
+    for name in ("sums-3", "doctors-3", "doctors-6"):
+        (run / "arms" / name / DONE).unlink()
+    # A process beside the one that judges takes what is not done and whose target nobody works on.
+    with locked(run / "arms" / "held" / "sums"):
+        said = study(path, run, cells_only=True).said
+        assert [text for text in said if text.startswith("target ")] == [
+            "target doctors, 3 extra rows",
+            "target doctors, 6 extra rows",
+        ]
+        assert not (run / "results.json").exists()
+        with pytest.raises(RunError) as refused:
+            study(path, run)
+    assert str(refused.value) == (
+        f"{run}: another process still works on target sums. Give the same command again when it has ended."
+    )
+    study(path, run)
+    assert (run / "results.json").read_bytes() == judged
+
+
+def test_a_target_is_taken_up_when_another_process_has_left_it(monkeypatch, tmp_path):
+    order = [("sums", 3), ("doctors", 3), ("sums", 6), ("doctors", 6)]
+    compared, held = [], ["doctors"]
+
+    @contextmanager
+    def taken(folder):
+        yield folder.name not in held
+
+    def compare(bench, target, budget, launch):
+        compared.append((target, budget))
+        if (target, budget) == ("sums", 6):
+            held.clear()
+        return budget
+
+    monkeypatch.setattr(arms, "comparisons", lambda _: order)
+    monkeypatch.setattr(arms, "finished", lambda bench, *one: one == ("doctors", 3))
+    monkeypatch.setattr(arms, "taken", taken)
+    monkeypatch.setattr(arms, "compared", compare)
+    found = arms.compare_free(SimpleNamespace(study=None, run=tmp_path), Launch())
+    assert compared == [("sums", 3), ("sums", 6), ("doctors", 6)]
+    assert found == {one: one[1] for one in compared}

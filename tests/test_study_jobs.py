@@ -51,26 +51,26 @@ def test_a_cell_that_another_process_holds_is_left_to_it(place, tmp_path):
     command = [sys.executable, "-c", HOLDS, str(held[0].folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
-        with taken(held[0]) as free:
+        with taken(held[0].folder) as free:
             assert not free
         run_cells(ours, held, Launch())
         holder.stdin.close()
     assert ours.watcher.said == []
     assert [path.name for path in held[0].folder.iterdir()] == [".lock"]
-    with taken(held[0]) as free:
+    with taken(held[0].folder) as free:
         assert free
 
 
 def test_a_cell_is_free_again_after_a_failure(cell):
-    with pytest.raises(DataError), taken(cell):
+    with pytest.raises(DataError), taken(cell.folder):
         raise DataError("rows are gone")
-    with taken(cell) as free:
+    with taken(cell.folder) as free:
         assert free
 
 
 def test_a_cell_s_folder_that_cannot_be_made(cell, tmp_path):
     (tmp_path / "cells").write_text("")
-    with pytest.raises(RunError) as caught, taken(cell):
+    with pytest.raises(RunError) as caught, taken(cell.folder):
         pass
     assert str(caught.value) == f"{cell.folder}: Not a directory."
 

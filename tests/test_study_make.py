@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from small_study import DOMAINS, QUANTITIES, TARGETS, bench, lay, study
 
@@ -14,7 +15,7 @@ from mixplan.errors import RunError
 from mixplan.runs import locked
 from mixplan.study import make
 from mixplan.study.jobs import Cell, cells_of
-from mixplan.study.make import register, sharing, study_name
+from mixplan.study.make import register, study_name
 from mixplan.study.spec import load_study
 from mixplan.study.table import read_table
 
@@ -108,10 +109,23 @@ def test_a_registration_that_was_lost_is_not_written_anew_once_training_has_begu
 
 def test_a_study_may_change_until_training_begins(tmp_path, tiny_model, tiny_sae):
     place, run = lay(tmp_path, tiny_model, tiny_sae), tmp_path / "run"
-    register(load_study(place), run)
+    register(load_study(place), run, 1)
     new = change(place, title="Another title")
-    register(load_study(place), run)
-    assert json.loads((run / "registered.json").read_bytes())["hash"] == new
+    register(load_study(place), run, 2)
+    registered = json.loads((run / "registered.json").read_bytes())
+    assert (registered["hash"], registered["processes"]) == (new, 2)
+
+
+@pytest.mark.parametrize("cells_only", [False, True])
+def test_every_job_has_as_many_processes_as_the_first_ones(studied, cells_only):
+    place, run = studied / "study.yaml", studied / "run"
+    assert json.loads((run / "registered.json").read_bytes())["processes"] == 1
+    before = artifacts(run)
+    assert refused(place, run, cells_only=cells_only, launch=make.Launch(processes=2)) == (
+        f"{run}: its jobs have 1 process each, which sets how many rows a step takes, but 2 were asked for. "
+        "Give --processes 1, or choose another run folder with --run FOLDER."
+    )
+    assert artifacts(run) == before
 
 
 @pytest.mark.parametrize("missing", ["registered.json", "forecasts.json"])
@@ -190,7 +204,7 @@ def test_a_cell_that_a_process_beside_could_not_end_is_taken_up(studied, monkeyp
     forget(run, "doctors-3")
 
     @contextmanager
-    def held_for_a_while(*_):
+    def held_for_a_while(*_, **__):
         with locked(run / "cells" / "doctors-3"):
             yield
 
@@ -210,30 +224,14 @@ def test_two_jobs_share_the_cells_and_the_processors(studied, monkeypatch):
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
-@pytest.mark.parametrize("before", [None, "5"])
-def test_each_job_has_its_part_of_the_processors_while_it_lasts(monkeypatch, before):
-    import torch
-
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    if before is not None:
-        monkeypatch.setenv("OMP_NUM_THREADS", before)
-    threads = torch.get_num_threads()
-    with sharing(4):
-        assert (os.environ["OMP_NUM_THREADS"], torch.get_num_threads()) == ("3", 3)
-    assert (os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()) == (before, threads)
-    with sharing(40):
-        assert os.environ["OMP_NUM_THREADS"] == "1"
-
-
 def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
     """A process beside gets Ctrl-C and is waited for."""
     started = []
 
     class Process:
-        def __init__(self, command, **_):
+        def __init__(self, command, *, env, **_):
             self.told = []
-            started.append((command, self))
+            started.append((command, env, self))
 
         def send_signal(self, number):
             self.told.append(number)
@@ -242,22 +240,32 @@ def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
             self.told.append("waited for")
 
     monkeypatch.setattr(make.subprocess, "Popen", Process)
-    place, run = studied / "study.yaml", studied / "run"
-    launch = make.Launch(Path("fsdp2"))
-    with pytest.raises(KeyboardInterrupt), make.beside(make.StudyRequest(place, run, 3, launch), run):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    place, run, threads = studied / "study.yaml", studied / "run", torch.get_num_threads()
+    request = make.StudyRequest(place, run, 3, make.Launch(Path("fsdp2"), 2))
+    during = []
+
+    def fail():
+        during.append(torch.get_num_threads())
         raise KeyboardInterrupt
-    assert [process.told for _, process in started] == [[2, "waited for"], [2, "waited for"]]
-    for command, _ in started:
+
+    with pytest.raises(KeyboardInterrupt), make.beside(request, run, device="auto"):
+        fail()
+    assert during == [4]
+    assert torch.get_num_threads() == threads
+    assert [process.told for *_, process in started] == [[2, "waited for"], [2, "waited for"]]
+    assert [(env["OMP_NUM_THREADS"], env["CUDA_VISIBLE_DEVICES"]) for _, env, _ in started] == [
+        ("4", "2,3"),
+        ("4", "4,5"),
+    ]
+    assert request.first == make.Launch(Path("fsdp2"), 2, part=make.Part(0, 3))
+    for command, *_ in started:
         assert command[1:] == [
-            "-m",
-            "mixplan",
-            "study",
-            str(place),
-            "--run",
-            str(run),
-            "--cells-only",
-            "--launch",
-            "fsdp2",
+            *("-m", "mixplan", "study", str(place), "--run", str(run), "--cells-only"),
+            *("--processes", "2", "--launch", "fsdp2"),
         ]
 
 

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 
 from mixplan.errors import RunError
 from mixplan.train.launch import Launch, config_file, environment, gpus_for, launch_command, shipped_for
+from mixplan.train.part import Part
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHIPPED = sorted((REPOSITORY / "configs" / "launch").glob("*.yaml"))
@@ -73,25 +75,42 @@ def test_every_shipped_config_has_its_place():
     assert by_hardware | {"fsdp2", "zero2", "zero3"} == {path.stem for path in SHIPPED}
 
 
-def test_gpus_by_the_recipe_s_device():
-    assert gpus_for("cpu") == 0
-    assert gpus_for("cuda:3") == 1
+def test_gpus_by_the_recipe_s_device_and_the_job_s_part(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    assert gpus_for("cpu", Part()) == 0
+    assert gpus_for("cuda:3", Part()) == gpus_for("cuda:3", Part(0, 2)) == 1
+    assert [gpus_for("auto", Part(0, jobs)) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
+
+
+def test_a_job_sees_no_more_gpus_than_it_has_processes(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+
+    def seen(processes, part):
+        gpus = gpus_for("auto", part)
+        found = environment(tmp_path, device="auto", gpus=gpus, processes=processes, part=part)
+        return found.get("CUDA_VISIBLE_DEVICES")
+
+    assert [seen(1, Part()), seen(3, Part()), seen(8, Part())] == ["0", "0,1,2", None]
+    assert [seen(1, Part(1, 2)), seen(4, Part(1, 2))] == ["4", "4,5,6,7"]
 
 
 def test_the_environment_keeps_files_in_the_run_folder_and_reports_nothing_unasked(tmp_path, monkeypatch):
     for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WANDB_DIR", "HF_HUB_DISABLE_TELEMETRY"):
         monkeypatch.delenv(name, raising=False)
-    found = environment(tmp_path, device="cpu", gpus=0, processes=2)
+    found = environment(tmp_path, device="cpu", gpus=0, processes=2, part=Part())
     assert found["HF_HUB_DISABLE_TELEMETRY"] == "1"
     assert found["WANDB_DIR"] == str(tmp_path / "training")
     assert found["TENSORBOARD_LOGGING_DIR"] == str(tmp_path / "training" / "tensorboard")
     assert found["ACCELERATE_USE_CPU"] == "true"
     assert found["OMP_NUM_THREADS"] == str(max(1, len(os.sched_getaffinity(0)) // 2))
     assert "CUDA_VISIBLE_DEVICES" not in found
-    on_gpu = environment(tmp_path, device="cuda:2", gpus=1, processes=1)
+    on_gpu = environment(tmp_path, device="cuda:2", gpus=1, processes=1, part=Part())
     assert on_gpu["CUDA_VISIBLE_DEVICES"] == "2"
     assert "OMP_NUM_THREADS" not in on_gpu
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("WANDB_DIR", "/elsewhere")
-    chosen = environment(tmp_path, device="cpu", gpus=0, processes=1)
+    chosen = environment(tmp_path, device="cpu", gpus=0, processes=1, part=Part())
     assert (chosen["OMP_NUM_THREADS"], chosen["WANDB_DIR"]) == ("3", "/elsewhere")

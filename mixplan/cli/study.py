@@ -29,6 +29,7 @@ def study(
     launch: Annotated[
         Path | None, typer.Option(metavar="FILE", help="accelerate's config file; by the hardware when not given.")
     ] = None,
+    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Training processes of each job.")] = 1,
     cells_only: Annotated[
         bool, typer.Option("--cells-only", help="Work on cells beside another process, which then judges.")
     ] = False,
@@ -43,7 +44,9 @@ def study(
 
     console = Console(stderr=as_json, highlight=False)
     with Drawn(console) as watcher:
-        folder = make_study(StudyRequest(place, run, jobs, Launch(launch), cells_only, so_far), watcher=watcher)
+        folder = make_study(
+            StudyRequest(place, run, jobs, Launch(launch, processes), cells_only, so_far), watcher=watcher
+        )
     if cells_only:
         return
     if as_json:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from mixplan.errors import RunError
 from mixplan.evaluate.result import Evaluation, quality, read_evaluation, write_evaluation
-from mixplan.model import give_back_memory
+from mixplan.model import give_back_memory, use_threads
 from mixplan.outcome.arms import arm_rows, known_arms
 from mixplan.outcome.arms_table import arms_table
 from mixplan.outcome.assemble import with_arms
@@ -23,8 +24,8 @@ from mixplan.plan import Watcher
 from mixplan.plan.make import scores_of
 from mixplan.plan.write import write_mixture
 from mixplan.runs import locked, write_json
-from mixplan.train.launch import Launch
 from mixplan.train.make import train
+from mixplan.train.part import Part
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class CompareRequest:
     seeds: int | tuple[int, ...] = 1
     jobs: int = 1
     shared: Path | None = None
+
+    @property
+    def parts(self) -> list[Part]:
+        """What each training may use of the machine, of those that run at once."""
+        if self.jobs == 1:
+            return [self.outcome.launch.part]
+        return [Part(number, self.jobs) for number in range(self.jobs)]
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,9 @@ def compare_arms(request: CompareRequest, *, watcher: Watcher) -> Compared:
     known_arms(request.arms)
     if "oracle" in request.arms and "none" not in request.arms:
         raise RunError("--arms: oracle spreads the rows by what the arm none has lost. Add none.")
-    folder = make_outcome(request.outcome, watcher=watcher)
+    # The plan's own training has no more than a part of the machine either: more GPUs would take more rows a step.
+    launch = replace(request.outcome.launch, part=request.parts[0])
+    folder = make_outcome(replace(request.outcome, launch=launch), watcher=watcher)
     run = planned(OutcomeRequest(folder), watcher)
     with locked(folder):
         outcome = json.loads((folder / "outcome.json").read_bytes())
@@ -190,14 +200,21 @@ def trained(
     run: PlannedRun, cells: list[Cell], request: CompareRequest, steps: int, watcher: Watcher
 ) -> Iterator[Cell]:
     """Train cell by cell, or several at once, and give each as soon as it is trained."""
+    free: SimpleQueue[Part] = SimpleQueue()
+    for one in request.parts:
+        free.put(one)
 
     def job(cell: Cell, told: Watcher) -> Cell:
-        if cell.folder != run.folder:
-            launch: Launch = request.outcome.launch
+        if cell.folder == run.folder:
+            return cell
+        part = free.get()
+        try:
             train(
-                cell.folder, run.loaded, run.plan, launch=launch, watcher=told, mixture=cell.mixture,
-                max_steps=steps, seed=cell.seed,
+                cell.folder, run.loaded, run.plan, launch=replace(request.outcome.launch, part=part), watcher=told,
+                mixture=cell.mixture, max_steps=steps, seed=cell.seed,
             )  # fmt: skip
+        finally:
+            free.put(part)
         return cell
 
     if request.jobs == 1:
@@ -205,6 +222,7 @@ def trained(
             watcher.say(f"arm {cell.arm}, seed {cell.seed}")
             yield job(cell, watcher)
         return
+    threads = use_threads(request.parts[0].threads())
     with ThreadPoolExecutor(request.jobs) as pool:
         running = [pool.submit(job, cell, Named(watcher, cell)) for cell in cells]
         try:
@@ -213,6 +231,7 @@ def trained(
         finally:
             for waiting in running:
                 waiting.cancel()
+            use_threads(threads)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""A study of arms in; every target planned and compared at each budget, results.json out: does the mixture help."""
+"""A study of arms in; its plans written down, every target compared at each budget, results.json out."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,56 +15,142 @@ from mixplan.errors import RunError
 from mixplan.evaluate.result import Evaluation
 from mixplan.forecast.earlier import EVIDENCE
 from mixplan.outcome.compare import CompareRequest, compare_arms
-from mixplan.outcome.make import OutcomeRequest
+from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.plan import standalone
 from mixplan.runs import write_atomic, write_json
 from mixplan.study.arms_judge import Measured, judge_arms
 from mixplan.study.arms_response import compared_values, response_of
 from mixplan.study.evidence import evidence_of_arms
-from mixplan.study.jobs import Bench, evaluated
+from mixplan.study.jobs import Bench, evaluated, taken
 from mixplan.study.marks import Mark
 from mixplan.study.rehearse import moved_items
+from mixplan.study.spec import LoadedStudy
 from mixplan.train.launch import Launch
 
+DONE = "compared.json"
+"""In a comparison's folder once all its arms are trained and measured."""
 
-def run_arms(bench: Bench, marks: list[Mark], *, jobs: int, launch: Launch) -> None:
-    """Plan and compare every target at every budget, then judge; what is done is not done again.
+
+Found = dict[tuple[str, int], Measured]
+"""What comparisons measured, by target and budget."""
+
+
+def plan_arms(bench: Bench, marks: list[Mark]) -> None:
+    """Try the marks on made-up changes, then write every target's plan at each budget down; nothing is trained.
 
     Args:
         bench: The study.
-        marks: Its pass marks, tried on made-up changes before anything is trained.
-        jobs: How many trainings of one comparison may run at once.
-        launch: How each is started.
+        marks: Its pass marks.
 
     Raises:
-        RunError: a mark names a figure that there will not be, or two comparisons measured different rows.
+        RunError: a mark names a figure that there will not be.
+        MixplanError: anything that the person can mend.
+    """
+    if not any(bench.run.glob("arms/*/training/job.json")):
+        judge_arms(rehearsed(bench), marks=marks)
+    for target, budget in comparisons(bench.study):
+        bench.watcher.say(f"plan of target {target}, {budget} extra rows")
+        planned(request_of(bench, target, budget, Launch()), bench.watcher)
+
+
+def comparisons(study: LoadedStudy) -> list[tuple[str, int]]:
+    """Targets with their budgets, every target's first budget before any second one."""
+    assert study.spec.arms is not None  # what makes it a study of arms
+    return [(target, budget) for budget in study.spec.arms.budgets for target in study.spec.targets]
+
+
+def plans_written(study: LoadedStudy, run: Path) -> bool:
+    """Whether every plan is, before which nothing is trained."""
+    return all((folder_of(run, *one) / "plan.json").is_file() for one in comparisons(study))
+
+
+def compare_free(bench: Bench, launch: Launch) -> Found:
+    """Train and measure the arms of every comparison that is not done; targets that another process holds are its own.
+
+    Args:
+        bench: The study, its plans written down.
+        launch: How each training is started.
+
+    Returns:
+        What this process has compared.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    found: Found = {}
+    before = -1
+    while before < len(found):
+        # A target that another process held may be free the next time.
+        before = len(found)
+        for one in comparisons(bench.study):
+            if one in found or finished(bench, *one):
+                continue
+            with taken(bench.run / "arms" / "held" / one[0]) as ours:
+                if ours:
+                    found[one] = compared(bench, *one, launch)
+    return found
+
+
+def finished(bench: Bench, target: str, budget: int) -> bool:
+    """Whether some process has compared all arms for this very study."""
+    try:
+        kept = json.loads((folder_of(bench.run, target, budget) / DONE).read_bytes())
+        return bool(kept["study"] == bench.study.hash)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def conclude_arms(bench: Bench, marks: list[Mark], found: Found, launch: Launch) -> None:
+    """Take every comparison as it stands and judge.
+
+    Args:
+        bench: The study.
+        marks: Its pass marks.
+        found: What this process has compared itself.
+        launch: How a training is started that no process has done.
+
+    Raises:
+        RunError: another process still works on a target, or two comparisons measured different rows.
         MixplanError: anything that the person can mend.
     """
     study = bench.study
-    assert study.spec.arms is not None  # what makes it a study of arms
-    if not any(bench.run.glob("arms/*/training/job.json")):
-        judge_arms(rehearsed(bench), marks=marks)
-    found: dict[str, dict[int, Measured]] = {}
-    for target in study.spec.targets:
-        for budget in study.spec.arms.budgets:
-            bench.watcher.say(f"target {target}, {budget} extra rows")
-            found.setdefault(target, {})[budget] = compared(bench, target, budget, jobs, launch)
-    judged = judge_arms(found, marks=marks)
-    response = response_of(found, assumed=study.whole.recipe.allocate.half)
+    measured: dict[str, dict[int, Measured]] = {target: {} for target in study.spec.targets}
+    for target, budget in comparisons(study):
+        with taken(bench.run / "arms" / "held" / target) as ours:
+            if not ours:
+                raise RunError(
+                    f"{bench.run}: another process still works on target {target}. "
+                    "Give the same command again when it has ended."
+                )
+            one = found.get((target, budget))
+            measured[target][budget] = one or compared(bench, target, budget, launch)
+    judged = judge_arms(measured, marks=marks)
+    response = response_of(measured, assumed=study.whole.recipe.allocate.half)
     write_json(bench.run / "results.json", {"study": study.hash, **judged, "response": response})
-    write_json(bench.run / EVIDENCE, evidence_of_arms(bench, compared_values(found)))
+    write_json(bench.run / EVIDENCE, evidence_of_arms(bench, compared_values(measured)))
 
 
-def compared(bench: Bench, target: str, budget: int, jobs: int, launch: Launch) -> Measured:
-    """One target at one budget: planned, every arm trained with every seed, and measured."""
+def compared(bench: Bench, target: str, budget: int, launch: Launch) -> Measured:
+    """One target at one budget: every arm trained with every seed, and measured; what is done is not done again."""
     spec = bench.study.spec
     assert spec.arms is not None
-    place = bench.run / "arms"
-    recipe = written(bench, target, budget)
-    outcome = OutcomeRequest(recipe, run=place / f"{target}-{budget}", launch=launch)
-    request = CompareRequest(outcome, tuple(spec.arms.names), tuple(spec.seeds), jobs, place / f"{target}-none")
+    bench.watcher.say(f"target {target}, {budget} extra rows")
+    outcome = request_of(bench, target, budget, launch)
+    shared = bench.run / "arms" / f"{target}-none"
+    request = CompareRequest(outcome, tuple(spec.arms.names), tuple(spec.seeds), shared=shared)
     made = compare_arms(request, watcher=bench.watcher)
+    write_json(folder_of(bench.run, target, budget) / DONE, {"study": bench.study.hash})
     return Measured(target, made.before, made.after, made.rows, made.steps)
+
+
+def request_of(bench: Bench, target: str, budget: int, launch: Launch) -> OutcomeRequest:
+    """The run of a target at a budget, its recipe written."""
+    return OutcomeRequest(written(bench, target, budget), run=folder_of(bench.run, target, budget), launch=launch)
+
+
+def folder_of(run: Path, target: str, budget: int) -> Path:
+    """Where a comparison lies."""
+    return run / "arms" / f"{target}-{budget}"
 
 
 def written(bench: Bench, target: str, budget: int) -> Path:

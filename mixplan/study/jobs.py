@@ -164,16 +164,16 @@ def run_cells(bench: Bench, cells: list[Cell], launch: Launch) -> None:
         MixplanError: a job fails.
     """
     for number, cell in enumerate(cells):
-        with taken(cell) as ours:
+        with taken(cell.folder) as ours:
             if ours and not done(cell, bench.study):
                 bench.watcher.say(f"cell {number + 1} of {len(cells)}: {cell.target}, seed {cell.seed}")
                 run_cell(bench, cell, launch)
 
 
 @contextmanager
-def taken(cell: Cell) -> Iterator[bool]:
-    """Hold a cell for this process; False when another one does."""
-    lock = locked(cell.folder)
+def taken(folder: Path) -> Iterator[bool]:
+    """Hold a folder for this process; False when another one does."""
+    lock = locked(folder)
     try:
         lock.__enter__()
     except RunError as error:

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
-from mixplan.study.arms import run_arms
+from mixplan.study.arms import compare_free, conclude_arms, plan_arms, plans_written
 from mixplan.study.evidence import evidence_of
 from mixplan.study.forecasts import forecasts_of
 from mixplan.study.further import write_further
@@ -35,6 +35,7 @@ from mixplan.study.spec import LoadedStudy, load_study
 from mixplan.study.table import Table, write_table
 from mixplan.study.tabulate import tabulate
 from mixplan.train.launch import Launch
+from mixplan.train.part import Part
 
 RESAMPLES = 2000
 """Behind every interval of the judgement."""
@@ -47,9 +48,9 @@ class StudyRequest:
     Attributes:
         place: The study's file.
         run: Run folder; `runs/NAME` when None, by the name of the study's folder.
-        jobs: Processes that work on cells at once.
-        launch: How each job is started.
-        cells_only: Work on cells and end there, as a further process beside the one that judges.
+        jobs: Processes that work on cells, or on a study of arms' comparisons, at once.
+        launch: How each job is started, with one process when it does not say how many.
+        cells_only: Work on these and end there, as a further process beside the one that judges.
         so_far: Work on nothing and judge the seeds that every target is finished with.
     """
 
@@ -59,6 +60,16 @@ class StudyRequest:
     launch: Launch = field(default_factory=Launch)
     cells_only: bool = False
     so_far: bool = False
+
+    @property
+    def processes(self) -> int:
+        """Of each job, alike on every machine: they multiply the batch."""
+        return self.launch.processes or 1
+
+    @property
+    def first(self) -> Launch:
+        """How this process starts its jobs, on the first part of the machine."""
+        return replace(self.launch, processes=self.processes, part=Part(0, self.jobs))
 
 
 def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
@@ -79,8 +90,9 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         evidence.json.
 
     Raises:
-        RunError: cells were trained for another version of the study, a mark names no figure, other processes still
-            work on some cells, or, for a further process, the forecasts are not written down yet.
+        RunError: cells were trained for another version of the study or with another number of processes, a mark names
+            no figure, other processes still work on some cells, or, for a further process, the forecasts (of a study
+            of arms the plans) are not written down yet.
         MixplanError: anything that the person can mend.
     """
     study = load_study(request.place)
@@ -93,18 +105,19 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         expect_forecasts(study, run)
         if request.so_far:
             return judge_so_far(bench, cells)
-        run_cells(bench, cells, request.launch)
+        expect_processes(run, request.processes)
+        run_cells(bench, cells, request.first)
         return run
     with locked(run):
-        register(study, run)
-        train_pilots(bench, request.launch)
+        register(study, run, request.processes)
+        train_pilots(bench, request.first)
         readings = write_forecasts(bench)
         if not begun(run):
             rehearse(bench, cells, readings, marks_of(study))
-        with beside(request, run):
-            run_cells(bench, cells, request.launch)
+        with beside(request, run, device=study.whole.recipe.model.device):
+            run_cells(bench, cells, request.first)
         # What a process beside this one began and could not end.
-        run_cells(bench, cells, request.launch)
+        run_cells(bench, cells, replace(request.first, part=Part()))
         if waiting := [cell for cell in cells if not done(cell, study)]:
             raise RunError(
                 f"{run}: other processes still work on {len(waiting)} of {len(cells)} cells. "
@@ -115,20 +128,27 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
 
 
 def make_arms(request: StudyRequest, bench: Bench) -> Path:
-    """Register a study of arms, train and measure them, and judge.
+    """Register a study of arms, write its plans down, train and measure them, and judge.
 
     Raises:
         RunError: something was asked for that only cells have, or see `make_study`.
     """
-    if request.cells_only or request.so_far:
-        raise RunError(
-            f"{bench.study.path}: a study of arms has no cells. Leave --cells-only and --so-far out; `--jobs N` trains "
-            "several arms at once."
-        )
-    with locked(bench.run):
-        register(bench.study, bench.run)
-        run_arms(bench, marks_of(bench.study), jobs=request.jobs, launch=request.launch)
-    return bench.run
+    study, run = bench.study, bench.run
+    if request.so_far:
+        raise RunError(f"{study.path}: a study of arms is judged when all are compared. Leave --so-far out.")
+    if request.cells_only:
+        written = kept(run / "registered.json", "hash") == study.hash and plans_written(study, run)
+        expect_written(written, "plans", study, run)
+        expect_processes(run, request.processes)
+        compare_free(bench, request.first)
+        return run
+    with locked(run):
+        register(study, run, request.processes)
+        plan_arms(bench, marks_of(study))
+        with beside(request, run, device=study.whole.recipe.model.device):
+            found = compare_free(bench, request.first)
+        conclude_arms(bench, marks_of(study), found, replace(request.first, part=Part()))
+    return run
 
 
 def study_name(place: Path) -> str:
@@ -136,35 +156,57 @@ def study_name(place: Path) -> str:
     return place.resolve().parent.name if place.stem == "study" else place.stem
 
 
-def register(study: LoadedStudy, run: Path) -> None:
-    """Write the study's hash down before the first training; refuse to go on under another one.
+def register(study: LoadedStudy, run: Path, processes: int) -> None:
+    """Write down before the first training what is studied; refuse to go on with anything else.
+
+    Args:
+        study: Its hash is what it is registered as.
+        run: The run folder.
+        processes: Of each job.
 
     Raises:
-        RunError: cells were trained for a study of another hash, or of one that is no longer known.
+        RunError: cells were trained for a study of another hash, of one that is no longer known, or otherwise.
     """
     place = run / "registered.json"
     known = kept(place, "hash")
-    if known == study.hash:
-        return
     if begun(run) and known is None:
         raise RunError(
             f"{place}: missing or damaged, though training has begun, so nothing says what was registered. "
             "Put the file back, or choose another run folder with --run FOLDER."
         )
-    if begun(run) and known is not None:
+    if begun(run) and known is not None and known != study.hash:
         raise RunError(
             f"{run}: registered as {known[:16]}, but {study.path} now reads {study.hash[:16]}, and training has begun. "
             "Undo the change, or choose another run folder with --run FOLDER."
         )
+    if begun(run):
+        expect_processes(run, processes)
+        return
     write_json(
         place,
         {
             "hash": study.hash,
             "mixplan": __version__,
             "libraries": library_versions(),
+            "processes": processes,
             "study": study.spec.model_dump(mode="json"),
         },
     )
+
+
+def expect_processes(run: Path, processes: int) -> None:
+    """Hold every job to the number of processes that the first ones had.
+
+    Raises:
+        RunError: it is another one.
+    """
+    registered = int(kept(run / "registered.json", "processes") or 1)
+    if registered != processes:
+        raise RunError(
+            f"{run}: its jobs have {registered} process{'es' * (registered > 1)} each, which sets how many rows a step "
+            f"takes, but {processes} {'were' if processes > 1 else 'was'} asked for. "
+            f"Give --processes {registered}, or choose another run folder with --run FOLDER."
+        )
 
 
 def begun(run: Path) -> bool:
@@ -186,9 +228,19 @@ def expect_forecasts(study: LoadedStudy, run: Path) -> None:
     Raises:
         RunError: they are not.
     """
-    if not kept(run / "registered.json", "hash") == kept(run / "forecasts.json", "study") == study.hash:
+    written = kept(run / "registered.json", "hash") == kept(run / "forecasts.json", "study") == study.hash
+    expect_written(written, "forecasts", study, run)
+
+
+def expect_written(written: bool, what: str, study: LoadedStudy, run: Path) -> None:
+    """Refuse to train beside a first process that has not written down yet what will be judged.
+
+    Raises:
+        RunError: it has not.
+    """
+    if not written:
         raise RunError(
-            f"{run}: the forecasts of {study.path} are not written down here yet, and before they are nothing is "
+            f"{run}: the {what} of {study.path} are not written down here yet, and before they are nothing is "
             f"trained. Start `mixplan study {study.path} --run {run}` first, without --cells-only and --so-far."
         )
 
@@ -216,45 +268,42 @@ def write_forecasts(bench: Bench) -> dict[str, Any]:
 
 
 @contextmanager
-def beside(request: StudyRequest, run: Path) -> Iterator[None]:
-    """Further processes that work on the same study's cells, each with its part of the processors."""
+def beside(request: StudyRequest, run: Path, *, device: str) -> Iterator[None]:
+    """Further processes that work on the same study's cells, each with its part of the machine.
+
+    Args:
+        request: What was asked.
+        run: The run folder.
+        device: The recipe's.
+    """
     if request.jobs == 1:
         yield
         return
     config = ["--launch", str(request.launch.config)] if request.launch.config else []
-    command = [sys.executable, "-m", "mixplan", "study", str(request.place), "--run", str(run), "--cells-only", *config]
+    command = [
+        *(sys.executable, "-m", "mixplan", "study", str(request.place), "--run", str(run), "--cells-only"),
+        *("--processes", str(request.processes), *config),
+    ]
     running: list[subprocess.Popen[bytes]] = []
-    with sharing(request.jobs):
-        try:
-            for number in range(1, request.jobs):
-                with translated(run), open(run / f"worker-{number}.log", "ab") as log:
-                    running.append(
-                        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-                    )
-            yield
-        except BaseException:
-            for process in running:
-                process.send_signal(signal.SIGINT)
-            raise
-        finally:
-            for process in running:
-                process.wait()
-
-
-@contextmanager
-def sharing(jobs: int) -> Iterator[None]:
-    """Give this process, and those that it starts, one part of the processors."""
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
-    variable, before = os.environ.get("OMP_NUM_THREADS"), use_threads(threads)
-    # Training processes take their part from the environment.
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    before = use_threads(Part(0, request.jobs).threads())
     try:
+        for number in range(1, request.jobs):
+            variables = {**os.environ, **Part(number, request.jobs).environment(device)}
+            with translated(run), open(run / f"worker-{number}.log", "ab") as log:
+                running.append(
+                    subprocess.Popen(
+                        command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=variables
+                    )
+                )
         yield
+    except BaseException:
+        for process in running:
+            process.send_signal(signal.SIGINT)
+        raise
     finally:
+        for process in running:
+            process.wait()
         use_threads(before)
-        os.environ.pop("OMP_NUM_THREADS")
-        if variable is not None:
-            os.environ["OMP_NUM_THREADS"] = variable
 
 
 def marks_of(study: LoadedStudy) -> list[Mark]:

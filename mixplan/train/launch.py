@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mixplan.errors import RunError
@@ -13,6 +13,7 @@ from mixplan.recipe.configs import config_folders, config_names
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.runs import translated
 from mixplan.train.curve import FOLLOWED
+from mixplan.train.part import Part
 
 SHARED_CPU = "multi-cpu"
 """The shipped config of several processes on a CPU, which accelerate's `--cpu` would not start."""
@@ -26,11 +27,13 @@ class Launch:
         config: accelerate's config file, or the name of a shipped one such as `fsdp2`; by the hardware when None.
         processes: On this machine; one for each GPU, or one on a CPU, when None.
         extra: Further arguments of `accelerate launch`, passed on as they are.
+        part: Of the machine, where several jobs run at once.
     """
 
     config: Path | None = None
     processes: int | None = None
     extra: tuple[str, ...] = ()
+    part: Part = field(default_factory=Part)
 
 
 def launch_command(run: Path, launch: Launch, *, recipe: Path, gpus: int) -> list[str]:
@@ -82,19 +85,18 @@ def config_file(wanted: Path, recipe: Path) -> Path:
     )
 
 
-def gpus_for(device: str) -> int:
-    """How many GPUs a job may use by the recipe's `model.device`; 0 for a CPU."""
+def gpus_for(device: str, part: Part) -> int:
+    """How many GPUs a job may use by the recipe's `model.device` and its part of the machine; 0 for a CPU."""
     if device == "cpu":
         return 0
-    import torch  # counting GPUs is all that the starting process needs of it
+    import torch  # see `visible_gpus`
 
     if device.startswith("cuda:"):
         return 1
-    found = torch.cuda.device_count()
-    return found or int(torch.backends.mps.is_available())
+    return len(part.gpus()) or int(torch.backends.mps.is_available())
 
 
-def environment(run: Path, *, device: str, gpus: int, processes: int) -> dict[str, str]:
+def environment(run: Path, *, device: str, gpus: int, processes: int, part: Part) -> dict[str, str]:
     """The training processes' environment: loggers write into the run folder, nothing is reported unasked."""
     place = run / "training"
     ours = {
@@ -102,12 +104,14 @@ def environment(run: Path, *, device: str, gpus: int, processes: int) -> dict[st
         "TOKENIZERS_PARALLELISM": "false",
         "TENSORBOARD_LOGGING_DIR": str(place / "tensorboard"),
         "WANDB_DIR": str(place),
-        "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // processes)) if gpus == 0 else "",
     }
-    values = {FOLLOWED: "1"}
-    values |= {name: os.environ.get(name) or value for name, value in ours.items() if value or name in os.environ}
+    values = {FOLLOWED: "1"} | {name: os.environ.get(name) or value for name, value in ours.items()}
+    values |= part.environment(device)
+    if gpus > processes:
+        # A single process would spread each batch over all that it sees.
+        values["CUDA_VISIBLE_DEVICES"] = ",".join(part.gpus()[:processes])
     if gpus == 0:
-        values["ACCELERATE_USE_CPU"] = "true"
+        values |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": str(part.threads(processes))}
     if device.startswith("cuda:") and "CUDA_VISIBLE_DEVICES" not in os.environ:
         values["CUDA_VISIBLE_DEVICES"] = device.removeprefix("cuda:")
     return {**os.environ, **values}

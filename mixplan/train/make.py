@@ -79,10 +79,11 @@ def train(
     if (standing := finished(run, job)) is not None:
         watcher.say(f"training stands from an earlier run: {standing.steps} steps, {run / 'model'}")
         return standing
-    gpus = gpus_for(loaded.recipe.model.device)
+    device = loaded.recipe.model.device
+    gpus = gpus_for(device, launch.part)
     command = launch_command(run, launch, recipe=loaded.path, gpus=gpus)
     processes = launch.processes or max(1, gpus)
-    variables = environment(run, device=loaded.recipe.model.device, gpus=gpus, processes=processes)
+    variables = environment(run, device=device, gpus=gpus, processes=processes, part=launch.part)
     (run / "training" / "error.json").unlink(missing_ok=True)
     watcher.say(f"starting training: {loaded.recipe.train.method} with {processes} process{'es' * (processes > 1)}")
     ended_well = follow(start(command, run, variables), run, watcher)
