@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from small_study import DOMAINS, QUANTITIES, TARGETS, bench, lay, study
 
 from mixplan.errors import RunError
 from mixplan.runs import locked
-from mixplan.study import make
+from mixplan.study import jobs, make
 from mixplan.study.jobs import Cell, cells_of
 from mixplan.study.make import register, study_name
 from mixplan.study.spec import load_study
@@ -128,22 +128,41 @@ def test_every_job_has_as_many_processes_as_the_first_ones(studied, cells_only):
     assert artifacts(run) == before
 
 
-@pytest.mark.parametrize("missing", ["registered.json", "forecasts.json"])
-def test_a_further_process_waits_for_the_forecasts(studied, missing):
-    place, run = studied / "study.yaml", studied / "run"
-    (run / missing).unlink()
-    forget(run, "sums-3")
-    assert refused(place, run, cells_only=True) == (
-        f"{run}: the forecasts of {place} are not written down here yet, and before they are nothing is trained. "
+def not_begun(place: Path, run: Path) -> str:
+    return (
+        f"{run}: {place} has not begun here. "
         f"Start `mixplan study {place} --run {run}` first, without --cells-only and --so-far."
     )
+
+
+@pytest.mark.parametrize("asked", ["cells_only", "so_far"])
+@pytest.mark.parametrize("changed", [False, True])
+def test_beside_a_study_that_has_not_begun_here_nothing_is_done(studied, asked, changed):
+    place, run = studied / "study.yaml", studied / "run"
+    if changed:
+        change(place, title="Another title")
+    else:
+        (run / "registered.json").unlink()
+    forget(run, "sums-3")
+    assert refused(place, run, **{asked: True}) == not_begun(place, run)
     assert not (run / "cells" / "sums-3" / "cell.json").exists()
 
 
-def test_a_further_process_works_on_this_very_study_alone(studied):
+def test_nothing_is_judged_without_forecasts(studied):
     place, run = studied / "study.yaml", studied / "run"
-    change(place, title="Another title")
-    assert refused(place, run, cells_only=True).startswith(f"{run}: the forecasts of {place} are not written down")
+    (run / "forecasts.json").unlink()
+    assert refused(place, run, so_far=True) == not_begun(place, run)
+
+
+def test_a_further_process_waits_for_the_forecasts(studied, monkeypatch):
+    place, run = studied / "study.yaml", studied / "run"
+    forecasts = (run / "forecasts.json").read_bytes()
+    (run / "forecasts.json").unlink()
+    forget(run, "sums-3")
+    monkeypatch.setattr(jobs.time, "sleep", lambda _: (run / "forecasts.json").write_bytes(forecasts))
+    said = study(place, run, cells_only=True).said
+    assert said[0] == f"waiting until `mixplan study {place} --run {run}` has written down what will be judged"
+    assert (run / "cells" / "sums-3" / "cell.json").exists()
 
 
 def test_seeds_that_are_finished_are_judged_beside_a_process_that_works_on_others(studied):
@@ -189,14 +208,24 @@ def test_a_run_folder_is_held_by_one_judging_process(studied):
         )
 
 
-def test_cells_that_others_still_work_on_are_waited_for(studied):
-    run = studied / "run"
+def test_cells_that_others_still_work_on_are_waited_for(studied, monkeypatch):
+    run, before = studied / "run", artifacts(studied / "run")
+    kept = (run / "cells" / "doctors-3" / "cell.json").read_bytes()
     forget(run, "sums-3", "doctors-3")
-    with locked(run / "cells" / "doctors-3"):
-        assert refused(studied / "study.yaml", run) == (
-            f"{run}: other processes still work on 1 of 2 cells. Give the same command again when they have ended."
-        )
-    assert (run / "cells" / "sums-3" / "cell.json").exists()
+    other = ExitStack()
+    other.enter_context(locked(run / "cells" / "doctors-3"))
+
+    def finish(_):
+        (run / "cells" / "doctors-3" / "cell.json").write_bytes(kept)
+        other.close()
+
+    monkeypatch.setattr(jobs.time, "sleep", finish)
+    said = study(studied / "study.yaml", run).said
+    assert [text for text in said if text.startswith(("cell ", "waiting"))] == [
+        "cell 1 of 2: sums, seed 3",
+        "waiting for other processes that still work on cells",
+    ]
+    assert artifacts(run) == before
 
 
 def test_a_cell_that_a_process_beside_could_not_end_is_taken_up(studied, monkeypatch):

@@ -1,20 +1,15 @@
 """Cluster job files: every place filled in, all that they name there, and refusals in full."""
 
-import getpass
 import json
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import pytest
 import yaml
+from own_slurm import own_slurm
 from small_jobs import ARGS, ROWS, Silent, lay_run
 
 from mixplan.errors import RunError
@@ -99,72 +94,13 @@ def test_a_missing_template_is_named(planned, monkeypatch, tmp_path):
     with pytest.raises(RunError) as error:
         emit("slurm", run, loaded, plan, launch=Launch())
     assert str(error.value) == (
-        f"--emit slurm: there is no template {tmp_path / 'configs' / 'cluster' / 'slurm.sh'}. "
+        f"--emit: there is no template {tmp_path / 'configs' / 'cluster' / 'slurm.sh'}. "
         "Copy it there from mixplan's repository."
     )
 
 
-SLURM = """\
-ClusterName=one
-SlurmctldHost={host}(127.0.0.1)
-SlurmUser={user}
-SlurmdUser={user}
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge.sock
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SelectType=select/cons_tres
-ReturnToService=2
-SlurmctldPort={port}
-SlurmdPort={next_port}
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
-PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-"""
-
-
-@pytest.fixture
-def slurm(monkeypatch):
-    """A Slurm of this machine alone, with keys, state and ports of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="mixplan-slurm-"))  # a short path, for the socket's sake
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin")
-    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-    for name in ("state", "spool"):
-        (folder / name).mkdir()
-    ports = free_ports(2)
-    values = {"host": socket.gethostname(), "user": getpass.getuser(), "folder": folder}
-    (folder / "slurm.conf").write_text(SLURM.format(**values, port=ports[0], next_port=ports[1]))
-    (folder / "munge.key").write_bytes(os.urandom(1024))
-    (folder / "munge.key").chmod(0o600)
-    own = [f"--{name}={folder}/munge.{name.partition('-')[0]}" for name in ("pid-file", "log-file", "seed-file")]
-    munged = ["munged", "--force", f"--key-file={folder}/munge.key", f"--socket={folder}/munge.sock", *own]
-    for command in (munged, ["slurmctld"], ["slurmd"]):
-        subprocess.run(command, check=True)
-        time.sleep(2)
-    yield folder
-    for name in ("slurmd.pid", "slurmctld.pid", "munge.pid"):
-        os.kill(int((folder / name).read_text()), signal.SIGTERM)
-    time.sleep(1)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @pytest.mark.slurm
-def test_slurm_runs_the_script_from_the_job_to_the_outcome(slurm, tmp_path, tiny_model, tiny_sae):
+def test_slurm_runs_the_script_from_the_job_to_the_outcome(tmp_path, tiny_model, tiny_sae):
     tiny_sae("jumprelu", 32, 96, "blocks.2.hook_resid_post", tmp_path / "sae")
     lay_run(tmp_path, tiny_model, rows={**ROWS, "doctor": 3}, args={**ARGS, "per_device_train_batch_size": 2})
     sizes = ["drift.features=10", "drift.draws=2", "drift.query_tokens=20", "sts.query_tokens=20", "sts.draws=2",
@@ -173,7 +109,8 @@ def test_slurm_runs_the_script_from_the_job_to_the_outcome(slurm, tmp_path, tiny
     run = make_plan(PlanRequest(tmp_path / "job.yaml", tuple(sizes), None, tmp_path / "run"), watcher=Silent())
     loaded, plan = load_recipe(run / "recipe.yaml"), json.loads((run / "plan.json").read_text())
     script = emit("slurm", run, loaded, plan, launch=Launch(processes=2))
-    ended = subprocess.run(["sbatch", "--wait", script], capture_output=True, text=True)
+    with own_slurm():
+        ended = subprocess.run(["sbatch", "--wait", script], capture_output=True, text=True)
     printed = "".join(path.read_text() for path in (run / "training").glob("slurm-*.log"))
     assert ended.returncode == 0, ended.stderr + printed
     done = json.loads((run / "training" / "done.json").read_text())

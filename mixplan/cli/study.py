@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -36,17 +36,24 @@ def study(
     so_far: Annotated[
         bool, typer.Option("--so-far", help="Work on nothing; judge the seeds that every target is finished with.")
     ] = False,
+    cluster: Annotated[
+        Literal["slurm"] | None,
+        typer.Option("--emit", help="Write a Slurm array of N tasks and print its path, instead of working here."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
     """Train every target of a study, measure all domains, and say how good each forecast is."""
-    from mixplan.study.make import StudyRequest, make_study  # loads torch, which `--help` does not need
+    from mixplan.study.emit import emit_study  # loads torch, which `--help` does not need
+    from mixplan.study.make import StudyRequest, make_study
     from mixplan.train.launch import Launch
 
+    request = StudyRequest(place, run, jobs, Launch(launch, processes), cells_only, so_far)
+    if cluster is not None:
+        typer.echo(str(emit_study(request)))
+        return
     console = Console(stderr=as_json, highlight=False)
     with Drawn(console) as watcher:
-        folder = make_study(
-            StudyRequest(place, run, jobs, Launch(launch, processes), cells_only, so_far), watcher=watcher
-        )
+        folder = make_study(request, watcher=watcher)
     if cells_only:
         return
     if as_json:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,9 @@ from mixplan.train.launch import Launch
 from mixplan.train.make import Trained, train
 
 Doubles = npt.NDArray[np.float64]
+
+WAIT_SECONDS = 10.0
+"""Between two looks at what other processes have done."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,15 @@ def taken(folder: Path) -> Iterator[bool]:
         yield True
     finally:
         lock.__exit__(None, None, None)
+
+
+def wait_until(ready: Callable[[], bool], watcher: Watcher, text: str) -> None:
+    """Ask again and again until something is ready, having said once what is waited for."""
+    if ready():
+        return
+    watcher.say(text)
+    while not ready():
+        time.sleep(WAIT_SECONDS)
 
 
 def done(cell: Cell, study: LoadedStudy) -> bool:

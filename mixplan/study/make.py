@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,11 +21,11 @@ from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
-from mixplan.study.arms import compare_free, conclude_arms, plan_arms, plans_written
+from mixplan.study.arms import compare_free, comparisons, conclude_arms, finished, plan_arms, plans_written
 from mixplan.study.evidence import evidence_of
 from mixplan.study.forecasts import forecasts_of
 from mixplan.study.further import write_further
-from mixplan.study.jobs import Bench, Cell, cells_of, done, run_cells
+from mixplan.study.jobs import Bench, Cell, cells_of, done, run_cells, wait_until
 from mixplan.study.judge import judge
 from mixplan.study.marks import Mark
 from mixplan.study.pilots import forecast_cost, train_pilots
@@ -91,20 +91,20 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
 
     Raises:
         RunError: cells were trained for another version of the study or with another number of processes, a mark names
-            no figure, other processes still work on some cells, or, for a further process, the forecasts (of a study
-            of arms the plans) are not written down yet.
+            no figure, or, for a further process, nobody has registered this very study here.
         MixplanError: anything that the person can mend.
     """
     study = load_study(request.place)
-    run = request.run or Path("runs") / study_name(request.place)
+    run = run_of(request)
     cells = cells_of(study, run)
     bench = Bench(study, run, watcher)
     if study.spec.arms is not None:
         return make_arms(request, bench)
-    if request.cells_only or request.so_far:
-        expect_forecasts(study, run)
-        if request.so_far:
-            return judge_so_far(bench, cells)
+    if request.so_far:
+        expect(kept(run / "registered.json", "hash") == study.hash and written(study, run), study, run)
+        return judge_so_far(bench, cells)
+    if request.cells_only:
+        wait_for_reading(bench, lambda: written(study, run))
         expect_processes(run, request.processes)
         run_cells(bench, cells, request.first)
         return run
@@ -116,13 +116,14 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
             rehearse(bench, cells, readings, marks_of(study))
         with beside(request, run, device=study.whole.recipe.model.device):
             run_cells(bench, cells, request.first)
-        # What a process beside this one began and could not end.
-        run_cells(bench, cells, replace(request.first, part=Part()))
-        if waiting := [cell for cell in cells if not done(cell, study)]:
-            raise RunError(
-                f"{run}: other processes still work on {len(waiting)} of {len(cells)} cells. "
-                "Give the same command again when they have ended."
-            )
+        alone = replace(request.first, part=Part())
+
+        def trained() -> bool:
+            # What a process beside this one began and could not end is taken up.
+            run_cells(bench, cells, alone)
+            return all(done(cell, study) for cell in cells)
+
+        wait_until(trained, watcher, "waiting for other processes that still work on cells")
         conclude(bench, cells, readings)
     return run
 
@@ -137,8 +138,7 @@ def make_arms(request: StudyRequest, bench: Bench) -> Path:
     if request.so_far:
         raise RunError(f"{study.path}: a study of arms is judged when all are compared. Leave --so-far out.")
     if request.cells_only:
-        written = kept(run / "registered.json", "hash") == study.hash and plans_written(study, run)
-        expect_written(written, "plans", study, run)
+        wait_for_reading(bench, lambda: plans_written(study, run))
         expect_processes(run, request.processes)
         compare_free(bench, request.first)
         return run
@@ -147,8 +147,20 @@ def make_arms(request: StudyRequest, bench: Bench) -> Path:
         plan_arms(bench, marks_of(study))
         with beside(request, run, device=study.whole.recipe.model.device):
             found = compare_free(bench, request.first)
-        conclude_arms(bench, marks_of(study), found, replace(request.first, part=Part()))
+        alone = replace(request.first, part=Part())
+
+        def compared() -> bool:
+            found.update(compare_free(bench, alone))
+            return all(one in found or finished(bench, *one) for one in comparisons(study))
+
+        wait_until(compared, bench.watcher, "waiting for other processes that still work on targets")
+        conclude_arms(bench, marks_of(study), found, alone)
     return run
+
+
+def run_of(request: StudyRequest) -> Path:
+    """The run folder."""
+    return request.run or Path("runs") / study_name(request.place)
 
 
 def study_name(place: Path) -> str:
@@ -222,26 +234,37 @@ def kept(place: Path, key: str) -> str | None:
         return None
 
 
-def expect_forecasts(study: LoadedStudy, run: Path) -> None:
-    """Hold whoever comes beside the first process back until this very study has its forecasts written down.
+def written(study: LoadedStudy, run: Path) -> bool:
+    """Whether the forecasts of this very study are."""
+    return kept(run / "forecasts.json", "study") == study.hash
+
+
+def wait_for_reading(bench: Bench, ready: Callable[[], bool]) -> None:
+    """Hold a further process back until the first one has written down what will be judged.
+
+    Args:
+        bench: The study.
+        ready: Whether it has.
 
     Raises:
-        RunError: they are not.
+        RunError: nobody has registered this very study here.
     """
-    written = kept(run / "registered.json", "hash") == kept(run / "forecasts.json", "study") == study.hash
-    expect_written(written, "forecasts", study, run)
+    study, run = bench.study, bench.run
+    expect(kept(run / "registered.json", "hash") == study.hash, study, run)
+    text = f"waiting until `mixplan study {study.path} --run {run}` has written down what will be judged"
+    wait_until(ready, bench.watcher, text)
 
 
-def expect_written(written: bool, what: str, study: LoadedStudy, run: Path) -> None:
-    """Refuse to train beside a first process that has not written down yet what will be judged.
+def expect(begun_here: bool, study: LoadedStudy, run: Path) -> None:
+    """Refuse what needs a first process to have begun.
 
     Raises:
-        RunError: it has not.
+        RunError: none has.
     """
-    if not written:
+    if not begun_here:
         raise RunError(
-            f"{run}: the {what} of {study.path} are not written down here yet, and before they are nothing is "
-            f"trained. Start `mixplan study {study.path} --run {run}` first, without --cells-only and --so-far."
+            f"{run}: {study.path} has not begun here. "
+            f"Start `mixplan study {study.path} --run {run}` first, without --cells-only and --so-far."
         )
 
 

@@ -57,10 +57,10 @@ def emit(
     # Folders are quoted as one word for a shell; SkyPilot reads YAML, where a name with quotes in it stays as it is.
     quoted = shlex.quote if kind == "slurm" else str
     values = {
-        "NAME": re.sub(r"[^A-Za-z0-9-]+", "-", loaded.path.stem if loaded.path.stem != "recipe" else run.name),
+        "NAME": plain_name(loaded.path.stem if loaded.path.stem != "recipe" else run.name),
         "NODES": str(nodes),
         "PROCESSES": str(processes),
-        "GPU_LINE": f"#SBATCH --gpus-per-node={processes}" if on_gpu else "# No GPUs are asked for.",
+        "GPU_LINE": gpu_line(processes if on_gpu else 0),
         "ACCELERATORS": f"H100:{processes}" if on_gpu else "{}",
         "RUN": quoted(str(run.resolve())),
         "FOLDER": quoted(str(Path.cwd())),
@@ -69,22 +69,36 @@ def emit(
         "EXTRA": shlex.join(launch.extra),
     }
     path = run / "training" / TEMPLATES[kind]
-    text = re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], template(kind, loaded.path))
-    write_atomic(path, text.encode())
+    write_atomic(path, filled(TEMPLATES[kind], values, loaded.path).encode())
     return path
 
 
-def template(kind: str, recipe: Path) -> str:
-    """The template's text, a user's own beside the recipe first.
+def filled(name: str, values: Mapping[str, str], recipe: Path) -> str:
+    """A template's text with values in their places, a user's own template beside the recipe first.
+
+    Args:
+        name: Its file's.
+        values: By what stands between two @.
+        recipe: The recipe's or study's file.
 
     Raises:
         RunError: there is none.
     """
-    places = [folder / "cluster" / TEMPLATES[kind] for folder in config_folders(recipe)]
+    places = [folder / "cluster" / name for folder in config_folders(recipe)]
     for path in places:
         if path.is_file():
-            return path.read_text(encoding="utf-8")
-    raise RunError(f"--emit {kind}: there is no template {places[0]}. Copy it there from mixplan's repository.")
+            return re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], path.read_text(encoding="utf-8"))
+    raise RunError(f"--emit: there is no template {places[0]}. Copy it there from mixplan's repository.")
+
+
+def plain_name(text: str) -> str:
+    """A job's name in letters, digits and hyphens."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", text)
+
+
+def gpu_line(gpus: int) -> str:
+    """Slurm's line that asks for GPUs on a node."""
+    return f"#SBATCH --gpus-per-node={gpus}" if gpus else "# No GPUs are asked for."
 
 
 def refuse_local_model(loaded: LoadedRecipe) -> None:
