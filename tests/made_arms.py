@@ -26,11 +26,13 @@ def evaluation(values: Values) -> Evaluation:
     return Evaluation({"name": "tiny"}, domains, {name: next(iter(measures)) for name, measures in domains.items()})
 
 
-def compared(target: str, before: Values, after: Mapping[str, Sequence[Values]], *, steps: int = 2) -> Measured:
+def compared(
+    target: str, before: Values, after: Mapping[str, Sequence[Values]], *, steps: int = 2, even_as_good: bool = False
+) -> Measured:
     """One target at one budget; each arm's trainings have the seeds 0, 1, ..."""
     trained = {arm: {seed: evaluation(one) for seed, one in enumerate(seeds)} for arm, seeds in after.items()}
     rows = {arm: {name: number for number, name in enumerate(before) if name != "target"} for arm in after}
-    return Measured(target, evaluation(before), trained, rows, steps)
+    return Measured(target, evaluation(before), trained, rows, steps, even_as_good)
 
 
 def bits(target: Sequence[float], **domains: Sequence[float]) -> Values:

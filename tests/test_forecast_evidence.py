@@ -1,6 +1,7 @@
 """Evidence of studies: what it says of a plan's scores, whom it teaches, and every refusal in full."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,24 @@ def test_scores_of_other_settings_teach_nothing_but_their_evidence_is_told(tmp_p
         assert (history.runs, len(found)) == ((), 1)
 
 
+def test_a_study_of_arms_says_how_its_plans_did_against_an_even_spread(tmp_path):
+    worst = {"value": 0.01234, "low": 0.001, "high": 0.02}
+    even = {"score": "sts_icl", "objective": "min_max", "unit": "bits_per_byte", "targets": 3, "worst": worst}
+    lay(tmp_path / "runs" / "arms", saved(told={}, targets={}, against_uniform=even))
+    history, (study,) = studies(tmp_path / "runs")
+    assert history.runs == ()
+    assert study.sentence("sts_icl", 2) is None
+    assert study.even.sentence() == (
+        "On 3 targets with this model and SAE, plans by STS_ICL for `min_max` avoided +0.0123 [0.001, 0.02] bits a "
+        "byte of the worst domain's loss that an even spread did not."
+    )
+    unsure = replace(study.even, value=-0.5, low=None, high=None, unit="accuracy").sentence()
+    assert unsure == (
+        "On 3 targets with this model and SAE, plans by STS_ICL for `min_max` avoided -0.5 of the worst domain's loss "
+        "that an even spread did not; that such plans do better than an even spread is not shown."
+    )
+
+
 @pytest.mark.parametrize(
     "other", [Kind("x" * 64, KIND.sae, SETTINGS), Kind(KIND.model, "x" * 64, SETTINGS),
               Kind(KIND.model, KIND.sae, SETTINGS | {"method": "grpo"})],
@@ -115,6 +134,8 @@ def test_shipped_studies_stand_unless_runs_are_named_and_each_study_once(tmp_pat
     ["", "[]", "{}", json.dumps(saved(version=2)), json.dumps(saved(seeds=None)), json.dumps(saved(targets=[])),
      json.dumps(saved(told={"sts_icl": {"value": None, "low": 0, "high": 1}})),
      json.dumps(saved(targets={"t": {"law": {"scores": {"sts_icl": "1"}, "headline": None, "behaviour": 1}}})),
+     json.dumps(saved(against_uniform={"score": "x", "objective": "min_max", "unit": "kl", "targets": 3,
+                                       "worst": {"value": 1, "low": 0, "high": 2}})),
      "NaN", json.dumps(saved(told={"sts_icl": {"value": float("nan"), "low": 0, "high": 1}}))],
 )  # fmt: skip
 def test_damaged_evidence_is_one_warning_and_stops_nothing(tmp_path, damaged):

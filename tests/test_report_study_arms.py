@@ -64,6 +64,16 @@ def by_hand():
             "none": {"uniform": both, "plan": both},
             "uniform": {"none": both, "plan": both},
         },
+        "foresight": {
+            "quantity": "bits_per_byte",
+            "comparisons": [
+                {"target": target, "budget": budget, "said": budget == "3", "better": target == "sums",
+                 "mean": own(0.01), "worst": own(0.03 if target == "sums" else -0.1)}
+                for target in TARGETS
+                for budget in BUDGETS
+            ],
+            "counts": {"said": {"better": 1, "as_well": 2}, "unsaid": {"better": 1, "as_well": 2}},
+        },
         "by_target": {target: {budget: dict.fromkeys(ARMS, line) for budget in BUDGETS} for target in TARGETS},
         "marks": [
             {"text": "Surely better.", "quantity": MARK, "at_least": 0, "low_above": 0, "value": 0.02, "low": -0.03,
@@ -85,6 +95,7 @@ def sections(judged, study=STUDY):
 
 KEPT = "How much of the target's gain is kept?"
 NONE, UNIFORM = "What is avoided against none?", "What is avoided against uniform?"
+FORESEEN = "Did the plans foresee where an even spread does as well?"
 LIKELIHOOD = "likelihood (bits a byte of the reference answer)"
 
 
@@ -127,7 +138,7 @@ def test_what_was_asked_and_registered_stands_first():
 
 def test_each_question_has_its_section_in_order():
     assert list(sections(by_hand())) == [
-        "", "Did it reach what was promised?", KEPT, NONE, UNIFORM, "Target by target", "Limits",
+        "", "Did it reach what was promised?", KEPT, NONE, UNIFORM, FORESEEN, "Target by target", "Limits",
     ]  # fmt: skip
 
 
@@ -202,6 +213,21 @@ def test_the_words_of_a_verdict(entry, said):
     )
 
 
+def test_what_plans_foresaw():
+    answer, unit, table = sections(by_hand())[FORESEEN]
+    assert answer == (
+        "**In 4 of 6 comparisons the plan was not surely better than an even spread; it had said so before training in "
+        "2 of these, and in 1 of the 2 others.**"
+    )
+    assert unit == f"Losses in {LIKELIHOOD}; intervals over seeds and items."
+    assert table.splitlines()[2:5] == [
+        "| sums | 3 | may do as well | +0.010 [-0.010, +0.030] | +0.030 [+0.010, +0.050] | better |",
+        "| sums | 6 | does worse | +0.010 [-0.010, +0.030] | +0.030 [+0.010, +0.050] | better |",
+        "| poems | 3 | may do as well | +0.010 [-0.010, +0.030] | -0.100 [-0.120, -0.080] | not surely better |",
+    ]
+    assert FORESEEN not in sections(by_hand() | {"foresight": None})
+
+
 def test_every_target_stands_with_its_own_figures():
     said, table = sections(by_hand())["Target by target"]
     assert said == f"Losses in {LIKELIHOOD}; intervals over seeds and items."
@@ -214,7 +240,7 @@ def test_every_target_stands_with_its_own_figures():
 
 
 def test_what_was_not_measured_has_no_table():
-    judged = by_hand() | {"quantities": [], "marks": []}
+    judged = by_hand() | {"quantities": [], "marks": [], "foresight": None}
     judged["avoided"] = {"none": {"uniform": {}, "plan": {}}}
     found = sections(judged)
     assert list(found) == ["", KEPT, NONE, "Limits"]

@@ -12,7 +12,7 @@ from small_jobs import fork_training
 from small_study import TARGETS, lay, study
 
 from mixplan.errors import RunError
-from mixplan.forecast import Kind, halving_rows
+from mixplan.forecast import History, Kind, halving_rows, with_studies
 from mixplan.report.study_arms import arms_markdown
 from mixplan.runs import locked
 from mixplan.study import arms, jobs
@@ -73,6 +73,15 @@ def test_every_target_is_planned_and_every_arm_trained(arms_study):
         assert {job["consumption"]["target"]["rows"] for job in done} == {8}
 
 
+def test_what_each_plan_said_of_an_even_spread_is_judged(arms_study):
+    run = arms_study / "run"
+    found = json.loads((run / "results.json").read_bytes())["foresight"]["comparisons"]
+    assert [(one["target"], one["budget"]) for one in found] == [(t, str(b)) for t in TARGETS for b in ARMS["budgets"]]
+    for one in found:
+        plan = json.loads((run / "arms" / f"{one['target']}-{one['budget']}" / "plan.json").read_bytes())
+        assert one["said"] is (plan["allocation"]["no_better_than_uniform"] is not None)
+
+
 def test_each_arm_is_judged_by_its_own_evaluation(arms_study):
     run = arms_study / "run" / "arms"
     own = json.loads((arms_study / "run" / "results.json").read_bytes())["by_target"]["doctors"]["6"]
@@ -105,6 +114,13 @@ def test_later_plans_learn_from_its_arms(arms_study):
     learned = results["response"]
     assert found.rows == (learned["half"] if learned["helps"] and learned["half"] else 2.0)
     assert "arms of 2 targets" in found.text
+    even = evidence["against_uniform"]
+    assert (even["score"], even["objective"], even["unit"], even["targets"]) == (
+        "sts_icl", "diminishing", "bits_per_byte", 2,
+    )  # fmt: skip
+    assert even["worst"]["value"] == results["avoided"]["uniform"]["plan"]["bits_per_byte"]["worst"]["both"]["value"]
+    _, (study,) = with_studies(History(), None, folder=run, run=arms_study / "later", kind=kind)
+    assert "that such plans do better than an even spread is not shown" in study.even.sentence()
     own = evidence["compared"]["doctors"]
     assert own["unit"] == "bits_per_byte"
     assert sum(own["rows"]) == 3 * (3 + 6)  # three arms spend each budget

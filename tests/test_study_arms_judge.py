@@ -270,3 +270,33 @@ def test_marks_are_held_against_the_figures():
         "study mark 'avoided/unifrom/plan/bits_per_byte/worst/both': there is no 'unifrom' in the judgement. "
         "Did you mean 'uniform'?"
     )
+
+
+def test_what_plans_said_of_an_even_spread_is_held_against_what_came():
+    before = bits([5] * 4, prose=[1] * 30, law=[1] * 30)
+    noise = np.random.default_rng(2).standard_normal((2, 30)) / 10
+
+    def one(target, better, said):
+        uniform = bits([1] * 4, prose=1.5 + noise[0], law=1.2 + noise[1])
+        plan = bits([1] * 4, prose=1.5 - better + noise[0] + noise[1] / 10, law=1.2 + noise[1])
+        arms = {"none": [uniform], "uniform": [uniform], "plan": [plan]}
+        return compared(target, before, arms, even_as_good=said)
+
+    study = {
+        "sums": {3: one("sums", 0.2, False), 6: one("sums", 0.0, True)},
+        "poems": {3: one("poems", -0.2, False), 6: one("poems", 0.2, True)},
+        "code": {3: one("code", -0.2, True), 6: one("code", 0.2, False)},
+    }
+    found = judge_arms(study)["foresight"]
+    assert found["quantity"] == "bits_per_byte"
+    assert found["counts"] == {"said": {"better": 1, "as_well": 2}, "unsaid": {"better": 2, "as_well": 1}}
+    first = found["comparisons"][0]
+    assert (first["target"], first["budget"], first["said"], first["better"]) == ("sums", "3", False, True)
+    assert (first["worst"]["value"], first["mean"]["value"]) == pytest.approx((0.2, 0.1), abs=0.01)
+    assert first["worst"]["low"] > 0
+    assert found["comparisons"][2]["worst"]["high"] < 0
+
+
+def test_without_an_even_spread_there_is_nothing_to_foresee():
+    one = compared("sums", bits([5], prose=[1]), {"none": [bits([1], prose=[2])], "plan": [bits([1], prose=[2])]})
+    assert judge_arms({"sums": {3: one}})["foresight"] is None

@@ -2,6 +2,15 @@
 
 from mixplan.allocate.plan import allocate, budget_curve
 from mixplan.allocate.problem import DomainDemand
-from mixplan.allocate.result import Allocation, CurvePoint, Dual
+from mixplan.allocate.result import AgainstEven, Allocation, CurvePoint, Dual, Saved
 
-__all__ = ["Allocation", "CurvePoint", "DomainDemand", "Dual", "allocate", "budget_curve"]
+__all__ = [
+    "AgainstEven",
+    "Allocation",
+    "CurvePoint",
+    "DomainDemand",
+    "Dual",
+    "Saved",
+    "allocate",
+    "budget_curve",
+]

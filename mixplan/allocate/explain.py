@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from mixplan.allocate.duals import NEAR, Duals
+from mixplan.allocate.even import part
 from mixplan.allocate.family import loss_saved_by_next
 from mixplan.allocate.problem import Array, Problem
-from mixplan.allocate.result import Dual
+from mixplan.allocate.result import AgainstEven, Dual
 from mixplan.recipe import AllocateSpec
 
 PAYING = 0.1
@@ -24,15 +25,16 @@ def total_variation(first: Array, second: Array) -> float:
     return float(np.abs(first - second).sum() / 2)
 
 
-def no_better_than_uniform(problem: Problem, distance: float) -> str | None:
+def no_better_than_uniform(problem: Problem, distance: float, against: AgainstEven | None) -> str | None:
     """Say when the scores give no better reason for this plan than for equal shares.
 
     Args:
         problem: Its domains' intervals. Where all have a value in common, equal scores contradict none of them.
         distance: Total variation of the plan from uniform.
+        against: What the plan saves beyond an even spread.
 
     Returns:
-        A sentence, or None where some intervals are apart and the plan is not near uniform.
+        A sentence, or None where some intervals are apart and the plan is not near uniform and surely better.
     """
     count = len(problem.demands)
     if count == 1 or not problem.total:
@@ -49,6 +51,12 @@ def no_better_than_uniform(problem: Problem, distance: float) -> str | None:
         return (
             f"The plan is {distance:.1%} away from an even spread, so it hardly differs from one: "
             "expect no more of it than of spreading the budget evenly."
+        )
+    if against is not None and not against.surely:
+        return (
+            "With the scores anywhere in their 95 % intervals, spreading the budget evenly may do as well: the plan's "
+            f"worst expected loss is {part(against.worst)} an even spread's, all domains' together "
+            f"{part(against.together)}."
         )
     return None
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mixplan.allocate import explain
+from mixplan.allocate import even, explain
 from mixplan.allocate.clash import require_feasible
 from mixplan.allocate.family import loss_after
 from mixplan.allocate.problem import (
@@ -26,7 +26,7 @@ from mixplan.allocate.problem import (
     size_shares,
     uniform_shares,
 )
-from mixplan.allocate.result import Allocation, CurvePoint
+from mixplan.allocate.result import AgainstEven, Allocation, CurvePoint
 from mixplan.allocate.rounding import Rows, whole_rows
 from mixplan.allocate.solve import Solution, solve
 from mixplan.errors import AllocationError
@@ -56,6 +56,7 @@ def allocate(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: Bud
     rows = whole_rows(problem, amount)
     shares = _shares(problem, rows)
     from_uniform = explain.total_variation(shares, uniform_shares(problem))
+    against = even.against_even(problem, spec, amount)
     return Allocation(
         unit=unit,
         budget=amounts[-1],
@@ -65,14 +66,15 @@ def allocate(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: Bud
         uniform=_named(problem, uniform_shares(problem).tolist()),
         distance_from_uniform=from_uniform,
         distance_from_size=explain.total_variation(shares, size_shares(problem)),
-        no_better_than_uniform=explain.no_better_than_uniform(problem, from_uniform),
+        against_uniform=against,
+        no_better_than_uniform=explain.no_better_than_uniform(problem, from_uniform, against),
         value=optimum.value,
         value_name=explain.VALUE_NAMES[spec.objective].format(unit=unit),
         expected_loss=float(loss_after(problem.score, amount, spec.half).sum()),
         pays_until=explain.pays_until(problem, spec),
         duals=() if optimum.duals is None else explain.dual_texts(problem, spec, optimum.duals),
         binding=explain.binding(problem, optimum.amount),
-        notes=(*_notes(problem, spec, optimum, rows), *_left_out(demands, spec, budget)),
+        notes=(*_notes(problem, spec, optimum, rows, against), *_left_out(demands, spec, budget)),
         solver=optimum.solver,
         status=optimum.status,
     )
@@ -139,7 +141,9 @@ def _left_out(demands: Sequence[DomainDemand], spec: AllocateSpec, budget: Budge
             yield f"The curve leaves out {amount} {unit}: {clash.splitlines()[0]}"
 
 
-def _notes(problem: Problem, spec: AllocateSpec, optimum: Solution, rows: Rows) -> Iterator[str]:
+def _notes(
+    problem: Problem, spec: AllocateSpec, optimum: Solution, rows: Rows, against: AgainstEven | None
+) -> Iterator[str]:
     """Say what the figures alone do not."""
     unit = problem.unit
     if not problem.total:
@@ -156,6 +160,8 @@ def _notes(problem: Problem, spec: AllocateSpec, optimum: Solution, rows: Rows) 
         yield "What looser limits would bring has no single answer here, so it is not given."
     if unit == "tokens" and (left := problem.total - float(_amounts(problem, rows).sum())) >= 1:
         yield f"{left:.0f} tokens are left: whole rows of each domain's mean length do not fill the budget."
+    if against is not None:
+        yield even.told(against, spec, unit)
     if problem.score.any():
         yield (
             f"Past {explain.pays_until(problem, spec):.0f} {unit} even the best placed row saves less than a tenth of "

@@ -23,6 +23,38 @@ class Dual:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """The part of an even spread's expected loss that a plan does not have, with a 95 % interval; below 0 it has more.
+
+    Attributes:
+        value: With the scores as they are.
+        low, high: With the scores anywhere in their intervals.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class AgainstEven:
+    """What a plan saves beyond an even spread of the same budget.
+
+    Attributes:
+        worst: Of the worst domain's loss, each mixture's own worst.
+        together: Of all domains' loss together.
+    """
+
+    worst: Saved
+    together: Saved
+
+    @property
+    def surely(self) -> bool:
+        """Whether the plan does better in one of them wherever the scores lie."""
+        return self.worst.low > 0 or self.together.low > 0
+
+
+@dataclass(frozen=True)
 class Allocation:
     """A budget spread over domains.
 
@@ -35,7 +67,9 @@ class Allocation:
         uniform: The same of a uniform spread.
         distance_from_uniform: Total variation of `shares` from uniform: 0 equal, 1 disjoint.
         distance_from_size: The same from shares in proportion to the pools.
-        no_better_than_uniform: A sentence when the plan is no better founded than uniform, or hardly differs from it.
+        against_uniform: What it saves beyond an even spread; None with one domain, no budget, or no score above 0.
+        no_better_than_uniform: A sentence when the plan is no better founded than uniform, hardly differs from it, or
+            is not expected to save more.
         value: What the optimum is worth: effective amount (alpha_fair, more is better), total expected loss
             (diminishing) or worst expected loss (min_max). Before the pull towards the prior.
         value_name: That, in words.
@@ -56,6 +90,7 @@ class Allocation:
     uniform: dict[str, float]
     distance_from_uniform: float
     distance_from_size: float
+    against_uniform: AgainstEven | None
     no_better_than_uniform: str | None
     value: float
     value_name: str

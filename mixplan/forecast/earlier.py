@@ -21,6 +21,8 @@ ICL = "icl"
 
 UNITS = {"correct": "accuracy", "score": "accuracy", "acc": "accuracy"}
 """Quantities that are the share of items answered rightly; any other is a unit of its own."""
+UNIT_NAMES = {"kl": " nats a token", "bits_per_byte": " bits a byte"}
+"""What stands behind a number in such a unit; nothing behind a share."""
 
 
 def unit_of(quantity: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mixplan.forecast.earlier import EVIDENCE, Found, History, Kind, Run, finite
+from mixplan.forecast.earlier import EVIDENCE, UNIT_NAMES, Found, History, Kind, Run, finite
 
 EVIDENCE_VERSION = 1
 
@@ -36,6 +36,40 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Even:
+    """How a study's plans did against an even spread of as many rows.
+
+    Attributes:
+        score: That planned the rows, `sts_icl` or `sts_act`.
+        objective: Of the allocation.
+        unit: Of the loss.
+        targets: How many were trained.
+        value: More of the worst domain's loss avoided, mean over targets and budgets.
+        low: Lower end of its 95 % interval over targets, seeds and items; None where there were too few.
+        high: Its upper end.
+    """
+
+    score: str
+    objective: str
+    unit: str
+    targets: int
+    value: float
+    low: float | None
+    high: float | None
+
+    def sentence(self) -> str:
+        """What a plan's reader should know of such plans in one line."""
+        ends = "" if self.low is None or self.high is None else f" [{self.low:.3g}, {self.high:.3g}]"
+        text = (
+            f"On {self.targets} targets with this model and SAE, plans by {SCORE_NAMES[self.score]} for "
+            f"`{self.objective}` avoided {self.value:+.3g}{ends}{UNIT_NAMES.get(self.unit, '')} of the worst domain's "
+            "loss that an even spread did not"
+        )
+        unsure = self.low is None or self.low <= 0
+        return f"{text}; that such plans do better than an even spread is not shown." if unsure else f"{text}."
+
+
+@dataclass(frozen=True)
 class Study:
     """What a study leaves behind for later plans.
 
@@ -48,6 +82,7 @@ class Study:
         demonstrations: Rows in front of a question when its scores were read.
         told: By score, `sts_icl` and `sts_act`.
         runs: Its targets as runs to learn from; empty where its scores were read with other settings than the plan's.
+        even: How its plans did against an even spread; None where it trained no mixtures.
     """
 
     title: str
@@ -58,6 +93,7 @@ class Study:
     demonstrations: int
     told: dict[str, Told]
     runs: tuple[Run, ...]
+    even: Even | None = None
 
     def sentence(self, score: str, demonstrations: int) -> str | None:
         """What a plan's reader should know of its scores in one line; None where the study did not judge them.
@@ -159,6 +195,27 @@ def study_of(value: Mapping[str, Any], mark: str, kind: Kind) -> Study:
         demonstrations=int(value["settings"]["sts_demonstrations"]),
         told=told,
         runs=tuple(runs) if value["settings"] == dict(kind.settings) else (),
+        even=even_of(value["against_uniform"]) if value.get("against_uniform") else None,
+    )
+
+
+def even_of(value: Mapping[str, Any]) -> Even:
+    """A study's plans against an even spread.
+
+    Raises:
+        ValueError: they were planned by a score that this mixplan does not know.
+    """
+    if value["score"] not in SCORE_NAMES:
+        raise ValueError(f"score {value['score']}")
+    worst = value["worst"]
+    return Even(
+        score=str(value["score"]),
+        objective=str(value["objective"]),
+        unit=str(value["unit"]),
+        targets=int(value["targets"]),
+        value=finite(worst["value"]),
+        low=None if worst["low"] is None else finite(worst["low"]),
+        high=None if worst["high"] is None else finite(worst["high"]),
     )
 
 

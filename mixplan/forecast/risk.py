@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mixplan.errors import DriftError
-from mixplan.forecast.earlier import History
+from mixplan.forecast.earlier import UNIT_NAMES, History
 from mixplan.forecast.expect import Learned, Way, learn
 from mixplan.sts import Score
 
@@ -23,7 +23,6 @@ RELATIVE = (
 )
 FEW_RUNS = 6
 TITLES = {"accuracy": "Accuracy", "kl": "Behaviour"}
-UNIT_NAMES = {"kl": " nats a token", "bits_per_byte": " bits a byte"}
 NOTHING_MOVES = "Every domain's score is 0, so the forecast cannot tell one from another."
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mixplan.forecast.earlier import UNIT_NAMES
+
 PER_CENT = ("accuracy", "correct", "score", "acc", "gold_probability")
 """Quantities written in per cent, their changes in percentage points."""
 TITLES = {
@@ -15,7 +17,6 @@ TITLES = {
     "bits_per_byte": "bits a byte of the reference answers",
     "kl": "behaviour",
 }
-CHANGE_UNITS = {"bits_per_byte": " bits a byte", "kl": " nats a token"}
 
 
 def main_quantity(quantities: Iterable[str]) -> str:
@@ -58,7 +59,7 @@ def change_text(quantity: str, change: Mapping[str, float], key: str = "change")
         key: The change's own key.
     """
     middle, low, high = (amount(quantity, change[end]) for end in (key, "low", "high"))
-    unit = " points" if quantity in PER_CENT else CHANGE_UNITS.get(quantity, "")
+    unit = " points" if quantity in PER_CENT else UNIT_NAMES.get(quantity, "")
     return f"{middle}{unit} [{low}, {high}]"
 
 

@@ -176,7 +176,8 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> F
     history, studies = with_studies(history, patterns, folder=beneath, run=folder, kind=kind)
     score = f"sts_{recipe.sts.score}"
     found = forecast(sts_of(scores, recipe.sts.score), history, score=score, measures=recipe.evaluate.measures)
-    said = (study.sentence(score, recipe.sts.demonstrations) for study in studies)
+    said = [study.sentence(score, recipe.sts.demonstrations) for study in studies]
+    said += [study.even.sentence() for study in studies if study.even]
     return replace(found, evidence=tuple(sentence for sentence in said if sentence))
 
 

@@ -32,6 +32,7 @@ def arms_markdown(study: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
         *promised(judged),
         *gains(judged),
         *(part for base in judged["avoided"] for part in against(judged, base)),
+        *foreseen(judged),
         *response(judged),
         *each_target(judged),
         *limits(judged),
@@ -115,6 +116,35 @@ def verdict(entry: Mapping[str, Any]) -> str:
 def record(entry: Mapping[str, Any]) -> str:
     """How many targets won, tied and lost."""
     return ", ".join(str(entry[name]) for name in ("win", "tie", "loss"))
+
+
+def foreseen(judged: Mapping[str, Any]) -> Iterator[str]:
+    """Whether plans said beforehand where an even spread does as well."""
+    found = judged.get("foresight")
+    if found is None:
+        return
+    yield heading("Did the plans foresee where an even spread does as well?")
+    counts, quantity = found["counts"], found["quantity"]
+    as_well = counts["said"]["as_well"] + counts["unsaid"]["as_well"]
+    better = counts["said"]["better"] + counts["unsaid"]["better"]
+    yield (
+        f"**In {as_well} of {as_well + better} comparisons the plan was not surely better than an even spread; it had "
+        f"said so before training in {counts['said']['as_well']} of these, and in {counts['said']['better']} of the "
+        f"{better} others.**"
+    )
+    rows = [
+        (
+            one["target"],
+            one["budget"],
+            "may do as well" if one["said"] else "does worse",
+            *(figure(one[part], sign=True, digits=3) for part in ("mean", "worst")),
+            "better" if one["better"] else "not surely better",
+        )
+        for one in found["comparisons"]
+    ]
+    heads = ("target", "rows", "an even spread, by the plan", "mean loss avoided", "worst loss avoided", "the plan was")
+    yield f"Losses in {NAMES.get(quantity, quantity)}; intervals over seeds and items."
+    yield table_of(heads, rows)
 
 
 def response(judged: Mapping[str, Any]) -> Iterator[str]:

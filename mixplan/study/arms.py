@@ -121,7 +121,7 @@ def conclude_arms(bench: Bench, marks: list[Mark], found: Found, launch: Launch)
     judged = judge_arms(measured, marks=marks)
     response = response_of(measured, assumed=study.whole.recipe.allocate.half)
     write_json(bench.run / "results.json", {"study": study.hash, **judged, "response": response})
-    write_json(bench.run / EVIDENCE, evidence_of_arms(bench, compared_values(measured)))
+    write_json(bench.run / EVIDENCE, evidence_of_arms(bench, compared_values(measured), judged))
 
 
 def compared(bench: Bench, target: str, budget: int, launch: Launch) -> Measured:
@@ -134,7 +134,8 @@ def compared(bench: Bench, target: str, budget: int, launch: Launch) -> Measured
     request = CompareRequest(outcome, tuple(spec.arms.names), tuple(spec.seeds), shared=shared)
     made = compare_arms(request, watcher=bench.watcher)
     write_json(folder_of(bench.run, target, budget) / DONE, {"study": bench.study.hash})
-    return Measured(target, made.before, made.after, made.rows, made.steps)
+    even_as_good = made.run.plan["allocation"]["no_better_than_uniform"] is not None
+    return Measured(target, made.before, made.after, made.rows, made.steps, even_as_good)
 
 
 def request_of(bench: Bench, target: str, budget: int, launch: Launch) -> OutcomeRequest:

@@ -40,6 +40,7 @@ class Measured:
         after: By arm and seed, the trained models'.
         rows: By arm and domain, extra rows; of the first seed where seeds draw different ones.
         steps: Optimiser steps of each training.
+        even_as_good: Whether the plan said that an even spread may do as well.
     """
 
     target: str
@@ -47,6 +48,7 @@ class Measured:
     after: Mapping[str, Mapping[int, Evaluation]]
     rows: Mapping[str, Mapping[str, int]]
     steps: int
+    even_as_good: bool = False
 
 
 Study = Mapping[str, Mapping[int, Measured]]
@@ -65,7 +67,8 @@ def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
 
     Returns:
         JSON values: `kept` by arm and budget (share of the arm `none`'s target gain), `avoided` by base, arm, quantity,
-        `mean` or `worst`, and budget; every target's own figures under `by_target`; and the marks.
+        `mean` or `worst`, and budget; every target's own figures under `by_target`; `foresight` (see `foresight`); and
+        the marks.
 
     Raises:
         RunError: a mark names a figure that there is not.
@@ -91,6 +94,7 @@ def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
             target: {str(budget): own_figures(one, quantities) for budget, one in found.items()}
             for target, found in study.items()
         },
+        "foresight": foresight(study, quantities[0]) if quantities and {"uniform", "plan"} <= set(arms) else None,
     }
     return judged | {"marks": judge_marks(judged, marks)}
 
@@ -98,6 +102,38 @@ def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
 def every(study: Study) -> list[Measured]:
     """All comparisons."""
     return [one for found in study.values() for one in found.values()]
+
+
+def foresight(study: Study, quantity: str) -> dict[str, Any]:
+    """Hold what each plan said of an even spread against what came of both.
+
+    Args:
+        study: What was measured.
+        quantity: Loss is told in it.
+
+    Returns:
+        JSON values. Under `comparisons` each target and budget with `said` (that an even spread may do as well) and
+        what the plan avoids of the even spread's `mean` and `worst` loss, each with its interval over seeds and items,
+        and `better`: whether one of these lies above 0. `counts`: comparisons by `said` or `unsaid`, and `better` or
+        `as_well`.
+    """
+    comparisons: list[dict[str, Any]] = []
+    for budget, one in ((budget, one) for found in study.values() for budget, one in found.items()):
+        parts = {
+            part: one_target(loss(one, "uniform", quantity).less(loss(one, "plan", quantity)))
+            for part, loss in (("mean", mean_loss), ("worst", worst_loss))
+        }
+        better = any(figure is not None and figure["low"] > 0 for figure in parts.values())
+        said = {"target": one.target, "budget": str(budget), "said": one.even_as_good, "better": better}
+        comparisons.append(said | parts)
+    counts = {
+        word: {
+            "better": sum(one["better"] for one in comparisons if one["said"] is said),
+            "as_well": sum(not one["better"] for one in comparisons if one["said"] is said),
+        }
+        for word, said in (("said", True), ("unsaid", False))
+    }
+    return {"quantity": quantity, "comparisons": comparisons, "counts": counts}
 
 
 def avoided(study: Study, base: str, arm: str, quantities: Sequence[str]) -> dict[str, Any]:

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from mixplan.forecast.amounts import DRAWN
-from mixplan.forecast.earlier import unit_of
+from mixplan.forecast.earlier import UNIT_NAMES, unit_of
 from mixplan.forecast.response import Losses, Response, interval_text, respond, worth
 from mixplan.study.arms_judge import QUANTITIES, Measured, Study, domains_of, losses
-
-UNITS = {"bits_per_byte": " bits a byte", "kl": " nats a token"}
 
 
 def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
@@ -69,7 +67,7 @@ def or_none(value: float | None) -> float | None:
 def told(found: Response, quantity: str, assumed: float, targets: int) -> str:
     """The response in words, with what it is worth beside the alternatives."""
     behind = f"{found.cases:,} losses of {targets} targets"
-    errors = worth(found, assumed=assumed, unit=UNITS.get(quantity, ""))
+    errors = worth(found, assumed=assumed, unit=UNIT_NAMES.get(quantity, ""))
     if math.isinf(found.half):
         return f"By no number: over {behind}, rows saved nothing of the domain's own loss; {errors}."
     end = "helps" if found.helps else "does not help"

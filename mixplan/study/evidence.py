@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mixplan.forecast.earlier import ICL, settings_of
+from mixplan.forecast.earlier import ICL, settings_of, unit_of
 from mixplan.forecast.evidence import EVIDENCE_VERSION, SCORE_NAMES
 from mixplan.outcome.units import main_quantity
+from mixplan.study.arms_judge import BOTH
 from mixplan.study.jobs import Bench, evaluated
 from mixplan.study.table import Table
 from mixplan.study.tabulate import over_seeds
@@ -38,16 +39,34 @@ def evidence_of(bench: Bench, table: Table, judged: Mapping[str, Any]) -> dict[s
     }
 
 
-def evidence_of_arms(bench: Bench, compared: Mapping[str, Any]) -> dict[str, Any]:
-    """What a study of arms leaves: its losses with the rows behind them, and nothing on forecasts.
+def evidence_of_arms(bench: Bench, compared: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study of arms teaches: no scores, but each target's losses with the rows behind them.
 
     Args:
         bench: The study's model and data.
         compared: By target, see `arms_response.compared_values`.
+        judged: What `arms_judge.judge_arms` gave.
     """
     return head_of(bench, {}) | {
         "seeds": list(bench.study.spec.seeds), "told": {}, "targets": {}, "compared": dict(compared),
+        "against_uniform": against_uniform(bench, judged),
     }  # fmt: skip
+
+
+def against_uniform(bench: Bench, judged: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How much more of the worst domain's loss the plans avoided than an even spread; None where none was trained."""
+    found = judged["avoided"].get("uniform", {}).get("plan", {})
+    if not found:
+        return None
+    quantity, losses = next(iter(found.items()))
+    recipe, worst = bench.study.whole.recipe, losses["worst"][BOTH]
+    return {
+        "score": f"sts_{recipe.sts.score}",
+        "objective": recipe.allocate.objective,
+        "unit": unit_of(quantity),
+        "targets": len(judged["targets"]),
+        "worst": {key: worst[key] for key in ("value", "low", "high")},
+    }
 
 
 def head_of(bench: Bench, settings: Mapping[str, Any]) -> dict[str, Any]:
