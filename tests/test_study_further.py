@@ -50,7 +50,7 @@ def test_three_files_beside_the_results(build):
     assert set(found) == {"labelled", "ablations", "zeroing"}
     assert {one.pop("study") for one in found.values()} == {ours.study.hash}
     asked = found["ablations"].pop("asked")
-    assert asked == {"features": [5], "demonstrations": [1], "tokens": [0.5], "saes": {}}
+    assert asked == {"features": [5], "demonstrations": [1], "tokens": [0.5], "saes": {}, "trained": {}}
     targets, domains = readings["targets"], readings["domains"]
     moved = {(cell.target, cell.seed): read_drift(cell) for cell in cells}
     expected = {

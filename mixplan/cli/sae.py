@@ -28,16 +28,14 @@ def train(
     """Train an SAE on the residual stream of a model; the same command goes on where it was stopped."""
     from mixplan.model import load_model
     from mixplan.recipe import ModelSpec, SaeSpec
-    from mixplan.runs import locked
     from mixplan.sae import blocks_before
-    from mixplan.sae.card import card_text, measure_card
     from mixplan.sae.corpus import build_corpus
+    from mixplan.sae.make import make_sae
     from mixplan.sae.spec import load_training
-    from mixplan.sae.train import save_trained, train_sae
 
     spec = load_training(config)
     console = Console(stderr=as_json, highlight=False)
-    depth = blocks_before(spec.hook_name, str(config))
+    blocks_before(spec.hook_name, str(config))
     console.print(f"loading {spec.model}")
     unused = SaeSpec(embedded=True)
     model = load_model(
@@ -49,7 +47,7 @@ def train(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("tokens {task.fields[now]}"),
         TimeRemainingColumn(), console=console, disable=not console.is_terminal,
     )  # fmt: skip
-    with locked(out), bars:
+    with bars:
         task = bars.add_task("training", total=None, now="")
 
         def report(done: int, total: int, figures: dict[str, float]) -> None:
@@ -58,11 +56,8 @@ def train(
             if not console.is_terminal:
                 console.print(f"{done:,} of {total:,} tokens: {now}", soft_wrap=True)
 
-        trained = train_sae(spec, model, corpus, depth=depth, folder=out / "work", report=report)
-        save_trained(trained, out)
         command = shlex.join(["mixplan", "sae", "train", str(config), "--out", str(out)])
-        card = measure_card(spec, model, corpus, out, command=command)
-        card_text(card, out)
+        card = make_sae(spec, model, corpus, out, command=command, report=report)
     if as_json:
         typer.echo(json.dumps(card, indent=2))
         return

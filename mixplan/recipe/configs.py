@@ -120,28 +120,44 @@ def _with_config(tree: Located, section: str, recipe: Path, problems: list[Probl
         node = Located({"config": node}, node.place)
     if node is None or not isinstance(node.value, Mapping) or "config" not in node.value:
         return tree
-    name = node.value["config"]
-    own = Located({key: value for key, value in node.value.items() if key != "config"}, node.place)
-    config = _read_config(section, name, recipe, problems)
+    config = read_config(section, node, recipe, problems, folder=CONFIG_FOLDERS[section], kind=CONFIG_KINDS[section])
     if config is None:
         # Nothing below a config that is not there can be judged, so no further problem is reported in it.
         return Located({**tree.value, section: Located(Broken(), node.place)}, tree.place)
     if section == "domains":
         suites |= set(config.value)
-    return Located({**tree.value, section: _merge(config, own)}, tree.place)
+    return Located({**tree.value, section: over_config(config, node)}, tree.place)
 
 
-def _read_config(section: str, name: Located, recipe: Path, problems: list[Problem]) -> Located | None:
-    folders, kind = config_folders(recipe), CONFIG_FOLDERS[section]
-    known = config_names(folders, kind)
+def read_config(
+    key: str, node: Located, path: Path, problems: list[Problem], *, folder: str, kind: str
+) -> Located | None:
+    """Read the config that a mapping names under `config`; what is wrong is added to the problems.
+
+    Args:
+        key: The mapping's key path, for messages.
+        node: The mapping.
+        path: The file it was written in, beside which configs are looked for.
+        problems: What is known to be wrong already.
+        folder: Where such configs are, under `configs/`.
+        kind: What such a config is called.
+    """
+    name, folders = node.value["config"], config_folders(path)
+    known = config_names(folders, folder)
     if not isinstance(name.value, str) or name.value not in known:
         hint = did_you_mean(str(name.value), known)
-        problems.append(Problem(name.place, f"{section}: no {CONFIG_KINDS[section]} is named {name.value!r}.{hint}"))
+        problems.append(Problem(name.place, f"{key}: no {kind} is named {name.value!r}.{hint}"))
         return None
-    file = next(file for folder in folders if (file := folder / kind / f"{name.value}.yaml").exists())
+    file = next(file for place in folders if (file := place / folder / f"{name.value}.yaml").exists())
     config, found = read(file, display(file))
     problems += found
     return config
+
+
+def over_config(config: Located, node: Located) -> Located:
+    """A mapping with the config that it names merged beneath it, key by key."""
+    own = Located({key: value for key, value in node.value.items() if key != "config"}, node.place)
+    return _merge(config, own)
 
 
 def _merge(base: Located, over: Located) -> Located:

@@ -30,6 +30,7 @@ from mixplan.study.judge import measured_domains, part_of, pooled, scores
 from mixplan.study.overlap import mean_over_targets, seed_means
 from mixplan.study.spec import AblationSpec
 from mixplan.study.table import Table
+from mixplan.study.trained_saes import trained_saes
 from mixplan.study.views import View, again, changes_through, kept_change
 
 Doubles = npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ def ablate(
 
     Raises:
         RunError: the study did not measure `behaviour`.
-        MixplanError: an SAE cannot be loaded.
+        MixplanError: an SAE cannot be loaded or trained.
     """
     if QUANTITY not in table.measures:
         raise RunError(
@@ -97,7 +98,8 @@ def ablate(
 
 def by_sae(bench: Bench, cells: Sequence[Cell], table: Table, spec: AblationSpec, count: int) -> list[dict[str, Any]]:
     """An entry for each other SAE, at most all of its features counting; all are in memory at once."""
-    saes = {name: load_sae(one, bench.model, folder=bench.study.path.parent) for name, one in spec.saes.items()}
+    folder = bench.study.path.parent
+    saes = {name: load_sae(one, bench.model, folder=folder) for name, one in spec.saes.items()} | trained_saes(bench)
     found = []
     for name, moved in changes_through(bench, cells, saes).items():
         view = again(bench, moved, sae=saes[name])

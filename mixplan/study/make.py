@@ -34,6 +34,7 @@ from mixplan.study.rehearse import rehearse
 from mixplan.study.spec import LoadedStudy, load_study
 from mixplan.study.table import Table, write_table
 from mixplan.study.tabulate import tabulate
+from mixplan.study.trained_saes import trainings
 from mixplan.train.launch import Launch
 from mixplan.train.part import Part
 
@@ -96,6 +97,7 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
     """
     study = load_study(request.place)
     run = run_of(request)
+    trainings(study)  # what is wrong with an SAE that is trained in the end is better known now
     cells = cells_of(study, run)
     bench = Bench(study, run, watcher)
     if study.spec.arms is not None:

@@ -67,6 +67,10 @@ class AblationSpec(Section):
     demonstrations: list[Positive] = Field(default=[1, 2, 4, 8], description="Rows in front of a question.")
     tokens: list[Part] = Field(default=[0.25, 0.5, 1.0], description="Parts of the study's query tokens.")
     saes: dict[Name, SaeSpec] = Field(default_factory=dict, description="Other SAEs of the same model, by name.")
+    trained: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="SAEs that the study trains itself: `config`, a name under configs/saes, and any key over it.",
+    )
 
 
 class StudySpec(Section):
@@ -288,7 +292,11 @@ def misnamed(tree: Located, spec: StudySpec, domains: tuple[str, ...] | None) ->
 
 
 def unplaced(tree: Located, spec: StudySpec) -> Iterator[Problem]:
-    """SAEs of the ablations that are not said to lie in one place."""
+    """SAEs of the ablations that are not said to lie in one place, or of which a second one has the name."""
+    for name in spec.ablations.trained if spec.ablations else {}:
+        if spec.ablations and name in spec.ablations.saes:
+            place = tree.nearest(("ablations", "trained", name)).place
+            yield Problem(place, f"ablations.trained.{name}: ablations.saes has this name already. Choose another one.")
     for name, sae in (spec.ablations.saes if spec.ablations else {}).items():
         key, place = f"ablations.saes.{name}", tree.nearest(("ablations", "saes", name)).place
         given = [part for part in ("release", "repo", "path") if getattr(sae, part) is not None]
