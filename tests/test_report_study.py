@@ -95,7 +95,7 @@ def test_each_question_has_its_section(parts):
         "Target by target",
         "Limits",
     ]
-    assert "10.0 % of cells were left out" in parts[2]
+    assert "10.0 % of cells have no behaviour (token KL, nats a token), such as a target's own data" in parts[2]
 
 
 def test_what_a_study_lacks_has_no_section_and_a_flattered_choice_says_so():

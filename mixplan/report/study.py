@@ -8,6 +8,7 @@ from typing import Any
 from mixplan.report.study_ablations import ablation_sections
 from mixplan.report.study_further import labelled_section, zeroing_section
 from mixplan.report.study_kinds import CENTRED, by_kind
+from mixplan.report.study_learned import learned_section
 from mixplan.report.study_told import NAMES, figure, heading, lines, side, signed, table_of, told
 from mixplan.report.text import in_line, percent, whole
 from mixplan.study.table import Table
@@ -56,6 +57,7 @@ def results_markdown(
         *promised(judged),
         *predicted(judged, table, main),
         *beyond(judged, table, main),
+        *learned_section(judged.get("learned")),
         *by_kind(judged, table, main),
         *other_measures(judged, table, main),
         *overlaps(judged),
@@ -65,7 +67,7 @@ def results_markdown(
         *directions(judged),
         *noise(judged, table),
         *each_target(judged, table, main),
-        *limits(judged, table),
+        *limits(judged, table, main),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -301,7 +303,7 @@ def each_target(judged: Mapping[str, Any], table: Table, quantity: str) -> Itera
     yield table_of(("target", "", "predictor", "Pearson", "Spearman", "R²", "top-3 hits", "domains"), rows)
 
 
-def limits(judged: Mapping[str, Any], table: Table) -> Iterator[str]:
+def limits(judged: Mapping[str, Any], table: Table, quantity: str) -> Iterator[str]:
     """What these figures cannot say."""
     yield heading("Limits")
     held_out = len(judged["sets"].get("held_out", ()))
@@ -314,13 +316,16 @@ def limits(judged: Mapping[str, Any], table: Table) -> Iterator[str]:
         "Pigeonhole bootstrap intervals (Owen 2007) of the same figures are in results.json for comparison.",
     ]
     single = ["One training seed: the errors hold no spread over seeds."] if len(table.seeds) == 1 else []
-    missing = missing_share(judged)
-    absent = [f"{percent(missing)} of cells were left out, such as a target's own data as a domain."] if missing else []
+    missing = missing_share(judged, quantity)
+    text = (
+        f"{percent(missing)} of cells have no {NAMES.get(quantity, quantity)}, such as a target's own data as a domain."
+    )
+    absent = [text] if missing else []
     yield lines([f"- {point}" for point in (*points, *single, *absent)])
 
 
-def missing_share(judged: Mapping[str, Any]) -> float:
-    """Share of the first measure's cells that were not measured."""
-    changes = next(iter(judged["cells"].values()))["change"]
+def missing_share(judged: Mapping[str, Any], quantity: str) -> float:
+    """Share of a measure's cells that were not measured."""
+    changes = judged["cells"][quantity]["change"]
     every = [value for row in changes for value in row]
     return sum(value is None for value in every) / len(every)

@@ -27,6 +27,7 @@ from mixplan.study.forecasts import forecasts_of
 from mixplan.study.further import write_further
 from mixplan.study.jobs import Bench, Cell, cells_of, done, run_cells, wait_until
 from mixplan.study.judge import judge
+from mixplan.study.learned import judge_learned
 from mixplan.study.marks import Mark
 from mixplan.study.pilots import forecast_cost, train_pilots
 from mixplan.study.readings import domain_reading, target_reading
@@ -375,6 +376,7 @@ def judge_cells(bench: Bench, cells: list[Cell], readings: Mapping[str, Any], fo
     write_table(table, folder / "table.json")
     judged = judge(table, marks=marks_of(bench.study), resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
     cost = {"cost": readings["cost"]} if "cost" in readings else {}
-    write_json(folder / "results.json", {"study": bench.study.hash, **judged, **cost})
+    learned = judge_learned(table, resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
+    write_json(folder / "results.json", {"study": bench.study.hash, **judged, "learned": learned, **cost})
     write_json(folder / EVIDENCE, evidence_of(bench, table, judged))
     return table
