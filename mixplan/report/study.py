@@ -234,6 +234,25 @@ def overlaps(judged: Mapping[str, Any]) -> Iterator[str]:
     ]
     parts = [SETS[part] for part in ("development", "held_out") if part in next(iter(variants.values()))]
     yield table_of(("predicted by", "all targets", *parts, "chance", "dimensions"), rows)
+    yield from specific(judged.get("specific"))
+
+
+def specific(found: Mapping[str, Any] | None) -> Iterator[str]:
+    """How much of an overlap is the target's own, and what any prediction could have at most."""
+    if found is None:
+        return
+    count, seeds = found["features"], found["between_seeds"]
+    alike = f"Two trainings of one target that differ in their seed alone share {figure(seeds, digits=1)} of {count}: "
+    ends = f"{alike}no prediction can be expected to share more. " if seeds["value"] is not None else ""
+    yield (
+        f"{ends}Trainings of two targets share {figure(found['between_targets'], digits=1)}, so chance is not all that "
+        "a prediction has to beat. Held against what the other targets' trainings moved:"
+    )
+    rows = [
+        (f"`{name}`", figure(one["elsewhere"], digits=1), figure(one["more"], sign=True, digits=1))
+        for name, one in found["variants"].items()
+    ]
+    yield table_of(("predicted by", "shared with other targets' drift", "with its own target's, more by"), rows)
 
 
 def directions(judged: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from mixplan import __version__
 from mixplan.errors import RunError
 from mixplan.forecast.earlier import EVIDENCE
@@ -25,7 +28,7 @@ from mixplan.study.arms import compare_free, comparisons, conclude_arms, finishe
 from mixplan.study.evidence import evidence_of
 from mixplan.study.forecasts import forecasts_of
 from mixplan.study.further import write_further
-from mixplan.study.jobs import Bench, Cell, cells_of, done, run_cells, wait_until
+from mixplan.study.jobs import Bench, Cell, cells_of, done, read_drift, run_cells, wait_until
 from mixplan.study.judge import judge
 from mixplan.study.learned import judge_learned
 from mixplan.study.marks import Mark
@@ -33,6 +36,7 @@ from mixplan.study.pilots import forecast_cost, train_pilots
 from mixplan.study.readings import domain_reading, target_reading
 from mixplan.study.rehearse import rehearse
 from mixplan.study.spec import LoadedStudy, load_study
+from mixplan.study.specific import judge_specific
 from mixplan.study.table import Table, write_table
 from mixplan.study.tabulate import tabulate
 from mixplan.study.trained_saes import trainings
@@ -369,6 +373,16 @@ def conclude(bench: Bench, cells: list[Cell], readings: Mapping[str, Any]) -> No
     write_further(bench, cells, table, readings)
 
 
+def shifts_of(cells: list[Cell]) -> dict[tuple[str, int], npt.NDArray[np.float64]]:
+    """What each finished cell's training moved on its target's questions, by target and seed."""
+    found = {}
+    for cell in cells:
+        drift = read_drift(cell)
+        assert drift is not None  # a cell without it is not done
+        found[cell.target, cell.seed] = drift["target.shift"]
+    return found
+
+
 def judge_cells(bench: Bench, cells: list[Cell], readings: Mapping[str, Any], folder: Path) -> Table:
     """Write the table of finished cells and its judgement into a folder."""
     folder.mkdir(exist_ok=True)
@@ -377,6 +391,9 @@ def judge_cells(bench: Bench, cells: list[Cell], readings: Mapping[str, Any], fo
     judged = judge(table, marks=marks_of(bench.study), resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
     cost = {"cost": readings["cost"]} if "cost" in readings else {}
     learned = judge_learned(table, resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
-    write_json(folder / "results.json", {"study": bench.study.hash, **judged, "learned": learned, **cost})
+    count = bench.study.whole.recipe.drift.features
+    specific = judge_specific(readings["targets"], shifts_of(cells), count=count)
+    further = {"learned": learned, "specific": specific, **cost}
+    write_json(folder / "results.json", {"study": bench.study.hash, **judged, **further})
     write_json(folder / EVIDENCE, evidence_of(bench, table, judged))
     return table
