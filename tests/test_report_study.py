@@ -1,12 +1,14 @@
 """RESULTS.md of a made-up study: figures are the judgement's, each question is answered, misses are told."""
 
 import re
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 from test_study_judge import made_up
 
 from mixplan.report.study import results_markdown
+from mixplan.report.study_told import in_short
 from mixplan.study.judge import judge
 from mixplan.study.marks import Mark
 
@@ -84,6 +86,7 @@ def test_the_choice_and_its_held_out_score_are_told(parts):
 
 def test_each_question_has_its_section(parts):
     assert re.findall("^## (.*)$", parts[2], re.MULTILINE) == [
+        "In short",
         "Did it reach what was promised?",
         "Do forecasts that cost no training say which domains move?",
         "Is it ahead of what is cheap, and of how movable a domain is anyway?",
@@ -114,3 +117,33 @@ def test_what_a_study_lacks_has_no_section_and_a_flattered_choice_says_so():
     assert "It was chosen on the very targets it is judged on" in text
     for title in ("promised?", "drift dimensions does", "gain from a loss", "other measures"):
         assert f"{title}" not in "".join(re.findall("^## .*$", text, re.MULTILINE))
+
+
+def test_each_answer_stands_at_the_top_with_its_question(parts):
+    answers = parts[2].partition("## In short\n\n")[2].partition("\n\n")[0].splitlines()
+    assert answers[0] == "- *Did it reach what was promised?* 1 of 2 marks were reached."
+    assert answers[1].startswith(
+        "- *Do forecasts that cost no training say which domains move?* Chosen of 2 forecasts by its Pearson score: "
+    )
+    assert in_short(
+        ["text", "**bold before any question**", "## Why?", "plain", "**So.** And so.", "**And this.**"]
+    ) == [
+        "## In short",
+        "- *Why?* So. And so. And this.",
+    ]
+    assert in_short(["## Why?", "plain"]) == []
+
+
+def test_where_no_cell_surely_moved_no_direction_is_judged(parts):
+    judged, table, _ = parts
+    changed = deepcopy(judged)
+    for one in (
+        *changed["sign"]["all"]["bits_per_byte"].values(),
+        changed["sign"]["chosen"]["bits_per_byte"]["held_out"],
+    ):
+        one["moved"] = 0
+    text = results_markdown(STUDY, changed, table).partition("## Does it tell a gain from a loss?\n\n")[2]
+    assert text.partition("\n\n## ")[0] == (
+        "likelihood (bits a byte of the reference answer): no cell surely moved on held-out targets, so no direction "
+        "can be judged."
+    )

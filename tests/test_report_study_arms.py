@@ -138,7 +138,7 @@ def test_what_was_asked_and_registered_stands_first():
 
 def test_each_question_has_its_section_in_order():
     assert list(sections(by_hand())) == [
-        "", "Did it reach what was promised?", KEPT, NONE, UNIFORM, FORESEEN, "Target by target", "Limits",
+        "", "In short", "Did it reach what was promised?", KEPT, NONE, UNIFORM, FORESEEN, "Target by target", "Limits",
     ]  # fmt: skip
 
 
@@ -243,7 +243,7 @@ def test_what_was_not_measured_has_no_table():
     judged = by_hand() | {"quantities": [], "marks": [], "foresight": None}
     judged["avoided"] = {"none": {"uniform": {}, "plan": {}}}
     found = sections(judged)
-    assert list(found) == ["", KEPT, NONE, "Limits"]
+    assert list(found) == ["", "In short", KEPT, NONE, "Limits"]
     assert found[NONE] == []
 
 

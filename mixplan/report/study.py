@@ -9,7 +9,7 @@ from mixplan.report.study_ablations import ablation_sections
 from mixplan.report.study_further import labelled_section, zeroing_section
 from mixplan.report.study_kinds import CENTRED, by_kind
 from mixplan.report.study_learned import learned_section
-from mixplan.report.study_told import NAMES, figure, heading, lines, side, signed, table_of, told
+from mixplan.report.study_told import NAMES, figure, heading, in_short, lines, side, signed, table_of, told
 from mixplan.report.text import in_line, percent, whole
 from mixplan.study.table import Table
 
@@ -50,10 +50,12 @@ def results_markdown(
     """
     spec, seen = study["study"], further or {}
     main = HEADLINE if HEADLINE in judged["cells"] else next(iter(judged["cells"]))
-    parts = [
+    head = [
         f"# {in_line(spec['title'])}",
         "Written by the command below from the study's saved judgement; nothing here was typed in.",
         *registration(study, judged, table),
+    ]
+    parts = [
         *promised(judged),
         *predicted(judged, table, main),
         *beyond(judged, table, main),
@@ -69,7 +71,7 @@ def results_markdown(
         *each_target(judged, table, main),
         *limits(judged, table, main),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*head, *in_short(parts), *parts]) + "\n"
 
 
 def registration(study: Mapping[str, Any], judged: Mapping[str, Any], table: Table) -> Iterator[str]:
@@ -265,14 +267,19 @@ def directions(judged: Mapping[str, Any]) -> Iterator[str]:
         part = "held_out" if "held_out" in choice else "all"
         one = choice[part]
         name = NAMES.get(quantity, quantity)
+        if not one["moved"]:
+            yield f"{name}: no cell surely moved on {SETS[part]}, so no direction can be judged."
+            continue
         yield (
-            f"{name}: **`{choice['forecast']}`, chosen on {SETS[choice['chosen_on']]}, is right "
+            f"**{name}: `{choice['forecast']}`, chosen on {SETS[choice['chosen_on']]}, is right "
             f"for {figure(one['right'])} of {one['moved']} cells that surely moved** on {SETS[part]} "
             f"({one['improved']} of them for the better); always saying loss is right for "
             f"{figure(one['always_loss'])}. The difference is "
             f"{figure(one['ahead'], sign=True)}, balanced accuracy {figure(one['balanced'])}."
         )
     for quantity, signs in found["all"].items():
+        if not any(one["moved"] for one in signs.values()):
+            continue
         rows = [
             (
                 f"`{name}`",

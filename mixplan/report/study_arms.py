@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mixplan.report.study import promised
-from mixplan.report.study_told import NAMES, figure, heading, lines, listed, table_of
+from mixplan.report.study_told import NAMES, figure, heading, in_short, lines, listed, table_of
 from mixplan.report.text import in_line
 from mixplan.study.arms_judge import BOTH
 from mixplan.study.resample import FEWEST_TARGETS
@@ -25,10 +25,12 @@ def arms_markdown(study: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
         study: As registered: `hash`, `mixplan`, `libraries`, `study` (the file's values), and `command`.
         judged: What `study.arms_judge` found.
     """
-    parts = [
+    head = [
         f"# {in_line(study['study']['title'])}",
         "Written by the command below from the study's saved judgement; nothing here was typed in.",
         *registration(study, judged),
+    ]
+    parts = [
         *promised(judged),
         *gains(judged),
         *(part for base in judged["avoided"] for part in against(judged, base)),
@@ -37,7 +39,7 @@ def arms_markdown(study: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
         *each_target(judged),
         *limits(judged),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*head, *in_short(parts), *parts]) + "\n"
 
 
 def registration(study: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterator[str]:

@@ -24,6 +24,23 @@ def heading(text: str) -> str:
     return f"## {text}"
 
 
+def in_short(parts: Sequence[str]) -> list[str]:
+    """Gather each section's question with its answers, the paragraphs that open in bold; nothing where there is none.
+
+    Args:
+        parts: The blocks of all sections, headings among them.
+    """
+    found: dict[str, list[str]] = {}
+    question = ""
+    for part in parts:
+        if part.startswith("## "):
+            question = part.removeprefix("## ")
+        elif question and part.startswith("**"):
+            found.setdefault(question, []).append(part.replace("**", ""))
+    told = [f"- *{asked}* {' '.join(answers)}" for asked, answers in found.items()]
+    return [heading("In short"), lines(told)] if told else []
+
+
 def lines(parts: Sequence[str]) -> str:
     """Lines of one block."""
     return "\n".join(parts)
