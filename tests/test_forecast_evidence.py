@@ -74,6 +74,19 @@ def test_a_study_beside_the_run_teaches_and_says_how_well_scores_told(tmp_path):
     )
 
 
+def test_what_learned_factors_tell_is_said_to_those_who_learn_them(tmp_path):
+    lay(tmp_path / "runs" / "study", saved(learned={"sts_icl": {"value": 0.65, "low": 0.18, "high": 0.88}}))
+    (study,) = studies(tmp_path / "runs")[1]
+    assert study.sentence("sts_icl", 2) == (
+        "On 3 targets with this model and SAE (3 domains, 2 training seeds), STS_ICL had r = 0.46 [0.10, 0.70] with "
+        "how far behaviour moved. Times each domain's own factor, learned on the other targets, it had "
+        "r = 0.65 [0.18, 0.88]."
+    )
+    assert "own factor" not in study.sentence("sts_act", 2)
+    (other,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS | {"features": 50}))[1]
+    assert "own factor" not in other.sentence("sts_icl", 2)
+
+
 def test_an_interval_that_holds_zero_shows_nothing_and_a_score_that_was_not_judged_is_not_told():
     study = Study("", "", 8, 21, 1, 2, {"sts_icl": Told(0.3, -0.1, 0.6)}, ())
     assert study.sentence("sts_icl", 2) == (

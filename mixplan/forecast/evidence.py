@@ -6,7 +6,7 @@ import glob
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class Told:
     value: float
     low: float | None
     high: float | None
+
+    def text(self) -> str:
+        """The correlation with its interval, in words."""
+        between = "" if self.low is None or self.high is None else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"r = {self.value:.2f}{between}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Study:
         demonstrations: Rows in front of a question when its scores were read.
         told: By score, `sts_icl` and `sts_act`.
         runs: Its targets as runs to learn from; empty where its scores were read with other settings than the plan's.
+        learned: By score, how well it told with each domain's own factor learned on the study's other targets.
         even: How its plans did against an even spread; None where it trained no mixtures.
     """
 
@@ -93,6 +99,7 @@ class Study:
     demonstrations: int
     told: dict[str, Told]
     runs: tuple[Run, ...]
+    learned: dict[str, Told] = field(default_factory=dict)
     even: Even | None = None
 
     def sentence(self, score: str, demonstrations: int) -> str | None:
@@ -104,15 +111,18 @@ class Study:
         """
         if (found := self.told.get(score)) is None:
             return None
-        between = "" if found.low is None or found.high is None else f" [{found.low:.2f}, {found.high:.2f}]"
         seeds = f"{self.seeds} training seed" + ("s" if self.seeds > 1 else "")
         shots = "" if demonstrations == self.demonstrations else f", read with {self.demonstrations} demonstrations,"
         text = (
             f"On {self.targets} targets with this model and SAE ({self.domains} domains, {seeds}), "
-            f"{SCORE_NAMES[score]}{shots} had r = {found.value:.2f}{between} with how far behaviour moved"
+            f"{SCORE_NAMES[score]}{shots} had {found.text()} with how far behaviour moved"
         )
         unsure = found.low is None or found.low <= 0
-        return f"{text}; that it tells anything is not shown." if unsure else f"{text}."
+        text += "; that it tells anything is not shown." if unsure else "."
+        taught = self.learned.get(score) if self.runs else None
+        if taught is None:
+            return text
+        return f"{text} Times each domain's own factor, learned on the other targets, it had {taught.text()}."
 
 
 def with_studies(
@@ -177,11 +187,14 @@ def is_about(kind: Kind, value: Mapping[str, Any]) -> bool:
 
 def study_of(value: Mapping[str, Any], mark: str, kind: Kind) -> Study:
     """A study from its saved evidence."""
-    told = {
-        str(score): Told(finite(one["value"]), *(None if one[end] is None else finite(one[end]) for end in ENDS))
-        for score, one in value["told"].items()
-        if score in SCORE_NAMES
-    }
+    told, learned = (
+        {
+            str(score): Told(finite(one["value"]), *(None if one[end] is None else finite(one[end]) for end in ENDS))
+            for score, one in part.items()
+            if score in SCORE_NAMES
+        }
+        for part in (value["told"], value.get("learned", {}))
+    )
     runs = [
         Run(f"{value['title']}: {name}", hashlib.sha256(f"{mark} {name}".encode()).hexdigest(), found_in(target), True)
         for name, target in value["targets"].items()
@@ -194,6 +207,7 @@ def study_of(value: Mapping[str, Any], mark: str, kind: Kind) -> Study:
         seeds=len(value["seeds"]),
         demonstrations=int(value["settings"]["sts_demonstrations"]),
         told=told,
+        learned=learned,
         runs=tuple(runs) if value["settings"] == dict(kind.settings) else (),
         even=even_of(value["against_uniform"]) if value.get("against_uniform") else None,
     )

@@ -17,7 +17,9 @@ from mixplan.study.tabulate import over_seeds
 BEHAVIOUR = "kl"
 
 
-def evidence_of(bench: Bench, table: Table, judged: Mapping[str, Any]) -> dict[str, Any]:
+def evidence_of(
+    bench: Bench, table: Table, judged: Mapping[str, Any], learned: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Collect, for each target, every domain's scores and what training changed, and how well scores told it.
 
     Changes are means over seeds; correlations with how far behaviour moved are over all targets, those that choices
@@ -27,16 +29,25 @@ def evidence_of(bench: Bench, table: Table, judged: Mapping[str, Any]) -> dict[s
         bench: The study's model and data.
         table: Its measures and predictors.
         judged: Its judgement.
+        learned: What forecasts that learned from the other targets were worth, see `learned.judge_learned`.
     """
+    ways = learned["ways"] if learned else {}
+    taught = {score: ways[f"{score}_own"]["pearson"] for score in SCORE_NAMES if f"{score}_own" in ways}
     pooled = judged["pooled"]["all"].get(BEHAVIOUR, {}).get("pearson", {})
     told = {score: pooled[score] for score in SCORE_NAMES if pooled.get(score, {}).get("value") is not None}
     shots = bench.study.spec.reading.demonstrations
     read = {"drift_from": ICL, "drift_demonstrations": shots, "sts_demonstrations": shots}
     return head_of(bench, read) | {
         "seeds": list(table.seeds),
-        "told": {score: {key: one[key] for key in ("value", "low", "high")} for score, one in told.items()},
+        "told": {score: ends_of(one) for score, one in told.items()},
+        "learned": {score: ends_of(one) for score, one in taught.items() if one["value"] is not None},
         "targets": {name: target_changes(bench, table, name) for name in table.targets},
     }
+
+
+def ends_of(figure: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure's value and interval alone."""
+    return {key: figure[key] for key in ("value", "low", "high")}
 
 
 def evidence_of_arms(bench: Bench, compared: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +76,7 @@ def against_uniform(bench: Bench, judged: Mapping[str, Any]) -> dict[str, Any] |
         "objective": recipe.allocate.objective,
         "unit": unit_of(quantity),
         "targets": len(judged["targets"]),
-        "worst": {key: worst[key] for key in ("value", "low", "high")},
+        "worst": ends_of(worst),
     }
 
 

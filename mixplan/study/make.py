@@ -395,5 +395,5 @@ def judge_cells(bench: Bench, cells: list[Cell], readings: Mapping[str, Any], fo
     specific = judge_specific(readings["targets"], shifts_of(cells), count=count)
     further = {"learned": learned, "specific": specific, **cost}
     write_json(folder / "results.json", {"study": bench.study.hash, **judged, **further})
-    write_json(folder / EVIDENCE, evidence_of(bench, table, judged))
+    write_json(folder / EVIDENCE, evidence_of(bench, table, judged, learned))
     return table
