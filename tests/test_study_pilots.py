@@ -130,7 +130,7 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
     train_pilots(ours, Launch())
     stands = [text for text in ours.watcher.said[stages:] if text.startswith("training stands")]
     assert len(stands) == 2
-    for name in ("tabulate", "write_table", "write_further"):
+    for name in ("tabulate", "write_table", "write_further", "judge_learned", "judge_specific"):
         monkeypatch.setattr(make, name, lambda *_, **__: None)
     monkeypatch.setattr(make, "evidence_of", lambda *_: {})
     monkeypatch.setattr(make, "judge", lambda *_, **__: {"marks": []})
