@@ -114,3 +114,9 @@ def test_the_environment_keeps_files_in_the_run_folder_and_reports_nothing_unask
     monkeypatch.setenv("WANDB_DIR", "/elsewhere")
     chosen = environment(tmp_path, device="cpu", gpus=0, processes=1, part=Part())
     assert (chosen["OMP_NUM_THREADS"], chosen["WANDB_DIR"]) == ("3", "/elsewhere")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
+    for wished, part in (("1", "1"), ("64", "2"), ("4,2", "2")):
+        monkeypatch.setenv("OMP_NUM_THREADS", wished)
+        assert environment(tmp_path, device="cpu", gpus=0, processes=1, part=Part())["OMP_NUM_THREADS"] == wished
+        shared = environment(tmp_path, device="cpu", gpus=0, processes=2, part=Part(0, 3))
+        assert shared["OMP_NUM_THREADS"] == part

@@ -31,8 +31,8 @@ def machine(monkeypatch):
         (4, 1, None, 3),
         (2, 3, None, 2),
         (40, 1, None, 1),
-        # A person's wish holds for one job as it is; of several it only lowers their part.
-        (1, 1, "16", 16),
+        # A person's wish lowers the part and does not raise it.
+        (1, 1, "16", 12),
         (4, 1, "16", 3),
         (4, 1, "1", 1),
         (4, 1, "0", 3),

@@ -111,7 +111,10 @@ def environment(run: Path, *, device: str, gpus: int, processes: int, part: Part
         # A single process would spread each batch over all that it sees.
         values["CUDA_VISIBLE_DEVICES"] = ",".join(part.gpus()[:processes])
     if gpus == 0:
-        values |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": str(part.threads(processes))}
+        values["ACCELERATE_USE_CPU"] = "true"
+        # A person's own number stands as it is for a job that has the machine to itself.
+        if part.of > 1 or not os.environ.get("OMP_NUM_THREADS"):
+            values["OMP_NUM_THREADS"] = str(part.threads(processes))
     if device.startswith("cuda:") and "CUDA_VISIBLE_DEVICES" not in os.environ:
         values["CUDA_VISIBLE_DEVICES"] = device.removeprefix("cuda:")
     return {**os.environ, **values}

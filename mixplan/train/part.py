@@ -19,12 +19,10 @@ class Part:
     of: int = 1
 
     def threads(self, processes: int = 1) -> int:
-        """Threads of each of the job's processes on a CPU; where several jobs run, OMP_NUM_THREADS may lower them."""
+        """Threads of each of the job's processes on a CPU; OMP_NUM_THREADS may lower them."""
         share = max(1, len(os.sched_getaffinity(0)) // (self.of * processes))
         wished = os.environ.get("OMP_NUM_THREADS", "")
-        if not wished.isdecimal() or int(wished) == 0:
-            return share
-        return int(wished) if self.of == 1 else min(int(wished), share)
+        return min(int(wished), share) if wished.isdecimal() and int(wished) else share
 
     def gpus(self) -> list[str]:
         """The job's GPUs, as CUDA_VISIBLE_DEVICES names them: as many for every job; shared where there are fewer."""
