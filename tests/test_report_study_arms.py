@@ -17,7 +17,11 @@ STUDY = {
     "mixplan": "0.1",
     "libraries": {"torch": "2.13", "trl": "1.16"},
     "command": "mixplan study arms.yaml",
-    "study": {"title": "Does it help?", "questions": ["Is it better?", "What does it keep?"]},
+    "study": {
+        "title": "Does it help?",
+        "questions": ["Is it better?", "What does it keep?"],
+        "arms": {"names": ARMS, "budgets": [3, 6], "evidence": None},
+    },
 }
 
 
@@ -131,6 +135,7 @@ def test_what_was_asked_and_registered_stands_first():
         "| extra rows | 3, 6 |",
         "| training seeds | 0, 1 |",
         "| optimiser steps | sums 5, poems 5, law 7 |",
+        "| plans learn from | scores alone |",
         "| mixplan and libraries | mixplan 0.1, torch 2.13, trl 1.16 |",
     ]
     assert "positive where a domain got worse" in method
@@ -277,7 +282,8 @@ def test_odd_names_break_neither_lines_nor_tables():
     line["loss"]["bits_per_byte"]["worst_domain"] = "pro|se"
     judged["by_target"] = {"a|b": {"3": {"plan": line}}}
     judged["marks"][0]["text"] = "Better\n| than"
-    asked = {"title": "Arms\u202e\n## x", "questions": ["Is it\nbetter?"]}
+    about_arms = {"budgets": [3, 6], "evidence": "a`|\nb"}
+    asked = {"title": "Arms\u202e\n## x", "questions": ["Is it\nbetter?"], "arms": about_arms}
     found = sections(judged, STUDY | {"study": asked, "libraries": {"torch": "2\n.13"}})
     assert found[""][0] == "# Arms[U+202E]↵## x"
     assert found[""][2] == "- Is it↵better?"

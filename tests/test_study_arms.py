@@ -9,14 +9,15 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from small_jobs import fork_training
-from small_study import TARGETS, lay, study
+from small_study import TARGETS, bench, lay, study
 
 from mixplan.errors import RunError
 from mixplan.forecast import History, Kind, halving_rows, with_studies
+from mixplan.recipe import load_recipe
 from mixplan.report.study_arms import arms_markdown
 from mixplan.runs import locked
 from mixplan.study import arms, jobs
-from mixplan.study.arms import DONE
+from mixplan.study.arms import DONE, written
 from mixplan.study.spec import load_study
 from mixplan.train.launch import Launch
 
@@ -156,11 +157,83 @@ def test_a_mark_of_no_figure_is_refused_before_anything_is_trained(tmp_path, tin
     assert not list(tmp_path.glob("run/arms/**/job.json"))
 
 
-def test_it_is_judged_only_when_all_is_compared(tmp_path, tiny_model, tiny_sae):
-    path = laid(tmp_path, tiny_model, tiny_sae)
+def test_budgets_that_all_targets_are_compared_at_are_judged_so_far(arms_study, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXPLAN_CACHE", str(arms_study / "cache"))
+    run, path = tmp_path / "run", arms_study / "study.yaml"
+    shutil.copytree(arms_study / "run", run)
+    whole = json.loads((run / "results.json").read_bytes())
+    (run / "arms" / "sums-6" / DONE).unlink()
+    (run / "results.json").unlink()
+    said = study(path, run, so_far=True).said
+    assert not any(text.startswith("starting training") for text in said)
+    judged = json.loads((run / "so-far" / "results.json").read_bytes())
+    assert judged["budgets"] == ["3"]
+    for target in TARGETS:
+        assert judged["by_target"][target]["3"] == whole["by_target"][target]["3"]
+    assert (run / "so-far" / "evidence.json").exists()
+    assert not (run / "results.json").exists()
+    registered = json.loads((run / "registered.json").read_bytes())
+    text = arms_markdown({**registered, "command": "mixplan study x.yaml"}, judged)
+    assert "**Not finished: 1 of 2 budgets is still missing here.**" in text
+
+    (run / "arms" / "doctors-3" / DONE).unlink()
     with pytest.raises(RunError) as refused:
+        study(path, run, so_far=True)
+    assert str(refused.value) == (
+        f"{run}: 2 of 4 comparisons are finished, but at no budget are all targets', so there is nothing to judge "
+        "yet. Give the same command again later."
+    )
+
+
+def test_nothing_is_judged_so_far_where_nothing_has_begun(tmp_path, tiny_model, tiny_sae):
+    path = laid(tmp_path, tiny_model, tiny_sae)
+    with pytest.raises(RunError, match=f"{path} has not begun here"):
         study(path, tmp_path / "run", so_far=True)
-    assert str(refused.value) == f"{path}: a study of arms is judged when all are compared. Leave --so-far out."
+
+
+def test_plans_learn_from_evidence_without_their_own_target(tmp_path, tiny_model, tiny_sae):
+    path = laid(tmp_path, tiny_model, tiny_sae)
+    values = yaml.safe_load(path.read_text())
+    values["arms"]["evidence"] = "kept/evidence.json"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    moved = {"sum": {"scores": {"sts_icl": 1.0, "sts_act": 1.0}, "headline": None, "behaviour": 0.5}}
+    known = {"value": 0.9, "low": 0.8, "high": 1.0}
+    evidence = {
+        "version": 1,
+        "title": "Forecasts",
+        "settings": {"method": "sft", "features": 10, "drift_demonstrations": 2, "drift_from": "icl",
+                     "sts_demonstrations": 2},
+        "hashes": {"model": "m", "sae": "s"},
+        "seeds": [0],
+        "told": {"sts_icl": known},
+        "learned": {"sts_icl": known},
+        "targets": dict.fromkeys(("sums", "poems", "law"), moved),
+    }  # fmt: skip
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "evidence.json").write_text(json.dumps(evidence))
+    work = bench(path, tmp_path / "run")
+    for target, count in (("sums", 2), ("doctors", 3)):
+        recipe = load_recipe(written(work, target, 3))
+        kind = Kind.of(recipe.resolved, "m", "s")
+        found, (one,) = with_studies(
+            History(), recipe.recipe.forecast.runs, folder=recipe.folder(("forecast", "runs")), run=tmp_path, kind=kind
+        )
+        # Nothing that the own target's changes are in is known: neither they nor what was told over all targets.
+        assert len(found.runs) == count
+        assert not any("sums" in run.name for run in found.runs if target == "sums")
+        assert (one.told, one.learned) == ({}, {})
+    # Evidence of another model would leave the plans with scores alone, and results that say otherwise.
+    with pytest.raises(RunError) as refused:
+        study(path, tmp_path / "run")
+    assert str(refused.value) == (
+        f"{path}: arms.evidence: nothing in {tmp_path / 'kept' / 'evidence.json'} is of this study's model, SAE, "
+        "training method and score settings (method sft, features 10, drift_demonstrations 2, drift_from icl, "
+        "sts_demonstrations 2), so plans cannot learn from it. Name other evidence, or read scores as that study did."
+    )
+    assert not list(tmp_path.glob("run/arms/**/job.json"))
+    before = load_study(path).hash
+    (tmp_path / "kept" / "evidence.json").write_text(json.dumps(evidence | {"seeds": [0, 1]}))
+    assert load_study(path).hash != before
 
 
 def test_a_further_process_waits_for_the_plans(arms_study, tmp_path, monkeypatch):

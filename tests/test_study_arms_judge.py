@@ -10,7 +10,17 @@ from scipy import stats
 
 from mixplan.errors import RunError
 from mixplan.study.arms_figures import one_target
-from mixplan.study.arms_judge import BOTH, domains_of, gain, judge_arms, kept, losses, mean_loss, worst_loss
+from mixplan.study.arms_judge import (
+    BOTH,
+    domains_of,
+    gain,
+    judge_arms,
+    kept,
+    losses,
+    mean_loss,
+    quantities_of,
+    worst_loss,
+)
 from mixplan.study.marks import Mark
 
 TARGETS = ("sums", "poems", "law")
@@ -226,6 +236,17 @@ def test_a_quantity_is_judged_where_every_evaluation_has_it():
     without = {name: values for name, values in whole.items() if name != "prose"}
     other = compared("poems", without, {"none": [without], "plan": [without]})
     assert judge_arms({"sums": {3: one}, "poems": {3: other}})["quantities"] == ["kl", "correct"]
+
+
+def test_the_headline_of_all_domains_stands_for_the_study():
+    def of(*order):
+        moved = {"kl": [0.0], "bits_per_byte": [1.0]}
+        values = {"target": {"bits_per_byte": [1.0]}, "law": {name: moved[name] for name in order}, "prose": moved}
+        return {"sums": {3: compared("sums", values, {"none": [values]})}}
+
+    assert quantities_of(of("kl", "bits_per_byte")) == ["kl", "bits_per_byte"]
+    # Where headlines differ, none stands before the others.
+    assert quantities_of(of("bits_per_byte", "kl")) == ["bits_per_byte", "kl"]
 
 
 def test_the_judgement_says_what_it_is_of_in_json():

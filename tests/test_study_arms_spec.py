@@ -1,5 +1,6 @@
 """What a study's file says of arms: what is accepted, and each refusal in full with its line."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -119,6 +120,34 @@ def test_an_arm_without_which_nothing_can_be_said(tmp_path, arm, why):
     assert refused(path) == [f"{line_of(path, 'names:')}: arms.names: '{arm}' is missing, but {why}. Add it."]
 
 
+def test_evidence_that_is_none(tmp_path):
+    told = "{told}"
+    path = lay(tmp_path, ("[3, 6]", f"[3, 6]\n  evidence: {told}"))
+    line = line_of(path, "evidence:")
+    text = path.read_text()
+
+    def refusal(name):
+        path.write_text(text.replace(told, name))
+        return refused(path)
+
+    assert refusal("none.json") == [
+        f"{line}: arms.evidence: there is no file {tmp_path / 'none.json'}. `mixplan study` leaves an evidence.json in "
+        "its run folder."
+    ]
+    place = tmp_path / "some.json"
+    for wrong in ("{", "[]", '{"version": 99, "targets": {"sums": {}}}', '{"version": 1, "targets": {}}'):
+        place.write_text(wrong)
+        assert refusal("some.json") == [
+            f"{line}: arms.evidence: {place} is no evidence of a study of forecasts, or of another mixplan. "
+            "Name another file."
+        ]
+    place.write_text('{"version": 1, "targets": {"sums": {}}}')
+    path.write_text(text.replace(told, "some.json").replace("  allocate:", "  forecast: {runs: []}\n  allocate:"))
+    assert refused(path) == [
+        f"{line + 1}: arms.evidence: recipe.forecast says what plans learn from already. Leave one of the two out."
+    ]
+
+
 def test_arms_need_names_and_budgets(tmp_path):
     path = lay(tmp_path, ("[3, 6]", "[0]"), ("  names:\n    - none\n    - uniform\n    - plan\n", "  names: []\n"))
     assert refused(path) == [
@@ -166,7 +195,8 @@ def test_the_shipped_study_of_arms_is_valid():
     recipe = study.whole.recipe
     batch, steps = (recipe.train.args[name] for name in ("per_device_train_batch_size", "max_steps"))
     assert batch * steps <= recipe.mixture.target_rows + max(study.spec.arms.budgets)
-    # What other targets of the study did must not reach a plan that is judged.
+    # A plan that is judged learns from no other run than the evidence that is part of what is registered.
     assert recipe.forecast.runs == []
+    assert set(json.loads(study.evidence.read_bytes())["targets"]) >= set(study.recipes)
     assert {"none", "uniform", "plan", "oracle"} <= set(study.spec.arms.names)
     assert all(loaded.recipe.evaluate.measures.get("target") == "likelihood" for loaded in study.recipes.values())

@@ -34,7 +34,10 @@ def study(
         bool, typer.Option("--cells-only", help="Work on cells beside another process, which then judges.")
     ] = False,
     so_far: Annotated[
-        bool, typer.Option("--so-far", help="Work on nothing; judge the seeds that every target is finished with.")
+        bool,
+        typer.Option(
+            "--so-far", help="Work on nothing; judge the seeds, or budgets, that are finished for all targets."
+        ),
     ] = False,
     cluster: Annotated[
         Literal["slurm"] | None,

@@ -45,9 +45,15 @@ def arms_markdown(study: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
 def registration(study: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterator[str]:
     """What was asked, by which command, and under which hash it was written down before the first training."""
     yield lines([f"- {in_line(question)}" for question in study["study"]["questions"]])
+    spec = study["study"]["arms"]
+    if missing := len(spec["budgets"]) - len(judged["budgets"]):
+        verb = "is" if missing == 1 else "are"
+        yield f"**Not finished: {missing} of {len(spec['budgets'])} budgets {verb} still missing here.**"
     yield f"```\n{study['command']}\n```"
     libraries = ", ".join(f"{name} {version}" for name, version in study["libraries"].items())
     steps = ", ".join(f"{target} {count}" for target, count in judged["steps"].items())
+    evidence = spec.get("evidence")
+    learned = f"{in_line(evidence)}, each plan without its own target" if evidence else "scores alone"
     yield table_of(
         ("", ""),
         [
@@ -57,6 +63,7 @@ def registration(study: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterato
             ("extra rows", ", ".join(judged["budgets"])),
             ("training seeds", ", ".join(map(str, judged["seeds"]))),
             ("optimiser steps", steps),
+            ("plans learn from", learned),
             ("mixplan and libraries", in_line(f"mixplan {study['mixplan']}, {libraries}")),
         ],
     )

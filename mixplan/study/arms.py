@@ -13,11 +13,11 @@ import yaml
 
 from mixplan.errors import RunError
 from mixplan.evaluate.result import Evaluation
-from mixplan.forecast.earlier import EVIDENCE
+from mixplan.forecast.earlier import EVIDENCE, settings_of
 from mixplan.outcome.compare import CompareRequest, compare_arms
 from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.plan import standalone
-from mixplan.runs import write_atomic, write_json
+from mixplan.runs import translated, write_atomic, write_json
 from mixplan.study.arms_judge import Measured, judge_arms
 from mixplan.study.arms_response import compared_values, response_of
 from mixplan.study.evidence import evidence_of_arms
@@ -43,14 +43,25 @@ def plan_arms(bench: Bench, marks: list[Mark]) -> None:
         marks: Its pass marks.
 
     Raises:
-        RunError: a mark names a figure that there will not be.
+        RunError: a mark names a figure that there will not be, or the evidence teaches these plans nothing.
         MixplanError: anything that the person can mend.
     """
     if not any(bench.run.glob("arms/*/training/job.json")):
         judge_arms(rehearsed(bench), marks=marks)
     for target, budget in comparisons(bench.study):
         bench.watcher.say(f"plan of target {target}, {budget} extra rows")
-        planned(request_of(bench, target, budget, Launch()), bench.watcher)
+        made = planned(request_of(bench, target, budget, Launch()), bench.watcher)
+        if bench.study.evidence is not None and not made.plan["forecast"]["learned_from"]:
+            raise RunError(
+                f"{bench.study.path}: arms.evidence: nothing in {bench.study.evidence} is of this study's model, SAE, "
+                f"training method and score settings ({settings_text(made.plan['recipe'])}), so plans cannot learn "
+                "from it. Name other evidence, or read scores as that study did."
+            )
+
+
+def settings_text(recipe: Mapping[str, Any]) -> str:
+    """What evidence must share with a recipe, in words."""
+    return ", ".join(f"{name} {value}" for name, value in settings_of(recipe).items())
 
 
 def comparisons(study: LoadedStudy) -> list[tuple[str, int]]:
@@ -100,6 +111,33 @@ def finished(bench: Bench, target: str, budget: int) -> bool:
         return False
 
 
+def arms_so_far(bench: Bench, marks: list[Mark], launch: Launch) -> Path:
+    """Judge the budgets that every target is compared at, beside processes that may still work on others.
+
+    Args:
+        bench: The study.
+        marks: Its pass marks.
+        launch: As for `conclude_arms`.
+
+    Returns:
+        The run's folder so-far/, with results.json and evidence.json.
+
+    Raises:
+        RunError: there is no such budget.
+    """
+    named = comparisons(bench.study)
+    compared_now = {one for one in named if finished(bench, *one)}
+    whole = [one for one in named if all((target, one[1]) in compared_now for target in bench.study.spec.targets)]
+    if not whole:
+        raise RunError(
+            f"{bench.run}: {len(compared_now)} of {len(named)} comparisons are finished, but at no budget are all "
+            "targets', so there is nothing to judge yet. Give the same command again later."
+        )
+    folder = bench.run / "so-far"
+    judge_compared(bench, marks, {one: compared(bench, *one, launch) for one in whole}, folder)
+    return folder
+
+
 def conclude_arms(bench: Bench, marks: list[Mark], found: Found, launch: Launch) -> None:
     """Take every comparison as it stands and judge.
 
@@ -113,15 +151,19 @@ def conclude_arms(bench: Bench, marks: list[Mark], found: Found, launch: Launch)
         RunError: two comparisons measured different rows.
         MixplanError: anything that the person can mend.
     """
-    study = bench.study
-    measured: dict[str, dict[int, Measured]] = {target: {} for target in study.spec.targets}
-    for target, budget in comparisons(study):
-        one = found.get((target, budget))
-        measured[target][budget] = one or compared(bench, target, budget, launch)
+    whole = {one: found.get(one) or compared(bench, *one, launch) for one in comparisons(bench.study)}
+    judge_compared(bench, marks, whole, bench.run)
+
+
+def judge_compared(bench: Bench, marks: list[Mark], found: Found, folder: Path) -> None:
+    """Judge comparisons, every target at the same budgets, into a folder."""
+    measured: dict[str, dict[int, Measured]] = {target: {} for target in bench.study.spec.targets}
+    for (target, budget), one in found.items():
+        measured[target][budget] = one
     judged = judge_arms(measured, marks=marks)
-    response = response_of(measured, assumed=study.whole.recipe.allocate.half)
-    write_json(bench.run / "results.json", {"study": study.hash, **judged, "response": response})
-    write_json(bench.run / EVIDENCE, evidence_of_arms(bench, compared_values(measured), judged))
+    response = response_of(measured, assumed=bench.study.whole.recipe.allocate.half)
+    write_json(folder / "results.json", {"study": bench.study.hash, **judged, "response": response})
+    write_json(folder / EVIDENCE, evidence_of_arms(bench, compared_values(measured), judged))
 
 
 def compared(bench: Bench, target: str, budget: int, launch: Launch) -> Measured:
@@ -152,11 +194,27 @@ def written(bench: Bench, target: str, budget: int) -> Path:
     """A target's recipe with the budget in it, as a file that stands alone."""
     values = standalone(bench.study.recipes[target])
     values["budget"]["rows"] = budget
+    if bench.study.evidence is not None:
+        values["forecast"]["runs"] = [str(evidence_without(bench, target).absolute())]
     place = bench.run / "arms" / "recipes" / f"{target}-{budget}.yaml"
     head = f"# {target} with {budget} extra rows, from {bench.study.path.name} with its configs merged in.\n"
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
     write_atomic(place, (head + str(text)).encode())
     return place
+
+
+def evidence_without(bench: Bench, target: str) -> Path:
+    """The folder with what a target's plans learn from: the study's evidence as it is without that target.
+
+    What the evidence says over all its targets is left out with it: the target's own changes are in there.
+    """
+    assert bench.study.evidence is not None  # asked for only then
+    with translated(bench.study.evidence, reading=True):
+        known = json.loads(bench.study.evidence.read_bytes())
+    others = {name: changes for name, changes in known["targets"].items() if name != target}
+    folder = bench.run / "arms" / "evidence" / target
+    write_json(folder / EVIDENCE, {**known, "told": {}, "learned": {}, "targets": others})
+    return folder
 
 
 def rehearsed(bench: Bench) -> dict[str, dict[int, Measured]]:

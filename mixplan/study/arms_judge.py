@@ -25,7 +25,7 @@ QUANTITIES = {
     "correct": "choice",
     "score": "exact",
 }
-"""Quantities that loss is told in, each with its measure; the first that there is stands for the study."""
+"""Quantities that loss is told in, each with its measure; see `quantities_of` for which stands for a study."""
 BOTH = "both"
 """The mean over budgets."""
 
@@ -76,7 +76,7 @@ def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
     first = next(iter(next(iter(study.values())).values()))
     budgets = [str(budget) for budget in next(iter(study.values()))]
     arms = list(first.after)
-    quantities = [quantity for quantity in QUANTITIES if all(domains_of(one, quantity) for one in every(study))]
+    quantities = quantities_of(study)
     judged: dict[str, Any] = {
         "targets": list(study),
         "budgets": budgets,
@@ -102,6 +102,17 @@ def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
 def every(study: Study) -> list[Measured]:
     """All comparisons."""
     return [one for found in study.values() for one in found.values()]
+
+
+def quantities_of(study: Study) -> list[str]:
+    """What every comparison measured domains in; first what is the headline of them all, which stands for the study."""
+    found = [quantity for quantity in QUANTITIES if all(domains_of(one, quantity) for one in every(study))]
+
+    def headline(quantity: str) -> bool:
+        names = {measure for one in every(study) for name, measure in one.before.headlines.items() if name != "target"}
+        return names == {QUANTITIES[quantity]}
+
+    return sorted(found, key=lambda quantity: not headline(quantity))
 
 
 def foresight(study: Study, quantity: str) -> dict[str, Any]:

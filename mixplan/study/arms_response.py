@@ -12,11 +12,11 @@ import numpy as np
 from mixplan.forecast.amounts import DRAWN
 from mixplan.forecast.earlier import UNIT_NAMES, unit_of
 from mixplan.forecast.response import Losses, Response, interval_text, respond, worth
-from mixplan.study.arms_judge import QUANTITIES, Measured, Study, domains_of, losses
+from mixplan.study.arms_judge import Measured, Study, losses, quantities_of
 
 
 def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
-    """Learn from every arm, domain and budget with rows, by the first quantity that all domains have.
+    """Learn from every arm, domain and budget with rows, by the quantity that stands for the study.
 
     Args:
         study: What was measured.
@@ -38,9 +38,8 @@ def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
 
 
 def common_quantity(study: Study) -> str | None:
-    """The first quantity that every comparison measured domains in."""
-    every = [one for budgets in study.values() for one in budgets.values()]
-    return next((name for name in QUANTITIES if all(domains_of(one, name) for one in every)), None)
+    """The quantity that stands for the study, None where comparisons have none in common."""
+    return next(iter(quantities_of(study)), None)
 
 
 def losses_of(budgets: Mapping[int, Measured], quantity: str) -> Losses:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from mixplan.forecast.evidence import EVIDENCE_VERSION
 from mixplan.outcome.arms import ARMS
 from mixplan.recipe import Section
 from mixplan.recipe.lines import Located, Problem
@@ -28,6 +31,11 @@ class ArmsSpec(Section):
 
     names: list[str] = Field(min_length=1, description="Arms, as `mixplan compare --arms` names them.")
     budgets: list[Positive] = Field(min_length=1, description="Extra rows for all domains together.")
+    evidence: str | None = Field(
+        default=None,
+        description="evidence.json of a study of forecasts that plans learn from, relative to the YAML; a plan never "
+        "learns from a target of its own target's name.",
+    )
 
 
 def of_arms(tree: Located) -> bool:
@@ -45,13 +53,14 @@ def unfit_sections(tree: Located) -> Iterator[Problem]:
             yield Problem(tree.place, f"{key}: missing. Expected {expected} with at least one entry.")
 
 
-def unfit_arms(tree: Located, arms: ArmsSpec, recipe: dict[str, Any]) -> Iterator[Problem]:
-    """Arms that there are not, that are missing or that are given twice, and trainings of unequal length.
+def unfit_arms(tree: Located, arms: ArmsSpec, recipe: dict[str, Any], folder: Path) -> Iterator[Problem]:
+    """Arms that there are not, that are missing or that are given twice, trainings of unequal length, no evidence.
 
     Args:
         tree: The study's file.
         arms: Its section.
         recipe: Its recipe as values.
+        folder: What paths in it are relative to.
     """
     for number, name in enumerate(arms.names):
         place = tree.nearest(("arms", "names", number)).place
@@ -68,6 +77,13 @@ def unfit_arms(tree: Located, arms: ArmsSpec, recipe: dict[str, Any]) -> Iterato
         if budget in arms.budgets[:number]:
             place = tree.nearest(("arms", "budgets", number)).place
             yield Problem(place, f"arms.budgets: {budget} is given twice. Take it out once.")
+    if arms.evidence is not None:
+        place = tree.nearest(("arms", "evidence")).place
+        if "forecast" in recipe:
+            text = "recipe.forecast says what plans learn from already. Leave one of the two out."
+            yield Problem(place, f"arms.evidence: {text}")
+        if (unfit := unfit_evidence(folder / arms.evidence)) is not None:
+            yield Problem(place, f"arms.evidence: {unfit}")
     train = recipe.get("train")
     args = train.get("args") if isinstance(train, dict) else None
     steps = args.get("max_steps") if isinstance(args, dict) else None
@@ -78,3 +94,15 @@ def unfit_arms(tree: Located, arms: ArmsSpec, recipe: dict[str, Any]) -> Iterato
         )
         place = tree.nearest(("recipe", "train", "args", "max_steps")).place
         yield Problem(place, f"recipe.train.args.max_steps: {text}")
+
+
+def unfit_evidence(place: Path) -> str | None:
+    """Why a file is no evidence that plans could learn from; None where it is."""
+    if not place.is_file():
+        return f"there is no file {place}. `mixplan study` leaves an evidence.json in its run folder."
+    try:
+        value = json.loads(place.read_bytes())
+        fit = value["version"] == EVIDENCE_VERSION and bool(value["targets"])
+    except (OSError, ValueError, LookupError, TypeError):
+        fit = False
+    return None if fit else f"{place} is no evidence of a study of forecasts, or of another mixplan. Name another file."

@@ -24,7 +24,7 @@ from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
-from mixplan.study.arms import compare_free, comparisons, conclude_arms, finished, plan_arms, plans_written
+from mixplan.study.arms import arms_so_far, compare_free, comparisons, conclude_arms, finished, plan_arms, plans_written
 from mixplan.study.evidence import evidence_of
 from mixplan.study.forecasts import forecasts_of
 from mixplan.study.further import write_further
@@ -57,7 +57,7 @@ class StudyRequest:
         jobs: Processes that work on cells, or on a study of arms' comparisons, at once.
         launch: How each job is started, with one process when it does not say how many.
         cells_only: Work on these and end there, as a further process beside the one that judges.
-        so_far: Work on nothing and judge the seeds that every target is finished with.
+        so_far: Work on nothing and judge the seeds, or of arms the budgets, that every target is finished with.
     """
 
     place: Path
@@ -143,7 +143,8 @@ def make_arms(request: StudyRequest, bench: Bench) -> Path:
     """
     study, run = bench.study, bench.run
     if request.so_far:
-        raise RunError(f"{study.path}: a study of arms is judged when all are compared. Leave --so-far out.")
+        expect(kept(run / "registered.json", "hash") == study.hash, study, run)
+        return arms_so_far(bench, marks_of(study), request.first)
     if request.cells_only:
         wait_for_reading(bench, lambda: plans_written(study, run))
         expect_processes(run, request.processes)

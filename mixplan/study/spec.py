@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,12 +116,19 @@ class LoadedStudy:
         """What the study is registered as: hash over its values, defaults and merged configs included.
 
         Ablations are left out: no mark is about them, they change no cell, and they may be added to a finished study.
-        So is what only GRPO reads, where jobs train otherwise.
+        So is what only GRPO reads, where jobs train otherwise. What plans of arms learn from counts by its content.
         """
         unread = {} if self.rewarded else {"reading": {"rollouts", "pilot_steps"}}
         absent = {} if self.spec.arms else {"arms": True}
         values = self.spec.model_dump(mode="json", exclude={"ablations": True, **absent, **unread})
-        return content_hash(values, {name: loaded.resolved for name, loaded in self.recipes.items()})
+        learned = [] if self.evidence is None else [hashlib.sha256(self.evidence.read_bytes()).hexdigest()]
+        return content_hash(values, {name: loaded.resolved for name, loaded in self.recipes.items()}, *learned)
+
+    @property
+    def evidence(self) -> Path | None:
+        """The file that plans of a study of arms learn from, None where they learn from none."""
+        arms = self.spec.arms
+        return None if arms is None or arms.evidence is None else self.path.parent / arms.evidence
 
     @property
     def rewarded(self) -> bool:
@@ -169,7 +177,7 @@ def checked_recipes(tree: Located, spec: StudySpec, path: Path) -> dict[str, Loa
     first = next(iter(trees.values()))
     problems += [*unfit_sections(tree), *misnamed(tree, spec, domain_names(first)), *unplaced(tree, spec)]
     if spec.arms is not None:
-        problems += unfit_arms(tree, spec.arms, spec.recipe)
+        problems += unfit_arms(tree, spec.arms, spec.recipe, path.parent)
     if problems:
         raise RecipeError("\n".join(lines_of(problems)))
     return {name: checked(merged, path, ()) for name, merged in trees.items()}
