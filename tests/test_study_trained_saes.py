@@ -9,6 +9,7 @@ import yaml
 from small_study import bench, lay
 
 from mixplan.errors import RecipeError, SaeError
+from mixplan.sae import train as reader
 from mixplan.study import trained_saes as module
 from mixplan.study.ablations import by_sae
 from mixplan.study.trained_saes import trained_saes, trainings
@@ -68,6 +69,24 @@ def test_each_is_trained_once_on_the_study_s_model_with_its_keys_over_the_config
     assert {name: sae.fingerprint for name, sae in again.items()} == {
         name: sae.fingerprint for name, sae in saes.items()
     }
+
+
+def test_saes_of_one_hook_point_share_what_is_read(asked, tmp_path, monkeypatch):
+    depths = []
+    real = reader.read_activations
+
+    def counted(model, depth, *rest):
+        depths.append(depth)
+        return real(model, depth, *rest)
+
+    monkeypatch.setattr(reader, "read_activations", counted)
+    wide = {"config": "tiny", "trainer": {"d_sae": 96}}
+    deep = {"config": "tiny", "hook_name": "blocks.2.hook_resid_post"}
+    saes = trained_saes(bench(asked(narrow={"config": "tiny"}, wide=wide, deep=deep), tmp_path / "run"))
+    assert depths.count(2) == depths.count(3) == len(depths) / 2 > 1
+    assert not (tmp_path / "run" / "saes" / "activations").exists()
+    alone = trained_saes(bench(asked(wide=wide), tmp_path / "alone"))
+    assert alone["wide"].fingerprint == saes["wide"].fingerprint
 
 
 def test_a_changed_training_is_not_taken_for_what_was_trained(asked, tmp_path):

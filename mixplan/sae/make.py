@@ -16,7 +16,14 @@ from mixplan.sae.train import Report, save_trained, train_sae
 
 
 def make_sae(
-    spec: SaeTraining, model: Model, corpus: Corpus, out: Path, *, command: str, report: Report
+    spec: SaeTraining,
+    model: Model,
+    corpus: Corpus,
+    out: Path,
+    *,
+    command: str,
+    report: Report,
+    activations: Path | None = None,
 ) -> dict[str, Any]:
     """Train an SAE, going on where a training of the folder was stopped, and measure it on held-out tokens.
 
@@ -27,6 +34,7 @@ def make_sae(
         out: Where checkpoints (in work/), the SAE and its card go.
         command: What asks for it, for the card.
         report: Told of progress.
+        activations: As for `train_sae`.
 
     Returns:
         The card's JSON values.
@@ -36,7 +44,9 @@ def make_sae(
     """
     with locked(out):
         depth = blocks_before(spec.hook_name, str(out))
-        save_trained(train_sae(spec, model, corpus, depth=depth, folder=out / "work", report=report), out)
+        work = out / "work"
+        sae = train_sae(spec, model, corpus, depth=depth, folder=work, report=report, activations=activations)
+        save_trained(sae, out)
         card = measure_card(spec, model, corpus, out, command=command)
         card_text(card, out)
     return card

@@ -51,7 +51,14 @@ class Progress:
 
 
 def train_sae(
-    spec: SaeTraining, model: Model, corpus: Corpus, *, depth: int, folder: Path, report: Report
+    spec: SaeTraining,
+    model: Model,
+    corpus: Corpus,
+    *,
+    depth: int,
+    folder: Path,
+    report: Report,
+    activations: Path | None = None,
 ) -> TrainingSAE[Any]:
     """Train an SAE on the residual stream after `depth` blocks.
 
@@ -62,6 +69,7 @@ def train_sae(
         depth: Blocks before the hook point.
         folder: Where checkpoints (and kept activations) go; a training found here goes on.
         report: Told of progress after every buffer.
+        activations: Where read activations are kept for other trainings; when None, in `folder` where the spec asks.
 
     Returns:
         The trained SAE, activation scale folded in.
@@ -74,9 +82,10 @@ def train_sae(
     samples = len(contexts) * (spec.context_tokens - 1) * spec.trainer.passes
     trainer = make_trainer(spec, model.d_model, samples)
     mark = content_hash(spec.model_dump(mode="json"), model.fingerprint, corpus.fingerprint)
+    shared = activations or (folder / "activations" if spec.keep_activations else None)
     done = resume(trainer, folder, mark)
     for index in range(done, buffers * spec.trainer.passes):
-        acts = without_sinks(buffer_activations(spec, model, corpus, depth, index % buffers, folder))
+        acts = without_sinks(buffer_activations(spec, model, contexts, depth, index % buffers, shared))
         order = torch.randperm(len(acts), generator=torch.Generator().manual_seed(spec.seed * 100_003 + index))
         if index == 0:
             start_from(trainer, acts)
@@ -169,26 +178,29 @@ def without_sinks(acts: Tensor) -> Tensor:
     return acts[norms < SINK_NORM * norms.median()]
 
 
-def buffer_activations(spec: SaeTraining, model: Model, corpus: Corpus, depth: int, index: int, folder: Path) -> Tensor:
-    """Activations of one buffer of contexts, read from the model or from an earlier training's kept file.
+def buffer_activations(
+    spec: SaeTraining, model: Model, contexts: Contexts, depth: int, index: int, shared: Path | None
+) -> Tensor:
+    """Activations of one buffer of contexts, read from the model or from a file that another training kept.
 
     Returns:
         `[tokens, d_in]` float16 (bfloat16 where a value is beyond float16), without each context's first token:
         the sequence start is an attention sink whose norm is hundreds of times the others'.
     """
-    contexts = contexts_to_train(spec, corpus)[index * spec.buffer_contexts : (index + 1) * spec.buffer_contexts]
-    kept = folder / "activations" / f"{corpus.fingerprint[:16]}-{index:05d}.safetensors"
+    buffer = contexts[index * spec.buffer_contexts : (index + 1) * spec.buffer_contexts]
+    if shared is None:
+        return read_activations(model, depth, buffer, spec.batch_contexts)
+    kept = shared / f"{content_hash(model.fingerprint, depth, buffer.tolist())[:32]}.safetensors"
     if kept.exists():
         try:
             return load_file(kept)["activations"]
         except SafetensorError:
             set_aside(kept)
-    acts = read_activations(model, depth, contexts, spec.batch_contexts)
-    if spec.keep_activations:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(".part")
-        save_file({"activations": acts}, part)
-        part.replace(kept)
+    acts = read_activations(model, depth, buffer, spec.batch_contexts)
+    shared.mkdir(parents=True, exist_ok=True)
+    part = kept.with_suffix(".part")
+    save_file({"activations": acts}, part)
+    part.replace(kept)
     return acts
 
 

@@ -1,4 +1,4 @@
-"""A finished study whose file asks for ablations in, labelled.json, ablations.json and zeroing.json out."""
+"""A finished study whose file asks for ablations in, labelled.json, zeroing.json and ablations.json out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mixplan.study.zeroing import judge_zeroing
 
 
 def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: Mapping[str, Any]) -> None:
-    """Look further into a finished study, the quickest first; nothing is trained.
+    """Look further into a finished study, the quickest first; no target is trained.
 
     Features are taken out of the cells of the first seed alone: every condition is measured with each of them.
 
@@ -38,7 +38,7 @@ def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: M
         drifts[cell.target, cell.seed] = drift
     labels = judge_labels(readings["targets"], readings["domains"], drifts, seed=bench.study.spec.seeds[0])
     write_json(bench.run / "labelled.json", head | labels)
-    ablated = ablate(bench, cells, table, readings["targets"], readings["domains"])
-    write_json(bench.run / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)
     first = [cell for cell in cells if cell.seed == bench.study.spec.seeds[0]]
     write_json(bench.run / "zeroing.json", head | judge_zeroing(bench, first, readings["targets"]))
+    ablated = ablate(bench, cells, table, readings["targets"], readings["domains"])
+    write_json(bench.run / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)

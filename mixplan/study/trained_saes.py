@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,22 +89,26 @@ def in_ablation(problem: Problem, key: str, node: Located) -> Problem:
 def trained_saes(bench: Bench) -> dict[str, Sae]:
     """Train what is not trained yet, and load all; each is kept in the run's folder saes/.
 
+    What is read at one hook point serves every SAE that is trained there, and is deleted once all are.
+
     Raises:
         RecipeError: a training is not valid.
         DataError: its corpus lacks tokens.
         RunError: another process trains it.
     """
     found: dict[str, Sae] = {}
+    activations = bench.run / "saes" / "activations"
     for name, training in trainings(bench.study).items():
         out = bench.run / "saes" / name
         if not is_made(training.spec, out):
-            train(bench, name, training, out)
+            train(bench, name, training, out, activations)
         place = SaeSpec(path=str(out.resolve()), hook_name=training.spec.hook_name)
         found[name] = load_sae(place, bench.model)
+    shutil.rmtree(activations, ignore_errors=True)
     return found
 
 
-def train(bench: Bench, name: str, training: Training, out: Path) -> None:
+def train(bench: Bench, name: str, training: Training, out: Path, activations: Path) -> None:
     """Train one SAE on the study's model."""
     bench.watcher.say(f"SAE {name}: reading the corpus")
     corpus = build_corpus(training.spec, bench.model.tokenizer, training.beside)
@@ -117,4 +122,4 @@ def train(bench: Bench, name: str, training: Training, out: Path) -> None:
         before = done
 
     command = f"mixplan study {bench.study.path} --run {bench.run}"
-    make_sae(training.spec, bench.model, corpus, out, command=command, report=report)
+    make_sae(training.spec, bench.model, corpus, out, command=command, report=report, activations=activations)
