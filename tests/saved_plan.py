@@ -69,6 +69,23 @@ def sample(seed: int = 0, domains: int = 16) -> dict[str, Any]:
     }
 
 
+def learned(value: dict[str, Any]) -> dict[str, Any]:
+    """The same plan with rows planned by expected changes of behaviour, the domain of the lowest score highest."""
+    names = sorted(value["domains"], key=lambda name: -value["domains"][name]["sts_icl"]["value"])
+    for place, name in enumerate(names, 1):
+        change = {
+            "measure": "behaviour",
+            "quantity": "kl",
+            "change": 0.0212 * place,
+            "low": 0.0,
+            "high": 0.0505 * place,
+        }
+        risk = {"relative_risk": 0.1, "low": 0.0, "high": 0.2, "expected": {"headline": None, "behaviour": change}}
+        value["domains"][name]["forecast"] = risk
+    value["forecast"] |= {"kind": "learned", "planned_by": "behaviour"}
+    return value
+
+
 def interval(draw: random.Random, middle: float) -> dict[str, float]:
     value = middle * draw.uniform(0.6, 1.6)
     return {"value": value, "low": value * draw.uniform(0.75, 0.92), "high": value * draw.uniform(1.08, 1.3)}

@@ -10,7 +10,7 @@ import pytest
 import saved_outcome
 import saved_run
 import typer
-from saved_plan import sample, save
+from saved_plan import learned, sample, save
 from typer.testing import CliRunner, Result
 
 from mixplan.cli.report import report
@@ -63,6 +63,18 @@ def test_json(run: Path, tmp_path: Path) -> None:
         assert line["rows"] == saved["allocation"]["rows"][name]
         assert line["ratio"] == saved["allocation"]["ratios"][name]
         assert len(line["why"]) <= 3
+
+
+def test_json_says_what_planned_the_rows(tmp_path: Path) -> None:
+    (by_score,) = json.loads(call(save(tmp_path / "score", sample()), "--json").output)
+    assert by_score["planned_by"] == "score"
+    assert {line["expected"] for line in by_score["domains"]} == {None}
+    value = learned(sample())
+    (by_change,) = json.loads(call(save(tmp_path / "change", value), "--json").output)
+    assert by_change["planned_by"] == "behaviour"
+    for line in by_change["domains"]:
+        found = value["domains"][line["domain"]]["forecast"]["expected"]["behaviour"]
+        assert line["expected"] == {key: found[key] for key in ("change", "low", "high")}
 
 
 def test_one_bad_run_does_not_hide_the_good_ones(run: Path, tmp_path: Path) -> None:

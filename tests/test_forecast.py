@@ -23,6 +23,7 @@ RELATIVE = (
     "No measured runs yet, so the forecast is relative: a domain's risk is its share of all domains' scores. "
     "It says where the job reaches most, not how many points are lost, nor whether the change is a loss or a gain."
 )
+RELATIVE_ALL = {"kind": "relative", "planned_by": "score", "text": RELATIVE, "evidence": [], "learned_from": []}
 
 
 def test_a_share_of_the_total_with_its_interval() -> None:
@@ -30,7 +31,7 @@ def test_a_share_of_the_total_with_its_interval() -> None:
     assert made.risks == {"law": Risk(0.75, 0.5, 1.25), "history": Risk(0.25, 0.0, 0.25)}
     assert made.describe("law") == {"relative_risk": 0.75, "low": 0.5, "high": 1.25}
     assert (made.kind, made.text) == ("relative", RELATIVE)
-    assert made.describe_all() == {"kind": "relative", "text": RELATIVE, "evidence": [], "learned_from": []}
+    assert made.describe_all() == RELATIVE_ALL
 
 
 @given(values=st.lists(st.tuples(POSITIVE, POSITIVE, POSITIVE), min_size=1, max_size=30), unit=POSITIVE)
@@ -157,7 +158,8 @@ def test_no_better_than_expecting_nothing_is_told() -> None:
     assert found.learned is not None
     way = found.learned.ways["accuracy"]
     assert min(way.error_own, way.error_one) >= way.error_none
-    assert f"expecting no change at all erred by {100 * way.error_none:.1f} points, no more than that." in found.text
+    none = f"which erred by {100 * way.error_none:.1f} points; domains' own factors erred by "
+    assert f"Accuracy: not foretold better than by expecting no change at all, {none}" in found.text
     assert {found.learned.expected[name]["headline"].sign for name in SIX} == {None}
 
 
@@ -216,7 +218,7 @@ def leave_outcome(folder: Path, plan: dict[str, Any], moved: dict[str, float]) -
 def test_a_plan_learns_from_the_runs_beside_it(recipe: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     first = planned(recipe, runs / "new")
-    assert first["forecast"] == {"kind": "relative", "text": RELATIVE, "evidence": [], "learned_from": []}
+    assert first["forecast"] == RELATIVE_ALL
     for number, strength in enumerate((1.0, 1.1, 0.9)):
         leave_outcome(
             runs / f"old{number}", first, {"fox": 0.4 * strength, "doctor": 0.1 * strength, "patient": 0.01 * strength}

@@ -11,7 +11,7 @@ import pytest
 import saved_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from saved_plan import sample
+from saved_plan import learned, sample
 
 from mixplan.report.page import render, write_page
 from mixplan.report.plan import Plan
@@ -162,6 +162,17 @@ def test_bars_are_as_long_as_the_numbers(value: dict[str, Any]) -> None:
     scores = sorted((domain["sts_icl"]["value"] for domain in value["domains"].values()), reverse=True)
     highest = max(domain["sts_icl"]["high"] for domain in value["domains"].values())
     assert widths == pytest.approx([100 * score / highest for score in scores], abs=0.006)
+
+
+def test_rows_planned_by_an_expected_change_stand_beside_it(value: dict[str, Any]) -> None:
+    page = rendered(learned(value))
+    text = read(page).text
+    assert "Expected change of behaviour (nats a token) with 95 % interval" in text
+    assert "which was learned from its STS_ICL in earlier runs; the interval is for what a run will measure." in text
+    answer = page[page.index('class="cards answer"') : page.index('class="cards bars"')]
+    widths = [float(found) for found in re.findall(r'class="bar" width="([\d.]+)%"', answer)]
+    assert widths == pytest.approx([100 * 0.0212 * place / (0.0505 * 16) for place in range(16, 0, -1)], abs=0.006)
+    assert "[0, 0.808]" in text
 
 
 def test_a_score_act_plan_says_so(value: dict[str, Any]) -> None:

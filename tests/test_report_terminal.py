@@ -10,7 +10,7 @@ import pytest
 import saved_run
 from rich.cells import cell_len
 from rich.console import Console
-from saved_plan import sample
+from saved_plan import learned, sample
 
 from mixplan.report.measures import quantity
 from mixplan.report.plan import Plan
@@ -48,6 +48,23 @@ def test_every_domain_has_its_line_highest_score_first(value: dict[str, Any]) ->
         figures = f"{name} {number(score.value)} {bounds(score)} {rows} {percent(plan.allocation.ratios[name])}"
         assert " ".join(line.split()).startswith(figures)
     assert lines[start + 17].split() == ["target", "820", "78.8", "%"]
+
+
+def test_rows_planned_by_an_expected_change_stand_beside_it(value: dict[str, Any]) -> None:
+    plan = Plan.model_validate_json(json.dumps(learned(value)))
+    lines = printed(value, width=200).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("domain "))
+    assert lines[start - 1].endswith("(expected: how far behaviour will move, nats a token; ratio: share of all rows)")
+    assert lines[start].split() == ["domain", "expected", "95", "%", "STS_ICL", "rows", "ratio", "why"]
+    scores = sorted(value["domains"], key=lambda name: value["domains"][name]["sts_icl"]["value"])
+    assert plan.order() == scores
+    first = " ".join(lines[start + 1].split())
+    score = number(plan.score_of(scores[0]).value)
+    assert first.startswith(f"{scores[0]} 0.34 [0, 0.81] {score} {plan.allocation.rows[scores[0]]} ")
+    assert lines[start + 17].split() == ["target", "820", "78.8", "%"]
+    # Without the plan's word for it an expectation is only shown, not planned by.
+    value["forecast"]["planned_by"] = "score"
+    assert Plan.model_validate_json(json.dumps(value)).order() == scores[::-1]
 
 
 def test_warnings_come_first_and_the_page_last(value: dict[str, Any]) -> None:

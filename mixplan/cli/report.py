@@ -85,8 +85,8 @@ def entry(plan: Plan, run: Path, written: Path, outcome: Outcome | None = None) 
         outcome: The saved outcome; None before training.
 
     Returns:
-        Name, places, warnings, and for each domain score, interval, rows, ratio and tokens, highest score first; and
-        the outcome as it is saved.
+        Name, places, warnings, and for each domain score, interval, the expected change of behaviour where that planned
+        the rows, rows, ratio and tokens, highest first of what planned them; and the outcome as it is saved.
     """
     return {
         "name": plan.name,
@@ -94,6 +94,7 @@ def entry(plan: Plan, run: Path, written: Path, outcome: Outcome | None = None) 
         "report": str(written),
         "warnings": plan.notices(),
         "score": plan.score_name,
+        "planned_by": plan.forecast.planned_by,
         "distance_from_uniform": plan.allocation.distance_from_uniform,
         "distance_from_size": plan.allocation.distance_from_size,
         "domains": [_domain(plan, name) for name in plan.order()],
@@ -102,10 +103,11 @@ def entry(plan: Plan, run: Path, written: Path, outcome: Outcome | None = None) 
 
 
 def _domain(plan: Plan, name: str) -> dict[str, Any]:
-    score, allocation = plan.score_of(name), plan.allocation
+    score, expected, allocation = plan.score_of(name), plan.expected_of(name), plan.allocation
     return {
         "domain": name,
         **score.model_dump(),
+        "expected": expected.model_dump(include={"change", "low", "high"}) if expected else None,
         "rows": allocation.rows[name],
         "ratio": allocation.ratios[name],
         "why": few_words(plan.domains[name]),

@@ -22,7 +22,7 @@ RELATIVE = (
     "It says where the job reaches most, not how many points are lost, nor whether the change is a loss or a gain."
 )
 FEW_RUNS = 6
-TITLES = {"accuracy": "Accuracy", "kl": "Behaviour"}
+TITLES = {"accuracy": "Accuracy", "bits_per_byte": "Bits a byte", "kl": "Behaviour"}
 NOTHING_MOVES = "Every domain's score is 0, so the forecast cannot tell one from another."
 
 
@@ -76,6 +76,7 @@ class Forecast:
         """What the forecast rests on as JSON values, for the plan."""
         return {
             "kind": self.kind,
+            "planned_by": "behaviour" if self.learned and self.learned.planning else "score",
             "text": self.text,
             "evidence": list(self.evidence),
             "learned_from": [{"run": name, "hash": mark} for name, mark in self.runs],
@@ -177,9 +178,11 @@ def why(way: Way) -> str:
     """One unit's way with its reason."""
     own, one, none = (written(way.unit, error) for error in (way.error_own, way.error_one, way.error_none))
     used = "each domain's own factor is used" if way.own else "one factor for all is used"
-    text = f"{TITLES.get(way.unit, way.unit)}: {used}, because domains' own factors erred by {own}, one factor by {one}"
-    worse = min(way.error_own, way.error_one) >= way.error_none
-    return f"{text}; expecting no change at all erred by {none}" + (", no more than that." if worse else ".")
+    title = TITLES.get(way.unit, way.unit)
+    errors = f"domains' own factors erred by {own}, one factor by {one}"
+    if min(way.error_own, way.error_one) >= way.error_none:
+        return f"{title}: not foretold better than by expecting no change at all, which erred by {none}; {errors}."
+    return f"{title}: {used}, because {errors}; expecting no change at all erred by {none}."
 
 
 def written(unit: str, error: float) -> str:

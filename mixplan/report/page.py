@@ -13,7 +13,7 @@ from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
 from mixplan.report.outcome import Outcome
-from mixplan.report.plan import Plan
+from mixplan.report.plan import Interval, Plan
 from mixplan.report.predicted import predicted
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import bounds, few_words, number, percent, stability_sentence, whole
@@ -148,26 +148,41 @@ def _notices(plan: Plan) -> Html | None:
 
 def _mixture(plan: Plan) -> Html:
     unit = plan.allocation.unit
-    heads = ["Domain", f"{plan.score_name} with 95 % interval", "Rows", f"Ratio ({unit})", "Tokens behind it"]
-    highest = max(max(score.high, score.value) for score in map(plan.score_of, plan.domains))
-    lines = [_domain_row(plan, name, highest) for name in plan.order()]
+    planned_by = {name: _planned_by(plan, name) for name in plan.order()}
+    changes = plan.forecast.planned_by == "behaviour"
+    title = "Expected change of behaviour (nats a token)" if changes else plan.score_name
+    heads = ["Domain", f"{title} with 95 % interval", "Rows", f"Ratio ({unit})", "Tokens behind it"]
+    highest = max(max(found.high, found.value) for found in planned_by.values())
+    lines = [_domain_row(plan, name, found, highest) for name, found in planned_by.items()]
     if plan.mixture and "target" in plan.allocation.ratios:
         lines.append(_target_row(plan.mixture.target_rows, plan.allocation.ratios["target"]))
+    learned = (
+        f"Rows are planned by how far each domain's behaviour is expected to move, which was learned from its "
+        f"{plan.score_name} in earlier runs; the interval is for what a run will measure. "
+    )
     note = (
-        f"{plan.score_name} is {MEANING[plan.score]}. A higher score foretells a larger change, not its sign. "
-        f"The ratio is a domain's share of all the mixture's {unit}. {stability_sentence(plan.ranking)}"
+        f"{learned if changes else ''}{plan.score_name} is {MEANING[plan.score]}. A higher score foretells a larger "
+        f"change, not its sign. The ratio is a domain's share of all the mixture's {unit}. "
+        f"{stability_sentence(plan.ranking)}"
     )
     rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence))
     return section("The mixture", tag("p", note), table("cards answer", heads, lines), *rests)
 
 
-def _domain_row(plan: Plan, name: str, highest: float) -> Html:
-    score = plan.score_of(name)
-    ends = tag("span", bounds(score), class_="quiet")
-    figures = tag("span", tag("b", number(score.value)), " ", ends, class_="figures")
+def _planned_by(plan: Plan, name: str) -> Interval:
+    """What planned a domain's rows: its expected change, or its score."""
+    expected = plan.expected_of(name)
+    if expected is None:
+        return plan.score_of(name)
+    return Interval(value=expected.change, low=expected.low, high=expected.high)
+
+
+def _domain_row(plan: Plan, name: str, found: Interval, highest: float) -> Html:
+    ends = tag("span", bounds(found), class_="quiet")
+    figures = tag("span", tag("b", number(found.value)), " ", ends, class_="figures")
     return row(
         header(name),
-        cell(score_bar(score, highest), figures, kind="score"),
+        cell(score_bar(found, highest), figures, kind="score"),
         cell(whole(plan.allocation.rows[name]), kind="n rows"),
         cell(percent(plan.allocation.ratios[name]), kind="n ratio"),
         cell(*words(few_words(plan.domains[name])), kind="why"),

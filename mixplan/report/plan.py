@@ -227,6 +227,7 @@ class Forecast(Saved):
     """What the domains' forecasts rest on."""
 
     kind: str
+    planned_by: Literal["score", "behaviour"] = "score"
     text: str
     evidence: list[str] = []
 
@@ -303,9 +304,21 @@ class Plan(Saved):
         domain = self.domains[name]
         return domain.sts_icl if self.score == "icl" else domain.sts_act
 
+    def expected_of(self, name: str) -> Expected | None:
+        """The expected change of behaviour that a domain's rows were planned by; None where its score planned them."""
+        risk = self.domains[name].forecast
+        if self.forecast.planned_by == "score" or risk is None or risk.expected is None:
+            return None
+        return risk.expected.behaviour
+
     def order(self) -> list[str]:
-        """Domain names, highest planning score first; equal scores by name."""
-        return sorted(self.domains, key=lambda name: (-self.score_of(name).value, name))
+        """Domain names, highest first of what planned the rows; equal ones by name."""
+
+        def planning(name: str) -> float:
+            expected = self.expected_of(name)
+            return self.score_of(name).value if expected is None else expected.change
+
+        return sorted(self.domains, key=lambda name: (-planning(name), name))
 
     def notices(self) -> list[str]:
         """What a reader should know before the answer: the warnings, and that the plan is no better than uniform."""

@@ -45,7 +45,7 @@ def _context(context: Context) -> Html:
 
 
 def scores(plan: Plan) -> Html:
-    """List every score of every domain with its interval; the one that planned the mixture comes first."""
+    """List every score of every domain with its interval; the one that the recipe plans by comes first."""
     columns = ["STS_ICL", "STS_act"] if plan.score == "icl" else ["STS_act", "STS_ICL"]
     others = ["Low-shift features", "Raw activations", "Outside the drift dimensions", "Forecast, relative"]
     learned = any(domain.forecast and domain.forecast.expected for domain in plan.domains.values())

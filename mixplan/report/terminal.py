@@ -14,7 +14,7 @@ from rich.text import Text
 from mixplan.report import beside, sheets, told
 from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
-from mixplan.report.text import bounds, few_words, number, percent, stability_sentence, visible, whole
+from mixplan.report.text import bounds, ends, few_words, number, percent, stability_sentence, visible, whole
 
 NARROW = 72
 """Columns below which the reasons are left to the page, so that the numbers keep their lines."""
@@ -144,15 +144,22 @@ def _headline(plan: Plan) -> str:
     allocation = plan.allocation
     beside = f" beside {whole(plan.mixture.target_rows)} target rows" if plan.mixture else ""
     extra = f"{whole(allocation.budget)} extra {allocation.unit} over {len(plan.domains)} domains"
-    return f"{plan.name}: {extra}{beside} (ratio: share of all {allocation.unit})"
+    expected = "expected: how far behaviour will move, nats a token; " if _expected(plan) else ""
+    return f"{plan.name}: {extra}{beside} ({expected}ratio: share of all {allocation.unit})"
+
+
+def _expected(plan: Plan) -> bool:
+    """Whether rows were planned by an expected change rather than by the score."""
+    return any(plan.expected_of(name) for name in plan.domains)
 
 
 def _table(plan: Plan, console: Console) -> Table:
-    """Lay out one line a domain, highest score first, and the target last."""
+    """Lay out one line a domain, highest first of what planned the rows, and the target last."""
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     short = max(map(len, plan.domains)) <= NAME_WIDTH
     table.add_column(_text("domain", console), overflow="fold", no_wrap=short)
-    for title in (plan.score_name, "95 %", "rows", "ratio"):
+    planned_by = ("expected", "95 %", plan.score_name) if _expected(plan) else (plan.score_name, "95 %")
+    for title in (*planned_by, "rows", "ratio"):
         table.add_column(_text(title, console), justify="right", no_wrap=True, overflow="crop")
     with_reasons = console.width >= NARROW
     if with_reasons:
@@ -161,17 +168,24 @@ def _table(plan: Plan, console: Console) -> Table:
         cells = _cells(plan, name)
         table.add_row(*(_text(cell, console) for cell in (cells if with_reasons else cells[:-1])))
     if plan.mixture and "target" in plan.allocation.ratios:
-        cells = ["target", "", "", whole(plan.mixture.target_rows), percent(plan.allocation.ratios["target"])]
+        cells = [
+            "target",
+            *[""] * len(planned_by),
+            whole(plan.mixture.target_rows),
+            percent(plan.allocation.ratios["target"]),
+        ]
         table.add_row(*(_text(cell, console) for cell in cells), style="dim")
     return table
 
 
 def _cells(plan: Plan, name: str) -> list[str]:
-    score, allocation = plan.score_of(name), plan.allocation
+    score, expected, allocation = plan.score_of(name), plan.expected_of(name), plan.allocation
+    planned_by = [number(score.value), bounds(score)]
+    if expected is not None:
+        planned_by = [number(expected.change, 2), ends(expected.low, expected.high, 2), number(score.value)]
     return [
         name,
-        number(score.value),
-        bounds(score),
+        *planned_by,
         whole(allocation.rows[name]),
         percent(allocation.ratios[name]),
         ", ".join(few_words(plan.domains[name])),

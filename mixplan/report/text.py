@@ -69,7 +69,12 @@ def percent(share: float) -> str:
 
 def bounds(interval: Interval) -> str:
     """Write an interval's ends."""
-    return f"[{number(interval.low)}, {number(interval.high)}]"
+    return ends(interval.low, interval.high)
+
+
+def ends(low: float, high: float, digits: int = 3) -> str:
+    """Write two ends, each in so many significant digits."""
+    return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def few_words(domain: Domain, count: int = 3) -> list[str]:
