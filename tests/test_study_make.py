@@ -160,9 +160,21 @@ def test_a_further_process_waits_for_the_forecasts(studied, monkeypatch):
     (run / "forecasts.json").unlink()
     forget(run, "sums-3")
     monkeypatch.setattr(jobs.time, "sleep", lambda _: (run / "forecasts.json").write_bytes(forecasts))
+    read = []
+    monkeypatch.setattr(make, "domain_reading", lambda _, name: read.append(name))
     said = study(place, run, cells_only=True).said
     assert said[0] == f"waiting until `mixplan study {place} --run {run}` has written down what will be judged"
     assert (run / "cells" / "sums-3" / "cell.json").exists()
+    # Until then it reads for the first process, which begins at the other end.
+    assert read == list(DOMAINS)[::-1]
+
+
+def test_a_further_process_reads_no_more_than_is_missing(studied, monkeypatch):
+    ours = bench(studied / "study.yaml", studied / "run")
+    read = []
+    monkeypatch.setattr(make, "domain_reading", lambda _, name: read.append(name))
+    make.read_ahead(ours, lambda: len(read) == 2)
+    assert read == list(DOMAINS)[:-3:-1]
 
 
 def test_seeds_that_are_finished_are_judged_beside_a_process_that_works_on_others(studied):

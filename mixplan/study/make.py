@@ -111,7 +111,7 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         expect(kept(run / "registered.json", "hash") == study.hash and written(study, run), study, run)
         return judge_so_far(bench, cells)
     if request.cells_only:
-        wait_for_reading(bench, lambda: written(study, run))
+        wait_for_reading(bench, lambda: written(study, run), meanwhile=read_ahead)
         expect_processes(run, request.processes)
         run_cells(bench, cells, request.first)
         return run
@@ -247,20 +247,38 @@ def written(study: LoadedStudy, run: Path) -> bool:
     return kept(run / "forecasts.json", "study") == study.hash
 
 
-def wait_for_reading(bench: Bench, ready: Callable[[], bool]) -> None:
+def wait_for_reading(
+    bench: Bench, ready: Callable[[], bool], meanwhile: Callable[[Bench, Callable[[], bool]], None] | None = None
+) -> None:
     """Hold a further process back until the first one has written down what will be judged.
 
     Args:
         bench: The study.
         ready: Whether it has.
+        meanwhile: What the process may do until then.
 
     Raises:
         RunError: nobody has registered this very study here.
     """
     study, run = bench.study, bench.run
     expect(kept(run / "registered.json", "hash") == study.hash, study, run)
+    if meanwhile is not None:
+        meanwhile(bench, ready)
     text = f"waiting until `mixplan study {study.path} --run {run}` has written down what will be judged"
     wait_until(ready, bench.watcher, text)
+
+
+def read_ahead(bench: Bench, ready: Callable[[], bool]) -> None:
+    """Read domains from the last one on for the process that reads from the first: in the cache both find all.
+
+    Args:
+        bench: The study.
+        ready: Whether all is read.
+    """
+    for name in reversed(bench.study.domains):
+        if ready():
+            return
+        domain_reading(bench, name)
 
 
 def expect(begun_here: bool, study: LoadedStudy, run: Path) -> None:
