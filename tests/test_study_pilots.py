@@ -112,7 +112,8 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
         "pilot run: sums, 1 steps, seed 0",
         "pilot run: doctors, 1 steps, seed 0",
     ]
-    readings = make.write_forecasts(ours)
+    readings = make.read_forecasts(ours)
+    make.write_forecasts(ours, readings)
     # The judgement has the marks' figures, which it would otherwise refuse.
     rehearse(ours, cells_of(ours.study, ours.run), readings, make.marks_of(ours.study))
     assert not (ours.run / "cells").exists()

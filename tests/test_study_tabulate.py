@@ -11,7 +11,7 @@ from test_study_forecasts import RAW, WIDE, largest, profile
 from mixplan.evaluate.result import Evaluation, Measured, read_evaluation
 from mixplan.study.forecasts import BOUNDS, COMPETITORS, TargetReading
 from mixplan.study.jobs import cells_of, evaluated
-from mixplan.study.make import write_forecasts
+from mixplan.study.make import read_forecasts
 from mixplan.study.tabulate import (
     SIGNS,
     _Changes,
@@ -29,7 +29,7 @@ from mixplan.study.tabulate import (
 def made(studied):
     """A finished study's bench, and its table."""
     ours = bench(studied / "study.yaml", studied / "run")
-    return ours, tabulate(ours, cells_of(ours.study, ours.run), write_forecasts(ours), ours.run)
+    return ours, tabulate(ours, cells_of(ours.study, ours.run), read_forecasts(ours), ours.run)
 
 
 def test_each_change_is_the_mean_over_the_items_of_both_evaluations(made):

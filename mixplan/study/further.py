@@ -22,7 +22,7 @@ def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: M
         bench: The study's model and data.
         cells: All cells, finished.
         table: Their measures.
-        readings: What `write_forecasts` gave.
+        readings: What `read_forecasts` gave.
 
     Raises:
         MixplanError: see `ablate` and `judge_zeroing`.

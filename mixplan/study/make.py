@@ -117,11 +117,13 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         return run
     with locked(run):
         register(study, run, request.processes)
-        train_pilots(bench, request.first)
-        readings = write_forecasts(bench)
-        if not begun(run):
-            rehearse(bench, cells, readings, marks_of(study))
         with beside(request, run, device=study.whole.recipe.model.device):
+            train_pilots(bench, request.first)
+            readings = read_forecasts(bench)
+            if not begun(run):
+                rehearse(bench, cells, readings, marks_of(study))
+            # Processes beside this one begin to train once these are written.
+            write_forecasts(bench, readings)
             run_cells(bench, cells, request.first)
         alone = replace(request.first, part=Part())
 
@@ -294,8 +296,8 @@ def expect(begun_here: bool, study: LoadedStudy, run: Path) -> None:
         )
 
 
-def write_forecasts(bench: Bench) -> dict[str, Any]:
-    """Read the untrained model and write every forecast down, before anything but pilots is trained.
+def read_forecasts(bench: Bench) -> dict[str, Any]:
+    """Read the untrained model for every forecast, before anything but pilots is trained.
 
     Returns:
         `targets` and `domains`: the readings by name; `forecasts` by target and domain; with GRPO their `cost`.
@@ -311,9 +313,13 @@ def write_forecasts(bench: Bench) -> dict[str, Any]:
         }
         for target in targets
     }
-    cost = forecast_cost(bench, targets)
-    write_json(bench.run / "forecasts.json", {"study": bench.study.hash, "forecasts": found, **cost})
-    return {"targets": targets, "domains": domains, "forecasts": found, **cost}
+    return {"targets": targets, "domains": domains, "forecasts": found, **forecast_cost(bench, targets)}
+
+
+def write_forecasts(bench: Bench, readings: Mapping[str, Any]) -> None:
+    """Write every forecast down, and with GRPO what it cost."""
+    shown = {name: readings[name] for name in ("forecasts", "cost") if name in readings}
+    write_json(bench.run / "forecasts.json", {"study": bench.study.hash, **shown})
 
 
 @contextmanager
@@ -382,7 +388,7 @@ def judge_so_far(bench: Bench, cells: list[Cell]) -> Path:
             "there is nothing to judge yet. Give the same command again later."
         )
     folder = bench.run / "so-far"
-    judge_cells(bench, whole, write_forecasts(bench), folder)
+    judge_cells(bench, whole, read_forecasts(bench), folder)
     return folder
 
 

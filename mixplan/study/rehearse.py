@@ -29,7 +29,7 @@ def rehearse(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any], m
     Args:
         bench: The study's model and data.
         cells: All cells.
-        readings: What `write_forecasts` gave.
+        readings: What `read_forecasts` gave.
         marks: The study's pass marks.
 
     Raises:

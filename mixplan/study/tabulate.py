@@ -46,7 +46,7 @@ def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any], f
     Args:
         bench: The study's model and data.
         cells: Finished ones, every target's for each of their seeds.
-        readings: What `write_forecasts` gave.
+        readings: What `read_forecasts` gave.
         folder: Where concentration.json goes.
     """
 
@@ -74,7 +74,7 @@ def table_of(
     Args:
         bench: The study's model and data.
         cells: Every target's for each of their seeds.
-        readings: What `write_forecasts` gave.
+        readings: What `read_forecasts` gave.
         measured: A cell's evaluation.
         moved: A cell's mean changes, as `read_drift` gives them.
     """
