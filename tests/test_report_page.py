@@ -172,7 +172,7 @@ def test_rows_planned_by_an_expected_change_stand_beside_it(value: dict[str, Any
     answer = page[page.index('class="cards answer"') : page.index('class="cards bars"')]
     widths = [float(found) for found in re.findall(r'class="bar" width="([\d.]+)%"', answer)]
     assert widths == pytest.approx([100 * 0.0212 * place / (0.0505 * 16) for place in range(16, 0, -1)], abs=0.006)
-    assert "[0, 0.808]" in text
+    assert "0.34 [0, 0.81]" in text
 
 
 def test_a_score_act_plan_says_so(value: dict[str, Any]) -> None:

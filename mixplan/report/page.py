@@ -16,7 +16,7 @@ from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Interval, Plan
 from mixplan.report.predicted import predicted
 from mixplan.report.tables import cell, header, row, section, table
-from mixplan.report.text import bounds, few_words, number, percent, stability_sentence, whole
+from mixplan.report.text import ends, few_words, number, percent, stability_sentence, whole
 from mixplan.report.told import summary, told_by, training_line
 from mixplan.report.training import training
 from mixplan.runs import write_atomic
@@ -178,8 +178,9 @@ def _planned_by(plan: Plan, name: str) -> Interval:
 
 
 def _domain_row(plan: Plan, name: str, found: Interval, highest: float) -> Html:
-    ends = tag("span", bounds(found), class_="quiet")
-    figures = tag("span", tag("b", number(found.value)), " ", ends, class_="figures")
+    digits = 2 if plan.expected_of(name) else 3
+    span = tag("span", ends(found.low, found.high, digits), class_="quiet")
+    figures = tag("span", tag("b", number(found.value, digits)), " ", span, class_="figures")
     return row(
         header(name),
         cell(score_bar(found, highest), figures, kind="score"),
