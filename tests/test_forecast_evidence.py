@@ -98,9 +98,18 @@ def test_an_interval_that_holds_zero_shows_nothing_and_a_score_that_was_not_judg
 
 def test_scores_of_other_settings_teach_nothing_but_their_evidence_is_told(tmp_path):
     lay(tmp_path / "runs" / "study", saved())
-    for name, other in (("sts_demonstrations", 5), ("features", 50), ("drift_from", "rollouts")):
-        history, found = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS | {name: other}))
-        assert (history.runs, len(found)) == ((), 1)
+    for name, other, needed in (
+        ("sts_demonstrations", 5, "sts.demonstrations: 2"),
+        ("drift_demonstrations", 5, f"drift.demonstrations: {SETTINGS['drift_demonstrations']}"),
+        ("features", 50, f"drift.features: {SETTINGS['features']}"),
+        ("drift_from", "rollouts", "drift.from: icl"),
+    ):
+        history, (found,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS | {name: other}))
+        assert history.runs == ()
+        assert found.sentence("sts_icl", 2).endswith(f" With `{needed}` the plan would learn from these targets.")
+    both = Kind(KIND.model, KIND.sae, SETTINGS | {"features": 50, "sts_demonstrations": 5})
+    assert "With `drift.features: " in (text := studies(tmp_path / "runs", kind=both)[1][0].sentence("sts_icl", 5))
+    assert "`, `sts.demonstrations: 2` the plan" in text
 
 
 def test_a_study_of_arms_says_how_its_plans_did_against_an_even_spread(tmp_path):

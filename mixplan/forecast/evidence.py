@@ -19,6 +19,14 @@ SHIPPED = Path(__file__).resolve().parent.parent / "embedded" / "evidence"
 
 SCORE_NAMES = {"sts_icl": "STS_ICL", "sts_act": "STS_act"}
 
+SETTING_KEYS = {
+    "features": "drift.features",
+    "drift_demonstrations": "drift.demonstrations",
+    "drift_from": "drift.from",
+    "sts_demonstrations": "sts.demonstrations",
+}
+"""Where a recipe sets what scores of one meaning share."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -89,6 +97,8 @@ class Study:
         runs: Its targets as runs to learn from; empty where its scores were read with other settings than the plan's.
         learned: By score, how well it told with each domain's own factor learned on the study's other targets.
         even: How its plans did against an even spread; None where it trained no mixtures.
+        needed: What a plan's recipe would have to say for the plan to learn from its targets, such as
+            `sts.demonstrations: 2`; empty where it does, and where there are no targets.
     """
 
     title: str
@@ -101,6 +111,7 @@ class Study:
     runs: tuple[Run, ...]
     learned: dict[str, Told] = field(default_factory=dict)
     even: Even | None = None
+    needed: tuple[str, ...] = ()
 
     def sentence(self, score: str, demonstrations: int) -> str | None:
         """What a plan's reader should know of its scores in one line; None where the study did not judge them.
@@ -119,6 +130,8 @@ class Study:
         )
         unsure = found.low is None or found.low <= 0
         text += "; that it tells anything is not shown." if unsure else "."
+        if self.needed:
+            text += f" With {', '.join(f'`{one}`' for one in self.needed)} the plan would learn from these targets."
         taught = self.learned.get(score) if self.runs else None
         if taught is None:
             return text
@@ -199,17 +212,20 @@ def study_of(value: Mapping[str, Any], mark: str, kind: Kind) -> Study:
         Run(f"{value['title']}: {name}", hashlib.sha256(f"{mark} {name}".encode()).hexdigest(), found_in(target), True)
         for name, target in value["targets"].items()
     ]
+    settings = value["settings"]
+    differing = [name for name, wanted in kind.settings.items() if settings[name] != wanted]
     return Study(
         title=str(value["title"]),
         hash=mark,
         targets=len(runs),
         domains=len({name for target in value["targets"].values() for name in target}),
         seeds=len(value["seeds"]),
-        demonstrations=int(value["settings"]["sts_demonstrations"]),
+        demonstrations=int(settings["sts_demonstrations"]),
         told=told,
         learned=learned,
-        runs=tuple(runs) if value["settings"] == dict(kind.settings) else (),
+        runs=() if differing else tuple(runs),
         even=even_of(value["against_uniform"]) if value.get("against_uniform") else None,
+        needed=tuple(f"{SETTING_KEYS[name]}: {settings[name]}" for name in differing) if runs else (),
     )
 
 
