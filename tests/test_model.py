@@ -1,5 +1,7 @@
 """Loading, types, devices, rendering and generation on tiny random models, and every message in full."""
 
+import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from mixplan.model import (
     final_norm,
     fingerprint_tensors,
     generate,
+    give_back_memory,
     load_model,
     place,
     read_stream,
@@ -152,3 +155,18 @@ def test_the_embedded_model_needs_its_package(monkeypatch):
     with pytest.raises(ModelError, match="the embedded model is not installed"):
         load_model(spec("embedded"))
     assert isinstance(embedded.sae_folder(), Path)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give back what was freed, or cannot")
+def test_freed_memory_goes_back_to_the_system():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    blocks = [torch.ones(16_000) for _ in range(4_000)]
+    held, size = resident(), len(blocks) * blocks[0].nbytes
+    # One block that stays keeps all below it in the heap.
+    last = blocks[-1]
+    del blocks
+    give_back_memory()
+    assert resident() < held - 0.8 * size
+    assert last.sum() == 16_000

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import time
+from contextlib import suppress
 
 import torch
 
@@ -84,7 +86,10 @@ def use_threads(count: int) -> int:
 
 
 def give_back_memory() -> None:
-    """Return the device memory of models that are no longer used, for the processes that train on the same device."""
+    """Return the memory of what is no longer used, for the processes that train on the same device and machine."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    # glibc keeps what was freed; other C libraries have no such function, or need none.
+    with suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -145,6 +145,11 @@ class Bench:
             first = first + part
         return first
 
+    def rest(self) -> None:
+        """Let go of what was kept for further reading: a job that starts now needs the memory."""
+        self._kept = Kept()
+        give_back_memory()
+
 
 def too_long(domain: Domain, model: Model) -> DataError:
     """The refusal of a domain that nothing can be read of."""
@@ -252,6 +257,7 @@ def train_target(
         taught.loaded, place, taught.target, taught.domains, dict.fromkeys(taught.domains, 0), plan["scores"],
         bench.watcher,
     )  # fmt: skip
+    bench.rest()
     return train(
         folder, taught.loaded, plan, launch=launch, watcher=bench.watcher, mixture=place / "mixture", seed=seed,
         max_steps=max_steps,
