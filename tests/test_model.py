@@ -157,7 +157,6 @@ def test_the_embedded_model_needs_its_package(monkeypatch):
     assert isinstance(embedded.sae_folder(), Path)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give back what was freed, or cannot")
 def test_freed_memory_goes_back_to_the_system():
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -168,5 +167,6 @@ def test_freed_memory_goes_back_to_the_system():
     last = blocks[-1]
     del blocks
     give_back_memory()
-    assert resident() < held - 0.8 * size
+    # Other C libraries give freed pages back by themselves, or cannot.
+    assert resident() <= held - (0.8 * size if platform.libc_ver()[0] == "glibc" else 0)
     assert last.sum() == 16_000

@@ -13,7 +13,7 @@ from small_study import DOMAINS, QUANTITIES, TARGETS, bench, lay, study
 
 from mixplan.errors import RunError
 from mixplan.runs import locked
-from mixplan.study import jobs, make
+from mixplan.study import foretell, jobs, make
 from mixplan.study.jobs import Cell, cells_of
 from mixplan.study.make import register, study_name
 from mixplan.study.spec import load_study
@@ -161,7 +161,7 @@ def test_a_further_process_waits_for_the_forecasts(studied, monkeypatch):
     forget(run, "sums-3")
     monkeypatch.setattr(jobs.time, "sleep", lambda _: (run / "forecasts.json").write_bytes(forecasts))
     read = []
-    monkeypatch.setattr(make, "domain_reading", lambda _, name: read.append(name))
+    monkeypatch.setattr(foretell, "domain_reading", lambda _, name: read.append(name))
     said = study(place, run, cells_only=True).said
     assert said[0] == f"waiting until `mixplan study {place} --run {run}` has written down what will be judged"
     assert (run / "cells" / "sums-3" / "cell.json").exists()
@@ -172,8 +172,8 @@ def test_a_further_process_waits_for_the_forecasts(studied, monkeypatch):
 def test_a_further_process_reads_no_more_than_is_missing(studied, monkeypatch):
     ours = bench(studied / "study.yaml", studied / "run")
     read = []
-    monkeypatch.setattr(make, "domain_reading", lambda _, name: read.append(name))
-    make.read_ahead(ours, lambda: len(read) == 2)
+    monkeypatch.setattr(foretell, "domain_reading", lambda _, name: read.append(name))
+    foretell.read_ahead(ours, lambda: len(read) == 2)
     assert read == list(DOMAINS)[:-3:-1]
 
 

@@ -17,7 +17,7 @@ from mixplan.features.queries import without_demonstrations
 from mixplan.features.weighted import answers_unit, measure_weighted
 from mixplan.model import load_trained
 from mixplan.runs import cache_folder
-from mixplan.study import make
+from mixplan.study import foretell, make
 from mixplan.study.jobs import Bench, cells_of
 from mixplan.study.pilots import forecast_cost, pilot_seed, rewarded_reading, train_pilots
 from mixplan.study.rehearse import rehearse
@@ -112,8 +112,8 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
         "pilot run: sums, 1 steps, seed 0",
         "pilot run: doctors, 1 steps, seed 0",
     ]
-    readings = make.read_forecasts(ours)
-    make.write_forecasts(ours, readings)
+    readings = foretell.read_forecasts(ours)
+    foretell.write_forecasts(ours, readings)
     # The judgement has the marks' figures, which it would otherwise refuse.
     rehearse(ours, cells_of(ours.study, ours.run), readings, make.marks_of(ours.study))
     assert not (ours.run / "cells").exists()

@@ -6,8 +6,9 @@ from small_study import bench, lay, study
 
 from mixplan.errors import RunError
 from mixplan.evaluate.result import Measured
+from mixplan.study.foretell import read_forecasts
 from mixplan.study.jobs import cells_of
-from mixplan.study.make import marks_of, read_forecasts
+from mixplan.study.make import marks_of
 from mixplan.study.rehearse import moved_items, rehearse
 
 

@@ -10,8 +10,8 @@ from test_study_forecasts import RAW, WIDE, largest, profile
 
 from mixplan.evaluate.result import Evaluation, Measured, read_evaluation
 from mixplan.study.forecasts import BOUNDS, COMPETITORS, TargetReading
+from mixplan.study.foretell import read_forecasts
 from mixplan.study.jobs import cells_of, evaluated
-from mixplan.study.make import read_forecasts
 from mixplan.study.tabulate import (
     SIGNS,
     _Changes,

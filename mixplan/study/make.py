@@ -26,14 +26,13 @@ from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
 from mixplan.study.arms import arms_so_far, compare_free, comparisons, conclude_arms, finished, plan_arms, plans_written
 from mixplan.study.evidence import evidence_of
-from mixplan.study.forecasts import forecasts_of
+from mixplan.study.foretell import read_ahead, read_forecasts, write_forecasts
 from mixplan.study.further import write_further
 from mixplan.study.jobs import Bench, Cell, cells_of, done, read_drift, run_cells, wait_until
 from mixplan.study.judge import judge
 from mixplan.study.learned import judge_learned
 from mixplan.study.marks import Mark
-from mixplan.study.pilots import forecast_cost, train_pilots
-from mixplan.study.readings import domain_reading, target_reading
+from mixplan.study.pilots import train_pilots
 from mixplan.study.rehearse import rehearse
 from mixplan.study.spec import LoadedStudy, load_study
 from mixplan.study.specific import judge_specific
@@ -270,19 +269,6 @@ def wait_for_reading(
     wait_until(ready, bench.watcher, text)
 
 
-def read_ahead(bench: Bench, ready: Callable[[], bool]) -> None:
-    """Read domains from the last one on for the process that reads from the first: in the cache both find all.
-
-    Args:
-        bench: The study.
-        ready: Whether all is read.
-    """
-    for name in reversed(bench.study.domains):
-        if ready():
-            return
-        domain_reading(bench, name)
-
-
 def expect(begun_here: bool, study: LoadedStudy, run: Path) -> None:
     """Refuse what needs a first process to have begun.
 
@@ -294,32 +280,6 @@ def expect(begun_here: bool, study: LoadedStudy, run: Path) -> None:
             f"{run}: {study.path} has not begun here. "
             f"Start `mixplan study {study.path} --run {run}` first, without --cells-only and --so-far."
         )
-
-
-def read_forecasts(bench: Bench) -> dict[str, Any]:
-    """Read the untrained model for every forecast, before anything but pilots is trained.
-
-    Returns:
-        `targets` and `domains`: the readings by name; `forecasts` by target and domain; with GRPO their `cost`.
-    """
-    spec, recipe = bench.study.spec, bench.study.whole.recipe
-    targets = {name: target_reading(bench, name) for name in spec.targets}
-    domains = {name: domain_reading(bench, name) for name in bench.study.domains}
-    found = {
-        target: {
-            name: forecasts_of(target, targets[target], reading, count=recipe.drift.features, seed=spec.seeds[0])
-            for name, reading in domains.items()
-            if target in reading.behind
-        }
-        for target in targets
-    }
-    return {"targets": targets, "domains": domains, "forecasts": found, **forecast_cost(bench, targets)}
-
-
-def write_forecasts(bench: Bench, readings: Mapping[str, Any]) -> None:
-    """Write every forecast down, and with GRPO what it cost."""
-    shown = {name: readings[name] for name in ("forecasts", "cost") if name in readings}
-    write_json(bench.run / "forecasts.json", {"study": bench.study.hash, **shown})
 
 
 @contextmanager
