@@ -169,14 +169,6 @@ def test_a_further_process_waits_for_the_forecasts(studied, monkeypatch):
     assert read == list(DOMAINS)[::-1]
 
 
-def test_a_further_process_reads_no_more_than_is_missing(studied, monkeypatch):
-    ours = bench(studied / "study.yaml", studied / "run")
-    read = []
-    monkeypatch.setattr(foretell, "domain_reading", lambda _, name: read.append(name))
-    foretell.read_ahead(ours, lambda: len(read) == 2)
-    assert read == list(DOMAINS)[:-3:-1]
-
-
 def test_seeds_that_are_finished_are_judged_beside_a_process_that_works_on_others(studied):
     place, run = studied / "study.yaml", studied / "run"
     ours = bench(place, run)
