@@ -1,23 +1,25 @@
 """Rows that halve a loss by arms compared earlier: found again, used where they foretell better, and said why."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mixplan.forecast import Kind, halving_rows
+from mixplan.forecast import Halving, Kind, halving_rows
 
 KIND = Kind("m" * 64, "s" * 64, {"method": "sft"})
 HASHES = {"model": KIND.model, "sae": KIND.sae}
 
 
-def columns(half: float, seed: int, noise: float = 0.0) -> dict[str, list[float]]:
+def columns(half: float, seed: int, shared: float = math.inf) -> dict[str, list[float]]:
     """Losses without and with rows, by the rule."""
     generator = np.random.default_rng(seed)
-    without, rows = generator.uniform(0.05, 0.4, 12), generator.integers(2, 60, 12)
-    after = without / (1 + rows / half) + noise * generator.normal(size=12)
-    return {"without": without.tolist(), "after": after.tolist(), "rows": rows.tolist()}
+    without, rows = generator.uniform(0.05, 0.4, 12), generator.integers(0, 60, 12)
+    total = [int(rows.sum())] * 12
+    after = without / (1 + rows / half + rows.sum() / shared)
+    return {"without": without.tolist(), "after": after.tolist(), "rows": rows.tolist(), "total": total}
 
 
 def lay_study(folder: Path, targets: dict[str, dict[str, object]], **changes: object) -> None:
@@ -53,16 +55,28 @@ def test_a_study_s_targets_teach_and_the_reason_is_told(tmp_path):
     targets = {name: {"unit": "bits_per_byte", **columns(12.0, seed)} for seed, name in enumerate(("a", "b", "c"))}
     lay_study(tmp_path / "runs" / "arms", targets)
     found = learned(tmp_path)
-    assert found.rows == pytest.approx(12, rel=1e-3)
-    assert found.text.startswith("12 [12, 12] rows halve a domain's loss, learned from arms of 3 targets: in targets")
+    assert (found.rows.half, found.rows.shared) == (pytest.approx(12, rel=1e-3), math.inf)
+    assert found.text.startswith(
+        "12 [12, 12] rows of its own halve a domain's loss, learned from arms of 3 targets: in targets"
+    )
+
+
+def test_rows_that_protect_other_domains_are_learned_too(tmp_path):
+    targets = {name: {"unit": "kl", **columns(math.inf, seed, 200.0)} for seed, name in enumerate(("a", "b", "c"))}
+    lay_study(tmp_path / "runs" / "arms", targets)
+    found = learned(tmp_path)
+    assert (found.rows.half, found.rows.shared) == (math.inf, pytest.approx(200, rel=1e-3))
+    assert found.text.startswith(
+        "200 [200, 200] rows of any domains halve a domain's loss, and its own do no more than others', learned from "
+    )
 
 
 def test_a_person_s_own_comparisons_teach_and_rows_drawn_anew_each_seed_do_not(tmp_path):
     for seed in range(2):
         lay_run(tmp_path / "runs" / f"run{seed}", 30.0, seed)
     found = learned(tmp_path)
-    assert found.rows == pytest.approx(30, rel=1e-3)
-    assert found.text.startswith("30 rows halve a domain's loss, learned from arms of 2 targets: ")
+    assert found.rows.half == pytest.approx(30, rel=1e-3)
+    assert found.text.startswith("30 rows of its own halve a domain's loss, learned from arms of 2 targets: ")
     assert learned(tmp_path, ["runs/run0"]).text == (
         "100 rows are taken to halve a domain's loss: the arms of one target alone teach nothing."
     )
@@ -72,9 +86,9 @@ def test_what_foretells_no_better_is_not_used(tmp_path):
     for seed, half in enumerate((1.0, 1e4, 1.0, 1e4)):
         lay_run(tmp_path / "runs" / f"run{seed}", half, seed)
     found = learned(tmp_path)
-    assert found.rows == 100.0
+    assert found.rows == Halving(100.0)
     assert found.text.startswith(
-        "100 rows are taken to halve a domain's loss, because arms of 4 targets teach no better number than "
+        "100 rows are taken to halve a domain's loss, because arms of 4 targets teach nothing that foretells better; "
     )
 
 
@@ -93,7 +107,9 @@ def test_losses_of_the_unit_that_most_targets_have_count_and_damaged_files_are_p
     for seed in range(2):
         lay_run(tmp_path / "runs" / f"run{seed}", 30.0, seed)
     lay_study(tmp_path / "runs" / "other", {"a": {"unit": "kl", **columns(2.0, 5)}})
-    lay_study(tmp_path / "runs" / "short", {"a": {"unit": "kl", "without": [0.1], "after": [], "rows": [1]}})
+    lay_study(
+        tmp_path / "runs" / "short", {"a": {"unit": "kl", "without": [0.1], "after": [], "rows": [1], "total": [1]}}
+    )
     (tmp_path / "runs" / "torn").mkdir()
     (tmp_path / "runs" / "torn" / "outcome.json").write_text('{"hashes": ')
-    assert learned(tmp_path).rows == pytest.approx(30, rel=1e-3)
+    assert learned(tmp_path).rows.half == pytest.approx(30, rel=1e-3)

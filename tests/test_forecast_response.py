@@ -5,44 +5,84 @@ import math
 import numpy as np
 import pytest
 
-from mixplan.forecast.response import Losses, error_of, foretold, half_of, interval, respond
+from mixplan.forecast.response import (
+    Halving,
+    Losses,
+    error_of,
+    foretold,
+    halving_of,
+    halving_text,
+    interval,
+    own_halving,
+    respond,
+)
 
 
-def losses(half: float, *, noise: float = 0.0, seed: int = 0, count: int = 40) -> Losses:
+def losses(half: float, shared: float = math.inf, *, noise: float = 0.0, seed: int = 0, count: int = 40) -> Losses:
     """Losses that rows halve as said."""
     generator = np.random.default_rng(seed)
     without = generator.normal(0.1, 0.3, count)
-    rows = generator.integers(1, 80, count).astype(float)
-    return Losses(without, without / (1 + rows / half) + noise * generator.normal(size=count), rows)
+    rows = generator.integers(0, 80, count).astype(float)
+    total = rows + generator.integers(1, 200, count)
+    after = without / (1 + rows / half + total / shared)
+    return Losses(without, after + noise * generator.normal(size=count), rows, total)
 
 
 @pytest.mark.parametrize("half", [0.5, 7.0, 25.0, 300.0, 20_000.0])
 def test_what_was_put_in_is_found_again(half):
     targets = [losses(half, seed=seed) for seed in range(3)]
     found = respond(targets, assumed=100.0)
-    assert found.half == pytest.approx(half, rel=1e-3)
+    assert found.found.half == pytest.approx(half, rel=1e-3)
+    assert found.found.shared > 1e5
     assert (found.low, found.high) == (pytest.approx(half, rel=2e-3), pytest.approx(half, rel=2e-3))
     assert found.error == pytest.approx(0, abs=1e-4)
     assert found.cases == 120
     assert found.helps
 
 
+@pytest.mark.parametrize(("half", "shared"), [(5.0, 40.0), (200.0, 10.0), (30.0, 3_000.0), (math.inf, 24.0)])
+def test_rows_that_protect_other_domains_are_told_apart_from_a_domain_s_own(half, shared):
+    targets = [losses(half, shared, seed=seed) for seed in range(3)]
+    found = respond(targets, assumed=100.0)
+    assert found.found.shared == pytest.approx(shared, rel=1e-3)
+    assert found.found.half == (math.inf if math.isinf(half) else pytest.approx(half, rel=1e-3))
+    assert found.error < found.error_own
+    assert found.error_own < found.error_nothing
+
+
 def test_losses_by_hand():
-    part = Losses(np.array([0.4, -0.2]), np.array([0.1, -0.2]), np.array([10.0, 30.0]))
-    assert foretold(part, 10.0) == pytest.approx([0.2, -0.05])
-    assert foretold(part, math.inf) == pytest.approx([0.4, -0.2])
+    part = Losses(np.array([0.4, -0.2]), np.array([0.1, -0.2]), np.array([10.0, 30.0]), np.array([40.0, 40.0]))
+    assert foretold(part, Halving(10.0)) == pytest.approx([0.2, -0.05])
+    assert foretold(part, Halving(10.0, 20.0)) == pytest.approx([0.1, -0.2 / 6])
+    assert foretold(part, Halving(math.inf)) == pytest.approx([0.4, -0.2])
     # Squares 0.01 and 0.0225, then 0.09 and 0.
-    assert error_of([part, part], [10.0, math.inf]) == pytest.approx(math.sqrt((0.0325 / 2 + 0.09 / 2) / 2))
+    found = error_of([part, part], [Halving(10.0), Halving(math.inf)])
+    assert found == pytest.approx(math.sqrt((0.0325 / 2 + 0.09 / 2) / 2))
 
 
 def test_rows_that_save_nothing_or_do_harm_halve_nothing():
     part = losses(20.0)
-    harmed = Losses(part.without, part.without * (1 + part.rows / 50), part.rows)
-    assert half_of([harmed]) == math.inf
+    harmed = Losses(part.without, part.without * (1 + part.rows / 50), part.rows, part.total)
+    assert halving_of([harmed]) == own_halving([harmed]) == Halving(math.inf)
     found = respond([harmed, harmed, harmed], assumed=20.0)
-    assert (found.half, found.high) == (math.inf, math.inf)
+    assert (found.found, found.high) == (Halving(math.inf), math.inf)
     assert found.error == found.error_nothing < found.error_assumed
     assert not found.helps
+
+
+def test_what_is_left_of_a_loss_is_halved_by_more_rows_of_its_own():
+    halving = Halving(12.0, 24.0)
+    part = Losses(np.array([1.0, 1.0]), np.zeros(2), np.array([0.0, halving.at(48.0)]), np.array([48.0, 48.0]))
+    unserved, served = foretold(part, halving)
+    assert served == pytest.approx(unserved / 2)
+
+
+def test_it_is_said_whose_rows_halve_a_loss():
+    both, alike = ([losses(half, 24.0, seed=seed) for seed in range(2)] for half in (6.0, math.inf))
+    assert halving_text(respond(both, assumed=9.0)) == (
+        "24 rows of any domains halve a domain's loss, and so do 6 more of its own"
+    )
+    assert halving_text(respond(alike, assumed=9.0)).endswith("its own do no more than others'")
 
 
 def test_the_interval_is_the_jackknife_s_of_the_speed():
@@ -67,12 +107,12 @@ def test_each_target_is_foretold_from_the_others_alone():
     odd, usual = losses(2.0, seed=9), [losses(50.0, seed=seed) for seed in range(3)]
     found = respond([odd, *usual], assumed=50.0)
     # The odd one is foretold with the others' 50, and what they are foretold with only adds to that error.
-    assert found.error**2 >= 0.999 * error_of([odd], [50.0]) ** 2 / 4
-    assert half_of([odd, *usual]) < 50
-    assert found.error_assumed == pytest.approx(error_of([odd, *usual], [50.0] * 4))
+    assert found.error_own**2 >= 0.999 * error_of([odd], [Halving(50.0)]) ** 2 / 4
+    assert own_halving([odd, *usual]).half < 50
+    assert found.error_assumed == pytest.approx(error_of([odd, *usual], [Halving(50.0)] * 4))
 
 
 def test_one_target_teaches_nothing():
-    empty = Losses(np.array([]), np.array([]), np.array([]))
+    empty = Losses(*np.zeros((4, 0)))
     assert respond([losses(20.0), empty], assumed=20.0) is None
     assert respond([], assumed=20.0) is None

@@ -268,7 +268,8 @@ def test_arms_compared_earlier_say_how_many_rows_halve_a_loss(recipe, tmp_path):
     asked = ("allocate.objective=diminishing", "allocate.half_rows=null")
     usual, _ = plan(recipe, tmp_path / "runs" / "first", *asked)
     assert usual["forecast"]["evidence"][-1].startswith("100 rows are taken to halve a domain's loss: no arms")
-    column = {"without": [0.3, 0.2, 0.4], "after": [0.1, 0.1, 0.1], "rows": [14.0, 7.0, 21.0], "unit": "accuracy"}
+    column = {"without": [0.3, 0.2, 0.4], "after": [0.1, 0.1, 0.1], "rows": [14.0, 7.0, 21.0]}
+    column |= {"total": [42.0] * 3, "unit": "accuracy"}
     evidence = {
         "version": 1, "title": "Arms", "hashes": usual["hashes"], "settings": {"method": "sft"}, "seeds": [0],
         "told": {}, "targets": {}, "compared": {"a": column, "b": column, "c": column},
@@ -279,7 +280,7 @@ def test_arms_compared_earlier_say_how_many_rows_halve_a_loss(recipe, tmp_path):
     learned, _ = plan(recipe, tmp_path / "runs" / "second", *asked)
     said = learned["forecast"]["evidence"]
     assert len(said) == 1
-    assert said[0].startswith("7 [7, 7] rows halve a domain's loss, learned from arms of 3 targets: ")
+    assert said[0].startswith("7 [7, 7] rows of its own halve a domain's loss, learned from arms of 3 targets: ")
     told, _ = plan(recipe, tmp_path / "apart" / "third", asked[0], "allocate.half_rows=7")
     for key in ("rows", "pays_until", "expected_loss"):
         assert learned["allocation"][key] == pytest.approx(told["allocation"][key], rel=1e-3)

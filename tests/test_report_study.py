@@ -84,6 +84,13 @@ def test_the_choice_and_its_held_out_score_are_told(parts):
     assert "**By Pearson, `lucky` is surely ahead of 0 of 2 competitors** on the held-out targets" in text
 
 
+def test_a_score_that_no_forecast_has_on_one_development_target_leaves_no_choice():
+    whole = made_up()
+    table = replace(whole, development=whole.targets[:1])
+    text = results_markdown(STUDY, judge(table, marks=[], resamples=0, seed=0), table)
+    assert "By centred no forecast was chosen: none has that score on the targets that choices are made on." in text
+
+
 def test_each_question_has_its_section(parts):
     assert re.findall("^## (.*)$", parts[2], re.MULTILINE) == [
         "In short",

@@ -1,6 +1,7 @@
 """A study of arms from end to end on a tiny random model: planned, compared, shared, judged and resumed."""
 
 import json
+import math
 import shutil
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from small_jobs import fork_training
 from small_study import TARGETS, bench, lay, study
 
 from mixplan.errors import RunError
-from mixplan.forecast import History, Kind, halving_rows, with_studies
+from mixplan.forecast import Halving, History, Kind, halving_rows, with_studies
 from mixplan.recipe import load_recipe
 from mixplan.report.study_arms import arms_markdown
 from mixplan.runs import locked
@@ -113,7 +114,8 @@ def test_later_plans_learn_from_its_arms(arms_study):
     assert evidence["settings"] == kind.settings
     found = halving_rows(None, folder=run, run=arms_study / "later", kind=kind, usual=2.0)
     learned = results["response"]
-    assert found.rows == (learned["half"] if learned["helps"] and learned["half"] else 2.0)
+    ends = (math.inf if learned[name] is None else learned[name] for name in ("half", "shared"))
+    assert found.rows == (Halving(*ends) if learned["helps"] else Halving(2.0))
     assert "arms of 2 targets" in found.text
     even = evidence["against_uniform"]
     assert (even["score"], even["objective"], even["unit"], even["targets"]) == (

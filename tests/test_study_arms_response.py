@@ -7,7 +7,7 @@ import pytest
 from made_arms import bits, compared
 
 from mixplan.report.study_arms import response
-from mixplan.study.arms_response import response_of
+from mixplan.study.arms_response import compared_values, losses_of, response_of
 
 ROWS = {"none": (0, 0), "uniform": (10, 10), "plan": (16, 4), "random": (1, 19)}
 LOST = (0.6, 0.2)
@@ -35,16 +35,26 @@ def test_the_number_behind_the_arms_is_found_and_what_it_is_worth():
             for lost, rows in zip(LOST, ROWS[arm], strict=True)]  # fmt: skip
     by_hand = [(one / (1 + rows / 8) - one) ** 2 for one, rows in lost]
     assert found["error_nothing"] == pytest.approx(np.sqrt(np.mean(by_hand)))
-    assert found["text"].startswith("8 [8, 8], over 12 losses of 3 targets; in targets left out it foretold losses")
-    assert found["text"].endswith("the learned number helps.")
+    assert found["text"].startswith(
+        "8 [8, 8] rows of its own halve a domain's loss, over 12 losses of 3 targets; in targets left out"
+    )
+    assert found["text"].endswith("what was learned helps.")
     assert found["text"] in " ".join(response({"response": found}))
+
+
+def test_every_domain_of_an_arm_with_rows_counts_whether_it_got_some_or_not():
+    one = made("sums", 8.0)
+    bare = replace(one, rows=one.rows | {"plan": {"prose": 20, "fox": 0}})
+    found = losses_of({20: bare}, "bits_per_byte")
+    assert (found.rows.tolist(), found.total.tolist()) == ([10, 10, 20, 0], [20] * 4)
+    assert compared_values({"sums": {20: bare}})["sums"]["total"] == [20] * 4
 
 
 def test_rows_that_save_nothing_are_said_to():
     study = {name: {20: made(name, -40.0)} for name in ("sums", "poems", "laws")}
     found = response_of(study, assumed=20.0)
     assert (found["half"], found["helps"]) == (None, False)
-    assert found["text"].startswith("By no number: over 12 losses of 3 targets, rows saved nothing")
+    assert found["text"].startswith("By no number: over 12 losses of 3 targets, rows saved nothing;")
 
 
 def test_one_target_or_no_common_quantity_teaches_nothing():

@@ -85,11 +85,11 @@ def between(value: float, draws: Array) -> Saved:
     return Saved(value, float(low), float(high))
 
 
-def told(found: AgainstEven, spec: AllocateSpec, unit: str) -> str:
-    """What is saved, for the reader."""
+def told(found: AgainstEven, rule: str) -> str:
+    """What is saved, for the reader, by what halves a loss."""
     return (
-        f"If {spec.half:g} {unit} halve a domain's loss and scores lie in their intervals, the plan's worst expected "
-        f"loss is {part(found.worst)} an even spread's, all domains' together {part(found.together)}."
+        f"If {rule} and scores lie in their intervals, the plan's worst expected loss is {part(found.worst)} an even "
+        f"spread's, all domains' together {part(found.together)}."
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
+from mixplan.allocate import shared
 from mixplan.allocate.duals import NEAR, Duals
 from mixplan.allocate.even import part
 from mixplan.allocate.family import loss_saved_by_next
 from mixplan.allocate.problem import Array, Problem
 from mixplan.allocate.result import AgainstEven, Dual
+from mixplan.forecast import Halving
 from mixplan.recipe import AllocateSpec
 
 PAYING = 0.1
@@ -70,9 +73,9 @@ def pairs_apart(problem: Problem) -> str:
     return f"The 95 % intervals tell {apart} of {count * (count - 1) // 2} pairs of domains apart."
 
 
-def first_saves(problem: Problem, spec: AllocateSpec) -> float:
-    """Expected loss that the best placed first unit saves: `max s / half`."""
-    return float(problem.score.max() / spec.half)
+def first_saves(score: Array, halving: Halving) -> float:
+    """Expected loss that the best placed first unit saves: `max s / half + sum s / shared`."""
+    return float(score.max() / halving.half + score.sum() / halving.shared)
 
 
 def next_saves(problem: Problem, spec: AllocateSpec, amount: Array) -> float:
@@ -82,15 +85,23 @@ def next_saves(problem: Problem, spec: AllocateSpec, amount: Array) -> float:
     return float(saved.max()) if saved.size else 0.0
 
 
-def pays_until(problem: Problem, spec: AllocateSpec) -> float:
+def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving) -> float:
     """Find the budget past which no row, wherever it goes, saves a tenth of what the best first row saves.
 
-    In closed form: `s_d/half (1 + x_d/half)^-2` falls to a tenth of `max s / half` at
-    `x_d = half (sqrt(10 s_d / max s) - 1)`, between 0 and what the domain may have; the budget is their sum.
+    In closed form where rows protect their own domain alone: `s_d/half (1 + x_d/half)^-2` falls to a tenth of
+    `max s / half` at `x_d = half (sqrt(10 s_d / max s) - 1)`, between 0 and what the domain may have; the budget is
+    their sum. Otherwise see `shared.pays_until`.
+
+    Args:
+        problem: With scores as they are without extra rows.
+        spec: Of the allocation.
+        halving: In the budget's unit.
     """
     if not problem.score.any():
         return 0.0
-    ends = spec.half * (np.sqrt(problem.score / problem.score.max() / PAYING) - 1)
+    if math.isfinite(halving.shared):
+        return shared.pays_until(problem, spec, halving, _most(problem), PAYING)
+    ends = halving.half * (np.sqrt(problem.score / problem.score.max() / PAYING) - 1)
     return float(np.clip(ends, 0.0, _most(problem)).sum())
 
 

@@ -13,9 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from mixplan.allocate import even, explain
+from mixplan.allocate import even, explain, shared
 from mixplan.allocate.clash import require_feasible
-from mixplan.allocate.family import loss_after
 from mixplan.allocate.problem import (
     Array,
     DomainDemand,
@@ -28,20 +27,25 @@ from mixplan.allocate.problem import (
 )
 from mixplan.allocate.result import AgainstEven, Allocation, CurvePoint
 from mixplan.allocate.rounding import Rows, whole_rows
+from mixplan.allocate.shared import Shared
 from mixplan.allocate.solve import Solution, solve
 from mixplan.errors import AllocationError
+from mixplan.forecast import Halving
 from mixplan.recipe import AllocateSpec, BudgetSpec
 
 Value = TypeVar("Value")
 
 
-def allocate(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec) -> Allocation:
+def allocate(
+    demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec, halving: Halving | None = None
+) -> Allocation:
     """Spread a budget over domains.
 
     Args:
         demands: The domains; the result keeps their order. Up to some 10,000.
         spec: Objective and limits.
         budget: In rows or tokens; of a list, the last amount is spread.
+        halving: Amounts that halve a domain's loss, in the budget's unit; None for `spec`'s, of its own alone.
 
     Returns:
         The optimal amounts and the whole rows nearest to them. For a budget in rows the rows sum to it exactly; for
@@ -51,8 +55,12 @@ def allocate(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: Bud
         AllocationError: a limit names an unknown domain, limits clash, or no solver reached an optimum.
     """
     unit, amounts = budgets(budget)
-    problem = build(demands, spec, unit, amounts[-1], budget.max_repeats)
-    optimum, amount = _optimum(problem, spec)
+    halving = halving or Halving(spec.half)
+    whole = build(demands, spec, unit, amounts[-1], budget.max_repeats)
+    found = shared.taken_out(whole, spec, halving)
+    problem, spec = found.problem, found.spec
+    optimum, amount = _optimum(found)
+    pays = explain.pays_until(whole, spec, halving)
     rows = whole_rows(problem, amount)
     shares = _shares(problem, rows)
     from_uniform = explain.total_variation(shares, uniform_shares(problem))
@@ -70,25 +78,29 @@ def allocate(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: Bud
         no_better_than_uniform=explain.no_better_than_uniform(problem, from_uniform, against),
         value=optimum.value,
         value_name=explain.VALUE_NAMES[spec.objective].format(unit=unit),
-        expected_loss=float(loss_after(problem.score, amount, spec.half).sum()),
-        pays_until=explain.pays_until(problem, spec),
+        expected_loss=float(found.losses(amount).sum()),
+        pays_until=pays,
         duals=() if optimum.duals is None else explain.dual_texts(problem, spec, optimum.duals),
         binding=explain.binding(problem, optimum.amount),
-        notes=(*_notes(problem, spec, optimum, rows, against), *_left_out(demands, spec, budget)),
+        notes=(*_notes(found, optimum, rows, against, pays), *_left_out(demands, spec, budget)),
         solver=optimum.solver,
         status=optimum.status,
     )
 
 
-def budget_curve(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec) -> tuple[CurvePoint, ...]:
+def budget_curve(
+    demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec, halving: Halving | None = None
+) -> tuple[CurvePoint, ...]:
     """Plan every budget of a list, smallest first.
 
-    The expected loss is `score / (1 + amount / half_rows)` whatever the objective, so that budgets can be compared.
+    The expected loss is `score / (1 + amount / half + total / shared)` whatever the objective, so that budgets can be
+    compared.
 
     Args:
         demands: The domains.
         spec: Objective and limits.
         budget: One amount or a list, in rows or tokens.
+        halving: As for `allocate`.
 
     Returns:
         One point for each amount that the limits fit; `allocate` notes those they do not.
@@ -97,14 +109,16 @@ def budget_curve(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget:
         AllocationError: a limit names an unknown domain, or no solver reached an optimum.
     """
     unit, amounts = budgets(budget)
+    halving = halving or Halving(spec.half)
     problems = [build(demands, spec, unit, amount, budget.max_repeats) for amount in sorted(set(amounts))]
-    return tuple(_point(problem, spec) for problem in problems if not _clash(problem))
+    return tuple(_point(shared.taken_out(problem, spec, halving)) for problem in problems if not _clash(problem))
 
 
-def _optimum(problem: Problem, spec: AllocateSpec) -> tuple[Solution, Array]:
+def _optimum(found: Shared) -> tuple[Solution, Array]:
     """Solve for the objective, and pull its amounts towards the prior's plan."""
+    problem, spec = found.problem, found.spec
     require_feasible(problem)
-    optimum = solve(problem, spec)
+    optimum = shared.solved(found)
     if not spec.prior_strength:
         return optimum, optimum.amount
     towards = problem.with_score(prior_shares(problem, spec))
@@ -112,16 +126,16 @@ def _optimum(problem: Problem, spec: AllocateSpec) -> tuple[Solution, Array]:
     return optimum, np.asarray((1 - spec.prior_strength) * optimum.amount + spec.prior_strength * prior)
 
 
-def _point(problem: Problem, spec: AllocateSpec) -> CurvePoint:
-    amount = _optimum(problem, spec)[1]
-    without = problem.score.sum() or 1.0
-    saves = explain.next_saves(problem, spec, amount)
+def _point(found: Shared) -> CurvePoint:
+    amount, problem = _optimum(found)[1], found.problem
+    without = found.before.sum() or 1.0
+    saves = explain.next_saves(problem, found.spec, amount) + found.saved_elsewhere(amount)
     return CurvePoint(
         budget=round(problem.total),
         rows=_named(problem, whole_rows(problem, amount).tolist()),
-        remaining_loss=float(loss_after(problem.score, amount, spec.half).sum() / without),
+        remaining_loss=float(found.losses(amount).sum() / without),
         next_saves=float(saves / without),
-        pays=saves > 0 and saves >= explain.PAYING * explain.first_saves(problem, spec),
+        pays=saves > 0 and saves >= explain.PAYING * explain.first_saves(found.before, found.halving),
     )
 
 
@@ -142,10 +156,10 @@ def _left_out(demands: Sequence[DomainDemand], spec: AllocateSpec, budget: Budge
 
 
 def _notes(
-    problem: Problem, spec: AllocateSpec, optimum: Solution, rows: Rows, against: AgainstEven | None
+    found: Shared, optimum: Solution, rows: Rows, against: AgainstEven | None, pays_until: float
 ) -> Iterator[str]:
     """Say what the figures alone do not."""
-    unit = problem.unit
+    problem, spec, unit = found.problem, found.spec, found.problem.unit
     if not problem.total:
         yield "The budget is 0: there is nothing to spread."
     elif not problem.score.any():
@@ -161,11 +175,16 @@ def _notes(
     if unit == "tokens" and (left := problem.total - float(_amounts(problem, rows).sum())) >= 1:
         yield f"{left:.0f} tokens are left: whole rows of each domain's mean length do not fill the budget."
     if against is not None:
-        yield even.told(against, spec, unit)
+        yield even.told(against, shared.words(found.halving, unit))
+    if problem.total and found.left < 1:
+        yield (
+            f"Rows protect domains that they are not from: however they are spread, {problem.total:.0f} {unit} leave "
+            f"{found.left:.0%} of every expected loss."
+        )
     if problem.score.any():
         yield (
-            f"Past {explain.pays_until(problem, spec):.0f} {unit} even the best placed row saves less than a tenth of "
-            f"what the best first row saves, if {spec.half:g} {unit} halve a domain's loss."
+            f"Past {pays_until:.0f} {unit} even the best placed row saves less than a tenth of what the best first "
+            f"row saves, if {shared.words(found.halving, unit)}."
         )
 
 

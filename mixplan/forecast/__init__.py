@@ -3,11 +3,13 @@
 from mixplan.forecast.amounts import Amount, halving_rows
 from mixplan.forecast.earlier import History, Kind, earlier_runs
 from mixplan.forecast.evidence import Study, with_studies
+from mixplan.forecast.response import Halving
 from mixplan.forecast.risk import Forecast, Risk, forecast
 
 __all__ = [
     "Amount",
     "Forecast",
+    "Halving",
     "History",
     "Kind",
     "Risk",

@@ -1,4 +1,4 @@
-"""Arms that were compared earlier in, the amount of extra rows that halves a domain's loss, and why that one, out."""
+"""Arms that were compared earlier in, the amounts of extra rows that halve a domain's loss, and why those, out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from mixplan.forecast.earlier import OUTCOME, Kind, finite, places, unit_of
 from mixplan.forecast.evidence import evidence_files
-from mixplan.forecast.response import Losses, Response, interval_text, respond, rows_text, worth
+from mixplan.forecast.response import Halving, Losses, Response, halving_text, respond, worth
 
 WITHOUT = "none"
 """The arm that gave no domain any row."""
@@ -29,7 +29,7 @@ class Compared:
 
     Attributes:
         unit: Of the losses.
-        losses: Every domain with rows, once for each arm that gave it some.
+        losses: Every domain, once for each arm that gave any domain rows.
     """
 
     unit: str
@@ -41,11 +41,11 @@ class Amount:
     """What halves a domain's loss.
 
     Attributes:
-        rows: Extra rows.
-        text: Where the number is from, for the reader.
+        rows: Extra rows, its own and any domains'.
+        text: Where the numbers are from, for the reader.
     """
 
-    rows: float
+    rows: Halving
     text: str
 
 
@@ -75,25 +75,30 @@ def halving_rows(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
             continue
     known = [one for mark in sorted(found) for one in found[mark]]
     if not known:
-        return Amount(usual, f"{usual:g} rows are taken to halve a domain's loss: no arms were compared earlier.")
+        return Amount(
+            Halving(usual), f"{usual:g} rows are taken to halve a domain's loss: no arms were compared earlier."
+        )
     counts = Counter(one.unit for one in known)
     unit = min(counts, key=lambda name: (-counts[name], name))
     response = respond([one.losses for one in known if one.unit == unit], assumed=usual)
     if response is None:
         return Amount(
-            usual, f"{usual:g} rows are taken to halve a domain's loss: the arms of one target alone teach nothing."
+            Halving(usual),
+            f"{usual:g} rows are taken to halve a domain's loss: the arms of one target alone teach nothing.",
         )
     return chosen(response, counts[unit], usual)
 
 
 def chosen(response: Response, targets: int, usual: float) -> Amount:
-    """The learned number where it is one and foretells better, else the usual one, with the reason."""
-    errors = worth(response, assumed=usual)
-    if not response.helps or math.isinf(response.half):
-        text = f"{usual:g} rows are taken to halve a domain's loss, because arms of {targets} targets teach no better"
-        return Amount(usual, f"{text} number than {rows_text(response.half)}: {errors}.")
-    text = f"{interval_text(response)} rows halve a domain's loss, learned from arms of {targets} targets"
-    return Amount(response.half, f"{text}: {errors}.")
+    """The learned numbers where they foretell better, else the usual one, with the reason."""
+    errors, learned = worth(response, assumed=usual), halving_text(response)
+    if not response.helps:
+        return Amount(
+            Halving(usual),
+            f"{usual:g} rows are taken to halve a domain's loss, because arms of {targets} targets teach nothing that "
+            f"foretells better; by them {learned}: {errors}.",
+        )
+    return Amount(response.found, f"{learned}, learned from arms of {targets} targets: {errors}.")
 
 
 def same_job(kind: Kind, value: Mapping[str, Any]) -> bool:
@@ -105,28 +110,30 @@ def same_job(kind: Kind, value: Mapping[str, Any]) -> bool:
 def compared_in(value: Mapping[str, Any]) -> Iterator[Compared]:
     """The targets of one outcome's or study's comparison."""
     for one in value.get("compared", {}).values():
-        without, after, rows = ([finite(number) for number in one[key]] for key in ("without", "after", "rows"))
-        yield Compared(str(one["unit"]), losses_from(without, after, rows))
+        columns = ([finite(number) for number in one[key]] for key in ("without", "after", "rows", "total"))
+        yield Compared(str(one["unit"]), losses_from(*columns))
     if table := value.get("arms"):
         arms = table["arms"]
         bare = arms[WITHOUT]["losses"] if WITHOUT in arms else {}
         given = [
-            (finite(bare[name]), finite(loss), finite(arm["rows"][name]))
+            (finite(bare[name]), finite(loss), finite(arm["rows"].get(name, 0)), total)
             for arm_name, arm in arms.items()
-            if arm_name != DRAWN or arm["seeds"] == 1
+            if (arm_name != DRAWN or arm["seeds"] == 1) and (total := math.fsum(map(finite, arm["rows"].values())))
             for name, loss in arm["losses"].items()
-            if name in bare and arm["rows"].get(name)
+            if name in bare
         ]
         if given and table["quantity"]:
             yield Compared(unit_of(str(table["quantity"])), losses_from(*map(list, zip(*given, strict=True))))
 
 
-def losses_from(without: Sequence[float], after: Sequence[float], rows: Sequence[float]) -> Losses:
+def losses_from(
+    without: Sequence[float], after: Sequence[float], rows: Sequence[float], total: Sequence[float]
+) -> Losses:
     """Columns as arrays.
 
     Raises:
         ValueError: they differ in length.
     """
-    if not len(without) == len(after) == len(rows):
+    if not len(without) == len(after) == len(rows) == len(total):
         raise ValueError("a loss lacks its rows")
-    return Losses(*(np.array(column, dtype=np.float64) for column in (without, after, rows)))
+    return Losses(*(np.array(column, dtype=np.float64) for column in (without, after, rows, total)))

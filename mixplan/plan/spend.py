@@ -9,7 +9,7 @@ from typing import Any
 
 from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve
 from mixplan.domains import Domain
-from mixplan.forecast import Amount
+from mixplan.forecast import Amount, Halving
 from mixplan.recipe import Recipe
 
 
@@ -80,9 +80,10 @@ def spend(
                 mean_row_amount=each,
             )
         )
-    spec = recipe.allocate
+    spec, amounts = recipe.allocate, None
     if halving is not None:
         each = fmean(demand.mean_row_amount for demand in demands)
-        spec = spec.model_copy(update={"half_rows": halving.rows * each})
-    curve = budget_curve(demands, spec=spec, budget=recipe.budget)
-    return Spent(allocate(demands, spec=spec, budget=recipe.budget), curve if len(curve) > 1 else ())
+        amounts = Halving(halving.rows.half * each, halving.rows.shared * each)
+    curve = budget_curve(demands, spec=spec, budget=recipe.budget, halving=amounts)
+    made = allocate(demands, spec=spec, budget=recipe.budget, halving=amounts)
+    return Spent(made, curve if len(curve) > 1 else ())

@@ -141,7 +141,8 @@ def chosen_sentence(judged: Mapping[str, Any], quantity: str, score: str) -> str
     """Which forecast was chosen, on what, and what it then did."""
     choice = judged["chosen"].get(quantity, {}).get(score)
     if choice is None:
-        return "**No forecast has a defined score.**"
+        none = "none has that score on the targets that choices are made on"
+        return f"**By {SCORES[score]} no forecast was chosen: {none}.**"
     what = f"**Chosen of {choice['candidates']} forecasts by its {SCORES[score]} score: `{choice['forecast']}`.**"
     if choice["chosen_on"] == "all":
         return f"{what} It was chosen on the very targets it is judged on, so its {figure(choice['all'])} is flattered."

@@ -1,17 +1,16 @@
-"""Arms as measured in, how many extra rows halve a domain's loss, learned from them, out."""
+"""Arms as measured in, how many extra rows halve a domain's loss, its own and any domains', learned from them, out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from mixplan.forecast.amounts import DRAWN
 from mixplan.forecast.earlier import UNIT_NAMES, unit_of
-from mixplan.forecast.response import Losses, Response, interval_text, respond, worth
+from mixplan.forecast.response import Losses, Response, halving_text, respond, worth
 from mixplan.study.arms_judge import Measured, Study, losses, quantities_of
 
 
@@ -23,8 +22,8 @@ def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
         assumed: The `half_rows` that the study's plans were made with.
 
     Returns:
-        JSON values: the fields of `Response` (infinite ones as None), `quantity`, `assumed`, `helps` and a `text` for
-        the reader. None with fewer than two targets that gave domains rows.
+        JSON values: the fields of `Response` and of its `found` (infinite ones as None), `quantity`, `assumed`, `helps`
+        and a `text` for the reader. None with fewer than two targets that gave domains rows.
     """
     quantity = common_quantity(study)
     if quantity is None:
@@ -32,7 +31,8 @@ def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
     found = respond([losses_of(budgets, quantity) for budgets in study.values()], assumed=assumed)
     if found is None:
         return None
-    values = {name: or_none(value) for name, value in asdict(found).items()}
+    flat = vars(found.found) | {name: value for name, value in vars(found).items() if name != "found"}
+    values = {name: or_none(value) for name, value in flat.items()}
     text = told(found, quantity, assumed, len(study))
     return {"quantity": quantity, "assumed": assumed, **values, "helps": found.helps, "text": text}
 
@@ -44,18 +44,16 @@ def common_quantity(study: Study) -> str | None:
 
 def losses_of(budgets: Mapping[int, Measured], quantity: str) -> Losses:
     """One target's losses, mean over seeds and items, with the rows behind them."""
-    without, after, rows = [], [], []
+    columns: list[tuple[float, float, float, float]] = []
     for one in budgets.values():
         bare = losses(one, "none", quantity)
         for arm, given in one.rows.items():
             if arm == DRAWN:
                 continue
-            own = losses(one, arm, quantity)
-            for name in (name for name in own if given.get(name)):
-                without.append(bare[name].value)
-                after.append(own[name].value)
-                rows.append(given[name])
-    return Losses(*(np.array(column, dtype=np.float64) for column in (without, after, rows)))
+            own, total = losses(one, arm, quantity), sum(given.values())
+            if total:
+                columns += [(bare[name].value, loss.value, given.get(name, 0), total) for name, loss in own.items()]
+    return Losses(*np.array(columns, dtype=np.float64).reshape(-1, 4).T)
 
 
 def or_none(value: float | None) -> float | None:
@@ -67,10 +65,10 @@ def told(found: Response, quantity: str, assumed: float, targets: int) -> str:
     """The response in words, with what it is worth beside the alternatives."""
     behind = f"{found.cases:,} losses of {targets} targets"
     errors = worth(found, assumed=assumed, unit=UNIT_NAMES.get(quantity, ""))
-    if math.isinf(found.half):
-        return f"By no number: over {behind}, rows saved nothing of the domain's own loss; {errors}."
+    if math.isinf(found.found.half) and math.isinf(found.found.shared):
+        return f"By no number: over {behind}, rows saved nothing; {errors}."
     end = "helps" if found.helps else "does not help"
-    return f"{interval_text(found)}, over {behind}; {errors}: the learned number {end}."
+    return f"{halving_text(found)}, over {behind}; {errors}: what was learned {end}."
 
 
 def compared_values(study: Study) -> dict[str, Any]:

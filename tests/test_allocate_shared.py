@@ -1,0 +1,108 @@
+"""Rows that protect other domains: losses by the rule, the best spread by brute force, what a larger budget brings."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from test_allocate import demands
+
+from mixplan.allocate import allocate, budget_curve
+from mixplan.forecast import Halving
+from mixplan.recipe import AllocateSpec, BudgetSpec
+
+SCORES = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}
+HALVING = Halving(30.0, 50.0)
+
+
+def made(budget=200, halving=HALVING, objective="diminishing", **spec):
+    return allocate(
+        demands(SCORES),
+        spec=AllocateSpec(objective=objective, **spec),
+        budget=BudgetSpec(rows=budget),
+        halving=halving,
+    )
+
+
+def by_rule(amounts, halving=HALVING):
+    """Losses as the rule has them."""
+    total = sum(amounts)
+    return [s / (1 + x / halving.half + total / halving.shared) for s, x in zip(SCORES.values(), amounts, strict=True)]
+
+
+def best(total, judge):
+    """The least loss that a general solver finds."""
+    found = minimize(
+        lambda x: judge(by_rule(x)),
+        np.full(4, total / 4),
+        bounds=[(0, total)] * 4,
+        constraints={"type": "eq", "fun": lambda x: x.sum() - total},
+        method="SLSQP",
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
+    return found.fun
+
+
+@pytest.mark.parametrize("budget", [20, 200])
+def test_the_spread_is_the_best_there_is(budget):
+    found = made(budget)
+    assert found.expected_loss == pytest.approx(sum(by_rule(found.amounts.values())))
+    assert found.value == pytest.approx(best(budget, sum), rel=1e-6)
+    worst = made(budget, objective="min_max")
+    assert worst.value == pytest.approx(max(by_rule(worst.amounts.values())))
+    assert worst.value <= best(budget, max) * (1 + 1e-4)
+
+
+def test_nothing_shared_is_the_rule_of_before():
+    assert made(halving=Halving(30.0)) == made(halving=None, half_rows=30.0)
+
+
+@pytest.mark.parametrize("objective", ["diminishing", "min_max"])
+def test_what_a_larger_budget_brings_holds_what_its_rows_do_to_other_domains(objective):
+    now, more = made(200, objective=objective), made(201, objective=objective)
+    assert now.duals[0].limit == "budget.rows"
+    assert now.duals[0].brings / 100 == pytest.approx(now.value - more.value, rel=0.02)
+    alone = made(200, Halving(HALVING.at(200)), objective=objective)
+    assert now.duals[0].brings > alone.duals[0].brings * 50 / 250
+
+
+def test_where_own_rows_do_no_more_the_budget_is_spread_evenly_and_said_to():
+    found = made(40, Halving(math.inf, 20.0), objective="min_max")
+    assert found.rows == dict.fromkeys(SCORES, 10)
+    assert found.value == pytest.approx(4 / 3)
+    assert found.expected_loss == pytest.approx(10 / 3)
+    assert "hardly differs" in found.no_better_than_uniform
+    assert "however they are spread, 40 rows leave 33% of every expected loss." in " ".join(found.notes)
+    assert "20 rows of any domains halve a domain's loss, its own no more than others'" in " ".join(found.notes)
+
+
+def test_by_the_paper_s_rule_rows_go_where_they_went_and_losses_are_by_the_rule():
+    found = made(200, objective="alpha_fair")
+    assert found.rows == {"a": 20, "b": 40, "c": 60, "d": 80}
+    assert found.expected_loss == pytest.approx(sum(by_rule([20, 40, 60, 80])))
+
+
+@pytest.mark.parametrize("halving", [HALVING, Halving(math.inf, 50.0), Halving(200.0, 5.0)])
+def test_a_row_pays_until_the_best_next_one_saves_a_tenth_of_the_first(halving):
+    end = made(200, halving).pays_until
+
+    def saves(total):
+        lost = sum(by_rule(list(made(total, halving).amounts.values()), halving))
+        return lost - sum(by_rule(list(made(total + 1, halving).amounts.values()), halving))
+
+    assert saves(round(end) - 3) > saves(0) / 10 * 0.97
+    assert saves(round(end) + 3) < saves(0) / 10 * 1.1
+
+
+def test_the_curve_counts_what_rows_do_to_other_domains():
+    points = budget_curve(
+        demands(SCORES),
+        spec=AllocateSpec(objective="diminishing"),
+        budget=BudgetSpec(rows=[0, 100, 101]),
+        halving=HALVING,
+    )
+    assert points[0].remaining_loss == 1.0
+    assert points[1].remaining_loss == pytest.approx(made(100).expected_loss / 10)
+    saved = points[1].remaining_loss - points[2].remaining_loss
+    assert points[1].next_saves == pytest.approx(saved, rel=0.05)
+    assert points[0].next_saves == pytest.approx((4 / 30 + 10 / 50) / 10)
