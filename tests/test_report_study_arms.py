@@ -21,6 +21,7 @@ STUDY = {
         "title": "Does it help?",
         "questions": ["Is it better?", "What does it keep?"],
         "arms": {"names": ARMS, "budgets": [3, 6], "evidence": None},
+        "seeds": [0, 1],
     },
 }
 
@@ -283,7 +284,7 @@ def test_odd_names_break_neither_lines_nor_tables():
     judged["by_target"] = {"a|b": {"3": {"plan": line}}}
     judged["marks"][0]["text"] = "Better\n| than"
     about_arms = {"budgets": [3, 6], "evidence": "a`|\nb"}
-    asked = {"title": "Arms\u202e\n## x", "questions": ["Is it\nbetter?"], "arms": about_arms}
+    asked = {"title": "Arms\u202e\n## x", "questions": ["Is it\nbetter?"], "arms": about_arms, "seeds": [0, 1]}
     found = sections(judged, STUDY | {"study": asked, "libraries": {"torch": "2\n.13"}})
     assert found[""][0] == "# Arms[U+202E]↵## x"
     assert found[""][2] == "- Is it↵better?"

@@ -18,11 +18,12 @@ from mixplan.recipe import load_recipe
 from mixplan.report.study_arms import arms_markdown
 from mixplan.runs import locked
 from mixplan.study import arms, jobs
-from mixplan.study.arms import DONE, written
+from mixplan.study.arms import DONE, stages, written
+from mixplan.study.arms_known import TRAVELS
 from mixplan.study.spec import load_study
 from mixplan.train.launch import Launch
 
-ARMS = {"names": ["none", "uniform", "plan", "oracle"], "budgets": [3, 6]}
+ARMS = {"names": ["none", "uniform", "random", "plan", "oracle"], "budgets": [3, 6]}
 MARK = {"text": "Worst.", "quantity": "avoided/uniform/plan/bits_per_byte/worst/both", "at_least": 0, "low_above": 0}
 
 
@@ -70,7 +71,12 @@ def test_every_target_is_planned_and_every_arm_trained(arms_study):
         jobs = [*run.glob(f"arms/{target}-*/training/done.json"), *run.glob(f"arms/{target}-*/*/training/done.json")]
         jobs += run.glob(f"arms/{target}-*/arms/*/training/done.json")
         done = [json.loads(path.read_bytes()) for path in jobs]
-        assert len(done) == 1 + 2 * (len(ARMS["names"]) - 1)
+        told = [json.loads((run / "arms" / f"{target}-{budget}" / DONE).read_bytes()) for budget in ARMS["budgets"]]
+        keys = [key for one in told for by_seed in one["jobs"].values() for key in by_seed.values()]
+        assert len(keys) == 2 * len(ARMS["names"])
+        # Arms that came out alike share one training, as do both budgets' arms without extra rows.
+        assert sorted(job["job"] for job in done) == sorted(set(keys))
+        assert len(set(keys)) >= len(ARMS["names"])
         assert {job["steps"] for job in done} == {2}
         assert {job["consumption"]["target"]["rows"] for job in done} == {8}
 
@@ -90,18 +96,19 @@ def test_each_arm_is_judged_by_its_own_evaluation(arms_study):
     places = {
         "none": run / "doctors-none" / "none-3",
         "uniform": run / "doctors-6" / "arms" / "uniform-3",
-        "plan": run / "doctors-6",
-        "oracle": run / "doctors-6" / "arms" / "oracle-3",
     }
 
     def bits(path):
         measured = json.loads(path.read_bytes())["domains"]["fox"]["measures"]["likelihood"]
         return sum(measured["values"]["bits_per_byte"]) / len(measured["rows"])
 
-    before = bits(places["plan"] / "evaluation" / "before.json")
+    before = bits(run / "doctors-6" / "evaluation" / "before.json")
     lost = {arm: bits(place / "evaluation" / "after.json") - before for arm, place in places.items()}
     assert {arm: own[arm]["loss"]["bits_per_byte"]["domains"]["fox"] for arm in places} == pytest.approx(lost)
-    assert len(set(lost.values())) > 1
+    assert len(set(lost.values())) == len(places)
+    # Where the plan's rows came out as the even spread's, both are judged by the one training.
+    assert own["plan"]["rows"] == own["uniform"]["rows"]
+    assert own["plan"]["loss"] == own["uniform"]["loss"]
 
 
 def test_later_plans_learn_from_its_arms(arms_study):
@@ -126,7 +133,7 @@ def test_later_plans_learn_from_its_arms(arms_study):
     assert "that such plans do better than an even spread is not shown" in study.even.sentence()
     own = evidence["compared"]["doctors"]
     assert own["unit"] == "bits_per_byte"
-    assert sum(own["rows"]) == 3 * (3 + 6)  # three arms spend each budget
+    assert sum(own["rows"]) == 3 * (3 + 6)  # three arms that draw nothing spend each budget
     before = results["by_target"]["doctors"]["3"]["none"]["loss"]["bits_per_byte"]["domains"]
     assert set(own["without"]) <= set(before.values())
 
@@ -176,14 +183,15 @@ def test_budgets_that_all_targets_are_compared_at_are_judged_so_far(arms_study, 
     assert not (run / "results.json").exists()
     registered = json.loads((run / "registered.json").read_bytes())
     text = arms_markdown({**registered, "command": "mixplan study x.yaml"}, judged)
-    assert "**Not finished: 1 of 2 budgets is still missing here.**" in text
+    assert "**Not finished. Still missing here: 1 of 2 budgets.**" in text
 
     (run / "arms" / "doctors-3" / DONE).unlink()
+    known = len(list((run / "arms" / "known").iterdir()))
     with pytest.raises(RunError) as refused:
         study(path, run, so_far=True)
     assert str(refused.value) == (
-        f"{run}: 2 of 4 comparisons are finished, but at no budget are all targets', so there is nothing to judge "
-        "yet. Give the same command again later."
+        f"{run}: {known} trainings are measured, but at no budget are all targets' arms with any seed, so there is "
+        "nothing to judge yet. Give the same command again later."
     )
 
 
@@ -264,36 +272,119 @@ def test_processes_share_the_comparisons(arms_study, tmp_path, monkeypatch):
     other.enter_context(locked(run / "arms" / "held" / "sums"))
     said = study(path, run, cells_only=True).said
     assert [text for text in said if text.startswith("target ")] == [
-        "target doctors, 3 extra rows",
-        "target doctors, 6 extra rows",
+        "target doctors, 3 extra rows, seed 3",
+        "target doctors, 6 extra rows, seed 3",
     ]
     assert not (run / "results.json").exists()
     monkeypatch.setattr(jobs.time, "sleep", lambda _: other.close())
     said = study(path, run).said
     assert said.index("waiting for other processes that still work on targets") < said.index(
-        "target sums, 3 extra rows"
+        "target sums, 3 extra rows, seed 3"
     )
     assert (run / "results.json").read_bytes() == judged
 
 
 def test_a_target_is_taken_up_when_another_process_has_left_it(monkeypatch, tmp_path):
-    order = [("sums", 3), ("doctors", 3), ("sums", 6), ("doctors", 6)]
+    order = [("sums", 3, 1), ("doctors", 3, 1), ("sums", 6, 1), ("doctors", 6, 1)]
     compared, held = [], ["doctors"]
 
     @contextmanager
     def taken(folder):
         yield folder.name not in held
 
-    def compare(bench, target, budget, launch):
-        compared.append((target, budget))
-        if (target, budget) == ("sums", 6):
+    def compare(bench, one, launch):
+        compared.append(one)
+        if one == ("sums", 6, 1):
             held.clear()
-        return budget
 
-    monkeypatch.setattr(arms, "comparisons", lambda _: order)
-    monkeypatch.setattr(arms, "finished", lambda bench, *one: one == ("doctors", 3))
+    monkeypatch.setattr(arms, "stages", lambda _: order)
+    monkeypatch.setattr(arms, "finished", lambda bench, one: one == ("doctors", 3, 1))
     monkeypatch.setattr(arms, "taken", taken)
     monkeypatch.setattr(arms, "compared", compare)
-    found = arms.compare_free(SimpleNamespace(study=None, run=tmp_path), Launch())
-    assert compared == [("sums", 3), ("sums", 6), ("doctors", 6)]
-    assert found == {one: one[1] for one in compared}
+    arms.compare_free(SimpleNamespace(study=None, run=tmp_path), Launch())
+    assert compared == [("sums", 3, 1), ("sums", 6, 1), ("doctors", 6, 1)]
+
+
+def test_every_targets_first_seed_comes_before_a_second_one(tmp_path, tiny_model, tiny_sae):
+    path = laid(tmp_path, tiny_model, tiny_sae)
+    path.write_text(path.read_text().replace("seeds:\n- 3\n", "seeds: [3, 8]\n"))
+    assert stages(load_study(path)) == [
+        (target, budget, count) for budget in (3, 6) for count in (1, 2) for target in TARGETS
+    ]
+
+
+@pytest.fixture(scope="module")
+def two_seeds(arms_study, tmp_path_factory, tiny_model, tiny_sae) -> Path:
+    """A study of arms with two seeds at one budget, stopped when every target had its first seed."""
+    folder = tmp_path_factory.mktemp("seeds")
+    path = laid(folder, tiny_model, tiny_sae)
+    text = path.read_text().replace("seeds:\n- 3\n", "seeds: [3, 8]\n").replace("  - 3\n  - 6\n", "  - 3\n")
+    path.write_text(text)
+    assert load_study(path).spec.seeds == [3, 8]
+    assert load_study(path).spec.arms.budgets == [3]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIXPLAN_CACHE", str(arms_study / "cache"))
+        fork_training(patch)
+        whole = arms.compared
+
+        def until(bench, one, launch):
+            if one[2] == 2:
+                raise KeyboardInterrupt
+            return whole(bench, one, launch)
+
+        patch.setattr(arms, "compared", until)
+        with pytest.raises(KeyboardInterrupt):
+            study(path, folder / "run")
+    return folder
+
+
+def test_the_seeds_that_all_targets_have_are_judged_so_far(two_seeds, arms_study, monkeypatch):
+    monkeypatch.setenv("MIXPLAN_CACHE", str(arms_study / "cache"))
+    run, path = two_seeds / "run", two_seeds / "study.yaml"
+    # Another process may work on the next seed meanwhile.
+    with locked(run / "arms" / "sums-3"):
+        study(path, run, so_far=True)
+    judged = json.loads((run / "so-far" / "results.json").read_bytes())
+    assert (judged["seeds"], judged["budgets"]) == ([3], ["3"])
+    registered = json.loads((run / "registered.json").read_bytes())
+    text = arms_markdown({**registered, "command": "mixplan study x.yaml"}, judged)
+    assert "**Not finished. Still missing here: 1 of 2 seeds.**" in text
+    # The oracle knows what the arm none lost with every seed, from the first one on.
+    lines = [json.loads(line) for line in (run / "so-far" / TRAVELS).read_text().splitlines()[1:]]
+    assert {(one["arm"], one["seed"]) for one in lines} >= {("none", 3), ("none", 8), ("uniform", 3)}
+    assert {one["seed"] for one in lines if one["arm"] != "none"} == {3}
+
+
+def test_another_run_folder_goes_on_from_what_was_measured(two_seeds, arms_study, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXPLAN_CACHE", str(arms_study / "cache"))
+    fork_training(monkeypatch)
+    study(two_seeds / "study.yaml", two_seeds / "run", so_far=True)
+    measured = two_seeds / "run" / "so-far" / TRAVELS
+    said = study(two_seeds / "study.yaml", tmp_path / "run", measured=measured).said
+    known = len(measured.read_text().splitlines()) - 1
+    assert f"{known} trainings taken over from {measured}" in said
+    trained = sum(text.startswith("starting training") for text in said)
+    # Of both targets the second seed of what is trained with extra rows is left.
+    assert trained == known - 4
+    judged = json.loads((tmp_path / "run" / "results.json").read_bytes())
+    first = json.loads((two_seeds / "run" / "so-far" / "results.json").read_bytes())
+    assert judged["seeds"] == [3, 8]
+    assert judged["by_target"]["sums"]["3"]["oracle"]["rows"] == first["by_target"]["sums"]["3"]["oracle"]["rows"]
+    assert len((tmp_path / "run" / TRAVELS).read_text().splitlines()) == 1 + known + trained
+
+    # All of it known, a third folder trains nothing and finds the same.
+    said = study(two_seeds / "study.yaml", tmp_path / "again", measured=tmp_path / "run" / TRAVELS).said
+    assert not any(text.startswith("starting training") for text in said)
+    again = json.loads((tmp_path / "again" / "results.json").read_bytes())
+    kept, found = (values["kept"]["plan"]["both"]["value"] for values in (judged, again))
+    assert found == (None if kept is None else pytest.approx(kept, rel=1e-3))
+    worst = [
+        values["avoided"]["uniform"]["plan"]["bits_per_byte"]["worst"]["both"]["value"] for values in (judged, again)
+    ]
+    assert worst[1] == pytest.approx(worst[0], abs=1e-5)
+
+
+def test_what_was_measured_elsewhere_belongs_to_a_study_of_arms(tmp_path, tiny_model, tiny_sae):
+    path = lay(tmp_path, tiny_model, tiny_sae)
+    with pytest.raises(RunError, match="--measured takes up a study of arms, and this study has no `arms`"):
+        study(path, tmp_path / "run", measured=tmp_path / "no.jsonl")

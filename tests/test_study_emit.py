@@ -41,6 +41,12 @@ def test_on_gpus_a_task_has_one_for_each_process(tmp_path, tiny_model, tiny_sae)
     assert re.search(r"--processes 4 --launch \S+/configs/launch/fsdp2.yaml\)", text)
 
 
+def test_what_was_measured_elsewhere_is_named_to_every_task(tmp_path, tiny_model, tiny_sae):
+    place = lay(tmp_path, tiny_model, tiny_sae)
+    text = emit_study(StudyRequest(place, tmp_path / "run", 3, measured=tmp_path / "trainings.jsonl")).read_text()
+    assert f"--processes 1 --measured {tmp_path / 'trainings.jsonl'})" in text
+
+
 def test_a_launch_config_that_is_not_there_is_refused(tmp_path, tiny_model, tiny_sae):
     place = lay(tmp_path, tiny_model, tiny_sae)
     with pytest.raises(RunError, match="there is no file 'fdsp2'"):

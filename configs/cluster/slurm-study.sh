@@ -14,7 +14,7 @@
 set -euo pipefail
 cd @FOLDER@
 export HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
-study=(@PYTHON@ -m mixplan study @STUDY@ --run @RUN@ --processes @PROCESSES@ @CONFIG@)
+study=(@PYTHON@ -m mixplan study @STUDY@ --run @RUN@ --processes @PROCESSES@ @OPTIONS@)
 
 # The first task registers the study, reads, and judges in the end; the others train and measure beside it.
 if [ "$SLURM_ARRAY_TASK_ID" = 0 ]; then

@@ -39,6 +39,10 @@ def study(
             "--so-far", help="Work on nothing; judge the seeds, or budgets, that are finished for all targets."
         ),
     ] = False,
+    measured: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="trainings.jsonl of another run of a study of arms: not trained again."),
+    ] = None,
     cluster: Annotated[
         Literal["slurm"] | None,
         typer.Option("--emit", help="Write a Slurm array of N tasks and print its path, instead of working here."),
@@ -50,7 +54,7 @@ def study(
     from mixplan.study.make import StudyRequest, make_study
     from mixplan.train.launch import Launch
 
-    request = StudyRequest(place, run, jobs, Launch(launch, processes), cells_only, so_far)
+    request = StudyRequest(place, run, jobs, Launch(launch, processes), cells_only, so_far, measured)
     if cluster is not None:
         typer.echo(str(emit_study(request)))
         return

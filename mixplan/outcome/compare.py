@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,14 +18,25 @@ from mixplan.model import give_back_memory, use_threads
 from mixplan.outcome.arms import arm_rows, known_arms
 from mixplan.outcome.arms_table import arms_table
 from mixplan.outcome.assemble import with_arms
-from mixplan.outcome.make import OutcomeRequest, PlannedRun, make_outcome, planned
+from mixplan.outcome.make import OutcomeRequest, PlannedRun, evaluated_before, make_outcome, planned
 from mixplan.outcome.units import main_quantity
 from mixplan.plan import Watcher
 from mixplan.plan.make import scores_of
 from mixplan.plan.write import write_mixture
 from mixplan.runs import locked, write_json
-from mixplan.train.make import train
+from mixplan.train.make import make_job, train
 from mixplan.train.part import Part
+from mixplan.train.verify import verify
+
+
+class Known(Protocol):
+    """What trainings have measured, here or elsewhere, by the key of the job."""
+
+    def get(self, job: str) -> Evaluation | None:
+        """What a job's training measured; None where that is not known."""
+
+    def keep(self, job: str, arm: str, seed: int, after: Evaluation) -> None:
+        """Keep what the training of an arm with a seed measured."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,8 @@ class CompareRequest:
         jobs: How many may train at once.
         shared: Where the trainings of the arm `none` are kept, for comparisons that differ in their budgets alone;
             in the run folder when None.
+        none_seeds: Training seeds of the arm `none`, whose mean the oracle spreads its rows by; `seeds` when None.
+        known: What needs no training again.
     """
 
     outcome: OutcomeRequest
@@ -46,6 +59,8 @@ class CompareRequest:
     seeds: int | tuple[int, ...] = 1
     jobs: int = 1
     shared: Path | None = None
+    none_seeds: tuple[int, ...] | None = None
+    known: Known | None = None
 
     @property
     def parts(self) -> list[Part]:
@@ -65,6 +80,7 @@ class Cell:
         rows: By domain, the target's apart.
         folder: Where training/, model/ and evaluation/ go.
         mixture: What it trains on.
+        job: Key of the training, which tells it from every other one.
     """
 
     arm: str
@@ -72,6 +88,7 @@ class Cell:
     rows: dict[str, int]
     folder: Path
     mixture: Path
+    job: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,8 @@ class Compared:
     Attributes:
         run: The plan's run.
         before: The untrained model's evaluation.
-        after: By arm and seed, the trained models'.
+        after: By arm and seed, the trained models', the plan's own seed first.
+        jobs: By arm and seed, the trainings' keys.
         rows: By arm and domain, of the arm's first seed.
         steps: Optimiser steps of each training.
     """
@@ -89,58 +107,133 @@ class Compared:
     run: PlannedRun
     before: Evaluation
     after: dict[str, dict[int, Evaluation]]
+    jobs: dict[str, dict[int, str]]
     rows: dict[str, dict[str, int]]
     steps: int
 
 
 def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
-    """Compare as `compare_arms` does and give the run folder."""
-    return compare_arms(request, watcher=watcher).run.folder
-
-
-def compare_arms(request: CompareRequest, *, watcher: Watcher) -> Compared:
     """Train control mixtures beside the planned one, with as many steps and the same target rows, and compare them.
 
-    Every arm's mixture, training and evaluation is kept: the same command goes on where it was stopped.
+    Every arm's mixture, training and evaluation is kept: the same command goes on where it was stopped. Arms whose
+    mixtures came out alike share one training.
 
     Args:
         request: What to compare.
         watcher: Told of progress.
 
     Returns:
-        What was measured; the run folder's outcome.json has the table of it under `arms`.
+        The run folder, whose outcome.json has the arms' table under `arms`.
 
     Raises:
         MixplanError: anything that the person can mend.
     """
-    known_arms(request.arms)
-    if "oracle" in request.arms and "none" not in request.arms:
-        raise RunError("--arms: oracle spreads the rows by what the arm none has lost. Add none.")
+    expect_arms(request.arms)
     # The plan's own training has no more than a part of the machine either: more GPUs would take more rows a step.
     launch = replace(request.outcome.launch, part=request.parts[0])
     folder = make_outcome(replace(request.outcome, launch=launch), watcher=watcher)
     run = planned(OutcomeRequest(folder), watcher)
     with locked(folder):
         outcome = json.loads((folder / "outcome.json").read_bytes())
-        seeds = seeds_of(request, run.loaded.recipe.seed)
-        scores = scores_of(run.loaded, run.target, run.domains, watcher)
-        steps = int(outcome["training"]["steps"])
-        before = read_evaluation(folder / "evaluation" / "before.json")
-        found: dict[str, dict[int, Evaluation]] = {arm: {} for arm in request.arms}
-        cells: list[Cell] = []
-        # The oracle's rows are known only once the arm `none` is measured.
-        for arms in (
-            [arm for arm in request.arms if arm != "oracle"],
-            [arm for arm in request.arms if arm == "oracle"],
-        ):
-            losses = losses_of(found["none"].values(), before) if "oracle" in arms else {}
-            more = [cell_of(run, request, arm, seed, scores, watcher, losses) for arm in arms for seed in seeds]
-            for cell in trained(run, more, request, steps, watcher):
-                found[cell.arm][cell.seed] = evaluated(run, cell, watcher)
-            cells += more
-        rows = {cell.arm: cell.rows for cell in reversed(cells)}
-        write_json(folder / "outcome.json", with_arms(outcome, arms_table(found, before, rows=rows, steps=steps)))
-    return Compared(run, before, found, rows, steps)
+        before, after = (read_evaluation(folder / "evaluation" / f"{when}.json") for when in ("before", "after"))
+        found = measure_arms(run, request, before, watcher, steps=int(outcome["training"]["steps"]), own=after)
+        table = arms_table(found.after, before, rows=found.rows, steps=found.steps)
+        write_json(folder / "outcome.json", with_arms(outcome, table))
+    return folder
+
+
+def compare_arms(request: CompareRequest, *, steps: int, watcher: Watcher) -> Compared:
+    """Train and measure arms as `make_comparison` does, the planned one among them, and write no outcome.json.
+
+    Args:
+        request: What to compare.
+        steps: Optimiser steps of each training.
+        watcher: Told of progress.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    expect_arms(request.arms)
+    run = planned(request.outcome, watcher)
+    with locked(run.folder):
+        return measure_arms(run, request, evaluated_before(run, watcher), watcher, steps=steps)
+
+
+def expect_arms(arms: tuple[str, ...]) -> None:
+    """Refuse arms that there are not, or that cannot be trained without another one.
+
+    Raises:
+        RunError: there is no such arm, or the oracle stands without the arm `none`.
+    """
+    known_arms(arms)
+    if "oracle" in arms and "none" not in arms:
+        raise RunError("--arms: oracle spreads the rows by what the arm none has lost. Add none.")
+
+
+def measure_arms(
+    run: PlannedRun,
+    request: CompareRequest,
+    before: Evaluation,
+    watcher: Watcher,
+    *,
+    steps: int,
+    own: Evaluation | None = None,
+) -> Compared:
+    """Train and measure every arm with every seed; what is known is not trained.
+
+    Args:
+        run: The plan's run.
+        request: What to compare.
+        before: The untrained model's evaluation.
+        watcher: Told of progress.
+        steps: Optimiser steps of each training.
+        own: What the plan's own training measured, where that was done already.
+    """
+    seeds = seeds_of(request, run.loaded.recipe.seed)
+    scores = scores_of(run.loaded, run.target, run.domains, watcher)
+    found: dict[str, dict[int, Evaluation]] = {arm: {} for arm in request.arms}
+    cells: list[Cell] = []
+    # The oracle's rows are known only once the arm `none` is measured.
+    for arms in ([arm for arm in request.arms if arm != "oracle"], [arm for arm in request.arms if arm == "oracle"]):
+        losses = losses_of(found["none"].values(), before) if arms == ["oracle"] else {}
+        more = [
+            cell_of(run, request, arm, seed, scores, watcher, losses, steps)
+            for arm in arms
+            for seed in (request.none_seeds or seeds if arm == "none" else seeds)
+        ]
+        cells += more
+        for cell in more:
+            standing = own if own and cell.folder == run.folder else known_of(request, cell, before)
+            if standing is not None:
+                found[cell.arm][cell.seed] = standing
+        left = [cell for cell in more if cell.seed not in found[cell.arm]]
+        # Arms that came out alike share one training.
+        for cell in trained(run, once(left), request, steps, watcher):
+            after = evaluated(run, cell, watcher)
+            if request.known is not None:
+                request.known.keep(cell.job, cell.arm, cell.seed, after)
+            for other in left:
+                if other.job == cell.job:
+                    found[other.arm][other.seed] = after
+    jobs = {arm: {cell.seed: cell.job for cell in cells if cell.arm == arm} for arm in found}
+    rows = {cell.arm: cell.rows for cell in reversed(cells)}
+    return Compared(
+        run, before, {arm: {seed: by[seed] for seed in seeds} for arm, by in found.items()}, jobs, rows, steps
+    )
+
+
+def once(cells: Iterable[Cell]) -> list[Cell]:
+    """The first cell of each training."""
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        found.setdefault(cell.job, cell)
+    return list(found.values())
+
+
+def known_of(request: CompareRequest, cell: Cell, before: Evaluation) -> Evaluation | None:
+    """What a cell's training is known to have measured on the very rows of the untrained model's evaluation."""
+    after = None if request.known is None else request.known.get(cell.job)
+    return after if after is not None and rows_of(after) == rows_of(before) else None
 
 
 def seeds_of(request: CompareRequest, first: int) -> list[int]:
@@ -180,6 +273,7 @@ def cell_of(
     scores: Mapping[str, Any],
     watcher: Watcher,
     losses: Mapping[str, float],
+    steps: int,
 ) -> Cell:
     """Lay out one training, its mixture written; the plan's own first training is the run itself.
 
@@ -189,11 +283,22 @@ def cell_of(
     arms = request.shared if arm == "none" and request.shared else run.folder / "arms"
     folder = arms / f"{arm}-{seed}"
     if arm == "plan":
-        own = seed == run.loaded.recipe.seed
-        return Cell(arm, seed, rows, run.folder if own else folder, run.folder / "mixture")
-    place = folder if arm == "random" else arms / arm
-    write_mixture(run.loaded, place, run.target, run.domains, rows, scores, watcher)
-    return Cell(arm, seed, rows, folder, place / "mixture")
+        folder, place = run.folder if seed == run.loaded.recipe.seed else folder, run.folder
+    else:
+        place = folder if arm == "random" else arms / arm
+        write_mixture(run.loaded, place, run.target, run.domains, rows, scores, watcher)
+    mixture = verify(folder, run.loaded, run.plan, mixture=place / "mixture")
+    model_hash = run.plan["hashes"]["model"]
+    job = make_job(folder, run.loaded, mixture, model_hash=model_hash, max_steps=steps, seed=seed)
+    return Cell(arm, seed, rows, folder, place / "mixture", job.key)
+
+
+def rows_of(evaluation: Evaluation) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The ids of the rows that were measured, by domain and measure."""
+    return {
+        name: {measure: found.rows for measure, found in measures.items()}
+        for name, measures in evaluation.domains.items()
+    }
 
 
 def trained(
@@ -205,8 +310,6 @@ def trained(
         free.put(one)
 
     def job(cell: Cell, told: Watcher) -> Cell:
-        if cell.folder == run.folder:
-            return cell
         part = free.get()
         try:
             train(
@@ -255,10 +358,7 @@ class Named:
 
 def evaluated(run: PlannedRun, cell: Cell, watcher: Watcher) -> Evaluation:
     """Measure a trained arm; what was measured already is taken from the cache."""
-    place = cell.folder / "evaluation" / "after.json"
-    if cell.folder == run.folder:
-        return read_evaluation(place)
     after = run.evaluated(run.trained(cell.folder / "model"), watcher, run.untrained())
     give_back_memory()
-    write_evaluation(after, place)
+    write_evaluation(after, cell.folder / "evaluation" / "after.json")
     return after

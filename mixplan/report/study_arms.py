@@ -46,9 +46,8 @@ def registration(study: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterato
     """What was asked, by which command, and under which hash it was written down before the first training."""
     yield lines([f"- {in_line(question)}" for question in study["study"]["questions"]])
     spec = study["study"]["arms"]
-    if missing := len(spec["budgets"]) - len(judged["budgets"]):
-        verb = "is" if missing == 1 else "are"
-        yield f"**Not finished: {missing} of {len(spec['budgets'])} budgets {verb} still missing here.**"
+    if left := list(unfinished(study["study"], judged)):
+        yield f"**Not finished. Still missing here: {listed(left)}.**"
     yield f"```\n{study['command']}\n```"
     libraries = ", ".join(f"{name} {version}" for name, version in study["libraries"].items())
     steps = ", ".join(f"{target} {count}" for target, count in judged["steps"].items())
@@ -68,6 +67,13 @@ def registration(study: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterato
         ],
     )
     yield METHOD
+
+
+def unfinished(spec: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterator[str]:
+    """What of a study was not judged, in words."""
+    for name, asked in (("budgets", spec["arms"]["budgets"]), ("seeds", spec["seeds"])):
+        if missing := len(asked) - len(judged[name]):
+            yield f"{missing} of {len(asked)} {name}"
 
 
 def gains(judged: Mapping[str, Any]) -> Iterator[str]:

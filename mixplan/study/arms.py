@@ -12,13 +12,14 @@ import numpy as np
 import yaml
 
 from mixplan.errors import RunError
-from mixplan.evaluate.result import Evaluation
+from mixplan.evaluate.result import Evaluation, read_evaluation
 from mixplan.forecast.earlier import EVIDENCE, settings_of
 from mixplan.outcome.compare import CompareRequest, compare_arms
 from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.plan import standalone
 from mixplan.runs import translated, write_atomic, write_json
 from mixplan.study.arms_judge import Measured, judge_arms
+from mixplan.study.arms_known import TRAVELS, KnownTrainings, take_over, write_trainings
 from mixplan.study.arms_response import compared_values, response_of
 from mixplan.study.evidence import evidence_of_arms
 from mixplan.study.jobs import Bench, evaluated, taken
@@ -31,21 +32,28 @@ DONE = "compared.json"
 """In a comparison's folder once all its arms are trained and measured."""
 
 
+Stage = tuple[str, int, int]
+"""A target, a budget and the number of seeds that its arms are trained with."""
 Found = dict[tuple[str, int], Measured]
-"""What comparisons measured, by target and budget."""
+"""What was measured, by target and budget."""
 
 
-def plan_arms(bench: Bench, marks: list[Mark]) -> None:
+def plan_arms(bench: Bench, marks: list[Mark], measured: Path | None) -> None:
     """Try the marks on made-up changes, then write every target's plan at each budget down; nothing is trained.
 
     Args:
         bench: The study.
         marks: Its pass marks.
+        measured: A trainings.jsonl of this study from elsewhere: what it holds is not trained again.
 
     Raises:
-        RunError: a mark names a figure that there will not be, or the evidence teaches these plans nothing.
+        RunError: a mark names a figure that there will not be, the evidence teaches these plans nothing, or what was
+            measured elsewhere cannot be taken over.
         MixplanError: anything that the person can mend.
     """
+    if measured is not None:
+        new = take_over(measured, known_folder(bench), bench.study.hash)
+        bench.watcher.say(f"{new} trainings taken over from {measured}")
     if not any(bench.run.glob("arms/*/training/job.json")):
         judge_arms(rehearsed(bench), marks=marks)
     for target, budget in comparisons(bench.study):
@@ -70,89 +78,135 @@ def comparisons(study: LoadedStudy) -> list[tuple[str, int]]:
     return [(target, budget) for budget in study.spec.arms.budgets for target in study.spec.targets]
 
 
+def stages(study: LoadedStudy) -> list[Stage]:
+    """What is worked on, in this order.
+
+    Every target's first seed comes before any second one, and all seeds of a budget before the next budget.
+    """
+    assert study.spec.arms is not None  # what makes it a study of arms
+    counts = range(1, len(study.spec.seeds) + 1)
+    return [
+        (target, budget, count)
+        for budget in study.spec.arms.budgets
+        for count in counts
+        for target in study.spec.targets
+    ]
+
+
 def plans_written(study: LoadedStudy, run: Path) -> bool:
     """Whether every plan is, before which nothing is trained."""
     return all((folder_of(run, *one) / "plan.json").is_file() for one in comparisons(study))
 
 
-def compare_free(bench: Bench, launch: Launch) -> Found:
-    """Train and measure the arms of every comparison that is not done; targets that another process holds are its own.
+def compare_free(bench: Bench, launch: Launch) -> None:
+    """Train and measure the arms of every stage that is not done; targets that another process holds are its own.
 
     Args:
         bench: The study, its plans written down.
         launch: How each training is started.
 
-    Returns:
-        What this process has compared.
-
     Raises:
         MixplanError: anything that the person can mend.
     """
-    found: Found = {}
+    here: set[Stage] = set()
     before = -1
-    while before < len(found):
+    while before < len(here):
         # A target that another process held may be free the next time.
-        before = len(found)
-        for one in comparisons(bench.study):
-            if one in found or finished(bench, *one):
+        before = len(here)
+        for one in stages(bench.study):
+            if one in here or finished(bench, one):
                 continue
             with taken(bench.run / "arms" / "held" / one[0]) as ours:
                 if ours:
-                    found[one] = compared(bench, *one, launch)
-    return found
+                    compared(bench, one, launch)
+                    here.add(one)
 
 
-def finished(bench: Bench, target: str, budget: int) -> bool:
-    """Whether some process has compared all arms for this very study."""
+def finished(bench: Bench, one: Stage) -> bool:
+    """Whether some process has compared all arms with so many seeds for this very study."""
+    return standing(bench, one) is not None
+
+
+def all_finished(bench: Bench) -> bool:
+    """Whether every stage is."""
+    return all(finished(bench, one) for one in stages(bench.study))
+
+
+def standing(bench: Bench, one: Stage) -> Measured | None:
+    """What a stage measured, as some process has written it down; None where that is not all there."""
+    target, budget, count = one
+    folder = folder_of(bench.run, target, budget)
+    known = known_trainings(bench, target, budget)
     try:
-        kept = json.loads((folder_of(bench.run, target, budget) / DONE).read_bytes())
-        return bool(kept["study"] == bench.study.hash)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        kept = json.loads((folder / DONE).read_bytes())
+        after = {
+            arm: {seed: known.get(jobs[str(seed)]) for seed in bench.study.spec.seeds[:count]}
+            for arm, jobs in kept["jobs"].items()
+        }
+        if kept["study"] != bench.study.hash or any(None in found.values() for found in after.values()):
+            return None
+        before = read_evaluation(folder / "evaluation" / "before.json")
+        whole: dict[str, dict[int, Evaluation]] = {
+            arm: {seed: value for seed, value in found.items() if value is not None} for arm, found in after.items()
+        }
+        return Measured(target, before, whole, kept["rows"], kept["steps"], kept["even_as_good"])
+    except (RunError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
-def arms_so_far(bench: Bench, marks: list[Mark], launch: Launch) -> Path:
+def arms_so_far(bench: Bench, marks: list[Mark]) -> Path:
     """Judge the budgets that every target is compared at, beside processes that may still work on others.
+
+    With as many seeds as there are for some budget, and all budgets that have these.
 
     Args:
         bench: The study.
         marks: Its pass marks.
-        launch: As for `conclude_arms`.
 
     Returns:
-        The run's folder so-far/, with results.json and evidence.json.
+        The run's folder so-far/, with results.json and evidence.json, and with trainings.jsonl once anything was
+        measured, from which another run folder goes on.
 
     Raises:
         RunError: there is no such budget.
     """
-    named = comparisons(bench.study)
-    compared_now = {one for one in named if finished(bench, *one)}
-    whole = [one for one in named if all((target, one[1]) in compared_now for target in bench.study.spec.targets)]
-    if not whole:
-        raise RunError(
-            f"{bench.run}: {len(compared_now)} of {len(named)} comparisons are finished, but at no budget are all "
-            "targets', so there is nothing to judge yet. Give the same command again later."
-        )
+    study = bench.study
     folder = bench.run / "so-far"
-    judge_compared(bench, marks, {one: compared(bench, *one, launch) for one in whole}, folder)
+    trainings = write_trainings(known_folder(bench), folder / TRAVELS, study.hash)
+    counts = reversed(range(1, len(study.spec.seeds) + 1))
+    whole = next(filter(None, (whole_budgets(bench, count) for count in counts)), None)
+    if whole is None:
+        raise RunError(
+            f"{bench.run}: {trainings} trainings are measured, but at no budget are all targets' arms with any seed, "
+            "so there is nothing to judge yet. Give the same command again later."
+        )
+    judge_compared(bench, marks, whole, folder)
     return folder
 
 
-def conclude_arms(bench: Bench, marks: list[Mark], found: Found, launch: Launch) -> None:
+def whole_budgets(bench: Bench, count: int) -> Found:
+    """What was measured with so many seeds at the budgets that all targets are finished at."""
+    found = {one[:2]: standing(bench, one) for one in stages(bench.study) if one[2] == count}
+    missing = {budget for (_, budget), one in found.items() if one is None}
+    return {named: one for named, one in found.items() if one is not None and named[1] not in missing}
+
+
+def conclude_arms(bench: Bench, marks: list[Mark], launch: Launch) -> None:
     """Take every comparison as it stands and judge.
 
     Args:
         bench: The study.
         marks: Its pass marks.
-        found: What this process has compared itself.
         launch: How a training would be started whose files another process left damaged.
 
     Raises:
         RunError: two comparisons measured different rows.
         MixplanError: anything that the person can mend.
     """
-    whole = {one: found.get(one) or compared(bench, *one, launch) for one in comparisons(bench.study)}
-    judge_compared(bench, marks, whole, bench.run)
+    last = [one for one in stages(bench.study) if one[2] == len(bench.study.spec.seeds)]
+    found = {one[:2]: standing(bench, one) or compared(bench, one, launch) for one in last}
+    judge_compared(bench, marks, found, bench.run)
+    write_trainings(known_folder(bench), bench.run / TRAVELS, bench.study.hash)
 
 
 def judge_compared(bench: Bench, marks: list[Mark], found: Found, folder: Path) -> None:
@@ -166,18 +220,42 @@ def judge_compared(bench: Bench, marks: list[Mark], found: Found, folder: Path) 
     write_json(folder / EVIDENCE, evidence_of_arms(bench, compared_values(measured), judged))
 
 
-def compared(bench: Bench, target: str, budget: int, launch: Launch) -> Measured:
-    """One target at one budget: every arm trained with every seed, and measured; what is done is not done again."""
+def compared(bench: Bench, one: Stage, launch: Launch) -> Measured:
+    """Train every arm of a target at a budget with the first so many seeds, and measure; nothing is done twice."""
     spec = bench.study.spec
     assert spec.arms is not None
-    bench.watcher.say(f"target {target}, {budget} extra rows")
-    outcome = request_of(bench, target, budget, launch)
-    shared = bench.run / "arms" / f"{target}-none"
-    request = CompareRequest(outcome, tuple(spec.arms.names), tuple(spec.seeds), shared=shared)
-    made = compare_arms(request, watcher=bench.watcher)
-    write_json(folder_of(bench.run, target, budget) / DONE, {"study": bench.study.hash})
+    target, budget, count = one
+    seeds = tuple(spec.seeds)
+    numbers = ", ".join(map(str, seeds[:count]))
+    bench.watcher.say(f"target {target}, {budget} extra rows, seed{'s' * (count > 1)} {numbers}")
+    request = CompareRequest(
+        request_of(bench, target, budget, launch),
+        tuple(spec.arms.names),
+        seeds[:count],
+        shared=bench.run / "arms" / f"{target}-none",
+        none_seeds=seeds,
+        known=known_trainings(bench, target, budget),
+    )
+    made = compare_arms(request, steps=steps_of(bench.study), watcher=bench.watcher)
     even_as_good = made.run.plan["allocation"]["no_better_than_uniform"] is not None
+    told = {"rows": made.rows, "steps": made.steps, "even_as_good": even_as_good, "jobs": made.jobs}
+    write_json(folder_of(bench.run, target, budget) / DONE, {"study": bench.study.hash, **told})
     return Measured(target, made.before, made.after, made.rows, made.steps, even_as_good)
+
+
+def known_trainings(bench: Bench, target: str, budget: int) -> KnownTrainings:
+    """What is known of a target's trainings, where those of a budget are kept."""
+    return KnownTrainings(known_folder(bench), bench.study.hash, target, budget)
+
+
+def known_folder(bench: Bench) -> Path:
+    """Where what trainings measured is kept, for all targets and budgets."""
+    return bench.run / "arms" / "known"
+
+
+def steps_of(study: LoadedStudy) -> int:
+    """Optimiser steps of each training, which a study of arms must name."""
+    return int(study.whole.recipe.train.args["max_steps"])
 
 
 def request_of(bench: Bench, target: str, budget: int, launch: Launch) -> OutcomeRequest:

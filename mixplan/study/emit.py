@@ -32,6 +32,9 @@ def emit_study(request: StudyRequest) -> Path:
     study, run = load_study(request.place), run_of(request)
     on_gpu = study.whole.recipe.model.device != "cpu"
     config = request.launch.config and config_file(request.launch.config, study.path)
+    options = ["--launch", str(config)] if config else []
+    if request.measured is not None:
+        options += ["--measured", str(request.measured.resolve())]
     values = {
         "NAME": plain_name(study_name(request.place)),
         "LAST": str(request.jobs - 1),
@@ -39,7 +42,7 @@ def emit_study(request: StudyRequest) -> Path:
         "STUDY": shlex.quote(str(request.place.resolve())),
         "RUN": shlex.quote(str(run.resolve())),
         "PROCESSES": str(request.processes),
-        "CONFIG": shlex.join(("--launch", str(config))) if config else "",
+        "OPTIONS": shlex.join(options),
         "FOLDER": shlex.quote(str(Path.cwd())),
         "PYTHON": shlex.quote(sys.executable),
     }

@@ -24,7 +24,7 @@ from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
-from mixplan.study.arms import arms_so_far, compare_free, comparisons, conclude_arms, finished, plan_arms, plans_written
+from mixplan.study.arms import all_finished, arms_so_far, compare_free, conclude_arms, plan_arms, plans_written
 from mixplan.study.evidence import evidence_of
 from mixplan.study.foretell import read_ahead, read_forecasts, write_forecasts
 from mixplan.study.further import write_further
@@ -57,6 +57,7 @@ class StudyRequest:
         launch: How each job is started, with one process when it does not say how many.
         cells_only: Work on these and end there, as a further process beside the one that judges.
         so_far: Work on nothing and judge the seeds, or of arms the budgets, that every target is finished with.
+        measured: A trainings.jsonl of this study of arms from another run folder: what it holds is not trained again.
     """
 
     place: Path
@@ -65,6 +66,7 @@ class StudyRequest:
     launch: Launch = field(default_factory=Launch)
     cells_only: bool = False
     so_far: bool = False
+    measured: Path | None = None
 
     @property
     def processes(self) -> int:
@@ -106,6 +108,8 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
     bench = Bench(study, run, watcher)
     if study.spec.arms is not None:
         return make_arms(request, bench)
+    if request.measured is not None:
+        raise RunError("--measured takes up a study of arms, and this study has no `arms`. Leave --measured out.")
     if request.so_far:
         expect(kept(run / "registered.json", "hash") == study.hash and written(study, run), study, run)
         return judge_so_far(bench, cells)
@@ -145,7 +149,7 @@ def make_arms(request: StudyRequest, bench: Bench) -> Path:
     study, run = bench.study, bench.run
     if request.so_far:
         expect(kept(run / "registered.json", "hash") == study.hash, study, run)
-        return arms_so_far(bench, marks_of(study), request.first)
+        return arms_so_far(bench, marks_of(study))
     if request.cells_only:
         wait_for_reading(bench, lambda: plans_written(study, run))
         expect_processes(run, request.processes)
@@ -153,17 +157,17 @@ def make_arms(request: StudyRequest, bench: Bench) -> Path:
         return run
     with locked(run):
         register(study, run, request.processes)
-        plan_arms(bench, marks_of(study))
+        plan_arms(bench, marks_of(study), request.measured)
         with beside(request, run, device=study.whole.recipe.model.device):
-            found = compare_free(bench, request.first)
+            compare_free(bench, request.first)
         alone = replace(request.first, part=Part())
 
         def compared() -> bool:
-            found.update(compare_free(bench, alone))
-            return all(one in found or finished(bench, *one) for one in comparisons(study))
+            compare_free(bench, alone)
+            return all_finished(bench)
 
         wait_until(compared, bench.watcher, "waiting for other processes that still work on targets")
-        conclude_arms(bench, marks_of(study), found, alone)
+        conclude_arms(bench, marks_of(study), alone)
     return run
 
 

@@ -1,0 +1,110 @@
+"""What trainings of arms measured: kept by job, written as one file, taken over by another run folder."""
+
+import json
+
+import pytest
+
+from mixplan.errors import RunError
+from mixplan.evaluate.result import Evaluation, Measured
+from mixplan.study.arms_known import KnownTrainings, take_over, write_trainings
+
+STUDY = "5" * 64
+JOBS = ("a" * 64, "b" * 64)
+
+
+def evaluation(kl: float) -> Evaluation:
+    """Two rows of a domain, measured with a model from some folder."""
+    measured = Measured("behaviour", ("fox-1", "fox-2"), {"kl": (kl, 0.1 + kl)}, {})
+    model = {"name": "/home/someone/runs/model", "hash": "h", "dtype": "float32", "device": "cpu"}
+    return Evaluation(model, {"fox": {"behaviour": measured}}, {"fox": "behaviour"})
+
+
+def known(folder, study=STUDY, target="sums") -> KnownTrainings:
+    """What is known of a target at three extra rows."""
+    return KnownTrainings(folder, study, target, 3)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Two trainings as they travel."""
+    for job, arm, kl in zip(JOBS, ("plan", "none"), (0.123456789, 0.25), strict=True):
+        known(tmp_path / "known").keep(job, arm, 0, evaluation(kl))
+    assert write_trainings(tmp_path / "known", tmp_path / "trainings.jsonl", STUDY) == 2
+    return tmp_path / "trainings.jsonl"
+
+
+def test_what_was_kept_is_found_by_its_job_and_study(tmp_path):
+    here = known(tmp_path)
+    here.keep(JOBS[0], "plan", 0, evaluation(0.123456789))
+    found = here.get(JOBS[0])
+    assert found.domains == evaluation(0.123456789).domains
+    assert found.headlines == {"fox": "behaviour"}
+    assert here.get(JOBS[1]) is None
+    assert known(tmp_path, study="6" * 64).get(JOBS[0]) is None
+    (tmp_path / f"{JOBS[0]}.json").write_text('{"study": ')
+    assert here.get(JOBS[0]) is None
+
+
+def test_a_file_of_trainings_names_no_place_and_no_row_twice(file):
+    head, *lines = map(json.loads, file.read_text().splitlines())
+    assert head == {"version": 1, "study": STUDY, "rows": {"sums": {"fox": {"behaviour": ["fox-1", "fox-2"]}}}}
+    # Without extra rows the budget is no other budget's.
+    assert [(one["arm"], one["budget"], one["seed"], one["job"]) for one in lines] == [
+        ("none", 0, 0, JOBS[1]),
+        ("plan", 3, 0, JOBS[0]),
+    ]
+    assert lines[1]["values"] == {"fox": {"behaviour": {"kl": [0.123457, 0.223457]}}}
+    assert "/home/someone" not in file.read_text()
+
+
+def test_another_folder_takes_trainings_over(file, tmp_path):
+    there = tmp_path / "there"
+    known(there).keep(JOBS[1], "none", 0, evaluation(0.7))
+    assert take_over(file, there, STUDY) == 1
+    assert known(there).get(JOBS[0]).domains["fox"]["behaviour"].values == {"kl": (0.123457, 0.223457)}
+    assert known(there).get(JOBS[1]).domains == evaluation(0.7).domains
+    again = tmp_path / "again.jsonl"
+    assert write_trainings(tmp_path / "known", again, STUDY) == 2
+    assert again.read_bytes() == file.read_bytes()
+
+
+def test_trainings_of_another_study_are_refused(file, tmp_path):
+    with pytest.raises(RunError) as refused:
+        take_over(file, tmp_path / "there", "6" * 64)
+    assert str(refused.value) == (
+        f"{file}: measured for a study registered as {STUDY[:16]}, but this one is {'6' * 16}. Leave --measured out, "
+        "or undo what was changed in the study's file, its recipe or its evidence."
+    )
+    assert not (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[:-40],
+        lambda text: text.replace("0.123457,", ""),
+        lambda text: text.replace(JOBS[0], "../" + JOBS[0][3:]),
+        lambda text: text.replace('"rows"', '"row"'),
+    ],
+    ids=["empty", "cut", "short", "elsewhere", "headless"],
+)
+def test_a_damaged_file_is_refused(file, tmp_path, damage):
+    text = file.read_text()
+    file.write_text(damage(text))
+    assert file.read_text() != text
+    with pytest.raises(RunError) as refused:
+        take_over(file, tmp_path / "there", STUDY)
+    assert str(refused.value) == (
+        f"{file}: this is no whole trainings.jsonl of a study. Take it from the run folder again."
+    )
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"no\.jsonl: No such file"):
+        take_over(tmp_path / "no.jsonl", tmp_path / "there", STUDY)
+
+
+def test_nothing_known_makes_no_file(tmp_path):
+    assert write_trainings(tmp_path / "known", tmp_path / "trainings.jsonl", STUDY) == 0
+    assert not (tmp_path / "trainings.jsonl").exists()
