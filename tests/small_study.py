@@ -9,7 +9,8 @@ import yaml
 from test_plan import HOOK, Silent, write_rows
 
 from mixplan.study.jobs import Bench
-from mixplan.study.make import StudyRequest, make_study
+from mixplan.study.make import make_study
+from mixplan.study.request import StudyRequest
 from mixplan.study.spec import load_study
 
 DOMAINS = ("sum", "patient", "fox", "colours")

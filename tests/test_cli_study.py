@@ -13,7 +13,7 @@ from mixplan.cli import app, main
 from mixplan.runs import write_json
 from mixplan.study import make
 from mixplan.study.judge import judge
-from mixplan.study.make import StudyRequest
+from mixplan.study.request import StudyRequest
 from mixplan.study.table import write_table
 from mixplan.train.launch import Launch
 
@@ -48,6 +48,13 @@ def test_it_asks_for_what_is_said(asked, tmp_path):
     assert result.output.replace("\n", "") == f"Results: {tmp_path / 'RESULTS.md'}"
     assert "mixplan study mine/study.yaml" in (tmp_path / "RESULTS.md").read_text()
     assert {path.name for path in tmp_path.glob("*.svg")} == {"pooled.svg", "cells.svg"}
+
+
+def test_what_is_judged_so_far_may_be_looked_into_further(asked, tmp_path):
+    result = call("mine/study.yaml", "--so-far", "--ablations", "--measured", tmp_path / "trainings.jsonl")
+    assert result.exit_code == 0, result.output
+    (request,) = asked
+    assert (request.so_far, request.ablations, request.measured) == (True, True, tmp_path / "trainings.jsonl")
 
 
 def test_seeds_so_far_are_judged_in_a_folder_of_their_own(asked, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from small_study import TARGETS, lay
 
 from mixplan.errors import RunError
 from mixplan.study.emit import emit_study
-from mixplan.study.make import StudyRequest
+from mixplan.study.request import StudyRequest
 from mixplan.train.launch import Launch
 
 

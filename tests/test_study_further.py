@@ -45,8 +45,9 @@ def build(tmp_path, tiny_model, tiny_sae, build_model):
 
 def test_three_files_beside_the_results(build):
     ours, cells, table, readings = build(ablations={"features": [5], "demonstrations": [1], "tokens": [0.5]})
-    write_further(ours, cells, table, readings)
-    found = {path.stem: json.loads(path.read_bytes()) for path in ours.run.glob("*.json") if path.stem != "compute"}
+    folder = ours.run / "so-far"
+    write_further(ours, cells, table, readings, folder)
+    found = {path.stem: json.loads(path.read_bytes()) for path in folder.iterdir()}
     assert set(found) == {"labelled", "ablations", "zeroing"}
     assert {one.pop("study") for one in found.values()} == {ours.study.hash}
     asked = found["ablations"].pop("asked")
@@ -65,5 +66,5 @@ def test_three_files_beside_the_results(build):
 def test_nothing_unless_the_study_asks(build):
     ours, cells, table, readings = build()
     before = sorted(path.name for path in ours.run.iterdir())
-    write_further(ours, cells, table, readings)
+    write_further(ours, cells, table, readings, ours.run)
     assert sorted(path.name for path in ours.run.iterdir()) == before

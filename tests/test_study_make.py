@@ -15,9 +15,11 @@ from mixplan.errors import RunError
 from mixplan.runs import locked
 from mixplan.study import foretell, jobs, make
 from mixplan.study.jobs import Cell, cells_of
-from mixplan.study.make import register, study_name
+from mixplan.study.make import register
+from mixplan.study.request import StudyRequest, study_name
 from mixplan.study.spec import load_study
 from mixplan.study.table import read_table
+from mixplan.train.launch import Launch
 
 ARTIFACTS = ("registered.json", "forecasts.json", "table.json", "results.json", "concentration.json")
 
@@ -121,7 +123,7 @@ def test_every_job_has_as_many_processes_as_the_first_ones(studied, cells_only):
     place, run = studied / "study.yaml", studied / "run"
     assert json.loads((run / "registered.json").read_bytes())["processes"] == 1
     before = artifacts(run)
-    assert refused(place, run, cells_only=cells_only, launch=make.Launch(processes=2)) == (
+    assert refused(place, run, cells_only=cells_only, launch=Launch(processes=2)) == (
         f"{run}: its jobs have 1 process each, which sets how many rows a step takes, but 2 were asked for. "
         "Give --processes 1, or choose another run folder with --run FOLDER."
     )
@@ -179,6 +181,27 @@ def test_seeds_that_are_finished_are_judged_beside_a_process_that_works_on_other
     assert read_table(folder / "table.json").seeds == (3,)
     for name in ("table.json", "results.json", "concentration.json"):
         assert (folder / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_what_is_judged_so_far_is_looked_into_further_where_asked(studied, monkeypatch):
+    run, looked = studied / "run", []
+    monkeypatch.setattr(make, "write_further", lambda *asked: looked.append(asked))
+    ours = bench(studied / "study.yaml", run)
+    make.judge_so_far(ours, cells_of(ours.study, run))
+    assert not looked
+    make.judge_so_far(ours, cells_of(ours.study, run), further=True)
+    ((_, cells, table, readings, folder),) = looked
+    assert (cells, folder) == (cells_of(ours.study, run), run / "so-far")
+    assert table.targets == tuple(TARGETS)
+    assert set(readings["targets"]) == set(TARGETS)
+
+
+@pytest.mark.parametrize("asked", [{}, {"so_far": True}])
+def test_ablations_are_asked_for_by_the_file_and_so_far(studied, asked):
+    assert refused(studied / "study.yaml", studied / "run", ablations=True, **asked) == (
+        "--ablations looks further into what is judged by --so-far, as `ablations` in the study's file asks. "
+        "Give both, or leave it out: a study that is worked on to its end looks further by itself."
+    )
 
 
 def test_before_any_seed_is_finished_with_every_target_there_is_nothing_to_judge(studied):
@@ -278,7 +301,7 @@ def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     place, run, threads = studied / "study.yaml", studied / "run", torch.get_num_threads()
-    request = make.StudyRequest(place, run, 3, make.Launch(Path("fsdp2"), 2))
+    request = StudyRequest(place, run, 3, Launch(Path("fsdp2"), 2))
     during = []
 
     def fail():
@@ -294,7 +317,7 @@ def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
         ("4", "2,3"),
         ("4", "4,5"),
     ]
-    assert request.first == make.Launch(Path("fsdp2"), 2, part=make.Part(0, 3))
+    assert request.first == Launch(Path("fsdp2"), 2, part=make.Part(0, 3))
     for command, *_ in started:
         assert command[1:] == [
             *("-m", "mixplan", "study", str(place), "--run", str(run), "--cells-only"),

@@ -39,6 +39,9 @@ def study(
             "--so-far", help="Work on nothing; judge the seeds, or budgets, that are finished for all targets."
         ),
     ] = False,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="With --so-far: also what the file's `ablations` ask, which takes long.")
+    ] = False,
     measured: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="trainings.jsonl of another run of a study of arms: not trained again."),
@@ -51,10 +54,11 @@ def study(
 ) -> None:
     """Train every target of a study, measure all domains, and say how good each forecast is."""
     from mixplan.study.emit import emit_study  # loads torch, which `--help` does not need
-    from mixplan.study.make import StudyRequest, make_study
+    from mixplan.study.make import make_study
+    from mixplan.study.request import StudyRequest
     from mixplan.train.launch import Launch
 
-    request = StudyRequest(place, run, jobs, Launch(launch, processes), cells_only, so_far, measured)
+    request = StudyRequest(place, run, jobs, Launch(launch, processes), cells_only, so_far, ablations, measured)
     if cluster is not None:
         typer.echo(str(emit_study(request)))
         return

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from mixplan.runs import translated, write_atomic
-from mixplan.study.make import StudyRequest, run_of, study_name
+from mixplan.study.request import StudyRequest, run_of, study_name
 from mixplan.study.spec import load_study
 from mixplan.train.emit import filled, gpu_line, plain_name
 from mixplan.train.launch import config_file

@@ -1,8 +1,9 @@
-"""A finished study whose file asks for ablations in, labelled.json, zeroing.json and ablations.json out."""
+"""Judged cells of a study whose file asks for ablations in, labelled.json, zeroing.json and ablations.json out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mixplan.runs import write_json
@@ -13,16 +14,17 @@ from mixplan.study.table import Table
 from mixplan.study.zeroing import judge_zeroing
 
 
-def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: Mapping[str, Any]) -> None:
-    """Look further into a finished study, the quickest first; no target is trained.
+def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: Mapping[str, Any], folder: Path) -> None:
+    """Look further into a judged study, the quickest first; no target is trained.
 
     Features are taken out of the cells of the first seed alone: every condition is measured with each of them.
 
     Args:
         bench: The study's model and data.
-        cells: All cells, finished.
+        cells: The cells that were judged.
         table: Their measures.
         readings: What `read_forecasts` gave.
+        folder: Where the files go.
 
     Raises:
         MixplanError: see `ablate` and `judge_zeroing`.
@@ -37,8 +39,8 @@ def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: M
         assert drift is not None  # a cell without it is not done
         drifts[cell.target, cell.seed] = drift
     labels = judge_labels(readings["targets"], readings["domains"], drifts, seed=bench.study.spec.seeds[0])
-    write_json(bench.run / "labelled.json", head | labels)
+    write_json(folder / "labelled.json", head | labels)
     first = [cell for cell in cells if cell.seed == bench.study.spec.seeds[0]]
-    write_json(bench.run / "zeroing.json", head | judge_zeroing(bench, first, readings["targets"]))
+    write_json(folder / "zeroing.json", head | judge_zeroing(bench, first, readings["targets"]))
     ablated = ablate(bench, cells, table, readings["targets"], readings["domains"])
-    write_json(bench.run / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)
+    write_json(folder / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,49 +34,16 @@ from mixplan.study.learned import judge_learned
 from mixplan.study.marks import Mark
 from mixplan.study.pilots import train_pilots
 from mixplan.study.rehearse import rehearse
+from mixplan.study.request import StudyRequest, expect_options, run_of
 from mixplan.study.spec import LoadedStudy, load_study
 from mixplan.study.specific import judge_specific
 from mixplan.study.table import Table, write_table
 from mixplan.study.tabulate import tabulate
 from mixplan.study.trained_saes import trainings
-from mixplan.train.launch import Launch
 from mixplan.train.part import Part
 
 RESAMPLES = 2000
 """Behind every interval of the judgement."""
-
-
-@dataclass(frozen=True)
-class StudyRequest:
-    """What `mixplan study` was asked.
-
-    Attributes:
-        place: The study's file.
-        run: Run folder; `runs/NAME` when None, by the name of the study's folder.
-        jobs: Processes that work on cells, or on a study of arms' comparisons, at once.
-        launch: How each job is started, with one process when it does not say how many.
-        cells_only: Work on these and end there, as a further process beside the one that judges.
-        so_far: Work on nothing and judge the seeds, or of arms the budgets, that every target is finished with.
-        measured: A trainings.jsonl of this study of arms from another run folder: what it holds is not trained again.
-    """
-
-    place: Path
-    run: Path | None = None
-    jobs: int = 1
-    launch: Launch = field(default_factory=Launch)
-    cells_only: bool = False
-    so_far: bool = False
-    measured: Path | None = None
-
-    @property
-    def processes(self) -> int:
-        """Of each job, alike on every machine: they multiply the batch."""
-        return self.launch.processes or 1
-
-    @property
-    def first(self) -> Launch:
-        """How this process starts its jobs, on the first part of the machine."""
-        return replace(self.launch, processes=self.processes, part=Part(0, self.jobs))
 
 
 def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
@@ -106,13 +73,12 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
     trainings(study)  # what is wrong with an SAE that is trained in the end is better known now
     cells = cells_of(study, run)
     bench = Bench(study, run, watcher)
+    expect_options(request, study)
     if study.spec.arms is not None:
         return make_arms(request, bench)
-    if request.measured is not None:
-        raise RunError("--measured takes up a study of arms, and this study has no `arms`. Leave --measured out.")
     if request.so_far:
         expect(kept(run / "registered.json", "hash") == study.hash and written(study, run), study, run)
-        return judge_so_far(bench, cells)
+        return judge_so_far(bench, cells, further=request.ablations)
     if request.cells_only:
         wait_for_reading(bench, lambda: written(study, run), meanwhile=read_ahead)
         expect_processes(run, request.processes)
@@ -169,16 +135,6 @@ def make_arms(request: StudyRequest, bench: Bench) -> Path:
         wait_until(compared, bench.watcher, "waiting for other processes that still work on targets")
         conclude_arms(bench, marks_of(study), alone)
     return run
-
-
-def run_of(request: StudyRequest) -> Path:
-    """The run folder."""
-    return request.run or Path("runs") / study_name(request.place)
-
-
-def study_name(place: Path) -> str:
-    """A study's name: its folder's where the file is called study.yaml, else the file's."""
-    return place.resolve().parent.name if place.stem == "study" else place.stem
 
 
 def register(study: LoadedStudy, run: Path, processes: int) -> None:
@@ -330,12 +286,13 @@ def marks_of(study: LoadedStudy) -> list[Mark]:
     return [Mark(**mark.model_dump()) for mark in study.spec.marks]
 
 
-def judge_so_far(bench: Bench, cells: list[Cell]) -> Path:
+def judge_so_far(bench: Bench, cells: list[Cell], *, further: bool = False) -> Path:
     """Judge the seeds that every target is finished with, beside processes that may still work on others.
 
     Args:
         bench: The study's model and data.
         cells: All cells.
+        further: Whether to look further as the study's file asks.
 
     Returns:
         The run's folder so-far/, with table.json, results.json and evidence.json.
@@ -352,14 +309,17 @@ def judge_so_far(bench: Bench, cells: list[Cell]) -> Path:
             "there is nothing to judge yet. Give the same command again later."
         )
     folder = bench.run / "so-far"
-    judge_cells(bench, whole, read_forecasts(bench), folder)
+    readings = read_forecasts(bench)
+    table = judge_cells(bench, whole, readings, folder)
+    if further:
+        write_further(bench, whole, table, readings, folder)
     return folder
 
 
 def conclude(bench: Bench, cells: list[Cell], readings: Mapping[str, Any]) -> None:
     """Put the cells' measures beside the forecasts, judge, and look further where the study's file asks for it."""
     table = judge_cells(bench, cells, readings, bench.run)
-    write_further(bench, cells, table, readings)
+    write_further(bench, cells, table, readings, bench.run)
 
 
 def shifts_of(cells: list[Cell]) -> dict[tuple[str, int], npt.NDArray[np.float64]]:
