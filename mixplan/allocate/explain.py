@@ -100,7 +100,8 @@ def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving) -> float:
     if not problem.score.any():
         return 0.0
     if math.isfinite(halving.shared):
-        return shared.pays_until(problem, spec, halving, _most(problem), PAYING)
+        least = PAYING * first_saves(problem.score, halving)
+        return shared.pays_until(problem, spec, halving, _most(problem), least)
     ends = halving.half * (np.sqrt(problem.score / problem.score.max() / PAYING) - 1)
     return float(np.clip(ends, 0.0, _most(problem)).sum())
 

@@ -111,21 +111,20 @@ def words(halving: Halving, unit: str) -> str:
     return f"{any_domain}, as {halving.half:.3g} more of its own do"
 
 
-def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving, most: Array, part: float) -> float:
-    """Find the budget past which no unit, wherever it goes, saves a part of what the best first unit saves.
+def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving, most: Array, least: float) -> float:
+    """Find the budget past which no unit, wherever it goes, saves as much as the least that pays.
 
     Args:
         problem: With scores as they are without extra rows.
         spec: Of the allocation.
         halving: In the budget's unit.
         most: `[n]` what each domain may have.
-        part: Of the first unit's saving.
+        least: Loss that a unit must save.
     """
     score = problem.score
-    first = float(score.max() / halving.half + score.sum() / halving.shared)
 
     def excess(total: float) -> float:
-        """What the best next unit saves at a budget, spread for the least loss, beyond the part."""
+        """What the best next unit saves at a budget, spread for the least loss, beyond what it must."""
         base, amount = 1 + total / halving.shared, np.zeros(len(score))
         if math.isfinite(halving.half):
             inner = spec.model_copy(update={"objective": "diminishing", "half_rows": halving.at(total)})
@@ -134,7 +133,7 @@ def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving, most: Arr
         scored = score > 0
         each = losses[scored] ** 2 / score[scored]
         room = (amount < most)[scored]
-        return float(each.sum() / halving.shared + each[room].max(initial=0.0) / halving.half) - part * first
+        return float(each.sum() / halving.shared + each[room].max(initial=0.0) / halving.half) - least
 
     whole = float(most.sum())
     return whole if excess(whole) >= 0 else float(brentq(excess, 0.0, whole))
