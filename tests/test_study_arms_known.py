@@ -101,8 +101,12 @@ def test_a_damaged_file_is_refused(file, tmp_path, damage):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(RunError, match=r"no\.jsonl: No such file"):
+    with pytest.raises(RunError) as refused:
         take_over(tmp_path / "no.jsonl", tmp_path / "there", STUDY)
+    assert str(refused.value) == (
+        f"--measured: there is no file {tmp_path / 'no.jsonl'}. `mixplan study` leaves a trainings.jsonl in the run "
+        "folder of a study of arms, with --so-far in its so-far/."
+    )
 
 
 def test_nothing_known_makes_no_file(tmp_path):

@@ -141,6 +141,11 @@ def take_over(place: Path, folder: Path, study: str) -> int:
     Raises:
         RunError: the file is not there, damaged, or of another study.
     """
+    if not place.is_file():
+        raise RunError(
+            f"--measured: there is no file {place}. `mixplan study` leaves a {TRAVELS} in the run folder of a study of "
+            "arms, with --so-far in its so-far/."
+        )
     try:
         with translated(place, reading=True):
             head, *lines = map(json.loads, place.read_text(encoding="utf-8").splitlines())
