@@ -276,6 +276,17 @@ def test_limits_are_this_study_s():
     ]
 
 
+def test_of_one_seed_it_is_said_first_what_intervals_do_not_hold():
+    spec = STUDY["study"] | {"seeds": [0, 1, 2]}
+    head = sections(by_hand() | {"seeds": [0], "budgets": ["3"]}, STUDY | {"study": spec})[""]
+    assert head[3:5] == [
+        "**Not finished. Still missing here: 1 of 2 budgets and 2 of 3 seeds.**",
+        "**One training seed: a target's own interval, and what is called better or worse by it, holds items alone and "
+        "not how\nfar another seed would land.**",
+    ]
+    assert not any("One training seed" in block for block in sections(by_hand())[""])
+
+
 def test_odd_names_break_neither_lines_nor_tables():
     judged = by_hand()
     judged["targets"] = ["a|b", "poems", "law"]

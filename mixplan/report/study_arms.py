@@ -17,6 +17,10 @@ Loss is positive where a domain got worse; of behaviour, which has no better sid
 avoids is the other arm's loss less its own; `worst` is each arm's own worst domain. Brackets are 95 % intervals over
 targets, seeds and items together; win, tie and loss count targets by their own intervals over seeds and items."""
 
+ONE_SEED = """\
+**One training seed: a target's own interval, and what is called better or worse by it, holds items alone and not how
+far another seed would land.**"""
+
 
 def arms_markdown(study: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
     """Write a study of arms' results.
@@ -48,6 +52,8 @@ def registration(study: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterato
     spec = study["study"]["arms"]
     if left := list(unfinished(study["study"], judged)):
         yield f"**Not finished. Still missing here: {listed(left)}.**"
+    if len(judged["seeds"]) == 1:
+        yield ONE_SEED
     yield f"```\n{study['command']}\n```"
     libraries = ", ".join(f"{name} {version}" for name, version in study["libraries"].items())
     steps = ", ".join(f"{target} {count}" for target, count in judged["steps"].items())
