@@ -21,6 +21,7 @@ from mixplan.model import (
     resolve_device,
     resolve_dtype,
 )
+from mixplan.model.place import time_matmul
 from mixplan.recipe import ModelSpec, SaeSpec
 
 
@@ -122,7 +123,7 @@ def test_auto_measures_on_a_cpu_and_says_so(monkeypatch):
         monkeypatch.setattr(place, "time_matmul", lambda dtype, _width, times=times: times[dtype])
         assert resolve_dtype("auto", torch.device("cpu"), 8) == (
             chosen, f"bfloat16 measured {words} than float32 on this CPU")  # fmt: skip
-    assert place.time_matmul(torch.float32, 8) > 0
+    assert time_matmul(torch.float32, 8) > 0
     assert resolve_device("cpu") == torch.device("cpu")
 
 
