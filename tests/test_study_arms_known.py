@@ -9,6 +9,7 @@ from mixplan.evaluate.result import Evaluation, Measured
 from mixplan.study.arms_known import KnownTrainings, take_over, write_trainings
 
 STUDY = "5" * 64
+REGISTERED = {"hash": STUDY, "processes": 1, "libraries": {"torch": "2"}, "title": "not this"}
 JOBS = ("a" * 64, "b" * 64)
 
 
@@ -29,7 +30,7 @@ def file(tmp_path):
     """Two trainings as they travel."""
     for job, arm, kl in zip(JOBS, ("plan", "none"), (0.123456789, 0.25), strict=True):
         known(tmp_path / "known").keep(job, arm, 0, evaluation(kl))
-    assert write_trainings(tmp_path / "known", tmp_path / "trainings.jsonl", STUDY) == 2
+    assert write_trainings(tmp_path / "known", tmp_path / "trainings.jsonl", REGISTERED) == 2
     return tmp_path / "trainings.jsonl"
 
 
@@ -47,7 +48,13 @@ def test_what_was_kept_is_found_by_its_job_and_study(tmp_path):
 
 def test_a_file_of_trainings_names_no_place_and_no_row_twice(file):
     head, *lines = map(json.loads, file.read_text().splitlines())
-    assert head == {"version": 1, "study": STUDY, "rows": {"sums": {"fox": {"behaviour": ["fox-1", "fox-2"]}}}}
+    assert head == {
+        "version": 1,
+        "study": STUDY,
+        "processes": 1,
+        "libraries": {"torch": "2"},
+        "rows": {"sums": {"fox": {"behaviour": ["fox-1", "fox-2"]}}},
+    }
     # Without extra rows the budget is no other budget's.
     assert [(one["arm"], one["budget"], one["seed"], one["job"]) for one in lines] == [
         ("none", 0, 0, JOBS[1]),
@@ -60,20 +67,30 @@ def test_a_file_of_trainings_names_no_place_and_no_row_twice(file):
 def test_another_folder_takes_trainings_over(file, tmp_path):
     there = tmp_path / "there"
     known(there).keep(JOBS[1], "none", 0, evaluation(0.7))
-    assert take_over(file, there, STUDY) == 1
+    assert take_over(file, there, REGISTERED) == 1
     assert known(there).get(JOBS[0]).domains["fox"]["behaviour"].values == {"kl": (0.123457, 0.223457)}
     assert known(there).get(JOBS[1]).domains == evaluation(0.7).domains
     again = tmp_path / "again.jsonl"
-    assert write_trainings(tmp_path / "known", again, STUDY) == 2
+    assert write_trainings(tmp_path / "known", again, REGISTERED) == 2
     assert again.read_bytes() == file.read_bytes()
 
 
 def test_trainings_of_another_study_are_refused(file, tmp_path):
     with pytest.raises(RunError) as refused:
-        take_over(file, tmp_path / "there", "6" * 64)
+        take_over(file, tmp_path / "there", REGISTERED | {"hash": "6" * 64})
     assert str(refused.value) == (
         f"{file}: measured for a study registered as {STUDY[:16]}, but this one is {'6' * 16}. Leave --measured out, "
         "or undo what was changed in the study's file, its recipe or its evidence."
+    )
+    assert not (tmp_path / "there").exists()
+
+
+def test_trainings_with_another_number_of_processes_are_refused(file, tmp_path):
+    with pytest.raises(RunError) as refused:
+        take_over(file, tmp_path / "there", REGISTERED | {"processes": 2})
+    assert str(refused.value) == (
+        f"{file}: its jobs had --processes 1, which sets how many rows a step takes, and these have 2. "
+        "Give --processes 1 with another run folder, or leave --measured out."
     )
     assert not (tmp_path / "there").exists()
 
@@ -94,7 +111,7 @@ def test_a_damaged_file_is_refused(file, tmp_path, damage):
     file.write_text(damage(text))
     assert file.read_text() != text
     with pytest.raises(RunError) as refused:
-        take_over(file, tmp_path / "there", STUDY)
+        take_over(file, tmp_path / "there", REGISTERED)
     assert str(refused.value) == (
         f"{file}: this is no whole trainings.jsonl of a study. Take it from the run folder again."
     )
@@ -102,7 +119,7 @@ def test_a_damaged_file_is_refused(file, tmp_path, damage):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(RunError) as refused:
-        take_over(tmp_path / "no.jsonl", tmp_path / "there", STUDY)
+        take_over(tmp_path / "no.jsonl", tmp_path / "there", REGISTERED)
     assert str(refused.value) == (
         f"--measured: there is no file {tmp_path / 'no.jsonl'}. `mixplan study` leaves a trainings.jsonl in the run "
         "folder of a study of arms, with --so-far in its so-far/."
@@ -110,5 +127,5 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_nothing_known_makes_no_file(tmp_path):
-    assert write_trainings(tmp_path / "known", tmp_path / "trainings.jsonl", STUDY) == 0
+    assert write_trainings(tmp_path / "known", tmp_path / "trainings.jsonl", REGISTERED) == 0
     assert not (tmp_path / "trainings.jsonl").exists()

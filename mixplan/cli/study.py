@@ -36,7 +36,7 @@ def study(
     so_far: Annotated[
         bool,
         typer.Option(
-            "--so-far", help="Work on nothing; judge the seeds, or budgets, that are finished for all targets."
+            "--so-far", help="Work on nothing; judge the seeds and budgets that are finished for all targets."
         ),
     ] = False,
     ablations: Annotated[

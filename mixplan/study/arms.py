@@ -52,7 +52,7 @@ def plan_arms(bench: Bench, marks: list[Mark], measured: Path | None) -> None:
         MixplanError: anything that the person can mend.
     """
     if measured is not None:
-        new = take_over(measured, known_folder(bench), bench.study.hash)
+        new = take_over(measured, known_folder(bench), registered_in(bench))
         bench.watcher.say(f"{new} trainings taken over from {measured}")
     if not any(bench.run.glob("arms/*/training/job.json")):
         judge_arms(rehearsed(bench), marks=marks)
@@ -172,7 +172,7 @@ def arms_so_far(bench: Bench, marks: list[Mark]) -> Path:
     """
     study = bench.study
     folder = bench.run / "so-far"
-    trainings = write_trainings(known_folder(bench), folder / TRAVELS, study.hash)
+    trainings = write_trainings(known_folder(bench), folder / TRAVELS, registered_in(bench))
     counts = reversed(range(1, len(study.spec.seeds) + 1))
     whole = next(filter(None, (whole_budgets(bench, count) for count in counts)), None)
     if whole is None:
@@ -206,7 +206,7 @@ def conclude_arms(bench: Bench, marks: list[Mark], launch: Launch) -> None:
     last = [one for one in stages(bench.study) if one[2] == len(bench.study.spec.seeds)]
     found = {one[:2]: standing(bench, one) or compared(bench, one, launch) for one in last}
     judge_compared(bench, marks, found, bench.run)
-    write_trainings(known_folder(bench), bench.run / TRAVELS, bench.study.hash)
+    write_trainings(known_folder(bench), bench.run / TRAVELS, registered_in(bench))
 
 
 def judge_compared(bench: Bench, marks: list[Mark], found: Found, folder: Path) -> None:
@@ -246,6 +246,12 @@ def compared(bench: Bench, one: Stage, launch: Launch) -> Measured:
 def known_trainings(bench: Bench, target: str, budget: int) -> KnownTrainings:
     """What is known of a target's trainings, where those of a budget are kept."""
     return KnownTrainings(known_folder(bench), bench.study.hash, target, budget)
+
+
+def registered_in(bench: Bench) -> dict[str, Any]:
+    """What the study was registered as in its run folder, which is there before anything else is done."""
+    values: dict[str, Any] = json.loads((bench.run / "registered.json").read_bytes())
+    return values
 
 
 def known_folder(bench: Bench) -> Path:

@@ -79,18 +79,20 @@ def evaluation_of(value: Mapping[str, Any]) -> Evaluation:
     return Evaluation(dict(value["model"]), domains, dict(value["headlines"]))
 
 
-def write_trainings(known: Path, place: Path, study: str) -> int:
+def write_trainings(known: Path, place: Path, registered: Mapping[str, Any]) -> int:
     """Write what is known of a study as one file: a head with the measured rows' ids, then a line for each training.
 
     Args:
         known: The folder of what is known.
         place: The file.
-        study: The study's hash.
+        registered: What the study is registered as: `hash`, `processes` of each job, and `libraries`.
 
     Returns:
         How many trainings are in it; with none there is no file.
     """
-    head: dict[str, Any] = {"version": VERSION, "study": study, "rows": {}}
+    study = str(registered["hash"])
+    settings = {name: registered[name] for name in ("processes", "libraries")}
+    head: dict[str, Any] = {"version": VERSION, "study": study, **settings, "rows": {}}
     lines: list[dict[str, Any]] = []
     for one in known_of(known, study):
         domains = one["measured"].pop("domains")
@@ -127,20 +129,21 @@ def rounded(values: Mapping[str, Any]) -> dict[str, list[float]]:
     return {name: [float(f"{value:.{DIGITS}g}") for value in entry] for name, entry in values.items()}
 
 
-def take_over(place: Path, folder: Path, study: str) -> int:
+def take_over(place: Path, folder: Path, registered: Mapping[str, Any]) -> int:
     """Take what a study's trainings measured elsewhere into a folder of what is known.
 
     Args:
         place: What `write_trainings` wrote.
         folder: Where what is known lies; what is there already stays.
-        study: The study's hash.
+        registered: As for `write_trainings`.
 
     Returns:
         How many trainings were not known before.
 
     Raises:
-        RunError: the file is not there, damaged, or of another study.
+        RunError: the file is not there, damaged, of another study, or of jobs with another number of processes.
     """
+    study, processes = str(registered["hash"]), registered["processes"]
     if not place.is_file():
         raise RunError(
             f"--measured: there is no file {place}. `mixplan study` leaves a {TRAVELS} in the run folder of a study of "
@@ -153,6 +156,12 @@ def take_over(place: Path, folder: Path, study: str) -> int:
             raise RunError(
                 f"{place}: measured for a study registered as {str(head['study'])[:16]}, but this one is {study[:16]}. "
                 "Leave --measured out, or undo what was changed in the study's file, its recipe or its evidence."
+            )
+        if head["processes"] != processes:
+            theirs = head["processes"]
+            raise RunError(
+                f"{place}: its jobs had --processes {theirs}, which sets how many rows a step takes, and these have "
+                f"{processes}. Give --processes {theirs} with another run folder, or leave --measured out."
             )
         new = 0
         for line in lines:

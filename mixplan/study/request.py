@@ -21,7 +21,7 @@ class StudyRequest:
         jobs: Processes that work on cells, or on a study of arms' comparisons, at once.
         launch: How each job is started, with one process when it does not say how many.
         cells_only: Work on these and end there, as a further process beside the one that judges.
-        so_far: Work on nothing and judge the seeds, or of arms the budgets, that every target is finished with.
+        so_far: Work on nothing and judge the seeds, and of arms the budgets, that every target is finished with.
         ablations: With `so_far`, look further as the study's file asks: without it that is done in the end.
         measured: A trainings.jsonl of this study of arms from another run folder: what it holds is not trained again.
     """
