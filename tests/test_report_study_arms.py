@@ -100,6 +100,7 @@ def sections(judged, study=STUDY):
 
 KEPT = "How much of the target's gain is kept?"
 NONE, UNIFORM = "What is avoided against none?", "What is avoided against uniform?"
+LEARNED = "Does it help to learn what halves a loss?"
 FORESEEN = "Did the plans foresee where an even spread does as well?"
 LIKELIHOOD = "likelihood (bits a byte of the reference answer)"
 
@@ -234,6 +235,40 @@ def test_what_plans_foresaw():
     assert FORESEEN not in sections(by_hand() | {"foresight": None})
 
 
+def test_what_learned_plans_are_worth():
+    judged = by_hand()
+    better, unsure = about(0.3), about(0.02, verdict="tie", counts=(1, 1, 1))
+    parts = {"mean": columns(better, better, better), "worst": columns(unsure, unsure, unsure)}
+    judged["arms"] = [*ARMS, "plan_learned"]
+    judged["avoided"]["plan"] = {"plan_learned": {"bits_per_byte": parts, "kl": parts}}
+    judged["learned"] = [
+        {"target": target, "budget": budget, "text": f"8 rows | for {target}", "said": budget == "3", "from_plan": 2,
+         "from_uniform": 0 if budget == "3" else 1, "mean": own(0.3), "worst": own(-0.02)}
+        for target in TARGETS
+        for budget in BUDGETS
+    ]  # fmt: skip
+    answer, _, bits, kl, _, texts, unit, table = sections(judged)[LEARNED]
+    assert answer == (
+        f"**In {LIKELIHOOD} the plan that learned it from the other targets' arms is, against the plan that did not, "
+        "surely better (+0.300 [+0.250, +0.350]) on the mean domain and not told apart (+0.020 [-0.030, +0.070]) on "
+        "the worst domain; 3 of its 6 mixtures are an even spread.**"
+    )
+    assert bits.splitlines()[-2:] == [
+        "| plan_learned | mean | +0.300 [+0.250, +0.350] | +0.300 [+0.250, +0.350] | +0.300 [+0.250, +0.350] | "
+        "3, 0, 0 |",
+        "| plan_learned | worst | +0.020 [-0.030, +0.070] | +0.020 [-0.030, +0.070] | +0.020 [-0.030, +0.070] | "
+        "1, 1, 1 |",
+    ]
+    assert kl == "behaviour (token KL, nats a token):"
+    assert texts == "- sums: 8 rows | for sums\n- poems: 8 rows | for poems\n- law: 8 rows | for law"
+    assert unit == f"Target by target, losses in {LIKELIHOOD}; intervals over seeds and items."
+    assert table.splitlines()[2:4] == [
+        "| sums | 3 | 2 | 0 | may do as well | +0.300 [+0.280, +0.320] | -0.020 [-0.040, +0.000] |",
+        "| sums | 6 | 2 | 1 | does worse | +0.300 [+0.280, +0.320] | -0.020 [-0.040, +0.000] |",
+    ]
+    assert LEARNED not in sections(by_hand())
+
+
 def test_every_target_stands_with_its_own_figures():
     said, table = sections(by_hand())["Target by target"]
     assert said == f"Losses in {LIKELIHOOD}; intervals over seeds and items."
@@ -294,7 +329,7 @@ def test_odd_names_break_neither_lines_nor_tables():
     line["loss"]["bits_per_byte"]["worst_domain"] = "pro|se"
     judged["by_target"] = {"a|b": {"3": {"plan": line}}}
     judged["marks"][0]["text"] = "Better\n| than"
-    about_arms = {"budgets": [3, 6], "evidence": "a`|\nb"}
+    about_arms = {"names": ARMS, "budgets": [3, 6], "evidence": "a`|\nb"}
     asked = {"title": "Arms\u202e\n## x", "questions": ["Is it\nbetter?"], "arms": about_arms, "seeds": [0, 1]}
     found = sections(judged, STUDY | {"study": asked, "libraries": {"torch": "2\n.13"}})
     assert found[""][0] == "# Arms[U+202E]↵## x"

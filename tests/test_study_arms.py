@@ -18,8 +18,9 @@ from mixplan.recipe import load_recipe
 from mixplan.report.study_arms import arms_markdown
 from mixplan.runs import locked
 from mixplan.study import arms, jobs
-from mixplan.study.arms import DONE, stages, written
+from mixplan.study.arms import DONE, written
 from mixplan.study.arms_known import TRAVELS
+from mixplan.study.arms_stages import Stage, stages
 from mixplan.study.spec import load_study
 from mixplan.train.launch import Launch
 
@@ -285,7 +286,7 @@ def test_processes_share_the_comparisons(arms_study, tmp_path, monkeypatch):
 
 
 def test_a_target_is_taken_up_when_another_process_has_left_it(monkeypatch, tmp_path):
-    order = [("sums", 3, 1), ("doctors", 3, 1), ("sums", 6, 1), ("doctors", 6, 1)]
+    order = [Stage(target, budget, 1) for budget in (3, 6) for target in ("sums", "doctors")]
     compared, held = [], ["doctors"]
 
     @contextmanager
@@ -294,22 +295,22 @@ def test_a_target_is_taken_up_when_another_process_has_left_it(monkeypatch, tmp_
 
     def compare(bench, one, launch):
         compared.append(one)
-        if one == ("sums", 6, 1):
+        if one == order[2]:
             held.clear()
 
     monkeypatch.setattr(arms, "stages", lambda _: order)
-    monkeypatch.setattr(arms, "finished", lambda bench, one: one == ("doctors", 3, 1))
+    monkeypatch.setattr(arms, "finished", lambda bench, one: one == order[1])
     monkeypatch.setattr(arms, "taken", taken)
     monkeypatch.setattr(arms, "compared", compare)
     arms.compare_free(SimpleNamespace(study=None, run=tmp_path), Launch())
-    assert compared == [("sums", 3, 1), ("sums", 6, 1), ("doctors", 6, 1)]
+    assert compared == [order[0], *order[2:]]
 
 
 def test_every_targets_first_seed_comes_before_a_second_one(tmp_path, tiny_model, tiny_sae):
     path = laid(tmp_path, tiny_model, tiny_sae)
     path.write_text(path.read_text().replace("seeds:\n- 3\n", "seeds: [3, 8]\n"))
     assert stages(load_study(path)) == [
-        (target, budget, count) for budget in (3, 6) for count in (1, 2) for target in TARGETS
+        Stage(target, budget, count) for budget in (3, 6) for count in (1, 2) for target in TARGETS
     ]
 
 
@@ -328,7 +329,7 @@ def two_seeds(arms_study, tmp_path_factory, tiny_model, tiny_sae) -> Path:
         whole = arms.compared
 
         def until(bench, one, launch):
-            if one[2] == 2:
+            if one.seeds == 2:
                 raise KeyboardInterrupt
             return whole(bench, one, launch)
 

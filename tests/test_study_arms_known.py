@@ -9,7 +9,10 @@ from mixplan.evaluate.result import Evaluation, Measured
 from mixplan.study.arms_known import KnownTrainings, take_over, write_trainings
 
 STUDY = "5" * 64
-REGISTERED = {"hash": STUDY, "processes": 1, "libraries": {"torch": "2"}, "title": "not this"}
+MEASURED_AS = {"sums": "5" * 32, "poems": "6" * 32}
+REGISTERED = {
+    "hash": STUDY, "processes": 1, "libraries": {"torch": "2"}, "measured_as": MEASURED_AS, "title": "not this",
+}  # fmt: skip
 JOBS = ("a" * 64, "b" * 64)
 
 
@@ -49,10 +52,11 @@ def test_what_was_kept_is_found_by_its_job_and_study(tmp_path):
 def test_a_file_of_trainings_names_no_place_and_no_row_twice(file):
     head, *lines = map(json.loads, file.read_text().splitlines())
     assert head == {
-        "version": 1,
+        "version": 2,
         "study": STUDY,
         "processes": 1,
         "libraries": {"torch": "2"},
+        "measured_as": MEASURED_AS,
         "rows": {"sums": {"fox": {"behaviour": ["fox-1", "fox-2"]}}},
     }
     # Without extra rows the budget is no other budget's.
@@ -75,14 +79,34 @@ def test_another_folder_takes_trainings_over(file, tmp_path):
     assert again.read_bytes() == file.read_bytes()
 
 
-def test_trainings_of_another_study_are_refused(file, tmp_path):
+def test_another_study_takes_what_was_measured_as_it_measures(file, tmp_path):
+    known(tmp_path / "known", target="poems").keep("c" * 64, "plan", 0, evaluation(0.5))
+    assert write_trainings(tmp_path / "known", file, REGISTERED) == 3
+    other = REGISTERED | {"hash": "6" * 64, "measured_as": MEASURED_AS | {"poems": "7" * 32}}
+    assert take_over(file, tmp_path / "there", other) == 2
+    there = known(tmp_path / "there", study="6" * 64)
+    assert there.get(JOBS[1]).domains == evaluation(0.25).domains
+    assert there.get("c" * 64) is None
+
+
+def test_trainings_that_were_all_measured_otherwise_are_refused(file, tmp_path):
     with pytest.raises(RunError) as refused:
-        take_over(file, tmp_path / "there", REGISTERED | {"hash": "6" * 64})
+        take_over(file, tmp_path / "there", REGISTERED | {"measured_as": {"sums": "7" * 32}})
     assert str(refused.value) == (
-        f"{file}: measured for a study registered as {STUDY[:16]}, but this one is {'6' * 16}. Leave --measured out, "
-        "or undo what was changed in the study's file, its recipe or its evidence."
+        f"{file}: measured for the study registered as {STUDY[:16]} with another model, other domains or other "
+        "measures, for every target of this one. Leave --measured out, or undo what was changed in the study's file or "
+        "its recipe."
     )
     assert not (tmp_path / "there").exists()
+
+
+def test_trainings_that_another_mixplan_wrote_are_refused(file, tmp_path):
+    file.write_text(file.read_text().replace('"version":2', '"version":1'))
+    with pytest.raises(RunError) as refused:
+        take_over(file, tmp_path / "there", REGISTERED)
+    assert str(refused.value) == (
+        f"{file}: another mixplan wrote it. Have this one write it again, by --so-far in its run folder."
+    )
 
 
 def test_trainings_with_another_number_of_processes_are_refused(file, tmp_path):

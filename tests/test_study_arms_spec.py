@@ -96,15 +96,28 @@ def test_arms_and_budgets_that_are_not_there_or_there_twice(tmp_path):
     path = lay(
         tmp_path, ("    - plan\n", "    - uniforn\n    - plan\n    - plan\n    - best\n"), ("[3, 6]", "[3, 6, 3]")
     )
-    known = "expected one of none, uniform, proportional_to_size, proportional_to_sts, random, oracle, plan."
+    names = "none, uniform, proportional_to_size, proportional_to_sts, random, oracle, plan, plan_learned"
+    known = f"expected one of {names}."
     first = line_of(path, "- none")
     assert refused(path) == [
         f"{first + 2}: arms.names: found 'uniforn', {known} Did you mean 'uniform'?",
         f"{first + 4}: arms.names: 'plan' is named twice. Take it out once.",
-        f"{first + 5}: arms.names: found 'best', {known} Known: 'none', 'oracle', 'plan', 'proportional_to_size', "
-        "'proportional_to_sts', 'random', 'uniform'.",
+        f"{first + 5}: arms.names: found 'best', {known} Known: 'none', 'oracle', 'plan', 'plan_learned', "
+        "'proportional_to_size', 'proportional_to_sts', 'random', 'uniform'.",
         f"{line_of(path, 'budgets:')}: arms.budgets: 3 is given twice. Take it out once.",
     ]
+
+
+def test_an_arm_that_learns_from_too_few_targets(tmp_path):
+    path = lay(tmp_path, ("    - plan\n", "    - plan\n    - plan_learned\n"))
+    assert refused(path) == [
+        f"{line_of(path, '- plan_learned')}: arms.names: 'plan_learned': it learns from the arms of at least 2 other "
+        "targets, and here is 1. Add a target, or take it out."
+    ]
+    third = "  thirds:\n    data: {file: thirds.jsonl}\n    format: question_answer\n"
+    third += "    columns: {question: q, answer: a}\nseeds: [4]"
+    names = ("    - plan\n", "    - plan\n    - plan_learned\n")
+    assert load_study(lay(tmp_path, names, ("seeds: [4]", third))).spec.arms.names[-1] == "plan_learned"
 
 
 @pytest.mark.parametrize(

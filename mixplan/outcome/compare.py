@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -45,13 +45,14 @@ class CompareRequest:
 
     Attributes:
         outcome: The run that is the plan's arm.
-        arms: Which mixtures to train, of `mixplan.outcome.arms.ARMS`.
+        arms: Which mixtures to train, of `mixplan.outcome.arms.ARMS` and `given`.
         seeds: How many trainings of each arm, the recipe's seed the first; or the training seeds themselves.
         jobs: How many may train at once.
         shared: Where the trainings of the arm `none` are kept, for comparisons that differ in their budgets alone;
             in the run folder when None.
         none_seeds: Training seeds of the arm `none`, whose mean the oracle spreads its rows by; `seeds` when None.
         known: What needs no training again.
+        given: Rows by domain of further arms, by their names.
     """
 
     outcome: OutcomeRequest
@@ -61,6 +62,7 @@ class CompareRequest:
     shared: Path | None = None
     none_seeds: tuple[int, ...] | None = None
     known: Known | None = None
+    given: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[Part]:
@@ -153,7 +155,7 @@ def compare_arms(request: CompareRequest, *, steps: int, watcher: Watcher) -> Co
     Raises:
         MixplanError: anything that the person can mend.
     """
-    expect_arms(request.arms)
+    expect_arms(tuple(arm for arm in request.arms if arm not in request.given))
     run = planned(request.outcome, watcher)
     with locked(run.folder):
         return measure_arms(run, request, evaluated_before(run, watcher), watcher, steps=steps)
@@ -279,7 +281,8 @@ def cell_of(
 
     Random shares are drawn anew for each seed; the other arms' trainings share one mixture.
     """
-    rows = arm_rows(arm, run.plan, seed=seed, losses=losses)
+    given = request.given.get(arm)
+    rows = arm_rows(arm, run.plan, seed=seed, losses=losses) if given is None else dict(given)
     arms = request.shared if arm == "none" and request.shared else run.folder / "arms"
     folder = arms / f"{arm}-{seed}"
     if arm == "plan":

@@ -16,7 +16,7 @@ from mixplan.forecast import Amount, Forecast, Kind, earlier_runs, forecast, hal
 from mixplan.mixture.order import take_target
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.opened import opened
-from mixplan.plan.spend import spend
+from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
 from mixplan.plan.write import write_mixture
 from mixplan.recipe import LoadedRecipe, load_recipe
@@ -165,6 +165,24 @@ def assemble(
     }
     plan["hashes"]["plan"] = content_hash(plan)
     return plan
+
+
+def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
+    """Spread a planned run's budget as if other amounts halved a loss; nothing is written.
+
+    Args:
+        folder: The run folder.
+        amount: In the place of what the plan was made with.
+        watcher: Told of progress, should the plan's scores have to be measured again.
+
+    Raises:
+        MixplanError: the recipe cannot be planned any more.
+    """
+    loaded = load_recipe(folder / "recipe.yaml")
+    target, domains = opened(loaded)
+    scores = scores_of(loaded, target, domains, watcher)
+    planning = planned_by(foretold(loaded, folder, scores), scores, loaded.recipe.sts.score)
+    return spend(loaded.recipe, domains, planning, amount)
 
 
 def foretold(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Forecast:

@@ -8,7 +8,8 @@ from typing import Any
 from mixplan.report.study import promised
 from mixplan.report.study_told import NAMES, figure, heading, in_short, lines, listed, table_of
 from mixplan.report.text import in_line
-from mixplan.study.arms_judge import BOTH
+from mixplan.study.arms_judge import BASES, BOTH
+from mixplan.study.arms_spec import LEARNED
 from mixplan.study.resample import FEWEST_TARGETS
 
 METHOD = """\
@@ -37,9 +38,10 @@ def arms_markdown(study: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
     parts = [
         *promised(judged),
         *gains(judged),
-        *(part for base in judged["avoided"] for part in against(judged, base)),
+        *(part for base in BASES if base in judged["avoided"] for part in against(judged, base)),
         *foreseen(judged),
         *response(judged),
+        *relearned(judged),
         *each_target(judged),
         *limits(judged),
     ]
@@ -77,7 +79,11 @@ def registration(study: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterato
 
 def unfinished(spec: Mapping[str, Any], judged: Mapping[str, Any]) -> Iterator[str]:
     """What of a study was not judged, in words."""
-    for name, asked in (("budgets", spec["arms"]["budgets"]), ("seeds", spec["seeds"])):
+    for name, asked in (
+        ("budgets", spec["arms"]["budgets"]),
+        ("seeds", spec["seeds"]),
+        ("arms", spec["arms"]["names"]),
+    ):
         if missing := len(asked) - len(judged[name]):
             yield f"{missing} of {len(asked)} {name}"
 
@@ -106,9 +112,18 @@ def against(judged: Mapping[str, Any], base: str) -> Iterator[str]:
     yield heading(f"What is avoided against {base}?")
     if quantities and "plan" in found:
         first = quantities[0]
-        said = [f"{verdict(found['plan'][first][part][BOTH])} on the {part} domain" for part in ("mean", "worst")]
-        yield f"**In {NAMES.get(first, first)} the plan is {listed(said)}.**"
-    for quantity in quantities:
+        yield f"**In {NAMES.get(first, first)} the plan is {told(found['plan'][first])}.**"
+    yield from avoided_tables(judged, found)
+
+
+def told(avoided: Mapping[str, Any]) -> str:
+    """What an arm avoids on the mean and on the worst domain, in words."""
+    return listed([f"{verdict(avoided[part][BOTH])} on the {part} domain" for part in ("mean", "worst")])
+
+
+def avoided_tables(judged: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    """What arms avoid of a base arm's loss, a table for each quantity."""
+    for quantity in judged["quantities"]:
         rows = [
             (
                 arm,
@@ -175,6 +190,37 @@ def response(judged: Mapping[str, Any]) -> Iterator[str]:
         return
     yield heading("How many rows halve a domain's loss?")
     yield in_line(found["text"])
+
+
+def relearned(judged: Mapping[str, Any]) -> Iterator[str]:
+    """What plans are worth that learned from the other targets' arms what halves a loss."""
+    if LEARNED not in judged["arms"] or not judged["quantities"]:
+        return
+    yield heading("Does it help to learn what halves a loss?")
+    found, comparisons, first = judged["avoided"]["plan"], judged["learned"], judged["quantities"][0]
+    even = sum(one["from_uniform"] == 0 for one in comparisons)
+    yield (
+        f"**In {NAMES.get(first, first)} the plan that learned it from the other targets' arms is, against the plan "
+        f"that did not, {told(found[LEARNED][first])}; {even} of its {len(comparisons)} mixtures are an even spread.**"
+    )
+    yield from avoided_tables(judged, found)
+    texts = {one["target"]: one["text"] for one in comparisons}
+    yield lines([f"- {target}: {in_line(text)}" for target, text in texts.items()])
+    rows = [
+        (
+            one["target"],
+            one["budget"],
+            str(one["from_plan"]),
+            str(one["from_uniform"]),
+            "may do as well" if one["said"] else "does worse",
+            *(figure(one[part], sign=True, digits=3) for part in ("mean", "worst")),
+        )
+        for one in comparisons
+    ]
+    away = ("rows elsewhere than in the plan", "than in an even spread")
+    heads = ("target", "rows", *away, "an even spread, by it", "mean loss avoided", "worst loss avoided")
+    yield f"Target by target, losses in {NAMES.get(first, first)}; intervals over seeds and items."
+    yield table_of(heads, rows)
 
 
 def each_target(judged: Mapping[str, Any]) -> Iterator[str]:

@@ -17,10 +17,13 @@ from mixplan.forecast.earlier import EVIDENCE, settings_of
 from mixplan.outcome.compare import CompareRequest, compare_arms
 from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.plan import standalone
-from mixplan.runs import translated, write_atomic, write_json
+from mixplan.runs import content_hash, translated, write_atomic, write_json
 from mixplan.study.arms_judge import Measured, judge_arms
 from mixplan.study.arms_known import TRAVELS, KnownTrainings, take_over, write_trainings
+from mixplan.study.arms_learned import Relearned, judge_relearned, relearned
 from mixplan.study.arms_response import compared_values, response_of
+from mixplan.study.arms_spec import LEARNED
+from mixplan.study.arms_stages import Stage, arms_of, comparisons, stages
 from mixplan.study.evidence import evidence_of_arms
 from mixplan.study.jobs import Bench, evaluated, taken
 from mixplan.study.marks import Mark
@@ -32,8 +35,6 @@ DONE = "compared.json"
 """In a comparison's folder once all its arms are trained and measured."""
 
 
-Stage = tuple[str, int, int]
-"""A target, a budget and the number of seeds that its arms are trained with."""
 Found = dict[tuple[str, int], Measured]
 """What was measured, by target and budget."""
 
@@ -72,27 +73,6 @@ def settings_text(recipe: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings_of(recipe).items())
 
 
-def comparisons(study: LoadedStudy) -> list[tuple[str, int]]:
-    """Targets with their budgets, every target's first budget before any second one."""
-    assert study.spec.arms is not None  # what makes it a study of arms
-    return [(target, budget) for budget in study.spec.arms.budgets for target in study.spec.targets]
-
-
-def stages(study: LoadedStudy) -> list[Stage]:
-    """What is worked on, in this order.
-
-    Every target's first seed comes before any second one, and all seeds of a budget before the next budget.
-    """
-    assert study.spec.arms is not None  # what makes it a study of arms
-    counts = range(1, len(study.spec.seeds) + 1)
-    return [
-        (target, budget, count)
-        for budget in study.spec.arms.budgets
-        for count in counts
-        for target in study.spec.targets
-    ]
-
-
 def plans_written(study: LoadedStudy, run: Path) -> bool:
     """Whether every plan is, before which nothing is trained."""
     return all((folder_of(run, *one) / "plan.json").is_file() for one in comparisons(study))
@@ -114,12 +94,17 @@ def compare_free(bench: Bench, launch: Launch) -> None:
         # A target that another process held may be free the next time.
         before = len(here)
         for one in stages(bench.study):
-            if one in here or finished(bench, one):
+            if one in here or finished(bench, one) or not ready(bench, one):
                 continue
             with taken(bench.run / "arms" / "held" / one[0]) as ours:
                 if ours:
                     compared(bench, one, launch)
                     here.add(one)
+
+
+def ready(bench: Bench, one: Stage) -> bool:
+    """Whether what a stage learns from is measured."""
+    return not one.learned or all(finished(bench, other) for other in stages(bench.study) if not other.learned)
 
 
 def finished(bench: Bench, one: Stage) -> bool:
@@ -134,14 +119,14 @@ def all_finished(bench: Bench) -> bool:
 
 def standing(bench: Bench, one: Stage) -> Measured | None:
     """What a stage measured, as some process has written it down; None where that is not all there."""
-    target, budget, count = one
-    folder = folder_of(bench.run, target, budget)
-    known = known_trainings(bench, target, budget)
+    folder = folder_of(bench.run, one.target, one.budget)
+    known = known_trainings(bench, one.target, one.budget)
+    arms = arms_of(bench.study, one)
     try:
         kept = json.loads((folder / DONE).read_bytes())
         after = {
-            arm: {seed: known.get(jobs[str(seed)]) for seed in bench.study.spec.seeds[:count]}
-            for arm, jobs in kept["jobs"].items()
+            arm: {seed: known.get(kept["jobs"][arm][str(seed)]) for seed in bench.study.spec.seeds[: one.seeds]}
+            for arm in arms
         }
         if kept["study"] != bench.study.hash or any(None in found.values() for found in after.values()):
             return None
@@ -149,7 +134,9 @@ def standing(bench: Bench, one: Stage) -> Measured | None:
         whole: dict[str, dict[int, Evaluation]] = {
             arm: {seed: value for seed, value in found.items() if value is not None} for arm, found in after.items()
         }
-        return Measured(target, before, whole, kept["rows"], kept["steps"], kept["even_as_good"])
+        rows = {arm: kept["rows"][arm] for arm in arms}
+        learned = kept["learned"] if one.learned else None
+        return Measured(one.target, before, whole, rows, kept["steps"], kept["even_as_good"], learned)
     except (RunError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -185,10 +172,19 @@ def arms_so_far(bench: Bench, marks: list[Mark]) -> Path:
 
 
 def whole_budgets(bench: Bench, count: int) -> Found:
-    """What was measured with so many seeds at the budgets that all targets are finished at."""
-    found = {one[:2]: standing(bench, one) for one in stages(bench.study) if one[2] == count}
-    missing = {budget for (_, budget), one in found.items() if one is None}
-    return {named: one for named, one in found.items() if one is not None and named[1] not in missing}
+    """What was measured with so many seeds at the budgets that all targets are finished at.
+
+    With the arm `plan_learned` where all of it is there.
+    """
+
+    def whole(learned: bool) -> Found:
+        asked = [one for one in stages(bench.study) if (one.seeds, one.learned) == (count, learned)]
+        found = {(one.target, one.budget): standing(bench, one) for one in asked}
+        missing = {budget for (_, budget), one in found.items() if one is None}
+        return {named: one for named, one in found.items() if one is not None and named[1] not in missing}
+
+    without, with_learned = whole(False), whole(True)
+    return with_learned if with_learned.keys() == without.keys() else without
 
 
 def conclude_arms(bench: Bench, marks: list[Mark], launch: Launch) -> None:
@@ -203,8 +199,8 @@ def conclude_arms(bench: Bench, marks: list[Mark], launch: Launch) -> None:
         RunError: two comparisons measured different rows.
         MixplanError: anything that the person can mend.
     """
-    last = [one for one in stages(bench.study) if one[2] == len(bench.study.spec.seeds)]
-    found = {one[:2]: standing(bench, one) or compared(bench, one, launch) for one in last}
+    last = {(one.target, one.budget): one for one in stages(bench.study)}
+    found = {named: standing(bench, one) or compared(bench, one, launch) for named, one in last.items()}
     judge_compared(bench, marks, found, bench.run)
     write_trainings(known_folder(bench), bench.run / TRAVELS, registered_in(bench))
 
@@ -216,7 +212,11 @@ def judge_compared(bench: Bench, marks: list[Mark], found: Found, folder: Path) 
         measured[target][budget] = one
     judged = judge_arms(measured, marks=marks)
     response = response_of(measured, assumed=bench.study.whole.recipe.allocate.half)
-    write_json(folder / "results.json", {"study": bench.study.hash, **judged, "response": response})
+    learned = None
+    if LEARNED in judged["arms"] and judged["quantities"]:
+        learned = judge_relearned(measured, judged["quantities"][0])
+    further = {"response": response, "learned": learned}
+    write_json(folder / "results.json", {"study": bench.study.hash, **judged, **further})
     write_json(folder / EVIDENCE, evidence_of_arms(bench, compared_values(measured), judged))
 
 
@@ -224,23 +224,41 @@ def compared(bench: Bench, one: Stage, launch: Launch) -> Measured:
     """Train every arm of a target at a budget with the first so many seeds, and measure; nothing is done twice."""
     spec = bench.study.spec
     assert spec.arms is not None
-    target, budget, count = one
+    target, budget = one.target, one.budget
     seeds = tuple(spec.seeds)
-    numbers = ", ".join(map(str, seeds[:count]))
-    bench.watcher.say(f"target {target}, {budget} extra rows, seed{'s' * (count > 1)} {numbers}")
+    numbers = ", ".join(map(str, seeds[: one.seeds]))
+    bench.watcher.say(f"target {target}, {budget} extra rows, seed{'s' * (one.seeds > 1)} {numbers}")
+    again = learned_from_others(bench, one) if one.learned else None
     request = CompareRequest(
         request_of(bench, target, budget, launch),
-        tuple(spec.arms.names),
-        seeds[:count],
+        arms_of(bench.study, one),
+        seeds[: one.seeds],
         shared=bench.run / "arms" / f"{target}-none",
         none_seeds=seeds,
         known=known_trainings(bench, target, budget),
+        given={} if again is None else {LEARNED: again.rows},
     )
     made = compare_arms(request, steps=steps_of(bench.study), watcher=bench.watcher)
     even_as_good = made.run.plan["allocation"]["no_better_than_uniform"] is not None
-    told = {"rows": made.rows, "steps": made.steps, "even_as_good": even_as_good, "jobs": made.jobs}
+    learned = None if again is None else {"text": again.text, "said": again.even_as_good}
+    told = {"rows": made.rows, "steps": made.steps, "even_as_good": even_as_good, "jobs": made.jobs, "learned": learned}
     write_json(folder_of(bench.run, target, budget) / DONE, {"study": bench.study.hash, **told})
-    return Measured(target, made.before, made.after, made.rows, made.steps, even_as_good)
+    return Measured(target, made.before, made.after, made.rows, made.steps, even_as_good, learned)
+
+
+def learned_from_others(bench: Bench, one: Stage) -> Relearned:
+    """A target's plan as all seeds and budgets of the other targets' arms would have made it."""
+    others: dict[str, dict[int, Measured]] = {}
+    for each in stages(bench.study):
+        if each.target != one.target and not each.learned and each.seeds == len(bench.study.spec.seeds):
+            found = standing(bench, each)
+            if found is None:
+                raise RunError(
+                    f"{folder_of(bench.run, each.target, each.budget)}: what was measured there is damaged. "
+                    "Give the same command again."
+                )
+            others.setdefault(each.target, {})[each.budget] = found
+    return relearned(folder_of(bench.run, one.target, one.budget), others, bench.watcher)
 
 
 def known_trainings(bench: Bench, target: str, budget: int) -> KnownTrainings:
@@ -249,9 +267,15 @@ def known_trainings(bench: Bench, target: str, budget: int) -> KnownTrainings:
 
 
 def registered_in(bench: Bench) -> dict[str, Any]:
-    """What the study was registered as in its run folder, which is there before anything else is done."""
+    """What the study was registered as in its run folder, and how each target's trainings are measured."""
     values: dict[str, Any] = json.loads((bench.run / "registered.json").read_bytes())
-    return values
+    recipes = bench.study.recipes
+    return values | {"measured_as": {target: measured_as(loaded.resolved) for target, loaded in recipes.items()}}
+
+
+def measured_as(recipe: Mapping[str, Any]) -> str:
+    """What tells apart how trainings of two recipes are measured; which rows are is asked of the rows themselves."""
+    return content_hash({name: recipe[name] for name in ("model", "target", "domains", "evaluate")})
 
 
 def known_folder(bench: Bench) -> Path:

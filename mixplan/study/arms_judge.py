@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mixplan.evaluate.result import Evaluation, quality
 from mixplan.outcome.units import main_quantity
 from mixplan.study.arms_figures import Figure, mean_of, one_target, over_targets, ratio
+from mixplan.study.arms_spec import LEARNED
 from mixplan.study.marks import Mark, judge_marks
 
 Doubles = npt.NDArray[np.float64]
@@ -41,6 +42,8 @@ class Measured:
         rows: By arm and domain, extra rows; of the first seed where seeds draw different ones.
         steps: Optimiser steps of each training.
         even_as_good: Whether the plan said that an even spread may do as well.
+        learned: What the arm `plan_learned` said: a `text` on what halves a loss, and `said`, as `even_as_good`; None
+            where it was not trained.
     """
 
     target: str
@@ -49,6 +52,7 @@ class Measured:
     rows: Mapping[str, Mapping[str, int]]
     steps: int
     even_as_good: bool = False
+    learned: Mapping[str, Any] | None = None
 
 
 Study = Mapping[str, Mapping[int, Measured]]
@@ -66,9 +70,9 @@ def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
         marks: Pass marks.
 
     Returns:
-        JSON values: `kept` by arm and budget (share of the arm `none`'s target gain), `avoided` by base, arm, quantity,
-        `mean` or `worst`, and budget; every target's own figures under `by_target`; `foresight` (see `foresight`); and
-        the marks.
+        JSON values: `kept` by arm and budget (share of the arm `none`'s target gain); `avoided` by base, arm, quantity,
+        `mean` or `worst`, and budget (against `plan`, what `plan_learned` does alone); every target's own figures under
+        `by_target`; `foresight` (see `foresight`); and the marks.
 
     Raises:
         RunError: a mark names a figure that there is not.
@@ -89,7 +93,8 @@ def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
             base: {arm: avoided(study, base, arm, quantities) for arm in arms if arm != base}
             for base in BASES
             if base in arms
-        },
+        }
+        | ({"plan": {LEARNED: avoided(study, "plan", LEARNED, quantities)}} if LEARNED in arms else {}),
         "by_target": {
             target: {str(budget): own_figures(one, quantities) for budget, one in found.items()}
             for target, found in study.items()

@@ -13,9 +13,9 @@ from mixplan.errors import RunError
 from mixplan.evaluate.result import Evaluation, Measured, from_json
 from mixplan.runs import canonical_json, translated, write_atomic, write_json
 
-VERSION = 1
+VERSION = 2
 TRAVELS = "trainings.jsonl"
-"""In a run folder: what every training measured, from which another run folder of the study goes on."""
+"""In a run folder: what every training measured, from which another run folder of this or a like study goes on."""
 JOB = re.compile("[0-9a-f]{64}")
 DIGITS = 6
 """Significant digits of what travels: far below what a seed changes."""
@@ -85,13 +85,14 @@ def write_trainings(known: Path, place: Path, registered: Mapping[str, Any]) -> 
     Args:
         known: The folder of what is known.
         place: The file.
-        registered: What the study is registered as: `hash`, `processes` of each job, and `libraries`.
+        registered: What the study is registered as: `hash`, `processes` of each job, `libraries`, and by target
+            `measured_as`, which tells how its trainings are measured from how another study's are.
 
     Returns:
         How many trainings are in it; with none there is no file.
     """
     study = str(registered["hash"])
-    settings = {name: registered[name] for name in ("processes", "libraries")}
+    settings = {name: registered[name] for name in ("processes", "libraries", "measured_as")}
     head: dict[str, Any] = {"version": VERSION, "study": study, **settings, "rows": {}}
     lines: list[dict[str, Any]] = []
     for one in known_of(known, study):
@@ -130,7 +131,10 @@ def rounded(values: Mapping[str, Any]) -> dict[str, list[float]]:
 
 
 def take_over(place: Path, folder: Path, registered: Mapping[str, Any]) -> int:
-    """Take what a study's trainings measured elsewhere into a folder of what is known.
+    """Take what trainings measured elsewhere into a folder of what is known.
+
+    They may be another study's: a job's key says what was trained, and targets that were measured otherwise are passed
+    over.
 
     Args:
         place: What `write_trainings` wrote.
@@ -141,9 +145,10 @@ def take_over(place: Path, folder: Path, registered: Mapping[str, Any]) -> int:
         How many trainings were not known before.
 
     Raises:
-        RunError: the file is not there, damaged, of another study, or of jobs with another number of processes.
+        RunError: the file is not there or damaged, nothing in it was measured as here, or its jobs had another number
+            of processes.
     """
-    study, processes = str(registered["hash"]), registered["processes"]
+    study = str(registered["hash"])
     if not place.is_file():
         raise RunError(
             f"--measured: there is no file {place}. `mixplan study` leaves a {TRAVELS} in the run folder of a study of "
@@ -152,19 +157,9 @@ def take_over(place: Path, folder: Path, registered: Mapping[str, Any]) -> int:
     try:
         with translated(place, reading=True):
             head, *lines = map(json.loads, place.read_text(encoding="utf-8").splitlines())
-        if head["version"] != VERSION or head["study"] != study:
-            raise RunError(
-                f"{place}: measured for a study registered as {str(head['study'])[:16]}, but this one is {study[:16]}. "
-                "Leave --measured out, or undo what was changed in the study's file, its recipe or its evidence."
-            )
-        if head["processes"] != processes:
-            theirs = head["processes"]
-            raise RunError(
-                f"{place}: its jobs had --processes {theirs}, which sets how many rows a step takes, and these have "
-                f"{processes}. Give --processes {theirs} with another run folder, or leave --measured out."
-            )
+        same = measured_alike(place, head, registered)
         new = 0
-        for line in lines:
+        for line in (line for line in lines if line["target"] in same):
             rows, values = head["rows"][line["target"]], line.pop("values")
             domains = {
                 name: {measure: {"rows": rows[name][measure], "values": found} for measure, found in by.items()}
@@ -181,3 +176,34 @@ def take_over(place: Path, folder: Path, registered: Mapping[str, Any]) -> int:
         return new
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise RunError(f"{place}: this is no whole {TRAVELS} of a study. Take it from the run folder again.") from error
+
+
+def measured_alike(place: Path, head: Mapping[str, Any], registered: Mapping[str, Any]) -> set[str]:
+    """The targets whose trainings elsewhere were measured as this study measures its own.
+
+    Args:
+        place: The file, for messages.
+        head: Its first line.
+        registered: As for `write_trainings`.
+
+    Raises:
+        RunError: there is none, or the trainings had another number of processes.
+    """
+    if head["version"] != VERSION:
+        raise RunError(
+            f"{place}: another mixplan wrote it. Have this one write it again, by --so-far in its run folder."
+        )
+    same = {name for name, mark in registered["measured_as"].items() if head["measured_as"].get(name) == mark}
+    if not same:
+        raise RunError(
+            f"{place}: measured for the study registered as {str(head['study'])[:16]} with another model, other "
+            "domains or other measures, for every target of this one. Leave --measured out, or undo what was "
+            "changed in the study's file or its recipe."
+        )
+    if head["processes"] != registered["processes"]:
+        theirs, ours = head["processes"], registered["processes"]
+        raise RunError(
+            f"{place}: its jobs had --processes {theirs}, which sets how many rows a step takes, and these have "
+            f"{ours}. Give --processes {theirs} with another run folder, or leave --measured out."
+        )
+    return same

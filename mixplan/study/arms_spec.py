@@ -22,6 +22,11 @@ NEEDED = {
     "plan": "it is the mixture that the study is about",
 }
 """Arms without which nothing can be said, and why."""
+LEARNED = "plan_learned"
+"""The plan as what halves a loss in the other targets' arms would have made it; trained when these are measured."""
+STUDY_ARMS = (*ARMS, LEARNED)
+FEWEST_OTHERS = 2
+"""Targets that what halves a loss is learned from, each foretold from the others."""
 TRAINING_KEYS = ("allocate", "forecast")
 """Recipe sections that a study of arms may set, because its plans spend something."""
 
@@ -29,7 +34,7 @@ TRAINING_KEYS = ("allocate", "forecast")
 class ArmsSpec(Section):
     """Which mixtures are trained for each target, and with how many extra rows."""
 
-    names: list[str] = Field(min_length=1, description="Arms, as `mixplan compare --arms` names them.")
+    names: list[str] = Field(min_length=1, description="Arms, as for `mixplan compare`; and plan_learned.")
     budgets: list[Positive] = Field(min_length=1, description="Extra rows for all domains together.")
     evidence: str | None = Field(
         default=None,
@@ -64,11 +69,14 @@ def unfit_arms(tree: Located, arms: ArmsSpec, recipe: dict[str, Any], folder: Pa
     """
     for number, name in enumerate(arms.names):
         place = tree.nearest(("arms", "names", number)).place
-        if name not in ARMS:
-            text = f"found '{name}', expected one of {', '.join(ARMS)}.{did_you_mean(name, ARMS)}"
+        if name not in STUDY_ARMS:
+            text = f"found '{name}', expected one of {', '.join(STUDY_ARMS)}.{did_you_mean(name, STUDY_ARMS)}"
             yield Problem(place, f"arms.names: {text}")
         elif name in arms.names[:number]:
             yield Problem(place, f"arms.names: '{name}' is named twice. Take it out once.")
+        elif name == LEARNED and (others := len(tree.value["targets"].value) - 1) < FEWEST_OTHERS:
+            text = f"it learns from the arms of at least {FEWEST_OTHERS} other targets, and here is {others}"
+            yield Problem(place, f"arms.names: '{name}': {text}. Add a target, or take it out.")
     place = tree.nearest(("arms", "names")).place
     for name, why in NEEDED.items():
         if name not in arms.names:
