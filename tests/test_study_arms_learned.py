@@ -23,6 +23,7 @@ from mixplan.study.arms_known import TRAVELS
 from mixplan.study.arms_learned import amount_of, judge_relearned
 
 ARMS = ["none", "uniform", "plan", "plan_learned"]
+MARK = {"text": "Worst.", "quantity": "avoided/plan/plan_learned/bits_per_byte/worst/both", "at_least": 0}
 TARGETS = ("sums", "doctors", "patients")
 
 
@@ -33,7 +34,7 @@ def laid(folder: Path, tiny_model, tiny_sae) -> Path:
     recipe["sts"] = {"demonstrations": 2, "draws": 2, "query_tokens": 60, "resamples": 100}
     recipe["drift"] |= {"draws": 2, "query_tokens": 60}
     third = {**values["targets"]["doctors"], "data": {"file": "patient.jsonl"}}
-    changed = {"recipe": recipe, "targets": values["targets"] | {"patients": third}, "marks": []}
+    changed = {"recipe": recipe, "targets": values["targets"] | {"patients": third}, "marks": [MARK]}
     path = lay(folder, tiny_model, tiny_sae, arms={"names": ARMS, "budgets": [5]}, **changed)
     kept = yaml.safe_load(path.read_text())
     for key in ("development", "kinds", "reading", "preview"):
@@ -79,6 +80,8 @@ def test_the_other_arms_are_judged_before_anything_learned_is_trained(finished):
     assert judged["arms"] == ARMS[:-1]
     assert "plan" not in judged["avoided"]
     assert judged["learned"] is None
+    # What a mark on that arm asks is not known yet.
+    assert judged["marks"] == []
     assert "**Not finished. Still missing here: 1 of 4 arms.**" in text
     assert "what halves a loss?" not in text
 
@@ -87,6 +90,7 @@ def test_a_plan_is_spread_as_one_that_knows_the_other_targets_arms(finished, mon
     monkeypatch.setenv("MIXPLAN_CACHE", str(finished / "cache"))
     judged, text = results(finished / "run")
     assert judged["arms"] == ARMS
+    assert [mark["quantity"] for mark in judged["marks"]] == [MARK["quantity"]]
     evidence = json.loads((finished / "before" / "evidence.json").read_bytes())
     for target, found in zip(TARGETS, judged["learned"], strict=True):
         others = {name: one for name, one in evidence["compared"].items() if name != target}
@@ -130,7 +134,12 @@ def test_the_same_command_again_trains_nothing(finished, monkeypatch):
 def test_a_study_without_an_arm_takes_the_trainings_of_one_with_it(finished, tmp_path, monkeypatch):
     monkeypatch.setenv("MIXPLAN_CACHE", str(finished / "cache"))
     path = finished / "without.yaml"
-    path.write_text((finished / "study.yaml").read_text().replace("  - plan_learned\n", ""))
+    path.write_text(
+        (finished / "study.yaml")
+        .read_text()
+        .replace("  - plan_learned\n", "")
+        .replace("plan/plan_learned", "uniform/plan")
+    )
     said = study(path, tmp_path / "run", measured=finished / "run" / TRAVELS).said
     assert not any(text.startswith("starting training") for text in said)
     judged = json.loads((tmp_path / "run" / "results.json").read_bytes())

@@ -44,7 +44,9 @@ def study(
     ] = False,
     measured: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="trainings.jsonl of another run of a study of arms: not trained again."),
+        typer.Option(
+            metavar="FILE", help="trainings.jsonl of another run of this or a like study of arms: not trained again."
+        ),
     ] = None,
     cluster: Annotated[
         Literal["slurm"] | None,

@@ -45,7 +45,7 @@ def plan_arms(bench: Bench, marks: list[Mark], measured: Path | None) -> None:
     Args:
         bench: The study.
         marks: Its pass marks.
-        measured: A trainings.jsonl of this study from elsewhere: what it holds is not trained again.
+        measured: A trainings.jsonl of this or a like study: what it holds is not trained again.
 
     Raises:
         RunError: a mark names a figure that there will not be, the evidence teaches these plans nothing, or what was
@@ -206,11 +206,13 @@ def conclude_arms(bench: Bench, marks: list[Mark], launch: Launch) -> None:
 
 
 def judge_compared(bench: Bench, marks: list[Mark], found: Found, folder: Path) -> None:
-    """Judge comparisons, every target at the same budgets, into a folder."""
+    """Judge comparisons, every target at the same budgets, into a folder; marks on an arm that is missing wait."""
     measured: dict[str, dict[int, Measured]] = {target: {} for target in bench.study.spec.targets}
     for (target, budget), one in found.items():
         measured[target][budget] = one
-    judged = judge_arms(measured, marks=marks)
+    trained = next(iter(found.values())).after
+    asked = [mark for mark in marks if LEARNED in trained or LEARNED not in mark.quantity.split("/")]
+    judged = judge_arms(measured, marks=asked)
     response = response_of(measured, assumed=bench.study.whole.recipe.allocate.half)
     learned = None
     if LEARNED in judged["arms"] and judged["quantities"]:

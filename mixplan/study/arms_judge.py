@@ -135,10 +135,7 @@ def foresight(study: Study, quantity: str) -> dict[str, Any]:
     """
     comparisons: list[dict[str, Any]] = []
     for budget, one in ((budget, one) for found in study.values() for budget, one in found.items()):
-        parts = {
-            part: one_target(loss(one, "uniform", quantity).less(loss(one, "plan", quantity)))
-            for part, loss in (("mean", mean_loss), ("worst", worst_loss))
-        }
+        parts = {part: one_target(figure) for part, figure in spared(one, "uniform", "plan", quantity).items()}
         better = any(figure is not None and figure["low"] > 0 for figure in parts.values())
         said = {"target": one.target, "budget": str(budget), "said": one.even_as_good, "better": better}
         comparisons.append(said | parts)
@@ -156,10 +153,18 @@ def avoided(study: Study, base: str, arm: str, quantities: Sequence[str]) -> dic
     """What an arm avoids of a base arm's loss, by quantity: the mean domain's and the worst domain's."""
     return {
         quantity: {
-            part: pooled(study, lambda one, q=quantity, loss=loss: loss(one, base, q).less(loss(one, arm, q)))
-            for part, loss in (("mean", mean_loss), ("worst", worst_loss))
+            part: pooled(study, lambda one, q=quantity, part=part: spared(one, base, arm, q)[part])
+            for part in ("mean", "worst")
         }
         for quantity in quantities
+    }
+
+
+def spared(one: Measured, base: str, arm: str, quantity: str) -> dict[str, Figure]:
+    """What an arm avoids of a base arm's loss in one comparison: the `mean` domain's and the `worst` domain's."""
+    return {
+        part: loss(one, base, quantity).less(loss(one, arm, quantity))
+        for part, loss in (("mean", mean_loss), ("worst", worst_loss))
     }
 
 

@@ -13,7 +13,7 @@ from mixplan.plan import Watcher
 from mixplan.plan.make import spread_again
 from mixplan.recipe import load_recipe
 from mixplan.study.arms_figures import one_target
-from mixplan.study.arms_judge import Measured, Study, mean_loss, worst_loss
+from mixplan.study.arms_judge import Measured, Study, spared
 from mixplan.study.arms_response import common_quantity, losses_of
 from mixplan.study.arms_spec import LEARNED
 
@@ -83,8 +83,7 @@ def judge_relearned(study: Study, quantity: str) -> list[dict[str, Any]]:
             "budget": str(budget),
             **(one.learned or {}),
             **{f"from_{arm}": elsewhere(one, arm) for arm in ("plan", "uniform")},
-            "mean": one_target(mean_loss(one, "plan", quantity).less(mean_loss(one, LEARNED, quantity))),
-            "worst": one_target(worst_loss(one, "plan", quantity).less(worst_loss(one, LEARNED, quantity))),
+            **{part: one_target(figure) for part, figure in spared(one, "plan", LEARNED, quantity).items()},
         }
         for found in study.values()
         for budget, one in found.items()

@@ -23,7 +23,8 @@ class StudyRequest:
         cells_only: Work on these and end there, as a further process beside the one that judges.
         so_far: Work on nothing and judge the seeds, and of arms the budgets, that every target is finished with.
         ablations: With `so_far`, look further as the study's file asks: without it that is done in the end.
-        measured: A trainings.jsonl of this study of arms from another run folder: what it holds is not trained again.
+        measured: A trainings.jsonl of this or a like study of arms from another run folder: what it holds is not
+            trained again.
     """
 
     place: Path
