@@ -44,6 +44,7 @@ def ablations() -> dict[str, Any]:
     return {
         "study": "ab" * 32,
         "asked": {},
+        "seeds": [0, 1],
         "quantity": "kl",
         "kept": {"features": 100, "demonstrations": 2, "target_tokens": 4000, "query_tokens": 1000},
         "features": [
@@ -125,7 +126,8 @@ def labelled() -> dict[str, Any]:
         which: {"recall": about(here), "matched": about(alike), "difference": about(here - alike, 0.1), "chance": 0.25}
         for which, (here, alike) in sides.items()
     }
-    return {"study": "ab" * 32, "labelled": 100, "movers": 500, "least_firing": 0.005, "targets": targets, **means}
+    head = {"study": "ab" * 32, "seeds": [0, 1]}
+    return head | {"labelled": 100, "movers": 500, "least_firing": 0.005, "targets": targets, **means}
 
 
 def further() -> dict[str, Any]:

@@ -55,6 +55,14 @@ def test_seeds_that_are_still_missing_are_told_first(parts):
     assert "Not finished" not in finished
 
 
+def test_what_is_not_looked_into_yet_is_told_first(parts):
+    judged, table, _ = parts
+    asked = {"features": [], "demonstrations": [1], "tokens": [], "saes": {}, "trained": {}}
+    text = results_markdown({**STUDY, "study": {**STUDY["study"], "ablations": asked}}, judged, table)
+    told = "**Not finished: targets' own features, features taken out and other settings are still to be looked into.**"
+    assert told in text.partition("## ")[0]
+
+
 def test_a_missed_mark_is_said_as_plainly_as_a_reached_one(parts):
     judged, _, text = parts
     mark = judged["marks"][0]

@@ -4,11 +4,11 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from saved_further import ablations, about, concentration, correlations, view, with_overlap
+from saved_further import ablations, about, concentration, correlations, further, view, with_overlap
 from test_study_ablations import T, table_of
 from test_study_ablations import profile as made_profile
 
-from mixplan.report.study_ablations import WORDS, ablation_sections
+from mixplan.report.study_ablations import WORDS, ablation_sections, still_missing
 from mixplan.study.ablations import described, judge_view
 from mixplan.study.views import Moved, View
 
@@ -124,6 +124,30 @@ def test_a_setting_that_is_the_study_s_own_alone_has_no_section():
     assert list(sections(ablations() | {"features": []})) == [SHOTS, TOKENS, SAES]
     assert sections(ablations() | {"features": []})[SHOTS][2] == WORDS
     assert sections(None) == {}
+
+
+ASKED = {
+    "features": [10, 50, 5000], "demonstrations": [1, 8], "tokens": [0.25, 1.0], "saes": {"narrow|": {}}, "trained": {},
+}  # fmt: skip
+
+
+def test_what_the_file_asks_and_is_not_looked_into_yet():
+    assert list(still_missing(None, {}, TABLE)) == []
+    assert list(still_missing(ASKED, further(), TABLE)) == []
+    nothing = list(still_missing(ASKED, {}, TABLE))
+    assert nothing == [
+        "**Not finished: targets' own features, features taken out and other settings are still to be looked into.**"
+    ]
+    begun = further() | {"ablations": ablations() | {"tokens": []}}
+    assert list(still_missing(ASKED | {"trained": {"wide": {}, "deep": {}}}, begun, TABLE)) == [
+        "**Not finished: 2 of 2 numbers of tokens and 2 of 4 SAEs are still to be looked into.**"
+    ]
+
+
+def test_what_was_looked_into_on_fewer_seeds_says_so():
+    fewer = further()
+    fewer["labelled"]["seeds"] = [1]
+    assert list(still_missing(ASKED, fewer, TABLE)) == ["**Looked into on seed 1 alone: targets' own features.**"]
 
 
 def test_how_concentrated_the_drift_is():

@@ -147,9 +147,13 @@ def loaded_from(cell):
 
 def test_every_entry_is_the_study_with_one_setting_changed(finished):
     _, cells, table, targets, domains = finished
-    found = ablate(*finished)
-    json.dumps(found, allow_nan=False)
+    steps = [json.loads(json.dumps(found, allow_nan=False)) for found in ablate(*finished)]
+    # What takes long does not hold back what is known before it.
+    lists = [[len(found[name]) for name in ("demonstrations", "tokens", "saes")] for found in steps]
+    assert lists == [[0, 0, 1], [1, 0, 1], [2, 0, 1], [2, 1, 1], [2, 2, 1], [2, 2, 2]]
+    found = steps[-1]
     assert found["quantity"] == "kl"
+    assert found["seeds"] == list(table.seeds)
     assert found["kept"] == {"features": 10, "demonstrations": 2, "target_tokens": 90, "query_tokens": 60}
     own = View(
         {name: one.own for name, one in targets.items()},
@@ -217,11 +221,11 @@ def test_an_sae_that_is_not_there_and_a_study_without_behaviour(finished, tmp_pa
     ours, cells, table, targets, domains = finished
     (tmp_path / "wide" / "cfg.json").unlink()
     with pytest.raises(SaeError) as caught:
-        ablate(*finished)
+        list(ablate(*finished))
     assert str(caught.value).startswith(f"{tmp_path / 'wide'}: no SAE here: cfg.json is missing.")
     without = replace(table, measures={"correct": table.measures["kl"]}, noise={"correct": table.noise["kl"]})
     with pytest.raises(RunError) as caught:
-        ablate(ours, cells, without, targets, domains)
+        list(ablate(ours, cells, without, targets, domains))
     assert str(caught.value) == (
         f"{tmp_path / 'study.yaml'}: ablations are judged by the change of `behaviour`, which this study did not "
         "measure. Add it to `recipe.evaluate.also`."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mixplan.report.study_ablations import ablation_sections
+from mixplan.report.study_ablations import ablation_sections, still_missing
 from mixplan.report.study_further import labelled_section, zeroing_section
 from mixplan.report.study_kinds import CENTRED, by_kind
 from mixplan.report.study_learned import learned_section
@@ -53,7 +53,7 @@ def results_markdown(
     head = [
         f"# {in_line(spec['title'])}",
         "Written by the command below from the study's saved judgement; nothing here was typed in.",
-        *registration(study, judged, table),
+        *registration(study, judged, table, seen),
     ]
     parts = [
         *promised(judged),
@@ -74,12 +74,15 @@ def results_markdown(
     return "\n\n".join([*head, *in_short(parts), *parts]) + "\n"
 
 
-def registration(study: Mapping[str, Any], judged: Mapping[str, Any], table: Table) -> Iterator[str]:
+def registration(
+    study: Mapping[str, Any], judged: Mapping[str, Any], table: Table, seen: Mapping[str, Any]
+) -> Iterator[str]:
     """What was asked, by which command, and under which hash it was written down before the first training."""
     spec = study["study"]
     yield lines([f"- {in_line(question)}" for question in spec["questions"]])
     if missing := len(spec["seeds"]) - len(table.seeds):
         yield f"**Not finished: {missing} of {len(spec['seeds'])} training seeds are still missing here.**"
+    yield from still_missing(spec.get("ablations"), seen, table)
     yield f"```\n{study['command']}\n```"
     libraries = ", ".join(f"{name} {version}" for name, version in study["libraries"].items())
     sets = judged["sets"]

@@ -22,6 +22,43 @@ the tables above; nothing is chosen here, and nothing was held out. The study's 
 each row by itself, not of differences between rows: they cannot tell which of two settings is better."""
 
 
+PARTS = {
+    "labelled": "targets' own features",
+    "zeroing": "features taken out",
+    "ablations": "other settings",
+    "demonstrations": "numbers of demonstrations",
+    "tokens": "numbers of tokens",
+    "saes": "SAEs",
+}
+
+
+def still_missing(asked: Entry | None, seen: Entry, table: Table) -> Iterator[str]:
+    """Say what the study's file asks to be looked into further and is not, or was before all of these seeds were there.
+
+    Args:
+        asked: The file's `ablations`; None where it has none.
+        seen: What was looked into, by name, as saved.
+        table: The study's table.
+
+    Yields:
+        Markdown blocks; none where nothing is missing.
+    """
+    if not asked:
+        return
+    missing = [PARTS[name] for name in ("labelled", "zeroing", "ablations") if name not in seen]
+    if found := seen.get("ablations"):
+        wanted = {name: len(asked[name]) for name in ("demonstrations", "tokens")}
+        wanted["saes"] = 1 + len(asked["saes"]) + len(asked["trained"])
+        missing += [f"{w - len(found[n])} of {w} {PARTS[n]}" for n, w in wanted.items() if len(found[n]) < w]
+    if missing:
+        yield f"**Not finished: {listed(missing)} are still to be looked into.**"
+    judged = list(table.seeds)
+    for name in ("labelled", "ablations"):
+        if name in seen and seen[name]["seeds"] != judged:
+            seeds = f"seed{'s' * (len(seen[name]['seeds']) > 1)} {listed([str(one) for one in seen[name]['seeds']])}"
+            yield f"**Looked into on {seeds} alone: {PARTS[name]}.**"
+
+
 def ablation_sections(ablations: Entry | None, concentration: Entry | None, table: Table) -> Iterator[str]:
     """Write what changes when the study is judged again with one setting changed at a time.
 

@@ -13,7 +13,7 @@ activations, r(t) the target's actual squared change and D_N(·) the N features 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,8 +45,8 @@ def ablate(
     table: Table,
     targets: Mapping[str, TargetReading],
     domains: Mapping[str, DomainReading],
-) -> dict[str, Any]:
-    """Judge a finished study again with each of the file's `ablations`, one changed at a time.
+) -> Iterator[dict[str, Any]]:
+    """Judge a finished study again with each of the file's `ablations`, one changed at a time, the quickest first.
 
     Args:
         bench: The study's model and data.
@@ -55,11 +55,11 @@ def ablate(
         targets: What was read of each target.
         domains: What was read of each domain.
 
-    Returns:
-        JSON values. `quantity`, `kept` (the study's own settings), and lists of entries under `features`,
-        `demonstrations`, `tokens` and `saes`, each with what was changed and what `judge_view` gives; the first of
-        `saes` is the study's own, named None. Under `concentration`, by cell, the curve of (leading features, their
-        part of the whole actual change).
+    Yields:
+        All that is known so far, as JSON values, each time that there is more. `quantity`, `kept` (the study's own
+        settings), `seeds` (those judged), and lists of entries under `features`, `demonstrations`, `tokens` and `saes`,
+        each with what was changed and what `judge_view` gives; the first of `saes` is the study's own, named None.
+        Under `concentration`, by cell, the curve of (leading features, their part of the whole actual change).
 
     Raises:
         RunError: the study did not measure `behaviour`.
@@ -77,23 +77,27 @@ def ablate(
         {name: found.own for name, found in domains.items()},
         {(cell.target, cell.seed): kept_change(cell) for cell in cells},
     )
-    return {
+    found: dict[str, Any] = {
         "quantity": QUANTITY,
         "kept": {"features": count} | reading.model_dump(include={"demonstrations", "target_tokens", "query_tokens"}),
+        "seeds": list(table.seeds),
         "features": [judge_view(table, own, n) for n in spec.features if n <= bench.sae.d_sae],
-        "demonstrations": [
-            {"demonstrations": shots} | judge_view(table, again(bench, own.moved, shots=shots), count)
-            for shots in spec.demonstrations
-        ],
-        "tokens": [
-            {"tokens": share} | judge_view(table, again(bench, own.moved, share=share), count) for share in spec.tokens
-        ],
-        "saes": [
-            {"sae": None, **described(bench.sae, own)} | judge_view(table, own, count),
-            *by_sae(bench, cells, table, spec, count),
-        ],
+        "demonstrations": [],
+        "tokens": [],
+        "saes": [{"sae": None, **described(bench.sae, own)} | judge_view(table, own, count)],
         "concentration": {f"{t}-{s}": [list(p) for p in concentration(one.shift)] for (t, s), one in own.moved.items()},
     }
+    yield found
+    for shots in spec.demonstrations:
+        view = again(bench, own.moved, shots=shots)
+        found["demonstrations"].append({"demonstrations": shots} | judge_view(table, view, count))
+        yield found
+    for share in spec.tokens:
+        view = again(bench, own.moved, share=share)
+        found["tokens"].append({"tokens": share} | judge_view(table, view, count))
+        yield found
+    found["saes"] += by_sae(bench, cells, table, spec, count)
+    yield found
 
 
 def by_sae(bench: Bench, cells: Sequence[Cell], table: Table, spec: AblationSpec, count: int) -> list[dict[str, Any]]:

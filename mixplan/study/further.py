@@ -15,7 +15,7 @@ from mixplan.study.zeroing import judge_zeroing
 
 
 def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: Mapping[str, Any], folder: Path) -> None:
-    """Look further into a judged study, the quickest first; no target is trained.
+    """Look further into a judged study, the quickest first; no target is trained, and what is known is kept.
 
     Features are taken out of the cells of the first seed alone: every condition is measured with each of them.
 
@@ -39,8 +39,8 @@ def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: M
         assert drift is not None  # a cell without it is not done
         drifts[cell.target, cell.seed] = drift
     labels = judge_labels(readings["targets"], readings["domains"], drifts, seed=bench.study.spec.seeds[0])
-    write_json(folder / "labelled.json", head | labels)
+    write_json(folder / "labelled.json", head | {"seeds": list(table.seeds)} | labels)
     first = [cell for cell in cells if cell.seed == bench.study.spec.seeds[0]]
     write_json(folder / "zeroing.json", head | judge_zeroing(bench, first, readings["targets"]))
-    ablated = ablate(bench, cells, table, readings["targets"], readings["domains"])
-    write_json(folder / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)
+    for ablated in ablate(bench, cells, table, readings["targets"], readings["domains"]):
+        write_json(folder / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)
