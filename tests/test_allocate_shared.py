@@ -13,6 +13,7 @@ from mixplan.recipe import AllocateSpec, BudgetSpec
 
 SCORES = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}
 HALVING = Halving(30.0, 50.0)
+STAYING = Halving(30.0, 20.0, 0.4)
 
 
 def made(budget=200, halving=HALVING, objective="diminishing", **spec):
@@ -26,14 +27,14 @@ def made(budget=200, halving=HALVING, objective="diminishing", **spec):
 
 def by_rule(amounts, halving=HALVING):
     """Losses as the rule has them."""
-    total = sum(amounts)
-    return [s / (1 + x / halving.half + total / halving.shared) for s, x in zip(SCORES.values(), amounts, strict=True)]
+    left = halving.stays + (1 - halving.stays) / (1 + sum(amounts) / halving.shared)
+    return [s / (1 / left + x / halving.half) for s, x in zip(SCORES.values(), amounts, strict=True)]
 
 
-def best(total, judge):
+def best(total, judge, halving):
     """The least loss that a general solver finds."""
     found = minimize(
-        lambda x: judge(by_rule(x)),
+        lambda x: judge(by_rule(x, halving)),
         np.full(4, total / 4),
         bounds=[(0, total)] * 4,
         constraints={"type": "eq", "fun": lambda x: x.sum() - total},
@@ -43,26 +44,28 @@ def best(total, judge):
     return found.fun
 
 
+@pytest.mark.parametrize("halving", [HALVING, STAYING])
 @pytest.mark.parametrize("budget", [20, 200])
-def test_the_spread_is_the_best_there_is(budget):
-    found = made(budget)
-    assert found.expected_loss == pytest.approx(sum(by_rule(found.amounts.values())))
-    assert found.value == pytest.approx(best(budget, sum), rel=1e-6)
-    worst = made(budget, objective="min_max")
-    assert worst.value == pytest.approx(max(by_rule(worst.amounts.values())))
-    assert worst.value <= best(budget, max) * (1 + 1e-4)
+def test_the_spread_is_the_best_there_is(budget, halving):
+    found = made(budget, halving)
+    assert found.expected_loss == pytest.approx(sum(by_rule(found.amounts.values(), halving)))
+    assert found.value == pytest.approx(best(budget, sum, halving), rel=1e-6)
+    worst = made(budget, halving, objective="min_max")
+    assert worst.value == pytest.approx(max(by_rule(worst.amounts.values(), halving)))
+    assert worst.value <= best(budget, max, halving) * (1 + 1e-4)
 
 
 def test_nothing_shared_is_the_rule_of_before():
     assert made(halving=Halving(30.0)) == made(halving=None, half_rows=30.0)
 
 
+@pytest.mark.parametrize("halving", [HALVING, STAYING])
 @pytest.mark.parametrize("objective", ["diminishing", "min_max"])
-def test_what_a_larger_budget_brings_holds_what_its_rows_do_to_other_domains(objective):
-    now, more = made(200, objective=objective), made(201, objective=objective)
+def test_what_a_larger_budget_brings_holds_what_its_rows_do_to_other_domains(objective, halving):
+    now, more = made(200, halving, objective=objective), made(201, halving, objective=objective)
     assert now.duals[0].limit == "budget.rows"
     assert now.duals[0].brings / 100 == pytest.approx(now.value - more.value, rel=0.02)
-    alone = made(200, Halving(HALVING.at(200)), objective=objective)
+    alone = made(200, Halving(halving.at(200)), objective=objective)
     assert now.duals[0].brings > alone.duals[0].brings * 50 / 250
 
 
@@ -82,7 +85,18 @@ def test_by_the_paper_s_rule_rows_go_where_they_went_and_losses_are_by_the_rule(
     assert found.expected_loss == pytest.approx(sum(by_rule([20, 40, 60, 80])))
 
 
-@pytest.mark.parametrize("halving", [HALVING, Halving(math.inf, 50.0), Halving(200.0, 5.0)])
+def test_a_part_that_stays_is_left_however_large_the_budget_and_said_to():
+    small, large = (made(budget, Halving(math.inf, 2.0, 0.6)) for budget in (40, 4000))
+    assert small.expected_loss == pytest.approx(10 * (0.6 + 0.4 / 21))
+    assert large.expected_loss == pytest.approx(6.0, rel=1e-2)
+    assert (
+        "2 rows of any domains halve what they can save of a domain's loss, 40% of it, its own no more than others'"
+    ) in " ".join(small.notes)
+    own = " ".join(made(40, Halving(30.0, 2.0, 0.6)).notes)
+    assert "40% of it, and 30 of its own halve all of it" in own
+
+
+@pytest.mark.parametrize("halving", [HALVING, STAYING, Halving(math.inf, 50.0), Halving(200.0, 5.0)])
 def test_a_row_pays_until_the_best_next_one_saves_a_tenth_of_the_first(halving):
     end = made(200, halving).pays_until
 
@@ -94,15 +108,16 @@ def test_a_row_pays_until_the_best_next_one_saves_a_tenth_of_the_first(halving):
     assert saves(round(end) + 3) < saves(0) / 10 * 1.1
 
 
-def test_the_curve_counts_what_rows_do_to_other_domains():
+@pytest.mark.parametrize("halving", [HALVING, STAYING])
+def test_the_curve_counts_what_rows_do_to_other_domains(halving):
     points = budget_curve(
         demands(SCORES),
         spec=AllocateSpec(objective="diminishing"),
         budget=BudgetSpec(rows=[0, 100, 101]),
-        halving=HALVING,
+        halving=halving,
     )
     assert points[0].remaining_loss == 1.0
-    assert points[1].remaining_loss == pytest.approx(made(100).expected_loss / 10)
+    assert points[1].remaining_loss == pytest.approx(made(100, halving).expected_loss / 10)
     saved = points[1].remaining_loss - points[2].remaining_loss
     assert points[1].next_saves == pytest.approx(saved, rel=0.05)
-    assert points[0].next_saves == pytest.approx((4 / 30 + 10 / 50) / 10)
+    assert points[0].next_saves == pytest.approx((4 / 30 + 10 * (1 - halving.stays) / halving.shared) / 10)

@@ -6,25 +6,31 @@ import numpy as np
 import pytest
 
 from mixplan.forecast.response import (
+    BOTH,
+    KINDS,
+    OWN,
     Halving,
     Losses,
     error_of,
     foretold,
-    halving_of,
     halving_text,
     interval,
-    own_halving,
+    learn,
     respond,
+    worth,
 )
 
 
-def losses(half: float, shared: float = math.inf, *, noise: float = 0.0, seed: int = 0, count: int = 40) -> Losses:
+def losses(
+    half: float, shared: float = math.inf, stays: float = 0.0, *, noise: float = 0.0, seed: int = 0, count: int = 40
+) -> Losses:
     """Losses that rows halve as said."""
     generator = np.random.default_rng(seed)
     without = generator.normal(0.1, 0.3, count)
     rows = generator.integers(0, 80, count).astype(float)
     total = rows + generator.integers(1, 200, count)
-    after = without / (1 + rows / half + total / shared)
+    left = stays + (1 - stays) / (1 + total / shared)
+    after = without / (1 / left + rows / half)
     return Losses(without, after + noise * generator.normal(size=count), rows, total)
 
 
@@ -48,6 +54,29 @@ def test_rows_that_protect_other_domains_are_told_apart_from_a_domain_s_own(half
     assert found.found.half == (math.inf if math.isinf(half) else pytest.approx(half, rel=1e-3))
     assert found.error < found.error_own
     assert found.error_own < found.error_nothing
+    assert found.found.stays == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("half", [5.0, 200.0, math.inf])
+@pytest.mark.parametrize(("shared", "stays"), [(8.0, 0.4), (60.0, 0.7), (20.0, 0.15)])
+def test_a_part_that_stays_is_told_from_rows_that_save_slowly(half, shared, stays):
+    targets = [losses(half, shared, stays, seed=seed) for seed in range(3)]
+    found = respond(targets, assumed=100.0)
+    assert found.found.stays == pytest.approx(stays, rel=1e-2)
+    assert found.found.shared == pytest.approx(shared, rel=1e-2)
+    assert found.found.half == (math.inf if math.isinf(half) else pytest.approx(half, rel=1e-2))
+    assert (found.stays_low, found.stays_high) == (pytest.approx(stays, abs=1e-2), pytest.approx(stays, abs=1e-2))
+    assert found.error < found.error_all < found.error_nothing
+
+
+def test_a_kind_that_learns_less_is_kept_where_more_tells_nothing_more():
+    # By one total no part that stays can be told from a larger number of rows.
+    same = [losses(math.inf, 24.0, seed=seed) for seed in range(3)]
+    at_one = [Losses(part.without, part.without / 2, part.rows, np.full(len(part.rows), 24.0)) for part in same]
+    found = respond(at_one, assumed=100.0)
+    assert found.found == Halving(math.inf, pytest.approx(24.0), 0.0)
+    noisy = [losses(math.inf, 24.0, noise=0.02, seed=seed) for seed in range(6)]
+    assert respond(noisy, assumed=100.0).found.shared == pytest.approx(24.0, rel=0.3)
 
 
 def test_losses_by_hand():
@@ -55,6 +84,9 @@ def test_losses_by_hand():
     assert foretold(part, Halving(10.0)) == pytest.approx([0.2, -0.05])
     assert foretold(part, Halving(10.0, 20.0)) == pytest.approx([0.1, -0.2 / 6])
     assert foretold(part, Halving(math.inf)) == pytest.approx([0.4, -0.2])
+    # 40 rows save two thirds of the half that can be saved, and 10 of its own halve all.
+    assert foretold(part, Halving(math.inf, 20.0, 0.5)) == pytest.approx([0.4 * 2 / 3, -0.2 * 2 / 3])
+    assert foretold(part, Halving(10.0, 20.0, 0.5)) == pytest.approx([0.4 / 2.5, -0.2 / 4.5])
     # Squares 0.01 and 0.0225, then 0.09 and 0.
     found = error_of([part, part], [Halving(10.0), Halving(math.inf)])
     assert found == pytest.approx(math.sqrt((0.0325 / 2 + 0.09 / 2) / 2))
@@ -63,18 +95,28 @@ def test_losses_by_hand():
 def test_rows_that_save_nothing_or_do_harm_halve_nothing():
     part = losses(20.0)
     harmed = Losses(part.without, part.without * (1 + part.rows / 50), part.rows, part.total)
-    assert halving_of([harmed]) == own_halving([harmed]) == Halving(math.inf)
+    assert {learn([harmed], kind) for kind in KINDS} == {Halving(math.inf)}
     found = respond([harmed, harmed, harmed], assumed=20.0)
     assert (found.found, found.high) == (Halving(math.inf), math.inf)
     assert found.error == found.error_nothing < found.error_assumed
     assert not found.helps
 
 
-def test_what_is_left_of_a_loss_is_halved_by_more_rows_of_its_own():
-    halving = Halving(12.0, 24.0)
+@pytest.mark.parametrize("stays", [0.0, 0.3])
+def test_what_is_left_of_a_loss_is_halved_by_more_rows_of_its_own(stays):
+    halving = Halving(12.0, 24.0, stays)
     part = Losses(np.array([1.0, 1.0]), np.zeros(2), np.array([0.0, halving.at(48.0)]), np.array([48.0, 48.0]))
     unserved, served = foretold(part, halving)
     assert served == pytest.approx(unserved / 2)
+
+
+@pytest.mark.parametrize("halving", [Halving(12.0, 24.0), Halving(math.inf, 24.0, 0.3), Halving(5.0)])
+def test_the_pace_of_one_more_row_and_another_unit(halving):
+    slope = (1 / halving.left(40.001) - 1 / halving.left(39.999)) / 0.002
+    assert halving.pace(40.0) == pytest.approx(slope, abs=1e-9)
+    tokens = halving.times(90.0)
+    assert tokens.left(40.0 * 90) == pytest.approx(halving.left(40.0))
+    assert tokens.at(40.0 * 90) == pytest.approx(90 * halving.at(40.0))
 
 
 def test_it_is_said_whose_rows_halve_a_loss():
@@ -83,6 +125,15 @@ def test_it_is_said_whose_rows_halve_a_loss():
         "24 rows of any domains halve a domain's loss, and so do 6 more of its own"
     )
     assert halving_text(respond(alike, assumed=9.0)).endswith("its own do no more than others'")
+    found = respond([losses(6.0, 24.0, 0.3, seed=seed) for seed in range(2)], assumed=9.0)
+    assert halving_text(found) == (
+        "24 rows of any domains halve what they can save of a domain's loss, 70% of it, and 6 of its own halve all of "
+        "it"
+    )
+    assert "(root mean square), with no part that stays to 0." in worth(found, assumed=9.0)
+    three = respond([losses(math.inf, 24.0, 0.3, seed=seed) for seed in range(3)], assumed=9.0)
+    assert "a domain's loss, 70% [70%, 70%] of it, and its own do no more" in halving_text(three)
+    assert "that stays" not in worth(respond(both, assumed=9.0), assumed=9.0)
 
 
 def test_the_interval_is_the_jackknife_s_of_the_speed():
@@ -108,7 +159,8 @@ def test_each_target_is_foretold_from_the_others_alone():
     found = respond([odd, *usual], assumed=50.0)
     # The odd one is foretold with the others' 50, and what they are foretold with only adds to that error.
     assert found.error_own**2 >= 0.999 * error_of([odd], [Halving(50.0)]) ** 2 / 4
-    assert own_halving([odd, *usual]).half < 50
+    assert learn([odd, *usual], OWN).half < 50
+    assert learn([odd, *usual], BOTH).half < 50
     assert found.error_assumed == pytest.approx(error_of([odd, *usual], [Halving(50.0)] * 4))
 
 

@@ -122,7 +122,7 @@ def test_later_plans_learn_from_its_arms(arms_study):
     assert evidence["settings"] == kind.settings
     found = halving_rows(None, folder=run, run=arms_study / "later", kind=kind, usual=2.0)
     learned = results["response"]
-    ends = (math.inf if learned[name] is None else learned[name] for name in ("half", "shared"))
+    ends = (math.inf if learned[name] is None else learned[name] for name in ("half", "shared", "stays"))
     assert found.rows == (Halving(*ends) if learned["helps"] else Halving(2.0))
     assert "arms of 2 targets" in found.text
     even = evidence["against_uniform"]

@@ -74,8 +74,8 @@ def pairs_apart(problem: Problem) -> str:
 
 
 def first_saves(score: Array, halving: Halving) -> float:
-    """Expected loss that the best placed first unit saves: `max s / half + sum s / shared`."""
-    return float(score.max() / halving.half + score.sum() / halving.shared)
+    """Expected loss that the best placed first unit saves: `max s / half + sum s pace(0)`."""
+    return float(score.max() / halving.half + score.sum() * halving.pace(0.0))
 
 
 def next_saves(problem: Problem, spec: AllocateSpec, amount: Array) -> float:

@@ -93,8 +93,8 @@ def budget_curve(
 ) -> tuple[CurvePoint, ...]:
     """Plan every budget of a list, smallest first.
 
-    The expected loss is `score / (1 + amount / half + total / shared)` whatever the objective, so that budgets can be
-    compared.
+    The expected loss is `score / (1 / left(total) + amount / half)` (see `Halving`) whatever the objective, so that
+    budgets can be compared.
 
     Args:
         demands: The domains.

@@ -1,10 +1,10 @@
 """Rows that protect other domains, too, in; the same problem with rows that protect their own domain alone out.
 
-    loss_d = s_d / (1 + x_d / half + T / shared),   T = sum_d x_d
+    loss_d = s_d / (1 / left(T) + x_d / half),   T = sum_d x_d
 
-With T given and left = 1 / (1 + T / shared), this is `left s_d / (1 + x_d / (half / left))`: the problem that the rest
-of this package knows, with smaller scores and a larger `half`. Where `half` is infinite no spread is better than
-another, and amounts are made equal.
+and `left` as `mixplan.forecast.Halving` has it. With T given this is `left s_d / (1 + x_d / (half / left))`: the
+problem that the rest of this package knows, with smaller scores and a larger `half`. Where `half` is infinite no spread
+is better than another, and amounts are made equal.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Shared:
     @property
     def left(self) -> float:
         """The part of every loss that rows of any domains leave."""
-        return 1 / (1 + self.problem.total / self.halving.shared)
+        return self.halving.left(self.problem.total)
 
     @property
     def alike(self) -> bool:
@@ -62,7 +62,7 @@ class Shared:
     def saved_elsewhere(self, amount: Array) -> float:
         """Expected loss of all domains together that one more unit saves wherever it goes."""
         losses, scored = self.losses(amount), self.before > 0
-        return float((losses[scored] ** 2 / self.before[scored]).sum() / self.halving.shared)
+        return float((losses[scored] ** 2 / self.before[scored]).sum() * self.halving.pace(self.problem.total))
 
 
 def taken_out(problem: Problem, spec: AllocateSpec, halving: Halving) -> Shared:
@@ -73,7 +73,7 @@ def taken_out(problem: Problem, spec: AllocateSpec, halving: Halving) -> Shared:
         spec: Its `half_rows` is replaced.
         halving: In the budget's unit.
     """
-    left = 1 / (1 + problem.total / halving.shared)
+    left = halving.left(problem.total)
     inner = spec.model_copy(update={"half_rows": halving.at(problem.total)})
     return Shared(problem.with_score(problem.score * left), inner, problem.score, halving)
 
@@ -103,11 +103,15 @@ def solved(found: Shared) -> Solution:
 
 def words(halving: Halving, unit: str) -> str:
     """What halves a loss, for the reader."""
+    a_loss = "a domain's loss"
     if math.isinf(halving.shared):
-        return f"{halving.half:g} {unit} halve a domain's loss"
-    any_domain = f"{halving.shared:.3g} {unit} of any domains halve a domain's loss"
+        return f"{halving.half:g} {unit} halve {a_loss}"
+    part = f"what they can save of a domain's loss, {1 - halving.stays:.0%} of it"
+    any_domain = f"{halving.shared:.3g} {unit} of any domains halve {part if halving.stays else a_loss}"
     if math.isinf(halving.half):
         return f"{any_domain}, its own no more than others'"
+    if halving.stays:
+        return f"{any_domain}, and {halving.half:.3g} of its own halve all of it"
     return f"{any_domain}, as {halving.half:.3g} more of its own do"
 
 
@@ -125,15 +129,15 @@ def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving, most: Arr
 
     def excess(total: float) -> float:
         """What the best next unit saves at a budget, spread for the least loss, beyond what it must."""
-        base, amount = 1 + total / halving.shared, np.zeros(len(score))
+        amount = np.zeros(len(score))
         if math.isfinite(halving.half):
             inner = spec.model_copy(update={"objective": "diminishing", "half_rows": halving.at(total)})
             amount = water_fill(*ideal_curve(score, inner), np.zeros(len(score)), most, total)
-        losses = score / (base + amount / halving.half)
+        losses = score / (1 / halving.left(total) + amount / halving.half)
         scored = score > 0
         each = losses[scored] ** 2 / score[scored]
         room = (amount < most)[scored]
-        return float(each.sum() / halving.shared + each[room].max(initial=0.0) / halving.half) - least
+        return float(each.sum() * halving.pace(total) + each[room].max(initial=0.0) / halving.half) - least
 
     whole = float(most.sum())
     return whole if excess(whole) >= 0 else float(brentq(excess, 0.0, whole))

@@ -1,35 +1,47 @@
 """Domains' losses without and with extra rows in, how many rows halve a loss out, and how well that foretells losses.
 
-    loss(rows, total) = loss(0) / (1 + rows / half + total / shared)
+    loss(rows, total) = loss(0) / (1 / left(total) + rows / half)
+    left(total)       = stays + (1 - stays) / (1 + total / shared)
 
-`rows` are the domain's own, `total` those of all domains together: rows may protect domains that they are not from.
-With `shared` infinite this is what the allocation's `min_max` and `diminishing` objectives assume, and `half` is their
-`half_rows`. A total is the same however it is spread, so that with it
+`rows` are the domain's own, `total` those of all domains together: rows may protect domains that they are not from, all
+but a part that `stays` however many there are. With `shared` infinite this is what the allocation's `min_max` and
+`diminishing` objectives assume, and `half` is their `half_rows`. A total is the same however it is spread, so that with
+it
 
-    loss = loss(0) / (1 + total / shared) / (1 + rows / (half (1 + total / shared)))
+    loss = left loss(0) / (1 + rows / (half / left))
 
-is the same objective with another `half_rows` (see `Halving.at`).
+is the same objective with other scores and another `half_rows` (see `Halving.at`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares, minimize_scalar
+from scipy.optimize import least_squares
 from scipy.stats import t as student
 
 Doubles = npt.NDArray[np.float64]
+Amounts = TypeVar("Amounts", float, Doubles)
 
 GRID = np.logspace(-3, 6, 91)
 """Amounts among which the best is looked for before it is refined; beyond them rows do all or nothing."""
 COARSE = GRID[::6]
-"""Amounts of which pairs are tried."""
+"""Amounts that are tried with others."""
+STAYS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Parts that stay, as they are tried with amounts."""
+LEAST, MOST = math.log(GRID[0]) - 1, math.log(GRID[-1]) + 1
+"""Logarithms between which amounts are refined."""
+OWN, ANY, BOTH = (True, False, False), (False, True, False), (True, True, False)
+KINDS = (OWN, ANY, BOTH, (False, True, True), (True, True, True))
+"""Which of `half`, `shared` and `stays` are learned, the others being infinite or 0; a later one must err less."""
 NEAR = 1e-6
-"""By what part of the error without any number two must err less than one to be preferred."""
+"""By what part of the error without any number a later kind must err less than an earlier one to be preferred."""
 FEWEST_GROUPS = 3
 """Below these there is no interval: the spread over so few groups says nothing."""
 
@@ -58,15 +70,29 @@ class Halving:
     Attributes:
         half: Of the domain's own, where others do nothing; infinite where rows protect their own domain no more than
             others.
-        shared: Of any domains; infinite where rows protect their own domain alone.
+        shared: Of any domains, of the part that they can save; infinite where rows protect their own domain alone.
+        stays: Part of a loss, from 0 to 1, that rows of other domains cannot save, however many.
     """
 
     half: float
     shared: float = math.inf
+    stays: float = 0.0
+
+    def left(self, total: Amounts) -> Amounts:
+        """The part of every loss that so many rows of any domains leave."""
+        return self.stays + (1 - self.stays) / (1 + total / self.shared)
 
     def at(self, total: float) -> float:
         """The domain's own rows that halve what loss is left with so many rows in all."""
-        return self.half * (1 + total / self.shared)
+        return self.half / self.left(total)
+
+    def pace(self, total: float) -> float:
+        """By how much `1 / left` grows with one more row, wherever it goes."""
+        return (1 - self.stays) / self.shared / (1 + self.stays * total / self.shared) ** 2
+
+    def times(self, each: float) -> Halving:
+        """The same in another unit, of which a row has so many."""
+        return Halving(self.half * each, self.shared * each, self.stays)
 
 
 @dataclass(frozen=True)
@@ -74,13 +100,17 @@ class Response:
     """What was learned of rows.
 
     Attributes:
-        found: By what foretold losses in targets left out best: with rows that protect other domains, or without.
+        found: By what foretold losses in targets left out best: rows that protect their own domain alone, any domains
+            alike, or both, these all of a loss or all but a part that stays.
         low: Lower end of `half`'s 95 % interval over targets, by deleting one at a time; None with fewer than three.
         high: Its upper end, may be infinite.
         shared_low: Lower end of `shared`'s.
         shared_high: Its upper end, may be infinite.
+        stays_low: Lower end of the interval of the part that `stays`.
+        stays_high: Its upper end.
         error: Root mean squared error of foretold losses in targets left out, in the losses' unit.
         error_own: The same had rows been taken to protect their own domain alone, their number learned.
+        error_all: The same had no part been taken to stay.
         error_nothing: The same had rows been taken to save nothing.
         error_assumed: The same by the number of own rows that was assumed before.
         cases: Losses behind it.
@@ -91,8 +121,11 @@ class Response:
     high: float | None
     shared_low: float | None
     shared_high: float | None
+    stays_low: float | None
+    stays_high: float | None
     error: float
     error_own: float
+    error_all: float
     error_nothing: float
     error_assumed: float
     cases: int
@@ -117,22 +150,28 @@ def respond(targets: Sequence[Losses], *, assumed: float) -> Response | None:
     if len(known) < 2:
         return None
     rest = [[*known[:place], *known[place + 1 :]] for place in range(len(known))]
-    alone = [own_halving(others) for others in rest]
-    both = [halving_of(others) for others in rest]
-    error_own, error_both = error_of(known, alone), error_of(known, both)
+    learned = {kind: [learn(others, kind) for others in rest] for kind in KINDS}
+    errors = {kind: error_of(known, others) for kind, others in learned.items()}
     error_nothing = error_of(known, [Halving(math.inf)] * len(known))
-    shared = error_own - error_both > NEAR * error_nothing
-    found, others = (halving_of(known), both) if shared else (own_halving(known), alone)
+    best = OWN
+    for kind, error in errors.items():
+        if errors[best] - error > NEAR * error_nothing:
+            best = kind
+    found, others = learn(known, best), learned[best]
     low, high = interval(found.half, [other.half for other in others])
     shared_low, shared_high = interval(found.shared, [other.shared for other in others])
+    stays = jackknife(found.stays, [other.stays for other in others])
     return Response(
         found=found,
         low=low,
         high=high,
         shared_low=shared_low,
         shared_high=shared_high,
-        error=error_both if shared else error_own,
-        error_own=error_own,
+        stays_low=None if stays is None else max(0.0, stays[0]),
+        stays_high=None if stays is None else min(1.0, stays[1]),
+        error=errors[best],
+        error_own=errors[OWN],
+        error_all=min(errors[kind] for kind in (OWN, ANY, BOTH)),
         error_nothing=error_nothing,
         error_assumed=error_of(known, [Halving(assumed)] * len(known)),
         cases=sum(len(part.rows) for part in known),
@@ -148,6 +187,8 @@ def worth(response: Response, *, assumed: float, unit: str = "") -> str:
         unit: Of the losses, with a space in front.
     """
     alone = "" if math.isinf(response.found.shared) else f"own rows alone to {response.error_own:.3g}, "
+    if response.found.stays:
+        alone = f"with no part that stays to {response.error_all:.3g}, {alone}"
     return (
         f"in targets left out it foretold losses to {response.error:.3g}{unit} (root mean square), {alone}{assumed:g} "
         f"own rows as assumed to {response.error_assumed:.3g}, rows that save nothing to {response.error_nothing:.3g}"
@@ -159,10 +200,23 @@ def halving_text(response: Response) -> str:
     own = ends(response.found.half, response.low, response.high)
     if math.isinf(response.found.shared):
         return f"{own} rows of its own halve a domain's loss"
-    any_domain = f"{ends(response.found.shared, response.shared_low, response.shared_high)} rows of any domains halve"
+    rows = ends(response.found.shared, response.shared_low, response.shared_high)
+    any_domain = f"{rows} rows of any domains halve {saved_text(response)}"
     if math.isinf(response.found.half):
-        return f"{any_domain} a domain's loss, and its own do no more than others'"
-    return f"{any_domain} a domain's loss, and so do {own} more of its own"
+        return f"{any_domain}, and its own do no more than others'"
+    if response.found.stays:
+        return f"{any_domain}, and {own} of its own halve all of it"
+    return f"{any_domain}, and so do {own} more of its own"
+
+
+def saved_text(response: Response) -> str:
+    """What rows of any domains halve, in words."""
+    if not response.found.stays:
+        return "a domain's loss"
+    low, high = response.stays_low, response.stays_high
+    part = f"{1 - response.found.stays:.0%}"
+    between = "" if low is None or high is None else f" [{1 - high:.0%}, {1 - low:.0%}]"
+    return f"what they can save of a domain's loss, {part}{between} of it"
 
 
 def ends(rows: float, low: float | None, high: float | None) -> str:
@@ -177,7 +231,7 @@ def rows_text(rows: float | None) -> str:
 
 def foretold(part: Losses, halving: Halving) -> Doubles:
     """`[n]` losses to expect with the rows."""
-    return np.asarray(part.without / (1 + part.rows / halving.half + part.total / halving.shared), dtype=np.float64)
+    return np.asarray(part.without / (1 / halving.left(part.total) + part.rows / halving.half), dtype=np.float64)
 
 
 def squares(part: Losses, halving: Halving) -> float:
@@ -190,60 +244,69 @@ def joined(targets: Sequence[Losses]) -> Losses:
     return Losses(*(np.concatenate(columns) for columns in zip(*(vars(one).values() for one in targets), strict=True)))
 
 
-def own_halving(targets: Sequence[Losses]) -> Halving:
-    """By least squares, had rows protected their own domain alone; infinite where no number foretells better."""
-    return one_number(joined(targets), Halving)
-
-
-def halving_of(targets: Sequence[Losses]) -> Halving:
-    """By least squares: both numbers together from the best of a grid, where that beats either number alone."""
-    part = joined(targets)
-    alone = [one_number(part, Halving), one_number(part, lambda rows: Halving(math.inf, rows))]
-    start = min(
-        (Halving(float(half), float(shared)) for half in COARSE for shared in COARSE),
-        key=lambda tried: squares(part, tried),
-    )
-    fitted = least_squares(
-        lambda logs: part.after - foretold(part, Halving(*np.exp(logs))),
-        np.log([start.half, start.shared]),
-        bounds=(math.log(GRID[0]) - 1, math.log(GRID[-1]) + 1),
-    )
-    both = Halving(*(float(number) for number in np.exp(fitted.x)))
-    simple = min(alone, key=lambda tried: squares(part, tried))
-    gain = squares(part, simple) - squares(part, both)
-    return both if gain > NEAR * squares(part, Halving(math.inf)) else simple
-
-
-def one_number(part: Losses, halving: Callable[[float], Halving]) -> Halving:
-    """The best amount of one kind, from a grid and refined between its neighbours; infinite where none is better.
+def learn(targets: Sequence[Losses], kind: tuple[bool, bool, bool]) -> Halving:
+    """The numbers of one kind by least squares, from the best of a grid; infinite where none foretells losses better.
 
     Args:
-        part: What to foretell.
-        halving: Makes an amount of that kind, the other kind infinite.
+        targets: What to foretell, every loss alike.
+        kind: One of `KINDS`.
     """
-    errors = [squares(part, halving(float(rows))) for rows in GRID]
-    best = int(np.argmin(errors))
-    if squares(part, halving(math.inf)) <= errors[best]:
-        return halving(math.inf)
-    around = np.log(GRID[[max(0, best - 1), min(len(GRID) - 1, best + 1)]])
-    fitted = minimize_scalar(lambda log: squares(part, halving(math.exp(log))), bounds=tuple(around), method="bounded")
-    return halving(math.exp(fitted.x))
+    part, (own, shared, stays) = joined(targets), kind
+    amounts = [float(amount) for amount in (GRID if sum(kind) == 1 else COARSE)]
+    tried = (
+        Halving(*numbers)
+        for numbers in product(
+            amounts if own else [math.inf], amounts if shared else [math.inf], STAYS if stays else [0.0]
+        )
+    )
+    start = min(tried, key=lambda one: squares(part, one))
+    free = [name for name, learned in zip(("half", "shared", "stays"), kind, strict=True) if learned]
+    # Amounts are refined as logarithms.
+    bounds = {name: (0.0, 1.0) if name == "stays" else (LEAST, MOST) for name in free}
+
+    def made(numbers: Iterable[float]) -> Halving:
+        named = zip(free, map(float, numbers), strict=True)
+        return replace(start, **{name: value if name == "stays" else amount_of(value) for name, value in named})
+
+    fitted = least_squares(
+        lambda numbers: part.after - foretold(part, made(numbers)),
+        [getattr(start, name) if name == "stays" else math.log(getattr(start, name)) for name in free],
+        bounds=tuple(zip(*bounds.values(), strict=True)),
+    )
+    found, nothing = made(fitted.x), Halving(math.inf)
+    gain = squares(part, nothing) - squares(part, found)
+    return found if gain > NEAR * squares(part, nothing) else nothing
+
+
+def amount_of(log: float) -> float:
+    """An amount from its logarithm, infinite at the end of what is tried."""
+    return math.inf if log > MOST - 1e-3 else math.exp(log)
 
 
 def interval(half: float, others: Sequence[float]) -> tuple[float | None, float | None]:
-    """The 95 % interval over targets of the speed 1 / half, by the jackknife, as rows; its order is turned.
+    """The 95 % interval over targets of the speed 1 / half, by the jackknife, as rows; its order is turned."""
+    found = jackknife(1 / half, [1 / other for other in others])
+    if found is None:
+        return None, None
+    slow, fast = found
+    return (1 / fast if fast > 0 else math.inf), (1 / slow if slow > 0 else math.inf)
+
+
+def jackknife(value: float, others: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval over targets; None with too few.
 
     Source: B. Efron and C. Stein (1981), The jackknife estimate of variance, Annals of Statistics 9.
+
+    Args:
+        value: From all targets.
+        others: From all but one, for each.
     """
     count = len(others)
     if count < FEWEST_GROUPS:
-        return None, None
-    speeds = np.array([0.0 if math.isinf(other) else 1 / other for other in others])
-    speed = 0.0 if math.isinf(half) else 1 / half
-    spread = math.sqrt((count - 1) / count * float(np.square(speeds - speeds.mean()).sum()))
+        return None
+    spread = math.sqrt((count - 1) / count * float(np.square(np.array(others) - np.mean(others)).sum()))
     reach = float(student.ppf(0.975, count - 1)) * spread
-    slow, fast = speed - reach, speed + reach
-    return (1 / fast if fast > 0 else math.inf), (1 / slow if slow > 0 else math.inf)
+    return value - reach, value + reach
 
 
 def error_of(targets: Sequence[Losses], found: Sequence[Halving]) -> float:

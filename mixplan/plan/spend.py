@@ -9,7 +9,7 @@ from typing import Any
 
 from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve
 from mixplan.domains import Domain
-from mixplan.forecast import Amount, Halving
+from mixplan.forecast import Amount
 from mixplan.recipe import Recipe
 
 
@@ -83,7 +83,7 @@ def spend(
     spec, amounts = recipe.allocate, None
     if halving is not None:
         each = fmean(demand.mean_row_amount for demand in demands)
-        amounts = Halving(halving.rows.half * each, halving.rows.shared * each)
+        amounts = halving.rows.times(each)
     curve = budget_curve(demands, spec=spec, budget=recipe.budget, halving=amounts)
     made = allocate(demands, spec=spec, budget=recipe.budget, halving=amounts)
     return Spent(made, curve if len(curve) > 1 else ())
