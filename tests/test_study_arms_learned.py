@@ -21,6 +21,8 @@ from mixplan.study.arms import DONE
 from mixplan.study.arms_judge import judge_arms
 from mixplan.study.arms_known import TRAVELS
 from mixplan.study.arms_learned import amount_of, judge_relearned
+from mixplan.study.arms_stages import Stage, stages
+from mixplan.study.spec import load_study
 
 ARMS = ["none", "uniform", "plan", "plan_learned"]
 MARK = {"text": "Worst.", "quantity": "avoided/plan/plan_learned/bits_per_byte/worst/both", "at_least": 0}
@@ -28,7 +30,7 @@ TARGETS = ("sums", "doctors", "patients")
 
 
 def laid(folder: Path, tiny_model, tiny_sae) -> Path:
-    """The small study with a third target and arms."""
+    """The small study with a third target, arms and two seeds."""
     values = study_values(tiny_model)
     recipe = values["recipe"] | {"allocate": {"objective": "diminishing", "half_rows": HALF_ROWS}}
     recipe["sts"] = {"demonstrations": 2, "draws": 2, "query_tokens": 60, "resamples": 100}
@@ -39,6 +41,7 @@ def laid(folder: Path, tiny_model, tiny_sae) -> Path:
     kept = yaml.safe_load(path.read_text())
     for key in ("development", "kinds", "reading", "preview"):
         del kept[key]
+    kept["seeds"] = [3, 8]
     path.write_text(yaml.safe_dump(kept, sort_keys=False))
     return path
 
@@ -64,7 +67,16 @@ def finished(tmp_path_factory, tiny_model, tiny_sae) -> Path:
                 study(path, run)
         study(path, run, so_far=True)
         (run / "so-far").rename(folder / "before")
+        worked: list[Stage] = []
+
+        def noted(bench, one, launch):
+            worked.append(one)
+            assert len(worked) <= len(TARGETS)  # not the same again and again
+            return compared(bench, one, launch)
+
+        patch.setattr(arms, "compared", noted)
         study(path, run)
+        (folder / "worked.json").write_text(json.dumps(worked))
     return folder
 
 
@@ -84,6 +96,19 @@ def test_the_other_arms_are_judged_before_anything_learned_is_trained(finished):
     assert judged["marks"] == []
     assert "**Not finished. Still missing here: 1 of 4 arms.**" in text
     assert "what halves a loss?" not in text
+
+
+def test_what_is_learned_comes_after_everything_else_and_with_all_seeds(finished):
+    found = stages(load_study(finished / "study.yaml"))
+    learned = [one for one in found if one.learned]
+    assert found[-3:] == learned == [Stage(target, 5, 2, True) for target in TARGETS]
+    assert [one.seeds for one in found] == [1, 1, 1, 2, 2, 2, 2, 2, 2]
+
+
+def test_each_target_is_worked_on_once_more_with_all_seeds(finished):
+    assert json.loads((finished / "worked.json").read_bytes()) == [[target, 5, 2, True] for target in TARGETS]
+    told = [json.loads((finished / "run" / "arms" / f"{target}-5" / DONE).read_bytes()) for target in TARGETS]
+    assert all(set(one["jobs"][arm]) == {"3", "8"} for one in told for arm in ARMS)
 
 
 def test_a_plan_is_spread_as_one_that_knows_the_other_targets_arms(finished, monkeypatch):

@@ -31,17 +31,20 @@ def stages(study: LoadedStudy) -> list[Stage]:
     """What is worked on, in this order.
 
     Every target's first seed comes before any second one, all seeds of a budget before the next budget, and what is
-    learned from other targets' arms after these.
+    learned from other targets' arms after these, with all seeds at once. So a target at a budget only ever gains seeds
+    and arms: a stage that is done stays so.
     """
     assert study.spec.arms is not None  # what makes it a study of arms
-    counts = range(1, len(study.spec.seeds) + 1)
-    return [
-        Stage(target, budget, count, learned)
-        for learned in (False, True)[: 1 + (LEARNED in study.spec.arms.names)]
-        for budget in study.spec.arms.budgets
-        for count in counts
+    whole, budgets = len(study.spec.seeds), study.spec.arms.budgets
+    found = [
+        Stage(target, budget, count)
+        for budget in budgets
+        for count in range(1, whole + 1)
         for target in study.spec.targets
     ]
+    if LEARNED in study.spec.arms.names:
+        found += [Stage(target, budget, whole, learned=True) for budget in budgets for target in study.spec.targets]
+    return found
 
 
 def arms_of(study: LoadedStudy, one: Stage) -> tuple[str, ...]:
