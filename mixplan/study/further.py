@@ -40,7 +40,13 @@ def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: M
         drifts[cell.target, cell.seed] = drift
     labels = judge_labels(readings["targets"], readings["domains"], drifts, seed=bench.study.spec.seeds[0])
     write_json(folder / "labelled.json", head | {"seeds": list(table.seeds)} | labels)
+
+    def keep(ablated: Mapping[str, Any]) -> None:
+        write_json(folder / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)
+
+    ablations = ablate(bench, cells, table, readings["targets"], readings["domains"])
+    keep(next(ablations))  # numbers of features, for which nothing is read
     first = [cell for cell in cells if cell.seed == bench.study.spec.seeds[0]]
     write_json(folder / "zeroing.json", head | judge_zeroing(bench, first, readings["targets"]))
-    for ablated in ablate(bench, cells, table, readings["targets"], readings["domains"]):
-        write_json(folder / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)
+    for ablated in ablations:
+        keep(ablated)
