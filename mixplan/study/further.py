@@ -32,7 +32,7 @@ def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: M
     asked = bench.study.spec.ablations
     if asked is None:
         return
-    head = {"study": bench.study.hash}
+    head: dict[str, Any] = {"study": bench.study.hash}
     drifts: dict[tuple[str, int], Drift] = {}
     for cell in cells:
         drift = read_drift(cell)
