@@ -32,7 +32,7 @@ def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: M
     asked = bench.study.spec.ablations
     if asked is None:
         return
-    head: dict[str, Any] = {"study": bench.study.hash}
+    head = {"study": bench.study.hash}
     drifts: dict[tuple[str, int], Drift] = {}
     for cell in cells:
         drift = read_drift(cell)
@@ -41,7 +41,7 @@ def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: M
     labels = judge_labels(readings["targets"], readings["domains"], drifts, seed=bench.study.spec.seeds[0])
     write_json(folder / "labelled.json", head | {"seeds": list(table.seeds)} | labels)
 
-    def keep(ablated: Mapping[str, Any]) -> None:
+    def keep(ablated: dict[str, Any]) -> None:
         write_json(folder / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)
 
     ablations = ablate(bench, cells, table, readings["targets"], readings["domains"])
