@@ -108,7 +108,8 @@ class Response:
         shared_high: Its upper end, may be infinite.
         stays_low: Lower end of the interval of the part that `stays`.
         stays_high: Its upper end.
-        error: Root mean squared error of foretold losses in targets left out, in the losses' unit.
+        error: Root mean squared error of foretold losses in targets left out, in the losses' unit; the least of all
+            kinds', so that it flatters what was found a little.
         error_own: The same had rows been taken to protect their own domain alone, their number learned.
         error_all: The same had no part been taken to stay.
         error_nothing: The same had rows been taken to save nothing.
