@@ -1,8 +1,10 @@
 """Plans that learn from other targets' arms what halves a loss: spread again, trained, judged and reported."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -16,13 +18,14 @@ from mixplan.plan import PlanRequest, make_plan
 from mixplan.plan.make import spread_again
 from mixplan.recipe.spec import HALF_ROWS
 from mixplan.report.study_arms import arms_markdown
-from mixplan.study import arms
+from mixplan.study import arms, jobs
 from mixplan.study.arms import DONE
 from mixplan.study.arms_judge import judge_arms
 from mixplan.study.arms_known import TRAVELS
 from mixplan.study.arms_learned import amount_of, judge_relearned
 from mixplan.study.arms_stages import Stage, stages
 from mixplan.study.spec import load_study
+from mixplan.train.launch import Launch
 
 ARMS = ["none", "uniform", "plan", "plan_learned"]
 MARK = {"text": "Worst.", "quantity": "avoided/plan/plan_learned/bits_per_byte/worst/both", "at_least": 0}
@@ -188,6 +191,31 @@ def test_a_budget_is_spread_again_by_other_amounts(finished, tmp_path, monkeypat
     assert made.rows == rows
     assert rows != json.loads((folder / "plan.json").read_bytes())["allocation"]["rows"]
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == kept
+
+
+def test_a_process_beside_waits_for_what_plans_learn_from_and_then_takes_its_part(monkeypatch, tmp_path):
+    first, second = (Stage(target, 5, 1) for target in ("sums", "doctors"))
+    later = [Stage(target, 5, 1, True) for target in ("sums", "doctors")]
+    done, held, said = set(), {"doctors"}, []
+
+    @contextmanager
+    def taken(folder):
+        yield folder.name not in held
+
+    def elsewhere(_):
+        """The other process ends with its target."""
+        done.add(second)
+        held.clear()
+
+    monkeypatch.setattr(arms, "stages", lambda _: [first, second, *later])
+    monkeypatch.setattr(arms, "finished", lambda bench, one: one in done)
+    monkeypatch.setattr(arms, "taken", taken)
+    monkeypatch.setattr(arms, "compared", lambda bench, one, launch: done.add(one))
+    monkeypatch.setattr(jobs.time, "sleep", elsewhere)
+    bench = SimpleNamespace(study=None, run=tmp_path, watcher=SimpleNamespace(say=said.append))
+    arms.compare_together(bench, Launch())
+    assert done == {first, second, *later}
+    assert said == ["waiting for other processes that measure what plans learn from"]
 
 
 ROWS = {"none": (0, 0), "uniform": (10, 10), "plan": (16, 4), "plan_learned": (13, 7)}

@@ -25,7 +25,7 @@ from mixplan.study.arms_response import compared_values, response_of
 from mixplan.study.arms_spec import LEARNED
 from mixplan.study.arms_stages import Stage, arms_of, comparisons, stages
 from mixplan.study.evidence import evidence_of_arms
-from mixplan.study.jobs import Bench, evaluated, taken
+from mixplan.study.jobs import Bench, evaluated, taken, wait_until
 from mixplan.study.marks import Mark
 from mixplan.study.rehearse import moved_items
 from mixplan.study.spec import LoadedStudy
@@ -76,6 +76,23 @@ def settings_text(recipe: Mapping[str, Any]) -> str:
 def plans_written(study: LoadedStudy, run: Path) -> bool:
     """Whether every plan is, before which nothing is trained."""
     return all((folder_of(run, *one) / "plan.json").is_file() for one in comparisons(study))
+
+
+def compare_together(bench: Bench, launch: Launch) -> None:
+    """`compare_free`, and again once what plans learn from is measured, at which other processes may still be.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    later = [one for one in stages(bench.study) if one.learned]
+
+    def ready_for_later() -> bool:
+        compare_free(bench, launch)
+        return all(finished(bench, one) or ready(bench, one) for one in later)
+
+    wait_until(ready_for_later, bench.watcher, "waiting for other processes that measure what plans learn from")
+    if later:
+        compare_free(bench, launch)
 
 
 def compare_free(bench: Bench, launch: Launch) -> None:

@@ -24,7 +24,15 @@ from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
-from mixplan.study.arms import all_finished, arms_so_far, compare_free, conclude_arms, plan_arms, plans_written
+from mixplan.study.arms import (
+    all_finished,
+    arms_so_far,
+    compare_free,
+    compare_together,
+    conclude_arms,
+    plan_arms,
+    plans_written,
+)
 from mixplan.study.evidence import evidence_of
 from mixplan.study.foretell import read_ahead, read_forecasts, write_forecasts
 from mixplan.study.further import write_further
@@ -119,13 +127,13 @@ def make_arms(request: StudyRequest, bench: Bench) -> Path:
     if request.cells_only:
         wait_for_reading(bench, lambda: plans_written(study, run))
         expect_processes(run, request.processes)
-        compare_free(bench, request.first)
+        compare_together(bench, request.first)
         return run
     with locked(run):
         register(study, run, request.processes)
         plan_arms(bench, marks_of(study), request.measured)
         with beside(request, run, device=study.whole.recipe.model.device):
-            compare_free(bench, request.first)
+            compare_together(bench, request.first)
         alone = replace(request.first, part=Part())
 
         def compared() -> bool:
