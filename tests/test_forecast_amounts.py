@@ -57,7 +57,7 @@ def test_a_study_s_targets_teach_and_the_reason_is_told(tmp_path):
     found = learned(tmp_path)
     assert (found.rows.half, found.rows.shared) == (pytest.approx(12, rel=1e-3), math.inf)
     assert found.text.startswith(
-        "12 [12, 12] rows of its own halve a domain's loss, learned from arms of 3 targets: in targets"
+        "12 [12, 12] rows of its own halve a domain's loss, learned from arms of 3 targets with 313 to 486 extra rows: in "
     )
 
 
@@ -76,7 +76,9 @@ def test_a_person_s_own_comparisons_teach_and_rows_drawn_anew_each_seed_do_not(t
         lay_run(tmp_path / "runs" / f"run{seed}", 30.0, seed)
     found = learned(tmp_path)
     assert found.rows.half == pytest.approx(30, rel=1e-3)
-    assert found.text.startswith("30 rows of its own halve a domain's loss, learned from arms of 2 targets: ")
+    assert found.text.startswith(
+        "30 rows of its own halve a domain's loss, learned from arms of 2 targets with 313 to 346 extra rows: "
+    )
     assert learned(tmp_path, ["runs/run0"]).text == (
         "100 rows are taken to halve a domain's loss: the arms of one target alone teach nothing."
     )

@@ -280,7 +280,7 @@ def test_arms_compared_earlier_say_how_many_rows_halve_a_loss(recipe, tmp_path):
     learned, _ = plan(recipe, tmp_path / "runs" / "second", *asked)
     said = learned["forecast"]["evidence"]
     assert len(said) == 1
-    assert said[0].startswith("7 [7, 7] rows of its own halve a domain's loss, learned from arms of 3 targets: ")
+    assert said[0].startswith("7 [7, 7] rows of its own halve a domain's loss, learned from arms of 3 targets with ")
     told, _ = plan(recipe, tmp_path / "apart" / "third", asked[0], "allocate.half_rows=7")
     for key in ("rows", "pays_until", "expected_loss"):
         assert learned["allocation"][key] == pytest.approx(told["allocation"][key], rel=1e-3)

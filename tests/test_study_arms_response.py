@@ -36,7 +36,7 @@ def test_the_number_behind_the_arms_is_found_and_what_it_is_worth():
     by_hand = [(one / (1 + rows / 8) - one) ** 2 for one, rows in lost]
     assert found["error_nothing"] == pytest.approx(np.sqrt(np.mean(by_hand)))
     assert found["text"].startswith(
-        "8 [8, 8] rows of its own halve a domain's loss, over 12 losses of 3 targets; in targets left out"
+        "8 [8, 8] rows of its own halve a domain's loss, over 12 losses of 3 targets with 20 extra rows; in targets "
     )
     assert found["text"].endswith("what was learned helps.")
     assert found["text"] in " ".join(response({"response": found}))
@@ -54,7 +54,7 @@ def test_rows_that_save_nothing_are_said_to():
     study = {name: {20: made(name, -40.0)} for name in ("sums", "poems", "laws")}
     found = response_of(study, assumed=20.0)
     assert (found["half"], found["helps"]) == (None, False)
-    assert found["text"].startswith("By no number: over 12 losses of 3 targets, rows saved nothing;")
+    assert found["text"].startswith("By no number: over 12 losses of 3 targets with 20 extra rows, rows saved nothing;")
 
 
 def test_one_target_or_no_common_quantity_teaches_nothing():

@@ -15,7 +15,7 @@ import numpy as np
 
 from mixplan.forecast.earlier import OUTCOME, Kind, finite, places, unit_of
 from mixplan.forecast.evidence import evidence_files
-from mixplan.forecast.response import Halving, Losses, Response, halving_text, respond, worth
+from mixplan.forecast.response import Halving, Losses, Response, halving_text, mixtures_text, respond, worth
 
 WITHOUT = "none"
 """The arm that gave no domain any row."""
@@ -98,7 +98,8 @@ def chosen(response: Response, targets: int, usual: float) -> Amount:
             f"{usual:g} rows are taken to halve a domain's loss, because arms of {targets} targets teach nothing that "
             f"foretells better; by them {learned}: {errors}.",
         )
-    return Amount(response.found, f"{learned}, learned from arms of {targets} targets: {errors}.")
+    behind = f"arms of {targets} targets with {mixtures_text(response)}"
+    return Amount(response.found, f"{learned}, learned from {behind}: {errors}.")
 
 
 def same_job(kind: Kind, value: Mapping[str, Any]) -> bool:

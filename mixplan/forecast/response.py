@@ -115,6 +115,8 @@ class Response:
         error_nothing: The same had rows been taken to save nothing.
         error_assumed: The same by the number of own rows that was assumed before.
         cases: Losses behind it.
+        fewest: Rows of all domains together in the smallest mixture behind it; what fewer do is not known.
+        most: In the largest.
     """
 
     found: Halving
@@ -130,6 +132,8 @@ class Response:
     error_nothing: float
     error_assumed: float
     cases: int
+    fewest: float
+    most: float
 
     @property
     def helps(self) -> bool:
@@ -176,6 +180,8 @@ def respond(targets: Sequence[Losses], *, assumed: float) -> Response | None:
         error_nothing=error_nothing,
         error_assumed=error_of(known, [Halving(assumed)] * len(known)),
         cases=sum(len(part.rows) for part in known),
+        fewest=min(float(part.total.min()) for part in known),
+        most=max(float(part.total.max()) for part in known),
     )
 
 
@@ -194,6 +200,12 @@ def worth(response: Response, *, assumed: float, unit: str = "") -> str:
         f"in targets left out it foretold losses to {response.error:.3g}{unit} (root mean square), {alone}{assumed:g} "
         f"own rows as assumed to {response.error_assumed:.3g}, rows that save nothing to {response.error_nothing:.3g}"
     )
+
+
+def mixtures_text(response: Response) -> str:
+    """How many rows the mixtures behind it had, in words."""
+    least, most = f"{response.fewest:g}", f"{response.most:g}"
+    return f"{least} extra rows" if least == most else f"{least} to {most} extra rows"
 
 
 def halving_text(response: Response) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mixplan.forecast.amounts import DRAWN
 from mixplan.forecast.earlier import UNIT_NAMES, unit_of
-from mixplan.forecast.response import Losses, Response, halving_text, respond, worth
+from mixplan.forecast.response import Losses, Response, halving_text, mixtures_text, respond, worth
 from mixplan.study.arms_judge import Measured, Study, losses, quantities_of
 
 
@@ -63,7 +63,7 @@ def or_none(value: float | None) -> float | None:
 
 def told(found: Response, quantity: str, assumed: float, targets: int) -> str:
     """The response in words, with what it is worth beside the alternatives."""
-    behind = f"{found.cases:,} losses of {targets} targets"
+    behind = f"{found.cases:,} losses of {targets} targets with {mixtures_text(found)}"
     errors = worth(found, assumed=assumed, unit=UNIT_NAMES.get(quantity, ""))
     if math.isinf(found.found.half) and math.isinf(found.found.shared):
         return f"By no number: over {behind}, rows saved nothing; {errors}."
