@@ -57,7 +57,7 @@ def test_a_study_s_targets_teach_and_the_reason_is_told(tmp_path):
     found = learned(tmp_path)
     assert (found.rows.half, found.rows.shared) == (pytest.approx(12, rel=1e-3), math.inf)
     assert found.text.startswith(
-        "12 [12, 12] rows of its own halve a domain's loss, learned from arms of 3 targets with 313 to 486 extra rows: in "
+        "12 [12, 12] rows of its own halve a domain's loss, learned from arms of 3 targets with 313 to 486 extra rows: "
     )
 
 
