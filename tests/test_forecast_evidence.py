@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mixplan.forecast import evidence, forecast, with_studies
+from mixplan.forecast import evidence, forecast, halving_rows, with_studies
 from mixplan.forecast.earlier import Found, History, Kind, Run, earlier_runs
 from mixplan.forecast.evidence import Study, Told
 from mixplan.sts import Score
+from mixplan.study.spec import load_study
 
 SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 2}
+OURS = evidence.SHIPPED
+STUDIES = Path(__file__).resolve().parent.parent / "recipes" / "studies"
 KIND = Kind("m" * 64, "s" * 64, SETTINGS)
 SCORES = {"law": 1.0, "code": 2.0, "verse": 4.0}
 
@@ -49,6 +52,21 @@ def shipped(tmp_path, monkeypatch) -> Path:
 
 def studies(runs: Path, patterns=None, history=None, kind=KIND):
     return with_studies(history or History(), patterns, folder=runs, run=runs / "own", kind=kind)
+
+
+def test_what_comes_with_mixplan_teaches_plans_of_the_embedded_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence, "SHIPPED", OURS)
+    files = {path.stem: json.loads(path.read_bytes()) for path in OURS.glob("*.json")}
+    assert {name: value["study"] for name, value in files.items()} == {
+        name: load_study(STUDIES / name / "study.yaml").hash for name in ("smollm2-135m", "smollm2-135m-arms")
+    }
+    hashes = files["smollm2-135m"]["hashes"]
+    kind = Kind(hashes["model"], hashes["sae"], files["smollm2-135m"]["settings"])
+    history, known = studies(tmp_path / "runs", kind=kind)
+    assert history.warnings == ()
+    assert sorted((len(study.runs), study.even is not None) for study in known) == [(0, True), (8, False)]
+    found = halving_rows(None, folder=tmp_path, run=tmp_path / "runs" / "own", kind=kind, usual=100.0)
+    assert "learned from arms of 3 targets with 24 to 64 extra rows" in found.text
 
 
 def test_a_study_beside_the_run_teaches_and_says_how_well_scores_told(tmp_path):
