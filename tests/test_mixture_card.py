@@ -92,6 +92,8 @@ rows = datasets.load_dataset("./mixture", split="train")
 trl sft --config mixture/sft.yaml
 ```
 
+On a machine without a GPU add `--use_cpu --bf16 false`.
+
 Content hash (SHA-256 over the rows, in order): `{mixture.hash}`
 """
     )

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sample_mixtures import build, make_domain
 
 from mixplan.errors import RunError
 from mixplan.mixture import Mixture
-from mixplan.mixture.trl_config import Job, default_of, trl_job
+from mixplan.mixture.trl_config import WITHOUT_GPU, Job, default_of, trl_job
 from mixplan.recipe import ModelSpec, SaeSpec, TrainSpec
 
 MODEL = ModelSpec(name="org/model", sae=SaeSpec(embedded=True))
@@ -32,14 +33,14 @@ def job(train: TrainSpec, model: ModelSpec = MODEL) -> Job:
     return trl_job(train, model=model, model_path="models/tiny", seed=7, folder_name="mixture")
 
 
-def parse(train: TrainSpec, folder: Path, model: ModelSpec = MODEL) -> tuple[Any, ...]:
+def parse(train: TrainSpec, folder: Path, model: ModelSpec = MODEL, flags: Sequence[str] = ()) -> tuple[Any, ...]:
     """What TRL's command line makes of the config; a key it does not know raises."""
     from trl.scripts import grpo, sft
 
     made = job(train, model)
     (folder / made.name).write_text(made.text)
     parser = (sft if train.method == "sft" else grpo).make_parser()
-    return tuple(parser.parse_args_and_config(["--config", str(folder / made.name)]))
+    return tuple(parser.parse_args_and_config(["--config", str(folder / made.name), *flags]))
 
 
 def test_trl_reads_the_sft_config(tmp_path: Path) -> None:
@@ -50,6 +51,11 @@ def test_trl_reads_the_sft_config(tmp_path: Path) -> None:
     assert training.completion_only_loss is True
     assert training.output_dir == "model"
     assert (model.model_name_or_path, model.use_peft) == ("models/tiny", False)
+
+
+def test_without_a_gpu_trl_is_told_so_on_its_command_line(tmp_path: Path) -> None:
+    training = parse(TrainSpec(), tmp_path, flags=WITHOUT_GPU.split())[1]
+    assert (training.use_cpu, training.bf16) == (True, False)
 
 
 def test_trl_reads_the_grpo_config_and_its_reward(tmp_path: Path) -> None:
@@ -96,8 +102,9 @@ def test_what_trl_cannot_be_told_is_said() -> None:
         "`train.lora.bias` has no counterpart in TRL's command line, so sft.yaml leaves it out.",
         "`train.lora.init_lora_weights` has no counterpart in TRL's command line, so sft.yaml leaves it out.",
     )
-    assert made.text.splitlines()[:3] == [
+    assert made.text.splitlines()[:4] == [
         "# In the run folder: trl sft --config mixture/sft.yaml",
+        "# On a machine without a GPU add --use_cpu --bf16 false.",
         *(f"# {warning}" for warning in made.warnings),
     ]
 

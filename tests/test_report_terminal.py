@@ -81,8 +81,12 @@ def test_what_trains_on_the_plan_comes_after_it(value: dict[str, Any]) -> None:
     show_next(plan, Console(file=raw, width=20, highlight=False), Path("runs/my [b]run"))
     assert raw.getvalue().splitlines() == [
         "Next: mixplan train 'runs/my [b]run'",
-        "By TRL alone: cd 'runs/my [b]run' && trl sft --config mixture/sft.yaml",
+        "By TRL alone: cd 'runs/my [b]run' && trl sft --config mixture/sft.yaml --use_cpu --bf16 false",
     ]
+    value["model"]["device"] = "cuda:0"
+    on_gpu = io.StringIO()
+    show_next(Plan.model_validate_json(json.dumps(value)), Console(file=on_gpu, highlight=False), Path("runs/x"))
+    assert on_gpu.getvalue().splitlines()[-1] == "By TRL alone: cd runs/x && trl sft --config mixture/sft.yaml"
     without = Plan.model_validate_json(json.dumps(value | {"mixture": None}))
     show_next(without, Console(file=raw), Path("runs/x"))
     assert "runs/x" not in raw.getvalue()

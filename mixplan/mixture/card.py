@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import yaml
 
 from mixplan.mixture.result import Part
+from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.recipe import DataSpec
 
 COLUMNS = {
@@ -71,6 +72,7 @@ def card(
     lines += ["", "## Use", "", "In the run folder:", "", "```python", "import datasets", ""]
     lines += [f'rows = datasets.load_dataset("./{folder_name}", split="train")', "```", "", "```bash"]
     lines += [f"trl {method} --config {folder_name}/{method}.yaml", "```", ""]
+    lines += [f"On a machine without a GPU add `{WITHOUT_GPU}`.", ""]
     lines += [f"Content hash (SHA-256 over the rows, in order): `{content}`", ""]
     return "\n".join(lines)
 

@@ -36,6 +36,9 @@ ALWAYS_STATED = ("r", "lora_alpha", "lora_dropout")
 
 REWARD = "mixplan.train.rewards.graded"
 
+WITHOUT_GPU = "--use_cpu --bf16 false"
+"""What TRL's command line must be told where there is no GPU: by its defaults it computes in bfloat16 on one."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -82,7 +85,11 @@ def trl_job(train: TrainSpec, *, model: ModelSpec, model_path: str, seed: int, f
         f"`train.lora.{key}` has no counterpart in TRL's command line, so {train.method}.yaml leaves it out."
         for key in unsaid
     )
-    head = [f"In the run folder: trl {train.method} --config {folder_name}/{train.method}.yaml", *warnings]
+    head = [
+        f"In the run folder: trl {train.method} --config {folder_name}/{train.method}.yaml",
+        f"On a machine without a GPU add {WITHOUT_GPU}.",
+        *warnings,
+    ]
     text = "".join(f"# {line}\n" for line in head) + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     length = None
     if train.method == "sft":

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.report import beside, sheets, told
 from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
@@ -111,9 +112,10 @@ def show_next(plan: Plan, console: Console, run: Path) -> None:
         return
     folder, config = shlex.quote(str(run)), shlex.quote(plan.mixture.config)
     method = Path(plan.mixture.config).stem
+    flags = f" {WITHOUT_GPU}" if plan.model.device == "cpu" else ""
     for line in (
         f"Next: mixplan train {folder}",
-        f"By TRL alone: cd {folder} && trl {method} --config {config}",
+        f"By TRL alone: cd {folder} && trl {method} --config {config}{flags}",
     ):
         console.print(_text(line, console), soft_wrap=True)
 
