@@ -10,7 +10,15 @@ from test_features import dense, make_rows, open_pair
 
 from mixplan.features import measure, profile
 from mixplan.features.measure import measure_unit
-from mixplan.features.profile import Profile, from_bytes, measure_profile, profile_key, read_profiles, to_bytes
+from mixplan.features.profile import (
+    Profile,
+    from_bytes,
+    measure_profile,
+    profile_key,
+    read_each,
+    read_profiles,
+    to_bytes,
+)
 from mixplan.features.queries import plan_reading, without_demonstrations
 from mixplan.features.statistics import to_bytes as statistics_bytes
 
@@ -124,6 +132,32 @@ def test_profiles_are_kept_and_damaged_ones_read_again(tiny_model, tmp_path, tin
     mended = read_profiles(model, sae, units, folder=folder)
     assert [to_bytes(one) for one in mended] == [to_bytes(one) for one in first]
     assert damaged.with_name(damaged.name + ".aside").exists()
+
+
+def test_saes_of_one_hook_point_share_a_reading_and_give_what_each_gives_alone(
+    tiny_model, tmp_path, tiny_sae, monkeypatch
+):
+    model, one = open_pair(tiny_model, tmp_path / "a", tiny_sae, "standard")
+    _, two = open_pair(tiny_model, tmp_path / "b", tiny_sae, "topk")
+    _, early = open_pair(tiny_model, tmp_path / "c", tiny_sae, "standard", hook="blocks.1.hook_resid_post")
+    units, saes = planned(model)[2].units, {"one": one, "two": two, "early": early}
+    alone = {name: [to_bytes(measure_profile(model, sae, unit)) for unit in units] for name, sae in saes.items()}
+    read, told = [], []
+    real = profile.read_unit
+
+    def counted(model, depth, *rest, **more):
+        read.append(depth)
+        return real(model, depth, *rest, **more)
+
+    monkeypatch.setattr(profile, "read_unit", counted)
+    read_profiles(model, two, units[:1], folder=tmp_path / "kept")
+    assert read == [DEPTH]
+    found = read_each(model, saes, units, folder=tmp_path / "kept", on_tokens=told.append)
+    assert {name: [to_bytes(part) for part in parts] for name, parts in found.items()} == alone
+    assert read == [DEPTH, *[DEPTH, 2] * len(units)]
+    assert sum(told) == 2 * sum(unit.tokens for unit in units)
+    read_each(model, saes, units, folder=tmp_path / "kept")
+    assert len(read) == 1 + 2 * len(units)
 
 
 def test_each_thing_that_a_profile_depends_on_is_in_its_key(tiny_model, build_model, tmp_path, tiny_sae):

@@ -196,12 +196,27 @@ def test_what_is_judged_so_far_is_looked_into_further_where_asked(studied, monke
     assert set(readings["targets"]) == set(TARGETS)
 
 
-@pytest.mark.parametrize("asked", [{}, {"so_far": True}])
+@pytest.mark.parametrize("asked", [{}, {"so_far": True}, {"cells_only": True}])
 def test_ablations_are_asked_for_by_the_file_and_so_far(studied, asked):
     assert refused(studied / "study.yaml", studied / "run", ablations=True, **asked) == (
-        "--ablations looks further into what is judged by --so-far, as `ablations` in the study's file asks. "
-        "Give both, or leave it out: a study that is worked on to its end looks further by itself."
+        "--ablations looks further into what is judged by --so-far, as `ablations` in the study's file asks, or with "
+        "--cells-only trains the SAEs for it. Give one of these, or leave it out: a study that is worked on to its end "
+        "looks further by itself."
     )
+
+
+def test_a_further_process_trains_the_saes_for_ablations_too_or_asked_for_them_these_alone(studied, monkeypatch):
+    place, run, done = studied / "study.yaml", studied / "run", []
+    monkeypatch.setattr(make, "run_cells", lambda *_: done.append("cells"))
+    monkeypatch.setattr(make, "train_saes", lambda _: done.append("saes"))
+    study(place, run, cells_only=True)
+    assert done == ["cells", "saes"]
+    done.clear()
+    values = yaml.safe_load(place.read_text())
+    place.write_text(yaml.safe_dump({**values, "ablations": {"features": [5]}}, sort_keys=False))  # not registered
+    study(place, run, cells_only=True, ablations=True)
+    assert done == ["saes"]
+    assert refused(place, studied / "other", cells_only=True, ablations=True).startswith(f"{studied / 'other'}: ")
 
 
 def test_before_any_seed_is_finished_with_every_target_there_is_nothing_to_judge(studied):

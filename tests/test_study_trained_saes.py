@@ -9,10 +9,12 @@ import yaml
 from small_study import bench, lay
 
 from mixplan.errors import RecipeError, SaeError
+from mixplan.runs import locked
 from mixplan.sae import train as reader
+from mixplan.study import jobs
 from mixplan.study import trained_saes as module
 from mixplan.study.ablations import by_sae
-from mixplan.study.trained_saes import trained_saes, trainings
+from mixplan.study.trained_saes import train_saes, trained_saes, trainings
 
 WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "patient", "fever", "sum", "answer")
 
@@ -89,6 +91,27 @@ def test_saes_of_one_hook_point_share_what_is_read(asked, tmp_path, monkeypatch)
     assert alone["wide"].fingerprint == saes["wide"].fingerprint
 
 
+def test_processes_share_the_saes_and_wait_for_each_other_s(asked, tmp_path, monkeypatch):
+    place = asked(one={"config": "tiny"}, two={"config": "tiny", "trainer": {"d_sae": 96}})
+    ours, saes = bench(place, tmp_path / "run"), tmp_path / "run" / "saes"
+    other = locked(saes / "one" / "work")
+    other.__enter__()  # as a process beside this one holds what it trains
+    train_saes(ours)
+    assert [(saes / name / "card.json").exists() for name in ("one", "two")] == [False, True]
+    assert (saes / "activations").exists()  # the other process may need them
+    waited = []
+
+    def end(seconds):
+        waited.append(seconds)
+        other.__exit__(None, None, None)
+
+    monkeypatch.setattr(jobs.time, "sleep", end)
+    assert [sae.d_sae for sae in trained_saes(ours).values()] == [64, 96]
+    assert waited == [jobs.WAIT_SECONDS]
+    assert ours.watcher.said.count("waiting for other processes that still train SAEs") == 1
+    assert not (saes / "activations").exists()
+
+
 def test_a_changed_training_is_not_taken_for_what_was_trained(asked, tmp_path):
     ours = bench(asked(wide={"config": "tiny"}), tmp_path / "run")
     trained_saes(ours)
@@ -141,6 +164,6 @@ def test_without_any_nothing_is_read(tmp_path, tiny_model, tiny_sae):
 def test_ablations_are_judged_through_them(asked, tmp_path, monkeypatch):
     ours = bench(asked(wide={"config": "tiny", "trainer": {"d_sae": 96}}), tmp_path / "run")
     seen = {}
-    monkeypatch.setattr("mixplan.study.ablations.changes_through", lambda bench, cells, saes: seen.update(saes) or {})
+    monkeypatch.setattr("mixplan.study.ablations.through", lambda bench, saes, moved: seen.update(saes) or {})
     assert by_sae(ours, [], None, ours.study.spec.ablations, 10) == []
     assert {name: sae.d_sae for name, sae in seen.items()} == {"wide": 96}

@@ -40,7 +40,12 @@ def study(
         ),
     ] = False,
     ablations: Annotated[
-        bool, typer.Option("--ablations", help="With --so-far: also what the file's `ablations` ask, which takes long.")
+        bool,
+        typer.Option(
+            "--ablations",
+            help="With --so-far: also what the file's `ablations` ask, which takes long. "
+            "With --cells-only: train the SAEs for it.",
+        ),
     ] = False,
     measured: Annotated[
         Path | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -95,23 +95,46 @@ def measure_profile(
 ) -> Profile:
     """Read one unit and reduce it; memory does not grow with the number of tokens.
 
+    Args: see `measure_profiles`, with a single SAE.
+    """
+    return measure_profiles(
+        model, [sae], unit, trained=trained, pack_tokens=pack_tokens, on_tokens=on_tokens, kept=kept
+    )[0]
+
+
+def measure_profiles(
+    model: Model,
+    saes: Sequence[Sae],
+    unit: Unit,
+    *,
+    trained: Model | None = None,
+    pack_tokens: int | None = None,
+    on_tokens: Callable[[int], object] | None = None,
+    kept: Kept | None = None,
+) -> list[Profile]:
+    """Read one unit once and reduce it through several SAEs of one hook point.
+
     Args:
         model: The model.
-        sae: Its SAE.
+        saes: Its SAEs, of one depth.
         unit: What to read.
         trained: Reads the contexts in the model's place; with a unit without demonstrations, the changes are then
             those of training.
         pack_tokens: See `read_unit`.
         on_tokens: Told how many query tokens each pack held.
         kept: See `read_unit`.
+
+    Returns:
+        A profile for each SAE, equal to the bit to what it gives alone.
     """
-    sums = _Sums(model, sae)
-    for pack in read_unit(model, sae.depth, unit, trained=trained, pack_tokens=pack_tokens, kept=kept):
+    sums = [_Sums(model, sae) for sae in saes]
+    for pack in read_unit(model, saes[0].depth, unit, trained=trained, pack_tokens=pack_tokens, kept=kept):
         with torch.inference_mode():
-            sums.add(pack)
+            for one in sums:
+                one.add(pack)
         if on_tokens:
             on_tokens(len(pack.segments))
-    return sums.result()
+    return [one.result() for one in sums]
 
 
 def read_profiles(
@@ -126,31 +149,68 @@ def read_profiles(
 ) -> list[Profile]:
     """Profiles of units in their order, from the cache or read now and kept.
 
+    Args: see `read_each`, with a single SAE.
+
+    Raises:
+        RunError: the folder cannot be read or written.
+    """
+    return read_each(model, {"": sae}, units, folder=folder, trained=trained, on_tokens=on_tokens, kept=kept)[""]
+
+
+def read_each(
+    model: Model,
+    saes: Mapping[str, Sae],
+    units: Sequence[Unit],
+    *,
+    folder: Path,
+    trained: Model | None = None,
+    on_tokens: Callable[[int], object] | None = None,
+    kept: Kept | None = None,
+) -> dict[str, list[Profile]]:
+    """Profiles of units in their order through several SAEs, from the cache or read now and kept.
+
+    A unit is read once for each hook point, however many SAEs stand there.
+
     Args:
         model: The model.
-        sae: Its SAE.
+        saes: Its SAEs, by name.
         units: What to read.
         folder: Where profiles are kept, sealed; damaged ones are set aside and read again.
-        trained: See `measure_profile`.
-        on_tokens: Told how many query tokens are done, those from the cache too.
+        trained: See `measure_profiles`.
+        on_tokens: Told how many query tokens are done at a hook point, those from the cache too.
         kept: See `read_unit`.
 
     Raises:
         RunError: the folder cannot be read or written.
     """
-    found = []
+    found: dict[str, list[Profile]] = {name: [] for name in saes}
+    depths = {sae.depth: [name for name in saes if saes[name].depth == sae.depth] for sae in saes.values()}
     for unit in units:
-        key = profile_key(model, sae, unit, trained=trained)
-        place = folder / key[:2] / f"{key}.safetensors"
-        data = unseal(place)
-        profile = None if data is None else from_bytes(data)
-        if profile is None:
-            profile = measure_profile(model, sae, unit, trained=trained, on_tokens=on_tokens, kept=kept)
-            write_atomic(place, seal(to_bytes(profile)))
-        elif on_tokens:
-            on_tokens(unit.tokens)
-        found.append(profile)
+        for names in depths.values():
+            places = {name: kept_at(folder, profile_key(model, saes[name], unit, trained=trained)) for name in names}
+            profiles = {name: whole for name in names if (whole := kept_profile(places[name])) is not None}
+            if missing := [name for name in names if name not in profiles]:
+                through = [saes[name] for name in missing]
+                made = measure_profiles(model, through, unit, trained=trained, on_tokens=on_tokens, kept=kept)
+                profiles |= zip(missing, made, strict=True)
+                for name in missing:
+                    write_atomic(places[name], seal(to_bytes(profiles[name])))
+            elif on_tokens:
+                on_tokens(unit.tokens)
+            for name in names:
+                found[name].append(profiles[name])
     return found
+
+
+def kept_at(folder: Path, key: str) -> Path:
+    """Where a profile lies."""
+    return folder / key[:2] / f"{key}.safetensors"
+
+
+def kept_profile(place: Path) -> Profile | None:
+    """A kept profile, None where there is none or it was damaged."""
+    data = unseal(place)
+    return None if data is None else from_bytes(data)
 
 
 class _Sums:

@@ -23,13 +23,13 @@ from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import SAEMetadata, TrainingSAEConfig
 from sae_lens.training.sae_trainer import SAETrainer
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from mixplan import embedded
 from mixplan.errors import RunError
 from mixplan.model import Model, read_stream
-from mixplan.runs import content_hash, set_aside
+from mixplan.runs import content_hash, set_aside, write_atomic
 from mixplan.sae.corpus import Contexts, Corpus
 from mixplan.sae.spec import SaeTraining, Trainer
 
@@ -197,10 +197,8 @@ def buffer_activations(
         except SafetensorError:
             set_aside(kept)
     acts = read_activations(model, depth, buffer, spec.batch_contexts)
-    shared.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(".part")
-    save_file({"activations": acts}, part)
-    part.replace(kept)
+    # Trainings beside this one may keep the same.
+    write_atomic(kept, save({"activations": acts}))
     return acts
 
 

@@ -31,7 +31,7 @@ from mixplan.study.overlap import mean_over_targets, seed_means
 from mixplan.study.spec import AblationSpec
 from mixplan.study.table import Table
 from mixplan.study.trained_saes import trained_saes
-from mixplan.study.views import View, again, changes_through, kept_change
+from mixplan.study.views import View, again, changes_through, kept_change, through
 
 Doubles = npt.NDArray[np.float64]
 
@@ -104,12 +104,11 @@ def by_sae(bench: Bench, cells: Sequence[Cell], table: Table, spec: AblationSpec
     """An entry for each other SAE, at most all of its features counting; all are in memory at once."""
     folder = bench.study.path.parent
     saes = {name: load_sae(one, bench.model, folder=folder) for name, one in spec.saes.items()} | trained_saes(bench)
-    found = []
-    for name, moved in changes_through(bench, cells, saes).items():
-        view = again(bench, moved, sae=saes[name])
-        entry = {"sae": name, **described(saes[name], view)}
-        found.append(entry | judge_view(table, view, min(count, saes[name].d_sae)))
-    return found
+    views = through(bench, saes, changes_through(bench, cells, saes)) if saes else {}
+    return [
+        {"sae": name, **described(saes[name], view)} | judge_view(table, view, min(count, saes[name].d_sae))
+        for name, view in views.items()
+    ]
 
 
 def judge_view(table: Table, view: View, count: int) -> dict[str, Any]:

@@ -47,7 +47,7 @@ from mixplan.study.spec import LoadedStudy, load_study
 from mixplan.study.specific import judge_specific
 from mixplan.study.table import Table, write_table
 from mixplan.study.tabulate import tabulate
-from mixplan.study.trained_saes import trainings
+from mixplan.study.trained_saes import train_saes, trainings
 from mixplan.train.part import Part
 
 RESAMPLES = 2000
@@ -88,10 +88,7 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
         expect(kept(run / "registered.json", "hash") == study.hash and written(study, run), study, run)
         return judge_so_far(bench, cells, further=request.ablations)
     if request.cells_only:
-        wait_for_reading(bench, lambda: written(study, run), meanwhile=read_ahead)
-        expect_processes(run, request.processes)
-        run_cells(bench, cells, request.first)
-        return run
+        return work_beside(request, bench, cells)
     with locked(run):
         register(study, run, request.processes)
         with beside(request, run, device=study.whole.recipe.model.device):
@@ -111,6 +108,23 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
 
         wait_until(trained, watcher, "waiting for other processes that still work on cells")
         conclude(bench, cells, readings)
+    return run
+
+
+def work_beside(request: StudyRequest, bench: Bench, cells: list[Cell]) -> Path:
+    """Work on cells and on SAEs that no other process holds, or, asked for ablations, on the SAEs alone.
+
+    Raises:
+        RunError: see `make_study`.
+    """
+    study, run = bench.study, bench.run
+    expect(kept(run / "registered.json", "hash") == study.hash, study, run)
+    if not request.ablations:
+        wait_for_reading(bench, lambda: written(study, run), meanwhile=read_ahead)
+        expect_processes(run, request.processes)
+        run_cells(bench, cells, request.first)
+        bench.rest()
+    train_saes(bench)
     return run
 
 

@@ -22,7 +22,8 @@ class StudyRequest:
         launch: How each job is started, with one process when it does not say how many.
         cells_only: Work on these and end there, as a further process beside the one that judges.
         so_far: Work on nothing and judge the seeds, and of arms the budgets, that every target is finished with.
-        ablations: With `so_far`, look further as the study's file asks: without it that is done in the end.
+        ablations: With `so_far`, look further as the study's file asks: without it that is done in the end. With
+            `cells_only`, train the SAEs that this needs, and no cell.
         measured: A trainings.jsonl of this or a like study of arms from another run folder: what it holds is not
             trained again.
     """
@@ -63,10 +64,11 @@ def expect_options(request: StudyRequest, study: LoadedStudy) -> None:
     Raises:
         RunError: says what.
     """
-    if request.ablations and not (request.so_far and study.spec.ablations):
+    if request.ablations and not ((request.so_far or request.cells_only) and study.spec.ablations):
         raise RunError(
-            "--ablations looks further into what is judged by --so-far, as `ablations` in the study's file asks. "
-            "Give both, or leave it out: a study that is worked on to its end looks further by itself."
+            "--ablations looks further into what is judged by --so-far, as `ablations` in the study's file asks, or "
+            "with --cells-only trains the SAEs for it. Give one of these, or leave it out: a study that is worked on "
+            "to its end looks further by itself."
         )
     if request.measured is not None and study.spec.arms is None:
         raise RunError("--measured takes up a study of arms, and this study has no `arms`. Leave --measured out.")

@@ -16,7 +16,7 @@ from mixplan.sae import Sae, blocks_before, load_sae
 from mixplan.sae.corpus import build_corpus
 from mixplan.sae.make import is_made, make_sae
 from mixplan.sae.spec import SaeTraining
-from mixplan.study.jobs import Bench
+from mixplan.study.jobs import Bench, taken, wait_until
 from mixplan.study.spec import LoadedStudy
 
 OWN_KEYS = ("model", "dtype", "device")
@@ -94,21 +94,49 @@ def trained_saes(bench: Bench) -> dict[str, Sae]:
     Raises:
         RecipeError: a training is not valid.
         DataError: its corpus lacks tokens.
-        RunError: another process trains it.
     """
-    found: dict[str, Sae] = {}
-    activations = bench.run / "saes" / "activations"
+    asked = trainings(bench.study)
+
+    def all_made() -> bool:
+        # What a process beside this one began and could not end is taken up.
+        train_saes(bench)
+        return all(is_made(training.spec, folder_of(bench, name)) for name, training in asked.items())
+
+    wait_until(all_made, bench.watcher, "waiting for other processes that still train SAEs")
+    shutil.rmtree(shared(bench), ignore_errors=True)
+    return {
+        name: load_sae(
+            SaeSpec(path=str(folder_of(bench, name).resolve()), hook_name=training.spec.hook_name), bench.model
+        )
+        for name, training in asked.items()
+    }
+
+
+def train_saes(bench: Bench) -> None:
+    """Train every SAE that is not there yet; those that another process trains are left to it.
+
+    Raises:
+        MixplanError: see `trained_saes`.
+    """
     for name, training in trainings(bench.study).items():
-        out = bench.run / "saes" / name
-        if not is_made(training.spec, out):
-            train(bench, name, training, out, activations)
-        place = SaeSpec(path=str(out.resolve()), hook_name=training.spec.hook_name)
-        found[name] = load_sae(place, bench.model)
-    shutil.rmtree(activations, ignore_errors=True)
-    return found
+        out = folder_of(bench, name)
+        # Not the SAE's own folder, whose lock `make_sae` takes.
+        with taken(out / "work") as ours:
+            if ours and not is_made(training.spec, out):
+                train(bench, name, training, out)
 
 
-def train(bench: Bench, name: str, training: Training, out: Path, activations: Path) -> None:
+def folder_of(bench: Bench, name: str) -> Path:
+    """Where an SAE is trained and lies."""
+    return bench.run / "saes" / name
+
+
+def shared(bench: Bench) -> Path:
+    """Where what is read for several SAEs lies until all are trained."""
+    return bench.run / "saes" / "activations"
+
+
+def train(bench: Bench, name: str, training: Training, out: Path) -> None:
     """Train one SAE on the study's model."""
     bench.watcher.say(f"SAE {name}: reading the corpus")
     corpus = build_corpus(training.spec, bench.model.tokenizer, training.beside)
@@ -122,4 +150,4 @@ def train(bench: Bench, name: str, training: Training, out: Path, activations: P
         before = done
 
     command = f"mixplan study {bench.study.path} --run {bench.run}"
-    make_sae(training.spec, bench.model, corpus, out, command=command, report=report, activations=activations)
+    make_sae(training.spec, bench.model, corpus, out, command=command, report=report, activations=shared(bench))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.domains import Domain
-from mixplan.features.profile import Profile, read_profiles
+from mixplan.features.profile import Profile, read_each
 from mixplan.features.queries import Unit, plan_reading, without_demonstrations
 from mixplan.model import Model, give_back_memory, load_trained
 from mixplan.runs import cache_folder
@@ -63,31 +65,47 @@ def again(
     *,
     shots: int | None = None,
     share: float = 1.0,
-    sae: Sae | None = None,
 ) -> View:
-    """Read targets and domains behind their own rows, one setting changed.
+    """Read targets and domains behind their own rows through the study's SAE, one setting changed.
 
     Args:
         bench: The study's model and data.
-        moved: What training changed, which stays what it is but for another SAE.
+        moved: What training changed, which stays what it is.
         shots: Rows in front of a question; the study's own number when not given.
         share: Of the study's query tokens.
-        sae: The SAE; the study's own when not given.
+    """
+    return through(bench, {"own": bench.sae}, {"own": moved}, shots=shots, share=share)["own"]
+
+
+def through(
+    bench: Bench,
+    saes: Mapping[str, Sae],
+    moved: Mapping[str, Mapping[tuple[str, int], Moved]],
+    *,
+    shots: int | None = None,
+    share: float = 1.0,
+) -> dict[str, View]:
+    """Read targets and domains behind their own rows through several SAEs, each hook point once.
+
+    Args:
+        bench: The study's model and data.
+        saes: By name.
+        moved: By SAE, what training changed.
+        shots: As for `again`.
+        share: As for `again`.
     """
     spec = bench.study.spec.reading
     taught = {name: bench.taught(name).target for name in bench.study.spec.targets}
-    read: dict[str, dict[str, Profile]] = {}
+    targets: dict[str, dict[str, Profile]] = {sae: {} for sae in saes}
+    domains: dict[str, dict[str, Profile]] = {sae: {} for sae in saes}
     dropped = 0
-    for part, domains, tokens in (
-        ("targets", taught, spec.target_tokens),
-        ("domains", bench.domains, spec.query_tokens),
-    ):
-        read[part] = {}
-        for name, domain in domains.items():
+    for found, asked, tokens in ((targets, taught, spec.target_tokens), (domains, bench.domains, spec.query_tokens)):
+        for name, domain in asked.items():
             units = planned(bench, domain, tokens=max(1, round(share * tokens)), shots=shots)
             dropped += sum(unit.dropped_demonstrations for unit in units)
-            read[part][name] = summed(bench, sae or bench.sae, units, f"{name}: read again")
-    return View(read["targets"], read["domains"], moved, dropped)
+            for sae, profile in summed(bench, saes, units, f"{name}: read again").items():
+                found[sae][name] = profile
+    return {sae: View(targets[sae], domains[sae], moved[sae], dropped) for sae in saes}
 
 
 def changes_through(
@@ -100,9 +118,8 @@ def changes_through(
         trained = load_trained(bench.spec, cell.folder / "model", folder=taught.loaded.folder(("model", "name")))
         units = planned(bench, taught.target, tokens=bench.study.spec.reading.target_tokens)
         bare = tuple(map(without_demonstrations, units))
-        for name, sae in saes.items():
-            title = f"{cell.target}, seed {cell.seed}: what training moved in {name}"
-            profile = summed(bench, sae, bare, title, trained)
+        title = f"{cell.target}, seed {cell.seed}: what training moved"
+        for name, profile in summed(bench, saes, bare, title, trained).items():
             live = len(live_features(profile.fired, profile.shift))
             found[name][cell.target, cell.seed] = Moved(profile.shift / profile.tokens, live)
         give_back_memory()
@@ -118,13 +135,12 @@ def planned(bench: Bench, domain: Domain, *, tokens: int, shots: int | None = No
     ).units  # fmt: skip
 
 
-def summed(bench: Bench, sae: Sae, units: Sequence[Unit], title: str, trained: Model | None = None) -> Profile:
-    """The sum of units' profiles through an SAE, from the cache or read now."""
-    bench.watcher.stage(title, sum(unit.tokens for unit in units), "tokens")
+def summed(
+    bench: Bench, saes: Mapping[str, Sae], units: Sequence[Unit], title: str, trained: Model | None = None
+) -> dict[str, Profile]:
+    """The sum of units' profiles through each SAE, from the cache or read now."""
+    hook_points = len({sae.depth for sae in saes.values()})
+    bench.watcher.stage(title, hook_points * sum(unit.tokens for unit in units), "tokens")
     folder = cache_folder() / "profiles"
-    first, *rest = read_profiles(
-        bench.model, sae, units, folder=folder, trained=trained, on_tokens=bench.watcher.advance
-    )
-    for part in rest:
-        first = first + part
-    return first
+    read = read_each(bench.model, saes, units, folder=folder, trained=trained, on_tokens=bench.watcher.advance)
+    return {name: reduce(add, profiles) for name, profiles in read.items()}
