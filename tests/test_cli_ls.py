@@ -118,12 +118,17 @@ def test_version(monkeypatch, capsys):
     assert capsys.readouterr().out == f"mixplan {__version__}\n"
 
 
-def test_an_interrupt_exits_130(monkeypatch):
-    def interrupted() -> None:
+def test_an_interrupt_exits_130_and_says_where_the_command_goes_on(monkeypatch, capsys):
+    def interrupted(*_, **__) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mixplan.cli.ls.listing", interrupted)
     assert run(monkeypatch, "ls") == 130
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("mixplan.cli.plan.make_plan", interrupted)
+    assert run(monkeypatch, "plan", "recipes/quickstart.yaml") == 130
+    told = "Interrupted. What is done is kept: the same command goes on from there.\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize(("words", "count", "expected"), [("mixplan ch", 1, "check"), ("mixplan ls --js", 2, "--json")])

@@ -87,7 +87,7 @@ def test_ctrl_c_asks_for_a_checkpoint_and_says_where_it_goes_on(run):
         follow(started(run, ASKED), run, watcher)
     assert watcher.said[1:] == [
         "stopping: a checkpoint is saved after this step. Ctrl-C again stops at once.",
-        "stopped; the same command goes on from step 3",
+        "stopped; step 3 is saved",
     ]
 
 

@@ -27,6 +27,12 @@ COMMANDS = {
 }
 """A command's name, the function (or typer app) that runs it, and its line in `mixplan --help`."""
 
+RESUMED = ("plan", "train", "eval", "compare", "study", "sae")
+"""Commands that go on where they were stopped."""
+
+INTERRUPTED = 130
+"""What typer exits with after Ctrl-C."""
+
 
 class LazyGroup(TyperGroup):
     """Lists commands from the table and imports one only to run it or to show its own help."""
@@ -91,5 +97,7 @@ def main() -> None:
     except MixplanError as error:
         typer.echo(str(error), err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED and sys.argv[1] in RESUMED:
+            typer.echo("Interrupted. What is done is kept: the same command goes on from there.", err=True)
+        raise

@@ -125,7 +125,7 @@ def follow(process: subprocess.Popen[bytes], run: Path, watcher: Watcher) -> boo
     if asked or told.stopped:
         steps = [step for step, _ in numbered(run / "training" / "checkpoints")]
         if steps:
-            watcher.say(f"stopped; the same command goes on from step {max(steps)}")
+            watcher.say(f"stopped; step {max(steps)} is saved")
         raise KeyboardInterrupt
     return process.returncode == 0
 
