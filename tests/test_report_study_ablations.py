@@ -8,7 +8,7 @@ from saved_further import ablations, about, concentration, correlations, further
 from test_study_ablations import T, table_of
 from test_study_ablations import profile as made_profile
 
-from mixplan.report.study_ablations import WORDS, ablation_sections, still_missing
+from mixplan.report.study_ablations import WORDS, ablation_sections, less_own, still_missing
 from mixplan.study.ablations import described, judge_view
 from mixplan.study.views import Moved, View
 
@@ -100,16 +100,16 @@ def test_other_settings_stand_each_with_its_answer_and_the_study_s_own_in_bold()
     assert found[SHOTS][0].startswith(
         "**The overlap is surely beyond chance at every setting tried (1 demonstration and"
     )
-    assert found[SHOTS][2] == (
+    assert found[SHOTS][3] == (
         "Demonstrations left out because the model's window was too short for them: 12 at 8 a question."
     )
     assert found[TOKENS][0].startswith(
-        "**The overlap is surely beyond chance at 1 of 2 settings (1 of the tokens). It is not surely so at 0.25 of"
+        "**The overlap is surely beyond chance at 1 of 2 settings (all tokens). It is not surely so at 25.0 % of the"
     )
-    assert found[TOKENS][2] == "All of the tokens are 4,000 question tokens of a target and 1,000 of each domain."
-    assert "| **1 of the tokens** | 0.55 " in found[TOKENS][3]
+    assert found[TOKENS][3] == "All tokens are 4,000 question tokens of a target and 1,000 of each domain."
+    assert "| **all tokens** | 0.55 [0.50, 0.60] | – | " in found[TOKENS][4]
     assert "It is surely below chance at `narrow|`.**" in found[SAES][0]
-    assert found[SAES][3].splitlines()[2:] == [
+    assert found[SAES][4].splitlines()[2:] == [
         "| the study's SAE | `blocks.20.hook_resid_post` | 4,608 | 63.9 | 2,000 | 100 |",
         "| `narrow\\|` | `blocks.8.hook_resid_post` | 80 | 8.00 | 2,000 | 80 |",
     ]
@@ -122,8 +122,35 @@ def test_a_setting_that_is_the_study_s_own_alone_has_no_section():
         kept[name] = kept[name][:1] if name == "saes" else []
     assert list(sections(kept)) == [FEATURES, HELD]
     assert list(sections(ablations() | {"features": []})) == [SHOTS, TOKENS, SAES]
-    assert sections(ablations() | {"features": []})[SHOTS][2] == WORDS
+    assert sections(ablations() | {"features": []})[SHOTS][3] == WORDS
     assert sections(None) == {}
+
+
+def test_what_a_setting_changes_is_told_target_by_target():
+    found = sections(ablations())
+    assert found[SHOTS][1] == (
+        "Target by target, surely less at 1 demonstration (-0.15 [-0.15, -0.15]) than with the study's own setting."
+    )
+    assert "| 1 demonstration | 0.40 [0.35, 0.45] | -0.15 [-0.15, -0.15] | " in found[SHOTS][4]
+    # An SAE with fewer features than N has another N: nothing to take from each other.
+    assert found[SAES][1] == "Target by target, it is at no setting surely more or less than with the study's own."
+    assert "| `narrow\\|` | 0.20 [0.15, 0.25] | – | " in found[SAES][3]
+
+    def overlaps(*values):
+        return with_overlap(
+            view(100, 0.6, 0.05), {"by_target": dict(zip(("t0", "t1", "t2", "t3"), values, strict=True))}
+        )
+
+    own = ablations()["saes"][0]
+    # By hand: differences 0.01, 0.03, 0.05 without the unknown one; mean 0.03, deviation 0.02, t(2) 4.303.
+    one = less_own(overlaps(0.56, 0.58, 0.6, None), own)
+    assert (one["value"], one["high"] - one["value"]) == pytest.approx((0.03, 4.303 * 0.02 / 3**0.5), abs=1e-4)
+    more = {"demonstrations": 1} | overlaps(0.57, 0.59, 0.57, 0.59)
+    both = [more, {"demonstrations": 8} | overlaps(0.5, 0.51, 0.52, 0.51)]
+    assert sections(ablations() | {"demonstrations": both})[SHOTS][1] == (
+        "Target by target, surely more at 1 demonstration (+0.03 [+0.01, +0.05]) and less at 8 demonstrations "
+        "(-0.04 [-0.05, -0.03]) than with the study's own setting."
+    )
 
 
 ASKED = {

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from mixplan.report.study_told import NAMES, NOTHING, figure, heading, lines, listed, side, table_of, told
-from mixplan.report.text import in_line, plain, whole
+from mixplan.report.text import in_line, percent, whole
+from mixplan.study.overlap import mean_over_targets
 from mixplan.study.table import Table
 
 Entry = Mapping[str, Any]
@@ -19,7 +22,8 @@ with the actual ones (training's N largest); `chance` is what N blindly drawn li
 `captured` is the part of everything training changed on the target that lies in the predicted N, `at most` the part in
 the actual N, which no N features exceed; these have t intervals over targets. Correlations are over all targets, as in
 the tables above; nothing is chosen here, and nothing was held out. The study's own setting is in bold. Intervals are of
-each row by itself, not of differences between rows: they cannot tell which of two settings is better."""
+each row by itself, not of differences between rows: they cannot tell which of two settings is better. Where a table has
+it, `less own` can: the overlap less that of the study's own setting, target by target, with its t interval."""
 
 
 PARTS = {
@@ -103,7 +107,7 @@ def other_settings(ablations: Entry, *, explained: bool) -> Iterator[str]:
         (
             "tokens",
             "Does it depend on how many tokens are read?",
-            lambda entry: f"{plain(entry['tokens'])} of the tokens",
+            lambda entry: "all tokens" if entry["tokens"] == 1 else f"{percent(entry['tokens'])} of the tokens",
             lambda entry: entry["tokens"] == 1,
         ),
         (
@@ -119,6 +123,9 @@ def other_settings(ablations: Entry, *, explained: bool) -> Iterator[str]:
             continue  # what the study itself did stands above
         yield heading(title)
         yield f"**{beyond_chance(entries, name)}** {ends_sentence(entries, name)}"
+        own = ablations["saes"][0]
+        if paired := [(name(entry), less_own(entry, own)) for entry in entries if not is_own(entry)]:
+            yield difference_sentence(paired)
         yield correlation_sentence(entries, ablations["quantity"], name)
         if not explained:
             yield WORDS
@@ -127,8 +134,8 @@ def other_settings(ablations: Entry, *, explained: bool) -> Iterator[str]:
             yield cut
         if key == "tokens":
             read = f"{whole(kept['target_tokens'])} question tokens of a target and {whole(kept['query_tokens'])}"
-            yield f"All of the tokens are {read} of each domain."
-        yield views_table("setting", entries, name, is_own)
+            yield f"All tokens are {read} of each domain."
+        yield views_table("setting", entries, name, is_own, own)
         if key == "saes":
             yield saes_table(entries, name)
 
@@ -180,6 +187,24 @@ def ends_sentence(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str
     return f"Its share of N lies between {' and '.join(ends)}."
 
 
+def less_own(entry: Entry, own: Entry) -> Entry:
+    """An overlap less the study's own, target by target; of the same number of features alone."""
+    if entry["features"] != own["features"]:
+        return mean_over_targets(np.array([]))
+    both = zip(entry["overlap"]["by_target"].values(), own["overlap"]["by_target"].values(), strict=True)
+    return mean_over_targets(np.array([one - two for one, two in both if one is not None and two is not None]))
+
+
+def difference_sentence(paired: Sequence[tuple[str, Entry]]) -> str:
+    """At which settings the overlap is surely not the study's own."""
+    found = []
+    for which, word in (("above", "more"), ("below", "less")):
+        found += [f"{word} at {name} ({figure(one, sign=True)})" for name, one in paired if side(one) == which]
+    if found:
+        return f"Target by target, surely {listed(found)} than with the study's own setting."
+    return "Target by target, it is at no setting surely more or less than with the study's own."
+
+
 def correlation_sentence(entries: Sequence[Entry], quantity: str, name: Callable[[Entry], str]) -> str:
     """The range of each score's pooled Pearson, and where it is surely above 0."""
     said = []
@@ -204,7 +229,11 @@ def correlation(entry: Entry, score: str, predictor: str) -> Entry | None:
 
 
 def views_table(
-    head: str, entries: Sequence[Entry], name: Callable[[Entry], str], is_own: Callable[[Entry], bool]
+    head: str,
+    entries: Sequence[Entry],
+    name: Callable[[Entry], str],
+    is_own: Callable[[Entry], bool],
+    own: Entry | None = None,
 ) -> str:
     """Everything that was judged again, one row a setting, the study's own setting in bold."""
     rows = []
@@ -213,11 +242,12 @@ def views_table(
         setting = f"**{name(entry)}**" if is_own(entry) else name(entry)
         chance = f"{told(overlap['chance'])} (one draw in 40 above {told(overlap['chance_high'])})"
         scored = (figure(correlation(entry, score, one)) for score in ("pearson", "centred") for one in PREDICTORS)
-        rows.append(
-            (setting, figure(overlap), chance, figure(entry["captured"]), figure(entry["concentration"]), *scored)
-        )
+        less = [NOTHING if is_own(entry) else figure(less_own(entry, own), sign=True)] if own else []
+        parts = figure(entry["captured"]), figure(entry["concentration"])
+        rows.append((setting, figure(overlap), *less, chance, *parts, *scored))
     scores = (f"{score} of `{one}`" for score in ("Pearson", "centred") for one in PREDICTORS)
-    return table_of((head, "overlap", "chance", "captured", "at most", *scores), rows)
+    heads = (head, "overlap", *(["less own"] if own else []), "chance", "captured", "at most", *scores)
+    return table_of(heads, rows)
 
 
 def cut_sentence(entries: Sequence[Entry]) -> str:
