@@ -94,6 +94,7 @@ def trained_saes(bench: Bench) -> dict[str, Sae]:
     Raises:
         RecipeError: a training is not valid.
         DataError: its corpus lacks tokens.
+        RunError: an SAE's folder holds another training, or `mixplan sae train` works there.
     """
     asked = trainings(bench.study)
 
