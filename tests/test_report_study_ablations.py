@@ -133,7 +133,9 @@ def test_what_a_setting_changes_is_told_target_by_target():
     )
     assert "| 1 demonstration | 0.40 [0.35, 0.45] | -0.15 [-0.15, -0.15] | " in found[SHOTS][4]
     # An SAE with fewer features than N has another N: nothing to take from each other.
-    assert found[SAES][1] == "Target by target, it is at no setting surely more or less than with the study's own."
+    assert (
+        found[SAES][1] == "Target by target, it is at no setting surely more or less than with the study's own setting."
+    )
     assert "| `narrow\\|` | 0.20 [0.15, 0.25] | – | " in found[SAES][3]
 
     def overlaps(*values):
@@ -151,6 +153,32 @@ def test_what_a_setting_changes_is_told_target_by_target():
         "Target by target, surely more at 1 demonstration (+0.03 [+0.01, +0.05]) and less at 8 demonstrations "
         "(-0.04 [-0.05, -0.03]) than with the study's own setting."
     )
+
+
+def test_saes_trained_alike_but_for_one_thing_are_held_against_each_other():
+    same = {"config": "some", "train_tokens": 10}
+    trained = {"wide": same | {"trainer": {"d_sae": 99}}, "plain|": same, "deep": same | {"hook_name": "a"}}
+    made = {"hook_name": "a", "d_sae": 4608, "active": 20.0}
+    saes = [
+        *ablations()["saes"],
+        *({"sae": name, **made} | view(100, value, 0.05) for name, value in zip(trained, (0.5, 0.3, 0.2), strict=True)),
+    ]
+    ablated = ablations() | {"saes": saes, "asked": {"trained": trained}}
+    *_, sentence, table = sections(ablated)[SAES]
+    assert sentence == (
+        "All SAEs trained for this were trained as `plain|` was but for what each changed. Target by target, surely "
+        "more at `wide` (+0.20 [+0.20, +0.20]) and less at `deep` (-0.10 [-0.10, -0.10]) than with `plain|`."
+    )
+    head, _, *rows = table.splitlines()
+    assert head.endswith("| N | overlap less that of `plain\\|` |")
+    assert [row.rsplit(" | ", 1)[1] for row in rows] == [
+        "– |", "– |", "+0.20 [+0.20, +0.20] |", "– |", "-0.10 [-0.10, -0.10] |",
+    ]  # fmt: skip
+    # Two that each have what the other has not: nothing that all were trained as.
+    for left in (("wide", "deep"), ("plain|",), ()):
+        few = {name: trained[name] for name in left}
+        last = sections(ablated | {"asked": {"trained": few}})[SAES][-1]
+        assert "overlap less" not in last, left
 
 
 ASKED = {

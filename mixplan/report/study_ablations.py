@@ -137,7 +137,15 @@ def other_settings(ablations: Entry, *, explained: bool) -> Iterator[str]:
             yield f"All tokens are {read} of each domain."
         yield views_table("setting", entries, name, is_own, own)
         if key == "saes":
-            yield saes_table(entries, name)
+            alike = trained_alike(entries, ablations["asked"].get("trained", {}))
+            if alike:
+                base, others = alike
+                paired = [(name(entry), less_own(entry, base)) for entry in others]
+                yield (
+                    f"All SAEs trained for this were trained as {name(base)} was but for what each changed. "
+                    f"{difference_sentence(paired, name(base))}"
+                )
+            yield saes_table(entries, name, alike)
 
 
 def features_name(entry: Entry) -> str:
@@ -195,14 +203,25 @@ def less_own(entry: Entry, own: Entry) -> Entry:
     return mean_over_targets(np.array([one - two for one, two in both if one is not None and two is not None]))
 
 
-def difference_sentence(paired: Sequence[tuple[str, Entry]]) -> str:
-    """At which settings the overlap is surely not the study's own."""
+def difference_sentence(paired: Sequence[tuple[str, Entry]], other: str = "the study's own setting") -> str:
+    """At which settings the overlap is surely not that of another one."""
     found = []
     for which, word in (("above", "more"), ("below", "less")):
         found += [f"{word} at {name} ({figure(one, sign=True)})" for name, one in paired if side(one) == which]
     if found:
-        return f"Target by target, surely {listed(found)} than with the study's own setting."
-    return "Target by target, it is at no setting surely more or less than with the study's own."
+        return f"Target by target, surely {listed(found)} than with {other}."
+    return f"Target by target, it is at no setting surely more or less than with {other}."
+
+
+def trained_alike(entries: Sequence[Entry], trained: Mapping[str, Entry]) -> tuple[Entry, list[Entry]] | None:
+    """The SAE trained for this whose settings all others trained for it have but for what each changed, and those.
+
+    They tell what a setting does: the study's own SAE may have been trained on more tokens than all of them.
+    """
+    plain = [one for one, has in trained.items() if all(has.items() <= other.items() for other in trained.values())]
+    base = [entry for entry in entries if entry["sae"] in plain]
+    others = [entry for entry in entries if entry["sae"] in trained and entry["sae"] not in plain]
+    return (base[0], others) if len(base) == 1 and others else None
 
 
 def correlation_sentence(entries: Sequence[Entry], quantity: str, name: Callable[[Entry], str]) -> str:
@@ -256,20 +275,18 @@ def cut_sentence(entries: Sequence[Entry]) -> str:
     return f"Demonstrations left out because the model's window was too short for them: {listed(cut)}." if cut else ""
 
 
-def saes_table(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str:
-    """What the SAEs are."""
-    rows = [
-        (
-            name(entry),
-            f"`{in_line(entry['hook_name'])}`",
-            whole(entry["d_sae"]),
-            told(entry["active"]),
-            whole(entry["overlap"]["live"]),
-            whole(entry["features"]),
-        )
-        for entry in entries
-    ]
-    return table_of(("SAE", "reads at", "features", "active a token", "live features, fewest of a training", "N"), rows)
+def saes_table(entries: Sequence[Entry], name: Callable[[Entry], str], alike: tuple[Entry, list[Entry]] | None) -> str:
+    """What the SAEs are, and how those trained alike but for one thing differ."""
+    heads = ["setting", "reads at", "features", "active a token", "live features, fewest of a training", "N"]
+    rows = []
+    for entry in entries:
+        live = whole(entry["overlap"]["live"])
+        row = [name(entry), f"`{in_line(entry['hook_name'])}`", whole(entry["d_sae"]), told(entry["active"]), live]
+        row.append(whole(entry["features"]))
+        if alike:
+            row.append(figure(less_own(entry, alike[0]), sign=True) if entry in alike[1] else NOTHING)
+        rows.append(row)
+    return table_of([*heads, *([f"overlap less that of {name(alike[0])}"] if alike else [])], rows)
 
 
 def concentrations(ablations: Entry | None, concentration: Entry | None, table: Table) -> Iterator[str]:
