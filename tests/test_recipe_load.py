@@ -84,6 +84,17 @@ def test_places_that_hold_no_recipe_are_refused(here):
             load_recipe(Path(name))
 
 
+def test_a_study_is_told_from_a_recipe(here):
+    (here / "study.yaml").write_text("recipe: {model: embedded}\ntargets: {one: {}}\nquestions: [why]\n")
+    with pytest.raises(
+        RecipeError, match=r"^study\.yaml: this is a study, not a recipe\. Give it to `mixplan study`\.$"
+    ):
+        load_recipe(Path("study.yaml"))
+    (here / "mixed.yaml").write_text(BASE + "targets: {one: {}}\n")
+    with pytest.raises(RecipeError, match=r"targets: unknown key\. Did you mean 'target'\?$"):
+        load_recipe(Path("mixed.yaml"))
+
+
 def test_a_byte_order_mark_is_no_mistake(here):
     (here / "recipe.yaml").write_bytes(b"\xef\xbb\xbf" + BASE.encode())
     assert load_recipe(Path("recipe.yaml")).recipe.budget.rows == 100

@@ -222,6 +222,10 @@ def test_what_is_no_study_file(tmp_path, monkeypatch):
     assert refused(tmp_path / "none.yaml") == "none.yaml: there is no such study. Studies are in recipes/studies/."
     (tmp_path / "empty.yaml").write_text("")
     assert refused(tmp_path / "empty.yaml") == "empty.yaml: the file is empty."
+    (tmp_path / "plan.yaml").write_text("model: embedded\ntarget: {name: sums}\n")
+    assert refused(tmp_path / "plan.yaml") == "plan.yaml: this is a recipe, not a study. Give it to `mixplan plan`."
+    (tmp_path / "slip.yaml").write_text("recipe: {model: embedded}\ntarget: {one: {}}\n")
+    assert "slip.yaml:2: target: unknown key. Did you mean 'targets'?" in refused(tmp_path / "slip.yaml")
 
 
 def test_the_shipped_study_leaves_out_each_target_s_own_data():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import RecipeError
-from mixplan.recipe.configs import assemble
+from mixplan.recipe.configs import assemble, display
 from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.rules import broken_rules
 from mixplan.recipe.spec import Recipe
@@ -53,6 +53,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         RecipeError: anything is wrong; one line for each problem, those in configs and overrides included.
     """
     tree, problems = assemble(Path(path), overrides)
+    if tree is not None and {"recipe", "targets"} <= tree.value.keys():
+        raise RecipeError(f"{display(Path(path))}: this is a study, not a recipe. Give it to `mixplan study`.")
     return checked(tree, Path(path), problems)
 
 

@@ -150,6 +150,8 @@ def load_study(path: Path) -> LoadedStudy:
     if not path.is_file():
         raise RecipeError(f"{display(path)}: there is no such study. Studies are in recipes/studies/.")
     tree, problems = read(path, display(path))
+    if tree is not None and "target" in tree.value and tree.value.keys().isdisjoint({"recipe", "targets"}):
+        raise RecipeError(f"{display(path)}: this is a recipe, not a study. Give it to `mixplan plan`.")
     if tree is not None:
         problems = [*problems, *departures(tree, StudySpec).values()]
     if problems or tree is None:
