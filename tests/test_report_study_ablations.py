@@ -8,7 +8,7 @@ from saved_further import ablations, about, concentration, correlations, further
 from test_study_ablations import T, table_of
 from test_study_ablations import profile as made_profile
 
-from mixplan.report.study_ablations import WORDS, ablation_sections, less_own, still_missing
+from mixplan.report.study_ablations import WORDS, ablation_sections, overlap_less, still_missing
 from mixplan.study.ablations import described, judge_view
 from mixplan.study.views import Moved, View
 
@@ -145,7 +145,7 @@ def test_what_a_setting_changes_is_told_target_by_target():
 
     own = ablations()["saes"][0]
     # By hand: differences 0.01, 0.03, 0.05 without the unknown one; mean 0.03, deviation 0.02, t(2) 4.303.
-    one = less_own(overlaps(0.56, 0.58, 0.6, None), own)
+    one = overlap_less(overlaps(0.56, 0.58, 0.6, None), own)
     assert (one["value"], one["high"] - one["value"]) == pytest.approx((0.03, 4.303 * 0.02 / 3**0.5), abs=1e-4)
     more = {"demonstrations": 1} | overlaps(0.57, 0.59, 0.57, 0.59)
     both = [more, {"demonstrations": 8} | overlaps(0.5, 0.51, 0.52, 0.51)]

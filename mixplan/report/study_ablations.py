@@ -124,7 +124,7 @@ def other_settings(ablations: Entry, *, explained: bool) -> Iterator[str]:
         yield heading(title)
         yield f"**{beyond_chance(entries, name)}** {ends_sentence(entries, name)}"
         own = ablations["saes"][0]
-        if paired := [(name(entry), less_own(entry, own)) for entry in entries if not is_own(entry)]:
+        if paired := [(name(entry), overlap_less(entry, own)) for entry in entries if not is_own(entry)]:
             yield difference_sentence(paired)
         yield correlation_sentence(entries, ablations["quantity"], name)
         if not explained:
@@ -140,7 +140,7 @@ def other_settings(ablations: Entry, *, explained: bool) -> Iterator[str]:
             alike = trained_alike(entries, ablations["asked"].get("trained", {}))
             if alike:
                 base, others = alike
-                paired = [(name(entry), less_own(entry, base)) for entry in others]
+                paired = [(name(entry), overlap_less(entry, base)) for entry in others]
                 yield (
                     f"All SAEs trained for this were trained as {name(base)} was but for what each changed. "
                     f"{difference_sentence(paired, name(base))}"
@@ -195,11 +195,11 @@ def ends_sentence(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str
     return f"Its share of N lies between {' and '.join(ends)}."
 
 
-def less_own(entry: Entry, own: Entry) -> Entry:
-    """An overlap less the study's own, target by target; of the same number of features alone."""
-    if entry["features"] != own["features"]:
+def overlap_less(entry: Entry, other: Entry) -> Entry:
+    """An overlap less another setting's, target by target; of the same number of features alone."""
+    if entry["features"] != other["features"]:
         return mean_over_targets(np.array([]))
-    both = zip(entry["overlap"]["by_target"].values(), own["overlap"]["by_target"].values(), strict=True)
+    both = zip(entry["overlap"]["by_target"].values(), other["overlap"]["by_target"].values(), strict=True)
     return mean_over_targets(np.array([one - two for one, two in both if one is not None and two is not None]))
 
 
@@ -261,7 +261,7 @@ def views_table(
         setting = f"**{name(entry)}**" if is_own(entry) else name(entry)
         chance = f"{told(overlap['chance'])} (one draw in 40 above {told(overlap['chance_high'])})"
         scored = (figure(correlation(entry, score, one)) for score in ("pearson", "centred") for one in PREDICTORS)
-        less = [NOTHING if is_own(entry) else figure(less_own(entry, own), sign=True)] if own else []
+        less = [NOTHING if is_own(entry) else figure(overlap_less(entry, own), sign=True)] if own else []
         parts = figure(entry["captured"]), figure(entry["concentration"])
         rows.append((setting, figure(overlap), *less, chance, *parts, *scored))
     scores = (f"{score} of `{one}`" for score in ("Pearson", "centred") for one in PREDICTORS)
@@ -284,7 +284,7 @@ def saes_table(entries: Sequence[Entry], name: Callable[[Entry], str], alike: tu
         row = [name(entry), f"`{in_line(entry['hook_name'])}`", whole(entry["d_sae"]), told(entry["active"]), live]
         row.append(whole(entry["features"]))
         if alike:
-            row.append(figure(less_own(entry, alike[0]), sign=True) if entry in alike[1] else NOTHING)
+            row.append(figure(overlap_less(entry, alike[0]), sign=True) if entry in alike[1] else NOTHING)
         rows.append(row)
     return table_of([*heads, *([f"overlap less that of {name(alike[0])}"] if alike else [])], rows)
 
