@@ -87,7 +87,7 @@ def lay_run(
     hashes = {
         "recipe": content_hash(standalone(loaded)),
         "mixture": mixture.hash,
-        "model": model_hash(loaded, dtype="float32"),
+        "model": model_hash(loaded),
     }
     plan = {
         "recipe": loaded.resolved,

@@ -22,8 +22,8 @@ FLOW = (
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
 stages before it and saves them."""
-EVERYWHERE = {"errors", "runs", "embedded"}
-LEAVES = {"errors": set(), "runs": {"errors"}, "embedded": {"errors", "runs"}}
+EVERYWHERE = {"errors", "runs", "embedded", "weights"}
+LEAVES = {"errors": set(), "runs": {"errors"}, "embedded": {"errors", "runs"}, "weights": {"errors", "runs"}}
 ENTRY = {"cli", "__main__"}
 
 TENSORS = {"model", "sae", "features", "train", "evaluate"}

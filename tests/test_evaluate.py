@@ -37,7 +37,7 @@ def test_each_domain_has_its_measures(tiny_model, target, domains, tmp_path):
     assert {name: list(measures) for name, measures in found.domains.items()} == {
         "target": ["exact", "behaviour"], "pick": ["choice", "behaviour"], "free": ["likelihood", "behaviour"]
     }  # fmt: skip
-    assert found.model == {"name": str(tiny_model), "hash": model.fingerprint, "dtype": "float32", "device": "cpu"}
+    assert found.model == {"name": str(tiny_model), "hash": model.weights, "dtype": "float32", "device": "cpu"}
     assert told.stages == [
         ("target: exact", 4, "rows"), ("target: own answers", 4, "rows"), ("target: behaviour", 4, "rows"),
         ("pick: own answers", 3, "rows"), ("pick: choice, behaviour", 3, "rows"),

@@ -16,6 +16,7 @@ import yaml
 
 from mixplan.errors import MixplanError, RunError
 from mixplan.plan import PlanRequest, make_plan
+from mixplan.plan.identity import plan_hash
 
 HOOK = "blocks.2.hook_resid_post"
 
@@ -290,3 +291,42 @@ def test_arms_compared_earlier_say_how_many_rows_halve_a_loss(recipe, tmp_path):
     each = sum(entry["row_tokens_mean"] for entry in tokens["domains"].values()) / len(tokens["domains"])
     (halves,) = re.findall(r"if ([\d.]+) tokens halve", " ".join(tokens["allocation"]["notes"]))
     assert float(halves) == pytest.approx(7 * each, rel=1e-3)
+
+
+def test_the_hash_of_a_plan_is_what_determines_it(recipe, tmp_path, monkeypatch):
+    """Nothing of where it was made, when, or how fast the machine was that day; everything else."""
+    first, _ = plan(recipe, tmp_path / "first")
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr("mixplan.model.place.time_matmul", lambda *_: 1.0)
+    other, _ = plan(recipe, tmp_path / "other", "model.dtype=float32")
+    assert other["hashes"]["plan"] == first["hashes"]["plan"] == plan_hash(first)
+    moved = json.loads(json.dumps(first))
+    moved["created"], moved["seconds"] = "2031-01-01", {"reading": 3.0}
+    moved["model"]["why_dtype"] = "another day"
+    moved["mixture"]["files"]["sft.yaml"] = moved["hashes"]["recipe"] = "0" * 64
+    assert plan_hash(moved) == first["hashes"]["plan"]
+    for path in (("allocation", "rows", "fox"), ("model", "hash"), ("model", "dtype"), ("mixture", "hash"), ("name",)):
+        changed = json.loads(json.dumps(first))
+        section = changed
+        for key in path[:-1]:
+            section = section[key]
+        section[path[-1]] = 99
+        assert plan_hash(changed) != first["hashes"]["plan"], path
+    another, _ = plan(recipe, tmp_path / "third", "seed=1")
+    assert another["hashes"]["plan"] != first["hashes"]["plan"]
+
+
+def test_two_copies_of_a_recipe_s_folder_plan_to_one_hash(recipe, tmp_path, tiny_model):
+    values = yaml.safe_load(recipe.read_text())
+    values["model"]["name"] = "model"
+    marks = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        shutil.copytree(tiny_model, tmp_path / name / "model")
+        shutil.copytree(tmp_path / "sae", tmp_path / name / "sae")
+        for file in tmp_path.glob("*.jsonl"):
+            shutil.copy(file, tmp_path / name)
+        (tmp_path / name / "tiny.yaml").write_text(yaml.safe_dump(values))
+        made, _ = plan(tmp_path / name / "tiny.yaml", tmp_path / name / "run")
+        marks.append(made["hashes"]["plan"])
+    assert marks[0] == marks[1]

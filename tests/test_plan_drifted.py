@@ -157,7 +157,7 @@ def test_a_checkpoint_moves_what_training_is_found_to_move(recipe, tiny_model, t
     assert found["share_of_shift"] == pytest.approx(made["drift"]["share_of_shift"])
     assert made["drift"]["from"] == "checkpoint"
     assert made["drift"]["checkpoint"] == {
-        "folder": str(tmp_path / "pilot" / "model"), "hash": trained.fingerprint,
+        "folder": str(tmp_path / "pilot" / "model"), "hash": trained.weights,
     }  # fmt: skip
     assert f"loading the checkpoint from {tmp_path / 'pilot' / 'model'}" in watcher.said
     assert str(tmp_path / "pilot" / "model") in (tmp_path / "run" / "recipe.yaml").read_text()

@@ -49,7 +49,7 @@ def test_a_later_plan_reads_it_back(saved, whole_study, monkeypatch, tmp_path):
     monkeypatch.setattr(evidence, "SHIPPED", tmp_path)
     run, found = saved
     ours = bench(whole_study[0] / "study.yaml", run)
-    kind = Kind(ours.model.fingerprint, ours.sae.fingerprint, SETTINGS)
+    kind = Kind(ours.model.weights, ours.sae.fingerprint, SETTINGS)
     history, (study,) = with_studies(History(), None, folder=run, run=run.parent / "later", kind=kind)
     assert history.warnings == ()
     assert [each.name for each in history.runs] == [f"A small study: {name}" for name in TARGETS]

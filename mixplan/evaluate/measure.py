@@ -79,7 +79,7 @@ def evaluate(
         stood, total = stood + standing, total + len(measured[name])
     if stood:
         watcher.say(f"{stood} of {total} measures stand from an earlier evaluation")
-    described = {"name": model.name, "hash": model.fingerprint, "dtype": model.dtype, "device": str(model.device)}
+    described = {"name": model.name, "hash": model.weights, "dtype": model.dtype, "device": str(model.device)}
     return Evaluation(described, measured, headlines)
 
 

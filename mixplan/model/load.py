@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -22,6 +24,10 @@ from mixplan.errors import ModelError
 from mixplan.model.place import DTYPES, resolve_device, resolve_dtype
 from mixplan.recipe import ModelSpec
 from mixplan.runs import content_hash, translated
+from mixplan.weights import weight_files, weights_hash
+
+SET_AT_LOADING = ("_name_or_path", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
+"""Entries of a config that say where a model was found or how it was loaded, not what it is."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,8 @@ class Model:
         device: Where it runs.
         blocks: The decoder blocks, in order.
         window: Longest context in tokens.
-        fingerprint: Hash over config and sampled tensor bytes (64 hexadecimal digits).
+        weights: Hash of its weights as they are stored, whatever computes with them: the model's identity.
+        fingerprint: Hash over weights, config and compute type: what its activations depend on.
         place: Where transformers found it: a folder or a hub id.
         adapter: Folder of the adapter on top of it, for a trained model that is one.
     """
@@ -50,6 +57,7 @@ class Model:
     device: torch.device
     blocks: nn.ModuleList
     window: int
+    weights: str
     fingerprint: str
     place: str = ""
     adapter: Path | None = None
@@ -88,6 +96,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path()) -> Model:
         raise ModelError(f"model '{spec.name}' has no fast tokenizer; mixplan needs token offsets. Convert it first.")
     dtype, why = resolve_dtype(spec.dtype, device, text_config(lm).hidden_size)
     lm = lm.eval().requires_grad_(False).to(device=device, dtype=DTYPES[dtype])
+    weights = stored_weights(place, spec.revision)
     return Model(
         lm=lm,
         tokenizer=tokenizer,
@@ -97,7 +106,8 @@ def load_model(spec: ModelSpec, *, folder: Path = Path()) -> Model:
         device=device,
         blocks=decoder_blocks(lm),
         window=int(getattr(text_config(lm), "max_position_embeddings", 2048)),
-        fingerprint=fingerprint(lm, dtype),
+        weights=weights,
+        fingerprint=content_hash(weights, settings_of(lm), dtype),
         place=place,
     )
 
@@ -176,9 +186,24 @@ def decoder_blocks(lm: PreTrainedModel) -> nn.ModuleList:
     raise ModelError(f"{type(lm).__name__} has no stack of {count} decoder blocks; mixplan reads decoder-only models.")
 
 
-def fingerprint(lm: PreTrainedModel, dtype: str) -> str:
-    """Hash of a loaded model's tensors and compute type (64 hexadecimal digits)."""
-    return content_hash(fingerprint_tensors(lm.state_dict()), dtype)
+def stored_weights(place: str, revision: str | None) -> str:
+    """Hash of a model's weight files, in a folder or in the hub's cache.
+
+    Raises:
+        ModelError: a file is missing or cut.
+    """
+    if Path(place).is_dir():
+        return weights_hash(weight_files(Path(place)))
+    config = try_to_load_from_cache(place, "config.json", revision=revision)
+    if not isinstance(config, str):
+        raise ModelError(f"model '{place}' is not whole in the hub's cache. Fetch it again with `hf download {place}`.")
+    return weights_hash(weight_files(Path(config).parent))
+
+
+def settings_of(lm: PreTrainedModel) -> dict[str, Any]:
+    """The config's values on which activations depend, as JSON values."""
+    values: dict[str, Any] = json.loads(lm.config.to_json_string(use_diff=False))
+    return {name: value for name, value in values.items() if name not in SET_AT_LOADING}
 
 
 def fingerprint_tensors(tensors: Mapping[str, Tensor]) -> str:

@@ -10,8 +10,10 @@ from typing import Any
 from safetensors import SafetensorError
 
 from mixplan.errors import ModelError
-from mixplan.model.load import Model, fingerprint, load_model
+from mixplan.model.load import Model, load_model
 from mixplan.recipe import ModelSpec
+from mixplan.runs import content_hash
+from mixplan.weights import weights_hash
 
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 FULL = "config.json"
@@ -50,7 +52,7 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
     """The untrained model with the adapter on top."""
     from peft import PeftModel  # slow to import, and only trained models need it
 
-    read_settings(trained)
+    settings = read_settings(trained)
     base = load_model(spec, folder=folder)
     try:
         wrapped: Any = PeftModel.from_pretrained(base.lm, str(trained), torch_device=str(base.device))
@@ -59,17 +61,19 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
         raise damaged(trained, f"the adapter cannot be put on '{spec.name}': {why}") from error
     lm = wrapped.merge_and_unload() if base.dtype == "float32" else wrapped.get_base_model()
     lm = lm.eval().requires_grad_(False)
+    weights = content_hash(base.weights, weights_hash([trained / ADAPTER[1]]), settings)
     return replace(
         base,
         lm=lm,
         name=f"{spec.name}, trained",
-        fingerprint=fingerprint(lm, base.dtype),
+        weights=weights,
+        fingerprint=content_hash(base.fingerprint, weights),
         adapter=trained.resolve(),
     )
 
 
-def read_settings(trained: Path) -> None:
-    """Check that both files of an adapter are there and that the settings can be read.
+def read_settings(trained: Path) -> dict[str, Any]:
+    """An adapter's settings, once both of its files are there.
 
     Raises:
         ModelError: one is missing or damaged.
@@ -82,6 +86,7 @@ def read_settings(trained: Path) -> None:
         raise damaged(trained, f"{ADAPTER[0]} is not JSON") from error
     if not isinstance(settings, dict) or "peft_type" not in settings:
         raise damaged(trained, f"{ADAPTER[0]} names no `peft_type`")
+    return {name: value for name, value in settings.items() if name != "base_model_name_or_path"}
 
 
 def damaged(trained: Path, what: str) -> ModelError:

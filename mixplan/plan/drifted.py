@@ -128,7 +128,7 @@ def by_checkpoint(loaded: LoadedRecipe, model: Model, reading: Reading, watcher:
     folder = checkpoint_folder(loaded)
     watcher.say(f"loading the checkpoint from {folder}")
     trained = load_checkpoint(loaded, model, folder)
-    told = {"folder": loaded.recipe.drift.checkpoint, "hash": trained.fingerprint}
+    told = {"folder": loaded.recipe.drift.checkpoint, "hash": trained.weights}
     bare = tuple(without_demonstrations(unit) for unit in reading.units)
     return DriftReading(
         reading=replace(reading, units=bare),

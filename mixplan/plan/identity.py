@@ -24,7 +24,10 @@ LIBRARIES = (
 READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
 """Packages whose version can change a feature's value."""
 
-VERSION = 3
+UNHASHED = {"model": ("why_dtype",), "mixture": ("inputs", "files"), "hashes": ("recipe", "plan")}
+"""Entries of a plan's sections that its hash leaves out; see `plan_hash`."""
+
+VERSION = 4
 """Of what scores hold; part of their key."""
 
 
@@ -37,6 +40,22 @@ def version_of(package: str) -> str:
 def library_versions() -> dict[str, str]:
     """Versions of the libraries a plan depends on, by package name."""
     return {name: version_of(name) for name in LIBRARIES}
+
+
+def plan_hash(plan: Mapping[str, Any]) -> str:
+    """Hash over what determines a plan and what it decided.
+
+    Left out is what another machine, folder or day changes without changing the plan: when and how fast it was made,
+    why a compute type was chosen (the type itself counts), and files and hashes that hold the place of a local file.
+    The recipe counts by its values, data, model, SAE and mixture by their content.
+
+    Args:
+        plan: What plan.json holds, with or without `hashes.plan`.
+    """
+    kept = {name: value for name, value in plan.items() if name not in ("created", "seconds")}
+    for section, places in UNHASHED.items():
+        kept[section] = {name: value for name, value in plan[section].items() if name not in places}
+    return content_hash(kept)
 
 
 def data_hash(target: Domain, domains: Mapping[str, Domain]) -> str:
@@ -128,6 +147,20 @@ def model_files(loaded: LoadedRecipe) -> Any:
         return embedded.GGUF_SHA256
     folder = loaded.folder(("model", "name")) / Path(spec.name).expanduser()
     return folder_state(folder) if folder.is_dir() else hub_commit(spec.name, "config.json", spec.revision)
+
+
+def model_folder(loaded: LoadedRecipe) -> Path | None:
+    """The folder of the model's files, None for a hub model that is not in the local cache."""
+    spec = loaded.recipe.model
+    if spec.name == "embedded":
+        return embedded.converted_folder()
+    local = loaded.folder(("model", "name")) / Path(spec.name).expanduser()
+    if local.is_dir():
+        return local
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(spec.name, "config.json", revision=spec.revision)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def sae_files(loaded: LoadedRecipe) -> Any:

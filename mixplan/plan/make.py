@@ -14,7 +14,7 @@ from mixplan import __version__
 from mixplan.domains import Domain, describe
 from mixplan.forecast import Amount, Forecast, Kind, earlier_runs, forecast, halving_rows, with_studies
 from mixplan.mixture.order import take_target
-from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
+from mixplan.plan.identity import data_hash, library_versions, plan_hash, scores_key, standalone
 from mixplan.plan.opened import opened
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
@@ -163,7 +163,7 @@ def assemble(
         "sae": scores["sae"]["hash"],
         "mixture": mixture["hash"],
     }
-    plan["hashes"]["plan"] = content_hash(plan)
+    plan["hashes"]["plan"] = plan_hash(plan)
     return plan
 
 

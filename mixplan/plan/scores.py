@@ -231,7 +231,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "why_dtype": model.why_dtype,
         "device": str(model.device),
         "parameters": model.parameters,
-        "hash": model.fingerprint,
+        "hash": model.weights,
     }
 
 

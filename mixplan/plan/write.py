@@ -43,7 +43,9 @@ def write_mixture(
     if recipe.mixture.answers == "self" and any(rows.values()):
         untrained = Untrained(
             generate=answerer(loaded, watcher),
-            fingerprint=content_hash(scores["model"]["hash"], "greedy", recipe.mixture.answer_tokens),
+            fingerprint=content_hash(
+                scores["model"]["hash"], scores["model"]["dtype"], "greedy", recipe.mixture.answer_tokens
+            ),
             cache=cache_folder() / "answers",
         )
     made = build_mixture(

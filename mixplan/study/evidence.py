@@ -91,7 +91,7 @@ def head_of(bench: Bench, settings: Mapping[str, Any]) -> dict[str, Any]:
         "version": EVIDENCE_VERSION,
         "title": bench.study.spec.title,
         "study": bench.study.hash,
-        "hashes": {"model": bench.model.fingerprint, "sae": bench.sae.fingerprint},
+        "hashes": {"model": bench.model.weights, "sae": bench.sae.fingerprint},
         "settings": {**settings_of(bench.study.whole.resolved), **settings},
     }
 

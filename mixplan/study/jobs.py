@@ -275,11 +275,11 @@ def stand_in_plan(bench: Bench, taught: Taught) -> dict[str, Any]:
     """What a job's checks ask of a plan: hashes of recipe and model; its budget is 0, so no score is needed."""
     model = bench.model
     return {
-        "hashes": {"recipe": content_hash(standalone(taught.loaded)), "model": model.fingerprint},
+        "hashes": {"recipe": content_hash(standalone(taught.loaded)), "model": model.weights},
         "model": {"dtype": model.dtype},
         "recipe": taught.loaded.resolved,
         "scores": {
-            "model": {"hash": model.fingerprint},
+            "model": {"hash": model.weights},
             "tokenizer": keep_tokenizer(model, (taught.target, *taught.domains.values())),
         },
     }

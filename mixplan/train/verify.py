@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 from mixplan.errors import RunError
 from mixplan.mixture import Mixture, read_mixture
 from mixplan.plan import standalone
-from mixplan.plan.identity import model_files
-from mixplan.recipe import LoadedRecipe, ModelSpec
-from mixplan.runs import cache_folder, content_hash, seal, unseal, write_atomic
+from mixplan.plan.identity import model_folder
+from mixplan.recipe import LoadedRecipe
+from mixplan.runs import content_hash
+from mixplan.weights import weight_files, weights_hash
 
 
 def verify(run: Path, loaded: LoadedRecipe, plan: Mapping[str, Any], *, mixture: Path | None = None) -> Mixture:
@@ -43,7 +43,7 @@ def verify(run: Path, loaded: LoadedRecipe, plan: Mapping[str, Any], *, mixture:
             f"{found.folder}: the mixture is for {found.method}, but the recipe trains with "
             f"{loaded.recipe.train.method}. {again}"
         )
-    if model_hash(loaded, dtype=plan["model"]["dtype"]) != plan["hashes"]["model"]:
+    if model_hash(loaded) != plan["hashes"]["model"]:
         raise RunError(
             f"{run}: the model '{loaded.recipe.model.name}' has other weights than the one that was planned with. "
             f"{again}"
@@ -75,14 +75,12 @@ def flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def model_hash(loaded: LoadedRecipe, *, dtype: str) -> str:
-    """The model's hash in one compute type, kept by the state of its files so that it is loaded for this only once."""
-    place = cache_folder() / "model_hash" / f"{content_hash(model_files(loaded), loaded.recipe.model.name, dtype)}.json"
-    if (kept := unseal(place)) is not None:
-        return str(json.loads(kept))
-    from mixplan.model import load_model  # loads torch, which a hash that is kept does not need
+def model_hash(loaded: LoadedRecipe) -> str:
+    """Hash of the model's weights as stored; the model is loaded only where its files are not on this machine yet."""
+    folder = model_folder(loaded)
+    files = weight_files(folder) if folder is not None and folder.is_dir() else []
+    if files:
+        return weights_hash(files)
+    from mixplan.model import load_model  # loads torch, which a model that is here does not need
 
-    spec: ModelSpec = loaded.recipe.model.model_copy(update={"dtype": dtype, "device": "cpu"})
-    found = load_model(spec, folder=loaded.folder(("model", "name"))).fingerprint
-    write_atomic(place, seal(json.dumps(found).encode()))
-    return found
+    return load_model(loaded.recipe.model, folder=loaded.folder(("model", "name"))).weights
