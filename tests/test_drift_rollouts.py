@@ -159,7 +159,7 @@ def test_what_answers_depend_on_is_in_their_key(tiny_model, tmp_path):
               for name, value in (("samples", 5), ("temperature", 0.9), ("answer_tokens", 5))]  # fmt: skip
     others += [sampler(model, tmp_path, train=VOWELS.model_copy(update=change)) for change in
                ({"rewards": {"exact": 1.0}}, {"answer_format": "x"}, {"grader_seconds": 1.0})]  # fmt: skip
-    others += [sampler(model, tmp_path, seed=1), sampler(replace(model, fingerprint="other"), tmp_path)]
+    others += [sampler(model, tmp_path, seed=1), sampler(replace(model, weights="other"), tmp_path)]
     others += [replace(sampler(model, tmp_path), target=domain_of("target", (), grader="number"))]
     places = [place, *(one.place(rows) for one in others), sampler(model, tmp_path).place(ROWS[1:3])]
     places += [sampler(model, tmp_path).place((rows[0], replace(rows[1], answer="other")))]

@@ -195,3 +195,21 @@ def test_reading_results_loads_no_model_library():
     code = "import sys, mixplan.evaluate; print([name for name in ('torch', 'transformers') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.replace("'", '"')) == []
+
+
+def test_a_baseline_in_another_type_stands_and_is_said_to(tiny_model, target, domains, tmp_path):
+    first, _ = run(loaded(tiny_model), target, domains, tmp_path)
+    short = loaded(tiny_model, dtype="bfloat16")
+    found, told = run(short, target, domains, tmp_path)
+    assert told.said == [
+        "3 of 6 measures stand from an earlier evaluation",
+        "3 measures of the untrained model were measured in float32 and are reused; this run computes bfloat16",
+    ]
+    assert (found.model["dtype"], found.model["reused"]) == ("bfloat16", {"float32": 3})
+    for name in found.domains:
+        assert found.domains[name][found.headlines[name]] == first.domains[name][found.headlines[name]]
+    # A trained model is measured in its own type, whatever else is kept of it.
+    trained = dataclasses.replace(short, name="trained")
+    after, told = run(trained, target, domains, tmp_path, untrained=short)
+    assert "reused" not in after.model
+    assert [name for name, _, _ in told.stages if "exact" in name] == ["target: exact"]

@@ -69,7 +69,7 @@ def moved_from(model, *, blocks):
         for index in blocks:
             for weight in changed.blocks[index].parameters():
                 weight.add_(0.05 * torch.randn(weight.shape, generator=generator))
-    return dataclasses.replace(changed, fingerprint=f"trained {blocks}")
+    return dataclasses.replace(changed, weights=f"trained {blocks}")
 
 
 def load_model_again(model):

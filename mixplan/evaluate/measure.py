@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from mixplan.model import Model
     from mixplan.plan.watch import Watcher
 
-VERSION = 1
+VERSION = 2
 """Of how measures are defined and kept; part of their key."""
+
+BASELINE_DTYPES = ("float32", "bfloat16", "float16")
+"""Types in which a baseline is looked for, most exact first."""
 
 READ_TOGETHER = ("choice", "likelihood", "behaviour")
 """Measures that one reading of the rows serves."""
@@ -65,7 +69,7 @@ def evaluate(
         MixplanError: lm-evaluation-harness is needed and not installed, or does not know a task.
     """
     origin = untrained or model
-    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {})
+    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {}, Counter())
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
     stood = total = 0
@@ -79,8 +83,13 @@ def evaluate(
         stood, total = stood + standing, total + len(measured[name])
     if stood:
         watcher.say(f"{stood} of {total} measures stand from an earlier evaluation")
+    for dtype, count in work.reused.items():
+        watcher.say(
+            f"{count} measures of the untrained model were measured in {dtype} and are reused; this run computes "
+            f"{model.dtype}"
+        )
     described = {"name": model.name, "hash": model.weights, "dtype": model.dtype, "device": str(model.device)}
-    return Evaluation(described, measured, headlines)
+    return Evaluation(described | ({"reused": dict(work.reused)} if work.reused else {}), measured, headlines)
 
 
 def headline(name: str, domain: Domain, spec: EvaluateSpec) -> str:
@@ -121,6 +130,7 @@ class _Work:
     model_identity: str
     untrained_identity: str
     answerings: dict[str, Answering]
+    reused: Counter[str]
 
     def domain(self, name: str, domain: Domain, rows: Sequence[Row]) -> tuple[dict[str, Measured], int]:
         """Each measure of one domain, and how many stood from an earlier evaluation."""
@@ -130,6 +140,7 @@ class _Work:
             for measure, place in places.items()
             if (standing := unseal(place)) is not None
         }
+        found |= self.in_another_type(name, domain, rows, [measure for measure in places if measure not in found])
         stood = len(found)
         missing = [measure for measure in places if measure not in found]
         read = tuple(measure for measure in missing if measure in READ_TOGETHER)
@@ -137,6 +148,26 @@ class _Work:
             for measure, values in self.now(name, domain, rows, step).items():
                 found[measure] = self.kept(name, rows, values, places[measure])
         return {measure: found[measure] for measure in places}, stood
+
+    def in_another_type(
+        self, name: str, domain: Domain, rows: Sequence[Row], missing: Sequence[str]
+    ) -> dict[str, Measured]:
+        """Measures of the untrained model that were made in another compute type, which are as good a baseline.
+
+        `behaviour` needs none: the untrained model has moved by nothing.
+        """
+        found: dict[str, Measured] = {}
+        if self.model is not self.untrained:
+            return found
+        for measure in missing:
+            for dtype in BASELINE_DTYPES:
+                if measure in found or measure == "behaviour" or dtype == self.model.dtype:
+                    continue
+                place = kept_place(self.key(name, domain, rows, measure, identity(self.model, dtype)))
+                if (standing := unseal(place)) is not None:
+                    found[measure] = from_json(measure, json.loads(standing))
+                    self.reused[dtype] += 1
+        return found
 
     def kept(self, name: str, rows: Sequence[Row], found: Measured, place: Path) -> Measured:
         """One measure of one domain, written to where it is kept."""
@@ -195,8 +226,8 @@ class _Work:
 
         return self.answerings.setdefault(model.fingerprint, Answering(model))
 
-    def key(self, name: str, domain: Domain, rows: Sequence[Row], measure: str) -> str:
-        """Everything a measure's values depend on, as one hash."""
+    def key(self, name: str, domain: Domain, rows: Sequence[Row], measure: str, identified: str | None = None) -> str:
+        """Everything a measure's values depend on, as one hash; of the model itself, or as it is identified."""
         settings: list[Any] = []
         if measure == "exact":
             settings = [self.spec.answer_tokens, domain.grader]
@@ -209,7 +240,7 @@ class _Work:
                 domain.spec.model_dump(),
             ]
         versions = {one: installed(one) for one in LIBRARIES.get(measure, ("torch", "transformers"))}
-        return content_hash(VERSION, self.model_identity, content(rows), measure, settings, versions)
+        return content_hash(VERSION, identified or self.model_identity, content(rows), measure, settings, versions)
 
 
 def kept_place(key: str) -> Path:
@@ -223,11 +254,16 @@ def answers_key(untrained: str, rows: Sequence[Row], tokens: int) -> str:
     return content_hash(VERSION, untrained, content(rows), "own answers", tokens, versions)
 
 
-def identity(model: Model) -> str:
-    """What tells one model from another: parameters, type, kind of device, tokenizer and chat template."""
+def identity(model: Model, dtype: str | None = None) -> str:
+    """What tells one model from another: weights, config, type, kind of device, tokenizer and chat template.
+
+    Args:
+        model: The model.
+        dtype: The type to tell it in; its own when None.
+    """
     tokenizer: Any = model.tokenizer
     words = [tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template, model.window]
-    return content_hash(model.fingerprint, model.device.type, words)
+    return content_hash(model.fingerprint_in(dtype or model.dtype), model.device.type, words)
 
 
 def content(rows: Sequence[Row]) -> list[Any]:

@@ -47,7 +47,8 @@ class Evaluation:
     """One model, measured on every domain's held-out rows.
 
     Attributes:
-        model: `name`, `hash` (the model's fingerprint), `dtype`, `device`.
+        model: `name`, `hash` (of its weights), `dtype`, `device`, and `reused`, how many measures were taken over
+            from other types, by type, where any were.
         domains: By domain (`target` among them when it has evaluation rows), by measure.
         headlines: The measure that stands for a domain, by domain.
     """

@@ -44,7 +44,7 @@ class Model:
         blocks: The decoder blocks, in order.
         window: Longest context in tokens.
         weights: Hash of its weights as they are stored, whatever computes with them: the model's identity.
-        fingerprint: Hash over weights, config and compute type: what its activations depend on.
+        settings: Hash of its config.
         place: Where transformers found it: a folder or a hub id.
         adapter: Folder of the adapter on top of it, for a trained model that is one.
     """
@@ -58,9 +58,18 @@ class Model:
     blocks: nn.ModuleList
     window: int
     weights: str
-    fingerprint: str
+    settings: str
     place: str = ""
     adapter: Path | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash over weights, config and compute type: what its activations depend on."""
+        return self.fingerprint_in(self.dtype)
+
+    def fingerprint_in(self, dtype: str) -> str:
+        """What `fingerprint` is where the same model computes in another type."""
+        return content_hash(self.weights, self.settings, dtype)
 
     @property
     def d_model(self) -> int:
@@ -107,7 +116,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path()) -> Model:
         blocks=decoder_blocks(lm),
         window=int(getattr(text_config(lm), "max_position_embeddings", 2048)),
         weights=weights,
-        fingerprint=content_hash(weights, settings_of(lm), dtype),
+        settings=content_hash(settings_of(lm)),
         place=place,
     )
 

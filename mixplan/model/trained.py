@@ -67,7 +67,6 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
         lm=lm,
         name=f"{spec.name}, trained",
         weights=weights,
-        fingerprint=content_hash(base.fingerprint, weights),
         adapter=trained.resolve(),
     )
 

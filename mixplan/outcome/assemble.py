@@ -81,7 +81,17 @@ def assemble(
         "drift": drift,
         "arms": None,
     }
-    return outcome | {"summary": summarise(outcome), "warnings": warnings_of(outcome, measured)}
+    warnings = [*other_types(before, after), *warnings_of(outcome, measured)]
+    return outcome | {"summary": summarise(outcome), "warnings": warnings}
+
+
+def other_types(before: Evaluation, after: Evaluation) -> list[str]:
+    """What a reader should know where both models were not measured in one compute type."""
+    return [
+        f"{count} measures of the untrained model were measured in {dtype}, the trained model's in "
+        f"{after.model['dtype']}: part of what changed may be rounding."
+        for dtype, count in before.model.get("reused", {}).items()
+    ]
 
 
 def training_part(method: str, trained: Trained) -> dict[str, Any]:
