@@ -61,7 +61,9 @@ def straightforward(model: Model, sae: Sae, unit: Unit, queries: int) -> tuple[i
         pair = []
         for ids in (query.alone, query.context):
             with torch.inference_mode():
-                output = model.lm(input_ids=torch.tensor([ids]), output_hidden_states=True, use_cache=False)
+                output = model.lm(
+                    input_ids=torch.tensor([ids], device=model.device), output_hidden_states=True, use_cache=False
+                )
             pair.append(sae.encode(output.hidden_states[sae.depth][0, -query.count :]))
         kept.append(pair)
         tokens += query.count
@@ -79,10 +81,12 @@ def floor(model: Model, depth: int, unit: Unit) -> float:
     for kind, prefix in (("alone", unit.alone_prefix), ("context", unit.context_prefix)):
         sequences = [getattr(query, kind) for query in unit.queries]
         cache = read_prefix(model, depth, sequences[0][:prefix])
-        for part in packs_of(unit, PACK_TOKENS["cpu"]):
+        for part in packs_of(unit, PACK_TOKENS.get(model.device.type, 2048)):
             tokens = [token for index in part for token in sequences[index][prefix:]]
             read_stream(model, depth, torch.tensor([tokens]), cache=cache)
             cache.crop(-len(tokens))
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -123,16 +127,17 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=8, help="queries that the straightforward procedure reads")
     parser.add_argument("--rounds", type=int, default=3, help="mixplan and floor in turn, so many times")
     parser.add_argument("--items", type=int, default=40, help="rows of each measure that evaluation is timed on")
+    parser.add_argument("--device", default="auto", help="as a recipe's model.device")
     given = parser.parse_args()
-    result = planning(given.tokens, given.queries, given.rounds)
+    result = planning(given.tokens, given.queries, given.rounds, given.device)
     if given.items:
         result["evaluation"] = measure_evaluation(given.items, given.rounds)
     print(json.dumps(result, indent=2))  # noqa: T201 - a script's output
 
 
-def planning(tokens: int, queries: int, rounds: int) -> dict[str, Any]:
+def planning(tokens: int, queries: int, rounds: int, device: str) -> dict[str, Any]:
     """Planning against the straightforward procedure and the floor."""
-    spec = ModelSpec(name="embedded", sae=SaeSpec(embedded=True))
+    spec = ModelSpec(name="embedded", device=device, sae=SaeSpec(embedded=True))
     model = load_model(spec)
     sae = load_sae(spec.sae, model)
     reading = reading_of(model, tokens)
