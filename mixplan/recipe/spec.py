@@ -41,6 +41,11 @@ class ModelSpec(Section):
         default="auto", description="Compute type of the model."
     )
     device: str = Field(default="auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`.")
+    device_map: Literal["auto", "balanced", "sequential"] | dict[str, str | int] | None = Field(
+        default=None,
+        description="Spread the model over several devices, the CPU and the disk as accelerate does: `auto`, or a "
+        "device for each module's name. Training is spread with `--launch fsdp2` instead.",
+    )
     trust_remote_code: bool = Field(default=False, description="Run code from the model's repository.")
     sae: SaeSpec
 
