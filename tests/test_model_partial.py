@@ -1,4 +1,4 @@
-"""A model loaded up to a block reads the stream that the whole one reads, to the bit, and leaves the rest on the disk."""
+"""A model loaded up to a block reads the whole one's stream, to the bit, and leaves the rest on the disk."""
 
 import json
 
