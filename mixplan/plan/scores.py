@@ -23,7 +23,7 @@ from mixplan.plan.workers import Workers
 from mixplan.recipe import LoadedRecipe, Recipe
 from mixplan.runs import cache_folder, seal, unseal, write_atomic
 from mixplan.sae import Sae, load_sae
-from mixplan.sae.health import Health, check_health
+from mixplan.sae.health import Health, check_health, refuse_doubtful
 from mixplan.sts import DomainScores, ranking_stability, score_domain
 
 REPLICAS = 50
@@ -144,7 +144,7 @@ def measure_scores(
             "of": "mean Spearman correlation of resampled scores with the reported ones",
         },
         "reading": {name: describe_reading(reading) for name, reading in readings.items()},
-        "warnings": [*filter(None, [health.warning]), *told.warnings, *reading_warnings(readings)],
+        "warnings": [*filter(None, [sae.doubt, health.warning]), *told.warnings, *reading_warnings(readings)],
     }
 
 
@@ -186,13 +186,19 @@ def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping
 
 
 def measure_health(model: Model, sae: Sae, readings: Mapping[str, Reading]) -> Health:
-    """Check the SAE on some query tokens of the target and of each domain."""
+    """Check the SAE on some query tokens of the target and of each domain.
+
+    Raises:
+        SaeError: it may not belong to the model, and explains nothing of them.
+    """
 
     def streams() -> Iterator[Any]:
         for reading in readings.values():
             yield read_alone(model, sae.depth, reading.units[0], tokens=HEALTH_TOKENS)
 
-    return check_health(sae, streams())
+    health = check_health(sae, streams())
+    refuse_doubtful(sae, health, model)
+    return health
 
 
 def measure_drift(recipe: Recipe, reader: Reader, told: DriftReading) -> Drift:
