@@ -19,7 +19,7 @@ ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 FULL = "config.json"
 
 
-def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path()) -> Model:
+def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path(), depth: int | None = None) -> Model:
     """Load a trained model from its folder.
 
     An adapter is put on the untrained model that the recipe names. In float32 it is merged into it, which changes no
@@ -29,6 +29,7 @@ def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path()) -> Mo
         spec: The untrained model's section; its device and type hold for the trained one too.
         trained: A folder with an adapter (`adapter_config.json`) or a full model (`config.json`).
         folder: Folder of the YAML that names a local untrained model.
+        depth: Blocks that will be read, as in `load_model`; an adapter's model is loaded whole.
 
     Raises:
         ModelError: the folder is not there, a file is missing or damaged, or the adapter fits another model.
@@ -42,7 +43,7 @@ def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path()) -> Mo
         )
     own = spec.model_copy(update={"name": str(trained.resolve()), "revision": None})
     try:
-        model = load_model(own)
+        model = load_model(own, depth=depth)
     except ModelError as error:
         raise damaged(trained, str(error)) from error
     return replace(model, name=f"{spec.name}, trained")
