@@ -144,6 +144,75 @@ def save_dictionary_learning(
     torch.save(state, folder / "ae.pt")
 
 
+def save_gemma_scope2(folder: Path, hook: str, model_name: str, parameters: dict[str, torch.Tensor]) -> None:
+    """A JumpReLU SAE as Gemma Scope 2 has it: config.json without widths, and params.safetensors in lower case.
+
+    Args:
+        folder: Such as `resid_post/layer_9_width_16k_l0_small` in its repository.
+        hook: transformers' name of what is read, such as `model.layers.9.output`.
+        model_name: As its config spells it, such as `gemma-v3-1b-it`.
+        parameters: Of `tensors`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"architecture": "jump_relu", "model_name": model_name, "hf_hook_point_in": hook, "width": 16384}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file({name.lower(): value for name, value in parameters.items()}, folder / "params.safetensors")
+
+
+def save_sparsify(folder: Path, k: int, parameters: dict[str, torch.Tensor], **changes: Any) -> None:
+    """A top-k SAE as EleutherAI's sparsify 1.3 leaves it: cfg.json and sae.safetensors, its folder named by the module.
+
+    Args:
+        folder: Such as `layers.10` in its repository, beside the training's config.json.
+        k: Active features a token.
+        parameters: Of `tensors`.
+        changes: Entries of cfg.json to change, such as `transcode=True`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    d_in, d_sae = parameters["W_enc"].shape
+    config = {"activation": "topk", "expansion_factor": 32, "normalize_decoder": True, "num_latents": d_sae, "k": k,
+              "multi_topk": False, "skip_connection": False, "transcode": False, "d_in": d_in}  # fmt: skip
+    (folder / "cfg.json").write_text(json.dumps(config | changes))
+    names = {"encoder.weight": parameters["W_enc"].T.contiguous(), "encoder.bias": parameters["b_enc"],
+             "W_dec": parameters["W_dec"], "b_dec": parameters["b_dec"]}  # fmt: skip
+    save_file(names, folder / "sae.safetensors")
+
+
+def save_qwen_scope(file: Path, parameters: dict[str, torch.Tensor]) -> None:
+    """A top-k SAE as Qwen-Scope has it: one torch file a layer, both matrices transposed against SAELens's."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    matrices = {name: parameters[name].T.contiguous() for name in ("W_enc", "W_dec")}
+    torch.save(matrices | {name: parameters[name] for name in ("b_enc", "b_dec")}, file)
+
+
+def save_goodfire(file: Path, parameters: dict[str, torch.Tensor]) -> None:
+    """A standard SAE as Goodfire's releases have it: one torch file of two linear layers."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(
+        {
+            "encoder_linear.weight": parameters["W_enc"].T.contiguous(),
+            "decoder_linear.weight": parameters["W_dec"].T.contiguous(),
+            "encoder_linear.bias": parameters["b_enc"],
+            "decoder_linear.bias": parameters["b_dec"],
+        },
+        file,
+    )
+
+
+def save_deepseek_r1(file: Path, parameters: dict[str, torch.Tensor]) -> None:
+    """A standard SAE as qresearch's release for R1-Distill has it: one torch file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(
+        {
+            "encoder.weight": parameters["W_enc"].T.contiguous(),
+            "decoder.weight": parameters["W_dec"].T.contiguous(),
+            "encoder.bias": parameters["b_enc"],
+            "decoder.bias": parameters["b_dec"],
+        },
+        file,
+    )
+
+
 def save_gemma_scope(folder: Path, parameters: dict[str, torch.Tensor]) -> None:
     """A JumpReLU SAE as Gemma Scope has it: params.npz alone."""
     folder.mkdir(parents=True, exist_ok=True)

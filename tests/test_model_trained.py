@@ -7,6 +7,7 @@ import peft
 import pytest
 import torch
 from evaluated import loaded, spec_of
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from mixplan.errors import ModelError
@@ -101,6 +102,23 @@ def test_an_adapter_of_cut_tensors_or_of_another_model(tiny_model, build_model, 
     assert str(caught.value).startswith(start)
 
 
+def test_an_adapter_that_reaches_fewer_layers_than_it_says(tiny_model, tmp_path):
+    folder = tmp_path / "model"
+    save_adapter(tiny_model, folder)
+    tensors = load_file(folder / "adapter_model.safetensors")
+    gone = "base_model.model.model.layers.1.mlp.down_proj.lora_B.weight"
+    other = {name: value for name, value in tensors.items() if name != gone}
+    save_file(other, folder / "adapter_model.safetensors")
+    with pytest.raises(ModelError) as caught:
+        load_trained(spec_of(tiny_model), folder)
+    start = f"{folder}: the trained model cannot be loaded: "
+    assert str(caught.value).startswith(f"{start}the adapter has no tensor '{gone}', which '{tiny_model}' needs of it")
+    save_file({**tensors, gone.replace("mlp", "moe"): tensors[gone].clone()}, folder / "adapter_model.safetensors")
+    with pytest.raises(ModelError) as caught:
+        load_trained(spec_of(tiny_model), folder)
+    assert "has no layer for the adapter's tensor 'base_model.model.model.layers.1.moe" in str(caught.value)
+
+
 def test_an_empty_and_a_damaged_folder(tiny_model, build_model, tmp_path):
     with pytest.raises(ModelError) as caught:
         load_trained(spec_of(tiny_model), tmp_path / "none")
@@ -113,7 +131,7 @@ def test_an_empty_and_a_damaged_folder(tiny_model, build_model, tmp_path):
     with pytest.raises(ModelError) as caught:
         load_trained(spec_of(tiny_model), folder)
     start = f"{folder}: the trained model cannot be loaded: "
-    assert str(caught.value).startswith(f"{start}model '{folder}' cannot be loaded as a causal LM: ")
+    assert str(caught.value).startswith(f"{start}model '{folder}' cannot be loaded: {folder / 'model.safetensors'}: ")
     shutil.rmtree(folder)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))

@@ -15,7 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
+from saved_hub import save_saelens5, save_sparsify, tensors
 from test_plan import HOOK, Silent
 from test_recipe_overrides import sections
 
@@ -30,7 +32,7 @@ NAMES = {"domains": [DOMAIN], "allocate.groups": ["allocate.groups.both"]}
 LEAVES = list(dict(sections(Recipe, "", NAMES)))
 ID = "blocks.2.hook_resid_pre"
 RELEASES = {
-    "gpt2-small-res-jb": ("jbloom/GPT2-Small-SAEs-Reformatted", (ID, "blocks.1.hook_resid_pre")),
+    "gpt2-small-res_scl-ajt": ("neuronpedia/gpt2-small__res_scl-ajt", ("2-res_scl-ajt", "6-res_scl-ajt")),
     "gpt2-small-res_sce-ajt": ("neuronpedia/gpt2-small__res_sce-ajt", ("2-res_sce-ajt",)),
 }
 """Two releases of SAELens's registry that share an id, with their repositories and the folders in them."""
@@ -105,7 +107,7 @@ REWARDED = ("train.rewards={format: 1.0}", "train.answer_format='[aeiou]'", "dri
             "drift.demonstrations=1")  # fmt: skip
 """Rewards that a random model gets now and then."""
 SAMPLED = ("drift.from=rollouts", *REWARDED)
-IN_REGISTRY = (*ELSEWHERE, "model.sae.release=gpt2-small-res-jb", f"model.sae.id={ID}")
+IN_REGISTRY = (*ELSEWHERE, "model.name=gpt2", "model.sae.release=gpt2-small-res_scl-ajt", f"model.sae.id={ID}")
 BOTH = "allocate.groups={both: {domains: [fox]}}"
 CASES = {
     "model.name": case("model.name=model2", "drift"),
@@ -116,10 +118,11 @@ CASES = {
     "model.sae.repo": Case(
         ("model.sae.release=null", "model.sae.repo=tests/saes", f"model.sae.id={ID}"), "drift", IN_REGISTRY
     ),
-    "model.sae.id": case("model.sae.id=blocks.1.hook_resid_pre", "drift", *IN_REGISTRY),
+    "model.sae.id": case("model.sae.id=blocks.6.hook_resid_pre", "drift", *IN_REGISTRY),
     "model.sae.path": case("model.sae.path=sae2", "drift"),
     "model.sae.embedded": Case((*ELSEWHERE, "model.sae.embedded=true"), "drift"),
     "model.sae.hook_name": case("model.sae.hook_name=blocks.1.hook_resid_post", "drift"),
+    "model.sae.format": case("model.sae.format=sparsify", "drift", "model.sae.path=both/layers.2"),
     **domain_cases("target", "drift"),
     **domain_cases(DOMAIN, "scores"),
     "drift.features": case("drift.features=5", "drift"),
@@ -169,8 +172,15 @@ REFUSED = {
         "model.device=cuda:99",
         "model.device: 'cuda:99' cannot be used on this machine. Use `auto` or `cpu`.",
     ),
+    "model.sae.accept": (
+        "model.sae={path: stranger, accept: false}",
+        "SAE 'stranger' was made for 'google/gemma-2-2b', but the recipe's model is 'model1', of architecture llama, "
+        "not gemma2. Choose an SAE made for this model: `mixplan sae ls --model model1` lists them. To try this one "
+        "all the same, set `model.sae.accept: true`.",
+    ),
 }
-"""Keys whose other values no test machine is sure to have, with a value that none has and what is said of it."""
+"""Keys whose other values no test machine is sure to have, or whose default refuses what they allow, with what is
+said."""
 LATER_STAGES = {
     "train.rewards": "train.rewards={format: 1.0}",
     "train.answer_format": "train.answer_format=yes",
@@ -270,6 +280,15 @@ def lay_data(name: str) -> None:
         (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
 
 
+def lay_strangers(folder: Path) -> None:
+    """Two SAEs made for another model: one that gives every stream back exactly, and one at random."""
+    exact = torch.cat([torch.eye(32), -torch.eye(32)])
+    nothing = {"b_enc": torch.zeros(64), "b_dec": torch.zeros(32)}
+    parameters = {"W_enc": exact.T.contiguous(), "W_dec": exact, **nothing}
+    save_saelens5(folder / "stranger", HOOK, "gemma-2-2b", parameters)
+    save_saelens5(folder / "stranger_at_random", HOOK, "gemma-2-2b", tensors(32, 64))
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, build_model, tiny_sae) -> Path:
     """A folder with a recipe, its data, and everything that the cases name."""
@@ -293,6 +312,7 @@ def home(tmp_path_factory, build_model, tiny_sae) -> Path:
     for name in ("sum", "fox", "shots"):
         write_rows(folder / "site" / "mixplan_rows" / f"{name}.jsonl", rows_of("package", 60))
     build_model("llama", folder / "model3", seed=3)
+    build_model("llama", folder / "gpt2")  # the name alone makes it the model of the releases below
     for seed in (1, 2):
         build_model("llama", folder / f"model{seed}", seed=seed)
         tiny_sae("jumprelu", 32, 96, HOOK, folder / f"sae{seed}", seed=seed)
@@ -302,6 +322,10 @@ def home(tmp_path_factory, build_model, tiny_sae) -> Path:
         snapshot = lay_snapshots("models", name)["main"]
         for number, path in enumerate(inside):
             tiny_sae("standard", 32, 96, f"blocks.{2 - number}.hook_resid_pre", snapshot / path, seed=seed)
+    lay_strangers(folder)
+    tiny_sae("standard", 32, 96, HOOK, folder / "both" / "layers.2", seed=7)
+    own = json.loads((folder / "both" / "layers.2" / "cfg.json").read_text())
+    save_sparsify(folder / "both" / "layers.2", 8, tensors(32, 96, seed=8), **own)
     lay_data("tests/first")
     lay_data("tests/second")
     return folder
@@ -354,6 +378,12 @@ def test_a_value_that_this_machine_lacks_is_refused(key, planned):
     with pytest.raises(MixplanError) as caught:
         planned(override)
     assert str(caught.value) == message
+
+
+def test_an_accepted_sae_must_explain_something(planned):
+    planned("model.sae={path: stranger, accept: true}")
+    with pytest.raises(MixplanError, match=r"because `model\.sae\.accept` is true\. .* It does not: on "):
+        planned("model.sae={path: stranger_at_random, accept: true}")
 
 
 @pytest.mark.parametrize("key", LATER_STAGES)

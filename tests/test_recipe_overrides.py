@@ -39,6 +39,7 @@ TOGETHER = {
     "model.sae.repo": ["model.sae.release=null"],
     "model.sae.path": ["model.sae.release=null", "model.sae.id=null"],
     "model.sae.embedded": ["model.sae.release=null", "model.sae.id=null"],
+    "model.sae.format": ["model.sae.release=null", "model.sae.repo=a/b"],
     "budget.tokens": ["budget.rows=null"],
     "data.generator": ["{data}.hub=null", "{data}.file=null"],
     "data.hub": ["{data}.generator=null", "{data}.file=null"],
@@ -107,6 +108,8 @@ LEAVES = dict(sections(Recipe, "", NAMED))
 def sample(path: str, field: FieldInfo) -> tuple[str, Any]:
     """Another value for a key, as YAML and as Python."""
     name = path.rsplit(".", 1)[1] if "." in path else path
+    if path == "model.sae.format":
+        return "sparsify", "sparsify"
     if name == "options" and ".columns." in path:
         return "other", "other"
     if name in VALUES:
@@ -144,7 +147,7 @@ def companions(path: str) -> list[str]:
     parent, _, name = path.rpartition(".")
     kind = "data" if parent.rsplit(".", 1)[-1] in ("data", "demonstrations") else parent
     key = f"data.{'config' if name in ('split', 'revision') else name}" if kind == "data" else path
-    if name == "format":
+    if name == "format" and key not in TOGETHER:
         key = "format"
     return [text.format(data=parent, domain=parent) for text in TOGETHER.get(key, [])]
 

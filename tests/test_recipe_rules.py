@@ -86,6 +86,15 @@ RULES = {
         ("{embedded: true}", "{path: sae, id: a}"),
         "recipe.yaml:3: model.sae.id: only a release or repo has SAEs to choose from. Remove `id`.",
     ),
+    "format of an SAE that mixplan ships": (
+        ("{embedded: true}", "{embedded: true, format: sparsify}"),
+        "recipe.yaml:3: model.sae.format: SAELens knows the layout of a release, and mixplan its own. Remove `format`.",
+    ),
+    "dictionary_learning in a folder": (
+        ("{embedded: true}", "{path: sae, format: dictionary_learning}"),
+        "recipe.yaml:3: model.sae.format: SAELens reads dictionary_learning's files from the hub only. Name a `repo` "
+        "and `id`.",
+    ),
     "rows and tokens": (
         ("{rows: 100}", "{rows: 100, tokens: 5}"),
         "recipe.yaml:17: budget: expected exactly one of rows, tokens, found rows and tokens. "

@@ -13,6 +13,7 @@ from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, Repositor
 from sae_lens import JumpReLUTranscoder, JumpReLUTranscoderConfig
 from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 from sae_lens.saes.sae import SAEMetadata
+from safetensors.torch import load_file, save_file
 from saved_hub import lay, save_dictionary_learning, save_gemma_scope, save_saelens5, tensors
 
 from mixplan.errors import SaeError
@@ -91,7 +92,7 @@ def test_a_hub_repository_of_ones_own(tiny, tiny_sae, sae_kind):
     tiny_sae(sae_kind, D_IN, D_SAE, "blocks.5.hook_resid_pre", folder, model_name=LLAMA)
     found = load_sae(SaeSpec(repo="someone/saes", id=f"deep/{sae_kind}"), named(tiny, LLAMA))
     assert (found.d_sae, found.depth) == (D_SAE, 5)
-    assert found.fingerprint == load_sae(SaeSpec(path=str(folder)), tiny).fingerprint
+    assert found.fingerprint == load_sae(SaeSpec(path=str(folder)), named(tiny, LLAMA)).fingerprint
 
 
 def test_a_release_of_dictionary_learning(tiny):
@@ -122,8 +123,9 @@ def test_refusals_of_releases(tiny):
     )
     save_dictionary_learning(qwen_folder(), 3, QWEN, tensors(D_IN, D_SAE))
     assert refused(QWEN_SAE, named(tiny, LLAMA)) == (
-        f"SAE '{QWEN_NAME}' was made for 'Qwen2.5-7B-Instruct', but the recipe's model is '{LLAMA}'. "
-        "Choose an SAE made for this model."
+        f"SAE '{QWEN_NAME}' was made for '{QWEN}', but the recipe's model is '{LLAMA}', of architecture llama, not "
+        f"qwen2. Choose an SAE made for this model: `mixplan sae ls --model {LLAMA}` lists them. To try this one all "
+        "the same, set `model.sae.accept: true`."
     )
     save_dictionary_learning(qwen_folder(27), 27, QWEN, tensors(D_IN, D_SAE))
     high = QWEN_SAE.model_copy(update={"id": "resid_post_layer_27_trainer_1"})
@@ -235,48 +237,76 @@ def widened(file: Path) -> None:
     torch.save(torch.load(file, weights_only=True) | {"encoder.weight": torch.zeros(99, D_IN)}, file)
 
 
+WHOLE = "Its files are whole, but not in the layout that SAELens expects here. Check `model.sae`."
+DAMAGED = "A file is damaged; fetch it again."
+
+
 @pytest.mark.parametrize(
     ("harm", "expected"),
     [
-        (truncated, "PytorchStreamReader failed reading zip archive: failed finding central directory"),
-        (emptied, "a file ends too early"),
-        (listed, "list indices must be integers or slices, not str"),
-        (renamed, "it has no entry 'encoder.weight'"),
+        (truncated, f"PytorchStreamReader failed reading zip archive: failed finding central directory. {DAMAGED}"),
+        (emptied, f"a file ends too early. {DAMAGED}"),
+        (listed, f"list indices must be integers or slices, not str. {WHOLE}"),
+        (renamed, f"it has no entry 'encoder.weight'. {WHOLE}"),
         (widened, "Error(s) in loading state_dict for JumpReLUSAE: size mismatch for W_enc: copying a param with shape "
-                  "torch.Size([32, 99]) from checkpoint, the shape in current model is torch.Size([32, 48])"),
+                  f"torch.Size([32, 99]) from checkpoint, the shape in current model is torch.Size([32, 48]). {WHOLE}"),
     ],
 )  # fmt: skip
 def test_damaged_weights(tiny, harm, expected):
     folder = qwen_folder()
     save_dictionary_learning(folder, 3, QWEN, tensors(D_IN, D_SAE))
     harm(folder / "ae.pt")
-    assert refused(QWEN_SAE, named(tiny, QWEN)) == (
-        f"SAE '{QWEN_NAME}' cannot be read: {expected}. Its files are damaged or in another layout; fetch them again."
-    )
+    assert refused(QWEN_SAE, named(tiny, QWEN)) == f"SAE '{QWEN_NAME}' cannot be read: {expected}"
 
 
 def test_damaged_folders(tiny, tiny_sae, tmp_path):
     folder = tiny_sae("standard", D_IN, D_SAE, "blocks.3.hook_resid_post", tmp_path / "sae")
-    end = "Its files are damaged or in another layout; fetch them again."
     config = (folder / "cfg.json").read_text()
     for text, found in [
-        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
-        ("{}", "StandardSAEConfig.__init__() missing 2 required positional arguments: 'd_in' and 'd_sae'"),
-        (config.replace("standard", "strange"), "it has no entry 'strange'"),
+        ("{", f"Expecting property name enclosed in double quotes: line 1 column 2 (char 1). {DAMAGED}"),
+        ("{}", f"it has no entry 'd_in'. {WHOLE}"),
     ]:
         (folder / "cfg.json").write_text(text)
-        assert refused(SaeSpec(path="sae"), tiny, folder=tmp_path) == f"SAE 'sae' cannot be read: {found}. {end}"
+        assert refused(SaeSpec(path="sae"), tiny, folder=tmp_path) == f"SAE 'sae' cannot be read: {found}"
+    (folder / "cfg.json").write_text(config.replace("standard", "strange"))
+    assert refused(SaeSpec(path="sae"), tiny, folder=tmp_path) == (
+        "SAE 'sae' is of kind 'strange'; mixplan reads standard, jumprelu, gated, topk and batchtopk SAEs."
+    )
     (folder / "cfg.json").write_text(config)
     weights = folder / "sae_weights.safetensors"
     weights.write_bytes(b"\x08\0\0\0\0\0\0\0nonsense")
     assert refused(SaeSpec(path="sae"), tiny, folder=tmp_path) == (
         "SAE 'sae' cannot be read: Error while deserializing header: invalid JSON in header: "
-        f"expected ident at line 1 column 2. {end}"
+        f"expected ident at line 1 column 2. {DAMAGED}"
     )
     weights.unlink()
     assert refused(SaeSpec(path="sae"), tiny, folder=tmp_path) == (
-        f"SAE 'sae' cannot be read: No such file or directory: {weights}. {end}"
+        f"SAE 'sae' is not complete: {weights} is missing. Fetch or save it again."
     )
+
+
+def holed(file: Path, key: str, value: float) -> None:
+    state = load_file(file)
+    state[key].view(-1)[5] = value
+    save_file(state, file)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_values_that_are_not_numbers(tiny, tiny_sae, tmp_path, value):
+    folder = tiny_sae("jumprelu", D_IN, D_SAE, "blocks.3.hook_resid_post", tmp_path / "sae")
+    holed(folder / "sae_weights.safetensors", "W_dec", value)
+    assert refused(SaeSpec(path="sae"), tiny, folder=tmp_path) == (
+        f"SAE 'sae': 1 of the {D_IN * D_SAE:,} values of its `W_dec` are not numbers (NaN or infinite). Its training "
+        "or its file went wrong; fetch it again or choose another."
+    )
+
+
+def test_a_threshold_of_infinity_is_a_feature_that_never_fires(tiny, tiny_sae, tmp_path):
+    folder = tiny_sae("jumprelu", D_IN, D_SAE, "blocks.3.hook_resid_post", tmp_path / "sae")
+    holed(folder / "sae_weights.safetensors", "threshold", float("inf"))
+    features = load_sae(SaeSpec(path="sae"), tiny, folder=tmp_path).encode(torch.from_numpy(stream()))
+    assert not features[:, 5].any()
+    assert features.isfinite().all()
 
 
 class Trap:
@@ -329,7 +359,8 @@ def as_an_object_array(file: Path, trap: Trap) -> None:
 
 
 @pytest.mark.parametrize("save", [as_an_object_array, as_a_bare_pickle])
-def test_code_in_a_numpy_file_is_not_run(tiny, tmp_path, save):
+def test_code_in_a_numpy_file_is_not_run(tiny, tmp_path, monkeypatch, save):
+    gemma_sizes(monkeypatch, "gemma-scope-9b-it-res", d_in=D_IN)
     folder = gemma_folder()
     folder.mkdir(parents=True)
     save(folder / "params.npz", Trap(tmp_path / "sprung"))

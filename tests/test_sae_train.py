@@ -14,8 +14,9 @@ from mixplan.model import load_model
 from mixplan.recipe import ModelSpec, SaeSpec
 from mixplan.sae import load_sae
 from mixplan.sae.corpus import build_corpus
+from mixplan.sae.make import make_sae
 from mixplan.sae.spec import load_training
-from mixplan.sae.train import train_sae, without_sinks
+from mixplan.sae.train import read_activations, train_sae, without_sinks
 
 
 @pytest.fixture
@@ -125,6 +126,20 @@ def test_stopped_after_any_buffer_it_goes_on_to_the_same_weights(config, tmp_pat
     parts = train_sae(spec, model, corpus, depth=2, folder=tmp_path / "parts", report=lambda *_: None)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(parts.state_dict()[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("k", [8, 32])
+def test_a_short_batchtopk_training_keeps_its_l0(config, tmp_path, k):
+    """After about 100 steps; SAELens's running threshold alone leaves an L0 of 18.6 for k = 8, of 47.6 for k = 32."""
+    change(config, trainer__k=k, trainer__d_sae=256, trainer__passes=6, heldout_tokens=600)
+    spec, model, corpus = opened(config)
+    out = tmp_path / "out"
+    make_sae(spec, model, corpus, out, command="", report=lambda *_: None)
+    sae = load_sae(SaeSpec(path=str(out)), model)
+    for contexts, within in ((corpus.train, 0.01), (np.concatenate(list(corpus.heldout.values())), 0.1)):
+        acts = without_sinks(read_activations(model, 2, contexts, 8))
+        l0 = float((sae.encode(acts) > 0).sum(1).double().mean())
+        assert l0 == pytest.approx(k, rel=within)
 
 
 def test_kept_activations_serve_another_training_and_damaged_ones_are_set_aside(config, tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 from mixplan.train import grpo, sft
 from mixplan.train.job import Job
-from mixplan.train.settings import adapter, defaults, model_arguments
+from mixplan.train.settings import defaults, model_arguments
 
 
 def job(model: Path, *, method: str = "sft", lora: dict | None = None, dtype: str = "auto", **args: object) -> Job:
@@ -80,14 +80,6 @@ def test_how_the_model_is_loaded_is_the_recipe_s_to_add_to(tiny_model):
         "use_safetensors": True,
         "attn_implementation": "eager",
     }
-
-
-def test_the_adapter_has_every_field_of_peft_s(tiny_model):
-    assert adapter(job(tiny_model)) is None
-    made = adapter(job(tiny_model, lora={"r": 3, "use_rslora": True, "bias": "lora_only", "layers_to_transform": [1]}))
-    assert made is not None
-    assert (made.r, made.use_rslora, made.bias, made.layers_to_transform) == (3, True, "lora_only", [1])
-    assert made.task_type == "CAUSAL_LM"
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,12 @@
-"""A loaded recipe in, what a plan must fetch out; the hub's cache and SAELens's registry are read as files."""
+"""Says what a plan must fetch; the hub's cache and SAELens's table are read as files."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.releases import release, release_names
 from mixplan.recipe.suggest import did_you_mean
 
 
@@ -35,9 +32,9 @@ def model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
         yield f"model {model.name}"
     repository, inside = sae.repo, sae.id or ""
     if sae.release is not None:
-        release = registry_release(sae.release) or {}
-        paths = {entry["id"]: entry["path"] for entry in release.get("saes", [])}
-        repository, inside = release.get("repo_id"), paths.get(sae.id, inside)
+        entry = release(sae.release) or {}
+        paths = {one["id"]: str(one["path"]) for one in entry.get("saes", [])}
+        repository, inside = entry.get("repo_id"), paths.get(sae.id, inside)
     if repository is not None and not is_cached("model", repository, inside):
         yield f"SAE {inside} of {repository}"
 
@@ -45,39 +42,15 @@ def model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
 def unknown_sae(loaded: LoadedRecipe) -> str | None:
     """What is wrong with an SAE's release or id, as one line; None when SAELens's registry has both."""
     sae = loaded.recipe.model.sae
-    names = _registry_names()
+    names = release_names()
     if sae.release is None or not names:
         return None
-    release = registry_release(sae.release)
-    if release is None:
+    entry = release(sae.release)
+    if entry is None:
         where = loaded.where(("model", "sae", "release"))
         return f"{where}: SAELens has no release {sae.release!r}.{did_you_mean(sae.release, names)}"
-    ids = [entry["id"] for entry in release["saes"]]
+    ids = [one["id"] for one in entry["saes"]]
     if sae.id in ids:
         return None
     where = loaded.where(("model", "sae", "id"))
     return f"{where}: release {sae.release!r} has no SAE {sae.id!r}.{did_you_mean(str(sae.id), ids)}"
-
-
-def registry_release(name: str) -> dict[str, Any] | None:
-    """One release's entry in SAELens's registry; None when there is none."""
-    text, names = _registry_text(), _registry_names()
-    if name not in names:
-        return None
-    # The whole file takes seconds to parse; a release is the lines from its name to the next one's.
-    start = f"\n{text}".index(f"\n{name}:\n")
-    following = names.index(name) + 1
-    end = text.index(f"\n{names[following]}:\n", start) if following < len(names) else len(text)
-    entry: dict[str, Any] = yaml.safe_load(text[start:end])[name]
-    return entry
-
-
-def _registry_names() -> list[str]:
-    return [line[:-1] for line in _registry_text().splitlines() if line[:1].isalnum() and line.endswith(":")]
-
-
-def _registry_text() -> str:
-    found = importlib.util.find_spec("sae_lens")
-    if found is None or not found.submodule_search_locations:
-        return ""
-    return (Path(found.submodule_search_locations[0]) / "pretrained_saes.yaml").read_text(encoding="utf-8")

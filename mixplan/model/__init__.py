@@ -1,7 +1,8 @@
-"""A model spec in, a loaded causal LM out, untrained or trained, that is read after any block or asked to answer."""
+"""Loads a causal LM, untrained or trained, reads it after any block, and has it answer."""
 
 from mixplan.model.answers import Answer, Sampling, generate
-from mixplan.model.load import Model, decoder_blocks, embedded_folder, fingerprint_tensors, load_model, text_config
+from mixplan.model.classes import decoder_blocks, is_wrapped, model_class, text_config
+from mixplan.model.load import Model, embedded_folder, fingerprint_tensors, load_model
 from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
 from mixplan.model.stream import final_norm, read_stream
 from mixplan.model.text import answered, render
@@ -19,8 +20,10 @@ __all__ = [
     "fingerprint_tensors",
     "generate",
     "give_back_memory",
+    "is_wrapped",
     "load_model",
     "load_trained",
+    "model_class",
     "read_stream",
     "render",
     "resolve_device",

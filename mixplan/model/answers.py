@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from mixplan.model.load import Model, text_config
+from mixplan.model.classes import text_config
+from mixplan.model.load import Model
 
 Ids = tuple[int, ...]
 Choose = Callable[[Tensor, Sequence[int], int], Tensor]

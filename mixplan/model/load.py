@@ -1,4 +1,4 @@
-"""A model spec in, a loaded causal LM out, in evaluation mode, with its fingerprint."""
+"""Loads a causal LM as the recipe names it, whole or up to a block, in evaluation mode."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from mixplan import embedded
 from mixplan.errors import ModelError
-from mixplan.model.place import DTYPES, resolve_device, resolve_dtype
+from mixplan.model.classes import decoder_blocks, model_class, switch_outputs, text_config
+from mixplan.model.finite import refuse_weights
+from mixplan.model.partial import partial_class
+from mixplan.model.place import DTYPES, is_dispatched, main_device, placement, resolve_device, resolve_dtype
 from mixplan.recipe import ModelSpec
+from mixplan.recipe.model_folder import absent_model
 from mixplan.runs import content_hash, translated
 from mixplan.weights import weight_files, weights_hash
+
+FAILURES = (OSError, ValueError, ImportError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
+"""What transformers raises on files that do not hold what their names promise."""
 
 SET_AT_LOADING = ("_name_or_path", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
 """Entries of a config that say where a model was found or how it was loaded, not what it is."""
@@ -47,6 +55,7 @@ class Model:
         settings: Hash of its config.
         place: Where transformers found it: a folder or a hub id.
         adapter: Folder of the adapter on top of it, for a trained model that is one.
+        loaded_blocks: How many of the blocks hold their weights; None where all do and it can answer.
     """
 
     lm: PreTrainedModel
@@ -61,6 +70,7 @@ class Model:
     settings: str
     place: str = ""
     adapter: Path | None = None
+    loaded_blocks: int | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -78,33 +88,53 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters."""
-        return sum(p.numel() for p in self.lm.parameters())
+        """Number of parameters, of the blocks that are not loaded too."""
+        whole: int | None = getattr(self.lm, "whole_parameters", None)
+        return sum(p.numel() for p in self.lm.parameters()) if whole is None else whole
 
 
-def load_model(spec: ModelSpec, *, folder: Path = Path()) -> Model:
+def load_model(spec: ModelSpec, *, folder: Path = Path(), depth: int | None = None) -> Model:
     """Load the untrained model and its tokenizer.
 
     Args:
         spec: A hub id, a local folder (relative to `folder`), or `embedded`.
         folder: Folder of the YAML that names a local folder.
+        depth: Blocks that will be read; the weights above them are not loaded, and the model can do no more than be
+            read up to there. All where None, and in a quantised model.
 
     Raises:
-        ModelError: the model is missing, not a decoder-only LM, or its device is not here.
+        ModelError: the model is missing or not whole, not a decoder-only LM, holds weights that are not numbers, or its
+            device is not here.
     """
     device = resolve_device(spec.device)
     place = find(spec, folder)
-    transformers_logging.disable_progress_bar()
-    try:
-        common: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "revision": spec.revision}
+    common: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "revision": spec.revision}
+    with refusals(spec):
+        config = AutoConfig.from_pretrained(place, **common)
         tokenizer = AutoTokenizer.from_pretrained(place, **common)
-        lm = AutoModelForCausalLM.from_pretrained(place, dtype="auto", use_safetensors=True, **common)
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise ModelError(explain_load_failure(spec, error)) from error
+    kind = model_class(config, spec.name)
+    switch_outputs(config)
     if not tokenizer.is_fast:
         raise ModelError(f"model '{spec.name}' has no fast tokenizer; mixplan needs token offsets. Convert it first.")
-    dtype, why = resolve_dtype(spec.dtype, device, text_config(lm).hidden_size)
-    lm = lm.eval().requires_grad_(False).to(device=device, dtype=DTYPES[dtype])
+    dtype, why = resolve_dtype(spec.dtype, device, config.get_text_config().hidden_size)
+    if depth is not None and hasattr(kind, "base_model_prefix") and not hasattr(config, "quantization_config"):
+        kind = partial_class(kind, depth)
+    with refusals(spec):
+        lm, loading = kind.from_pretrained(
+            place,
+            config=config,
+            dtype=DTYPES[dtype],  # not cast later, which would cast the positions' frequencies too
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            **placement(spec, device),
+            **common,
+        )
+    refuse_misfits(lm, loading, spec.name)
+    refuse_weights(lm, spec.name, dtype)
+    lm = lm.eval().requires_grad_(False)
+    if not is_dispatched(lm) and not hasattr(lm, "hf_quantizer"):
+        lm = lm.to(device=device)
     weights = stored_weights(place, spec.revision)
     return Model(
         lm=lm,
@@ -112,19 +142,58 @@ def load_model(spec: ModelSpec, *, folder: Path = Path()) -> Model:
         name=spec.name,
         dtype=dtype,
         why_dtype=why,
-        device=device,
+        device=main_device(lm, device),
         blocks=decoder_blocks(lm),
         window=int(getattr(text_config(lm), "max_position_embeddings", 2048)),
         weights=weights,
         settings=content_hash(settings_of(lm)),
         place=place,
+        loaded_blocks=depth if isinstance(getattr(lm, "whole_parameters", None), int) else None,
     )
 
 
+@contextlib.contextmanager
+def refusals(spec: ModelSpec) -> Iterator[None]:
+    """Turn transformers' many ways to fail at loading into one message, and keep its tables off the screen."""
+    transformers_logging.disable_progress_bar()
+    loudness = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    except (*FAILURES, StrictDataclassError) as error:
+        raise ModelError(explain_load_failure(spec, error)) from error
+    finally:
+        transformers_logging.set_verbosity(loudness)
+
+
+def refuse_misfits(lm: PreTrainedModel, loading: Mapping[str, Any], name: str) -> None:
+    """Hold that every weight came from the files: transformers fills those that did not with random values.
+
+    Raises:
+        ModelError: a weight is not in the files, or has another shape there.
+    """
+    if mismatched := sorted(str(entry[0]) for entry in loading["mismatched_keys"]):
+        raise ModelError(
+            f"model '{name}': {len(mismatched)} weights have another shape in the files than config.json says, "
+            f"'{mismatched[0]}' first. The two belong to different models; fetch both again."
+        )
+    if missing := sorted(loading["missing_keys"]):
+        raise ModelError(
+            f"model '{name}': its files lack {len(missing)} weights of a {type(lm).__name__}, '{missing[0]}' first. "
+            "They were cut, or are of a model of another kind; fetch it again, or choose a causal language model."
+        )
+
+
 def find(spec: ModelSpec, folder: Path) -> str:
-    """Where transformers finds the model: the embedded one's folder, a local folder, or a hub id."""
+    """Where transformers finds the model: the embedded one's folder, a local folder, or a hub id.
+
+    Raises:
+        ModelError: the name can only be a folder's, and none is there, or the folder is not whole.
+    """
     if spec.name == "embedded":
         return str(embedded_folder())
+    if problem := absent_model(spec.name, folder):
+        raise ModelError(f"model '{spec.name}' cannot be loaded: {problem}")
     local = folder / Path(spec.name).expanduser()
     return str(local) if local.is_dir() else spec.name
 
@@ -160,8 +229,9 @@ def embedded_folder() -> Path:
 
 
 def explain_load_failure(spec: ModelSpec, error: Exception) -> str:
-    """One message for transformers' many ways to fail at loading, with what to do."""
+    """One message for one failure, with what to do."""
     text = " ".join(str(error).split())
+    first = text.split(". ")[0][:300].rstrip(".")
     if "trust_remote_code" in text:
         return (
             f"model '{spec.name}' brings code of its own, which mixplan does not run unasked. "
@@ -169,30 +239,22 @@ def explain_load_failure(spec: ModelSpec, error: Exception) -> str:
         )
     if "gated" in text or "401" in text or "403" in text:
         return f"model '{spec.name}' is gated or private. Accept its terms on the hub and run `hf auth login`."
+    if "out of memory" in text.lower():
+        return (
+            f"model '{spec.name}' does not fit the memory of its device. Set `model.dtype: bfloat16`, or place it over "
+            "several devices and the CPU with `model.device_map: auto`."
+        )
+    if isinstance(error, ImportError):
+        return (
+            f"model '{spec.name}' needs a package that is not installed: {first}. Install it, or choose weights that "
+            "are stored without it."
+        )
     if isinstance(error, OSError):
         return (
             f"model '{spec.name}' is neither a local folder with safetensors weights nor reachable on the hub. "
-            f"Check `model.name`, or fetch it once with `hf download {spec.name}`. (transformers: {text[:300]})"
+            f"Check `model.name`, or fetch it once with `hf download {spec.name}`. (transformers: {first})"
         )
-    return f"model '{spec.name}' cannot be loaded as a causal LM: {text[:400]}"
-
-
-def text_config(lm: PreTrainedModel) -> Any:
-    """The language model's config, also where it sits inside a multi-modal one."""
-    return lm.config.get_text_config()
-
-
-def decoder_blocks(lm: PreTrainedModel) -> nn.ModuleList:
-    """Find the stack of decoder blocks: the module list with one entry a layer.
-
-    Raises:
-        ModelError: the model has no such stack.
-    """
-    count = text_config(lm).num_hidden_layers
-    for module in lm.get_decoder().modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return module
-    raise ModelError(f"{type(lm).__name__} has no stack of {count} decoder blocks; mixplan reads decoder-only models.")
+    return f"model '{spec.name}' cannot be loaded as a causal LM: {first}. Check its files, or choose another model."
 
 
 def stored_weights(place: str, revision: str | None) -> str:

@@ -1,4 +1,4 @@
-"""A device and a compute type as the recipe names them in, those to use on this machine out, with the reason."""
+"""Chooses the device and the compute type by what the recipe names and the machine has."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import ctypes
 import gc
 import time
 from contextlib import suppress
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from mixplan.errors import ModelError
+from mixplan.recipe import ModelSpec
+from mixplan.runs import cache_folder, content_hash
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BF16_MUST_WIN_BY = 1.2
@@ -72,6 +76,32 @@ def time_matmul(dtype: torch.dtype, width: int) -> float:
         torch.mm(left, right)
         best = min(best, time.perf_counter() - start)
     return best
+
+
+def placement(spec: ModelSpec, device: torch.device) -> dict[str, Any]:
+    """Arguments that say where transformers puts a model's weights as it reads them.
+
+    Args:
+        spec: `device_map` spreads the model; else it lies on `device`.
+        device: Where it runs where it is not spread.
+    """
+    if spec.device_map is not None:
+        folder = cache_folder() / "offload" / content_hash(spec.name, spec.revision)[:12]
+        return {"device_map": spec.device_map, "offload_folder": str(folder)}
+    return {"device_map": {"": device}} if device.type == "cuda" else {}
+
+
+def is_dispatched(lm: PreTrainedModel) -> bool:
+    """Whether accelerate moves the model's inputs, so that it may not be moved itself."""
+    return len(set(getattr(lm, "hf_device_map", {"": 0}).values())) > 1 or lm.device.type == "meta"
+
+
+def main_device(lm: PreTrainedModel, device: torch.device) -> torch.device:
+    """Where a model takes its inputs and gives its outputs: of a spread one, its first device that computes."""
+    places = [place for place in getattr(lm, "hf_device_map", {}).values() if place not in ("cpu", "disk")]
+    if not getattr(lm, "hf_device_map", {}):
+        return device
+    return torch.device(places[0] if places else "cpu")
 
 
 def use_threads(count: int) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from mixplan.errors import ModelError
+from mixplan.model.finite import refuse_activations
 from mixplan.model.load import Model
 
 
@@ -26,7 +27,7 @@ def stopping_after(model: Model, depth: int) -> Iterator[None]:
     """While open, a forward pass ends (by `_Reached`) once `depth` blocks have run.
 
     Raises:
-        ModelError: the model has fewer blocks.
+        ModelError: the model has fewer blocks, or they were not loaded.
     """
 
     def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -34,6 +35,10 @@ def stopping_after(model: Model, depth: int) -> Iterator[None]:
 
     if not 0 <= depth <= len(model.blocks):
         raise ModelError(f"model '{model.name}' has {len(model.blocks)} blocks; the SAE reads after block {depth}.")
+    if model.loaded_blocks is not None and depth > model.loaded_blocks:
+        raise ModelError(
+            f"model '{model.name}': its blocks were loaded up to {model.loaded_blocks}, but {depth} are to be read."
+        )
     reader = model.blocks[depth] if depth < len(model.blocks) else final_norm(model)
     handle = reader.register_forward_pre_hook(stop, with_kwargs=True)
     try:
@@ -82,5 +87,6 @@ def read_stream(
                 use_cache=cache is not None,
             )
         except _Reached as reached:
-            return reached.stream
+            refuse_activations(reached.stream, model.name, model.dtype, f"after block {depth - 1}")
+            return reached.stream.to(model.device)
     raise ModelError(f"{type(model.lm).__name__} never ran the module after block {depth}.")

@@ -1,4 +1,4 @@
-"""A trained model's folder in, the shipped model out: loaded afresh, a full model or an adapter on its base."""
+"""Loads a trained model afresh from its folder, a full one or an adapter on the untrained one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from mixplan.errors import ModelError
 from mixplan.model.load import Model, load_model
@@ -19,7 +19,7 @@ ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 FULL = "config.json"
 
 
-def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path()) -> Model:
+def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path(), depth: int | None = None) -> Model:
     """Load a trained model from its folder.
 
     An adapter is put on the untrained model that the recipe names. In float32 it is merged into it, which changes no
@@ -29,6 +29,7 @@ def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path()) -> Mo
         spec: The untrained model's section; its device and type hold for the trained one too.
         trained: A folder with an adapter (`adapter_config.json`) or a full model (`config.json`).
         folder: Folder of the YAML that names a local untrained model.
+        depth: Blocks that will be read, as in `load_model`; an adapter's model is loaded whole.
 
     Raises:
         ModelError: the folder is not there, a file is missing or damaged, or the adapter fits another model.
@@ -42,7 +43,7 @@ def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path()) -> Mo
         )
     own = spec.model_copy(update={"name": str(trained.resolve()), "revision": None})
     try:
-        model = load_model(own)
+        model = load_model(own, depth=depth)
     except ModelError as error:
         raise damaged(trained, str(error)) from error
     return replace(model, name=f"{spec.name}, trained")
@@ -59,6 +60,7 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         why = " ".join(str(error).split())[:300]
         raise damaged(trained, f"the adapter cannot be put on '{spec.name}': {why}") from error
+    refuse_strangers(wrapped, trained, spec.name)
     lm = wrapped.merge_and_unload() if base.dtype == "float32" else wrapped.get_base_model()
     lm = lm.eval().requires_grad_(False)
     weights = content_hash(base.weights, weights_hash([trained / ADAPTER[1]]), settings)
@@ -69,6 +71,23 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
         weights=weights,
         adapter=trained.resolve(),
     )
+
+
+def refuse_strangers(wrapped: Any, trained: Path, name: str) -> None:
+    """Hold that the adapter's file and the layers that it was put on are the same.
+
+    Raises:
+        ModelError: peft left layers as they were, or tensors of the file aside, which it says in a warning at most.
+    """
+    from peft import get_peft_model_state_dict  # as above
+
+    with safe_open(trained / ADAPTER[1], framework="pt") as file:
+        stored = set(file.keys())
+    placed = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
+    if missing := sorted(placed - stored):
+        raise damaged(trained, f"the adapter has no tensor '{missing[0]}', which '{name}' needs of it")
+    if strange := sorted(key for key in stored - placed if "lora_" in key):
+        raise damaged(trained, f"'{name}' has no layer for the adapter's tensor '{strange[0]}'")
 
 
 def read_settings(trained: Path) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def load_checkpoint(loaded: LoadedRecipe, model: Model, folder: Path) -> Model:
     """
     spec, where = loaded.recipe.model, loaded.where(("drift", "checkpoint"))
     try:
-        trained = load_trained(spec, folder, folder=loaded.folder(("model", "name")))
+        trained = load_trained(spec, folder, folder=loaded.folder(("model", "name")), depth=model.loaded_blocks)
     except ModelError as error:
         raise DriftError(f"{where}: drift.checkpoint: {error}") from error
     configs = (text_config(trained.lm), text_config(model.lm))

@@ -23,7 +23,8 @@ from mixplan.plan.workers import Workers
 from mixplan.recipe import LoadedRecipe, Recipe
 from mixplan.runs import cache_folder, seal, unseal, write_atomic
 from mixplan.sae import Sae, load_sae
-from mixplan.sae.health import Health, check_health
+from mixplan.sae.health import Health, check_health, refuse_doubtful
+from mixplan.sae.outline import sae_depth
 from mixplan.sts import DomainScores, ranking_stability, score_domain
 
 REPLICAS = 50
@@ -111,7 +112,7 @@ def measure_scores(
     """
     recipe = loaded.recipe
     watcher.say(f"loading {recipe.model.name}")
-    model = load_model(recipe.model, folder=loaded.folder(("model", "name")))
+    model = load_model(recipe.model, folder=loaded.folder(("model", "name")), depth=reading_depth(loaded))
     sae = load_sae(recipe.model.sae, model, folder=loaded.folder(("model", "sae", "path")))
     reader = Reader(model, sae, cache_folder() / "statistics", watcher, Workers.here())
     readings = plan_readings(recipe, model, target, domains)
@@ -144,8 +145,19 @@ def measure_scores(
             "of": "mean Spearman correlation of resampled scores with the reported ones",
         },
         "reading": {name: describe_reading(reading) for name, reading in readings.items()},
-        "warnings": [*filter(None, [health.warning]), *told.warnings, *reading_warnings(readings)],
+        "warnings": [*filter(None, [sae.doubt, health.warning]), *told.warnings, *reading_warnings(readings)],
     }
+
+
+def reading_depth(loaded: LoadedRecipe) -> int | None:
+    """Blocks that a plan reads; None where the model also answers, for which it is loaded whole.
+
+    Raises:
+        SaeError: the SAE cannot be found, or is not one of a residual stream.
+    """
+    if loaded.recipe.drift.from_ == "rollouts":
+        return None
+    return sae_depth(loaded.recipe.model.sae, loaded.folder(("model", "sae", "path")))
 
 
 def mean_row_tokens(model: Model, domain: Domain) -> float:
@@ -186,13 +198,19 @@ def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping
 
 
 def measure_health(model: Model, sae: Sae, readings: Mapping[str, Reading]) -> Health:
-    """Check the SAE on some query tokens of the target and of each domain."""
+    """Check the SAE on some query tokens of the target and of each domain.
+
+    Raises:
+        SaeError: it may not belong to the model, and explains nothing of them.
+    """
 
     def streams() -> Iterator[Any]:
         for reading in readings.values():
             yield read_alone(model, sae.depth, reading.units[0], tokens=HEALTH_TOKENS)
 
-    return check_health(sae, streams())
+    health = check_health(sae, streams())
+    refuse_doubtful(sae, health, model)
+    return health
 
 
 def measure_drift(recipe: Recipe, reader: Reader, told: DriftReading) -> Drift:

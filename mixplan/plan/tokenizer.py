@@ -82,7 +82,8 @@ def kept_counter(
         from mixplan.model import load_model  # loads torch, which a kept tokenizer does not need
 
         watcher.say(f"loading {loaded.recipe.model.name} for its tokenizer")
-        keep_tokenizer(load_model(loaded.recipe.model, folder=loaded.folder(("model", "name"))), domains)
+        model = load_model(loaded.recipe.model, folder=loaded.folder(("model", "name")), depth=0)
+        keep_tokenizer(model, domains)
         data = unseal(place(mark))
     return None if data is None else token_counter(json.loads(data), loaded.recipe.model.name)
 

@@ -115,6 +115,10 @@ def _model(model: ModelSpec) -> Iterator[Finding]:
         yield path, "a release or repo holds many SAEs; name one with `id`."
     if not inside and sae.id is not None:
         yield (*path, "id"), "only a release or repo has SAEs to choose from. Remove `id`."
+    if sae.format is not None and (sae.release is not None or sae.embedded):
+        yield (*path, "format"), "SAELens knows the layout of a release, and mixplan its own. Remove `format`."
+    if sae.format == "dictionary_learning" and sae.path is not None:
+        yield (*path, "format"), "SAELens reads dictionary_learning's files from the hub only. Name a `repo` and `id`."
 
 
 def _data(path: KeyPath, data: DataSpec) -> Iterator[Finding]:

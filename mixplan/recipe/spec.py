@@ -25,11 +25,29 @@ class SaeSpec(Section):
     """Where the SAE is: exactly one of `release` (with `id`), `repo` (with `id`), `path`, or `embedded: true`."""
 
     release: str | None = Field(default=None, description="A release name in SAELens's registry.")
-    repo: str | None = Field(default=None, description="A hub repository in SAELens's file layout.")
+    repo: str | None = Field(default=None, description="A hub repository, in SAELens's file layout or in `format`.")
     id: str | None = Field(default=None, description="The SAE inside the release or repository.")
-    path: str | None = Field(default=None, description="A local folder with cfg.json and sae_weights.safetensors.")
+    path: str | None = Field(
+        default=None, description="A local folder with cfg.json and sae_weights.safetensors, or in `format`."
+    )
     embedded: bool = Field(default=False, description="The SAE shipped with mixplan for the embedded model.")
     hook_name: str | None = Field(default=None, description="Hook point, where the SAE's own config lacks one.")
+    format: Literal["sparsify", "dictionary_learning"] | None = Field(
+        default=None,
+        description="The library that wrote the files of `repo` (sparsify: of `repo` or `path`), where that is not "
+        "SAELens.",
+    )
+    accept: bool = Field(
+        default=False,
+        description="Take an SAE that was made for another model: width and layer must fit, and it must explain some "
+        "of the recipe's own tokens.",
+    )
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without the two later keys where they say nothing, so that older plans keep their hashes."""
+        values: dict[str, Any] = written(self)
+        return {key: value for key, value in values.items() if key not in ("format", "accept") or value}
 
 
 class ModelSpec(Section):
@@ -41,6 +59,11 @@ class ModelSpec(Section):
         default="auto", description="Compute type of the model."
     )
     device: str = Field(default="auto", description="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`.")
+    device_map: Literal["auto", "balanced", "sequential"] | dict[str, str | int] | None = Field(
+        default=None,
+        description="Spread the model over several devices, the CPU and the disk as accelerate does: `auto`, or a "
+        "device for each module's name. Training is spread with `--launch fsdp2` instead.",
+    )
     trust_remote_code: bool = Field(default=False, description="Run code from the model's repository.")
     sae: SaeSpec
 

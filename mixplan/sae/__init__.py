@@ -1,32 +1,26 @@
-"""An SAE spec and a model in, a SAELens SAE out that is known to belong to them: hook point, width, layer, model."""
+"""Loads the SAE that a spec names, and holds it against its model: hook point, width, layer, model, input."""
 
 from __future__ import annotations
 
-import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from sae_lens import SAE
-from torch import Tensor
+from sae_lens.loading.pretrained_saes_directory import get_norm_scaling_factor, get_pretrained_saes_directory
+from torch import Tensor, nn
 
-from mixplan import embedded
 from mixplan.errors import SaeError
 from mixplan.model import Model, fingerprint_tensors
 from mixplan.recipe import SaeSpec
 from mixplan.runs import content_hash
+from mixplan.sae.belonging import belonging
+from mixplan.sae.outline import ELEMENTWISE, KINDS, Outline, blocks_before, outline, sae_depth
 from mixplan.sae.pretrained import open_sae
 
-ELEMENTWISE = ("standard", "jumprelu", "gated")
-"""Kinds whose every feature depends on its own encoder column alone; top-k kinds compare features with each other."""
-
-KINDS = (*ELEMENTWISE, "topk")
-"""SAELens's inference kinds that mixplan reads; BatchTopK SAEs are saved as jumprelu."""
-
-
-TUNING_WORDS = ("it", "instruct", "chat", "base", "hf", "meta")
-"""Parts of a model's name that say how it was tuned, not which model it is."""
+__all__ = ["ELEMENTWISE", "KINDS", "Outline", "Sae", "blocks_before", "columns_of", "load_sae", "outline", "sae_depth"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +34,8 @@ class Sae:
         hook_name: The hook point as its config (or the recipe) names it.
         depth: How many decoder blocks run before the hook point.
         fingerprint: Hash over config and sampled tensor bytes.
+        centred: Whether it reads the stream less the stream's mean over its dimensions.
+        doubt: One sentence where the files do not say that the model is the SAE's own; its health must then decide.
     """
 
     sae: SAE[Any]
@@ -48,6 +44,8 @@ class Sae:
     hook_name: str
     depth: int
     fingerprint: str
+    centred: bool = False
+    doubt: str | None = None
 
     @property
     def d_in(self) -> int:
@@ -69,10 +67,20 @@ class Sae:
             `[tokens, d_sae]` float32.
         """
         with torch.inference_mode():
-            return cast("Tensor", self.sae.encode(stream.float()))
+            return cast("Tensor", self.sae.encode(self.read(stream)))
+
+    def read(self, stream: Tensor) -> Tensor:
+        """The stream as the SAE was trained on it, `[tokens, d_in]` float32.
+
+        Where a model's norms subtract the mean, as LayerNorm does, the mean of a token's stream over its dimensions
+        changes nothing that follows; TransformerLens's `center_writing_weights` takes it out of all that is written to
+        the stream, so that the stream of the processed model is x - mean(x), exactly.
+        """
+        stream = stream.float()
+        return stream - stream.mean(-1, keepdim=True) if self.centred else stream
 
     def decode(self, features: Tensor) -> Tensor:
-        """Reconstruction of the stream, `[tokens, d_in]` float32, from `[tokens, d_sae]`."""
+        """Reconstruction of what `read` gives, `[tokens, d_in]` float32, from `[tokens, d_sae]`."""
         with torch.inference_mode():
             return cast("Tensor", self.sae.decode(features))
 
@@ -86,78 +94,96 @@ def load_sae(spec: SaeSpec, model: Model, *, folder: Path = Path()) -> Sae:
         folder: Folder of the YAML that names a local folder.
 
     Raises:
-        SaeError: it cannot be found, is not an SAE of a residual stream, or was made for another model.
+        SaeError: it cannot be found, is not an SAE of a residual stream, asks of its input what mixplan does not give,
+            holds values that are not numbers, or was made for another model.
     """
-    name, sae = open_sae(spec, str(model.device), folder)
-    kind = sae.cfg.architecture()
-    metadata = sae.cfg.metadata
-    hook_name = spec.hook_name or getattr(metadata, "hook_name", None)
-    written = getattr(metadata, "hook_name_out", None)
-    if "transcoder" in kind or written:
-        raise SaeError(f"SAE '{name}' is a transcoder: it reads '{hook_name}' and writes '{written}'. Choose an SAE of "
-                       "the residual stream, which writes what it reads.")  # fmt: skip
-    if kind not in KINDS:
-        raise SaeError(f"SAE '{name}' is of kind '{kind}'; mixplan reads {', '.join(KINDS)} and batchtopk SAEs.")
-    if not hook_name:
-        raise SaeError(f"SAE '{name}' does not say where it reads. Set `model.sae.hook_name`, for example "
-                       f"'blocks.{2 * len(model.blocks) // 3}.hook_resid_post'.")  # fmt: skip
-    depth = blocks_before(hook_name, name)
-    belongs(name, sae, model, depth, hook_name)
-    sae = sae.eval().requires_grad_(False)
-    mark = content_hash(fingerprint_tensors(sae.state_dict()), kind, hook_name, sae.cfg.normalize_activations,
-                        bool(sae.cfg.apply_b_dec_to_input))  # fmt: skip
-    return Sae(sae, name, kind, hook_name, depth, mark)
+    told = outline(spec, folder)
+    fits(told, model)
+    doubt = belonging(told.name, list(told.made_for), model, accept=spec.accept)
+    sae = open_sae(spec, str(model.device), folder).eval().requires_grad_(False)
+    refuse_not_numbers(told.name, sae)
+    fold(told, spec, sae)
+    centred = told.centred and centres(told.name, model)
+    mark = content_hash(fingerprint_tensors(sae.state_dict()), told.kind, told.hook_name, sae.cfg.normalize_activations,
+                        bool(sae.cfg.apply_b_dec_to_input), *(["centred"] if centred else []))  # fmt: skip
+    return Sae(sae, told.name, told.kind, told.hook_name, told.depth, mark, centred, doubt)
 
 
-def blocks_before(hook_name: str, name: str) -> int:
-    """How many decoder blocks run before a hook point on the residual stream.
-
-    Args:
-        hook_name: TransformerLens's `blocks.L.hook_resid_pre` and `_post`, or a Hugging Face module name such as
-            `model.layers.L`, whose output it is.
-        name: The SAE's, for the message.
+def fits(told: Outline, model: Model) -> None:
+    """Hold an SAE's width and layer against the model.
 
     Raises:
-        SaeError: the hook point is not on the residual stream.
+        SaeError: either differs.
     """
-    if found := re.fullmatch(r"blocks\.(\d+)\.hook_resid_(pre|post)", hook_name):
-        return int(found[1]) + (found[2] == "post")
-    if found := re.fullmatch(r"(?:model\.|language_model\.|transformer\.|gpt_neox\.)*(?:layers|h)\.(\d+)", hook_name):
-        return int(found[1]) + 1
-    raise SaeError(
-        f"SAE '{name}' reads '{hook_name}', which is not the residual stream. Choose one at "
-        "blocks.L.hook_resid_pre, blocks.L.hook_resid_post, or a layer's output such as model.layers.L."
-    )
-
-
-def belongs(name: str, sae: SAE[Any], model: Model, depth: int, hook_name: str) -> None:
-    """Hold an SAE against the model.
-
-    Raises:
-        SaeError: width, layer or model differ.
-    """
-    if sae.cfg.d_in != model.d_model:
-        raise SaeError(f"SAE '{name}' reads {sae.cfg.d_in} dimensions, but the residual stream of '{model.name}' has "
+    if told.d_in != model.d_model:
+        raise SaeError(f"SAE '{told.name}' reads {told.d_in} dimensions, but the residual stream of '{model.name}' has "
                        f"{model.d_model}. Choose an SAE made for this model.")  # fmt: skip
-    if depth > len(model.blocks):
-        raise SaeError(f"SAE '{name}' reads '{hook_name}', but '{model.name}' has blocks 0 to "
+    if told.depth > len(model.blocks):
+        raise SaeError(f"SAE '{told.name}' reads '{told.hook_name}', but '{model.name}' has blocks 0 to "
                        f"{len(model.blocks) - 1}. Choose an SAE of a layer that it has.")  # fmt: skip
-    made_for = getattr(sae.cfg.metadata, "model_name", None)
-    # A local folder's name says nothing of what model it holds; width, layer and the health check must do there.
-    known = not Path(model.name).expanduser().is_dir()
-    if made_for and known and family(made_for) != family(model.name):
-        raise SaeError(f"SAE '{name}' was made for '{made_for}', but the recipe's model is '{model.name}'. "
-                       "Choose an SAE made for this model.")  # fmt: skip
 
 
-def family(name: str) -> str:
-    """A model's name without owner and tuning suffix: `google/gemma-2-9b-it` and `gemma-2-9b` are one family.
+def refuse_not_numbers(name: str, sae: SAE[Any]) -> None:
+    """Look at every parameter once.
 
-    SAEs of a base model are read on its instruction-tuned child; the health check tells how well that goes.
+    Raises:
+        SaeError: one holds NaN or infinity; a threshold of infinity is a feature that never fires, and allowed.
     """
-    short = (embedded.MODEL_NAME if name == "embedded" else name).rsplit("/", 1)[-1].lower()
-    words = [word for word in re.split(r"[-_ ]+", short) if word not in TUNING_WORDS]
-    return re.sub(r"[^a-z0-9]", "", "".join(words))
+    for key, tensor in sae.state_dict().items():
+        odd = tensor.isnan() if key == "threshold" else ~tensor.isfinite()
+        if count := int(odd.sum()):
+            raise SaeError(
+                f"SAE '{name}': {count:,} of the {tensor.numel():,} values of its `{key}` are not numbers (NaN or "
+                "infinite). Its training or its file went wrong; fetch it again or choose another."
+            )
+
+
+def fold(told: Outline, spec: SaeSpec, sae: SAE[Any]) -> None:
+    """Fold into an SAE's parameters the scale of its input, where SAELens has not: it skips that without a word.
+
+    Raises:
+        SaeError: the SAE's files do not hold the scale, or the whitening, that it was trained with.
+    """
+    asked = sae.cfg.normalize_activations
+    if asked == "covariance_whitening":
+        raise SaeError(
+            f"SAE '{told.name}' reads whitened activations, and its files do not hold the whitening. Fold it in with "
+            "SAELens's `fold_activation_whitening`, save the SAE with `save_model`, and name its folder."
+        )
+    if asked != "expected_average_only_in":
+        return
+    scale = listed_scale(spec)
+    if scale is None:
+        raise SaeError(
+            f"SAE '{told.name}' reads activations scaled to a mean norm of sqrt(d_in), and its files do not hold the "
+            "scale. Fold it in with SAELens's `fold_activation_norm_scaling_factor`, save the SAE with `save_model`, "
+            "and name its folder."
+        )
+    sae.fold_activation_norm_scaling_factor(scale)
+
+
+def listed_scale(spec: SaeSpec) -> float | None:
+    """The scale of an SAE's input in SAELens's table, also of one that is named by its repository; None without one."""
+    for name, entry in get_pretrained_saes_directory().items():
+        for sae_id, inside in entry.saes_map.items():
+            if (name, sae_id) == (spec.release, spec.id) or (entry.repo_id, inside) == (spec.repo, spec.id):
+                scale = get_norm_scaling_factor(name, sae_id)
+                return None if scale is None else float(scale)
+    return None
+
+
+def centres(name: str, model: Model) -> bool:
+    """Whether the mean of the stream over its dimensions has no effect in this model, as in those with LayerNorm.
+
+    Raises:
+        SaeError: it has, so that no processed model exists that the SAE could have been trained on.
+    """
+    if any(isinstance(module, nn.LayerNorm) for module in model.blocks[0].modules()):
+        return True
+    raise SaeError(
+        f"SAE '{name}' asks for a model with centred writing weights (`center_writing_weights`), but the norms of "
+        f"'{model.name}' do not subtract the mean, so that centring would change it. Choose another SAE."
+    )
 
 
 def columns_of(sae: Sae, columns: Tensor) -> Sae | None:
@@ -174,7 +200,9 @@ def columns_of(sae: Sae, columns: Tensor) -> Sae | None:
         return None
     whole = sae.sae
     config = type(whole.cfg).from_dict({**whole.cfg.to_dict(), "d_sae": len(columns), "device": "meta"})
-    part = type(whole)(config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SAELens's advice on loading the model, which `outline` has heeded
+        part = type(whole)(config)
     state = {
         name: tensor[:, columns] if name == "W_enc" else tensor if name == "b_dec" else tensor[columns]
         for name, tensor in whole.state_dict().items()
@@ -182,4 +210,4 @@ def columns_of(sae: Sae, columns: Tensor) -> Sae | None:
     part.load_state_dict(state, assign=True)
     part.cfg.device, part.device = whole.cfg.device, whole.device
     mark = content_hash(sae.fingerprint, columns.tolist())
-    return Sae(part.eval().requires_grad_(False), sae.name, sae.kind, sae.hook_name, sae.depth, mark)
+    return Sae(part.eval().requires_grad_(False), sae.name, sae.kind, sae.hook_name, sae.depth, mark, sae.centred)

@@ -1,4 +1,4 @@
-"""An SAE and residual streams in, how well it fits these tokens out: the way to catch a wrong hook or model."""
+"""Measures how well an SAE fits some tokens: the way to catch a wrong hook point or model."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mixplan.errors import SaeError
+from mixplan.model import Model
 from mixplan.sae import Sae
 
 FITS_BELOW_FVU = 0.5
 """Above it the SAE misses half of the variance: at the wrong layer or model this is near or over 1."""
+
+NOTHING_FROM_FVU = 0.9
+"""From here on the SAE explains less than a tenth of the variance: nothing, as far as its features can be trusted."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ class Health:
         return self.fvu < FITS_BELOW_FVU and self.l0 > 0
 
     @property
+    def explains_nothing(self) -> bool:
+        """Whether the SAE is as good as none on these tokens; also where its figures are not numbers."""
+        return not (self.fvu < NOTHING_FROM_FVU and self.l0 > 0)
+
+    @property
     def warning(self) -> str | None:
         """What to tell the person, or None when all is well."""
         if self.fits:
@@ -44,6 +54,20 @@ class Health:
             f"the SAE does not fit this model's tokens: it leaves {self.fvu:.0%} of their variance unexplained "
             f"(expected under {FITS_BELOW_FVU:.0%}) with {self.l0:.1f} active features a token. "
             "Scores from it mean little; check `model.sae` and its hook point."
+        )
+
+
+def refuse_doubtful(sae: Sae, health: Health, model: Model) -> None:
+    """Refuse an SAE that no file says to belong to the model, where it explains nothing of the recipe's own tokens.
+
+    Raises:
+        SaeError: it does not.
+    """
+    if sae.doubt is not None and health.explains_nothing:
+        raise SaeError(
+            f"{sae.doubt} It does not: on {health.tokens:,} of them it leaves {health.fvu:.0%} of the variance "
+            f"unexplained with {health.l0:.1f} active features a token. Choose an SAE made for this model: "
+            f"`mixplan sae ls --model {model.name}` lists them."
         )
 
 
@@ -63,7 +87,7 @@ def check_health(sae: Sae, streams: Iterable[Tensor], *, slice_tokens: int = 204
     squares = error = 0.0
     fired = torch.zeros(sae.d_sae, dtype=torch.bool)
     for stream in streams:
-        for piece in stream.float().split(slice_tokens):
+        for piece in sae.read(stream).split(slice_tokens):
             features = sae.encode(piece)
             error += float((piece - sae.decode(features)).double().square().sum())
             total += piece.double().sum(0).cpu()

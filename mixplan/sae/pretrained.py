@@ -1,8 +1,9 @@
-"""Where a recipe says an SAE lies in, the SAE as SAELens reads it out: tensors alone, never code from a file."""
+"""Opens an SAE where a recipe says it lies, as SAELens reads it: tensors alone, never code from a file."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pickle import UnpicklingError  # torch's refusal of a file that asks to run
 from typing import Any
 from zipfile import BadZipFile
 
+from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its client's own, whichever that is
     EntryNotFoundError,
     GatedRepoError,
@@ -21,16 +23,31 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
     RepositoryNotFoundError,
 )
 from sae_lens import SAE
-from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
-from safetensors import SafetensorError
+from sae_lens.loading import pretrained_sae_loaders
+from sae_lens.loading.pretrained_sae_loaders import (
+    NAMED_PRETRAINED_SAE_CONFIG_GETTERS,
+    NAMED_PRETRAINED_SAE_LOADERS,
+    PretrainedSaeHuggingfaceLoader,
+    get_conversion_loader_name,
+    get_sae_lens_config_from_disk,
+    sae_lens_disk_loader,
+)
+from sae_lens.loading.pretrained_saes_directory import get_config_overrides, get_pretrained_saes_directory
+from safetensors import SafetensorError, safe_open
 
 from mixplan import embedded
 from mixplan.errors import SaeError
 from mixplan.recipe import SaeSpec
 from mixplan.recipe.suggest import did_you_mean
+from mixplan.sae import sparsify
 
 CODE_UNASKED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+
+SAELENS_WEIGHTS = "sae_weights.safetensors"
+
+LAYOUTS = {"sparsify": "sparsify", "dictionary_learning": "dictionary_learning_1"}
+"""SAELens's names of the layouts that a recipe can name under `format`."""
 
 FEW = 20
 """A release's ids are all named up to so many; of more, the nearest one."""
@@ -38,8 +55,11 @@ FEW = 20
 MISFITS = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, EOFError, BadZipFile, SafetensorError)
 """What SAELens's loaders raise on files that do not hold what their names promise."""
 
+DAMAGE = (EOFError, BadZipFile, SafetensorError, json.JSONDecodeError, UnicodeDecodeError)
+"""Those of them that only a file raises which is not whole."""
 
-def open_sae(spec: SaeSpec, device: str, folder: Path) -> tuple[str, SAE[Any]]:
+
+def open_sae(spec: SaeSpec, device: str, folder: Path) -> SAE[Any]:
     """Let SAELens load the SAE from wherever the spec says, in float32.
 
     Args:
@@ -47,28 +67,78 @@ def open_sae(spec: SaeSpec, device: str, folder: Path) -> tuple[str, SAE[Any]]:
         device: Where it will run.
         folder: Folder of the YAML that names a local folder.
 
-    Returns:
-        The SAE's name for messages, and the SAE.
-
     Raises:
         SaeError: it is not there, cannot be reached, is damaged, or its file asks to run code.
     """
-    name = name_of(spec)
     place = local_folder(spec, folder)
-    if spec.release is not None:
-        check_release(spec.release, spec.id or "")
+    with explained(spec), tensors_only(), shapes_from_files():
+        if place is not None:
+            reader = sparsify.load_from_disk if spec.format == "sparsify" else sae_lens_disk_loader
+            return SAE.load_from_disk(place, device=device, dtype="float32", converter=reader)
+        return SAE.from_pretrained(
+            spec.release or spec.repo or "", spec.id or "", device=device, dtype="float32", converter=converter(spec)
+        )
+
+
+def read_config(spec: SaeSpec, folder: Path) -> dict[str, Any]:
+    """An SAE's config as SAELens's loader of its layout gives it, without its parameters.
+
+    Returns:
+        Among others `architecture`, `d_in`, `d_sae`; hook point and model either there or under `metadata`.
+
+    Raises:
+        SaeError: as for `open_sae`.
+    """
+    place = local_folder(spec, folder)
+    with explained(spec), shapes_from_files():
+        if place is not None:
+            own = spec.format == "sparsify"
+            return sparsify.config_on_disk(place) if own else get_sae_lens_config_from_disk(place)
+        repository, inside = hub_place(spec)
+        layout = LAYOUTS[spec.format] if spec.format else get_conversion_loader_name(spec.release or "")
+        getter = sparsify.config_on_hub if layout == "sparsify" else NAMED_PRETRAINED_SAE_CONFIG_GETTERS[layout]
+        overrides = get_config_overrides(spec.release or "", spec.id or "")
+        return getter(repository, inside, "cpu", False, overrides)
+
+
+def converter(spec: SaeSpec) -> PretrainedSaeHuggingfaceLoader | None:
+    """The loader of a repository's layout; None where SAELens finds it by itself."""
+    if spec.format is None:
+        return None
+    return sparsify.load_from_hub if spec.format == "sparsify" else NAMED_PRETRAINED_SAE_LOADERS[LAYOUTS[spec.format]]
+
+
+@contextmanager
+def explained(spec: SaeSpec) -> Iterator[None]:
+    """While open, what SAELens, the hub's client and torch raise becomes one `SaeError` that says what to do."""
     try:
-        with warnings.catch_warnings(), tensors_only():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if place is not None:
-                return name, SAE.load_from_disk(place, device=device, dtype="float32")
-            return name, SAE.from_pretrained(
-                spec.release or spec.repo or "", spec.id or "", device=device, dtype="float32"
-            )
+            yield
     except (OSError, HTTPError, EntryNotFoundError) as error:
         raise SaeError(explain_absence(spec, error)) from error
     except (UnpicklingError, *MISFITS) as error:
         raise SaeError(explain_damage(spec, error)) from error
+
+
+@contextmanager
+def shapes_from_files() -> Iterator[None]:
+    """While open, SAELens takes the shapes of a safetensors file's tensors from the file in the hub's cache.
+
+    For Gemma Scope 2 it asks the hub over the network, also where the whole file is here; the file is needed anyway.
+    """
+    before = pretrained_sae_loaders.get_safetensors_tensor_shapes
+    pretrained_sae_loaders.get_safetensors_tensor_shapes = shapes_in_file
+    try:
+        yield
+    finally:
+        pretrained_sae_loaders.get_safetensors_tensor_shapes = before
+
+
+def shapes_in_file(repo_id: str, filename: str) -> dict[str, list[int]]:
+    """The shape of every tensor in a repository's safetensors file, from its head."""
+    with safe_open(hf_hub_download(repo_id, filename), framework="numpy") as file:
+        return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a mapping
 
 
 def name_of(spec: SaeSpec) -> str:
@@ -88,10 +158,13 @@ def local_folder(spec: SaeSpec, folder: Path) -> Path | None:
         return None
     place = folder / Path(spec.path).expanduser()
     if not (place / "cfg.json").is_file():
+        library, weights = ("sparsify", sparsify.WEIGHTS) if spec.format == "sparsify" else ("SAELens", SAELENS_WEIGHTS)
         raise SaeError(
-            f"{place}: no SAE here: cfg.json is missing. `model.sae.path` is a folder in "
-            "SAELens's layout, with cfg.json and sae_weights.safetensors."
+            f"{place}: no SAE here: cfg.json is missing. `model.sae.path` is a folder in {library}'s layout, with "
+            f"cfg.json and {weights}."
         )
+    if spec.format is None and (place / sparsify.WEIGHTS).is_file() and not (place / SAELENS_WEIGHTS).is_file():
+        raise SaeError(f"{place}: this SAE was saved by sparsify. Set `model.sae.format: sparsify`.")
     return place
 
 
@@ -160,7 +233,8 @@ def explain_absence(spec: SaeSpec, error: Exception) -> str:
             f"Fetch it once with: hf download {repository} --include '{inside}*'"
         )
     if isinstance(error, EntryNotFoundError):
-        return f"SAE '{name}': '{repository}' has no SAE at '{inside}'. Check `model.sae.id`."
+        hint = "" if spec.format or spec.release else ", or name the library that wrote it under `model.sae.format`"
+        return f"SAE '{name}': '{repository}' has no SAE at '{inside}'. Check `model.sae.id`{hint}."
     return explain_damage(spec, error)
 
 
@@ -171,15 +245,25 @@ def converted_release(repository: str) -> str | None:
 
 
 def explain_damage(spec: SaeSpec, error: Exception) -> str:
-    """Say what is wrong with files that are there."""
+    """Say what is wrong with files that are there: cut short or garbled, or whole but not what SAELens expects."""
     name, text = name_of(spec), " ".join(str(error).split())
     if isinstance(error, UnpicklingError) or "allow_pickle" in text:
         return (
             f"SAE '{name}': its weights file holds more than tensors, or is damaged. mixplan does not read it further: "
             "such a file can run code. Choose an SAE stored as tensors."
         )
-    if isinstance(error, KeyError):
-        what = f"it has no entry {text}"
-    else:
-        what = text.split(". ")[0].rstrip(".") or "a file ends too early"
-    return f"SAE '{name}' cannot be read: {what}. Its files are damaged or in another layout; fetch them again."
+    if "finetuning_scaling_factor" in text or "Scaling factor is present" in text:
+        return (
+            f"SAE '{name}' asks for finetuned scaling factors of its features, which SAELens no longer applies. "
+            "Choose another SAE."
+        )
+    if isinstance(error, FileNotFoundError):
+        found = error.filename or text.rsplit(": ", 1)[-1]
+        return f"SAE '{name}' is not complete: {found} is missing. Fetch or save it again."
+    what = f"it has no entry {text}" if isinstance(error, KeyError) else text.split(". ")[0].rstrip(".")
+    if isinstance(error, DAMAGE) or "zip archive" in text or not what:
+        return f"SAE '{name}' cannot be read: {what or 'a file ends too early'}. A file is damaged; fetch it again."
+    return (
+        f"SAE '{name}' cannot be read: {what}. Its files are whole, but not in the layout that SAELens expects here. "
+        "Check `model.sae`."
+    )

@@ -1,4 +1,4 @@
-"""An SAE training spec in, a trained SAELens SAE with its card out; resumable at every buffer of tokens."""
+"""Trains an SAE with SAELens as a spec says, resumable at every buffer of tokens."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from sae_lens import (
+    BatchTopKTrainingSAE,
     BatchTopKTrainingSAEConfig,
     GatedTrainingSAEConfig,
     JumpReLUTrainingSAEConfig,
@@ -32,6 +33,7 @@ from mixplan.model import Model, read_stream
 from mixplan.runs import content_hash, set_aside, write_atomic
 from mixplan.sae.corpus import Contexts, Corpus
 from mixplan.sae.spec import SaeTraining, Trainer
+from mixplan.sae.threshold import TOKENS, set_threshold
 
 SINK_NORM = 10.0
 """Tokens with a norm over so many times the median are attention sinks."""
@@ -72,7 +74,7 @@ def train_sae(
         activations: Where read activations are kept for other trainings; when None, in `folder` where the spec asks.
 
     Returns:
-        The trained SAE, activation scale folded in.
+        The trained SAE, activation scale folded in, the threshold of a BatchTopK SAE set from the corpus.
 
     Raises:
         RunError: the checkpoint here belongs to another training.
@@ -103,7 +105,15 @@ def train_sae(
     if scale is None:
         raise RunError(f"{folder}: no tokens were trained on. Delete the folder and start again.")
     trainer.sae.fold_activation_norm_scaling_factor(scale)
+    if isinstance(trainer.sae, BatchTopKTrainingSAE):
+        some = evenly(contexts, -(-TOKENS // (spec.context_tokens - 1)))
+        set_threshold(trainer.sae, without_sinks(read_activations(model, depth, some, spec.batch_contexts)))
     return trainer.sae
+
+
+def evenly(contexts: Contexts, count: int) -> Contexts:
+    """At most so many contexts, spread evenly over all."""
+    return contexts[:: max(1, -(-len(contexts) // count))]
 
 
 def sae_config(spec: Trainer, d_in: int, metadata: SAEMetadata) -> TrainingSAEConfig:

@@ -14,8 +14,8 @@ from mixplan.errors import TrainError
 from mixplan.grading.rewards import reward_functions
 from mixplan.train.consumption import Consumption, count_prompts
 from mixplan.train.job import Job
-from mixplan.train.settings import adapter, defaults
-from mixplan.train.tokens import model_place
+from mixplan.train.settings import defaults, model_arguments
+from mixplan.train.untrained import adapter, untrained_model
 
 
 def trl_config(job: Job, run: Path) -> GRPOConfig:
@@ -38,14 +38,15 @@ def trl_trainer(
             "Lower train.args.per_device_train_batch_size or gradient_accumulation_steps, or raise num_generations."
         )
     functions, _ = reward_functions(job.spec, tally=Path(str(config.output_dir)).parent / "rewards.json")
+    lm = untrained_model(job, model_arguments(job))
     return GRPOTrainer(
-        model=model_place(job),
+        model=lm,
         reward_funcs=[*functions],
         args=config,
         train_dataset=rows,
         processing_class=tokenizer,
         callbacks=[callback],
-        peft_config=adapter(job),
+        peft_config=adapter(job, lm),
     )
 
 

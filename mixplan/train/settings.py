@@ -1,4 +1,4 @@
-"""A job in, TRL's and peft's own config objects out: the recipe's values over defaults for any length of job."""
+"""Puts the recipe's values over defaults that fit a job of any length, in TRL's words."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig
-from transformers import AutoConfig
 
 from mixplan.train.job import Job
-from mixplan.train.tokens import model_place
+from mixplan.train.untrained import model_config
 
 SFT_LENGTH = 1024
 """TRL's own max_length."""
@@ -80,13 +78,5 @@ def sft_length(job: Job) -> int | None:
     if "max_length" in job.train["args"]:
         length: int | None = job.train["args"]["max_length"]
         return length
-    config = AutoConfig.from_pretrained(
-        model_place(job), revision=job.model["revision"], trust_remote_code=job.model["trust_remote_code"]
-    ).get_text_config()
+    config = model_config(job).get_text_config()
     return min(SFT_LENGTH, int(getattr(config, "max_position_embeddings", SFT_LENGTH)))
-
-
-def adapter(job: Job) -> LoraConfig | None:
-    """Peft's config of the adapter; None for full fine-tuning."""
-    lora = job.train["lora"]
-    return None if lora is None else LoraConfig(**{"task_type": "CAUSAL_LM", **lora})

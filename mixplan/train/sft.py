@@ -13,8 +13,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 from mixplan.errors import TrainError
 from mixplan.train.consumption import Consumption, read_back, trainable_tokens
 from mixplan.train.job import Job
-from mixplan.train.settings import adapter, defaults, sft_length
-from mixplan.train.tokens import model_place
+from mixplan.train.settings import defaults, model_arguments, sft_length
+from mixplan.train.untrained import adapter, untrained_model
 
 
 class UnpackedFirst(SFTTrainer):
@@ -38,13 +38,14 @@ def trl_trainer(
     job: Job, config: SFTConfig, rows: Dataset, tokenizer: PreTrainedTokenizerBase, callback: TrainerCallback
 ) -> UnpackedFirst:
     """TRL's trainer, its rows prepared."""
+    lm = untrained_model(job, model_arguments(job))
     return UnpackedFirst(
-        model=model_place(job),
+        model=lm,
         args=config,
         train_dataset=rows,
         processing_class=tokenizer,
         callbacks=[callback],
-        peft_config=adapter(job),
+        peft_config=adapter(job, lm),
     )
 
 

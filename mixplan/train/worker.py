@@ -29,7 +29,15 @@ from mixplan.train.consumption import Consumption
 from mixplan.train.curve import curve_point
 from mixplan.train.failure import record_failure
 from mixplan.train.job import Job, files_hash, read_job
-from mixplan.train.ship import copy_model, digest, put_model, refuse_unchanged, trained_tensors
+from mixplan.train.ship import (
+    copy_model,
+    digest,
+    keep_processor,
+    put_model,
+    refuse_unchanged,
+    restore_settings,
+    trained_tensors,
+)
 from mixplan.train.tokens import load_tokenizer
 from mixplan.train.watched import Log, Stop, Watched
 
@@ -175,6 +183,8 @@ def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path) -
     """
     assert ready.consumption is not None
     refuse_unchanged(ready.before, part)
+    restore_settings(part, job)
+    keep_processor(part, job)
     put_model(part, run, ready.tokenizer)
     log = [curve_point(entry) for entry in state.log_history if "loss" in entry]
     done = {

@@ -1,0 +1,61 @@
+"""Refuses weights and activations that are not numbers, in words."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mixplan.errors import ModelError
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether every value is a number: no NaN, no infinity; one pass over it, without a copy."""
+    if not tensor.is_floating_point() or tensor.numel() == 0 or tensor.is_meta:
+        return True
+    # Types of 8 bits and fewer have no minimum of their own; they are as small as the copy that gives them one.
+    wide = tensor if tensor.element_size() > 1 else tensor.float()
+    return bool(torch.isfinite(torch.stack(torch.aminmax(wide))).all())
+
+
+def refuse_weights(lm: nn.Module, name: str, dtype: str) -> None:
+    """Hold that every weight that was loaded is a number.
+
+    Raises:
+        ModelError: one is not, in the file or in the compute type; names the tensor.
+    """
+    for tensor_name, tensor in lm.named_parameters():
+        if is_finite(tensor.detach()):
+            continue
+        if dtype == "float16":
+            raise ModelError(
+                f"model '{name}': the weight '{tensor_name}' holds values that are not numbers in float16, whose "
+                "largest is 65,504. Set `model.dtype: bfloat16` or `float32`; if it is refused there too, its file is "
+                "damaged: fetch it again."
+            )
+        raise ModelError(
+            f"model '{name}': the weight '{tensor_name}' holds values that are not numbers (NaN or infinity). Its file "
+            "is damaged or the training that made it diverged; fetch it again or choose another model."
+        )
+
+
+def refuse_activations(values: Tensor, name: str, dtype: str, where: str) -> None:
+    """Hold that activations are numbers.
+
+    Args:
+        values: Of any shape.
+        name: The model's.
+        dtype: Its compute type.
+        where: What they are, for the message, such as `after block 3`.
+
+    Raises:
+        ModelError: one is NaN or infinite.
+    """
+    if is_finite(values):
+        return
+    remedy = (
+        "Its activations overflow float16, whose largest value is 65,504. Set `model.dtype: bfloat16` or `float32`."
+        if dtype == "float16"
+        else "Its weights are numbers, so a layer divides by zero or overflows: set `model.dtype: float32`, or choose "
+        "another model."
+    )
+    raise ModelError(f"model '{name}': its residual stream holds values that are not numbers {where}. {remedy}")

@@ -1,0 +1,93 @@
+"""Loads the model that TRL trains in the class that mixplan reads, and decides what of it is trained."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from accelerate import PartialState
+from peft import LoraConfig
+from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+from torch import nn
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+from trl.trainer.utils import create_model_from_path
+
+from mixplan.model import decoder_blocks, is_wrapped, model_class, text_config
+from mixplan.model.load import refuse_misfits
+from mixplan.train.job import Job
+from mixplan.train.tokens import model_place
+
+ROUTERS = ("gate", "router", "shared_expert_gate")
+"""Linear layers that choose experts, which an adapter leaves alone where the recipe does not name them."""
+
+
+def model_config(job: Job) -> PreTrainedConfig:
+    """The untrained model's config, as it is stored."""
+    config: PreTrainedConfig = AutoConfig.from_pretrained(
+        model_place(job), revision=job.model["revision"], trust_remote_code=job.model["trust_remote_code"]
+    )
+    return config
+
+
+def untrained_model(job: Job, arguments: dict[str, Any]) -> PreTrainedModel:
+    """Load the model to train.
+
+    TRL would choose its class by the config's `architectures` alone, which some models lack and others fill with the
+    name of a base model or a classifier.
+
+    Args:
+        job: The job.
+        arguments: Of `from_pretrained`, as TRL's `model_init_kwargs`.
+
+    Raises:
+        ModelError: transformers has no class for it, or its files lack weights.
+    """
+    several = PartialState().distributed_type in ("MULTI_GPU", "DEEPSPEED")
+    loaded: Any = create_model_from_path(
+        model_place(job),
+        architecture=model_class(model_config(job), job.model["name"]),
+        **arguments,
+        **({"device_map": None} if several else {}),
+        output_loading_info=True,
+    )
+    lm: PreTrainedModel = loaded[0]
+    refuse_misfits(lm, loaded[1], job.model["name"])
+    if is_wrapped(lm):
+        # Text alone leaves the other towers without gradients, at which several processes would wait for ever.
+        trained = {id(value) for part in (lm.get_decoder(), lm.get_output_embeddings()) for value in part.parameters()}
+        for value in lm.parameters():
+            value.requires_grad_(id(value) in trained)
+    return lm
+
+
+def adapter(job: Job, lm: PreTrainedModel) -> LoraConfig | None:
+    """Peft's config of the adapter; None for full fine-tuning.
+
+    Where the recipe names no layers and peft has no default for the model's type, all linear layers of the decoder's
+    blocks are adapted but for routers. Of an image-text model only the language model is.
+    """
+    if job.train["lora"] is None:
+        return None
+    lora = {"task_type": "CAUSAL_LM", **job.train["lora"]}
+    if not lora.get("target_modules") and not lora.get("target_parameters"):
+        # peft's own defaults too: by itself it finds none for a Mixtral (0.21.2 with transformers 5.23).
+        lora["target_modules"] = default_targets(lm)
+    if is_wrapped(lm) and not lora.get("exclude_modules"):
+        names = {id(module): name for name, module in lm.named_modules()}
+        decoder, head = (re.escape(names[id(part)]) for part in (lm.get_decoder(), lm.get_output_embeddings()))
+        lora["exclude_modules"] = rf"(?!{decoder}\.|{head}$).*"
+    return LoraConfig(**lora)
+
+
+def default_targets(lm: PreTrainedModel) -> list[str] | str:
+    """Layers that an adapter changes where the recipe names none, as names or as peft's pattern."""
+    for config in (lm.config, text_config(lm)):
+        if (usual := TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(config.model_type)) is not None:
+            return usual if isinstance(usual, str) else list(usual)
+    linear = {
+        name.rpartition(".")[2]
+        for name, module in decoder_blocks(lm).named_modules()
+        if isinstance(module, nn.Linear | Conv1D)
+    }
+    return sorted(linear - set(ROUTERS))
