@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mixplan.recipe.arguments import arguments
 from mixplan.recipe.configs import dotted
 from mixplan.recipe.lines import KeyPath, Located, Problem
+from mixplan.recipe.releases import sae_hint
 from mixplan.recipe.spec import (
     AllocateSpec,
     BudgetSpec,
@@ -109,7 +110,10 @@ def _one_of(path: KeyPath, given: Mapping[str, object]) -> Iterator[Finding]:
 def _model(model: ModelSpec) -> Iterator[Finding]:
     sae, path = model.sae, ("model", "sae")
     places = {"release": sae.release, "repo": sae.repo, "path": sae.path, "embedded": sae.embedded}
-    yield from _one_of(path, places)
+    if any(places.values()):
+        yield from _one_of(path, places)
+    else:
+        yield path, f"expected exactly one of {', '.join(places)}, found none. {sae_hint(model.name)}"
     inside = sae.release is not None or sae.repo is not None
     if inside and sae.id is None:
         yield path, "a release or repo holds many SAEs; name one with `id`."
