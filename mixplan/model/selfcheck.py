@@ -1,0 +1,250 @@
+"""Checks once per model that reading texts together gives what plain passes give, and takes a slower way where not.
+
+There are three ways to read texts that begin alike:
+
+- packed: the beginning once, the rest of all texts in one row, each hidden from the others by a mask;
+- unpacked: the beginning once, the rest of each text by itself behind a copy of the model's own cache;
+- whole: each text by itself from its first token, without a cache, which is the plain pass itself.
+
+Packing is wrong where a layer keeps a state that no mask can part (recurrent and convolutional layers), counts tokens
+for itself (alibi, some local attention) or is masked in a way of its own. Families are too many to list, so every
+model is checked on its own weights: a text longer than its attention windows is read in each way, fastest first, and
+held against plain passes over one text at a time. A window too long for a check that must stay cheap is shrunk for its
+duration, in the plain passes too: how far a layer sees is no parameter of the model, so the masks' logic shows on a
+short window as on a long one.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mixplan.errors import ModelError
+from mixplan.model.attention import reaches, shrunk
+from mixplan.model.load import Model, text_config
+from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
+
+VERSION = 1
+"""Of what is checked and kept; part of the key."""
+
+Way = Literal["packed", "unpacked", "whole"]
+WAYS: tuple[Way, ...] = ("packed", "unpacked", "whole")
+Ids = tuple[int, ...]
+
+SHORT_PREFIX, LONGEST_PREFIX = 24, 640
+"""Tokens that the checked texts share: few, or more than the longest window that can be crossed within the check."""
+
+TAILS = (9, 3, 6)
+"""Tokens behind them."""
+
+FITS_BELOW = {"float32": 1e-5, "bfloat16": 0.03, "float16": 0.004}
+"""Differences that rounding alone makes, of the size of a token's vector; a wrong mask or state is off by over 0.1."""
+
+NEVER_ABOVE = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.02}
+"""What no noise of the model's own excuses."""
+
+TIMES_NOISE = 6.0
+
+CRASHES = (RuntimeError, IndexError, ValueError, TypeError, AttributeError, KeyError, AssertionError, StopIteration)
+"""What a model raises that is read in a way it does not support."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How a model is read, and how that was found.
+
+    Attributes:
+        way: The fastest way that gives what plain passes give.
+        error: Its largest difference from plain passes, of the size of a token's vector (in short types the upper
+            quartile over tokens: a mixture of experts routes single tokens elsewhere by rounding).
+        tolerance: What was allowed.
+        failed: Each faster way with what it gave instead.
+    """
+
+    way: Way
+    error: float
+    tolerance: float
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Texts to read in a check.
+
+    Attributes:
+        texts: Token ids; they share the first `prefix` ones.
+        prefix: How many.
+        window: What windows are shrunk to meanwhile; None leaves them.
+    """
+
+    texts: tuple[Ids, ...]
+    prefix: int
+    window: int | None = None
+
+
+def settled(
+    model: Model,
+    name: str,
+    *,
+    read: Callable[[Way, Sample], Tensor],
+    plain: Callable[[Ids, int], Tensor],
+    ways: Sequence[Way] = WAYS,
+) -> Checked:
+    """Find the fastest way that gives what plain passes give, or take it from where it is kept.
+
+    Args:
+        model: The model.
+        name: What is read; part of what it is kept under, and of the message.
+        read: Reads a sample in a way; `[tokens, width]`.
+        plain: One text through a plain pass in a batch of so many copies; `[tokens, width]` of the same tokens.
+        ways: Those there are, fastest first.
+
+    Raises:
+        ModelError: no way gives what plain passes give, or a plain pass is not possible.
+        RunError: the cache cannot be read or written.
+    """
+    place = cache_folder() / "checked" / f"{key_of(model, name, ways)}.json"
+    data = unseal(place)
+    if data is not None:
+        value = json.loads(data)
+        return Checked(**{**value, "failed": tuple(value["failed"])})
+    found = checked_now(model, name, read, plain, ways)
+    write_atomic(place, seal(canonical_json(asdict(found)).encode()))
+    return found
+
+
+def key_of(model: Model, name: str, ways: Sequence[Way]) -> str:
+    """Everything that the outcome of a check depends on, as one hash."""
+    versions = [importlib.metadata.version(package) for package in ("torch", "transformers")]
+    attention = str(getattr(text_config(model.lm), "_attn_implementation", None))
+    return content_hash(
+        VERSION, name, list(ways), model.fingerprint, type(model.lm).__name__, model.device.type, attention, versions,
+        model.window,
+    )  # fmt: skip
+
+
+def checked_now(
+    model: Model,
+    name: str,
+    read: Callable[[Way, Sample], Tensor],
+    plain: Callable[[Ids, int], Tensor],
+    ways: Sequence[Way],
+) -> Checked:
+    """Read the samples in each way until one gives what plain passes give."""
+    given = list(samples(model))
+    expected = [plain_passes(model, sample, plain, 1) for sample in given]
+    failed: list[str] = []
+    for way in ways:
+        try:
+            ours = [read_sample(model, sample, way, read) for sample in given]
+        except torch.OutOfMemoryError:
+            raise
+        except CRASHES as error:
+            failed.append(f"{way}: {type(error).__name__}: {' '.join(str(error).split())[:120]}")
+            continue
+        error_of = max(difference(model, left, right) for left, right in zip(ours, expected, strict=True))
+        allowed = FITS_BELOW[model.dtype]
+        if not error_of <= allowed:
+            allowed = tolerance(model, given, expected, plain)
+        if error_of <= allowed:
+            return Checked(way, error_of, allowed, tuple(failed))
+        failed.append(f"{way}: off by {error_of:.2g}")
+    raise ModelError(
+        f"model '{model.name}' ({type(model.lm).__name__}) cannot be trusted: its {name}, read in "
+        f"{len(ways)} ways, never was what a plain pass gives ({'; '.join(failed)}). Its weights may be damaged, "
+        f"or {model.dtype} too narrow for it: try `model.dtype: float32`, fetch it again, or choose another model."
+    )
+
+
+def plain_passes(model: Model, sample: Sample, plain: Callable[[Ids, int], Tensor], copies: int) -> Tensor:
+    """What plain passes give on a sample's texts, one text after the other.
+
+    Raises:
+        ModelError: the model cannot be run.
+    """
+    try:
+        with torch.inference_mode(), shrunk(model, sample.window):
+            return torch.cat([plain(text, copies) for text in sample.texts])
+    except torch.OutOfMemoryError:
+        raise
+    except CRASHES as error:
+        raise ModelError(
+            f"model '{model.name}': {type(model.lm).__name__} cannot read a plain text of {len(sample.texts[0])} "
+            f"tokens ({type(error).__name__}: {' '.join(str(error).split())[:200]}). Choose a decoder-only model that "
+            "is run on token ids alone."
+        ) from error
+
+
+def read_sample(model: Model, sample: Sample, way: Way, read: Callable[[Way, Sample], Tensor]) -> Tensor:
+    """A sample read in a way."""
+    with torch.inference_mode(), shrunk(model, sample.window):
+        return read(way, sample)
+
+
+def difference(model: Model, ours: Tensor, expected: Tensor) -> float:
+    """How far vectors are from those expected, of their size: the largest, in short types the upper quartile.
+
+    Not a number where either holds one, which no tolerance lets pass.
+    """
+    if ours.shape != expected.shape:
+        return float("nan")
+    ours, expected = ours.double().cpu(), expected.double().cpu()
+    each = (ours - expected).norm(dim=1) / expected.norm(dim=1).clamp(min=1e-30)
+    if not bool(each.isfinite().all()):
+        return float("nan")
+    return float(each.max() if model.dtype == "float32" else each.quantile(0.75))
+
+
+def tolerance(
+    model: Model, given: Sequence[Sample], expected: Sequence[Tensor], plain: Callable[[Ids, int], Tensor]
+) -> float:
+    """What rounding may make of this model: plain passes in a batch of another shape against those of one text."""
+    noise = max(
+        difference(model, plain_passes(model, sample, plain, 2), right)
+        for sample, right in zip(given, expected, strict=True)
+    )
+    if not np.isfinite(noise):
+        return FITS_BELOW[model.dtype]
+    return min(max(FITS_BELOW[model.dtype], TIMES_NOISE * noise), NEVER_ABOVE[model.dtype])
+
+
+def samples(model: Model) -> Iterator[Sample]:
+    """What a check reads: texts longer than the windows, and, where one is too long for that, a shrunk window crossed.
+
+    Texts are drawn from the vocabulary's ordinary tokens behind the token that begins a text.
+    """
+    room = model.window - max(TAILS)
+    bounds = reaches(model).values()
+    crossed = max((bound for bound in bounds if bound + 8 <= min(LONGEST_PREFIX, room)), default=0)
+    yield sample_of(model, min(max(SHORT_PREFIX, crossed + 8), max(1, room)), None)
+    if any(bound + 8 > min(LONGEST_PREFIX, room) for bound in bounds):
+        yield sample_of(model, min(SHORT_PREFIX, max(1, room)), SHORT_PREFIX // 2)
+
+
+def sample_of(model: Model, prefix: int, window: int | None) -> Sample:
+    """Random texts that share a beginning."""
+    ordinary = ordinary_tokens(model)
+    rng = np.random.default_rng([prefix, len(ordinary)])
+
+    def drawn(count: int) -> Ids:
+        return tuple(ordinary[int(index)] for index in rng.integers(0, len(ordinary), count))
+
+    start = model.tokenizer.bos_token_id
+    shared = drawn(prefix) if start is None else (int(start), *drawn(prefix - 1))
+    return Sample(tuple((*shared, *drawn(count)) for count in TAILS), prefix, window)
+
+
+def ordinary_tokens(model: Model) -> list[int]:
+    """Token ids that stand for text alone."""
+    special = set(model.tokenizer.all_special_ids)
+    config = text_config(model.lm)
+    special |= {value for name, value in vars(config).items() if name.endswith("_token_id") and isinstance(value, int)}
+    count = min(int(config.vocab_size), len(model.tokenizer))
+    return [token for token in range(count) if token not in special]
