@@ -50,7 +50,7 @@ def reach_of(kind: str) -> str | None:
 def narrowed(config: Any, kind: str, allowed: Tensor, places: Tensor, seen: Tensor) -> Tensor:
     """Who may look at whom in one kind of layer; a window of 0 or None is none."""
     field = reach_of(kind)
-    size = getattr(config, field, None) if field else None
+    size = int(getattr(config, field, None) or 0) if field else 0
     if not size:
         return allowed
     if field == REACHES["chunked"]:
