@@ -135,18 +135,16 @@ def scoring_way(model: Model) -> Checked:
         ModelError: no way of reading gives what plain passes give.
     """
 
-    def fork(text: Ids) -> int:
-        return len(text) - min(3, len(text) - 1)
+    def fork(length: int) -> int:
+        return length - min(3, length - 1)
 
-    def plain(text: Ids, copies: int) -> Tensor:
-        longer = (*text, *text[-4:]) if copies > 1 else text
-        tokens = torch.tensor([longer] * copies).to(model.device)
-        states: Tensor = model.lm.get_decoder()(input_ids=tokens).last_hidden_state[0, fork(text) - 1 : len(text) - 1]
+    def plain(tokens: Tensor, length: int) -> Tensor:
+        states: Tensor = model.lm.get_decoder()(input_ids=tokens).last_hidden_state[0, fork(length) - 1 : length - 1]
         return torch.cat([states, states])
 
     def ours(way: Way, sample: Sample) -> Tensor:
         # Twice the same continuation of each prompt, so that one stands in the other's sight.
-        trees = [Tree(text[: fork(text)], (text[fork(text) :],) * 2) for text in sample.texts]
+        trees = [Tree(text[: fork(len(text))], (text[fork(len(text)) :],) * 2) for text in sample.texts]
         return torch.cat([states for _, states, _ in passes(model, trees, None, way=way)])
 
     return settled(model, "final states", read=ours, plain=plain)

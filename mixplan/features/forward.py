@@ -124,10 +124,8 @@ def reading_way(model: Model, depth: int) -> Checked:
         ModelError: no way of reading gives what plain passes give.
     """
 
-    def plain(text: Ids, copies: int) -> Tensor:
-        longer = (*text, *text[-4:]) if copies > 1 else text
-        stream = read_stream(model, depth, torch.tensor([longer] * copies))[0, : len(text)]
-        return stream[-CHECKED_TOKENS:]
+    def plain(tokens: Tensor, length: int) -> Tensor:
+        return read_stream(model, depth, tokens)[0, :length][-CHECKED_TOKENS:]
 
     def ours(way: Way, sample: Sample) -> Tensor:
         shared = sample.texts[0][: sample.prefix]

@@ -119,10 +119,8 @@ def generation_way(model: Model) -> Checked:
     """
     forced = 2
 
-    def plain(text: Ids, copies: int) -> Tensor:
-        longer = (*text, *text[-4:]) if copies > 1 else text
-        logits = model.lm(input_ids=torch.tensor([longer] * copies, device=model.device)).logits
-        return centred(logits[0, len(text) - forced - 1 : len(text)])
+    def plain(tokens: Tensor, length: int) -> Tensor:
+        return centred(model.lm(input_ids=tokens).logits[0, length - forced - 1 : length])
 
     def ours(way: Way, sample: Sample) -> Tensor:
         prompts = [text[:-forced] for text in sample.texts]

@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -37,6 +37,8 @@ VERSION = 1
 Way = Literal["packed", "unpacked", "whole"]
 WAYS: tuple[Way, ...] = ("packed", "unpacked", "whole")
 Ids = tuple[int, ...]
+Plain = Callable[[Tensor, int], Tensor]
+"""A plain pass over `[batch, length]` token ids: `[tokens, width]` of some tokens of the first row's first so many."""
 
 SHORT_PREFIX, LONGEST_PREFIX = 24, 640
 """Tokens that the checked texts share: few, or more than the longest window that can be crossed within the check."""
@@ -94,7 +96,7 @@ def settled(
     name: str,
     *,
     read: Callable[[Way, Sample], Tensor],
-    plain: Callable[[Ids, int], Tensor],
+    plain: Plain,
     ways: Sequence[Way] = WAYS,
 ) -> Checked:
     """Find the fastest way that gives what plain passes give, or take it from where it is kept.
@@ -103,7 +105,7 @@ def settled(
         model: The model.
         name: What is read; part of what it is kept under, and of the message.
         read: Reads a sample in a way; `[tokens, width]`.
-        plain: One text through a plain pass in a batch of so many copies; `[tokens, width]` of the same tokens.
+        plain: Reads the same tokens of one text in a plain pass.
         ways: Those there are, fastest first.
 
     Raises:
@@ -134,12 +136,13 @@ def checked_now(
     model: Model,
     name: str,
     read: Callable[[Way, Sample], Tensor],
-    plain: Callable[[Ids, int], Tensor],
+    plain: Plain,
     ways: Sequence[Way],
 ) -> Checked:
     """Read the samples in each way until one gives what plain passes give."""
     given = list(samples(model))
-    expected = [plain_passes(model, sample, plain, 1) for sample in given]
+    expected = [plain_passes(model, sample, plain) for sample in given]
+    check_causal(model, given[0], expected[0], plain)
     failed: list[str] = []
     for way in ways:
         try:
@@ -163,15 +166,23 @@ def checked_now(
     )
 
 
-def plain_passes(model: Model, sample: Sample, plain: Callable[[Ids, int], Tensor], copies: int) -> Tensor:
+def plain_passes(model: Model, sample: Sample, plain: Plain, *, copies: int = 1, more: int = 0) -> Tensor:
     """What plain passes give on a sample's texts, one text after the other.
+
+    Args:
+        model: The model.
+        sample: The texts.
+        plain: Reads one.
+        copies: Rows of the pass, all the same text.
+        more: Tokens behind the text, which must not matter.
 
     Raises:
         ModelError: the model cannot be run.
     """
     try:
         with torch.inference_mode(), shrunk(model, sample.window):
-            return torch.cat([plain(text, copies) for text in sample.texts])
+            rows = [(torch.tensor([(*text, *text[-more:][:more])] * copies), len(text)) for text in sample.texts]
+            return torch.cat([plain(tokens.to(model.device), length) for tokens, length in rows])
     except torch.OutOfMemoryError:
         raise
     except CRASHES as error:
@@ -180,6 +191,23 @@ def plain_passes(model: Model, sample: Sample, plain: Callable[[Ids, int], Tenso
             f"tokens ({type(error).__name__}: {' '.join(str(error).split())[:200]}). Choose a decoder-only model that "
             "is run on token ids alone."
         ) from error
+
+
+def check_causal(model: Model, sample: Sample, expected: Tensor, plain: Plain) -> None:
+    """Hold that what follows a token changes nothing of it.
+
+    Raises:
+        ModelError: it does.
+    """
+    first = replace(sample, texts=sample.texts[:1])
+    longer = plain_passes(model, first, plain, more=4)
+    apart = difference(model, longer, expected[: len(longer)])
+    if apart > NEVER_ABOVE[model.dtype]:
+        raise ModelError(
+            f"model '{model.name}': a token of {type(model.lm).__name__} sees the tokens that follow it (what follows "
+            f"changes it by {apart:.2g} of its size), so it is no causal language model. Set `is_decoder: true` in its "
+            "config.json where it is meant to be one, or choose another model."
+        )
 
 
 def read_sample(model: Model, sample: Sample, way: Way, read: Callable[[Way, Sample], Tensor]) -> Tensor:
@@ -202,12 +230,10 @@ def difference(model: Model, ours: Tensor, expected: Tensor) -> float:
     return float(each.max() if model.dtype == "float32" else each.quantile(0.75))
 
 
-def tolerance(
-    model: Model, given: Sequence[Sample], expected: Sequence[Tensor], plain: Callable[[Ids, int], Tensor]
-) -> float:
+def tolerance(model: Model, given: Sequence[Sample], expected: Sequence[Tensor], plain: Plain) -> float:
     """What rounding may make of this model: plain passes in a batch of another shape against those of one text."""
     noise = max(
-        difference(model, plain_passes(model, sample, plain, 2), right)
+        difference(model, plain_passes(model, sample, plain, copies=2, more=4), right)
         for sample, right in zip(given, expected, strict=True)
     )
     if not np.isfinite(noise):
