@@ -11,6 +11,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -23,16 +24,16 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from tiny_families import VARIANTS, model_types, tiny_model  # noqa: E402 - the tests' builder stands beside them
+from tiny_families import model_types, tiny_model
 
-from mixplan.errors import MixplanError  # noqa: E402
-from mixplan.evaluate.packing import Tree, scoring_way  # noqa: E402
-from mixplan.evaluate.scoring import score_continuations  # noqa: E402
-from mixplan.features.forward import read_unit, reading_way, way_of  # noqa: E402
-from mixplan.features.queries import Query, Unit  # noqa: E402
-from mixplan.model import Model, generate, load_trained  # noqa: E402
-from mixplan.model.answers import generation_way  # noqa: E402
-from mixplan.recipe import ModelSpec, SaeSpec  # noqa: E402
+from mixplan.errors import MixplanError
+from mixplan.evaluate.packing import Tree, scoring_way
+from mixplan.evaluate.scoring import score_continuations
+from mixplan.features.forward import read_unit, reading_way
+from mixplan.features.queries import Query, Unit
+from mixplan.model import Model, generate, load_trained
+from mixplan.model.answers import generation_way
+from mixplan.recipe import ModelSpec, SaeSpec
 
 RIGHT = 1e-5
 """Largest difference of a stream from a plain pass's, of the stream's root mean square, in float32."""
@@ -102,7 +103,10 @@ def check(family: str, *, train: bool) -> Result:
         model = tiny_model(family)
         found.kind = type(model.lm).__name__
         run_plain(model)
-    except (Exception,) as error:  # noqa: BLE001 - whatever the library raises at its own model
+    except MixplanError as error:
+        found.refused = " ".join(str(error).split())
+        return found
+    except Exception as error:
         found.crashed = f"not built: {said(error)}"
         return found
     try:
@@ -117,17 +121,19 @@ def check(family: str, *, train: bool) -> Result:
             found.full, found.lora = trained(model, family, lora=False), trained(model, family, lora=True)
     except MixplanError as error:
         found.refused = " ".join(str(error).split())
-    except (Exception,) as error:  # noqa: BLE001 - a traceback is what this looks for
+    except Exception as error:
         found.crashed = said(error)
     return found
 
 
 def said(error: BaseException) -> str:
+    """An exception and where it came from, in one line."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]} ({Path(last.filename).name}:{last.lineno})"
 
 
 def run_plain(model: Model) -> None:
+    """Run the model as a library would; a family that cannot be run so was not built right."""
     with torch.inference_mode():
         model.lm(input_ids=torch.arange(6, 46)[None])
 
@@ -140,31 +146,27 @@ def texts(seed: int) -> list[tuple[int, ...]]:
 
 
 def plain_stream(model: Model, depth: int, text: tuple[int, ...]) -> Tensor:
-    """The stream by one ordinary forward pass: the library's hidden states, or the last block's own output."""
+    """What the block below a depth gives in one ordinary forward pass of the whole model."""
     held: list[Any] = []
-    handle = model.blocks[-1].register_forward_hook(lambda _m, _a, output: held.append(output))
+    handle = model.blocks[depth - 1].register_forward_hook(lambda _m, _a, output: held.append(output))
     try:
         with torch.inference_mode():
-            output = model.lm(input_ids=torch.tensor([text]), output_hidden_states=True)
+            model.lm(input_ids=torch.tensor([text]))
     finally:
         handle.remove()
-    if depth < len(model.blocks) and getattr(output, "hidden_states", None) is not None:
-        return output.hidden_states[depth][0]
-    last = held[0][0] if isinstance(held[0], tuple) else held[0]
-    return last[0]
+    stream: Tensor = held[0][0] if isinstance(held[0], tuple) else held[0]
+    return stream[0]
 
 
 def off(model: Model, depth: int) -> float:
     """Largest difference of what `read_unit` gives from plain passes, of the stream's root mean square."""
     given = texts(1)
-    queries = tuple(
-        Query(n, text[:3] + text[PREFIX:], text, len(text) - PREFIX) for n, text in enumerate(given)
-    )
+    queries = tuple(Query(n, text[:3] + text[PREFIX:], text, len(text) - PREFIX) for n, text in enumerate(given))
     unit = Unit(0, (), 0, queries, 3, PREFIX)
     packs = list(read_unit(model, depth, unit))
     worst = 0.0
-    for side, name in (("alone", "alone"), ("context", "context")):
-        ours = torch.cat([getattr(pack, side) for pack in packs]).double()
+    for name in ("alone", "context"):
+        ours = torch.cat([getattr(pack, name) for pack in packs]).double()
         plain = torch.cat([plain_stream(model, depth, getattr(q, name))[-q.count :] for q in queries]).double()
         if ours.shape != plain.shape:
             return float("nan")
@@ -260,8 +262,8 @@ def each(families: list[str], *, train: bool) -> Iterator[Result]:
             os.write(write, json.dumps(asdict(check(family, train=train))).encode())
             os._exit(0)
         os.close(write)
-        told = b"".join(iter(lambda: os.read(read, 1 << 16), b""))
-        os.close(read)
+        with os.fdopen(read, "rb") as pipe:
+            told = pipe.read()
         os.waitpid(child, 0)
         yield Result(**json.loads(told)) if told else Result(family, crashed=f"ended, or took over {SECONDS} s")
 
@@ -290,10 +292,11 @@ def main() -> None:
         os.environ["MIXPLAN_CACHE"] = cache
         results = []
         for result in each(given.families or model_types(), train=given.train):
-            print(line(result), flush=True)
+            sys.stdout.write(f"{line(result)}\n")
+            sys.stdout.flush()
             results.append(result)
-    counts = {verdict: sum(one.verdict == verdict for one in results) for verdict in sorted({r.verdict for r in results})}
-    print(counts, "of", len(results), "with transformers", version("transformers"))
+    counts = Counter(one.verdict for one in results)
+    sys.stdout.write(f"{dict(counts)} of {len(results)} with transformers {version('transformers')}\n")
     if given.json:
         given.json.write_text(json.dumps([asdict(one) | {"verdict": one.verdict} for one in results], indent=1))
 

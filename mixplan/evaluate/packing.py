@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from mixplan.features.forward import PACK_TOKENS
-from mixplan.model import Checked, Model, Way, masks_by_kind, own_cache, read_behind, settled, taken
+from mixplan.model import Checked, Model, Way, decoder_of, masks_by_kind, own_cache, read_behind, settled, taken
 from mixplan.model.attention import Masks, stretches_at
 from mixplan.model.selfcheck import Sample
 
@@ -139,7 +139,7 @@ def scoring_way(model: Model) -> Checked:
         return length - min(3, length - 1)
 
     def plain(tokens: Tensor, length: int) -> Tensor:
-        states: Tensor = model.lm.get_decoder()(input_ids=tokens).last_hidden_state[0, fork(length) - 1 : length - 1]
+        states: Tensor = decoder_of(model)(input_ids=tokens).last_hidden_state[0, fork(length) - 1 : length - 1]
         return torch.cat([states, states])
 
     def ours(way: Way, sample: Sample) -> Tensor:
@@ -205,7 +205,7 @@ def final_states(
     model: Model, tokens: Tensor, places: Tensor | None, mask: Masks | None, cache: DynamicCache | None
 ) -> Tensor:
     """The states that the output head reads, `[tokens, d_model]`; the cache, where there is one, is extended."""
-    decoder = model.lm.get_decoder()
+    decoder = decoder_of(model)
     positions = None if places is None else places[None].to(model.device)
     given = taken(decoder, position_ids=positions, past_key_values=cache, use_cache=cache is not None)
     states: Tensor = decoder(input_ids=tokens[None].to(model.device), attention_mask=mask, **given).last_hidden_state[0]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mixplan.errors import ModelError
 from mixplan.evaluate.packing import Ids, Tree, final_states, passes
-from mixplan.model import Model, text_config
+from mixplan.model import Model, decoder_of, text_config
 
 LOGIT_VALUES = {"cpu": 1 << 24, "cuda": 1 << 28}
 """Logits held at once: 64 MB on a CPU, 1 GB on a GPU."""
@@ -207,7 +207,7 @@ def own_head(model: Model, states: Tensor) -> Tensor:
         output.last_hidden_state = states[None]
         return output
 
-    handle = model.lm.get_decoder().register_forward_hook(put)
+    handle = decoder_of(model).register_forward_hook(put)
     try:
         logits: Tensor = model.lm(input_ids=torch.ones(1, 1, dtype=torch.int64, device=model.device)).logits
     finally:

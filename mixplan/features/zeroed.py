@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixplan.model import Model, at_depth, check_depth
+from mixplan.model import Model, at_depth, check_depth, decoder_of
 from mixplan.sae import Sae, columns_of
 
 
@@ -39,7 +39,7 @@ def zeroed(model: Model, sae: Sae, features: Sequence[int]) -> Iterator[None]:
         yield
         return
     erasure = _Erasure(model, sae, features)
-    handle = model.lm.get_decoder().register_forward_pre_hook(erasure.begin, with_kwargs=True)
+    handle = decoder_of(model).register_forward_pre_hook(erasure.begin, with_kwargs=True)
     try:
         with at_depth(model, sae.depth, erasure.without):
             yield

@@ -6,7 +6,7 @@ from mixplan.model.attention import has_windows, masks_by_kind
 from mixplan.model.load import Model, decoder_blocks, embedded_folder, fingerprint_tensors, load_model, text_config
 from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
 from mixplan.model.selfcheck import Checked, Way, settled
-from mixplan.model.stream import at_depth, check_depth, read_stream, taken, takes_positions
+from mixplan.model.stream import at_depth, check_depth, decoder_of, read_stream, taken, takes_positions
 from mixplan.model.text import answered, render
 from mixplan.model.trained import load_trained
 
@@ -21,6 +21,7 @@ __all__ = [
     "at_depth",
     "check_depth",
     "decoder_blocks",
+    "decoder_of",
     "embedded_folder",
     "fingerprint_tensors",
     "generate",

@@ -245,13 +245,14 @@ def left_padded(model: Model, prompts: Sequence[Ids]) -> tuple[Tensor, Tensor]:
 
 def next_logits(model: Model, tokens: Tensor, mask: Tensor, cache: DynamicCache | None) -> Tensor:
     """The logits of each row's next token, `[rows, vocabulary]`."""
-    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
-    given: dict[str, Any] = {"past_key_values": cache, "use_cache": cache is not None, "logits_to_keep": 1}
-    if takes_positions(model):
-        given["position_ids"] = positions
+    given: dict[str, Any] = {"use_cache": cache is not None, "logits_to_keep": 1}
+    if cache is not None:
+        given |= {"past_key_values": cache, "attention_mask": mask}
+        if takes_positions(model):
+            given["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
     if "kwargs" not in arguments_of(type(model.lm).forward):
         given = taken(model.lm, **given)
     with torch.inference_mode():
-        output = model.lm(input_ids=tokens, attention_mask=mask, **given)
+        output = model.lm(input_ids=tokens, **given)
     logits: Tensor = output.logits
     return logits[:, -1]

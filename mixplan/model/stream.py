@@ -94,7 +94,25 @@ def taken(module: nn.Module, **given: Any) -> dict[str, Any]:
 
 def takes_positions(model: Model) -> bool:
     """Whether the model is told each token's position, rather than counting the tokens it is given."""
-    return "position_ids" in arguments_of(type(model.lm.get_decoder()).forward)
+    return "position_ids" in arguments_of(type(decoder_of(model)).forward)
+
+
+def decoder_of(model: Model) -> nn.Module:
+    """The innermost module that takes token ids and runs the blocks, whatever stands around it.
+
+    Raises:
+        ModelError: there is none.
+    """
+    found = None
+    for module in model.lm.modules():
+        if "input_ids" in arguments_of(type(module).forward) and any(part is model.blocks for part in module.modules()):
+            found = module
+    if found is None:
+        raise ModelError(
+            f"model '{model.name}': no module of {type(model.lm).__name__} takes token ids and runs its "
+            f"{len(model.blocks)} blocks. Choose a decoder-only model."
+        )
+    return found
 
 
 def read_stream(
@@ -126,7 +144,7 @@ def read_stream(
     def stop(stream: Tensor) -> Tensor:
         raise _Reached(stream)
 
-    decoder = model.lm.get_decoder()
+    decoder = decoder_of(model)
     given = taken(decoder, position_ids=positions, past_key_values=cache, use_cache=cache is not None)
     with torch.inference_mode(), at_depth(model, depth, stop):
         try:
