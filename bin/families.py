@@ -44,6 +44,7 @@ NATS = 1e-4
 PREFIX, TAILS = 60, (7, 4, 9)
 SECONDS = 120
 DEPTH = 2
+VERDICTS = ("right", "right unpacked", "refused", "not built", "wrong", "crashed")
 
 
 @dataclass
@@ -118,7 +119,7 @@ def check(family: str, *, train: bool) -> Result:
         found.answering = generation_way(model).way
         found.answers = answers_equal(model)
         if train:
-            found.full, found.lora = trained(model, family, lora=False), trained(model, family, lora=True)
+            found.full, found.lora = (trained_or_said(model, family, lora=lora) for lora in (False, True))
     except MixplanError as error:
         found.refused = " ".join(str(error).split())
     except Exception as error:
@@ -205,6 +206,14 @@ def answers_equal(model: Model) -> bool:
     return True
 
 
+def trained_or_said(model: Model, family: str, *, lora: bool) -> str:
+    """As `trained`, or what stopped it."""
+    try:
+        return trained(model, family, lora=lora)
+    except Exception as error:
+        return said(error)
+
+
 def trained(model: Model, family: str, *, lora: bool) -> str:
     """Train a copy for a few steps, save it, load it as `mixplan` loads a trained model, and hold its logits."""
     from peft import LoraConfig, get_peft_model
@@ -280,25 +289,92 @@ def line(result: Result) -> str:
     return f"{result.family:30} {result.verdict:15} {ways:24} {figures} {training} {result.refused}{result.crashed}"
 
 
+HEAD = """# Which models mixplan reads
+
+Made by `{command}` with transformers {transformers}, torch {torch} and peft {peft}: every causal LM class that
+transformers knows, built tiny and random from its config class (4 blocks of width 32; layers that see only so far see
+16 tokens), in float32 on a CPU. The reference is a plain pass of the library's own model over one text at a time.
+
+- **Read**: the residual stream behind a shared prefix of {prefix} tokens, after two blocks and after the last one, is
+  off by at most {right:g} of its root mean square.
+- **Scored**: log-probabilities of options are off by at most {nats:g} nats. **Answered**: greedy answers to prompts of
+  different lengths are those of plain passes.
+- **packed**: texts are read together in one row. **unpacked**: one by one behind a copy of the model's own cache,
+  which is slower. **whole**: each from its first token on, slower still. mixplan finds the way for every model it is
+  given by a check on the model's own weights, and says so where it is not packed.
+- **Trained**: in full and by LoRA on all linear layers for three steps, saved, loaded as a trained model is, and held
+  against the logits before saving and plain scores after loading.
+
+{totals}
+
+| family | class | verdict | read | scored | answered | stream off | last block off | full | LoRA |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def page(results: list[Result], command: str) -> str:
+    """The table as Markdown, with the reasons of refusals beneath."""
+    counts = Counter(one.verdict for one in results)
+    right = counts["right"] + counts["right unpacked"]
+    totals = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    full, lora = (sum(getattr(one, name) == "right" for one in results) for name in ("full", "lora"))
+    head = HEAD.format(
+        command=command, prefix=PREFIX, right=RIGHT, nats=NATS,
+        totals=f"Of {len(results)}: {totals}; {right / len(results):.0%} right. Trained right: {full} in full, "
+        f"{lora} by LoRA.",
+        **{name: version(name) for name in ("transformers", "torch", "peft")},
+    )  # fmt: skip
+    lines = [
+        f"| {one.family} | {one.kind} | {one.verdict} | {one.reading} | {one.scoring} | {one.answering} "
+        f"| {figure(one.stream)} | {figure(one.last)} | {short(one.full)} | {short(one.lora)} |"
+        for one in results
+    ]
+    reasons = [f"- **{one.family}**: {one.refused or one.crashed}" for one in results if one.refused or one.crashed]
+    reasons += [
+        f"- **{one.family}**, trained {how}: {said}"
+        for one in results
+        for how, said in (("in full", one.full), ("by LoRA", one.lora))
+        if said not in ("", "right")
+    ]
+    return head + "\n".join(lines) + "\n\n## Why not\n\n" + "\n".join(reasons) + "\n"
+
+
+def figure(value: float | None) -> str:
+    """A difference, in one digit."""
+    return "" if value is None else f"{value:.0e}"
+
+
+def short(said: str) -> str:
+    """How a training went, in a word."""
+    return said if said in ("", "right") else "no"
+
+
 def main() -> None:
     """Parse arguments, run, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("families", nargs="*", help="model types; all when none is named")
     parser.add_argument("--train", action="store_true", help="also train each in full and by LoRA")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--json", type=Path, help="file for the figures; families in it that are not run now stay")
+    parser.add_argument("--page", type=Path, help="file for the table, in Markdown")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    results = {}
+    if given.json and given.json.exists():
+        results = {one["family"]: Result(**one) for one in json.loads(given.json.read_text())}
     with tempfile.TemporaryDirectory() as cache:
         os.environ["MIXPLAN_CACHE"] = cache
-        results = []
         for result in each(given.families or model_types(), train=given.train):
             sys.stdout.write(f"{line(result)}\n")
             sys.stdout.flush()
-            results.append(result)
-    counts = Counter(one.verdict for one in results)
-    sys.stdout.write(f"{dict(counts)} of {len(results)} with transformers {version('transformers')}\n")
-    if given.json:
-        given.json.write_text(json.dumps([asdict(one) | {"verdict": one.verdict} for one in results], indent=1))
+            results[result.family] = result
+            if given.json:
+                given.json.write_text(json.dumps([asdict(one) for one in results.values()], indent=1))
+    every = [results[family] for family in sorted(results)]
+    counts = Counter(one.verdict for one in every)
+    sys.stdout.write(f"{dict(counts)} of {len(every)} with transformers {version('transformers')}\n")
+    if given.page:
+        given.page.parent.mkdir(exist_ok=True)
+        given.page.write_text(page(every, "bin/families --train --page docs/models.md"))
 
 
 if __name__ == "__main__":

@@ -90,10 +90,12 @@ HEADS = {"num_key_value_heads": 4}
 TURNS = ["conv", "full_attention"] * 2
 MIXED = ["sliding_attention", "full_attention"] * 2
 WINDOWED = {"use_sliding_window": True, "sliding_window": REACH, "layer_types": MIXED, "max_window_layers": 0}
+ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
 OWN: dict[str, dict[str, Any]] = {
-    "bailing_hybrid": HEADS | {"head_dim": 8},
+    "bailing_hybrid": HEADS
+    | {"head_dim": 8, "n_group": 1, "topk_group": 1, "num_experts": 4, "num_experts_per_tok": 2},
     "bamba": {"attn_layer_indices": [1, 3]},
-    "cohere_compass_text": {"layer_types": MIXED, "rope_parameters": None},
+    "cohere_compass_text": {"layer_types": MIXED, "rope_parameters": dict.fromkeys(MIXED, ROPE)},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
     "dots3_note": HEADS,
     "dots3_note_text": HEADS,
@@ -101,12 +103,18 @@ OWN: dict[str, dict[str, Any]] = {
     "gemma4_assistant": {"text_config": {"hidden_size_per_layer_input": 0}},
     "granitemoehybrid": {"layer_types": ["linear_attention", "full_attention"] * 2, "position_embedding_type": "rope"},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
+    "kimi_linear": {"linear_head_dim": 8, "linear_num_heads": 4},
+    "qwen3_5": {"text_config": {"initializer_range": 0.08}},
+    "qwen3_5_moe": {"text_config": {"initializer_range": 0.08}},
+    "qwen3_5_text": {"initializer_range": 0.08},
+    "qwen3_5_moe_text": {"initializer_range": 0.08},
+    "qwen3_next": {"initializer_range": 0.08},
     "lfm2": {"layer_types": TURNS, "full_attn_idxs": None},
     "lfm2_moe": {"layer_types": TURNS, "num_dense_layers": 1},
     "deepseek_v2": {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
     "ministral": {"layer_types": MIXED},
-    "nemotron": {"head_dim": 8},
-    "mllama": {"text_config": {"cross_attention_layers": [1]}},
+    "nemotron": {"head_dim": 8, "num_key_value_heads": 2},
+    "mllama": {"text_config": {"cross_attention_layers": [0]}},
     "mamba2": {"num_heads": 8, "head_dim": 8},
     "qwen4_exp": {"text_config": {"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8,
                                   "indexer_budget": REACH, "indexer_compress_ratio": 4, "ngram_vocab_size_base": 400,
@@ -116,7 +124,8 @@ OWN: dict[str, dict[str, Any]] = {
                  "attn_layers": ["local", "lsh"] * 2, "attention_head_size": 8, "feed_forward_size": 64},
     "xlstm": {"qk_dim_factor": 1.0, "chunk_size": 8},
     "xmod": {"default_language": "en_XX"},
-    "zamba2": {"layers_block_type": ["linear_attention", "hybrid"] * 2, "n_mamba_heads": 8},
+    "zamba2": {"layers_block_type": ["linear_attention", "hybrid"] * 2, "n_mamba_heads": 8,
+               "initializer_range": 0.08},
     "zaya": {"num_experts_per_tok": 1},
 }  # fmt: skip
 OWN["qwen4_exp_text"] = OWN["qwen4_exp"]["text_config"]
@@ -174,7 +183,7 @@ def shrunk(kind: Any, own: dict[str, Any]) -> Any:
     given = {name: value for name, value in given.items() if name not in getattr(kind, "attribute_map", {})}
     for name, value in inner.items():
         given[name] = shrunk(type(value), own.get(name, {}))
-    given |= turns(values)
+    given |= {n: v for n, v in turns(values).items() if n not in getattr(kind, "attribute_map", {})}
     given |= {name: value for name, value in own.items() if name not in inner}
     renamed = getattr(kind, "attribute_map", {})
     fixed = {name for name in given if isinstance(getattr(kind, renamed.get(name, name), None), property)}
@@ -219,7 +228,7 @@ def stir(lm: Any) -> None:
                     value.mul_(0.3)  # sharp attention would carry rounding further than any fault is allowed
                 if spread == 0:
                     value.add_(torch.randn_like(value) * 0.1)
-                elif value.ndim == 2 and spread < 0.1 and "A_log" not in name:
+                elif value.ndim == 2 and spread < 0.05 and "A_log" not in name:
                     value.mul_(0.2 / spread)
 
 

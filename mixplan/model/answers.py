@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
 from mixplan.model.apart import own_cache
 from mixplan.model.attention import stretches_at
@@ -199,7 +200,7 @@ def answer_together(
         max_new_tokens: Longest answer, in tokens.
         ends: Tokens that end an answer.
         choose: Takes the next tokens.
-        way: `packed` lets ended rows leave the batch, `whole` keeps no cache.
+        way: `whole` keeps no cache.
 
     Returns:
         Each answer's token ids, the token that ended it included.
@@ -223,14 +224,18 @@ def answer_together(
             tokens = torch.cat([tokens, chosen[:, None]], dim=1)
             continue
         gone = sum(row in ended for row in rows)
-        # transformers cannot take rows out of a recurrent state.
-        if way == "packed" and gone * LEAVE_AT >= len(rows):
+        if gone * LEAVE_AT >= len(rows) and rows_can_leave(cache):
             kept = torch.tensor([place for place, row in enumerate(rows) if row not in ended], device=model.device)
             rows = [row for row in rows if row not in ended]
             cache.batch_select_indices(kept)
             mask, chosen = mask[kept], chosen[kept]
         tokens = chosen[:, None]
     return [tuple(answer) for answer in answers]
+
+
+def rows_can_leave(cache: DynamicCache) -> bool:
+    """Whether transformers can take rows out of a cache: it leaves recurrent states as they are, without a word."""
+    return not any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
 
 
 def left_padded(model: Model, prompts: Sequence[Ids]) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from mixplan.errors import ModelError
-from mixplan.model.attention import reaches, shrunk
+from mixplan.model.attention import reaches, shrunk, stretches_at
 from mixplan.model.load import Model, text_config
 from mixplan.model.stream import at_depth
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
@@ -48,6 +48,9 @@ SHORT_PREFIX, LONGEST_PREFIX = 24, 640
 
 TAILS = (9, 3, 6)
 """Tokens behind them."""
+
+FOLLOWING = 4
+"""Tokens behind a text that must change nothing of it."""
 
 FITS_BELOW = {"float32": 1e-5, "bfloat16": 0.03, "float16": 0.004}
 """Differences that rounding alone makes, of the size of a token's vector; a wrong mask or state is off by over 0.1."""
@@ -215,7 +218,7 @@ def check_causal(model: Model, sample: Sample, expected: Tensor, plain: Plain) -
         ModelError: it does.
     """
     first = replace(sample, texts=sample.texts[:1])
-    longer = plain_passes(model, first, plain, more=4)
+    longer = plain_passes(model, first, plain, more=FOLLOWING)
     apart = difference(model, longer, expected[: len(longer)])
     if apart > NEVER_ABOVE[model.dtype]:
         raise ModelError(
@@ -264,7 +267,8 @@ def samples(model: Model) -> Iterator[Sample]:
 
     Texts are drawn from the vocabulary's ordinary tokens behind the token that begins a text.
     """
-    room = model.window - max(TAILS)
+    # A text that its length turns otherwise is read whole in any case.
+    room = min(model.window, stretches_at(model) or model.window) - max(TAILS) - FOLLOWING
     bounds = reaches(model).values()
     crossed = max((bound for bound in bounds if bound + 8 <= min(LONGEST_PREFIX, room)), default=0)
     yield sample_of(model, min(max(SHORT_PREFIX, crossed + 8), max(1, room)), None)
