@@ -4,7 +4,7 @@ from mixplan.model.answers import Answer, Sampling, generate
 from mixplan.model.load import Model, decoder_blocks, embedded_folder, fingerprint_tensors, load_model, text_config
 from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
 from mixplan.model.stream import final_norm, read_stream
-from mixplan.model.text import answered, render
+from mixplan.model.text import answered_tokens, chat_template, opened_reasoning, render, spoken, tokens_of_place
 from mixplan.model.trained import load_trained
 
 __all__ = [
@@ -12,7 +12,8 @@ __all__ = [
     "Answer",
     "Model",
     "Sampling",
-    "answered",
+    "answered_tokens",
+    "chat_template",
     "decoder_blocks",
     "embedded_folder",
     "final_norm",
@@ -21,10 +22,13 @@ __all__ = [
     "give_back_memory",
     "load_model",
     "load_trained",
+    "opened_reasoning",
     "read_stream",
     "render",
     "resolve_device",
     "resolve_dtype",
+    "spoken",
     "text_config",
+    "tokens_of_place",
     "use_threads",
 ]
