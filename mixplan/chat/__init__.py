@@ -1,6 +1,6 @@
 """Renders conversations by a model's chat template, held to the recipe's settings, and finds turns in the text."""
 
-from mixplan.chat.hold import HeldTemplate, hold, model_template, prints_date, reasoning_field
+from mixplan.chat.hold import HeldTemplate, hold, model_template, prints_date
 from mixplan.chat.places import Place, answer_place, question_place
 from mixplan.chat.reasoning import final_answer, joined, parted, spoken_text
 from mixplan.chat.refusal import remedy_for_turns
@@ -20,7 +20,6 @@ __all__ = [
     "parted",
     "prints_date",
     "question_place",
-    "reasoning_field",
     "remedy_for_turns",
     "spoken_text",
 ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import TemplateError, meta, nodes
 
-from mixplan.chat.reasoning import joined
+from mixplan.chat.reasoning import CLOSE, OPEN, joined
 from mixplan.chat.template import RENDERING_FAULTS, ChatTemplate, environment
 from mixplan.errors import ModelError
 from mixplan.recipe.suggest import did_you_mean
@@ -63,16 +63,20 @@ def hold(own: str, *, settings: Settings, date: str | None, special: Mapping[str
     try:
         tree = environment().parse(own)
     except TemplateError as error:
-        raise ModelError(f"the chat template of '{name}' cannot be read: {error}. Mend it in the model's files.") from error
+        raise ModelError(
+            f"the chat template of '{name}' cannot be read: {error}. Mend it in the model's files."
+        ) from error
     refuse_unread(settings, meta.find_undeclared_variables(tree), name)
     lines = [f"{{% set {key} = {literal(value)} %}}\n" for key, value in settings.items()]
     printed = date_forms(tree)
     day = date or TEMPLATE_DATE
     if printed:
         lines.append(date_macro(printed, datetime.date.fromisoformat(day)))
-    field = reasoning_field(ChatTemplate("".join(lines) + own, special, name))
-    if field is not None:
-        lines.append(reasoning_lines(field))
+    bare = ChatTemplate("".join(lines) + own, special, name)
+    parts = takes_parts(bare)
+    field = reasoning_field(bare, parts=parts)
+    if parts or field is not None:
+        lines.append(message_lines(field, parts=parts))
     return HeldTemplate("".join((*lines, ENDS_HOLD)) + own if lines else own, day if printed else None)
 
 
@@ -128,7 +132,9 @@ def date_forms(tree: nodes.Template) -> list[str]:
     given = [call.args[0] for call in calls if call.args]
     forms = [form.value for form in given if isinstance(form, nodes.Const)]
     if len(forms) < len(calls):
-        forms += [text.value for text in tree.find_all(nodes.Const) if isinstance(text.value, str) and "%" in text.value]
+        forms += [
+            text.value for text in tree.find_all(nodes.Const) if isinstance(text.value, str) and "%" in text.value
+        ]
     return list(dict.fromkeys(forms))
 
 
@@ -142,17 +148,40 @@ def date_macro(forms: list[str], day: datetime.date) -> str:
     return f"{{% macro strftime_now(form) %}}{branches}{{% endif %}}{{% endmacro %}}\n"
 
 
-def reasoning_field(template: ChatTemplate) -> str | None:
+def takes_parts(template: ChatTemplate) -> bool:
+    """Whether a template writes a message's content only where it comes as a list of parts, as some for images do."""
+    return not written(template, ANSWER) and written(template, [{"type": "text", "text": ANSWER}])
+
+
+def written(template: ChatTemplate, content: Any) -> bool:
+    """Whether a template writes the content of a question and of its answer."""
+    try:
+        text = template.fill(
+            [{"role": "user", "content": content}, {"role": "assistant", "content": content}], awaiting=False
+        )
+    except RENDERING_FAULTS:
+        return False
+    return text.count(ANSWER) > 1
+
+
+def reasoning_field(template: ChatTemplate, *, parts: bool) -> str | None:
     """The message's field in which a template takes reasoning; None where `<think>` in the answer does as well.
 
     A template that knows no reasoning at all leaves `<think>` in the answer as text.
+
+    Args:
+        template: Without what is held for its messages.
+        parts: Whether it takes content as a list of parts.
     """
-    question = {"role": "user", "content": "text"}
+
+    def message(role: str, text: str) -> dict[str, Any]:
+        return {"role": role, "content": [{"type": "text", "text": text}] if parts else text}
+
+    question = message("user", "text")
     try:
-        inline = template.fill([question, {"role": "assistant", "content": joined(REASONING, ANSWER)}], awaiting=False)
+        inline = template.fill([question, message("assistant", joined(REASONING, ANSWER))], awaiting=False)
         for field in FIELDS:
-            message = {"role": "assistant", "content": ANSWER, field: REASONING}
-            text = template.fill([question, message], awaiting=False)
+            text = template.fill([question, message("assistant", ANSWER) | {field: REASONING}], awaiting=False)
             if REASONING in text:
                 return None if text == inline else field
     except RENDERING_FAULTS:
@@ -160,15 +189,21 @@ def reasoning_field(template: ChatTemplate) -> str | None:
     return None
 
 
-def reasoning_lines(field: str) -> str:
-    """What gives a template each answer's reasoning in the field where it takes it."""
-    content = "m['content']"
-    return (
-        "{% set held = namespace(messages=[]) %}{% for m in messages %}"
-        f"{{% if m['role'] == 'assistant' and {content} is string and '</think>' in {content} "
-        f"and not {content}.split('<think>')[0].strip() %}}"
-        f"{{% set held.messages = held.messages + [dict(m, content={content}.split('</think>', 1)[1].lstrip('\\n'), "
-        f"{field}={content}.split('</think>', 1)[0].split('<think>')[-1].strip())] %}}"
-        "{% else %}{% set held.messages = held.messages + [m] %}{% endif %}{% endfor %}"
-        "{% set messages = held.messages %}\n"
-    )
+def message_lines(field: str | None, *, parts: bool) -> str:
+    """What gives a template each message as it takes it: reasoning in its field, content as a list of parts."""
+    content = "held.message['content']"
+    lines = "{% set held = namespace(messages=[], message=none) %}{% for m in messages %}{% set held.message = m %}"
+    if field is not None:
+        lines += (
+            f"{{% if m['role'] == 'assistant' and {content} is string and '{CLOSE}' in {content} "
+            f"and not {content}.split('{OPEN}')[0].strip() %}}"
+            f"{{% set held.message = dict(m, content={content}.split('{CLOSE}', 1)[1].lstrip('\n'), "
+            f"{field}={content}.split('{CLOSE}', 1)[0].split('{OPEN}')[-1].strip()) %}}{{% endif %}}"
+        )
+    if parts:
+        lines += (
+            f"{{% if {content} is string %}}{{% set held.message = dict(held.message, "
+            f"content=[{{'type': 'text', 'text': {content}}}]) %}}{{% endif %}}"
+        )
+    gathered = "{% set held.messages = held.messages + [held.message] %}{% endfor %}{% set messages = held.messages %}"
+    return lines + gathered + "\n"

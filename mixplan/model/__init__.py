@@ -1,6 +1,7 @@
 """A model spec in, a loaded causal LM out, untrained or trained, that is read after any block or asked to answer."""
 
 from mixplan.model.answers import Answer, Sampling, generate
+from mixplan.model.held import give_back_template, hold_template, special_tokens, template_source
 from mixplan.model.load import Model, decoder_blocks, embedded_folder, fingerprint_tensors, load_model, text_config
 from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
 from mixplan.model.stream import final_norm, read_stream
@@ -20,6 +21,8 @@ __all__ = [
     "fingerprint_tensors",
     "generate",
     "give_back_memory",
+    "give_back_template",
+    "hold_template",
     "load_model",
     "load_trained",
     "opened_reasoning",
@@ -27,7 +30,9 @@ __all__ = [
     "render",
     "resolve_device",
     "resolve_dtype",
+    "special_tokens",
     "spoken",
+    "template_source",
     "text_config",
     "tokens_of_place",
     "use_threads",

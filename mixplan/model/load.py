@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from mixplan import embedded
 from mixplan.errors import ModelError
+from mixplan.model.held import hold_template
 from mixplan.model.place import DTYPES, resolve_device, resolve_dtype
 from mixplan.recipe import ModelSpec
 from mixplan.runs import content_hash, translated
@@ -40,6 +41,7 @@ class Model:
         fingerprint: Hash over config and sampled tensor bytes (64 hexadecimal digits).
         place: Where transformers found it: a folder or a hub id.
         adapter: Folder of the adapter on top of it, for a trained model that is one.
+        template_date: The day, as in `2026-01-31`, that its chat template prints; None where it prints none.
     """
 
     lm: PreTrainedModel
@@ -53,6 +55,7 @@ class Model:
     fingerprint: str
     place: str = ""
     adapter: Path | None = None
+    template_date: str | None = None
 
     @property
     def d_model(self) -> int:
@@ -86,6 +89,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path()) -> Model:
         raise ModelError(explain_load_failure(spec, error)) from error
     if not tokenizer.is_fast:
         raise ModelError(f"model '{spec.name}' has no fast tokenizer; mixplan needs token offsets. Convert it first.")
+    day = hold_template(tokenizer, spec.name, settings=spec.chat_template_kwargs, date=spec.template_date)
     dtype, why = resolve_dtype(spec.dtype, device, text_config(lm).hidden_size)
     lm = lm.eval().requires_grad_(False).to(device=device, dtype=DTYPES[dtype])
     return Model(
@@ -99,6 +103,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path()) -> Model:
         window=int(getattr(text_config(lm), "max_position_embeddings", 2048)),
         fingerprint=fingerprint(lm, dtype),
         place=place,
+        template_date=day,
     )
 
 

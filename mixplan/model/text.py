@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixplan.chat import PLAIN, ChatTemplate, Place, Turns, answer_place, spoken_text
+from mixplan.chat import ChatTemplate, Place, Turns, answer_place, spoken_text
 from mixplan.chat.reasoning import CLOSE, OPEN
 from mixplan.model.answers import Answer
+from mixplan.model.held import special_tokens, template_source
 from mixplan.model.load import Model
 
 Ids = tuple[int, ...]
@@ -20,10 +21,7 @@ Ids = tuple[int, ...]
 
 def chat_template(model: Model) -> ChatTemplate:
     """The template that a model is read, trained and measured with."""
-    tokenizer = model.tokenizer
-    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if not isinstance(token, list)}
-    source = tokenizer.get_chat_template() if tokenizer.chat_template else PLAIN
-    return ChatTemplate(source, special, model.name)
+    return ChatTemplate(template_source(model.tokenizer), special_tokens(model.tokenizer), model.name)
 
 
 def render(model: Model, turns: Turns, *, awaiting: bool) -> str:
