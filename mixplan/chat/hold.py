@@ -86,6 +86,13 @@ def model_template(source: str) -> str:
     return own if held else source
 
 
+def holds_more(source: str, settings: Settings) -> bool:
+    """Whether more is held in front of a template than settings, which TRL can be given by other means."""
+    before, held, _ = source.partition(ENDS_HOLD)
+    set_here = tuple(f"{{% set {key} = " for key in settings)
+    return bool(held) and any(not line.startswith(set_here or "\n") for line in before.splitlines())
+
+
 def refuse_unread(settings: Settings, read: set[str], name: str) -> None:
     """Refuse settings that would change nothing.
 

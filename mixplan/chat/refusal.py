@@ -6,18 +6,30 @@ from collections.abc import Callable, Sequence
 
 Roles = Sequence[str]
 
+MOVED = "move its text to the beginning of the first user turn in the data."
+SYSTEM = {
+    True: "It takes them without the system turn: remove `system` from the domain's columns.",
+    False: f"It takes them without the system turn: {MOVED}",
+    None: "It takes them without the system turn: remove `system` from the domain's columns where the text comes from "
+    f"there; where it is a turn of `messages` or `prompt`, {MOVED}",
+}
+"""What to do with a system turn, by whether it comes from `columns.system`."""
 
-def remedy_for_turns(roles: Roles, accepts: Callable[[list[str]], bool]) -> str:
+
+def remedy_for_turns(roles: Roles, accepts: Callable[[list[str]], bool], *, system_column: bool | None = None) -> str:
     """Name the change that makes the template take a conversation, tried on the template itself.
 
     Args:
         roles: Of the turns, in order.
         accepts: Whether the template takes turns of some roles.
+        system_column: Whether system turns come from `columns.system`, or stand among the turns; None when unknown.
 
     Returns:
         Whole sentences.
     """
-    for mended, sentence in repairs(list(roles)):
+    if accepts(list(roles)):
+        return "It takes turns of these roles, so it is their text that it refuses: take the row out of the data."
+    for mended, sentence in repairs(list(roles), SYSTEM[system_column]):
         if mended != list(roles) and mended and accepts(mended):
             return sentence
     return (
@@ -26,12 +38,13 @@ def remedy_for_turns(roles: Roles, accepts: Callable[[list[str]], bool]) -> str:
     )
 
 
-def repairs(roles: list[str]) -> list[tuple[list[str], str]]:
-    """The roles after each change and after changes together, the smallest first, with what to do."""
-    system = (
-        "It takes them without the system turn: remove `system` from the domain's columns where the text comes from "
-        "there; where it is a turn of `messages` or `prompt`, move its text to the beginning of the first user turn."
-    )
+def repairs(roles: list[str], system: str) -> list[tuple[list[str], str]]:
+    """The roles after each change and after changes together, the smallest first, with what to do.
+
+    Args:
+        roles: Of the turns.
+        system: What to do with a system turn.
+    """
     first = "It takes them from the first user turn on: take the assistant turns before it out of the data."
     joined = "It takes turns that alternate: join neighbouring turns of one role into one turn in the data."
     bare, late = without_system(roles), from_first_user(roles)

@@ -18,6 +18,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from mixplan.chat.reasoning import CLOSE, OPEN
 from mixplan.chat.refusal import remedy_for_turns
 from mixplan.errors import ModelError
 
@@ -79,12 +80,23 @@ class ChatTemplate:
 
     def accepts(self, roles: Sequence[str]) -> bool:
         """Whether the template takes turns of these roles, in this order."""
+        return self.fault(roles) is None
+
+    def fault(self, roles: Sequence[str]) -> str | None:
+        """What the template says against turns of these roles, in this order; None when it takes them."""
         messages = [{"role": role, "content": f"text {number}"} for number, role in enumerate(roles)]
         try:
-            self.fill(messages, awaiting=roles[-1:] == ["user"])
-        except RENDERING_FAULTS:
-            return False
-        return True
+            self.fill(messages, awaiting=roles[-1] == "user")
+        except RENDERING_FAULTS as error:
+            return str(error)
+        return None
+
+    @property
+    def opened_reasoning(self) -> str:
+        """What the end of a prompt opens for the model's reasoning, such as `<think>` and a line's end; else empty."""
+        prompt = self.render([("user", "text")], awaiting=True)
+        _, opened, after = prompt.rpartition(OPEN)
+        return opened + after if opened and CLOSE not in after else ""
 
     def fill(self, messages: Sequence[Mapping[str, Any]], *, awaiting: bool) -> str:
         """Render messages as they are, with what transformers gives a template besides.

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from mixplan.chat import PLAIN, ChatTemplate
+from mixplan.chat.template import PLAIN, ChatTemplate
 from mixplan.mixture.result import Messages
 from mixplan.runs import content_hash
 

@@ -5,7 +5,7 @@ from mixplan.model.held import give_back_template, hold_template, special_tokens
 from mixplan.model.load import Model, decoder_blocks, embedded_folder, fingerprint_tensors, load_model, text_config
 from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
 from mixplan.model.stream import final_norm, read_stream
-from mixplan.model.text import answered_tokens, chat_template, opened_reasoning, render, spoken, tokens_of_place
+from mixplan.model.text import answered_tokens, chat_template, render, spoken, tokens_of_place
 from mixplan.model.trained import load_trained
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "hold_template",
     "load_model",
     "load_trained",
-    "opened_reasoning",
     "read_stream",
     "render",
     "resolve_device",

@@ -7,7 +7,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from mixplan.chat import PLAIN, hold, model_template
+from mixplan.chat.hold import hold, model_template
+from mixplan.chat.template import PLAIN
 from mixplan.errors import ModelError
 
 

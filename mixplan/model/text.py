@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixplan.chat import ChatTemplate, Place, Turns, answer_place, spoken_text
-from mixplan.chat.reasoning import CLOSE, OPEN
+from mixplan.chat.places import Place, answer_place
+from mixplan.chat.reasoning import spoken_text
+from mixplan.chat.template import ChatTemplate, Turns
 from mixplan.model.answers import Answer
 from mixplan.model.held import special_tokens, template_source
 from mixplan.model.load import Model
@@ -68,13 +69,6 @@ def tokens_of_place(model: Model, place: Place) -> tuple[Ids, int]:
     return ids, min(len(inside), len(ids) - 1)
 
 
-def opened_reasoning(model: Model) -> str:
-    """What the end of a prompt opens for the model's reasoning, such as `<think>` and a line's end; else empty."""
-    prompt = render(model, [("user", "text")], awaiting=True)
-    _, opened, after = prompt.rpartition(OPEN)
-    return opened + after if opened and CLOSE not in after else ""
-
-
 def spoken(model: Model, answers: Sequence[Answer]) -> list[str]:
     """What a model answered, each answer's reasoning in the form in which rows hold it.
 
@@ -82,7 +76,7 @@ def spoken(model: Model, answers: Sequence[Answer]) -> list[str]:
     """
     if not answers:
         return []
-    tokenizer, opened = model.tokenizer, opened_reasoning(model)
+    tokenizer, opened = model.tokenizer, chat_template(model).opened_reasoning
     special = tokenizer.all_special_tokens
     return [
         spoken_text(

@@ -43,7 +43,9 @@ def write_mixture(
     if recipe.mixture.answers == "self" and any(rows.values()):
         untrained = Untrained(
             generate=answerer(loaded, watcher),
-            fingerprint=content_hash(scores["model"]["hash"], "greedy", recipe.mixture.answer_tokens),
+            fingerprint=content_hash(
+                scores["model"]["hash"], scores["model"]["chat_template"], "greedy", recipe.mixture.answer_tokens
+            ),
             cache=cache_folder() / "answers",
         )
     made = build_mixture(
@@ -99,7 +101,7 @@ def answerer(loaded: LoadedRecipe, watcher: Watcher) -> Any:
     kept: list[Any] = []
 
     def answer(prompts: Sequence[Sequence[Mapping[str, str]]]) -> list[tuple[str, bool]]:
-        from mixplan.model import generate, load_model, render  # loads torch, which gold answers do not need
+        from mixplan.model import generate, load_model, render, spoken  # loads torch, which gold answers do not need
 
         if not kept:
             watcher.say(f"loading {loaded.recipe.model.name} for its own answers")
@@ -109,6 +111,6 @@ def answerer(loaded: LoadedRecipe, watcher: Watcher) -> Any:
             render(model, [(turn["role"], turn["content"]) for turn in prompt], awaiting=True) for prompt in prompts
         ]
         answers = generate(model, texts, max_new_tokens=loaded.recipe.mixture.answer_tokens)
-        return [(answer.text, answer.finished) for answer in answers]
+        return [(text, answer.finished) for text, answer in zip(spoken(model, answers), answers, strict=True)]
 
     return answer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from mixplan.chat import PLAIN
+from mixplan.chat.template import PLAIN
 from mixplan.model import embedded_folder, give_back_template, hold_template
 from mixplan.train.job import Job
 
