@@ -24,8 +24,8 @@ def measure_exact(
     """Measure how the domain's grader scores the model's greedy answers.
 
     What stands behind an answer's reasoning is graded. An answer that the model had not ended at `answer_tokens` is
-    graded as far as it goes: when that is not right, its outcome is `truncated` instead of `wrong` or `unparsable`. An answer that the grader fails on, or takes more than
-    ten seconds for, scores 0 as `unparsable`.
+    graded as far as it goes: when that is not right, its outcome is `truncated` instead of `wrong` or `unparsable`. An
+    answer that the grader fails on, or takes more than ten seconds for, scores 0 as `unparsable`.
 
     Args:
         answering: Answers prompts with the model.

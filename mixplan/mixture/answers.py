@@ -46,7 +46,14 @@ def messages(row: Row) -> Messages:
 
 
 def take_answered(
-    domain: Domain, count: int, *, max_repeats: int, tokens: int, untrained: Untrained, progress: Progress
+    domain: Domain,
+    count: int,
+    *,
+    max_repeats: int,
+    tokens: int,
+    untrained: Untrained,
+    progress: Progress,
+    keep_cut: bool = False,
 ) -> Selection:
     """Take a domain's planned rows with the model's own answers, passing over rows without a whole answer.
 
@@ -59,6 +66,7 @@ def take_answered(
         tokens: At most so many new tokens an answer.
         untrained: The model.
         progress: Told of each answered batch.
+        keep_cut: Whether cut answers are taken as they are.
 
     Raises:
         DataError: the pool, or what of it was answered, is too small.
@@ -66,7 +74,7 @@ def take_answered(
     """
     take_domain(domain, count, max_repeats=max_repeats)
     answers: dict[int, str] = {}
-    empty = cut = 0
+    cut: set[int] = set()
     wanted, seen = min(count, len(domain.pool)), 0
     while len(answers) < wanted and seen < len(domain.pool) and not hopeless(seen, len(answers)):
         # A batch never runs past what is still wanted: answers nobody asked for cost as much as the others.
@@ -74,19 +82,20 @@ def take_answered(
         asked = -(-missing * seen // len(answers)) if answers else BATCH_ROWS if seen else missing
         batch = range(seen, min(len(domain.pool), seen + min(BATCH_ROWS, asked)))
         said = answer([messages(domain.pool[i]) for i in batch], tokens=tokens, untrained=untrained)
-        answers.update((i, text) for i, (text, ended) in zip(batch, said, strict=True) if text and ended)
-        cut += sum(not ended for _, ended in said)
-        empty += sum(ended and not text for text, ended in said)
+        whole = [(i, text) for i, (text, ended) in zip(batch, said, strict=True) if text and (ended or keep_cut)]
+        answers.update(whole)
+        cut.update(i for i, (text, ended) in zip(batch, said, strict=True) if text and not ended)
         seen = batch.stop
         progress(f"answers of {domain.name}", len(answers), wanted)
     if count > len(answers) * max_repeats:
         raise DataError(
             f"mixture: domain '{domain.name}' is planned {count} rows with the model's own answers, but of its {seen} "
             f"pool rows the model answered {len(answers)} to the end with any text, each used at most {max_repeats} "
-            f"{times(max_repeats)}; it answered {empty} with nothing, and {cut} were cut at {tokens} tokens. "
-            f"{longer(cut, tokens)}{remedy(domain.name, count, len(answers), max_repeats)}"
+            f"{times(max_repeats)}; {len(cut)} were cut at {tokens} tokens. "
+            f"{longer(len(cut - set(answers)), tokens)}{remedy(domain.name, count, len(answers), max_repeats)}"
         )
-    return Selection(domain, count, sorted(answers), answers, empty, cut)
+    empty = seen - len(answers.keys() | cut)
+    return Selection(domain, count, sorted(answers), answers, empty, frozenset(cut))
 
 
 def hopeless(seen: int, answered: int) -> bool:
@@ -96,7 +105,7 @@ def hopeless(seen: int, answered: int) -> bool:
 
 def longer(cut: int, tokens: int) -> str:
     """What lets answers come to their end, where some were cut."""
-    return f"Raise `mixture.answer_tokens`, for one to {2 * tokens}. Or: " if cut else ""
+    return f"Raise `mixture.answer_tokens`, to {2 * tokens} for instance. Otherwise: " if cut else ""
 
 
 def answer(prompts: Sequence[Messages], *, tokens: int, untrained: Untrained) -> list[Said]:

@@ -167,5 +167,11 @@ def take(
             "Run `mixplan plan` on the recipe, or choose gold or rationale."
         )
     return take_answered(
-        domain, count, max_repeats=max_repeats, tokens=spec.answer_tokens, untrained=untrained, progress=progress
+        domain,
+        count,
+        max_repeats=max_repeats,
+        tokens=spec.answer_tokens,
+        untrained=untrained,
+        progress=progress,
+        keep_cut=spec.cut_answers == "keep",
     )

@@ -23,7 +23,8 @@ class Selection:
         usable: Pool positions to take from, in the pool's seeded order.
         answers: The untrained model's answer by pool position; empty unless the rows carry its own answers.
         empty_answers: Pool rows passed over because that answer had no text.
-        cut_answers: Pool rows passed over because the model had not ended its answer where it was cut.
+        cut_answers: Pool positions whose answer the model had not ended where it was cut; usable only where such
+            answers are kept.
     """
 
     domain: Domain
@@ -31,7 +32,19 @@ class Selection:
     usable: Sequence[int]
     answers: Mapping[int, str] = field(default_factory=dict)
     empty_answers: int = 0
-    cut_answers: int = 0
+    cut_answers: frozenset[int] = frozenset()
+
+    @property
+    def passed_over(self) -> int:
+        """Pool rows that give nothing because their answer was cut."""
+        return len(self.cut_answers - self.answers.keys())
+
+    @property
+    def cut_rows(self) -> int:
+        """Rows in the mixture, repeats counted, that carry an answer which was cut."""
+        if not self.cut_answers:
+            return 0
+        return sum(self.position(number) in self.cut_answers for number in range(self.count))
 
     def position(self, number: int) -> int:
         """Pool position of the selection's row `number`; every row is used once before one is used again."""

@@ -110,9 +110,14 @@ class Stream:
                     f"{selection.empty_answers} pool rows of '{selection.domain.name}' were passed over: "
                     "the model answered them with nothing."
                 )
-            if selection.cut_answers:
+            if selection.cut_rows:
                 yield (
-                    f"{selection.cut_answers} pool rows of '{selection.domain.name}' were passed over: the model had "
+                    f"{selection.cut_rows} {of_all} carry an answer of the model's that was cut before its end. "
+                    "Raise `mixture.answer_tokens` to keep such answers whole."
+                )
+            if selection.passed_over:
+                yield (
+                    f"{selection.passed_over} pool rows of '{selection.domain.name}' were passed over: the model had "
                     "not ended its answer at `mixture.answer_tokens`. Raise it to keep such answers."
                 )
             if tally.cut_rows:
@@ -133,7 +138,7 @@ def part(selection: Selection, tally: Tally, *, counted: bool) -> Part:
         most_uses=-(-selection.count // distinct) if distinct else 0,
         answers=dict(sorted(tally.answers.items())),
         empty_answers=selection.empty_answers,
-        cut_answers=selection.cut_answers,
+        cut_answers=selection.cut_rows or selection.passed_over,
         tokens=tally.tokens if counted else None,
         longest_tokens=tally.longest_tokens if counted else None,
         data=data_line(selection.domain.spec.data),

@@ -20,12 +20,12 @@ class TokenCounter:
     Attributes:
         count: Tokens of a row, from its prompt and its answer.
         fingerprint: Hash of what it counts with; a mixture counted otherwise is another one.
-        template: The model's chat template, held to the recipe's settings.
+        template: The model's chat template, held to the recipe's settings; None when not known.
     """
 
     count: Callable[[Messages, str], int]
     fingerprint: str
-    template: ChatTemplate
+    template: ChatTemplate | None = None
 
 
 def token_counter(kept: Mapping[str, Any], name: str) -> TokenCounter:

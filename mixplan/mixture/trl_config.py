@@ -41,6 +41,11 @@ TEMPLATE = "chat_template.jinja"
 
 REWARD = "mixplan.train.rewards.graded"
 
+WITHOUT_TEMPLATE = (
+    "TRL's command line takes no chat template for GRPO, so with grpo.yaml alone prompts are written by the model's "
+    "own one, today's date in it; `mixplan train` writes them as they were read."
+)
+
 WITHOUT_GPU = "--use_cpu --bf16 false"
 """What TRL's command line must be told where there is no GPU: by its defaults it computes in bfloat16 on one."""
 
@@ -87,33 +92,27 @@ def trl_job(
         folder_name: The mixture's folder, relative to the run folder.
         template: The model's chat template as it is held; None when it is not known.
     """
+    settings, sft = dict(model.chat_template_kwargs), train.method == "sft"
+    beside = template is not None and (template.source == PLAIN or holds_more(template.source, settings))
     values: dict[str, Any] = {"model_name_or_path": model_path}
     if model.revision is not None:
         values["model_revision"] = model.revision
     if model.trust_remote_code:
         values["trust_remote_code"] = True
     values["dataset_name"] = f"./{folder_name}"
-    settings = dict(model.chat_template_kwargs)
-    beside = template is not None and (template.source == PLAIN or holds_more(template.source, settings))
-    if train.method == "sft":
-        values["completion_only_loss"] = True
-        if beside:
-            values["chat_template_path"] = f"{folder_name}/{TEMPLATE}"
+    if sft:
+        path = {"chat_template_path": f"{folder_name}/{TEMPLATE}"} if beside else {}
+        values |= {"completion_only_loss": True, **path}
     else:
-        values["reward_funcs"] = [REWARD]
-        if settings:
-            values["chat_template_kwargs"] = settings
+        values |= {"reward_funcs": [REWARD], **({"chat_template_kwargs": settings} if settings else {})}
     values |= {"output_dir": "model", "seed": seed, **train.args, **lora_values(train.lora)}
     unsaid = sorted(set(train.lora or {}) - set(LORA_IN_TRL))
     warnings = tuple(
         f"`train.lora.{key}` has no counterpart in TRL's command line, so {train.method}.yaml leaves it out."
         for key in unsaid
     )
-    if beside and train.method == "grpo":
-        warnings += (
-            "TRL's command line takes no chat template for GRPO, so with grpo.yaml alone prompts are written by the "
-            "model's own one, today's date in it; `mixplan train` writes them as they were read.",
-        )
+    if beside and not sft:
+        warnings += (WITHOUT_TEMPLATE,)
     head = [
         f"In the run folder: trl {train.method} --config {folder_name}/{train.method}.yaml",
         f"On a machine without a GPU add {WITHOUT_GPU}.",
@@ -121,18 +120,10 @@ def trl_job(
     ]
     text = "".join(f"# {line}\n" for line in head) + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     length = None
-    if train.method == "sft":
+    if sft:
         length = train.args["max_length"] if "max_length" in train.args else default_of(SFT_CONFIG, "max_length")
-    sft = train.method == "sft"
-    return Job(
-        train.method,
-        f"{train.method}.yaml",
-        text,
-        length,
-        warnings,
-        settings if sft else {},
-        template.source if template is not None and beside and sft else None,
-    )
+    file = template.source if template is not None and beside and sft else None
+    return Job(train.method, f"{train.method}.yaml", text, length, warnings, settings if sft else {}, file)
 
 
 def lora_values(lora: Mapping[str, Any] | None) -> dict[str, Any]:

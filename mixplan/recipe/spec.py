@@ -245,6 +245,16 @@ class MixtureSpec(Section):
         default="gold", description="Whose answers the domains' rows carry."
     )
     answer_tokens: Positive = Field(default=256, description="`self`: at most so many new tokens an answer.")
+    cut_answers: Literal["drop", "keep"] = Field(
+        default="drop",
+        description="`self`: whether answers that were cut at `answer_tokens` are passed over, or trained as they are.",
+    )
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without `cut_answers` where it is not given, so that it changes no hash."""
+        values: dict[str, Any] = written(self)
+        return {key: value for key, value in values.items() if (key, value) != ("cut_answers", "drop")}
 
 
 class TrainSpec(Section):
