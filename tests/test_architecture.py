@@ -17,8 +17,8 @@ TESTS = ROOT / "tests"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
-    *("recipe", "domains", "grading", "model", "sae", "features", "drift", "sts", "forecast", "allocate", "mixture"),
-    *("plan", "train", "evaluate", "outcome", "study", "report"),
+    *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "forecast", "allocate"),
+    *("mixture", "plan", "train", "evaluate", "outcome", "study", "report"),
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
 stages before it and saves them."""

@@ -147,12 +147,16 @@ def test_render_uses_the_chat_template_or_the_plain_format(tiny_model, build_mod
     assert render(model, turns, awaiting=True) == "<s><|system|>\nBe brief.</s>\n<|user|>\nWhy?</s>\n<|assistant|>\n"
     plain = load_model(spec(build_model("gpt2", tmp_path / "m", chat=False)))
     assert render(plain, turns, awaiting=True) == "<s>Be brief.\n\nQuestion: Why?\n\nAnswer:"
-    model.tokenizer.chat_template = "{{ raise_exception('no system turn') }}"
+    model.tokenizer.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
+    )
     with pytest.raises(ModelError) as caught:
         render(model, turns, awaiting=True)
     assert str(caught.value) == (
         f"the chat template of '{tiny_model}' refuses a conversation with roles system, user: no system turn. "
-        "Remove `system` from the domain's columns."
+        "It takes them without the system turn: remove `system` from the domain's columns where the text comes from "
+        "there; where it is a turn of `messages` or `prompt`, move its text to the beginning of the first user turn "
+        "in the data."
     )
 
 
