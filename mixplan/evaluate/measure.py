@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixplan.model import Model
     from mixplan.plan.watch import Watcher
 
-VERSION = 1
+VERSION = 2
 """Of how measures are defined and kept; part of their key."""
 
 READ_TOGETHER = ("choice", "likelihood", "behaviour")
@@ -65,7 +65,7 @@ def evaluate(
         MixplanError: lm-evaluation-harness is needed and not installed, or does not know a task.
     """
     origin = untrained or model
-    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {})
+    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {}, [])
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
     stood = total = 0
@@ -121,6 +121,7 @@ class _Work:
     model_identity: str
     untrained_identity: str
     answerings: dict[str, Answering]
+    said: list[str]
 
     def domain(self, name: str, domain: Domain, rows: Sequence[Row]) -> tuple[dict[str, Measured], int]:
         """Each measure of one domain, and how many stood from an earlier evaluation."""
@@ -163,18 +164,30 @@ class _Work:
         """Measure now: one measure, or those that one reading serves."""
         from mixplan.evaluate.exact import measure_exact  # these load torch, which reading results does not need
         from mixplan.evaluate.harness import measure_task
+        from mixplan.evaluate.packing import scoring_way
+        from mixplan.evaluate.served import is_served
         from mixplan.evaluate.together import measure_together
+        from mixplan.model import generation_way, slower
 
         own = self.own_answers(name, rows) if "behaviour" in step else None
         self.watcher.stage(f"{name}: {', '.join(step)}", len(rows), "rows")
         advance, spec = self.watcher.advance, self.spec
         if step == ("exact",):
             answering = self.answering(self.model)
+            if not is_served(self.model):
+                self.tell(slower(self.model, generation_way(self.model), "answered"))
             return {"exact": measure_exact(answering, domain, rows, answer_tokens=spec.answer_tokens, advance=advance)}
         if step == ("lm_eval",):
             task = spec.tasks[name]
             return {"lm_eval": measure_task(self.model, domain, rows, task=task, folder=self.folder, advance=advance)}
+        self.tell(slower(self.model, scoring_way(self.model), "scored"))
         return measure_together(self.model, rows, step, own=own, advance=advance)
+
+    def tell(self, sentence: str | None) -> None:
+        """Say a sentence, once for all domains."""
+        if sentence and sentence not in self.said:
+            self.said.append(sentence)
+            self.watcher.say(sentence)
 
     def own_answers(self, name: str, rows: Sequence[Row]) -> OwnAnswers:
         """The untrained model's answers, which are made now where they are not kept."""

@@ -1,11 +1,11 @@
 """A model spec in, a loaded causal LM out, untrained or trained, that is read after any block or asked to answer."""
 
-from mixplan.model.answers import Answer, Sampling, generate
+from mixplan.model.answers import Answer, Sampling, generate, generation_way
 from mixplan.model.apart import own_cache, read_behind
 from mixplan.model.attention import has_windows, masks_by_kind
 from mixplan.model.load import Model, decoder_blocks, embedded_folder, fingerprint_tensors, load_model, text_config
 from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
-from mixplan.model.selfcheck import Checked, Way, settled
+from mixplan.model.selfcheck import Checked, Way, settled, slower
 from mixplan.model.stream import at_depth, check_depth, decoder_of, read_stream, taken, takes_positions
 from mixplan.model.text import answered, render
 from mixplan.model.trained import load_trained
@@ -25,6 +25,7 @@ __all__ = [
     "embedded_folder",
     "fingerprint_tensors",
     "generate",
+    "generation_way",
     "give_back_memory",
     "has_windows",
     "load_model",
@@ -37,6 +38,7 @@ __all__ = [
     "resolve_device",
     "resolve_dtype",
     "settled",
+    "slower",
     "taken",
     "takes_positions",
     "text_config",

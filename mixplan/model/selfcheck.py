@@ -128,6 +128,26 @@ def settled(
     return found
 
 
+def slower(model: Model, checked: Checked, what: str) -> str | None:
+    """What a person should know of a model that is not packed, in one sentence; None where it is.
+
+    Args:
+        model: The model.
+        checked: How it is read.
+        what: What is done to it: read, scored, answered.
+    """
+    how = {
+        "unpacked": "one text at a time behind a copy of its own cache",
+        "whole": "one text at a time, each from its first token on",
+    }.get(checked.way)
+    if how is None:
+        return None
+    return (
+        f"{model.name} is {what} {how}: packed together, texts of {type(model.lm).__name__} do not give what plain "
+        "passes give, as a check on its own weights found. The figures are right; it takes longer."
+    )
+
+
 def key_of(model: Model, name: str, ways: Sequence[Way]) -> str:
     """Everything that the outcome of a check depends on, as one hash."""
     versions = [importlib.metadata.version(package) for package in ("torch", "transformers")]

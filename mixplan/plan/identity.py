@@ -24,7 +24,7 @@ LIBRARIES = (
 READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
 """Packages whose version can change a feature's value."""
 
-VERSION = 3
+VERSION = 4
 """Of what scores hold; part of their key."""
 
 

@@ -11,11 +11,11 @@ from mixplan.domains import Domain
 from mixplan.drift import Drift, predict_drift
 from mixplan.errors import DataError, MixplanError
 from mixplan.features.examples import examples_of
-from mixplan.features.forward import read_alone
+from mixplan.features.forward import read_alone, reading_way
 from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
-from mixplan.model import Model, load_model
+from mixplan.model import Checked, Model, load_model, slower
 from mixplan.plan.drifted import DriftReading, drift_reading
 from mixplan.plan.tokenizer import keep_tokenizer, tokens_of
 from mixplan.plan.watch import Watcher
@@ -113,6 +113,10 @@ def measure_scores(
     watcher.say(f"loading {recipe.model.name}")
     model = load_model(recipe.model, folder=loaded.folder(("model", "name")))
     sae = load_sae(recipe.model.sae, model, folder=loaded.folder(("model", "sae", "path")))
+    checked = reading_way(model, sae.depth)
+    longer = slower(model, checked, "read")
+    if longer:
+        watcher.say(longer)
     reader = Reader(model, sae, cache_folder() / "statistics", watcher, Workers.here())
     readings = plan_readings(recipe, model, target, domains)
     health = measure_health(model, sae, readings)
@@ -134,7 +138,7 @@ def measure_scores(
             "why": reasons(reader, units, parts, scored[name], drift, recipe.sts.score),
         }
     return {
-        "model": describe_model(model),
+        "model": describe_model(model, checked),
         "tokenizer": keep_tokenizer(model, (target, *domains.values())),
         "sae": describe_sae(sae, health),
         "drift": describe_drift(drift, len(told.reading.units)) | told.figures,
@@ -144,7 +148,7 @@ def measure_scores(
             "of": "mean Spearman correlation of resampled scores with the reported ones",
         },
         "reading": {name: describe_reading(reading) for name, reading in readings.items()},
-        "warnings": [*filter(None, [health.warning]), *told.warnings, *reading_warnings(readings)],
+        "warnings": [*filter(None, [longer, health.warning]), *told.warnings, *reading_warnings(readings)],
     }
 
 
@@ -223,8 +227,8 @@ def reasons(
     return found
 
 
-def describe_model(model: Model) -> dict[str, Any]:
-    """The model, for the plan."""
+def describe_model(model: Model, checked: Checked) -> dict[str, Any]:
+    """The model, for the plan; `reading` is packed, unpacked or whole."""
     return {
         "name": model.name,
         "dtype": model.dtype,
@@ -232,6 +236,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "device": str(model.device),
         "parameters": model.parameters,
         "hash": model.fingerprint,
+        "reading": checked.way,
     }
 
 
