@@ -185,10 +185,11 @@ def checked_now(
         if error_of <= allowed:
             return Checked(way, error_of, allowed, tuple(failed))
         failed.append(f"{way}: off by {error_of:.2g}")
+    remedy = "" if model.dtype == "float32" else f"{model.dtype} may be too narrow for it: try `model.dtype: float32`. "
     raise ModelError(
         f"model '{model.name}' ({type(model.lm).__name__}) cannot be trusted: its {name}, read in "
-        f"{len(ways)} ways, never was what a plain pass gives ({'; '.join(failed)}). Its weights may be damaged, "
-        f"or {model.dtype} too narrow for it: try `model.dtype: float32`, fetch it again, or choose another model."
+        f"{len(ways)} ways, never was what a plain pass gives ({'; '.join(failed)}). {remedy}Its weights may be "
+        "damaged: fetch it again, or choose another model."
     )
 
 
