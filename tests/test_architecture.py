@@ -44,6 +44,7 @@ WHOLE_HOUSE = {
     "architecture": "this file: rules on the package as a whole",
     "models_hub": "each model config through the hub's code",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
+    "model_families": "reading, scoring and answering with many families of models",
     "outcome_keys": "each recipe key that a stage after the plan reads",
     "recipe_keys": "each recipe key and the artifact of a plan that it changes",
     "recipe_overrides": "`--set`, which the recipe's loader, rules and command line share",

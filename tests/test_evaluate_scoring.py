@@ -1,5 +1,6 @@
 """Scores and divergences against the model's own logits, one text at a time, on every architecture."""
 
+import numpy as np
 import pytest
 import torch
 from evaluated import loaded
@@ -122,19 +123,38 @@ def test_models_of_different_vocabularies_are_not_compared(tiny_model):
     )
 
 
-def test_another_output_head_is_refused(tiny_model, monkeypatch):
+def test_whatever_a_head_does_to_its_logits_is_done(tiny_model, monkeypatch):
     model = loaded(tiny_model)
     plain = type(model.lm).forward
 
     def scaled(self, *args, **given):
         output = plain(self, *args, **given)
-        output.logits = output.logits * 3
+        output.logits = output.logits * 1.03 + torch.arange(output.logits.shape[-1])
         return output
 
     monkeypatch.setattr(type(model.lm), "forward", scaled)
+    found = score_continuations(model, trees())
+    for tree, branches in zip(trees(), found, strict=True):
+        for ids, branch in zip(tree.branches, branches, strict=True):
+            with torch.inference_mode():
+                logits = model.lm(input_ids=torch.tensor([[*tree.trunk, *ids]])).logits[0].double()
+            logs = logits.log_softmax(-1)[len(tree.trunk) - 1 : -1].gather(1, torch.tensor(ids)[:, None])[:, 0]
+            np.testing.assert_allclose(branch.logs, logs.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_head_that_reads_more_than_the_states_is_refused(tiny_model, monkeypatch):
+    model = loaded(tiny_model)
+    plain = type(model.lm).forward
+
+    def counting(self, input_ids, **given):
+        output = plain(self, input_ids, **given)
+        output.logits = output.logits * (1 + input_ids.sum())
+        return output
+
+    monkeypatch.setattr(type(model.lm), "forward", counting)
     with pytest.raises(ModelError) as caught:
         score_continuations(model, trees())
     assert str(caught.value) == (
-        "LlamaForCausalLM does more to its logits than an output head with soft capping, so mixplan cannot score its "
-        "answers. Use a Llama, Qwen, Gemma, Mistral, GPT-2 or GPT-NeoX model."
+        f"model '{tiny_model}': LlamaForCausalLM makes its logits of more than its final states, so mixplan cannot "
+        "score its answers. Choose a model whose output head reads the last layer's states alone."
     )

@@ -9,6 +9,7 @@ from mixplan.errors import ModelError
 from mixplan.evaluate.behaviour import own_answers
 from mixplan.evaluate.choice import measure_choice
 from mixplan.evaluate.likelihood import measure_likelihood
+from mixplan.evaluate.packing import scoring_way
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.evaluate.together import measure_together
 
@@ -46,6 +47,7 @@ def test_together_is_as_each_by_itself(any_model, build_model, tmp_path):
 
 
 def tokens_read(model, work):
+    scoring_way(model)  # its check is made once and kept
     seen = []
     handle = model.lm.get_decoder().register_forward_pre_hook(
         lambda _module, _args, given: seen.append(given["input_ids"].shape[1]), with_kwargs=True

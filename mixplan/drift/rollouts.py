@@ -36,7 +36,7 @@ Doubles = npt.NDArray[np.float64]
 Pair = tuple[tuple[Row, ...], tuple[Row, ...]]
 """A draw's demonstrations with rejected answers, and the same questions with accepted ones."""
 
-VERSION = 1
+VERSION = 2
 """Of how answers are sampled and kept; part of their key."""
 
 BATCH_PROMPTS = 8

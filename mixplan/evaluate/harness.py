@@ -22,7 +22,7 @@ from mixplan.errors import DataError, EvaluateError
 from mixplan.evaluate.packing import Ids, Tree
 from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import score_continuations
-from mixplan.model import Model
+from mixplan.model import Model, generation_way
 from mixplan.recipe import DomainSpec
 
 SCORED_AT_ONCE = 16
@@ -170,7 +170,8 @@ def harness_model(model: Model) -> Any:
     return Scoring(
         pretrained=model.lm,
         tokenizer=model.tokenizer,
-        batch_size=SCORED_AT_ONCE,
+        # The harness pads on the left, which not every model reads past.
+        batch_size=SCORED_AT_ONCE if generation_way(model).way == "packed" else 1,
         max_length=model.window,
         device=str(model.device),
     )

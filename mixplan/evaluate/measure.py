@@ -69,7 +69,7 @@ def evaluate(
         MixplanError: lm-evaluation-harness is needed and not installed, or does not know a task.
     """
     origin = untrained or model
-    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {}, Counter())
+    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {}, Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
     stood = total = 0
@@ -131,6 +131,7 @@ class _Work:
     untrained_identity: str
     answerings: dict[str, Answering]
     reused: Counter[str]
+    said: list[str]
 
     def domain(self, name: str, domain: Domain, rows: Sequence[Row]) -> tuple[dict[str, Measured], int]:
         """Each measure of one domain, and how many stood from an earlier evaluation."""
@@ -194,18 +195,30 @@ class _Work:
         """Measure now: one measure, or those that one reading serves."""
         from mixplan.evaluate.exact import measure_exact  # these load torch, which reading results does not need
         from mixplan.evaluate.harness import measure_task
+        from mixplan.evaluate.packing import scoring_way
+        from mixplan.evaluate.served import is_served
         from mixplan.evaluate.together import measure_together
+        from mixplan.model import generation_way, slower
 
         own = self.own_answers(name, rows) if "behaviour" in step else None
         self.watcher.stage(f"{name}: {', '.join(step)}", len(rows), "rows")
         advance, spec = self.watcher.advance, self.spec
         if step == ("exact",):
             answering = self.answering(self.model)
+            if not is_served(self.model):
+                self.tell(slower(self.model, generation_way(self.model), "answered"))
             return {"exact": measure_exact(answering, domain, rows, answer_tokens=spec.answer_tokens, advance=advance)}
         if step == ("lm_eval",):
             task = spec.tasks[name]
             return {"lm_eval": measure_task(self.model, domain, rows, task=task, folder=self.folder, advance=advance)}
+        self.tell(slower(self.model, scoring_way(self.model), "scored"))
         return measure_together(self.model, rows, step, own=own, advance=advance)
+
+    def tell(self, sentence: str | None) -> None:
+        """Say a sentence, once for all domains."""
+        if sentence and sentence not in self.said:
+            self.said.append(sentence)
+            self.watcher.say(sentence)
 
     def own_answers(self, name: str, rows: Sequence[Row]) -> OwnAnswers:
         """The untrained model's answers, which are made now where they are not kept."""

@@ -48,8 +48,9 @@ class Kept:
 
 
 def bytes_of(value: Tensor | DynamicCache) -> int:
-    """Memory of a stream, or of a cache's keys and values."""
+    """Memory of a stream, or of a cache's keys and values and recurrent states."""
     if isinstance(value, Tensor):
         return value.nbytes
-    parts = [getattr(layer, name, None) for layer in value.layers for name in ("keys", "values")]
+    held = [part for layer in value.layers for part in vars(layer).values()]
+    parts = [part for one in held for part in (one.values() if isinstance(one, dict) else [one])]
     return sum(part.nbytes for part in parts if isinstance(part, Tensor))

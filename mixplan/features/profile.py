@@ -23,7 +23,7 @@ from mixplan.model import Model
 from mixplan.runs import content_hash, seal, unseal, write_atomic
 from mixplan.sae import Sae
 
-VERSION = 1
+VERSION = 2
 """Of a profile's meaning; part of every cache key."""
 
 

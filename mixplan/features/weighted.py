@@ -20,7 +20,7 @@ from mixplan.model import Model
 from mixplan.runs import content_hash, seal, unseal, write_atomic
 from mixplan.sae import Sae
 
-VERSION = 1
+VERSION = 2
 """Of what is kept; part of every cache key."""
 
 

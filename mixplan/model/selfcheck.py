@@ -129,6 +129,26 @@ def settled(
     return found
 
 
+def slower(model: Model, checked: Checked, what: str) -> str | None:
+    """What a person should know of a model that is not packed, in one sentence; None where it is.
+
+    Args:
+        model: The model.
+        checked: How it is read.
+        what: What is done to it: read, scored, answered.
+    """
+    how = {
+        "unpacked": "one text at a time behind a copy of its own cache",
+        "whole": "one text at a time, each from its first token on",
+    }.get(checked.way)
+    if how is None:
+        return None
+    return (
+        f"{model.name} is {what} {how}: packed together, texts of {type(model.lm).__name__} do not give what plain "
+        "passes give, as a check on its own weights found. The figures are right; it takes longer."
+    )
+
+
 def key_of(model: Model, name: str, ways: Sequence[Way]) -> str:
     """Everything that the outcome of a check depends on, as one hash."""
     versions = [importlib.metadata.version(package) for package in ("torch", "transformers")]
@@ -166,10 +186,11 @@ def checked_now(
         if error_of <= allowed:
             return Checked(way, error_of, allowed, tuple(failed))
         failed.append(f"{way}: off by {error_of:.2g}")
+    remedy = "" if model.dtype == "float32" else f"{model.dtype} may be too narrow for it: try `model.dtype: float32`. "
     raise ModelError(
         f"model '{model.name}' ({type(model.lm).__name__}) cannot be trusted: its {name}, read in "
-        f"{len(ways)} ways, never was what a plain pass gives ({'; '.join(failed)}). Its weights may be damaged, "
-        f"or {model.dtype} too narrow for it: try `model.dtype: float32`, fetch it again, or choose another model."
+        f"{len(ways)} ways, never was what a plain pass gives ({'; '.join(failed)}). {remedy}Its weights may be "
+        "damaged: fetch it again, or choose another model."
     )
 
 

@@ -172,13 +172,8 @@ def assemble(
         "seconds": {},
         "tokens": {name: float(value["query_tokens"]) for name, value in reading.items()},
     }
-    plan["hashes"] = {
-        "recipe": content_hash(standalone(loaded)),
-        "data": data_hash(target, domains),
-        "model": scores["model"]["hash"],
-        "sae": scores["sae"]["hash"],
-        "mixture": mixture["hash"],
-    }
+    parts = {part: plan[part]["hash"] for part in ("model", "sae", "mixture")}
+    plan["hashes"] = {"recipe": content_hash(standalone(loaded)), "data": data_hash(target, domains), **parts}
     plan["hashes"]["plan"] = plan_hash(plan)
     return plan
 

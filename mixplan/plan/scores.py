@@ -11,11 +11,11 @@ from mixplan.domains import Domain
 from mixplan.drift import Drift, predict_drift
 from mixplan.errors import DataError, MixplanError
 from mixplan.features.examples import examples_of
-from mixplan.features.forward import read_alone
+from mixplan.features.forward import read_alone, reading_way
 from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
-from mixplan.model import Model, chat_template, load_model
+from mixplan.model import Checked, Model, chat_template, load_model, slower
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
 from mixplan.plan.drifted import DriftReading, drift_reading
 from mixplan.plan.tokenizer import keep_tokenizer, tokens_of
@@ -94,6 +94,23 @@ class Reader:
         return None if data is None else from_bytes(data)
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A model that is known to be read right, with its SAE.
+
+    Attributes:
+        model: The model, loaded up to the SAE.
+        sae: Its SAE.
+        checked: How the model is read.
+        warnings: What the person should know of both, in whole sentences.
+    """
+
+    model: Model
+    sae: Sae
+    checked: Checked
+    warnings: tuple[str, ...]
+
+
 def measure_scores(
     loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], *, watcher: Watcher
 ) -> dict[str, Any]:
@@ -112,13 +129,8 @@ def measure_scores(
         MixplanError: model, SAE or data cannot be used.
     """
     recipe = loaded.recipe
-    watcher.say(f"loading {recipe.model.name}")
-    model = load_model(recipe.model, folder=loaded.folder(("model", "name")), depth=reading_depth(loaded))
-    refuse_conversations(model, target, domains)
-    template_warnings = conversation_warnings(recipe, model, target, domains)
-    for warning in template_warnings:
-        watcher.say(warning)
-    sae = load_sae(recipe.model.sae, model, folder=loaded.folder(("model", "sae", "path")))
+    ready = made_ready(loaded, target, domains, watcher)
+    model, sae = ready.model, ready.sae
     reader = Reader(model, sae, cache_folder() / "statistics", watcher, Workers.here())
     readings = plan_readings(recipe, model, target, domains)
     health = measure_health(model, sae, readings)
@@ -140,7 +152,7 @@ def measure_scores(
             "why": reasons(reader, units, parts, scored[name], drift, recipe.sts.score),
         }
     return {
-        "model": describe_model(model),
+        "model": describe_model(model, ready.checked),
         "tokenizer": keep_tokenizer(model, (target, *domains.values())),
         "sae": describe_sae(sae, health),
         "drift": describe_drift(drift, len(told.reading.units)) | told.figures,
@@ -150,13 +162,27 @@ def measure_scores(
             "of": "mean Spearman correlation of resampled scores with the reported ones",
         },
         "reading": {name: describe_reading(reading) for name, reading in readings.items()},
-        "warnings": [
-            *template_warnings,
-            *filter(None, [sae.doubt, health.warning]),
-            *told.warnings,
-            *reading_warnings(readings),
-        ],
+        "warnings": [*ready.warnings, *filter(None, [health.warning]), *told.warnings, *reading_warnings(readings)],
     }
+
+
+def made_ready(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], watcher: Watcher) -> Ready:
+    """Load model and SAE, refuse rows that the chat template refuses, and find out how the model can be read.
+
+    Raises:
+        MixplanError: model, SAE or rows cannot be used.
+    """
+    spec = loaded.recipe.model
+    watcher.say(f"loading {spec.name}")
+    model = load_model(spec, folder=loaded.folder(("model", "name")), depth=reading_depth(loaded))
+    refuse_conversations(model, target, domains)
+    warnings = list(conversation_warnings(loaded.recipe, model, target, domains))
+    sae = load_sae(spec.sae, model, folder=loaded.folder(("model", "sae", "path")))
+    checked = reading_way(model, sae.depth)
+    warnings += filter(None, [slower(model, checked, "read")])
+    for warning in warnings:
+        watcher.say(warning)
+    return Ready(model, sae, checked, tuple(filter(None, [*warnings, sae.doubt])))
 
 
 def reading_depth(loaded: LoadedRecipe) -> int | None:
@@ -251,8 +277,8 @@ def reasons(
     return found
 
 
-def describe_model(model: Model) -> dict[str, Any]:
-    """The model, for the plan."""
+def describe_model(model: Model, checked: Checked) -> dict[str, Any]:
+    """The model, for the plan; `reading` is packed, unpacked or whole."""
     return {
         "name": model.name,
         "dtype": model.dtype,
@@ -262,6 +288,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "hash": model.weights,
         "chat_template": content_hash(chat_template(model).source),
         "template_date": model.template_date,
+        "reading": checked.way,
     }
 
 
