@@ -35,6 +35,7 @@ SCORE_NAMES = {"sts_icl": "STS_ICL", "sts_act": "STS_act"}
 OTHER_TYPE = "STS in bfloat16 is 0.6 % off its value in float32"
 """Measured on SmolLM2-135M: bfloat16 shares 99 of 100 drift dimensions with float32."""
 
+
 @dataclass(frozen=True)
 class Told:
     """How well one score told how far domains' behaviour moved, within each of a study's targets.
@@ -182,12 +183,13 @@ def with_studies(
                 "from it. Make it again with `mixplan study`, or leave it out of `forecast.runs`."
             )
             continue
+        study = value.get("study", mark)
         if found is not None:
-            studies.setdefault(value["study"], found)
+            studies.setdefault(study, found)
             apart = found.left_out(asked=patterns is not None)
         # A study of arms teaches what rows save whatever the SAE: it is not left out.
         if apart is not None and (value["targets"] or apart.reason != "SAE"):
-            left_out.setdefault(value["study"], apart)
+            left_out.setdefault(study, apart)
     known = tuple(sorted(studies.values(), key=lambda study: study.hash))
     return replace(
         history,

@@ -102,7 +102,9 @@ class TargetsAlone(Bench):
 def headlines_in(old: Mapping[str, Any], table: Table) -> dict[str, dict[str, tuple[str, str]]]:
     """What stood for each domain when the evidence was written."""
     return {
-        target: {name: (domain["headline"][0], domain["headline"][1]) for name, domain in old["targets"][target].items()}
+        target: {
+            name: (domain["headline"][0], domain["headline"][1]) for name, domain in old["targets"][target].items()
+        }
         for target in table.targets
     }
 
