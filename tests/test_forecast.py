@@ -98,8 +98,9 @@ def test_one_run_is_too_few_and_that_is_told() -> None:
     assert (made.kind, made.learned, made.runs, made.warnings) == ("relative", None, (), ("a warning.",))
     assert made.planning == SIX
     assert made.text == (
-        "One earlier run was found, and two are needed, so that what one teaches is checked on the other: until then "
-        "the forecast is relative: " + RELATIVE.partition("relative: ")[2]
+        "1 earlier run was found, of one target, and two different targets are needed, so that what one teaches is "
+        "checked on the other; train another target, or name a run of one in `forecast.runs`. Until then the forecast "
+        "is relative: " + RELATIVE.partition("relative: ")[2]
     )
     assert "expected" not in made.describe("d0")
 
@@ -110,7 +111,7 @@ def test_own_factors_are_used_and_said_why() -> None:
     assert made.learned is not None
     accuracy, moved = made.learned.ways["accuracy"], made.learned.ways["kl"]
     assert made.text == (
-        "Learned from 3 earlier runs of this model and SAE; errors are root mean squares in runs left out. "
+        "Learned from 3 earlier runs of this model and SAE; errors are root mean squares in targets left out. "
         "Accuracy: each domain's own factor is used, because domains' own factors erred by "
         f"{100 * accuracy.error_own:.1f} points, one factor by {100 * accuracy.error_one:.1f} points; "
         f"expecting no change at all erred by {100 * accuracy.error_none:.1f} points. "
@@ -118,7 +119,7 @@ def test_own_factors_are_used_and_said_why() -> None:
         f"{moved.error_own:.3g} nats a token, one factor by {moved.error_one:.3g} nats a token; "
         f"expecting no change at all erred by {moved.error_none:.3g} nats a token. "
         "Rows are planned by the expected change of behaviour. "
-        "3 runs are few: the intervals are wide for it, and the choice may turn with the next run."
+        "3 targets are few: the intervals are wide for it, and the choice may turn with the next run."
     )
     assert made.runs == (("run0", "9" * 64), ("run1", "8" * 64), ("run2", "7" * 64))
     assert made.describe_all()["learned_from"][0] == {"run": "run0", "hash": "9" * 64}
@@ -159,7 +160,7 @@ def test_no_better_than_expecting_nothing_is_told() -> None:
     way = found.learned.ways["accuracy"]
     assert min(way.error_own, way.error_one) >= way.error_none
     none = f"which erred by {100 * way.error_none:.1f} points; domains' own factors erred by "
-    assert f"Accuracy: not foretold better than by expecting no change at all, {none}" in found.text
+    assert f"Accuracy: not predicted better than by expecting no change at all, {none}" in found.text
     assert {found.learned.expected[name]["headline"].sign for name in SIX} == {None}
 
 
@@ -204,13 +205,14 @@ def leave_outcome(folder: Path, plan: dict[str, Any], moved: dict[str, float]) -
     domains = {
         name: {
             "headline": "choice",
-            "measures": {"behaviour": {"kl": {"change": value}}},
+            "measures": {"behaviour": {"kl": {"change": value, "low": 0.9 * value, "high": 1.1 * value}}},
             "predictors": {"sts_icl": plan["domains"][name]["sts_icl"]["value"]},
         }
         for name, value in moved.items()
     }
     settings = {"method": "sft", "features": 10, "drift_demonstrations": 2, "sts_demonstrations": 2}
-    outcome = {"version": 1, "hashes": plan["hashes"], "settings": settings, "domains": domains}
+    outcome = {"version": 1, "hashes": plan["hashes"], "settings": settings, "domains": domains,
+               "training": {"consumption": {"target": {"rows": 40}}}}  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "outcome.json").write_text(json.dumps(outcome))
 
@@ -218,7 +220,8 @@ def leave_outcome(folder: Path, plan: dict[str, Any], moved: dict[str, float]) -
 def test_a_plan_learns_from_the_runs_beside_it(recipe: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     first = planned(recipe, runs / "new")
-    assert first["forecast"] == RELATIVE_ALL
+    of_model = RELATIVE.replace("runs yet", "runs of this model yet")  # what comes with mixplan is of another
+    assert first["forecast"] == RELATIVE_ALL | {"text": of_model}
     for number, strength in enumerate((1.0, 1.1, 0.9)):
         leave_outcome(
             runs / f"old{number}", first, {"fox": 0.4 * strength, "doctor": 0.1 * strength, "patient": 0.01 * strength}
@@ -262,4 +265,5 @@ def test_the_recipe_says_which_runs_are_learned_from(recipe: Path, tmp_path: Pat
     ]
     copied = planned(tmp_path / "runs" / "new" / "recipe.yaml", tmp_path / "elsewhere" / "deep" / "run")
     assert copied["forecast"] == made["forecast"]
-    assert planned(recipe, tmp_path / "runs" / "new", "forecast.runs=[]")["forecast"] == first["forecast"]
+    none = planned(recipe, tmp_path / "runs" / "new", "forecast.runs=[]")["forecast"]["text"]
+    assert none.startswith("`forecast.runs: []` lets no measured run in, so the forecast is relative: ")

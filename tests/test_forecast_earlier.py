@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from saved_outcome import sample, save
 
-from mixplan.forecast.earlier import Kind, earlier_runs, settings_of
+from mixplan.forecast.earlier import Kind, LeftOut, earlier_runs, settings_of
 
 SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 5}
 KIND = Kind("m" * 64, "s" * 64, SETTINGS)
@@ -70,23 +70,33 @@ def test_patterns_are_relative_to_the_recipe_and_name_each_run_once(runs):
     assert len(found("runs/*").runs) == 2  # a copied run is one run
 
 
-def test_runs_that_were_asked_for_and_cannot_teach_are_told(runs):
+def test_a_pattern_that_meets_nothing_is_told(runs):
     found = earlier_runs(["runs/foreign", "runs/none*"], folder=runs.parent, run=runs / "own", kind=KIND)
     assert found.runs == ()
     assert found.warnings == (
         "forecast.runs: 'runs/none*' meets no folder with an outcome.json or evidence.json, so nothing is "
         "learned there.",
-        "foreign is a run of another model, SAE, training method or score setting, so the forecast does not learn "
-        "from it.",
     )
 
 
-@pytest.mark.parametrize(
-    "change", [{"sae": "x" * 64}, {"method": "grpo"}, {"features": 50}, {"sts_demonstrations": 2}], ids=str
-)
-def test_another_kind_of_run_teaches_nothing(runs, change):
-    save(runs / "second", outcome(2, **change))
-    assert names(earlier_runs(None, folder=runs, run=runs / "own", kind=KIND)) == ["first"]
+def test_a_run_of_another_kind_is_left_out_with_the_key_that_would_let_it_in(runs):
+    for name, change in (
+        ("a", {"sae": "x" * 64}), ("b", {"method": "grpo"}), ("c", {"features": 50}),
+        ("d", {"sts_demonstrations": 2, "drift_from": "rollouts"}),
+    ):  # fmt: skip
+        save(runs / name, outcome(7, **change))
+    for patterns in (None, ["runs/*"]):
+        found = earlier_runs(patterns, folder=runs.parent, run=runs / "own", kind=KIND)
+        assert names(found) == ["first", "second"]
+        asked = patterns is not None
+        assert found.left_out == (
+            LeftOut("a", "SAE", ("model.sae: embedded",), asked),
+            LeftOut("b", "training method", ("train.method: grpo",), asked),
+            LeftOut("c", "settings", ("drift.features: 50",), asked),
+            LeftOut("d", "settings", ("drift.from: rollouts", "sts.demonstrations: 2"), asked),
+            LeftOut("foreign", "model", ("model.name: SmolLM2-135M-Instruct",), asked),
+        )
+    assert earlier_runs([], folder=runs, run=runs / "own", kind=KIND).closed
 
 
 def without(path):

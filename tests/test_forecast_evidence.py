@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mixplan.domains.sketch import Content
 from mixplan.forecast import evidence, forecast, halving_rows, with_studies
-from mixplan.forecast.earlier import Found, History, Kind, Run, earlier_runs
+from mixplan.forecast.earlier import Found, History, Kind, LeftOut, Noise, Run, earlier_runs
 from mixplan.forecast.evidence import Study, Told
+from mixplan.forecast.job import Job
 from mixplan.sts import Score
 from mixplan.study.spec import load_study
 
@@ -80,7 +82,10 @@ def test_a_study_beside_the_run_teaches_and_says_how_well_scores_told(tmp_path):
         ("Eight targets: big", True),
     ]
     assert len({run.hash for run in history.runs}) == 4
-    assert history.runs[3].domains["code"] == Found({"sts_icl": 2.0, "sts_act": 1.0}, ("choice", "correct", -0.04), 0.4)
+    assert history.runs[3].domains["code"] == Found(
+        {"sts_icl": 2.0, "sts_act": 1.0}, ("choice", "correct", -0.04), 0.4,
+        headline_noise=Noise(count=2), behaviour_noise=Noise(count=2),
+    )  # fmt: skip
     assert history.warnings == ("A warning.",)
     assert study.sentence("sts_icl", 2) == (
         "On 3 targets with this model and SAE (3 domains, 2 training seeds), STS_ICL had r = 0.46 [0.10, 0.70] with "
@@ -88,7 +93,7 @@ def test_a_study_beside_the_run_teaches_and_says_how_well_scores_told(tmp_path):
     )
     assert study.sentence("sts_act", 5) == (
         "On 3 targets with this model and SAE (3 domains, 2 training seeds), STS_act, read with 2 demonstrations, had "
-        "r = 0.20 with how far behaviour moved; that it tells anything is not shown."
+        "r = 0.20 with how far behaviour moved; there is no evidence that it predicts anything."
     )
 
 
@@ -109,25 +114,35 @@ def test_an_interval_that_holds_zero_shows_nothing_and_a_score_that_was_not_judg
     study = Study("", "", 8, 21, 1, 2, {"sts_icl": Told(0.3, -0.1, 0.6)}, ())
     assert study.sentence("sts_icl", 2) == (
         "On 8 targets with this model and SAE (21 domains, 1 training seed), STS_ICL had r = 0.30 [-0.10, 0.60] with "
-        "how far behaviour moved; that it tells anything is not shown."
+        "how far behaviour moved; there is no evidence that it predicts anything."
     )
     assert study.sentence("sts_act", 2) is None
 
 
 def test_scores_of_other_settings_teach_nothing_but_their_evidence_is_told(tmp_path):
     lay(tmp_path / "runs" / "study", saved())
-    for name, other, needed in (
-        ("sts_demonstrations", 5, "sts.demonstrations: 2"),
-        ("drift_demonstrations", 5, f"drift.demonstrations: {SETTINGS['drift_demonstrations']}"),
-        ("features", 50, f"drift.features: {SETTINGS['features']}"),
-        ("drift_from", "rollouts", "drift.from: icl"),
+    for other, needed in (
+        ({"sts_demonstrations": 5}, ("sts.demonstrations: 2",)),
+        ({"drift_demonstrations": 5}, (f"drift.demonstrations: {SETTINGS['drift_demonstrations']}",)),
+        ({"drift_from": "rollouts"}, ("drift.from: icl",)),
+        (
+            {"features": 50, "sts_demonstrations": 5},
+            (f"drift.features: {SETTINGS['features']}", "sts.demonstrations: 2"),
+        ),
     ):
-        history, (found,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS | {name: other}))
+        history, (found,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS | other))
         assert history.runs == ()
-        assert found.sentence("sts_icl", 2).endswith(f" With `{needed}` the plan would learn from these targets.")
-    both = Kind(KIND.model, KIND.sae, SETTINGS | {"features": 50, "sts_demonstrations": 5})
-    assert "With `drift.features: " in (text := studies(tmp_path / "runs", kind=both)[1][0].sentence("sts_icl", 5))
-    assert "`, `sts.demonstrations: 2` the plan" in text
+        assert history.left_out == (LeftOut("Eight targets", "settings", needed),)
+        assert found.sentence("sts_icl", 2) is not None
+
+
+def test_the_type_that_scores_were_read_in_is_told_where_it_is_another(tmp_path):
+    lay(tmp_path / "runs" / "study", saved(dtype="float32"))
+    for dtype, told in (("float32", False), ("bfloat16", True), ("", False)):
+        (found,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS, dtype))[1]
+        sentence = " It was measured in float32; STS in bfloat16 is 0.6 % off its value in float32."
+        assert (sentence in found.sentence("sts_icl", 2)) == told
+        assert len(found.runs) == 3  # they teach in any type
 
 
 def test_a_study_of_arms_says_how_its_plans_did_against_an_even_spread(tmp_path):
@@ -144,17 +159,27 @@ def test_a_study_of_arms_says_how_its_plans_did_against_an_even_spread(tmp_path)
     unsure = replace(study.even, value=-0.5, low=None, high=None, unit="accuracy").sentence()
     assert unsure == (
         "On 3 targets with this model and SAE, plans by STS_ICL for `min_max` avoided -0.5 of the worst domain's loss "
-        "that an even spread did not; that such plans do better than an even spread is not shown."
+        "that an even spread did not; there is no evidence that they do better than an even spread."
     )
 
 
 @pytest.mark.parametrize(
-    "other", [Kind("x" * 64, KIND.sae, SETTINGS), Kind(KIND.model, "x" * 64, SETTINGS),
-              Kind(KIND.model, KIND.sae, SETTINGS | {"method": "grpo"})],
+    ("other", "reason", "keys"),
+    [(Kind("x" * 64, KIND.sae, SETTINGS), "model", ("model.name: embedded",)),
+     (Kind(KIND.model, "x" * 64, SETTINGS), "SAE", ("model.sae",)),
+     (Kind(KIND.model, KIND.sae, SETTINGS | {"method": "grpo"}), "training method", ("train.method: sft",))],
 )  # fmt: skip
-def test_studies_of_another_model_sae_or_method_are_passed_by(tmp_path, other):
-    lay(tmp_path / "runs" / "study", saved())
-    assert studies(tmp_path / "runs", kind=other) == (History(), ())
+def test_studies_of_another_model_sae_or_method_are_left_out_with_the_key(tmp_path, shipped, other, reason, keys):
+    lay(tmp_path / "runs" / "study", saved(model="embedded"))
+    history, known = studies(tmp_path / "runs", kind=other)
+    assert (history.runs, known, history.left_out) == ((), (), (LeftOut("Eight targets", reason, keys),))
+    shipped.mkdir()
+    (shipped / "same.json").write_text(json.dumps(saved(model="embedded")))
+    assert studies(tmp_path / "none", kind=other)[0].left_out == (LeftOut("Eight targets", reason, keys, shipped=True),)
+    # What rows save does not hang on the SAE: such arms are learned from, see `amounts`.
+    (shipped / "same.json").unlink()
+    lay(tmp_path / "runs" / "study", saved(targets={}, told={}, model="embedded"))
+    assert (studies(tmp_path / "runs", kind=other)[0].left_out == ()) == (reason == "SAE")
 
 
 def test_shipped_studies_stand_unless_runs_are_named_and_each_study_once(tmp_path, shipped):
@@ -162,7 +187,7 @@ def test_shipped_studies_stand_unless_runs_are_named_and_each_study_once(tmp_pat
     lay(runs / "study", saved())
     shipped.mkdir()
     (shipped / "same.json").write_text(json.dumps(saved()))
-    (shipped / "other.json").write_text(json.dumps(saved("Others")))
+    (shipped / "other.json").write_text(json.dumps(saved("Others", study="b" * 64)))
     assert {study.title for study in studies(runs)[1]} == {"Eight targets", "Others"}
     assert len(studies(runs)[0].runs) == 6
     assert [study.title for study in studies(runs, ["stud*", "study"])[1]] == ["Eight targets"]
@@ -215,3 +240,40 @@ def test_studies_and_own_runs_are_told_apart(tmp_path):
     history, _ = studies(tmp_path / "runs", history=History((own,)))
     found = forecast({name: Score(score, score, score) for name, score in SCORES.items()}, history)
     assert found.text.startswith("Learned from 3 targets of studies and 1 earlier run of this model and SAE;")
+
+
+def test_what_a_study_says_of_its_targets_is_read(tmp_path):
+    noise = {"headline": {"items": 0.01, "seeds": None}, "behaviour": {"items": None, "seeds": 0.02}}
+    sketch = {"source": "s", "rows": 9, "keys": "a" * 12 + "b" * 12}
+    job = {"target_rows": 200, "steps": 25.0, "learning_rate": 2e-4, "adapter": "full"}
+    value = saved(contents={"targets": {"small": sketch}, "domains": {"law": sketch}}, jobs={"small": job, "big": None})
+    value["targets"]["small"]["law"]["noise"] = noise
+    lay(tmp_path / "runs" / "study", value)
+    small, middle, big = studies(tmp_path / "runs")[0].runs
+    content = Content("s", 9, ("a" * 12, "b" * 12))
+    assert (small.target, small.job) == (content, Job(200, 25.0, 2e-4, "full"))
+    assert (middle.target, middle.job, big.job) == (None, None, None)
+    law = small.domains["law"]
+    assert (law.content, small.domains["code"].content) == (content, None)
+    assert (law.headline_noise, law.behaviour_noise) == (Noise(0.01, None, 2), Noise(None, 0.02, 2))
+
+
+@pytest.mark.parametrize(
+    "change", [{"contents": {"targets": {"small": {"source": None, "rows": 1, "keys": "xyz"}}}},
+               {"jobs": {"small": {"target_rows": 1, "steps": 0, "learning_rate": 1.0, "adapter": "full"}}}],
+)  # fmt: skip
+def test_a_damaged_sketch_or_job_is_one_warning(tmp_path, change):
+    lay(tmp_path / "runs" / "study", saved(**change))
+    history, known = studies(tmp_path / "runs")
+    assert (len(history.warnings), history.runs, known) == (1, (), ())
+
+
+def test_what_comes_with_mixplan_names_what_its_targets_hold_how_they_trained_and_how_well_changes_are_known():
+    value = json.loads((OURS / "smollm2-135m.json").read_bytes())
+    assert set(value["contents"]["targets"]) == set(value["jobs"]) == set(value["targets"])
+    assert value["dtype"] == "float32"
+    for target in value["targets"].values():
+        assert set(target) <= set(value["contents"]["domains"])
+        assert all(domain["noise"]["behaviour"]["items"] > 0 for domain in target.values())
+    for job in value["jobs"].values():
+        assert job["steps"] == job["target_rows"] / 8  # one epoch in batches of 8, as its study.yaml says

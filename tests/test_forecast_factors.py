@@ -176,3 +176,19 @@ def test_changes_without_noise_are_no_trouble(changes):
     assert found.change[0] == pytest.approx(2 * changes[0], abs=1e-6)
     assert found.low[0] == pytest.approx(found.high[0], abs=1e-3)
     assert np.isfinite(left_out_error(known, own=True))
+
+
+def test_a_job_as_strong_as_a_known_run_is_expected_as_that_run_was():
+    """Three domains of each run are known; of the strong run, what the fourth does is expected three times as high."""
+    scores, names, runs = [1.0] * 11, [], []
+    strength = {0: 0.1, 1: 0.1, 2: 0.3}
+    for run in strength:
+        for name in "abcd"[: 4 if run < 2 else 3]:
+            names.append(name)
+            runs.append(run)
+    changes = [strength[run] for run in runs]
+    known = Changes(np.array(scores), np.array(changes), tuple(names), np.array(runs))
+    strong, weak, new = (predict(known, ["d"], np.array([1.0]), own=True, like=like) for like in (2, 0, None))
+    assert strong.change[0] == pytest.approx(0.3, rel=0.1)
+    assert weak.change[0] == pytest.approx(0.1, rel=0.1)
+    assert new.high[0] - new.low[0] > strong.high[0] - strong.low[0]

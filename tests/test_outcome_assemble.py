@@ -89,6 +89,22 @@ def test_predictors_are_the_plans_scores(job):
     }  # fmt: skip
 
 
+def test_what_later_plans_need_is_the_plans_and_the_jobs_own(job):
+    plan = planned()
+    assert (made(job, plan)["content"], made(job, plan)["job"]) == (None, None)  # a plan of an older mixplan
+    sketch = {"source": None, "rows": 1, "keys": "a" * 12}
+    plan["target"]["content"] = sketch | {"rows": 5}
+    for name in plan["domains"]:
+        plan["domains"][name]["content"] = sketch
+    plan["job"] = {"target_rows": 40, "steps": 99.0, "learning_rate": 2e-4, "adapter": "full"}
+    job.consumption["target"] = job.consumption["law"] | {"rows": 27}
+    found = made(job, plan)
+    assert found["dtype"] == plan["model"]["dtype"]
+    assert found["content"] == {"target": sketch | {"rows": 5}, "domains": dict.fromkeys(plan["domains"], sketch)}
+    # Of 60 steps over 27 target rows and 9 of law, three quarters were on the target.
+    assert found["job"] == plan["job"] | {"target_rows": 27, "steps": 45.0}
+
+
 def test_hashes_tell_one_evaluation_from_another(job):
     plan = planned()
     first, second = made(job, plan), made(job, plan, after=evaluation(0.4))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from small_study import DOMAINS, TARGETS, bench
 
+from mixplan.domains.sketch import Content, sketch
 from mixplan.forecast import History, Kind, evidence, with_studies
-from mixplan.study.table import read_table
+from mixplan.study.evidence import noise_values
+from mixplan.study.table import Table, read_table
 
 SETTINGS = {"method": "sft", "features": 10, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 2}
 
@@ -34,6 +36,10 @@ def test_scores_and_changes_are_the_study_s_own(saved):
             measure, quantity = ("choice", "correct") if name == "colours" else ("likelihood", "bits_per_byte")
             assert domain["headline"] == [measure, quantity, table.measures[quantity][t, d, 0]]
             assert domain["behaviour"] == table.measures["kl"][t, d, 0]
+            assert domain["noise"] == {  # one seed has no spread
+                part: {"items": pytest.approx(table.noise[unit][t, d, 0]), "seeds": None}
+                for part, unit in (("headline", quantity), ("behaviour", "kl"))
+            }
             assert np.isfinite([*domain["scores"].values(), domain["behaviour"], domain["headline"][2]]).all()
 
 
@@ -56,3 +62,23 @@ def test_a_later_plan_reads_it_back(saved, whole_study, monkeypatch, tmp_path):
     assert (study.targets, study.domains, study.seeds) == (2, 4, 1)
     assert study.sentence("sts_icl", 2).startswith("On 2 targets with this model and SAE (4 domains, 1 training seed)")
     assert found["hashes"] == {"model": kind.model, "sae": kind.sae}
+
+
+def test_targets_and_domains_are_recognised_by_the_plans_of_the_same_data(saved, whole_study):
+    run, found = saved
+    work = bench(whole_study[0] / "study.yaml", run)
+    for name in TARGETS:
+        assert Content.from_json(found["contents"]["targets"][name]) == sketch(work.taught(name).target)
+        taught = work.taught(name).loaded.recipe
+        rows = taught.mixture.target_rows or len(work.taught(name).target.pool)
+        assert found["jobs"][name]["target_rows"] == rows
+    assert set(found["contents"]["domains"]) == set(DOMAINS)
+    assert found["dtype"] == work.model.dtype
+
+
+def test_noise_of_several_seeds():
+    table = Table(
+        targets=("t",), domains=("d",), kinds={"d": "k"}, seeds=(0, 1, 2), development=(), competitors=(), bounds=(),
+        measures={"kl": np.array([[[1.0, 2.0, 3.0]]])}, noise={"kl": np.array([[[3.0, 4.0, 5.0]]])}, predictors={},
+    )  # fmt: skip
+    assert noise_values(table, "kl", 0, 0) == {"items": pytest.approx(np.sqrt(50 / 3)), "seeds": pytest.approx(1.0)}

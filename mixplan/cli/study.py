@@ -1,4 +1,4 @@
-"""`mixplan study STUDY.yaml`: many targets, all domains, several seeds; how good each forecast is, out."""
+"""Runs `mixplan study STUDY.yaml`: many targets, all domains, several seeds, and how good each forecast is."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ from mixplan.study.table import read_table
 
 FURTHER = ("concentration", "ablations", "zeroing", "labelled")
 """What a study may have looked into beyond its judgement, a file each."""
+
+Restated = Annotated[
+    Path | None,
+    typer.Option(
+        "--restate",
+        metavar="FILE",
+        help="Only write this study's evidence.json FILE again, with all that is recorded of the same numbers.",
+    ),
+]
 
 
 def study(
@@ -57,6 +66,7 @@ def study(
         Literal["slurm"] | None,
         typer.Option("--emit", help="Write a Slurm array of N tasks and print its path, instead of working here."),
     ] = None,
+    restated: Restated = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
     """Train every target of a study, measure all domains, and say how good each forecast is."""
@@ -70,6 +80,9 @@ def study(
         typer.echo(str(emit_study(request)))
         return
     console = Console(stderr=as_json, highlight=False)
+    if restated is not None:
+        write_again(place, restated, console)
+        return
     with Drawn(console) as watcher:
         folder = make_study(request, watcher=watcher)
     if cells_only:
@@ -78,6 +91,15 @@ def study(
         typer.echo((folder / "results.json").read_text(encoding="utf-8"), nl=False)
     else:
         console.print(f"Results: {write_results(folder, place)}")
+
+
+def write_again(place: Path, evidence: Path, console: Console) -> None:
+    """Write a study's evidence.json again in its place, and say so."""
+    from mixplan.study.restate import restate  # loads torch, which `--help` does not need
+
+    with Drawn(console) as watcher:
+        restate(place, evidence, watcher=watcher)
+    console.print(f"Evidence: {evidence}", soft_wrap=True)
 
 
 def write_results(folder: Path, place: Path) -> Path:

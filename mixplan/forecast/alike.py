@@ -1,8 +1,8 @@
 """Recognises this plan's domains and target among those that earlier runs measured, by content.
 
 A domain of another name but the same content keeps its factor; one of the same name but other content has a factor of
-its own. Where one of two was saved without a sketch, or their sizes are too different for sketches to be compared, names
-decide, and that is said.
+its own. Where one of two was saved without a sketch, names decide, and that is said; so they do where their sizes are
+too different for sketches to be compared.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mixplan.domains.sketch import Content, same_content
-from mixplan.forecast.earlier import Run
+from mixplan.forecast.earlier import Found, Run
 from mixplan.forecast.job import Job
 
 
@@ -82,7 +82,8 @@ def recognise(runs: Sequence[Run], planned: Planned) -> Recognised:
     other: set[str] = set()
     by_name, found = 0, []
     for run in runs:
-        domains, unsure = {}, False
+        domains: dict[str, Found] = {}
+        unsure = False
         for name, part in run.domains.items():
             label = labels.of(name, part.content, run.name, taken=domains)
             unsure |= part.content is None and bool(planned.domains)

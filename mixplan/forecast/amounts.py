@@ -64,7 +64,7 @@ def halving_rows(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
         return Amount(
             Halving(usual), f"{usual:g} rows are taken to halve a domain's loss: no arms were compared earlier."
         )
-    unit, targets, response = learned_from(known, usual)
+    _, targets, response = learned_from(known, usual)
     if response is None:
         return Amount(
             Halving(usual),

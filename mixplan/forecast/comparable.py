@@ -1,9 +1,9 @@
 """Restates what earlier runs measured as if this plan's job had been trained on its target's rows alone.
 
 Extra rows protect domains: what moved little behind them does not say that the domain moves little. Behaviour that was
-measured without extra rows, by the arm `none` of a comparison, stands in its place; else it is restated by what rows are
-known to save (see `response`); else domains that got rows are left out. What is left is scaled to the strength of this
-plan's job (see `job`).
+measured without extra rows, by the arm `none` of a comparison, stands in its place; else it is restated by what rows
+are known to save (see `response`); else domains that got rows are left out. What is left is scaled to the strength of
+this plan's job (see `job`).
 """
 
 from __future__ import annotations

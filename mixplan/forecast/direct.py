@@ -5,11 +5,11 @@ Both are taken as estimates of the change that the job brings to a domain, each 
     measured ~ N(change, e²),   predicted ~ N(change, p²),   change | both ~ N(w measured + (1 - w) predicted, v)
     w = p² / (p² + e²),   1 / v = 1 / e² + 1 / p²
 
-e² holds the noise of the items, that of the seeds over their number, and how differently domains of one target answer to
-a job of another strength; p is the spread of the factor model's prediction from the other targets alone, so that the two
-are independent. The error of the scaling to this job is common to all domains and, as far as both were scaled alike, to
-both estimates: only what one has beyond the other counts in w, and the rest widens the interval at the end (see `job`).
-Noise of the items and seeds of the run that is still to come is added to what that run will measure.
+e² holds the noise of the items, that of the seeds over their number, and how differently domains of one target answer
+to a job of another strength; p is the spread of the factor model's prediction from the other targets alone, so that the
+two are independent. The error of the scaling to this job is common to all domains and, as far as both were scaled
+alike, to both estimates: only what one has beyond the other counts in w, and the rest widens the interval at the end
+(see `job`). Noise of the items and seeds of the run that is still to come is added to what that run will measure.
 
 Source: the normal posterior with known variances, Gelman et al., Bayesian Data Analysis (2013), section 2.5.
 """
@@ -159,5 +159,12 @@ def combined(
     spread = weight * distance.spread + (1 - weight) * far.spread
     reach = REACH * math.hypot(error, found.again)
     low, high = widened(change, change - reach, change + reach, spread)
-    ends = (change, low, high, change - REACH * error, change + REACH * error)
-    return Estimate(*(float(np.clip(end, *bounds)) for end in ends), weight)
+    return bounded(Estimate(change, low, high, change - REACH * error, change + REACH * error, weight), bounds)
+
+
+def bounded(found: Estimate, bounds: tuple[float, float]) -> Estimate:
+    """An estimate within what its unit allows."""
+    change, low, high, mean_low, mean_high = (
+        float(np.clip(end, *bounds)) for end in (found.change, found.low, found.high, found.mean_low, found.mean_high)
+    )
+    return Estimate(change, low, high, mean_low, mean_high, found.weight)

@@ -183,12 +183,13 @@ def with_studies(
                 "from it. Make it again with `mixplan study`, or leave it out of `forecast.runs`."
             )
             continue
+        study = value.get("study", mark)
         if found is not None:
-            studies.setdefault(value["study"], found)
+            studies.setdefault(study, found)
             apart = found.left_out(asked=patterns is not None)
         # A study of arms teaches what rows save whatever the SAE: it is not left out.
         if apart is not None and (value["targets"] or apart.reason != "SAE"):
-            left_out.setdefault(value["study"], apart)
+            left_out.setdefault(study, apart)
     known = tuple(sorted(studies.values(), key=lambda study: study.hash))
     return replace(
         history,

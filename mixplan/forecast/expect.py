@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mixplan.forecast.comparable import Known
-from mixplan.forecast.direct import Estimate, Measured, combined, measurements
+from mixplan.forecast.direct import Estimate, Measured, bounded, combined, measurements
 from mixplan.forecast.earlier import Run, unit_of
 from mixplan.forecast.factors import Changes, Predicted, left_out_error, predict
 from mixplan.forecast.job import Distance, common_distance, widened
@@ -73,7 +73,7 @@ class Way:
     error_none: float
     targets: int
     known: Changes
-    distance: Distance = Distance()
+    distance: Distance
 
     def predict(
         self, names: Sequence[str], scores: Mapping[str, Score], *, without: Sequence[int] = (), like: int | None = None
@@ -93,9 +93,8 @@ class Way:
         if not enough(known, targets=1):
             return None
         values = np.array([scores[name].value for name in names])
-        return predict(
-            known, names, values, own=self.own, like=like if like is not None and (known.runs == like).any() else None
-        )
+        strength = like if like is not None and (known.runs == like).any() else None
+        return predict(known, names, values, own=self.own, like=strength)
 
 
 @dataclass(frozen=True)
@@ -238,8 +237,8 @@ def as_estimate(predicted: Predicted, index: int, far: Distance, bounds: tuple[f
     """One domain's prediction, its interval widened by how far this job is from those learned from."""
     change = float(predicted.change[index])
     low, high = widened(change, float(predicted.low[index]), float(predicted.high[index]), far.spread)
-    ends = (change, low, high, float(predicted.factor_low[index]), float(predicted.factor_high[index]))
-    return Estimate(*(float(np.clip(end, *bounds)) for end in ends), 0.0)
+    mean_low, mean_high = float(predicted.factor_low[index]), float(predicted.factor_high[index])
+    return bounded(Estimate(change, low, high, mean_low, mean_high, 0.0), bounds)
 
 
 def headlines(

@@ -16,6 +16,7 @@ from mixplan.forecast.job import REACH, Distance
 from mixplan.sts import Score
 
 NOTHING = "No measured runs yet, so the forecast is relative: "
+NOTHING_OF_MODEL = "No measured runs of this model yet, so the forecast is relative: "
 NOTHING_FITS = "No measured run fits this plan's model, SAE and score settings, so the forecast is relative: "
 NOTHING_ASKED = "`forecast.runs: []` lets no measured run in, so the forecast is relative: "
 ONE_TARGET = (
@@ -163,8 +164,10 @@ def why_nothing(history: History, known: Known) -> str:
     """Why nothing was learned, as the opening of a relative forecast."""
     count, targets = len(known.runs), len(set(known.groups))
     if not count:
-        nothing = NOTHING_ASKED if history.closed else NOTHING
-        return NOTHING_FITS if history.left_out or history.warnings else nothing
+        foreign = all(part.shipped and part.reason == "model" for part in history.left_out)
+        if history.warnings or not foreign:
+            return NOTHING_FITS
+        return NOTHING_OF_MODEL if history.left_out else NOTHING_ASKED if history.closed else NOTHING
     runs = "1 earlier run was" if count == 1 else f"{count} earlier runs were"
     if targets > 1:
         return f"{runs} found, but too little was measured of them to learn from, so the forecast is relative: "

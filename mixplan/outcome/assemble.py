@@ -1,4 +1,4 @@
-"""A plan, two evaluations, a finished job and what moved in, the values of outcome.json out."""
+"""Assembles outcome.json from a plan, two evaluations, a finished job and what moved."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def assemble(
         },
         "model": plan["model"]["name"],
         "sae": plan["sae"]["name"],
+        "dtype": plan["model"]["dtype"],
         "settings": settings_of(plan["recipe"]) | {"score": plan["score"]},
+        "content": contents_of(plan),
+        "job": job_as_run(plan.get("job"), trained),
         "training": training_part(plan["recipe"]["train"]["method"], trained),
         "target": measured["target"],
         "domains": domains,
@@ -103,6 +106,25 @@ def training_part(method: str, trained: Trained) -> dict[str, Any]:
         "log": trained.log,
         "consumption": trained.consumption,
     }
+
+
+def contents_of(plan: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Sketches of the target and domains, by which later plans recognise them; None where the plan has none."""
+    if not plan["target"].get("content"):
+        return None
+    return {
+        "target": plan["target"]["content"],
+        "domains": {name: planned["content"] for name, planned in plan["domains"].items()},
+    }
+
+
+def job_as_run(planned: Mapping[str, Any] | None, trained: Trained) -> dict[str, Any] | None:
+    """What the job trained with: as planned, with the optimiser steps that its target rows took."""
+    rows = {name: consumed["rows"] for name, consumed in trained.consumption.items()}
+    if planned is None or not rows.get("target"):
+        return None
+    steps = trained.steps * rows["target"] / sum(rows.values())
+    return {**planned, "target_rows": rows["target"], "steps": steps}
 
 
 def beside_plan(plan: Mapping[str, Any], measured: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

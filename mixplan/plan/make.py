@@ -136,13 +136,6 @@ def assemble(
         risks = replace(risks, evidence=(*risks.evidence, amount.text))
     mixture = write_mixture(loaded, folder, target, domains, spent.rows, scores, watcher)
     reading = scores["reading"]
-    described = {
-        name: scores["domains"][name]
-        | {"outside_shift": scores["domains"][name].get("outside_shift")}
-        | describe(domain)
-        | {"content": planned.domains[name].as_json(), "forecast": risks.describe(name)}
-        for name, domain in domains.items()
-    }
     plan: dict[str, Any] = {
         "version": PLAN_VERSION,
         "mixplan": __version__,
@@ -162,7 +155,7 @@ def assemble(
         },
         "drift": {"from": recipe.drift.from_, **scores["drift"]},
         "score": recipe.sts.score,
-        "domains": described,
+        "domains": described_domains(domains, scores, planned, risks),
         "ranking": scores["ranking"],
         "reading": reading,
         "allocation": spent.describe(recipe, mixture["target_rows"]),
@@ -176,6 +169,19 @@ def assemble(
     plan["hashes"] = {"recipe": content_hash(standalone(loaded)), "data": data_hash(target, domains), **parts}
     plan["hashes"]["plan"] = plan_hash(plan)
     return plan
+
+
+def described_domains(
+    domains: Mapping[str, Domain], scores: Mapping[str, Any], planned: Planned, risks: Forecast
+) -> dict[str, Any]:
+    """Each domain's scores, rows, sketch and forecast, as JSON values for the plan."""
+    return {
+        name: scores["domains"][name]
+        | {"outside_shift": scores["domains"][name].get("outside_shift")}
+        | describe(domain)
+        | {"content": planned.domains[name].as_json(), "forecast": risks.describe(name)}
+        for name, domain in domains.items()
+    }
 
 
 def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
