@@ -115,7 +115,8 @@ def placement_around(lm: PreTrainedModel, spec: ModelSpec) -> dict[str, Any]:
     """The same for peft, which puts a model of its own around a spread one and places its parts anew."""
     if not is_dispatched(lm):
         return {}
-    placed = {f"base_model.model.{name}": place for name, place in lm.hf_device_map.items()}
+    places: dict[str, Any] = getattr(lm, "hf_device_map", {})
+    placed = {f"base_model.model.{name}": place for name, place in places.items()}
     return {"device_map": placed, "offload_folder": placement(spec, lm.device)["offload_folder"]}
 
 
