@@ -4,7 +4,8 @@
     bin/bench --memory --blocks 16 --width 2048   a random Llama of that shape, stored in bfloat16
     bin/bench --memory --depth 5                  up to another block
 
-Each way is a process of its own. Prints one JSON object: megabytes over the libraries', seconds to load and to read.
+Each way is a process of its own. Prints one JSON object: peak megabytes over the libraries' that the system cannot take
+back, those of files that it can (a page mapped twice counts twice), and seconds to load and to read (Linux).
 """
 
 from __future__ import annotations
@@ -14,17 +15,41 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from bench import forget_peak, memory_peak
-
 from mixplan.model import DTYPES, decoder_blocks, embedded_folder, load_model, read_stream
 from mixplan.recipe import ModelSpec, SaeSpec
 
 WAYS = ("as_before", "whole", "up_to_the_block")
+
+
+class Peak(threading.Thread):
+    """The highest memory of this process so far, looked at every few milliseconds."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.start_mb = self.now()
+        self.highest_mb = dict(self.start_mb)
+
+    def now(self) -> dict[str, float]:
+        """Megabytes by kind: anonymous, which only this process can give back, and of files."""
+        status = Path("/proc/self/status").read_text()
+        return {kind: int(status.split(f"{kind}:")[1].split()[0]) / 1024 for kind in ("RssAnon", "RssFile")}
+
+    def run(self) -> None:
+        """Look, until the process ends."""
+        while True:
+            for kind, value in self.now().items():
+                self.highest_mb[kind] = max(self.highest_mb[kind], value)
+            time.sleep(0.003)
+
+    def over_start(self) -> dict[str, float]:
+        """Peak megabytes over those at the start."""
+        return {kind: round(self.highest_mb[kind] - self.start_mb[kind], 1) for kind in self.start_mb}
 
 
 def as_before(folder: str, dtype: str, depth: int, tokens: torch.Tensor) -> None:
@@ -51,13 +76,19 @@ def as_before(folder: str, dtype: str, depth: int, tokens: torch.Tensor) -> None
 def measure(way: str, folder: str, dtype: str, depth: int) -> dict[str, float]:
     """Load and read once, in this process."""
     tokens = torch.randint(5, 1000, (1, 512), generator=torch.Generator().manual_seed(0))
-    before, start = forget_peak(), time.perf_counter()
+    peak, start = Peak(), time.perf_counter()
+    peak.start()
     if way == "as_before":
         as_before(folder, dtype, depth, tokens)
     else:
         spec = ModelSpec(name=folder, dtype=dtype, device="cpu", sae=SaeSpec(embedded=True))
         read_stream(load_model(spec, depth=depth if way == "up_to_the_block" else None), depth, tokens)
-    return {"peak_mb": round(memory_peak() - before, 1), "seconds": round(time.perf_counter() - start, 2)}
+    found = peak.over_start()
+    return {
+        "peak_mb": found["RssAnon"],
+        "file_pages_mb": found["RssFile"],
+        "seconds": round(time.perf_counter() - start, 2),
+    }
 
 
 def made(folder: Path, blocks: int, width: int) -> None:
