@@ -19,7 +19,7 @@ from mixplan.evaluate.choice import measure_choice, option_answers
 from mixplan.evaluate.likelihood import measure_likelihood
 from mixplan.evaluate.prompts import prompt_text, tree_of
 from mixplan.evaluate.result import Measured
-from mixplan.model import Model, answered, load_model
+from mixplan.model import Model, load_model
 from mixplan.recipe import ColumnsSpec, DataSpec, DomainSpec, ModelSpec, SaeSpec
 
 BATCH_SIZES = (1, 8, 32)
@@ -100,8 +100,8 @@ def own_backend(
     for row in rows:
         prompt = prompt_text(model, row)
         for answer in answers_of(row):
-            continuation = answered(model, prompt, answer).removeprefix(prompt)
-            requests.append(Instance("loglikelihood", {}, (prompt, continuation), len(requests)))
+            # The embedded model's template puts nothing between prompt and answer.
+            requests.append(Instance("loglikelihood", {}, (prompt, answer), len(requests)))
     with contextlib.redirect_stderr(io.StringIO()):  # its warnings and progress bars
         backend = HFLM(
             pretrained=model.lm,

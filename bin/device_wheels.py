@@ -1,4 +1,4 @@
-"""Downloads the wheels that a bare GPU machine lacks, and deals them to folders of at most 60 MiB each.
+"""Downloads the packages that a bare GPU machine lacks, and deals them to folders of at most 60 MiB each.
 
 bin/device-check pack FOLDER [--have FREEZE] [--python 3.12]
 """
@@ -74,24 +74,19 @@ def main() -> None:
     raw = given.folder / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     platforms = [part for n in GLIBC for part in ("--platform", f"manylinux_2_{n}_x86_64")]
-    command = [
-        *(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", str(raw)),
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(raw)]
+    tags = [
         *("--python-version", given.python, "--implementation", "cp", *platforms),
         *("--platform", "manylinux2014_x86_64", "--platform", "manylinux1_x86_64"),
     ]
     missing = []
     for name, line in sorted(wanted.items()):
-        done = subprocess.run([*command, line], capture_output=True, text=True, check=False)
-        if done.returncode:
-            # A package that ships its source alone is built here where that needs no compiler.
-            build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(raw), line]
-            if subprocess.run(build, capture_output=True, check=False).returncode:
-                missing.append(name)
-    foreign = [file for file in raw.glob("*.whl") if not fits(file, given.python)]
-    for file in foreign:
-        missing.append(plain(file.name.partition("-")[0]))
-        file.unlink()
-    folders = deal(list(raw.glob("*.whl")), given.folder)
+        wheel = [*command, "--only-binary=:all:", *tags, line]
+        # What ships its source alone travels as it is and is built there.
+        source = [*command, "--no-binary=:all:", "--no-build-isolation", line]
+        if all(subprocess.run(asked, capture_output=True, check=False).returncode for asked in (wheel, source)):
+            missing.append(name)
+    folders = deal(list(raw.iterdir()), given.folder)
     for file in raw.iterdir():
         file.unlink()
     raw.rmdir()
@@ -99,13 +94,7 @@ def main() -> None:
         size = sum(file.stat().st_size for file in folder.iterdir())
         print(f"{folder}: {size / 2**20:.1f} MiB in {len(list(folder.iterdir()))} files")  # noqa: T201 - output
     if missing:
-        print(f"No wheel for Python {given.python}: {', '.join(missing)}", file=sys.stderr)  # noqa: T201 - output
-
-
-def fits(file: Path, python: str) -> bool:
-    """Whether a wheel that was built here also runs there: one of pure Python, or of that very Python."""
-    tags = file.stem.split("-")[-3:]
-    return tags[2] == "any" or f"cp{python.replace('.', '')}" in tags[0] or "abi3" in tags[1]
+        print(f"Neither wheel nor source: {', '.join(missing)}", file=sys.stderr)  # noqa: T201 - output
 
 
 if __name__ == "__main__":

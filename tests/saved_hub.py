@@ -178,6 +178,22 @@ def save_sparsify(folder: Path, k: int, parameters: dict[str, torch.Tensor], **c
     save_file(names, folder / "sae.safetensors")
 
 
+def save_llama_scope_r1(folder: Path, hook_name: str, parameters: dict[str, torch.Tensor]) -> None:
+    """A JumpReLU SAE as Llama Scope's release for R1-Distill has it: its thresholds are stored as logarithms."""
+    folder.mkdir(parents=True, exist_ok=True)
+    d_in, d_sae = parameters["W_enc"].shape
+    config = {"d_model": d_in, "expansion_factor": d_sae // d_in, "hook_point_in": hook_name}
+    (folder / "config.json").write_text(json.dumps(config))
+    state = {
+        "encoder.weight": parameters["W_enc"].T.contiguous(),
+        "decoder.weight": parameters["W_dec"].T.contiguous(),
+        "encoder.bias": parameters["b_enc"],
+        "decoder.bias": parameters["b_dec"],
+        "log_jumprelu_threshold": parameters["threshold"].log(),
+    }
+    save_file(state, folder / "sae_weights.safetensors")
+
+
 def save_qwen_scope(file: Path, parameters: dict[str, torch.Tensor]) -> None:
     """A top-k SAE as Qwen-Scope has it: one torch file a layer, both matrices transposed against SAELens's."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -194,20 +210,6 @@ def save_goodfire(file: Path, parameters: dict[str, torch.Tensor]) -> None:
             "decoder_linear.weight": parameters["W_dec"].T.contiguous(),
             "encoder_linear.bias": parameters["b_enc"],
             "decoder_linear.bias": parameters["b_dec"],
-        },
-        file,
-    )
-
-
-def save_deepseek_r1(file: Path, parameters: dict[str, torch.Tensor]) -> None:
-    """A standard SAE as qresearch's release for R1-Distill has it: one torch file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        {
-            "encoder.weight": parameters["W_enc"].T.contiguous(),
-            "decoder.weight": parameters["W_dec"].T.contiguous(),
-            "encoder.bias": parameters["b_enc"],
-            "decoder.bias": parameters["b_dec"],
         },
         file,
     )

@@ -17,8 +17,8 @@ TESTS = ROOT / "tests"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
-    *("recipe", "domains", "grading", "model", "sae", "features", "drift", "sts", "forecast", "allocate", "mixture"),
-    *("plan", "train", "evaluate", "outcome", "study", "report"),
+    *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "forecast", "allocate"),
+    *("mixture", "plan", "train", "evaluate", "outcome", "study", "report"),
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
 stages before it and saves them."""
@@ -42,6 +42,7 @@ ALLOWED = {
 BANNED_NAMES = {"utils", "util", "helpers", "common", "base", "types", "manager", "misc", "registry", "factory"}
 WHOLE_HOUSE = {
     "architecture": "this file: rules on the package as a whole",
+    "models_hub": "each model config through the hub's code",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
     "outcome_keys": "each recipe key that a stage after the plan reads",
     "recipe_keys": "each recipe key and the artifact of a plan that it changes",

@@ -8,7 +8,7 @@ import torch
 from evaluated import asked_rows, loaded
 
 from mixplan.evaluate.likelihood import measure_likelihood
-from mixplan.model import answered, render
+from mixplan.model import render
 
 
 def test_bits_per_byte_are_the_answers_log_probability_over_its_utf8_length(any_model):
@@ -22,9 +22,7 @@ def test_bits_per_byte_are_the_answers_log_probability_over_its_utf8_length(any_
         assert len(row.answer.encode()) == length
         prompt = render(model, row.prompt, awaiting=True)
         start = len(model.tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        ids = torch.tensor(
-            [model.tokenizer(answered(model, prompt, row.answer), add_special_tokens=False)["input_ids"]]
-        )
+        ids = torch.tensor([model.tokenizer(prompt + row.answer, add_special_tokens=False)["input_ids"]])
         with torch.inference_mode():
             logs = model.lm(input_ids=ids).logits[0].double().log_softmax(-1)
         bits = -sum(float(logs[n - 1, ids[0, n]]) for n in range(start, ids.shape[1])) / math.log(2)

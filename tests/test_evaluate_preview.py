@@ -10,7 +10,7 @@ from evaluated import asked_rows, choice_rows, loaded
 from mixplan.evaluate.choice import option_answers
 from mixplan.evaluate.preview import plain, preview
 from mixplan.features.queries import in_front
-from mixplan.model import answered, generate, render
+from mixplan.model import generate, render
 
 
 def silent(_):
@@ -35,7 +35,7 @@ def logs_behind(model, messages, ids=None, answer=None):
     """Log-probabilities of all next tokens at a continuation's places, and the continuation's own."""
     prompt = render(model, messages, awaiting=True)
     start = len(ids_of(model, prompt))
-    whole = [*ids_of(model, prompt), *ids] if answer is None else ids_of(model, answered(model, prompt, answer))
+    whole = [*ids_of(model, prompt), *ids] if answer is None else ids_of(model, prompt + answer)
     with torch.inference_mode():
         logs = model.lm(input_ids=torch.tensor([whole]), use_cache=False).logits[0].double().log_softmax(-1)
     rows = logs[start - 1 : -1]

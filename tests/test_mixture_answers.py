@@ -65,7 +65,7 @@ def test_empty_own_answers_are_passed_over(tmp_path: Path) -> None:
     assert mixture.warnings == ("2 pool rows of 'law' were passed over: the model answered them with nothing.",)
 
 
-def test_answers_that_were_cut_are_counted_and_told_the_same_from_the_cache(tmp_path: Path) -> None:
+def test_answers_that_were_cut_are_passed_over_and_told_the_same_from_the_cache(tmp_path: Path) -> None:
     answerer = Answerer(
         lambda question: "on and on ..." if question in ("law question 1?", "law question 2?") else "yes"
     )
@@ -78,12 +78,50 @@ def test_answers_that_were_cut_are_counted_and_told_the_same_from_the_cache(tmp_
             budget_max_repeats=2,
             untrained=Untrained(answerer, "model", tmp_path / "cache"),
         )
-        assert mixture.parts[1].cut_answers == 4
+        taken = {row["row_id"] for row in read_rows(mixture.folder) if row["domain"] == "law"}
+        assert taken == {f"train:{number}" for number in (0, 3, 4, 5, 6, 7)}
+        assert mixture.parts[1].cut_answers == 2
         assert mixture.warnings == (
-            "4 of 12 rows of 'law' carry an answer of the model's that was cut before its end. "
-            "Raise `mixture.answer_tokens` to keep such answers whole.",
+            "2 pool rows of 'law' were passed over: the model had not ended its answer at `mixture.answer_tokens`. "
+            "Raise it to keep such answers.",
         )
     assert len(answerer.asked) == 8
+
+
+def test_answers_that_were_cut_are_kept_where_the_recipe_says_so(tmp_path: Path) -> None:
+    answerer = Answerer(
+        lambda question: "on and on ..." if question in ("law question 1?", "law question 2?") else "yes"
+    )
+    mixture = build(
+        tmp_path / "mixture",
+        {"law": 12},
+        domains={"law": make_domain("law", 8)},
+        spec=MixtureSpec(answers="self", cut_answers="keep"),
+        budget_max_repeats=2,
+        untrained=Untrained(answerer, "model", tmp_path / "cache"),
+    )
+    answers = [row["completion"][0]["content"] for row in read_rows(mixture.folder) if row["domain"] == "law"]
+    assert sorted(answers) == ["on and on ..."] * 4 + ["yes"] * 8
+    assert mixture.parts[1].cut_answers == 4
+    assert mixture.warnings == (
+        "4 of 12 rows of 'law' carry an answer of the model's that was cut before its end. "
+        "Raise `mixture.answer_tokens` to keep such answers whole.",
+    )
+
+
+def test_asking_ends_where_hardly_an_answer_comes_to_its_end(tmp_path: Path) -> None:
+    answerer = Answerer(lambda question: "yes" if question == "law question 7?" else "on and on ...")
+    with pytest.raises(DataError) as caught:
+        build(tmp_path / "mixture", {"law": 20}, domains={"law": make_domain("law", 400)},
+              spec=MixtureSpec(answers="self", answer_tokens=24),
+              untrained=Untrained(answerer, "model", tmp_path / "cache"))  # fmt: skip
+    assert str(caught.value) == (
+        "mixture: domain 'law' is planned 20 rows with the model's own answers, but of its 64 pool rows the model "
+        "answered 1 to the end with any text, each used at most 1 time; 63 were cut at 24 tokens. "
+        "Raise `mixture.answer_tokens`, to 48 for instance. Otherwise: Cap it with `allocate.caps.law: 1`, or allow "
+        "repeats with `budget.max_repeats: 20`."
+    )
+    assert len(answerer.asked) == 64
 
 
 def test_interrupted_answering_resumes_and_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -175,7 +213,7 @@ def test_kill_minus_nine_while_answering(tmp_path: Path) -> None:
             1,
             DataError,
             "mixture: domain 'law' is planned 8 rows with the model's own answers, but of its 10 pool rows the model "
-            "answered 0 with any text, each used at most 1 time. "
+            "answered 0 to the end with any text, each used at most 1 time; 0 were cut at 256 tokens. "
             "Lower `domains.law.split`, or cap it with `allocate.caps.law: 0`.",
         ),
         (
@@ -184,7 +222,7 @@ def test_kill_minus_nine_while_answering(tmp_path: Path) -> None:
             2,
             DataError,
             "mixture: domain 'law' is planned 19 rows with the model's own answers, but of its 10 pool rows the model "
-            "answered 4 with any text, each used at most 2 times. "
+            "answered 4 to the end with any text, each used at most 2 times; 0 were cut at 256 tokens. "
             "Cap it with `allocate.caps.law: 8`, or allow repeats with `budget.max_repeats: 5`.",
         ),
         (

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from mixplan.chat.template import PLAIN
 from mixplan.errors import ModelError
 from mixplan.mixture import token_counter
-from mixplan.mixture.tokens import PLAIN
 from mixplan.plan.tokenizer import description
 
 TEMPLATES = {
@@ -52,7 +52,7 @@ def test_every_template_counts_as_transformers_does(template, tokenizer):
 def test_without_a_template_the_plain_format_is_counted(tokenizer, build_model, tmp_path):
     folder = build_model("gpt2", tmp_path / "model", chat=False)
     counter = token_counter(description(AutoTokenizer.from_pretrained(folder)), "tiny")
-    text = "<s>Be brief.\n\nQuestion: Why?\n\nAnswer: So."
+    text = "<s>Be brief.\n\nQuestion: Why?\n\nAnswer: So.</s>"
     prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
     assert counter.count(prompt, "So.") == len(tokenizer(text, add_special_tokens=False)["input_ids"])
     assert "Question: " in PLAIN
@@ -72,7 +72,9 @@ def test_a_template_that_refuses_a_role_is_named(tokenizer):
         counter.count(*ROWS[1])
     assert str(caught.value) == (
         "the chat template of 'org/model' refuses a conversation with roles system, user, assistant: System role not "
-        "supported. Remove `system` from the domain's columns."
+        "supported. It takes them without the system turn: remove `system` from the domain's columns where the text "
+        "comes from there; where it is a turn of `messages` or `prompt`, move its text to the beginning of the first "
+        "user turn in the data."
     )
 
 

@@ -12,7 +12,6 @@ import torch
 from mixplan import embedded
 from mixplan.errors import ModelError
 from mixplan.model import (
-    final_norm,
     fingerprint_tensors,
     generate,
     give_back_memory,
@@ -68,7 +67,9 @@ def test_stream_after_every_depth_equals_the_models_own_hidden_states(any_model)
     for depth in range(4):
         torch.testing.assert_close(read_stream(model, depth, tokens), states[depth], rtol=1e-4, atol=1e-5)
     last = read_stream(model, 4, tokens)
-    torch.testing.assert_close(final_norm(model)(last), states[4], rtol=1e-4, atol=1e-5)
+    decoder = model.lm.get_decoder()
+    (norm,) = (getattr(decoder, name) for name in ("norm", "ln_f", "final_layer_norm") if hasattr(decoder, name))
+    torch.testing.assert_close(norm(last), states[4], rtol=1e-4, atol=1e-5)
     with pytest.raises(ModelError) as caught:
         read_stream(model, 5, tokens)
     assert str(caught.value) == f"model '{any_model}' has 4 blocks; the SAE reads after block 5."
@@ -146,12 +147,16 @@ def test_render_uses_the_chat_template_or_the_plain_format(tiny_model, build_mod
     assert render(model, turns, awaiting=True) == "<s><|system|>\nBe brief.</s>\n<|user|>\nWhy?</s>\n<|assistant|>\n"
     plain = load_model(spec(build_model("gpt2", tmp_path / "m", chat=False)))
     assert render(plain, turns, awaiting=True) == "<s>Be brief.\n\nQuestion: Why?\n\nAnswer:"
-    model.tokenizer.chat_template = "{{ raise_exception('no system turn') }}"
+    model.tokenizer.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
+    )
     with pytest.raises(ModelError) as caught:
         render(model, turns, awaiting=True)
     assert str(caught.value) == (
         f"the chat template of '{tiny_model}' refuses a conversation with roles system, user: no system turn. "
-        "Remove `system` from the domain's columns."
+        "It takes them without the system turn: remove `system` from the domain's columns where the text comes from "
+        "there; where it is a turn of `messages` or `prompt`, move its text to the beginning of the first user turn "
+        "in the data."
     )
 
 

@@ -54,6 +54,26 @@ KEYS = {
         ("budget:", "seed: 2147483648\nbudget:"),
         "recipe.yaml:17: seed: found the number 2147483648, expected a whole number from 0 to 2147483647.",
     ),
+    "no SAE": (
+        ("  name: embedded\n  sae: {embedded: true}\n", "  name: embedded\n"),
+        "recipe.yaml:1: model.sae: missing. Expected a mapping. The embedded model has one: `sae: {embedded: true}`.",
+    ),
+    "no SAE of a model that has some": (
+        ("  name: embedded\n  sae: {embedded: true}\n", "  name: meta-llama/Llama-3.1-8B-Instruct\n"),
+        "recipe.yaml:1: model.sae: missing. Expected a mapping. SAELens has 72 for this model, such as "
+        "`sae: {release: llama_scope_lxr_8x, id: l20r_8x}`. `mixplan sae ls --model meta-llama/Llama-3.1-8B-Instruct` "
+        "lists them.",
+    ),
+    "no SAE of a model that has none": (
+        ("  name: embedded\n  sae: {embedded: true}\n", "  name: acme/support-v2\n"),
+        "recipe.yaml:1: model.sae: missing. Expected a mapping. `mixplan sae ls` lists the models that SAELens has "
+        "SAEs for; `mixplan sae train` trains one.",
+    ),
+    "an SAE section that names nothing": (
+        ("{embedded: true}", "{hook_name: blocks.1.hook_resid_post}"),
+        "recipe.yaml:3: model.sae: expected exactly one of release, repo, path, embedded, found none. The embedded "
+        "model has one: `sae: {embedded: true}`.",
+    ),
     "yes is text": (
         ("{embedded: true}", "{embedded: yes}"),
         "recipe.yaml:3: model.sae.embedded: found the text 'yes', expected true or false.",

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixplan.chat.template import PLAIN
 from mixplan.model import load_model, render
 from mixplan.recipe import ModelSpec, SaeSpec
 from mixplan.train.job import Job
-from mixplan.train.tokens import PLAIN_TEMPLATE, load_tokenizer, save_tokenizer
+from mixplan.train.tokens import load_tokenizer, save_tokenizer
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20)
 
@@ -32,18 +33,20 @@ def test_the_template_gives_the_plain_format(plain, turns):
     asked = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert asked == render(model, turns, awaiting=True)
     whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    heads = {"system": "", "user": "Question: ", "assistant": "Answer: "}
+    blocks = "\n\n".join(heads[role] + content for role, content in turns)
     ended = tokenizer.eos_token if turns[-1][0] == "assistant" else ""
-    assert whole == render(model, turns, awaiting=False) + ended
+    assert whole == render(model, turns, awaiting=False) == tokenizer.bos_token + blocks + ended
 
 
 def test_the_template_is_not_shipped(plain, tmp_path):
     _, tokenizer = plain
     tokenizer.save_pretrained(tmp_path)
-    assert (tmp_path / "chat_template.jinja").read_text() == PLAIN_TEMPLATE
+    assert (tmp_path / "chat_template.jinja").read_text() == PLAIN
     save_tokenizer(tokenizer, tmp_path)
     assert not (tmp_path / "chat_template.jinja").exists()
     assert json.loads((tmp_path / "tokenizer_config.json").read_text()).get("chat_template") is None
-    tokenizer.chat_template = PLAIN_TEMPLATE
+    tokenizer.chat_template = PLAIN
 
 
 def test_a_template_of_its_own_is_kept(tiny_model, tmp_path):

@@ -22,7 +22,7 @@ COMMANDS = {
     "new": ("mixplan.cli.new:new", "Start a recipe from another one."),
     "ls": ("mixplan.cli.ls:ls", "List recipes, model configs, domain suites and past runs."),
     "report": ("mixplan.cli.report:report", "Show finished runs again and rewrite their reports."),
-    "sae": ("mixplan.cli.sae:app", "Train an SAE."),
+    "sae": ("mixplan.cli.sae:app", "List pretrained SAEs, or train one."),
     "schema": ("mixplan.cli.schema:schema", "Write the JSON Schema that editors check recipes with."),
 }
 """A command's name, the function (or typer app) that runs it, and its line in `mixplan --help`."""

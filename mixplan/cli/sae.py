@@ -1,22 +1,75 @@
-"""`mixplan sae train CONFIG`: a training's YAML in, an SAE in SAELens's layout with its card out."""
+"""Lists the SAEs that SAELens knows (`mixplan sae ls`) and trains one (`mixplan sae train CONFIG`)."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train an SAE.")
+from mixplan.errors import SaeError
+from mixplan.recipe.releases import ListedSae, listed_models, residual_saes
+from mixplan.recipe.suggest import did_you_mean
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List pretrained SAEs; train one.")
 
 
 @app.callback()
 def sae() -> None:
-    """Train sparse autoencoders with SAELens."""
+    """Find or train a sparse autoencoder of a model's residual stream, with SAELens."""
+
+
+@app.command()
+def ls(
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The SAEs of one model, by hub id or short name.")
+    ] = None,
+    layer: Annotated[int | None, typer.Option(metavar="N", help="Only those at one block.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """List the SAEs of residual streams in SAELens's table, with the line to paste under `model:` in a recipe."""
+    if model is None and layer is not None:
+        raise typer.BadParameter("name a model with --model, too.", param_hint="--layer")
+    if model is None and not as_json:
+        for name, saes in listed_models().items():
+            layers = sorted({sae.layer for sae in saes if sae.layer is not None})
+            where = (
+                f"block {layers[0]}" if len(layers) == 1 else f"{len(layers)} of the blocks {layers[0]} to {layers[-1]}"
+            )
+            typer.echo(f"{name:45} {len(saes):5,} {'SAE ' if len(saes) == 1 else 'SAEs'} at {where}")
+        typer.echo("List one model's with: mixplan sae ls --model NAME")
+        return
+    found = residual_saes(model) if model else [sae for saes in listed_models().values() for sae in saes]
+    found = [sae for sae in found if layer is None or sae.layer == layer]
+    if not found:
+        where = "" if layer is None else f" at block {layer}"
+        raise SaeError(
+            f"SAELens's table has no SAE of the residual stream of '{model}'{where}."
+            f"{did_you_mean(str(model), listed_models()) if layer is None else ''} `mixplan sae ls` lists its models; "
+            "name the one that yours was tuned from. `mixplan sae train` trains one."
+        )
+    typer.echo(json.dumps([described(sae) for sae in found], indent=2) if as_json else "\n".join(map(row, found)))
+
+
+def described(sae: ListedSae) -> dict[str, Any]:
+    """One SAE as JSON values; null is what the table does not say before a download."""
+    return {
+        "model": sae.model, "release": sae.release, "id": sae.id, "hook_name": sae.hook_name, "layer": sae.layer,
+        "d_sae": sae.d_sae, "l0": sae.l0, "float32_bytes": sae.size_bytes, "yaml": sae.line,
+    }  # fmt: skip
+
+
+def row(sae: ListedSae) -> str:
+    """One SAE as a line of the list."""
+    d_sae = "?" if sae.d_sae is None else f"{sae.d_sae:,}"
+    l0 = "?" if sae.l0 is None else f"{sae.l0:.0f}"
+    size = "?" if sae.size_bytes is None else f"{sae.size_bytes / 1e6:,.0f} MB"
+    hook = "into" if (sae.hook_name or "").endswith("pre") else "after"
+    return f"{hook} block {sae.layer:2}  {d_sae:>9} features  L0 {l0:>4}  {size:>9} in float32  {sae.line}"
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Data specs in, opened domains out: rows split into evaluation, query, demonstration and pool, no row in two."""
+"""Opens domains from data specs: rows split into evaluation, query, demonstration and pool, no row in two."""
 
 from mixplan.domains.content import normalised
 from mixplan.domains.fields import fill

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mixplan.chat.reasoning import joined
 from mixplan.domains.choice import LETTERS, find_answer, read_options, render
 from mixplan.domains.content import content_key
 from mixplan.domains.fields import MISSING, Kinds, Template, as_text, first_text, lookup, missing_column
@@ -22,6 +23,8 @@ from mixplan.recipe import DataSpec, DomainSpec
 FAULTY_SHARE = 0.01
 """Real data sets have a few broken rows; beyond this share the columns are mapped wrongly, or the file is damaged."""
 ROLES = ("system", "user", "assistant")
+REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
+"""Under which names an assistant's message holds its reasoning beside its content."""
 
 Messages = tuple[tuple[str, str], ...]
 
@@ -273,7 +276,11 @@ def _turns(value: Any, place: str, key: str) -> Messages:
             raise DataError(f"{where} is not an object with `role` and `content`. Write {{role: user, content: ...}}.")
         if message["role"] not in ROLES:
             raise DataError(f"{where} has the role {message['role']!r}, not {', '.join(ROLES[:-1])} or {ROLES[-1]}.")
-        turns.append((message["role"], as_text(message["content"], where) or ""))
+        text = as_text(message["content"], where) or ""
+        given = next((message[name] for name in REASONING_FIELDS if message.get(name)), None)
+        if message["role"] == "assistant" and given is not None:
+            text = joined(as_text(given, f"{where}: its reasoning") or "", text)
+        turns.append((message["role"], text))
     return tuple(turns)
 
 

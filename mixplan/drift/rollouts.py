@@ -28,7 +28,7 @@ from mixplan.domains import Domain, Row
 from mixplan.errors import DriftError
 from mixplan.grading.process import GradingProcess
 from mixplan.grading.rewards import total_rewards
-from mixplan.model import Model, Sampling, generate, render
+from mixplan.model import Model, Sampling, generate, render, spoken
 from mixplan.recipe import RolloutsSpec, TrainSpec
 from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
 
@@ -164,7 +164,7 @@ class Sampler:
             max_new_tokens=self.spec.answer_tokens,
             sampling=Sampling(self.spec.temperature, seeds),
         )
-        texts = [answer.text for answer in found]
+        texts = spoken(self.model, found)
         return [texts[start : start + count] for start in range(0, len(texts), count)]
 
     def rewarded(

@@ -9,7 +9,7 @@ from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.result import Measured
 from mixplan.grading.grade import Grade, grade
 from mixplan.grading.process import GradingProcess, ScorerError
-from mixplan.model import Answer
+from mixplan.model import Answer, spoken
 
 BOUNDED = ("math", "generator")
 """Graders that may hang or raise: they run in a child process."""
@@ -23,9 +23,9 @@ def measure_exact(
 ) -> Measured:
     """Measure how the domain's grader scores the model's greedy answers.
 
-    An answer that the model had not ended at `answer_tokens` is graded as far as it goes: when that is not right, its
-    outcome is `truncated` instead of `wrong` or `unparsable`. An answer that the grader fails on, or takes more than
-    ten seconds for, scores 0 as `unparsable`.
+    What stands behind an answer's reasoning is graded. An answer that the model had not ended at `answer_tokens` is
+    graded as far as it goes: when that is not right, its outcome is `truncated` instead of `wrong` or `unparsable`. An
+    answer that the grader fails on, or takes more than ten seconds for, scores 0 as `unparsable`.
 
     Args:
         answering: Answers prompts with the model.
@@ -38,9 +38,10 @@ def measure_exact(
         `score` (0 to 1) of each row that fits the model's window with its answer; `outcome` and `answer` as texts.
     """
     kept, answers = answering.answers(rows, answer_tokens=answer_tokens, advance=advance)
+    texts = spoken(answering.model, answers)
     process = GradingProcess(seconds=GRADER_SECONDS)
     try:
-        grades = [graded(process, domain.grader, row, answer) for row, answer in zip(kept, answers, strict=True)]
+        grades = [graded(process, domain.grader, row, text) for row, text in zip(kept, texts, strict=True)]
     finally:
         process.close()
     return Measured(
@@ -49,17 +50,17 @@ def measure_exact(
         values={"score": tuple(one.score for one in grades)},
         texts={
             "outcome": tuple(outcome(one, answer) for one, answer in zip(grades, answers, strict=True)),
-            "answer": tuple(answer.text for answer in answers),
+            "answer": tuple(texts),
         },
     )
 
 
-def graded(process: GradingProcess, grader: str, row: Row, answer: Answer) -> Grade:
+def graded(process: GradingProcess, grader: str, row: Row, text: str) -> Grade:
     """One answer's grade, within bounds."""
     if grader not in BOUNDED:
-        return grade(answer.text, row.answer, grader, row.entry, row.accepted)
+        return grade(text, row.answer, grader, row.entry, row.accepted)
     try:
-        return process.grade(answer.text, row.answer, grader, row.entry, row.accepted)
+        return process.grade(text, row.answer, grader, row.entry, row.accepted)
     except ScorerError:
         return Grade(0.0, "unparsable")
 

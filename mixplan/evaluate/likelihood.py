@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mixplan.domains import Row
-from mixplan.evaluate.prompts import fitting, tree_of
+from mixplan.evaluate.prompts import fitting, taught_tree
 from mixplan.evaluate.reading import Asked, read_together
 from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import Scored
@@ -30,8 +31,13 @@ def measure_likelihood(model: Model, rows: Sequence[Row], *, advance: Callable[[
 
 
 def ask_likelihood(model: Model, rows: Sequence[Row]) -> Asked:
-    """The rows that fit the model's window, each with its reference answer."""
-    return fitting(model, rows, [tree_of(model, row, [row.answer]) for row in rows])
+    """The rows that fit the model's window, each with its reference answer as the template writes it.
+
+    A template may leave an answer's reasoning out; the answer's length is that of what is read.
+    """
+    taught = [taught_tree(model, row, [row.answer]) for row in rows]
+    written = [replace(row, answer=text) for row, (_, (text,)) in zip(rows, taught, strict=True)]
+    return fitting(model, written, [tree for tree, _ in taught])
 
 
 def likelihood_of(asked: Asked, scored: Sequence[tuple[Scored, ...]]) -> Measured:

@@ -1,7 +1,8 @@
-"""Prompts with possible continuations in, the final states that predict each continuation token out, pass by pass.
+"""Reads the final states that predict each token of prompts' possible continuations, pass by pass.
 
 Prompts and continuations are packed one behind the other into passes without padding, each blind to the others; a
-prompt stands there once for all its continuations, and what all prompts begin with is read once for all of them.
+prompt stands there once for all its continuations, and what all prompts begin with is read once for all of them. Where
+a model cannot be packed, every continuation is read by itself.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from mixplan.features.forward import PACK_TOKENS, masks_by_kind
-from mixplan.model import Model
+from mixplan.features.forward import PACK_TOKENS
+from mixplan.model import Checked, Model, Way, decoder_of, masks_by_kind, own_cache, read_behind, settled, taken
+from mixplan.model.attention import Masks, stretches_at
+from mixplan.model.selfcheck import Sample
 
 Ids = tuple[int, ...]
 
@@ -62,29 +65,89 @@ class Layout:
 
 
 def passes(
-    model: Model, trees: Sequence[Tree], pack_tokens: int | None
+    model: Model, trees: Sequence[Tree], pack_tokens: int | None, *, way: Way | None = None
 ) -> Iterator[tuple[Sequence[Tree], Tensor, Layout]]:
     """Read the trees pass by pass.
 
+    Args:
+        model: The model.
+        trees: What to read.
+        pack_tokens: Longest packed pass; a longer tree has one of its own.
+        way: How to read; as the model's check found when not given.
+
     Yields:
         The trees read, the final states `[targets, d_model]` that predict their targets, and their layout.
+
+    Raises:
+        ModelError: no way of reading gives what plain passes give.
     """
     limit = pack_tokens or PACK_TOKENS.get(model.device.type, 2048)
+    how = way or way_of(model, trees)
     prefix = shared_prefix(trees)
-    cache = DynamicCache()
-    if prefix:
+    cache = DynamicCache() if how == "packed" else own_cache(model)
+    if prefix and how != "whole":
         start = torch.tensor(trees[0].trunk[:prefix])
         final_states(model, start, torch.arange(prefix), None, cache)
     for part in packs(trees, prefix, limit):
         layout = laid_out(part, prefix)
-        chain = len(part) == 1 and len(part[0].branches) == 1
-        mask = None if chain else masks_of(model, layout, prefix)
-        states = final_states(model, layout.tokens, layout.places, mask, cache)
-        if prefix:
-            cache.crop(-len(layout.tokens))
+        if how == "packed":
+            yield part, packed_states(model, part, layout, prefix, cache), layout
         else:
-            cache.layers.clear()
-        yield part, states[layout.predictors.to(model.device)], layout
+            yield part, torch.cat([apart(model, tree, prefix, cache, how) for tree in part]), layout
+
+
+def packed_states(model: Model, part: Sequence[Tree], layout: Layout, prefix: int, cache: DynamicCache) -> Tensor:
+    """Final states that predict a pass's targets, read as one row behind the shared prefix."""
+    chain = len(part) == 1 and len(part[0].branches) == 1
+    mask = None if chain else masks_of(model, layout, prefix)
+    states = final_states(model, layout.tokens, layout.places, mask, cache)
+    if prefix:
+        cache.crop(-len(layout.tokens))
+    else:
+        cache.layers.clear()
+    return states[layout.predictors.to(model.device)]
+
+
+def apart(model: Model, tree: Tree, prefix: int, cache: DynamicCache, way: Way) -> Tensor:
+    """Final states that predict a tree's targets, branch by branch, each continuation read by itself."""
+
+    def read(tokens: Tensor, places: Tensor | None, before: DynamicCache | None) -> Tensor:
+        return final_states(model, tokens, places, None, before)
+
+    # What a continuation's last token predicts is not asked for.
+    texts = [(*tree.trunk, *branch[:-1]) for branch in tree.branches]
+    states = read_behind(way, read, texts, prefix, cache)
+    return torch.cat([part[-len(branch) :] for part, branch in zip(states, tree.branches, strict=True)])
+
+
+def way_of(model: Model, trees: Sequence[Tree]) -> Way:
+    """How these trees are read: as the model's check found, but whole where a text's length turns its positions."""
+    stretch = stretches_at(model)
+    if stretch is not None and max((tree.longest for tree in trees), default=0) > stretch:
+        return "whole"
+    return scoring_way(model).way
+
+
+def scoring_way(model: Model) -> Checked:
+    """How the final states that score continuations are read, checked once and kept.
+
+    Raises:
+        ModelError: no way of reading gives what plain passes give.
+    """
+
+    def fork(length: int) -> int:
+        return length - min(3, length - 1)
+
+    def plain(tokens: Tensor, length: int) -> Tensor:
+        states: Tensor = decoder_of(model)(input_ids=tokens).last_hidden_state[0, fork(length) - 1 : length - 1]
+        return torch.cat([states, states])
+
+    def ours(way: Way, sample: Sample) -> Tensor:
+        # Twice the same continuation of each prompt, so that one stands in the other's sight.
+        trees = [Tree(text[: fork(len(text))], (text[fork(len(text)) :],) * 2) for text in sample.texts]
+        return torch.cat([states for _, states, _ in passes(model, trees, None, way=way)])
+
+    return settled(model, "final states", read=ours, plain=plain)
 
 
 def shared_prefix(trees: Sequence[Tree]) -> int:
@@ -128,7 +191,7 @@ def laid_out(trees: Sequence[Tree], prefix: int) -> Layout:
     return Layout(tokens, places, tree_of, branch_of, torch.tensor(predictors), torch.tensor(targets))
 
 
-def masks_of(model: Model, layout: Layout, prefix: int) -> Tensor | dict[str, Tensor]:
+def masks_of(model: Model, layout: Layout, prefix: int) -> Masks:
     """A token sees the shared prefix, its own trunk and its own branch, up to itself."""
     index = torch.arange(len(layout.tokens))
     same_tree = layout.tree[:, None] == layout.tree[None, :]
@@ -139,15 +202,11 @@ def masks_of(model: Model, layout: Layout, prefix: int) -> Tensor | dict[str, Te
 
 
 def final_states(
-    model: Model, tokens: Tensor, places: Tensor, mask: Tensor | dict[str, Tensor] | None, cache: DynamicCache
+    model: Model, tokens: Tensor, places: Tensor | None, mask: Masks | None, cache: DynamicCache | None
 ) -> Tensor:
-    """The states that the output head reads, `[tokens, d_model]`; the cache is extended."""
-    output = model.lm.get_decoder()(
-        input_ids=tokens[None].to(model.device),
-        position_ids=places[None].to(model.device),
-        attention_mask=mask,
-        past_key_values=cache,
-        use_cache=True,
-    )
-    states: Tensor = output.last_hidden_state[0]
+    """The states that the output head reads, `[tokens, d_model]`; the cache, where there is one, is extended."""
+    decoder = decoder_of(model)
+    positions = None if places is None else places[None].to(model.device)
+    given = taken(decoder, position_ids=positions, past_key_values=cache, use_cache=cache is not None)
+    states: Tensor = decoder(input_ids=tokens[None].to(model.device), attention_mask=mask, **given).last_hidden_state[0]
     return states

@@ -1,4 +1,4 @@
-"""Rows in, prompts with their possible answers out as the model's tokens, those too long for its window left out."""
+"""Tokenises rows as measures read them: a prompt that awaits its answer, or with the answers that may follow it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from mixplan.domains import Row
 from mixplan.evaluate.packing import Ids, Tree
-from mixplan.model import Model, answered, render
+from mixplan.model import Model, answered_tokens, render
 
 
 def prompt_text(model: Model, row: Row) -> str:
-    """A row's prompt as the model reads it, up to where its answer begins."""
+    """A row's prompt as the model is asked it, up to where its answer begins."""
     return render(model, row.prompt, awaiting=True)
 
 
@@ -22,15 +22,20 @@ def token_ids(model: Model, text: str) -> Ids:
 def tree_of(model: Model, row: Row, answers: Sequence[str]) -> Tree:
     """A row's prompt with answers as continuations, without the end of the answer's turn.
 
-    Prompt and answer are tokenised together, as in training. Where a tokenizer merges an answer's first characters
-    with the prompt's last ones, the merged token counts to the answer.
+    Each is the beginning of the row with that answer as it is trained: what the template puts between prompt and
+    answer stands before the answer, and where a tokenizer merges an answer's first characters with those before it,
+    the merged token counts to the answer.
     """
-    prompt = prompt_text(model, row)
-    own = token_ids(model, prompt)
-    wholes = [token_ids(model, answered(model, prompt, answer)) for answer in answers]
-    shared = min(len(own), *(len(whole) - 1 for whole in wholes))
-    cut = next((place for place in range(shared) if any(whole[place] != own[place] for whole in wholes)), shared)
-    return Tree(own[:cut], tuple(whole[cut:] for whole in wholes))
+    return taught_tree(model, row, answers)[0]
+
+
+def taught_tree(model: Model, row: Row, answers: Sequence[str]) -> tuple[Tree, list[str]]:
+    """As `tree_of`, with each answer as the template writes it."""
+    found = [answered_tokens(model, row.prompt, answer) for answer in answers]
+    wholes = [ids for ids, _, _ in found]
+    shared = min(len(ids) - count for ids, count, _ in found)
+    cut = next((place for place in range(shared) if any(whole[place] != wholes[0][place] for whole in wholes)), shared)
+    return Tree(wholes[0][:cut], tuple(whole[cut:] for whole in wholes)), [text for _, _, text in found]
 
 
 def fitting(model: Model, rows: Sequence[Row], trees: Sequence[Tree], *, room: int = 0) -> list[tuple[Row, Tree]]:

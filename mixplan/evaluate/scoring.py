@@ -1,4 +1,4 @@
-"""Final states in, log-probabilities of continuation tokens and divergences between two models' next tokens out.
+"""Scores continuation tokens by the final states that predict them, and compares two models' next tokens.
 
 The output head runs on the positions that predict a continuation's token only, a bounded number at a time.
 """
@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers import DynamicCache
+from torch import Tensor, nn
 
 from mixplan.errors import ModelError
 from mixplan.evaluate.packing import Ids, Tree, final_states, passes
-from mixplan.model import Model, text_config
+from mixplan.model import Model, decoder_of, text_config
 
 LOGIT_VALUES = {"cpu": 1 << 24, "cuda": 1 << 28}
 """Logits held at once: 64 MB on a CPU, 1 GB on a GPU."""
+
+HEAD_NOISE = {"float32": 1e-5, "bfloat16": 0.02, "float16": 0.003}
+"""Rounding of the output head and its soft capping, of the largest logit; a factor that is left out shows above it."""
 
 
 @dataclass(frozen=True)
@@ -179,24 +183,58 @@ def check_vocabularies(first: Model, second: Model) -> None:
 
 def head(model: Model, states: Tensor) -> Tensor:
     """Logits of final states: `[rows, d_model]` in the model's type in, `[rows, vocabulary]` float32 out."""
+    if model.lm not in _HEADS:
+        check_head(model)
+    return _HEADS[model.lm](model, states)
+
+
+def plain_head(model: Model, states: Tensor) -> Tensor:
+    """Logits by the output embeddings and soft capping alone, as most families make them."""
     logits: Tensor = model.lm.get_output_embeddings()(states).float()
     cap = getattr(text_config(model.lm), "final_logit_softcapping", None)
     return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
+def own_head(model: Model, states: Tensor) -> Tensor:
+    """Logits as the model's own forward pass makes them of final states, whatever it does to them.
+
+    The pass is over one token, whose final state the given ones take the place of.
+    """
+
+    def put(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
+        if isinstance(output, tuple):
+            return (states[None], *output[1:])
+        output.last_hidden_state = states[None]
+        return output
+
+    handle = decoder_of(model).register_forward_hook(put)
+    try:
+        logits: Tensor = model.lm(input_ids=torch.ones(1, 1, dtype=torch.int64, device=model.device)).logits
+    finally:
+        handle.remove()
+    return logits[0].float()
+
+
+_HEADS: WeakKeyDictionary[nn.Module, Callable[[Model, Tensor], Tensor]] = WeakKeyDictionary()
+"""How each loaded model's logits are made, as `check_head` found."""
+
+
 def check_head(model: Model) -> None:
-    """Hold `head` against the model's own logits on a few tokens.
+    """Find how the model makes logits of final states, held against its own on a few tokens.
 
     Raises:
-        ModelError: they differ: the model does more to its logits than the families that mixplan knows.
+        ModelError: neither way gives them.
     """
-    tokens = torch.arange(1, min(9, vocabulary(model)))
+    tokens, noise = torch.arange(1, min(9, vocabulary(model))), HEAD_NOISE[model.dtype]
     with torch.inference_mode():
-        own = model.lm(input_ids=tokens[None].to(model.device), use_cache=False).logits[0].float()
-        ours = head(model, final_states(model, tokens, torch.arange(len(tokens)), None, DynamicCache()))
-    # Rounding in a short type is a few per cent of the logits' size; another head is off by far more.
-    if (own - ours).abs().max() > 0.05 * own.abs().max():
-        raise ModelError(
-            f"{type(model.lm).__name__} does more to its logits than an output head with soft capping, so mixplan "
-            "cannot score its answers. Use a Llama, Qwen, Gemma, Mistral, GPT-2 or GPT-NeoX model."
-        )
+        own = model.lm(input_ids=tokens[None].to(model.device)).logits[0].float()
+        states = final_states(model, tokens, None, None, None)
+        for made in (plain_head, own_head):
+            ours = made(model, states)
+            if ours.shape == own.shape and bool((own - ours).abs().max() <= noise * own.abs().max()):
+                _HEADS[model.lm] = made
+                return
+    raise ModelError(
+        f"model '{model.name}': {type(model.lm).__name__} makes its logits of more than its final states, so mixplan "
+        "cannot score its answers. Choose a model whose output head reads the last layer's states alone."
+    )

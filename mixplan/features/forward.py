@@ -1,4 +1,4 @@
-"""A unit in, residual streams at its query tokens out: shared prefixes read once, queries packed without padding."""
+"""Reads the residual stream at a unit's query tokens: shared prefixes once, queries packed where that is right."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from transformers import DynamicCache
 
 from mixplan.features.kept import Kept
 from mixplan.features.queries import Ids, Unit
-from mixplan.model import Model, read_stream, text_config
+from mixplan.model import Checked, Model, Way, has_windows, masks_by_kind, own_cache, read_behind, read_stream, settled
+from mixplan.model.attention import Masks, stretches_at
+from mixplan.model.selfcheck import Sample
 
 PACK_TOKENS = {"cpu": 512, "cuda": 8192}
 """Tokens in one packed pass: enough to fill the machine, few enough that the mask over other queries stays small."""
+
+CHECKED_TOKENS = 8
+"""Last tokens of each text that a check compares, so that some are the shared beginning's and some lie behind it."""
 
 
 @dataclass(frozen=True)
@@ -59,27 +64,31 @@ def read_unit(
     """
     limit, other = pack_tokens or PACK_TOKENS.get(model.device.type, 2048), trained or model
     found = Kept(0) if kept is None else kept
+    way = way_of(model, depth, [query.alone for query in unit.queries])
+    other_way = way_of(other, depth, [query.context for query in unit.queries])
 
-    def prefix(reader: Model, ids: Ids) -> DynamicCache:
-        return found.get((reader.fingerprint, depth, ids), lambda: read_prefix(reader, depth, ids))
+    def prefix(reader: Model, ids: Ids, how: Way) -> DynamicCache:
+        return found.get((reader.fingerprint, depth, ids, how), lambda: read_prefix(reader, depth, ids, how))
 
     @cache
     def alone_cache() -> DynamicCache:
-        return prefix(model, unit.queries[0].alone[: unit.alone_prefix])
+        return prefix(model, unit.queries[0].alone[: unit.alone_prefix], way)
 
-    context_cache = prefix(other, unit.queries[0].context[: unit.context_prefix])
+    context_cache = prefix(other, unit.queries[0].context[: unit.context_prefix], other_way)
     for part in packs_of(unit, limit):
         queries = [unit.queries[index] for index in part]
         counts = [query.count for query in queries]
         alone = tuple(query.alone for query in queries)
 
         def read(alone: Sequence[Ids] = alone, counts: Sequence[int] = counts) -> Tensor:
-            return read_packed(model, depth, alone, counts, unit.alone_prefix, alone_cache())
+            return read_together(model, depth, alone, counts, unit.alone_prefix, alone_cache(), way)
 
         yield Pack(
             queries=part,
-            alone=found.get((model.fingerprint, depth, alone, tuple(counts), unit.alone_prefix), read),
-            context=read_packed(other, depth, [q.context for q in queries], counts, unit.context_prefix, context_cache),
+            alone=found.get((model.fingerprint, depth, alone, tuple(counts), unit.alone_prefix, way), read),
+            context=read_together(
+                other, depth, [q.context for q in queries], counts, unit.context_prefix, context_cache, other_way
+            ),
             segments=torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)),
         )
 
@@ -93,7 +102,7 @@ def read_alone(model: Model, depth: int, unit: Unit, *, tokens: int) -> Tensor:
         if count >= tokens:
             break
     sequences, counts = [query.alone for query in queries], [query.count for query in queries]
-    return read_packed(model, depth, sequences, counts, 0, DynamicCache())
+    return read_together(model, depth, sequences, counts, 0, DynamicCache(), way_of(model, depth, sequences))
 
 
 def packs_of(unit: Unit, limit: int) -> Iterator[range]:
@@ -108,18 +117,71 @@ def packs_of(unit: Unit, limit: int) -> Iterator[range]:
     yield range(start, len(unit.queries))
 
 
-def read_prefix(model: Model, depth: int, ids: Ids) -> DynamicCache:
+def reading_way(model: Model, depth: int) -> Checked:
+    """How the model's stream after `depth` blocks is read, checked once and kept.
+
+    Raises:
+        ModelError: no way of reading gives what plain passes give.
+    """
+
+    def plain(tokens: Tensor, length: int) -> Tensor:
+        return read_stream(model, depth, tokens)[0, :length][-CHECKED_TOKENS:]
+
+    def ours(way: Way, sample: Sample) -> Tensor:
+        shared = sample.texts[0][: sample.prefix]
+        ends = [min(CHECKED_TOKENS, len(text)) for text in sample.texts]
+        counts = [min(end, len(text) - sample.prefix) for end, text in zip(ends, sample.texts, strict=True)]
+        before = read_together(model, depth, [shared], [sample.prefix], 0, DynamicCache(), way)
+        cache = read_prefix(model, depth, shared, way)
+        behind = read_together(model, depth, sample.texts, counts, sample.prefix, cache, way).split(counts)
+        parts = zip(ends, behind, strict=True)
+        return torch.cat([torch.cat([before, part])[-end:] for end, part in parts])
+
+    return settled(model, f"stream after {depth} blocks", read=ours, plain=plain)
+
+
+def way_of(model: Model, depth: int, texts: Sequence[Ids]) -> Way:
+    """How these texts are read: as the model's check found, but whole where a text's length turns its positions."""
+    stretch = stretches_at(model)
+    if stretch is not None and max(map(len, texts)) > stretch:
+        return "whole"
+    return reading_way(model, depth).way
+
+
+def read_prefix(model: Model, depth: int, ids: Ids, way: Way) -> DynamicCache:
     """Keys and values of a shared prefix, for the blocks before the hook point.
 
-    The cache is made without the model's config: a config with sliding windows would make it forget tokens that
-    another packed query still needs; the window is kept by the mask.
+    For packing, the cache is made without the model's config: a config with sliding windows would make it forget
+    tokens that another packed query still needs; the window is kept by the mask.
     """
-    cache = DynamicCache()
-    if ids:
+    cache = DynamicCache() if way == "packed" else own_cache(model)
+    if ids and way != "whole":
         positions = torch.arange(len(ids), device=model.device)[None]
-        mask = attention_masks(model, [len(ids)], 0) if has_windows(model) else None
+        mask = attention_masks(model, [len(ids)], 0) if way == "packed" and has_windows(model) else None
         read_stream(model, depth, torch.tensor([ids]), positions=positions, mask=mask, cache=cache)
     return cache
+
+
+def read_together(
+    model: Model, depth: int, sequences: Sequence[Ids], counts: Sequence[int], prefix: int, cache: DynamicCache,
+    way: Way,
+) -> Tensor:  # fmt: skip
+    """Read sequences that share a prefix, packed or one by one.
+
+    Args: see `read_packed`, and how to read.
+
+    Returns:
+        `[sum(counts), d_in]` in the model's type.
+    """
+    if way == "packed":
+        return read_packed(model, depth, sequences, counts, prefix, cache)
+
+    def read(tokens: Tensor, places: Tensor | None, before: DynamicCache | None) -> Tensor:
+        positions = None if places is None else places[None].to(model.device)
+        return read_stream(model, depth, tokens[None], positions=positions, cache=before)[0]
+
+    streams = read_behind(way, read, sequences, prefix, cache)
+    return torch.cat([stream[len(stream) - count :] for stream, count in zip(streams, counts, strict=True)])
 
 
 def read_packed(
@@ -153,12 +215,7 @@ def read_packed(
     return torch.cat([stream[end - count : end] for end, count in zip(ends, counts, strict=True)])
 
 
-def has_windows(model: Model) -> bool:
-    """Whether any block attends through a sliding window."""
-    return getattr(text_config(model.lm), "sliding_window", None) is not None
-
-
-def attention_masks(model: Model, lengths: Sequence[int], prefix: int) -> Tensor | dict[str, Tensor]:
+def attention_masks(model: Model, lengths: Sequence[int], prefix: int) -> Masks:
     """Additive masks for packed sequences behind a shared prefix.
 
     Returns:
@@ -172,33 +229,3 @@ def attention_masks(model: Model, lengths: Sequence[int], prefix: int) -> Tensor
     allowed = torch.cat([torch.ones(len(segments), prefix, dtype=torch.bool), own], dim=1)
     seen = torch.cat([torch.arange(prefix), places])
     return masks_by_kind(model, allowed, places, seen)
-
-
-def masks_by_kind(model: Model, allowed: Tensor, places: Tensor, seen: Tensor) -> Tensor | dict[str, Tensor]:
-    """Additive masks from who may look at whom, narrowed where a block attends through a sliding window.
-
-    Args:
-        model: The model.
-        allowed: `[tokens, keys]` boolean.
-        places: `[tokens]` int64, each token's position in its own sequence.
-        seen: `[keys]` int64, the same of each key.
-    """
-    config = text_config(model.lm)
-    window = getattr(config, "sliding_window", None)
-    near = allowed if window is None else allowed & (places[:, None] - seen[None, :] < window)
-    kinds = getattr(config, "layer_types", None)
-    if kinds and takes_mask_by_kind(model):
-        return {"full_attention": additive(allowed, model), "sliding_attention": additive(near, model)}
-    return additive(near, model)
-
-
-def takes_mask_by_kind(model: Model) -> bool:
-    """Whether the decoder takes a mask for each attention kind: those families of transformers that mix kinds."""
-    return text_config(model.lm).model_type in ("qwen2", "qwen3", "gemma2", "gemma3", "gemma3_text")
-
-
-def additive(allowed: Tensor, model: Model) -> Tensor:
-    """A boolean mask as one to be added to attention scores."""
-    dtype = next(model.lm.parameters()).dtype
-    mask = torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~allowed, torch.finfo(dtype).min)
-    return mask[None, None].to(model.device)

@@ -1,14 +1,13 @@
-"""A conversation in, its tokens out up to the end of its question or answer, and how many of the last ones are it."""
+"""Tokenises a conversation up to the end of its question or answer, and refuses a template that alters them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mixplan.chat.places import answer_place, question_place
+from mixplan.chat.reasoning import parted
 from mixplan.errors import ModelError
-from mixplan.model import Model, render
-
-STAND_IN = "0a9c answer 7e41"
-"""Rendered in an answer's place to see what the chat template puts around it; no row holds this text."""
+from mixplan.model import Model, chat_template, tokens_of_place
 
 
 def query_tokens(model: Model, prompt: Sequence[tuple[str, str]]) -> tuple[tuple[int, ...], int]:
@@ -22,22 +21,17 @@ def query_tokens(model: Model, prompt: Sequence[tuple[str, str]]) -> tuple[tuple
     Raises:
         ModelError: the rendered text does not hold the question as it is.
     """
-    text = render(model, prompt, awaiting=False)
     question = prompt[-1][1].strip()
-    start = text.rfind(question)
-    if start < 0 or not question:
-        raise ModelError(
-            f"the chat template of '{model.name}' alters the question {question[:60]!r}, so its tokens cannot be "
-            "followed. Use a model whose template keeps user turns as they are."
-        )
-    return tokens_at(model, text, start, start + len(question))
+    place = question_place(chat_template(model), prompt)
+    if place.content != question:
+        raise altered(model, "question", question, "user")
+    return tokens_of_place(model, place)
 
 
 def answer_tokens(model: Model, prompt: Sequence[tuple[str, str]], answer: str) -> tuple[tuple[int, ...], int]:
     """Tokenise a conversation and the assistant's answer to it, up to the answer's last token.
 
-    Where the answer stands is found by rendering a stand-in in its place: a short answer such as "a" may well stand
-    elsewhere in the text, in a role marker too.
+    An answer's reasoning counts to it, but where the template leaves it out.
 
     Returns:
         The token ids, and how many at the end are the answer's.
@@ -46,27 +40,17 @@ def answer_tokens(model: Model, prompt: Sequence[tuple[str, str]], answer: str) 
         ModelError: the rendered text does not hold the answer as it is.
     """
     answer = answer.strip()
-    text = render(model, (*prompt, ("assistant", answer)), awaiting=False)
-    before, _, after = render(model, (*prompt, ("assistant", STAND_IN)), awaiting=False).rpartition(STAND_IN)
-    if not answer or text != before + answer + after:
-        raise ModelError(
-            f"the chat template of '{model.name}' alters the answer {answer[:60]!r}, so its tokens cannot be "
-            "followed. Use a model whose template keeps assistant turns as they are."
-        )
-    return tokens_at(model, text, len(before), len(before) + len(answer))
+    place = answer_place(chat_template(model), prompt, answer)
+    reasoned = parted(answer)
+    # White space between reasoning and answer is the template's to choose.
+    if place.content != answer and not (reasoned and place.content.endswith(reasoned[1].strip())):
+        raise altered(model, "answer", answer, "assistant")
+    return tokens_of_place(model, place)
 
 
-def tokens_at(model: Model, text: str, start: int, stop: int) -> tuple[tuple[int, ...], int]:
-    """Tokenise a text up to the last token that holds any of its characters `start` to `stop`.
-
-    Returns:
-        The token ids, and how many at the end hold such characters; the text's first token is never one of them.
-    """
-    encoded = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    inside = [
-        index
-        for index, (left, right) in enumerate(encoded["offset_mapping"])
-        if left < stop and right > start and right > left
-    ]
-    ids = tuple(encoded["input_ids"][: inside[-1] + 1])
-    return ids, min(len(inside), len(ids) - 1)
+def altered(model: Model, what: str, text: str, role: str) -> ModelError:
+    """The error for a template that writes another text than it is given."""
+    return ModelError(
+        f"the chat template of '{model.name}' alters the {what} {text[:60]!r}, so its tokens cannot be "
+        f"followed. Use a model whose template keeps {role} turns as they are."
+    )

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mixplan.domains import Row
-from mixplan.features.forward import PACK_TOKENS, packs_of, read_packed, read_prefix
+from mixplan.features.forward import PACK_TOKENS, packs_of, read_prefix, read_together, way_of
 from mixplan.features.measure import ENCODED_VALUES
 from mixplan.features.queries import Query, Unit, read_tokens, shared_prefix
 from mixplan.features.statistics import Doubles
@@ -72,12 +72,13 @@ def measure_weighted(
         on_tokens: Told how many tokens each pack held.
     """
     signed, size = (torch.zeros(sae.d_sae, dtype=torch.float64, device=model.device) for _ in range(2))
-    cache = read_prefix(model, sae.depth, unit.queries[0].alone[: unit.alone_prefix])
+    way = way_of(model, sae.depth, [query.alone for query in unit.queries])
+    cache = read_prefix(model, sae.depth, unit.queries[0].alone[: unit.alone_prefix], way)
     step = max(1, ENCODED_VALUES // sae.d_sae)
     for part in packs_of(unit, PACK_TOKENS.get(model.device.type, 2048)):
         queries = [unit.queries[index] for index in part]
         counts = [query.count for query in queries]
-        stream = read_packed(model, sae.depth, [q.alone for q in queries], counts, unit.alone_prefix, cache)
+        stream = read_together(model, sae.depth, [q.alone for q in queries], counts, unit.alone_prefix, cache, way)
         each = np.repeat([numbers[index] for index in part], counts)
         with torch.inference_mode():
             for left in range(0, len(each), step):

@@ -1,4 +1,4 @@
-"""A model, its SAE and some features in; while open, those features are taken out of every token's residual stream."""
+"""Takes some of an SAE's features out of every token's residual stream, for as long as a context is open."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixplan.errors import ModelError
-from mixplan.model import Model, final_norm
+from mixplan.model import Model, at_depth, check_depth, decoder_of
 from mixplan.sae import Sae, columns_of
 
 
@@ -35,26 +34,21 @@ def zeroed(model: Model, sae: Sae, features: Sequence[int]) -> Iterator[None]:
     Raises:
         ModelError: the model has fewer blocks than the hook point says.
     """
-    if not 0 <= sae.depth <= len(model.blocks):
-        raise ModelError(f"model '{model.name}' has {len(model.blocks)} blocks; the SAE reads after block {sae.depth}.")
+    check_depth(model, sae.depth)
     if not len(features):
         yield
         return
     erasure = _Erasure(model, sae, features)
-    reader = model.blocks[sae.depth] if sae.depth < len(model.blocks) else final_norm(model)
-    handles = [
-        model.lm.get_decoder().register_forward_pre_hook(erasure.begin, with_kwargs=True),
-        reader.register_forward_pre_hook(erasure.erase, with_kwargs=True),
-    ]
+    handle = decoder_of(model).register_forward_pre_hook(erasure.begin, with_kwargs=True)
     try:
-        yield
+        with at_depth(model, sae.depth, erasure.without):
+            yield
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
 
 
 class _Erasure:
-    """Both hooks: which tokens a forward pass is about, and the stream without the features."""
+    """Which tokens a forward pass is about, and the stream without the features."""
 
     def __init__(self, model: Model, sae: Sae, features: Sequence[int]) -> None:
         chosen = torch.as_tensor(features, dtype=torch.int64, device=model.device)
@@ -73,14 +67,6 @@ class _Erasure:
             start = 0 if cache is None else cache.get_seq_length()
             positions = torch.arange(start, start + ids.shape[1])[None]
         self.first = positions == 0
-
-    def erase(
-        self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Put the stream without the features in place of the stream."""
-        if args:
-            return (self.without(args[0]), *args[1:]), kwargs
-        return args, kwargs | {"hidden_states": self.without(kwargs["hidden_states"])}
 
     def without(self, stream: Tensor) -> Tensor:
         """The stream without the features' part, `[batch, length, d_in]` in its own type."""

@@ -1,8 +1,11 @@
-"""STS, earlier runs and studies in, each domain's expected change out; relative to others until runs give a unit."""
+"""Forecasts each domain's change from STS, earlier runs and studies; relative to others until runs give a unit."""
 
-from mixplan.forecast.amounts import Amount, halving_rows
+from mixplan.forecast.alike import Planned
+from mixplan.forecast.amounts import Amount, halving_rows, rows_save
 from mixplan.forecast.earlier import History, Kind, earlier_runs
 from mixplan.forecast.evidence import Study, with_studies
+from mixplan.forecast.job import Job
+from mixplan.forecast.left_out import left_out_lines
 from mixplan.forecast.response import Halving
 from mixplan.forecast.risk import Forecast, Risk, forecast
 
@@ -11,11 +14,15 @@ __all__ = [
     "Forecast",
     "Halving",
     "History",
+    "Job",
     "Kind",
+    "Planned",
     "Risk",
     "Study",
     "earlier_runs",
     "forecast",
     "halving_rows",
+    "left_out_lines",
+    "rows_save",
     "with_studies",
 ]

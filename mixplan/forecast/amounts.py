@@ -1,4 +1,4 @@
-"""Arms that were compared earlier in, the amounts of extra rows that halve a domain's loss, and why those, out."""
+"""Learns from arms that were compared earlier how many extra rows halve a domain's loss, and says why so many."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from mixplan.forecast.earlier import OUTCOME, Kind, finite, places, unit_of
+from mixplan.forecast.earlier import NONE, OUTCOME, Kind, finite, places, unit_of
 from mixplan.forecast.evidence import evidence_files
 from mixplan.forecast.response import Halving, Losses, Response, halving_text, mixtures_text, respond, worth
 
-WITHOUT = "none"
-"""The arm that gave no domain any row."""
 DRAWN = "random"
 """The arm whose rows differ by seed, while a loss is a mean over seeds."""
 
@@ -61,6 +59,41 @@ def halving_rows(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
         kind: Arms of other models and training methods teach nothing.
         usual: The number to use where nothing better is learned.
     """
+    known = compared_earlier(patterns, folder=folder, run=run, kind=kind)
+    if not known:
+        return Amount(
+            Halving(usual), f"{usual:g} rows are taken to halve a domain's loss: no arms were compared earlier."
+        )
+    unit, targets, response = learned_from(known, usual)
+    if response is None:
+        return Amount(
+            Halving(usual),
+            f"{usual:g} rows are taken to halve a domain's loss: the arms of one target alone teach nothing.",
+        )
+    return chosen(response, targets, usual)
+
+
+def rows_save(
+    patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind, usual: float
+) -> tuple[str, Halving] | None:
+    """What extra rows save of losses, and in which unit; None where nothing learned predicts losses better.
+
+    Args:
+        patterns: As for `halving_rows`.
+        folder: What the patterns are relative to.
+        run: The run's own folder.
+        kind: See `halving_rows`.
+        usual: The number that what is learned has to beat.
+    """
+    known = compared_earlier(patterns, folder=folder, run=run, kind=kind)
+    if not known:
+        return None
+    unit, _, response = learned_from(known, usual)
+    return (unit, response.found) if response is not None and response.helps else None
+
+
+def compared_earlier(patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind) -> list[Compared]:
+    """Arms of all targets that were compared earlier, each file once; damaged ones are passed over."""
     found: dict[str, list[Compared]] = {}
     for place in (
         *(at / OUTCOME for at, _ in places(patterns, folder, run, [])),
@@ -73,20 +106,19 @@ def halving_rows(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
                 found[hashlib.sha256(data).hexdigest()] = list(compared_in(value))
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             continue
-    known = [one for mark in sorted(found) for one in found[mark]]
-    if not known:
-        return Amount(
-            Halving(usual), f"{usual:g} rows are taken to halve a domain's loss: no arms were compared earlier."
-        )
+    return [one for mark in sorted(found) for one in found[mark]]
+
+
+def learned_from(known: Sequence[Compared], usual: float) -> tuple[str, int, Response | None]:
+    """The unit that most targets' losses have, how many have it, and what rows save of them.
+
+    Args:
+        known: At least one target's arms.
+        usual: The number to compare with.
+    """
     counts = Counter(one.unit for one in known)
     unit = min(counts, key=lambda name: (-counts[name], name))
-    response = respond([one.losses for one in known if one.unit == unit], assumed=usual)
-    if response is None:
-        return Amount(
-            Halving(usual),
-            f"{usual:g} rows are taken to halve a domain's loss: the arms of one target alone teach nothing.",
-        )
-    return chosen(response, counts[unit], usual)
+    return unit, counts[unit], respond([one.losses for one in known if one.unit == unit], assumed=usual)
 
 
 def chosen(response: Response, targets: int, usual: float) -> Amount:
@@ -115,7 +147,7 @@ def compared_in(value: Mapping[str, Any]) -> Iterator[Compared]:
         yield Compared(str(one["unit"]), losses_from(*columns))
     if table := value.get("arms"):
         arms = table["arms"]
-        bare = arms[WITHOUT]["losses"] if WITHOUT in arms else {}
+        bare = arms[NONE]["losses"] if NONE in arms else {}
         given = [
             (finite(bare[name]), finite(loss), finite(arm["rows"].get(name, 0)), total)
             for arm_name, arm in arms.items()

@@ -1,4 +1,4 @@
-"""Where earlier runs may be in, those that can teach this plan out: the same model, SAE, scores and kind of job."""
+"""Finds earlier runs, reads what they measured, and says what keeps the others from teaching this plan."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixplan.domains.sketch import Content
+from mixplan.forecast.job import Job
+
 OUTCOME = "outcome.json"
 OUTCOME_VERSION = 1
 EVIDENCE = "evidence.json"
@@ -18,11 +21,23 @@ EVIDENCE = "evidence.json"
 
 ICL = "icl"
 """What tells the drift where a recipe or outcome does not say."""
+TARGET = "target"
+NONE = "none"
+"""The arm that gave no domain any row."""
 
 UNITS = {"correct": "accuracy", "score": "accuracy", "acc": "accuracy"}
 """Quantities that are the share of items answered rightly; any other is a unit of its own."""
 UNIT_NAMES = {"kl": " nats a token", "bits_per_byte": " bits a byte"}
 """What stands behind a number in such a unit; nothing behind a share."""
+
+SETTING_KEYS = {
+    "method": "train.method",
+    "features": "drift.features",
+    "drift_demonstrations": "drift.demonstrations",
+    "drift_from": "drift.from",
+    "sts_demonstrations": "sts.demonstrations",
+}
+"""Where a recipe sets what scores of one meaning share."""
 
 
 def unit_of(quantity: str) -> str:
@@ -38,22 +53,25 @@ class Kind:
         model: The untrained model's hash.
         sae: The SAE's hash.
         settings: What gives scores their meaning, and the training method.
+        dtype: The compute type of this plan's scores. Runs in any type teach; where it differs, that is said.
     """
 
     model: str
     sae: str
     settings: Mapping[str, Any]
+    dtype: str = ""
 
     @classmethod
-    def of(cls, recipe: Mapping[str, Any], model: str, sae: str) -> Kind:
+    def of(cls, recipe: Mapping[str, Any], model: str, sae: str, dtype: str = "") -> Kind:
         """The kind of a plan.
 
         Args:
             recipe: The resolved recipe.
             model: Hash of the untrained model.
             sae: Hash of the SAE.
+            dtype: The model's compute type.
         """
-        return cls(model, sae, settings_of(recipe))
+        return cls(model, sae, settings_of(recipe), dtype)
 
 
 def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,6 +86,21 @@ def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """How well one change is known.
+
+    Attributes:
+        items: Standard error over its items; None where it is not known.
+        seeds: Standard deviation over training seeds; None where there was one.
+        count: Training seeds whose mean the change is.
+    """
+
+    items: float | None = None
+    seeds: float | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True)
 class Found:
     """One domain's change in an earlier run.
 
@@ -75,11 +108,21 @@ class Found:
         scores: The plan's scores, by name.
         headline: Measure and quantity that stood for the domain, with the change; None where it was not measured.
         behaviour: Mean token KL from the untrained model; None where it was not measured.
+        rows: Extra rows that the domain got.
+        bare: Behaviour where no domain got extra rows, from the comparison of arms; None where none was trained.
+        content: Sketch of the domain; None where it was saved without one.
+        headline_noise: How well the headline's change is known.
+        behaviour_noise: How well behaviour is known.
     """
 
     scores: dict[str, float]
     headline: tuple[str, str, float] | None
     behaviour: float | None
+    rows: float = 0.0
+    bare: float | None = None
+    content: Content | None = None
+    headline_noise: Noise = Noise()
+    behaviour_noise: Noise = Noise()
 
 
 @dataclass(frozen=True)
@@ -91,12 +134,42 @@ class Run:
         hash: SHA-256 of its outcome.json.
         domains: What it measured.
         studied: Whether it stands for a study's target rather than for a run of the person's own.
+        target: Sketch of what it was trained on; None where it was saved without one.
+        job: What it trained with; None where it was saved without that.
+        dtype: Compute type of its scores, empty where it was saved without one.
     """
 
     name: str
     hash: str
     domains: dict[str, Found]
     studied: bool = False
+    target: Content | None = None
+    job: Job | None = None
+    dtype: str = ""
+
+    @property
+    def extra_rows(self) -> float:
+        """Rows that all domains together got beside the target's."""
+        return math.fsum(found.rows for found in self.domains.values())
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something measured that does not teach this plan.
+
+    Attributes:
+        name: The run's folder or the study's title.
+        reason: What differs: `model`, `SAE`, `training method` or `settings`.
+        keys: What a plan's recipe would have to say, such as `sts.demonstrations: 2`.
+        asked: Whether the recipe names it.
+        shipped: Whether it comes with mixplan.
+    """
+
+    name: str
+    reason: str
+    keys: tuple[str, ...]
+    asked: bool = False
+    shipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,11 +178,15 @@ class History:
 
     Attributes:
         runs: Of the plan's own kind, each outcome once, in the order of their hashes.
-        warnings: Files that are no outcomes, and runs that were asked for and cannot teach, in whole sentences.
+        warnings: Files that are no outcomes, in whole sentences.
+        left_out: What is of another kind.
+        closed: Whether the recipe lets nothing in, by `forecast.runs: []`.
     """
 
     runs: tuple[Run, ...] = ()
     warnings: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    closed: bool = False
 
 
 def earlier_runs(patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind) -> History:
@@ -122,27 +199,33 @@ def earlier_runs(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
         kind: What a run must share with this one.
     """
     runs: dict[str, Run] = {}
+    left_out: dict[str, LeftOut] = {}
     warnings: list[str] = []
     for place, asked in places(patterns, folder, run, warnings):
         try:
             data = (place / OUTCOME).read_bytes()
             value = json.loads(data)
-            same = is_of(kind, value)
-            found = Run(place.name, hashlib.sha256(data).hexdigest(), domains_of(value))
+            mark = hashlib.sha256(data).hexdigest()
+            if value["version"] != OUTCOME_VERSION:
+                raise ValueError(f"version {value['version']}")
+            found = run_of(place.name, mark, value)
+            apart = difference(kind, value, place.name, asked=asked)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             warnings.append(
                 f"{place.name}/{OUTCOME} is damaged or no outcome of this mixplan, so the forecast does not learn from "
                 "it. Make it again with `mixplan train`, or leave it out of `forecast.runs`."
             )
             continue
-        if same:
-            runs.setdefault(found.hash, found)
-        elif asked:
-            warnings.append(
-                f"{place.name} is a run of another model, SAE, training method or score setting, so the forecast does "
-                "not learn from it."
-            )
-    return History(tuple(runs[mark] for mark in sorted(runs)), tuple(sorted(warnings)))
+        if apart is None:
+            runs.setdefault(mark, found)
+        else:
+            left_out.setdefault(mark, apart)
+    return History(
+        tuple(runs[mark] for mark in sorted(runs)),
+        tuple(sorted(warnings)),
+        tuple(sorted(left_out.values(), key=lambda one: one.name)),
+        closed=patterns is not None and not patterns,
+    )
 
 
 def places(patterns: Sequence[str] | None, folder: Path, run: Path, warnings: list[str]) -> Iterator[tuple[Path, bool]]:
@@ -169,30 +252,85 @@ def places(patterns: Sequence[str] | None, folder: Path, run: Path, warnings: li
                 yield place, patterns is not None
 
 
-def is_of(kind: Kind, value: Mapping[str, Any]) -> bool:
-    """Whether an outcome is of a kind.
+def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) -> LeftOut | None:
+    """What keeps an outcome or a study from teaching plans of a kind; None where nothing does.
+
+    Args:
+        kind: The plan's.
+        value: What outcome.json or evidence.json holds.
+        name: What it is called.
+        asked: Whether the recipe names it.
 
     Raises:
-        ValueError: it is of another version.
+        LookupError: it does not say what it is of.
     """
-    if value["version"] != OUTCOME_VERSION:
-        raise ValueError(f"version {value['version']}")
-    settings = {name: ({"drift_from": ICL} | value["settings"])[name] for name in kind.settings}
-    return (value["hashes"]["model"], value["hashes"]["sae"], settings) == (kind.model, kind.sae, dict(kind.settings))
+    hashes, settings = value["hashes"], {"drift_from": ICL} | value["settings"]
+    if hashes["model"] != kind.model:
+        return LeftOut(name, "model", (named("model.name", value.get("model")),), asked)
+    if hashes["sae"] != kind.sae:
+        return LeftOut(name, "SAE", (named("model.sae", value.get("sae")),), asked)
+    differing = [setting for setting, wanted in kind.settings.items() if settings[setting] != wanted]
+    if not differing:
+        return None
+    keys = tuple(named(SETTING_KEYS[setting], settings[setting]) for setting in differing)
+    return LeftOut(name, "training method" if "method" in differing else "settings", keys, asked)
 
 
-def domains_of(value: Mapping[str, Any]) -> dict[str, Found]:
-    """What an outcome says of its domains."""
+def named(key: str, value: Any) -> str:
+    """A recipe's key with its value, where that is known."""
+    return key if value is None else f"{key}: {value}"
+
+
+def run_of(name: str, mark: str, value: Mapping[str, Any]) -> Run:
+    """What an outcome says of its run.
+
+    Raises:
+        ValueError: a number is none, or a sketch or job is damaged.
+        LookupError: something is missing.
+    """
+    contents, job = value.get("content") or {}, value.get("job")
+    given = {part: finite(one["rows"]) for part, one in value["training"]["consumption"].items() if part != TARGET}
+    arms = ((value.get("arms") or {}).get("behaviour") or {}).get("arms", {})
+    bare = arms.get(NONE, {}).get("losses", {})
     found = {}
-    for name, domain in value["domains"].items():
-        measures, headline = domain["measures"], domain["headline"]
-        first = next(iter(measures[headline].items()), None) if headline in measures else None
-        found[str(name)] = Found(
-            scores={str(score): finite(number) for score, number in domain["predictors"].items() if number is not None},
-            headline=(str(headline), str(first[0]), finite(first[1]["change"])) if first else None,
-            behaviour=finite(measures["behaviour"]["kl"]["change"]) if "behaviour" in measures else None,
+    for domain, part in value["domains"].items():
+        content = contents.get("domains", {}).get(domain)
+        found[str(domain)] = found_of(
+            part,
+            rows=given.get(domain, 0.0),
+            bare=finite(bare[domain]) if domain in bare else None,
+            content=None if content is None else Content.from_json(content),
         )
-    return found
+    return Run(
+        name,
+        mark,
+        found,
+        target=Content.from_json(contents[TARGET]) if TARGET in contents else None,
+        job=None if job is None else Job.from_json(job),
+        dtype=str(value.get("dtype") or ""),
+    )
+
+
+def found_of(domain: Mapping[str, Any], *, rows: float, bare: float | None, content: Content | None) -> Found:
+    """What an outcome says of one domain."""
+    measures, headline = domain["measures"], domain["headline"]
+    first = next(iter(measures[headline].items()), None) if headline in measures else None
+    moved = measures["behaviour"]["kl"] if "behaviour" in measures else None
+    return Found(
+        scores={str(score): finite(number) for score, number in domain["predictors"].items() if number is not None},
+        headline=(str(headline), str(first[0]), finite(first[1]["change"])) if first else None,
+        behaviour=None if moved is None else finite(moved["change"]),
+        rows=rows,
+        bare=bare,
+        content=content,
+        headline_noise=Noise(half_width(first[1]) if first else None),
+        behaviour_noise=Noise(None if moved is None else half_width(moved)),
+    )
+
+
+def half_width(change: Mapping[str, Any]) -> float:
+    """The standard error behind a change's 95 % interval."""
+    return (finite(change["high"]) - finite(change["low"])) / (2 * 1.96)
 
 
 def finite(value: Any) -> float:

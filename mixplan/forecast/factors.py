@@ -46,17 +46,25 @@ class Changes:
         changes: `[n]` what was measured.
         domains: `[n]` domain names.
         runs: `[n]` number of the run.
+        targets: `[n]` number of what the run was trained on; None where each run has a target of its own.
     """
 
     scores: Doubles
     changes: Doubles
     domains: tuple[str, ...]
     runs: Integers
+    targets: Integers | None = None
+
+    @property
+    def groups(self) -> Integers:
+        """`[n]` number of the target, by which changes are left out together."""
+        return self.runs if self.targets is None else self.targets
 
     def part(self, chosen: npt.NDArray[np.bool_]) -> Changes:
         """Some of the changes."""
         names = tuple(name for name, keep in zip(self.domains, chosen, strict=True) if keep)
-        return Changes(self.scores[chosen], self.changes[chosen], names, self.runs[chosen])
+        targets = None if self.targets is None else self.targets[chosen]
+        return Changes(self.scores[chosen], self.changes[chosen], names, self.runs[chosen], targets)
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,9 @@ class Predicted:
     factor_high: Doubles
 
 
-def predict(known: Changes, domains: Sequence[str], scores: Doubles, *, own: bool) -> Predicted:
+def predict(
+    known: Changes, domains: Sequence[str], scores: Doubles, *, own: bool, like: int | None = None
+) -> Predicted:
     """Predict changes in a new run.
 
     Args:
@@ -86,9 +96,10 @@ def predict(known: Changes, domains: Sequence[str], scores: Doubles, *, own: boo
         domains: `[m]` names; one that was never measured has the common factor, its own still uncertain.
         scores: `[m]` their scores.
         own: Whether domains have factors of their own.
+        like: Number of a run that the new one is as strong as; None where its strength is not known.
     """
     fit = _Fit.of(known, own=own)
-    means, wide, narrow = fit.at(domains, scores)
+    means, wide, narrow = fit.at(domains, scores, like=like)
     change = means @ fit.weights
     likely = fit.weights > NEGLIGIBLE * fit.weights.max()
     weights, freedom = fit.weights[likely] / fit.weights[likely].sum(), len(known.changes) - 1
@@ -101,15 +112,15 @@ def predict(known: Changes, domains: Sequence[str], scores: Doubles, *, own: boo
 
 
 def left_out_error(known: Changes, *, own: bool) -> float:
-    """Root mean square error of the expected change over runs, each left out of what is learned from.
+    """Root mean square error of the expected change over targets, each left out of what is learned from.
 
     Args:
-        known: Of at least two runs.
+        known: Of at least two targets.
         own: Whether domains have factors of their own.
     """
     squares = []
-    for run in np.unique(known.runs):
-        rest, out = known.part(known.runs != run), known.part(known.runs == run)
+    for target in np.unique(known.groups):
+        rest, out = known.part(known.groups != target), known.part(known.groups == target)
         fit = _Fit.of(rest, own=own)
         means, _, _ = fit.at(out.domains, out.scores)
         squares.append(float(np.square(means @ fit.weights - out.changes).mean()))
@@ -122,6 +133,7 @@ class _Fit:
 
     Attributes:
         names: Domain names with a factor of their own.
+        runs: Numbers of the runs, in the order of their strengths in `means`.
         unit: Root mean square of the scores, by which they are divided.
         grid: `[g, 3]` roots of a and c, and ρ.
         weights: `[g]`, they sum to 1.
@@ -131,6 +143,7 @@ class _Fit:
     """
 
     names: tuple[str, ...]
+    runs: tuple[int, ...]
     unit: float
     grid: Doubles
     weights: Doubles
@@ -163,10 +176,14 @@ class _Fit:
         freedom = len(y) - 1
         logs = -0.5 * (np.linalg.slogdet(precision)[1] + np.log(noise).sum(axis=1) + freedom * np.log(rest))
         weights: Doubles = np.exp(logs - logs.max())
-        return cls(names, unit, grid, weights / weights.sum(), means, covariances, rest / freedom)
+        runs = tuple(map(int, np.unique(known.runs)))
+        return cls(names, runs, unit, grid, weights / weights.sum(), means, covariances, rest / freedom)
 
-    def at(self, domains: Sequence[str], scores: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-        """Means of new changes, `[m, g]`, and the spreads of what is measured and of what a mean run brings."""
+    def at(self, domains: Sequence[str], scores: Doubles, *, like: int | None = None) -> tuple[Doubles, ...]:
+        """Means of new changes, `[m, g]`, and the spreads of what is measured and of what a mean run brings.
+
+        With `like`, a run as strong as that one takes the place of a mean run and of a new one.
+        """
         s = scores / self.unit
         own, run, growth = self.grid.T
         known = np.array([name in self.names for name in domains])
@@ -175,10 +192,12 @@ class _Fit:
         rows = np.zeros((len(self.grid), len(s), self.means.shape[1]))
         rows[:, :, 0] = s
         rows[:, :, 1 : 1 + len(self.names)] = own[:, None, None] * hot * s[:, None]
+        if like is not None:
+            rows[:, :, 1 + len(self.names) + self.runs.index(like)] = run[:, None] * s
         means = np.einsum("gmp,gp->mg", rows, self.means)
         certain = np.einsum("gmp,gpq,gmq->mg", rows, self.covariances, rows)
         certain += (~known)[:, None] * own**2 * s[:, None] ** 2
-        noise = run**2 * s[:, None] ** 2 + 1 - growth + growth * s[:, None] ** 2
+        noise = run**2 * s[:, None] ** 2 * (like is None) + 1 - growth + growth * s[:, None] ** 2
         return means, np.sqrt(self.variances * (certain + noise)), np.sqrt(self.variances * certain)
 
 

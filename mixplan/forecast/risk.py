@@ -1,27 +1,32 @@
-"""Planning scores and what earlier runs taught in, the forecast of each domain with its reasons out."""
+"""Forecasts each domain's change from planning scores and what earlier runs taught, and says what that rests on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mixplan.errors import DriftError
+from mixplan.forecast.alike import Planned
+from mixplan.forecast.comparable import Known, Saved, comparable
 from mixplan.forecast.earlier import UNIT_NAMES, History
 from mixplan.forecast.expect import Learned, Way, learn
+from mixplan.forecast.job import REACH, Distance
 from mixplan.sts import Score
 
-TEXT = "No measured runs yet, so the forecast is relative: "
-ONE_RUN = (
-    "One earlier run was found, and two are needed, so that what one teaches is checked on the other: until then the "
-    "forecast is relative: "
+NOTHING = "No measured runs yet, so the forecast is relative: "
+NOTHING_FITS = "No measured run fits this plan's model, SAE and score settings, so the forecast is relative: "
+NOTHING_ASKED = "`forecast.runs: []` lets no measured run in, so the forecast is relative: "
+ONE_TARGET = (
+    "{runs} found, {what}, and two different targets are needed, so that what one teaches is checked on the other; "
+    "train another target, or name a run of one in `forecast.runs`. Until then the forecast is relative: "
 )
 RELATIVE = (
     "a domain's risk is its share of all domains' scores. "
     "It says where the job reaches most, not how many points are lost, nor whether the change is a loss or a gain."
 )
-FEW_RUNS = 6
+FEW_TARGETS = 6
 TITLES = {"accuracy": "Accuracy", "bits_per_byte": "Bits a byte", "kl": "Behaviour"}
 NOTHING_MOVES = "Every domain's score is 0, so the forecast cannot tell one from another."
 
@@ -54,7 +59,8 @@ class Forecast:
         learned: What earlier runs taught; None where nothing.
         runs: The runs learned from, by name and hash, sorted.
         warnings: On runs that could not be learned from, in whole sentences.
-        evidence: How well such scores told changes in studies of this model and SAE, a sentence each.
+        evidence: How well such scores predicted changes in studies of this model and SAE, and what was left out, a
+            sentence each.
     """
 
     kind: str
@@ -89,36 +95,43 @@ def forecast(
     *,
     score: str = "sts_icl",
     measures: Mapping[str, str] | None = None,
+    planned: Planned | None = None,
+    saved: Callable[[], Saved | None] = lambda: None,
 ) -> Forecast:
-    """Forecast from the planning scores, and from earlier runs where there are at least two.
+    """Forecast from the planning scores, and from earlier runs where there are any of two targets or of this one.
 
     The relative risk's interval is the score's own, divided by the total of the scores as they stand. The total's
     uncertainty is common to all domains, so it moves no domain against another and is left out.
 
     Args:
         scores: The score that plans the mixture, by domain; its unit cancels.
-        history: Earlier runs of this model and SAE.
+        history: Earlier runs of this model and SAE; None where none may be learned from.
         score: The planning score's name in earlier runs.
         measures: Headline measures that the recipe names, by domain.
+        planned: By what runs' domains and targets are recognised as this plan's, and how far its job is from theirs.
+        saved: What extra rows save, asked where an earlier run had any.
 
     Raises:
         DriftError: a score or an end of its interval is not a finite number of at least 0.
     """
     refuse_no_amounts(scores)
-    runs, warnings = (history.runs, history.warnings) if history else ((), ())
-    learned = learn(history, scores, score=score, measures=measures or {}) if history else None
+    if history is None:
+        return Forecast("relative", relative_text(scores, NOTHING), risks_of(scores), dict(scores))
+    planned = planned or Planned()
+    known = comparable(history.runs, planned, saved)
+    learned = learn(known, scores, score=score, measures=measures or {})
     if learned is None:
-        text = relative_text(scores, len(runs))
-        return Forecast("relative", text, risks_of(scores), dict(scores), warnings=warnings)
+        text = relative_text(scores, why_nothing(history, known))
+        return Forecast("relative", text, risks_of(scores), dict(scores), warnings=history.warnings)
     planning = learned.planning or dict(scores)
     return Forecast(
-        kind="learned" if any(way.own for way in learned.ways.values()) else "scaled",
-        text=learned_text(learned, len(runs), sum(run.studied for run in runs)),
+        kind="learned" if learned.weights or any(way.own for way in learned.ways.values()) else "scaled",
+        text=" ".join([learned_text(learned, known), *known.lines()]),
         risks=risks_of(planning),
         planning=planning,
         learned=learned,
-        runs=tuple(sorted((run.name, run.hash) for run in runs)),
-        warnings=warnings,
+        runs=tuple(sorted((run.name, run.hash) for run in history.runs)),
+        warnings=history.warnings,
     )
 
 
@@ -146,32 +159,71 @@ def risks_of(scores: Mapping[str, Score]) -> dict[str, Risk]:
     }
 
 
-def relative_text(scores: Mapping[str, Score], runs: int) -> str:
+def why_nothing(history: History, known: Known) -> str:
+    """Why nothing was learned, as the opening of a relative forecast."""
+    count, targets = len(known.runs), len(set(known.groups))
+    if not count:
+        nothing = NOTHING_ASKED if history.closed else NOTHING
+        return NOTHING_FITS if history.left_out or history.warnings else nothing
+    runs = "1 earlier run was" if count == 1 else f"{count} earlier runs were"
+    if targets > 1:
+        return f"{runs} found, but too little was measured of them to learn from, so the forecast is relative: "
+    return ONE_TARGET.format(runs=runs, what="of one target" if count == 1 else "all of one target")
+
+
+def relative_text(scores: Mapping[str, Score], opening: str) -> str:
     """What a relative forecast rests on."""
-    text = (ONE_RUN if runs else TEXT) + RELATIVE
+    text = opening + RELATIVE
     return text if any(score.value for score in scores.values()) else f"{text} {NOTHING_MOVES}"
 
 
-def learned_text(learned: Learned, runs: int, studied: int = 0) -> str:
-    """What a forecast in units rests on: which way was used for each unit, and why.
+def learned_text(learned: Learned, known: Known) -> str:
+    """What a forecast in units rests on: this target's own runs, which way was used for each unit, and why.
 
     Args:
         learned: What was learned.
-        runs: From how many runs.
-        studied: How many of these are targets of studies.
+        known: From which runs.
     """
-    own = f"{runs - studied} earlier run{'s' if runs - studied != 1 else ''}"
-    sources = [f"{studied} targets of studies"] * (studied > 0) + [own] * (runs > studied)
+    studied = sum(run.studied for run in known.runs)
+    own = f"{len(known.runs) - studied} earlier run{'s' if len(known.runs) - studied != 1 else ''}"
+    targets = f"{studied} target{'s' if studied != 1 else ''} of studies"
+    sources = [targets] * (studied > 0) + [own] * (len(known.runs) > studied)
+    errors = "; errors are root mean squares in targets left out" if learned.ways else ""
+    planned_by = "the expected change of behaviour" if learned.planning else "the score"
     parts = [
-        f"Learned from {' and '.join(sources)} of this model and SAE; errors are root mean squares in runs left out.",
+        *([own_target(learned, known)] if known.own and learned.weights else []),
+        f"Learned from {' and '.join(sources)} of this model and SAE{errors}.",
         *(why(way) for way in learned.ways.values()),
-        "Rows are planned by the expected change of behaviour."
-        if learned.planning
-        else "Rows are planned by the score.",
+        f"Rows are planned by {planned_by}.",
     ]
-    if runs < FEW_RUNS:
-        parts.append(f"{runs} runs are few: the intervals are wide for it, and the choice may turn with the next run.")
+    count = len(set(known.groups))
+    if count < FEW_TARGETS:
+        few = "1 target is little" if count == 1 else f"{count} targets are few"
+        parts.append(f"{few}: the intervals are wide for it, and the choice may turn with the next run.")
     return " ".join(parts)
+
+
+def own_target(learned: Learned, known: Known) -> str:
+    """That this plan's very target was measured, how its job differs, and what its measurements weigh."""
+    runs = [known.runs[place] for place in known.own]
+    far = min((known.distances[place] for place in known.own), key=lambda one: one.spread)
+    job = next((run.job for run in runs if run.job is not None), None)
+    trained = "" if job is None else f" ({job.text()})"
+    low, high = min(learned.weights.values()), max(learned.weights.values())
+    weights = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
+    names = ", ".join(run.name for run in runs)
+    return (
+        f"This plan's target was measured before, in {names}{trained}: the forecast starts from what it changed "
+        f"there{scaling(far)}, with a weight of {weights} against what the other targets predict."
+    )
+
+
+def scaling(far: Distance) -> str:
+    """How changes were scaled to this plan's job, in words; nothing where they were not."""
+    if not far.spread:
+        return ""
+    low, high = (far.factor * math.exp(sign * REACH * far.spread) for sign in (-1, 1))
+    return f", times {far.factor:.2g} [{low:.2g}, {high:.2g}] for this plan's job"
 
 
 def why(way: Way) -> str:
@@ -181,7 +233,7 @@ def why(way: Way) -> str:
     title = TITLES.get(way.unit, way.unit)
     errors = f"domains' own factors erred by {own}, one factor by {one}"
     if min(way.error_own, way.error_one) >= way.error_none:
-        return f"{title}: not foretold better than by expecting no change at all, which erred by {none}; {errors}."
+        return f"{title}: not predicted better than by expecting no change at all, which erred by {none}; {errors}."
     return f"{title}: {used}, because {errors}; expecting no change at all erred by {none}."
 
 

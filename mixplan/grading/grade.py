@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
+from mixplan.chat.reasoning import final_answer
+
 TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 BRACE = re.compile(r"\\boxed\{|\\.|[{}]")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
@@ -40,6 +42,9 @@ class Grade:
 def grade(text: str, reference: str, grader: str, entry: str | None, accepted: Sequence[str] = ()) -> Grade:
     """Grade one answer; an `<answer>` tag, where there is one, holds all that counts.
 
+    Reasoning does not count: what stands behind it is graded, and an answer that has not ended its reasoning answers
+    nothing.
+
     Args:
         text: What the model said.
         reference: The row's answer.
@@ -51,11 +56,11 @@ def grade(text: str, reference: str, grader: str, entry: str | None, accepted: S
         The grade. A generator row is graded by its own scorer, which may raise anything, hang or eat memory;
         `mixplan.grading.process` holds it within bounds.
     """
-    answer = tagged(text).strip()
+    answer = tagged(final_answer(text)).strip()
     if grader == "generator" and entry is not None:
         score = generator_score(answer, entry)
         return Grade(score, "right" if score >= 1 else "wrong" if answer else "unparsable")
-    same = [GRADERS[grader](answer, wanted) for wanted in (reference, *accepted)]
+    same = [GRADERS[grader](answer, final_answer(wanted)) for wanted in (reference, *accepted)]
     if any(same):
         return Grade(1.0, "right")
     return Grade(0.0, "unparsable" if same[0] is None else "wrong")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixplan.chat.reasoning import CLOSE, OPEN, final_answer
 from mixplan.errors import RecipeError
 from mixplan.grading.process import GradingProcess, ScorerError, ScorerTimedOut
 from mixplan.recipe import TrainSpec
@@ -23,7 +24,9 @@ Score = Callable[[Columns], list[float | None]]
 EXAMPLE_CHARACTERS = 200
 
 
-def reward_functions(train: TrainSpec, *, tally: Path) -> tuple[list[Callable[..., list[float | None]]], list[float]]:
+def reward_functions(
+    train: TrainSpec, *, tally: Path, opened: str = ""
+) -> tuple[list[Callable[..., list[float | None]]], list[float]]:
     """Make the recipe's rewards for TRL's GRPOTrainer.
 
     Args:
@@ -31,6 +34,7 @@ def reward_functions(train: TrainSpec, *, tally: Path) -> tuple[list[Callable[..
         tally: JSON file that counts, for each reward, `graded` answers (all that it was given), `failed` and
             `timed_out` ones (which scored 0), with one `example`. Counts are added to those it holds; several
             processes may share it.
+        opened: What the prompt opens for the model's reasoning; an answer that never closes it has not answered.
 
     Returns:
         The reward functions and, as GRPOConfig's `reward_weights`, their factors; in the recipe's order.
@@ -43,7 +47,7 @@ def reward_functions(train: TrainSpec, *, tally: Path) -> tuple[list[Callable[..
     for name in train.rewards:
         if ":" in name:
             refuse_unloadable(name, process)
-        rewards.append(Reward(name, scoring(name, train, process), tally))
+        rewards.append(Reward(name, scoring(name, train, process, opened), tally))
     return rewards, list(train.rewards.values())
 
 
@@ -83,22 +87,32 @@ def refuse_unloadable(name: str, process: GradingProcess) -> None:
         ) from error
 
 
-def scoring(name: str, train: TrainSpec, process: GradingProcess) -> Score:
-    """How a reward of this name scores a batch."""
+def scoring(name: str, train: TrainSpec, process: GradingProcess, opened: str = "") -> Score:
+    """How a reward of this name scores a batch.
+
+    Args:
+        name: As the recipe names it.
+        train: The recipe's section.
+        process: Grades within bounds.
+        opened: As in `reward_functions`.
+    """
     if ":" in name:
         return functools.partial(process.scores, name)
     if name == "format":
+        # An expression that speaks of the marks of reasoning is meant for the whole completion.
+        whole = OPEN in train.answer_format or CLOSE in train.answer_format
         return lambda columns: [
-            float(process.finds(train.answer_format, said(turns))) for turns in columns["completions"]
+            float(process.finds(train.answer_format, text if whole else final_answer(opened + text)))
+            for text in map(said, columns["completions"])
         ]
-    return functools.partial(by_grader, process, None if name == "graded" else name)
+    return functools.partial(by_grader, process, None if name == "graded" else name, opened)
 
 
-def by_grader(process: GradingProcess, grader: str | None, columns: Columns) -> list[float | None]:
+def by_grader(process: GradingProcess, grader: str | None, opened: str, columns: Columns) -> list[float | None]:
     """Grade answers by this grader, or each by its own row's."""
     given = [columns[name] for name in ("completions", "reference", "grader", "entry")]
     return [
-        process.grade(said(turns), reference, grader or own, entry).score
+        process.grade(opened + said(turns), reference, grader or own, entry).score
         for turns, reference, own, entry in zip(*given, strict=True)
     ]
 

@@ -20,6 +20,10 @@ BATCH_ROWS = 16
 """Rows answered before they are kept: little is lost to a kill, and a batch still fills the processor."""
 
 
+HOPELESS_ROWS = 64
+"""Rows after which asking ends where fewer than one in BATCH_ROWS was answered to its end."""
+
+
 @dataclass(frozen=True)
 class Untrained:
     """The untrained model, as far as a mixture needs it.
@@ -42,9 +46,18 @@ def messages(row: Row) -> Messages:
 
 
 def take_answered(
-    domain: Domain, count: int, *, max_repeats: int, tokens: int, untrained: Untrained, progress: Progress
+    domain: Domain,
+    count: int,
+    *,
+    max_repeats: int,
+    tokens: int,
+    untrained: Untrained,
+    progress: Progress,
+    keep_cut: bool = False,
 ) -> Selection:
-    """Take a domain's planned rows with the model's own answers, passing over rows that it answers with nothing.
+    """Take a domain's planned rows with the model's own answers, passing over rows without a whole answer.
+
+    An answer that is cut, or has no text, would teach the model to stop in the middle, or to say nothing.
 
     Args:
         domain: The opened domain.
@@ -53,6 +66,7 @@ def take_answered(
         tokens: At most so many new tokens an answer.
         untrained: The model.
         progress: Told of each answered batch.
+        keep_cut: Whether cut answers are taken as they are.
 
     Raises:
         DataError: the pool, or what of it was answered, is too small.
@@ -62,21 +76,36 @@ def take_answered(
     answers: dict[int, str] = {}
     cut: set[int] = set()
     wanted, seen = min(count, len(domain.pool)), 0
-    while len(answers) < wanted and seen < len(domain.pool):
+    while len(answers) < wanted and seen < len(domain.pool) and not hopeless(seen, len(answers)):
         # A batch never runs past what is still wanted: answers nobody asked for cost as much as the others.
-        batch = range(seen, min(len(domain.pool), seen + min(BATCH_ROWS, wanted - len(answers))))
+        missing = wanted - len(answers)
+        asked = -(-missing * seen // len(answers)) if answers else BATCH_ROWS if seen else missing
+        batch = range(seen, min(len(domain.pool), seen + min(BATCH_ROWS, asked)))
         said = answer([messages(domain.pool[i]) for i in batch], tokens=tokens, untrained=untrained)
-        answers.update((i, text) for i, (text, _) in zip(batch, said, strict=True) if text)
+        whole = [(i, text) for i, (text, ended) in zip(batch, said, strict=True) if text and (ended or keep_cut)]
+        answers.update(whole)
         cut.update(i for i, (text, ended) in zip(batch, said, strict=True) if text and not ended)
         seen = batch.stop
         progress(f"answers of {domain.name}", len(answers), wanted)
     if count > len(answers) * max_repeats:
         raise DataError(
             f"mixture: domain '{domain.name}' is planned {count} rows with the model's own answers, but of its {seen} "
-            f"pool rows the model answered {len(answers)} with any text, each used at most {max_repeats} "
-            f"{times(max_repeats)}. {remedy(domain.name, count, len(answers), max_repeats)}"
+            f"pool rows the model answered {len(answers)} to the end with any text, each used at most {max_repeats} "
+            f"{times(max_repeats)}; {len(cut)} were cut at {tokens} tokens. "
+            f"{longer(len(cut - set(answers)), tokens)}{remedy(domain.name, count, len(answers), max_repeats)}"
         )
-    return Selection(domain, count, sorted(answers), answers, seen - len(answers), frozenset(cut))
+    empty = seen - len(answers.keys() | cut)
+    return Selection(domain, count, sorted(answers), answers, empty, frozenset(cut))
+
+
+def hopeless(seen: int, answered: int) -> bool:
+    """Whether so few answers come to their end that the rest of a pool is not worth asking."""
+    return seen >= HOPELESS_ROWS and answered * BATCH_ROWS < seen
+
+
+def longer(cut: int, tokens: int) -> str:
+    """What lets answers come to their end, where some were cut."""
+    return f"Raise `mixture.answer_tokens`, to {2 * tokens} for instance. Otherwise: " if cut else ""
 
 
 def answer(prompts: Sequence[Messages], *, tokens: int, untrained: Untrained) -> list[Said]:
@@ -86,7 +115,7 @@ def answer(prompts: Sequence[Messages], *, tokens: int, untrained: Untrained) ->
         One answer a prompt without space around it, empty where the model said nothing, and whether it was ended.
     """
     path = (
-        untrained.cache / "answers" / f"{content_hash('answers', 2, untrained.fingerprint, tokens, list(prompts))}.json"
+        untrained.cache / "answers" / f"{content_hash('answers', 3, untrained.fingerprint, tokens, list(prompts))}.json"
     )
     if (kept := unseal(path)) is not None:
         return [(str(text), bool(ended)) for text, ended in json.loads(kept)]

@@ -14,8 +14,8 @@ from mixplan.mixture.order import Selection, take_domain, take_target
 from mixplan.mixture.result import FORMAT, Mixture, Progress, read_mixture, write_record
 from mixplan.mixture.stream import Stream
 from mixplan.mixture.tokens import TokenCounter
-from mixplan.mixture.trl_config import trl_job
-from mixplan.mixture.write import beside, put_in_place, write_shards
+from mixplan.mixture.trl_config import TEMPLATE, trl_job
+from mixplan.mixture.write import beside, put_in_place, schema_of, write_shards
 from mixplan.recipe import MixtureSpec, ModelSpec, TrainSpec
 from mixplan.runs import content_hash, file_hash, write_atomic
 
@@ -66,10 +66,11 @@ def build_mixture(
         ModelError: the model was not given, or did not answer as asked.
         RunError: the folder cannot be written.
     """
-    job = trl_job(train, model=model, model_path=model_path, seed=seed, folder_name=folder.name)
+    template = count_tokens.template if count_tokens else None
+    job = trl_job(train, model=model, model_path=model_path, seed=seed, folder_name=folder.name, template=template)
     refuse_unplannable(target, domains, rows, spec, train)
     counted = count_tokens.fingerprint if count_tokens else None
-    settings = [spec.model_dump(), budget_max_repeats, train.method, seed, job.text, counted]
+    settings = [spec.model_dump(), budget_max_repeats, train.method, seed, job.text, counted, job.settings]
     inputs = hash_inputs(target, domains, rows, settings, untrained if spec.answers == "self" else None)
     if (standing := read_mixture(folder)) is not None and standing.inputs == inputs:
         return standing
@@ -83,13 +84,21 @@ def write_mixture(stream: Stream, inputs: str, folder: Path) -> Mixture:
     """Write shards, card, TRL config and record beside the folder, then put them in its place."""
     job = stream.job
     with beside(folder) as partial:
-        content = write_shards(stream.records(), method=job.method, folder=partial)
+        content = write_shards(stream.records(), schema=schema_of(job.method, job.settings), folder=partial)
         parts, warnings = stream.parts(), (*job.warnings, *stream.told())
         text = card(
-            parts, method=job.method, content=content, seed=stream.seed, folder_name=folder.name, warnings=warnings
+            parts,
+            method=job.method,
+            content=content,
+            seed=stream.seed,
+            folder_name=folder.name,
+            warnings=warnings,
+            settings=job.settings,
         )
         write_atomic(partial / "README.md", text.encode())
         write_atomic(partial / job.name, job.text.encode())
+        if job.template is not None:
+            write_atomic(partial / TEMPLATE, job.template.encode())
         files = {path.name: file_hash(path) for path in sorted(partial.iterdir())}
         mixture = Mixture(folder, job.method, content, inputs, files, parts, warnings)
         write_record(mixture, partial)
@@ -158,5 +167,11 @@ def take(
             "Run `mixplan plan` on the recipe, or choose gold or rationale."
         )
     return take_answered(
-        domain, count, max_repeats=max_repeats, tokens=spec.answer_tokens, untrained=untrained, progress=progress
+        domain,
+        count,
+        max_repeats=max_repeats,
+        tokens=spec.answer_tokens,
+        untrained=untrained,
+        progress=progress,
+        keep_cut=spec.cut_answers == "keep",
     )

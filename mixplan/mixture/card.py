@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
@@ -43,7 +44,14 @@ def data_line(data: DataSpec) -> str:
 
 
 def card(
-    parts: Sequence[Part], *, method: str, content: str, seed: int, folder_name: str, warnings: Sequence[str]
+    parts: Sequence[Part],
+    *,
+    method: str,
+    content: str,
+    seed: int,
+    folder_name: str,
+    warnings: Sequence[str],
+    settings: Mapping[str, Any],
 ) -> str:
     """Write the card, with the front matter that `datasets.load_dataset` reads.
 
@@ -54,6 +62,7 @@ def card(
         seed: The recipe's seed.
         folder_name: The mixture's folder, relative to the run folder.
         warnings: Whole sentences a reader should see first.
+        settings: What rows give the model's chat template.
     """
     front = {"configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train-*.parquet"}]}]}
     rows = sum(part.rows for part in parts)
@@ -68,13 +77,20 @@ def card(
     lines += ["## What it holds", "", *holdings(parts, rows), ""]
     lines += ["## Where it comes from", "", *origins(parts), ""]
     lines += ["## Columns", ""]
-    lines += [f"- `{name}`: {meaning}" for name, meaning in (COLUMNS[method] | PROVENANCE).items()]
+    lines += [
+        f"- `{name}`: {meaning}" for name, meaning in (COLUMNS[method] | settings_column(settings) | PROVENANCE).items()
+    ]
     lines += ["", "## Use", "", "In the run folder:", "", "```python", "import datasets", ""]
     lines += [f'rows = datasets.load_dataset("./{folder_name}", split="train")', "```", "", "```bash"]
     lines += [f"trl {method} --config {folder_name}/{method}.yaml", "```", ""]
     lines += [f"On a machine without a GPU add `{WITHOUT_GPU}`.", ""]
     lines += [f"Content hash (SHA-256 over the rows, in order): `{content}`", ""]
     return "\n".join(lines)
+
+
+def settings_column(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The column of chat template settings, where there is one."""
+    return {"chat_template_kwargs": "what the model's chat template is given, the same in each row"} if settings else {}
 
 
 def holdings(parts: Sequence[Part], rows: int) -> list[str]:

@@ -23,7 +23,8 @@ class Selection:
         usable: Pool positions to take from, in the pool's seeded order.
         answers: The untrained model's answer by pool position; empty unless the rows carry its own answers.
         empty_answers: Pool rows passed over because that answer had no text.
-        cut_answers: Pool positions whose answer the model had not ended where it was cut.
+        cut_answers: Pool positions whose answer the model had not ended where it was cut; usable only where such
+            answers are kept.
     """
 
     domain: Domain
@@ -32,6 +33,11 @@ class Selection:
     answers: Mapping[int, str] = field(default_factory=dict)
     empty_answers: int = 0
     cut_answers: frozenset[int] = frozenset()
+
+    @property
+    def passed_over(self) -> int:
+        """Pool rows that give nothing because their answer was cut."""
+        return len(self.cut_answers - self.answers.keys())
 
     @property
     def cut_rows(self) -> int:

@@ -12,7 +12,7 @@ from mixplan.runs import content_hash, file_hash, translated, write_json
 
 RECORD = "mixture.json"
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the same inputs would give other files, so that no older mixture is taken for a present one."""
 
 Messages = list[dict[str, str]]
@@ -33,7 +33,8 @@ class Part:
         most_uses: How often the most used row stands in the mixture; 0 without rows.
         answers: Rows by whose answer they carry: `gold`, `rationale`, `self`; for GRPO `reference`.
         empty_answers: Pool rows passed over because the untrained model's answer had no text.
-        cut_answers: Rows that carry an answer of the untrained model's which was cut at its longest length.
+        cut_answers: Pool rows passed over because the untrained model's answer was cut at its longest length; where
+            such answers are kept, the rows that carry one.
         tokens: Tokens of its rows, prompt and answer, when a counter was given.
         longest_tokens: Tokens of its longest row, when a counter was given.
         data: Where its rows come from, in one line.

@@ -82,7 +82,8 @@ class Stream:
         """The columns that TRL trains on."""
         if self.job.method == "grpo":
             return {"prompt": messages(row), "reference": text, "grader": grader, "entry": row.entry}
-        return {"prompt": messages(row), "completion": [{"role": "assistant", "content": text}]}
+        settings = {"chat_template_kwargs": dict(self.job.settings)} if self.job.settings else {}
+        return {"prompt": messages(row), "completion": [{"role": "assistant", "content": text}], **settings}
 
     def count(self, tally: Tally, row: Row, kind: str, text: str) -> None:
         """Count a row by its kind of answer and, where asked, its tokens."""
@@ -114,6 +115,11 @@ class Stream:
                     f"{selection.cut_rows} {of_all} carry an answer of the model's that was cut before its end. "
                     "Raise `mixture.answer_tokens` to keep such answers whole."
                 )
+            if selection.passed_over:
+                yield (
+                    f"{selection.passed_over} pool rows of '{selection.domain.name}' were passed over: the model had "
+                    "not ended its answer at `mixture.answer_tokens`. Raise it to keep such answers."
+                )
             if tally.cut_rows:
                 yield (
                     f"{tally.cut_rows} {of_all} are longer than {self.job.max_length_tokens} tokens, where TRL "
@@ -132,7 +138,7 @@ def part(selection: Selection, tally: Tally, *, counted: bool) -> Part:
         most_uses=-(-selection.count // distinct) if distinct else 0,
         answers=dict(sorted(tally.answers.items())),
         empty_answers=selection.empty_answers,
-        cut_answers=selection.cut_rows,
+        cut_answers=selection.cut_rows or selection.passed_over,
         tokens=tally.tokens if counted else None,
         longest_tokens=tally.longest_tokens if counted else None,
         data=data_line(selection.domain.spec.data),

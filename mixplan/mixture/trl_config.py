@@ -6,12 +6,14 @@ import ast
 import functools
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mixplan.chat.hold import holds_more
+from mixplan.chat.template import PLAIN, ChatTemplate
 from mixplan.errors import RunError
 from mixplan.recipe import ModelSpec, TrainSpec
 
@@ -34,7 +36,15 @@ LORA_IN_TRL = {
 ALWAYS_STATED = ("r", "lora_alpha", "lora_dropout")
 """TRL's command line has other defaults for these than peft, so they are written even when the recipe is silent."""
 
+TEMPLATE = "chat_template.jinja"
+"""The file of a chat template that TRL must be given."""
+
 REWARD = "mixplan.train.rewards.graded"
+
+WITHOUT_TEMPLATE = (
+    "TRL's command line takes no chat template for GRPO, so with grpo.yaml alone prompts are written by the model's "
+    "own one, today's date in it; `mixplan train` writes them as they were read."
+)
 
 WITHOUT_GPU = "--use_cpu --bf16 false"
 """What TRL's command line must be told where there is no GPU: by its defaults it computes in bfloat16 on one."""
@@ -50,6 +60,8 @@ class Job:
         text: The YAML.
         max_length_tokens: Where TRL's SFT cuts a row; None when it does not.
         warnings: What the YAML cannot say.
+        settings: What rows give the model's chat template, in a column that TRL's SFT reads.
+        template: The chat template that must stand beside the YAML; None where the model's own does.
     """
 
     method: str
@@ -57,9 +69,19 @@ class Job:
     text: str
     max_length_tokens: int | None
     warnings: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    template: str | None = None
 
 
-def trl_job(train: TrainSpec, *, model: ModelSpec, model_path: str, seed: int, folder_name: str) -> Job:
+def trl_job(
+    train: TrainSpec,
+    *,
+    model: ModelSpec,
+    model_path: str,
+    seed: int,
+    folder_name: str,
+    template: ChatTemplate | None = None,
+) -> Job:
     """Write the job as TRL's command line reads it, started in the run folder.
 
     Args:
@@ -68,23 +90,29 @@ def trl_job(train: TrainSpec, *, model: ModelSpec, model_path: str, seed: int, f
         model_path: Hub id or folder that TRL can load; for the embedded model, its folder.
         seed: The recipe's seed.
         folder_name: The mixture's folder, relative to the run folder.
+        template: The model's chat template as it is held; None when it is not known.
     """
+    settings, sft = dict(model.chat_template_kwargs), train.method == "sft"
+    beside = template is not None and (template.source == PLAIN or holds_more(template.source, settings))
     values: dict[str, Any] = {"model_name_or_path": model_path}
     if model.revision is not None:
         values["model_revision"] = model.revision
     if model.trust_remote_code:
         values["trust_remote_code"] = True
     values["dataset_name"] = f"./{folder_name}"
-    if train.method == "sft":
-        values["completion_only_loss"] = True
+    if sft:
+        path = {"chat_template_path": f"{folder_name}/{TEMPLATE}"} if beside else {}
+        values |= {"completion_only_loss": True, **path}
     else:
-        values["reward_funcs"] = [REWARD]
+        values |= {"reward_funcs": [REWARD], **({"chat_template_kwargs": settings} if settings else {})}
     values |= {"output_dir": "model", "seed": seed, **train.args, **lora_values(train.lora)}
     unsaid = sorted(set(train.lora or {}) - set(LORA_IN_TRL))
     warnings = tuple(
         f"`train.lora.{key}` has no counterpart in TRL's command line, so {train.method}.yaml leaves it out."
         for key in unsaid
     )
+    if beside and not sft:
+        warnings += (WITHOUT_TEMPLATE,)
     head = [
         f"In the run folder: trl {train.method} --config {folder_name}/{train.method}.yaml",
         f"On a machine without a GPU add {WITHOUT_GPU}.",
@@ -92,9 +120,10 @@ def trl_job(train: TrainSpec, *, model: ModelSpec, model_path: str, seed: int, f
     ]
     text = "".join(f"# {line}\n" for line in head) + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     length = None
-    if train.method == "sft":
+    if sft:
         length = train.args["max_length"] if "max_length" in train.args else default_of(SFT_CONFIG, "max_length")
-    return Job(train.method, f"{train.method}.yaml", text, length, warnings)
+    file = template.source if template is not None and beside and sft else None
+    return Job(train.method, f"{train.method}.yaml", text, length, warnings, settings if sft else {}, file)
 
 
 def lora_values(lora: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,25 @@ SCHEMAS = {
 }
 
 
-def write_shards(records: Iterable[Record], *, method: str, folder: Path) -> str:
+def schema_of(method: str, settings: Mapping[str, Any]) -> pa.Schema:
+    """A mixture's columns.
+
+    Args:
+        method: `sft` or `grpo`.
+        settings: What the rows give a chat template, in the column that TRL's SFT reads; without any there is none.
+    """
+    schema = SCHEMAS[method]
+    if not settings:
+        return schema
+    return schema.append(pa.field("chat_template_kwargs", pa.infer_type([dict(settings)])))
+
+
+def write_shards(records: Iterable[Record], *, schema: pa.Schema, folder: Path) -> str:
     """Write rows to `train-00000.parquet` and on.
 
     Args:
         records: Rows by column, in order.
-        method: `sft` or `grpo`; decides the columns.
+        schema: Their columns.
         folder: Where to write; it is there.
 
     Returns:
@@ -54,11 +67,11 @@ def write_shards(records: Iterable[Record], *, method: str, folder: Path) -> str
     for shard, groups in itertools.groupby(row_groups(records), key=lambda group: group[0]):
         path = folder / f"train-{shard:05d}.parquet"
         with translated(path), open(path, "wb") as file:
-            with pq.ParquetWriter(file, SCHEMAS[method], compression="zstd") as writer:
+            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
                 for _, rows in groups:
                     for row in rows:
                         digest.update(canonical_json(row).encode() + b"\n")
-                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[method]))
+                    writer.write_table(pa.Table.from_pylist(rows, schema=schema))
             file.flush()
             os.fsync(file.fileno())
     return digest.hexdigest()

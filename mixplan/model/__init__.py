@@ -1,33 +1,55 @@
 """Loads a causal LM, untrained or trained, reads it after any block, and has it answer."""
 
 from mixplan.model.answers import Answer, Sampling, generate
+from mixplan.model.apart import own_cache, read_behind
+from mixplan.model.attention import has_windows, masks_by_kind
 from mixplan.model.classes import decoder_blocks, is_wrapped, model_class, text_config
+from mixplan.model.held import give_back_template, hold_template, special_tokens, template_source
 from mixplan.model.load import Model, embedded_folder, fingerprint_tensors, load_model
 from mixplan.model.place import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
-from mixplan.model.stream import final_norm, read_stream
-from mixplan.model.text import answered, render
+from mixplan.model.selfcheck import Checked, Way, settled
+from mixplan.model.stream import at_depth, check_depth, decoder_of, read_stream, taken, takes_positions
+from mixplan.model.text import answered_tokens, chat_template, render, spoken, tokens_of_place
 from mixplan.model.trained import load_trained
 
 __all__ = [
     "DTYPES",
     "Answer",
+    "Checked",
     "Model",
     "Sampling",
-    "answered",
+    "Way",
+    "answered_tokens",
+    "at_depth",
+    "chat_template",
+    "check_depth",
     "decoder_blocks",
+    "decoder_of",
     "embedded_folder",
-    "final_norm",
     "fingerprint_tensors",
     "generate",
     "give_back_memory",
+    "give_back_template",
+    "has_windows",
+    "hold_template",
     "is_wrapped",
     "load_model",
     "load_trained",
+    "masks_by_kind",
     "model_class",
+    "own_cache",
+    "read_behind",
     "read_stream",
     "render",
     "resolve_device",
     "resolve_dtype",
+    "settled",
+    "special_tokens",
+    "spoken",
+    "taken",
+    "takes_positions",
+    "template_source",
     "text_config",
+    "tokens_of_place",
     "use_threads",
 ]

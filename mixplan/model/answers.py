@@ -1,17 +1,27 @@
-"""Rendered prompts in, the model's answers out, greedy or sampled: batched by length, each row stopped at its end."""
+"""Answers rendered prompts, greedily or sampled: batched by length, each row stopped at its end.
+
+Prompts of different lengths are answered together behind padding on their left. A recurrent state takes padding for
+text, and a model that is not told positions counts it; such a model answers prompts of one length together, without
+padding, and one whose cache cannot be trusted reads each text anew for each token.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
-from mixplan.model.classes import text_config
+from mixplan.model.apart import own_cache
+from mixplan.model.attention import stretches_at
 from mixplan.model.load import Model
+from mixplan.model.selfcheck import WAYS, Checked, Sample, Way, settled
+from mixplan.model.stream import arguments_of, taken, takes_positions
 
 Ids = tuple[int, ...]
 Choose = Callable[[Tensor, Sequence[int], int], Tensor]
@@ -72,6 +82,9 @@ def generate(
 
     Returns:
         One answer a prompt, in order.
+
+    Raises:
+        ModelError: no way of answering gives what plain passes give.
     """
     if not prompts:
         return []
@@ -79,10 +92,12 @@ def generate(
     encoded = [tuple(ids) for ids in tokenizer(list(prompts), add_special_tokens=False, verbose=False)["input_ids"]]
     ends = end_tokens(model)
     found: dict[int, Answer] = {}
-    for batch in batches([len(ids) for ids in encoded], max_new_tokens, BATCH_TOKENS.get(model.device.type, 8192)):
+    lengths = [len(ids) for ids in encoded]
+    way = way_of(model, max(lengths) + max_new_tokens)
+    for batch in batches(lengths, max_new_tokens, BATCH_TOKENS.get(model.device.type, 8192), way):
         choose = likeliest if sampling is None else drawing(sampling, batch, max_new_tokens)
         asked = [encoded[index] for index in batch]
-        for index, ids in zip(batch, answer_together(model, asked, max_new_tokens, ends, choose), strict=True):
+        for index, ids in zip(batch, answer_together(model, asked, max_new_tokens, ends, choose, way), strict=True):
             text = str(tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
             found[index] = Answer(text, ids, bool(ids) and ids[-1] in ends)
         if on_answers:
@@ -97,12 +112,52 @@ def end_tokens(model: Model) -> frozenset[int]:
     return frozenset(token for token in (*listed, model.tokenizer.eos_token_id) if token is not None)
 
 
-def batches(lengths: Sequence[int], new_tokens: int, limit: int) -> Iterator[list[int]]:
+def generation_way(model: Model) -> Checked:
+    """How prompts are answered, checked once and kept: the logits of forced tokens against those of plain passes.
+
+    Raises:
+        ModelError: no way of answering gives what plain passes give.
+    """
+    forced = 2
+
+    def plain(tokens: Tensor, length: int) -> Tensor:
+        return centred(model.lm(input_ids=tokens).logits[0, length - forced - 1 : length])
+
+    def ours(way: Way, sample: Sample) -> Tensor:
+        prompts = [text[:-forced] for text in sample.texts]
+        seen: dict[tuple[int, int], Tensor] = {}
+        for batch in batches([len(ids) for ids in prompts], forced + 1, BATCH_TOKENS["cpu"], way):
+
+            def choose(logits: Tensor, rows: Sequence[int], step: int, batch: Sequence[int] = batch) -> Tensor:
+                seen.update({(batch[row], step): logits[place] for place, row in enumerate(rows)})
+                return torch.tensor([(*sample.texts[batch[row]], 0)[step - forced - 1] for row in rows]).to(
+                    logits.device
+                )
+
+            answer_together(model, [prompts[index] for index in batch], forced + 1, frozenset(), choose, way)
+        return centred(torch.stack([seen[key] for key in sorted(seen)]))
+
+    return settled(model, "answers", read=ours, plain=plain, ways=WAYS if takes_positions(model) else WAYS[1:])
+
+
+def centred(logits: Tensor) -> Tensor:
+    """Logits less their mean over the vocabulary, which no probability depends on."""
+    return logits - logits.mean(dim=-1, keepdim=True)
+
+
+def way_of(model: Model, longest: int) -> Way:
+    """How texts of at most so many tokens are answered: whole where a text's length turns its positions."""
+    stretch = stretches_at(model)
+    return "whole" if stretch is not None and longest > stretch else generation_way(model).way
+
+
+def batches(lengths: Sequence[int], new_tokens: int, limit: int, way: Way = "packed") -> Iterator[list[int]]:
     """Positions of prompts that are answered together, the longest prompts first; at least one a batch."""
     batch: list[int] = []
     longest = 0
     for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
-        if batch and (len(batch) + 1) * (longest + new_tokens) > limit:
+        apart = way == "whole" or (way == "unpacked" and lengths[index] != longest)
+        if batch and (apart or (len(batch) + 1) * (longest + new_tokens) > limit):
             yield batch
             batch = []
         longest = longest if batch else lengths[index]
@@ -135,9 +190,9 @@ def drawing(sampling: Sampling, batch: Sequence[int], steps: int) -> Choose:
 
 
 def answer_together(
-    model: Model, prompts: Sequence[Ids], max_new_tokens: int, ends: frozenset[int], choose: Choose
+    model: Model, prompts: Sequence[Ids], max_new_tokens: int, ends: frozenset[int], choose: Choose, way: Way = "packed"
 ) -> list[Ids]:
-    """Answer one left-padded batch.
+    """Answer one batch, left-padded where its prompts differ in length.
 
     Args:
         model: The model.
@@ -145,12 +200,13 @@ def answer_together(
         max_new_tokens: Longest answer, in tokens.
         ends: Tokens that end an answer.
         choose: Takes the next tokens.
+        way: `whole` keeps no cache.
 
     Returns:
         Each answer's token ids, the token that ended it included.
     """
     tokens, mask = left_padded(model, prompts)
-    cache = DynamicCache(config=text_config(model.lm))
+    cache = None if way == "whole" else own_cache(model)
     rows = list(range(len(prompts)))
     answers: list[list[int]] = [[] for _ in prompts]
     ended: set[int] = set()
@@ -164,14 +220,22 @@ def answer_together(
         if len(ended) == len(prompts):
             break
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+        if cache is None:
+            tokens = torch.cat([tokens, chosen[:, None]], dim=1)
+            continue
         gone = sum(row in ended for row in rows)
-        if gone * LEAVE_AT >= len(rows):
+        if gone * LEAVE_AT >= len(rows) and rows_can_leave(cache):
             kept = torch.tensor([place for place, row in enumerate(rows) if row not in ended], device=model.device)
             rows = [row for row in rows if row not in ended]
             cache.batch_select_indices(kept)
             mask, chosen = mask[kept], chosen[kept]
         tokens = chosen[:, None]
     return [tuple(answer) for answer in answers]
+
+
+def rows_can_leave(cache: DynamicCache) -> bool:
+    """Whether transformers can take rows out of a cache: it leaves recurrent states as they are, without a word."""
+    return not any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
 
 
 def left_padded(model: Model, prompts: Sequence[Ids]) -> tuple[Tensor, Tensor]:
@@ -184,17 +248,16 @@ def left_padded(model: Model, prompts: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     return torch.tensor(tokens, device=model.device), torch.tensor(mask, device=model.device)
 
 
-def next_logits(model: Model, tokens: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
+def next_logits(model: Model, tokens: Tensor, mask: Tensor, cache: DynamicCache | None) -> Tensor:
     """The logits of each row's next token, `[rows, vocabulary]`."""
-    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+    given: dict[str, Any] = {"use_cache": cache is not None, "logits_to_keep": 1}
+    if cache is not None:
+        given |= {"past_key_values": cache, "attention_mask": mask}
+        if takes_positions(model):
+            given["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+    if "kwargs" not in arguments_of(type(model.lm).forward):
+        given = taken(model.lm, **given)
     with torch.inference_mode():
-        output = model.lm(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        output = model.lm(input_ids=tokens, **given)
     logits: Tensor = output.logits
     return logits[:, -1]

@@ -90,11 +90,16 @@ def decoder_blocks(lm: PreTrainedModel) -> nn.ModuleList:
     Raises:
         ModelError: the model has no such stack.
     """
-    count = text_config(lm).num_hidden_layers
-    for module in lm.get_decoder().modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return module
-    raise ModelError(f"{type(lm).__name__} has no stack of {count} decoder blocks; mixplan reads decoder-only models.")
+    config = text_config(lm)
+    # A config may count the caches of layers that hold two attentions each; its `num_layers` are then the blocks.
+    for count in (config.num_hidden_layers, getattr(config, "num_layers", None)):
+        for module in (*lm.get_decoder().modules(), *lm.modules()):
+            if isinstance(module, nn.ModuleList) and len(module) == count:
+                return module
+    raise ModelError(
+        f"{type(lm).__name__} has no stack of {config.num_hidden_layers} decoder blocks; mixplan reads decoder-only "
+        "models."
+    )
 
 
 def is_wrapped(lm: PreTrainedModel) -> bool:

@@ -24,6 +24,7 @@ from mixplan import embedded
 from mixplan.errors import ModelError
 from mixplan.model.classes import decoder_blocks, model_class, switch_outputs, text_config
 from mixplan.model.finite import refuse_weights
+from mixplan.model.held import hold_template
 from mixplan.model.partial import partial_class
 from mixplan.model.place import DTYPES, is_dispatched, main_device, placement, resolve_device, resolve_dtype
 from mixplan.recipe import ModelSpec
@@ -56,6 +57,7 @@ class Model:
         place: Where transformers found it: a folder or a hub id.
         adapter: Folder of the adapter on top of it, for a trained model that is one.
         loaded_blocks: How many of the blocks hold their weights; None where all do and it can answer.
+        template_date: The day, as in `2026-01-31`, that its chat template prints; None where it prints none.
     """
 
     lm: PreTrainedModel
@@ -71,6 +73,7 @@ class Model:
     place: str = ""
     adapter: Path | None = None
     loaded_blocks: int | None = None
+    template_date: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -116,6 +119,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path(), depth: int | None = No
     switch_outputs(config)
     if not tokenizer.is_fast:
         raise ModelError(f"model '{spec.name}' has no fast tokenizer; mixplan needs token offsets. Convert it first.")
+    day = hold_template(tokenizer, spec.name, settings=spec.chat_template_kwargs, date=spec.template_date)
     dtype, why = resolve_dtype(spec.dtype, device, config.get_text_config().hidden_size)
     if depth is not None and hasattr(kind, "base_model_prefix") and not hasattr(config, "quantization_config"):
         kind = partial_class(kind, depth)
@@ -149,6 +153,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path(), depth: int | None = No
         settings=content_hash(settings_of(lm)),
         place=place,
         loaded_blocks=depth if isinstance(getattr(lm, "whole_parameters", None), int) else None,
+        template_date=day,
     )
 
 

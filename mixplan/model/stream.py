@@ -1,16 +1,19 @@
-"""Tokens in, the residual stream after any block out, without running the blocks above it."""
+"""Reads the residual stream after any block of a model, without running the blocks above it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
 from mixplan.errors import ModelError
+from mixplan.model.attention import Masks
 from mixplan.model.finite import refuse_activations
 from mixplan.model.load import Model
 
@@ -23,36 +26,98 @@ class _Reached(Exception):
 
 
 @contextmanager
-def stopping_after(model: Model, depth: int) -> Iterator[None]:
-    """While open, a forward pass ends (by `_Reached`) once `depth` blocks have run.
+def at_depth(model: Model, depth: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """While open, every forward pass's residual stream after `depth` blocks is what `change` makes of it.
+
+    Below the last block the stream is what the next block is given; after the last block it is what that block gives,
+    whatever module reads it then.
 
     Raises:
-        ModelError: the model has fewer blocks, or they were not loaded.
+        ModelError: the model has fewer blocks, they were not loaded, or its stream is no single vector a token.
     """
 
-    def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        raise _Reached(args[0] if args else kwargs["hidden_states"])
+    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            return (change(checked(model, args[0])), *args[1:]), kwargs
+        return args, kwargs | {"hidden_states": change(checked(model, kwargs.get("hidden_states")))}
 
-    if not 0 <= depth <= len(model.blocks):
-        raise ModelError(f"model '{model.name}' has {len(model.blocks)} blocks; the SAE reads after block {depth}.")
-    if model.loaded_blocks is not None and depth > model.loaded_blocks:
-        raise ModelError(
-            f"model '{model.name}': its blocks were loaded up to {model.loaded_blocks}, but {depth} are to be read."
-        )
-    reader = model.blocks[depth] if depth < len(model.blocks) else final_norm(model)
-    handle = reader.register_forward_pre_hook(stop, with_kwargs=True)
+    def after(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
+        if isinstance(output, tuple):
+            return (change(checked(model, output[0])), *output[1:])
+        return change(checked(model, output))
+
+    check_depth(model, depth)
+    if depth < len(model.blocks):
+        handle = model.blocks[depth].register_forward_pre_hook(before, with_kwargs=True)
+    else:
+        handle = model.blocks[-1].register_forward_hook(after)
     try:
         yield
     finally:
         handle.remove()
 
 
-def final_norm(model: Model) -> nn.Module:
-    """The norm that reads the last block's output."""
-    for name, module in model.lm.get_decoder().named_modules():
-        if name.split(".")[-1] in ("norm", "ln_f", "final_layer_norm"):
-            return cast("nn.Module", module)
-    raise ModelError(f"{type(model.lm).__name__} has no final norm that mixplan knows; use an SAE of a lower layer.")
+def check_depth(model: Model, depth: int) -> None:
+    """Hold that the model has so many blocks, with their weights.
+
+    Raises:
+        ModelError: it has fewer, or they were not loaded.
+    """
+    if not 0 <= depth <= len(model.blocks):
+        raise ModelError(f"model '{model.name}' has {len(model.blocks)} blocks; the SAE reads after block {depth}.")
+    if model.loaded_blocks is not None and depth > model.loaded_blocks:
+        raise ModelError(
+            f"model '{model.name}': its blocks were loaded up to {model.loaded_blocks}, but {depth} are to be read."
+        )
+
+
+def checked(model: Model, stream: Any) -> Tensor:
+    """The stream, `[batch, length, d_model]`.
+
+    Raises:
+        ModelError: it is something else, such as several streams side by side.
+    """
+    if isinstance(stream, Tensor) and stream.ndim == 3:
+        return stream
+    shape = f"of shape {tuple(stream.shape)}" if isinstance(stream, Tensor) else f"a {type(stream).__name__}"
+    raise ModelError(
+        f"model '{model.name}': what passes between the blocks of {type(model.lm).__name__} is {shape}; expected one "
+        "vector a token, [batch, length, d_model], which is what an SAE reads. Choose a model with one residual stream."
+    )
+
+
+@functools.cache
+def arguments_of(forward: Callable[..., Any]) -> frozenset[str]:
+    """Arguments that a forward pass names."""
+    return frozenset(inspect.signature(forward).parameters)
+
+
+def taken(module: nn.Module, **given: Any) -> dict[str, Any]:
+    """The arguments that a module's forward pass names; a model without position ids must not be handed any."""
+    return {name: value for name, value in given.items() if name in arguments_of(type(module).forward)}
+
+
+def takes_positions(model: Model) -> bool:
+    """Whether the model is told each token's position, rather than counting the tokens it is given."""
+    return "position_ids" in arguments_of(type(decoder_of(model)).forward)
+
+
+def decoder_of(model: Model) -> nn.Module:
+    """The innermost module that takes token ids and runs the blocks, whatever stands around it.
+
+    Raises:
+        ModelError: there is none.
+    """
+    found = None
+    for module in model.lm.modules():
+        if "input_ids" in arguments_of(type(module).forward) and any(part is model.blocks for part in module.modules()):
+            found = module
+    if found is None:
+        raise ModelError(
+            f"model '{model.name}': no module of {type(model.lm).__name__} takes token ids and runs its "
+            f"{len(model.blocks)} blocks. Choose a decoder-only model."
+        )
+    return found
 
 
 def read_stream(
@@ -61,7 +126,7 @@ def read_stream(
     tokens: Tensor,
     *,
     positions: Tensor | None = None,
-    mask: Tensor | dict[str, Tensor] | None = None,
+    mask: Masks | None = None,
     cache: DynamicCache | None = None,
 ) -> Tensor:
     """Run the first `depth` blocks and return the residual stream.
@@ -76,16 +141,19 @@ def read_stream(
 
     Returns:
         `[batch, length, d_model]` in the model's type.
+
+    Raises:
+        ModelError: the model has fewer blocks, or its stream is no single vector a token.
     """
-    with torch.inference_mode(), stopping_after(model, depth):
+
+    def stop(stream: Tensor) -> Tensor:
+        raise _Reached(stream)
+
+    decoder = decoder_of(model)
+    given = taken(decoder, position_ids=positions, past_key_values=cache, use_cache=cache is not None)
+    with torch.inference_mode(), at_depth(model, depth, stop):
         try:
-            model.lm.get_decoder()(
-                input_ids=tokens.to(model.device),
-                position_ids=positions,
-                attention_mask=mask,
-                past_key_values=cache,
-                use_cache=cache is not None,
-            )
+            decoder(input_ids=tokens.to(model.device), attention_mask=mask, **given)
         except _Reached as reached:
             refuse_activations(reached.stream, model.name, model.dtype, f"after block {depth - 1}")
             return reached.stream.to(model.device)

@@ -1,4 +1,4 @@
-"""A plan request in, a finished run folder out; scores that stand are reused, so a new budget needs no model."""
+"""Makes a plan in a run folder; scores that stand are reused, so that a new budget needs no model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,23 @@ import yaml
 
 from mixplan import __version__
 from mixplan.domains import Domain, describe
+from mixplan.domains.sketch import sketch
 from mixplan.errors import ModelError
-from mixplan.forecast import Amount, Forecast, Kind, earlier_runs, forecast, halving_rows, with_studies
+from mixplan.forecast import (
+    Amount,
+    Forecast,
+    Kind,
+    Planned,
+    earlier_runs,
+    forecast,
+    halving_rows,
+    left_out_lines,
+    rows_save,
+    with_studies,
+)
 from mixplan.mixture.order import take_target
 from mixplan.plan.identity import data_hash, library_versions, plan_hash, scores_key, standalone
+from mixplan.plan.job import job_of
 from mixplan.plan.opened import opened
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
@@ -130,7 +143,8 @@ def assemble(
 ) -> dict[str, Any]:
     """Forecast, allocate and write the mixture; everything together is the plan."""
     recipe = loaded.recipe
-    risks = foretold(loaded, folder, scores)
+    planned = planned_of(loaded, target, domains, scores)
+    risks = foretold(loaded, folder, scores, planned)
     amount = halving(loaded, folder, scores)
     spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), amount)
     if amount is not None:
@@ -141,7 +155,7 @@ def assemble(
         name: scores["domains"][name]
         | {"outside_shift": scores["domains"][name].get("outside_shift")}
         | describe(domain)
-        | {"forecast": risks.describe(name)}
+        | {"content": planned.domains[name].as_json(), "forecast": risks.describe(name)}
         for name, domain in domains.items()
     }
     plan: dict[str, Any] = {
@@ -157,6 +171,7 @@ def assemble(
         "warnings": [*scores["warnings"], *risks.warnings, *mixture["warnings"]],
         "target": describe(target)
         | {
+            "content": planned.target.as_json() if planned.target else None,
             "query_tokens": reading["target"]["query_tokens"],
             "demonstration_tokens_mean": reading["target"]["context_tokens_mean"],
         },
@@ -168,6 +183,7 @@ def assemble(
         "allocation": spent.describe(recipe, mixture["target_rows"]),
         "forecast": risks.describe_all(),
         "mixture": mixture,
+        "job": planned.job.as_json() if planned.job else None,
         "seconds": {},
         "tokens": {name: float(value["query_tokens"]) for name, value in reading.items()},
     }
@@ -196,22 +212,47 @@ def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
     loaded = load_recipe(folder / "recipe.yaml")
     target, domains = opened(loaded)
     scores = scores_of(loaded, target, domains, watcher)
-    planning = planned_by(foretold(loaded, folder, scores), scores, loaded.recipe.sts.score)
+    planned = planned_of(loaded, target, domains, scores)
+    planning = planned_by(foretold(loaded, folder, scores, planned), scores, loaded.recipe.sts.score)
     return spend(loaded.recipe, domains, planning, amount)
 
 
-def foretold(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Forecast:
+def planned_of(
+    loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], scores: Mapping[str, Any]
+) -> Planned:
+    """What this plan is of: sketches of its data, its job, and the type that its scores were read in."""
+    rows = take_target(target, loaded.recipe.mixture.target_rows).count
+    return Planned(
+        target=sketch(target),
+        domains={name: sketch(domain) for name, domain in domains.items()},
+        job=job_of(loaded.resolved["train"], rows),
+        dtype=scores["model"]["dtype"],
+    )
+
+
+def foretold(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any], planned: Planned) -> Forecast:
     """The forecast: from this plan's scores, and from earlier runs and studies of the same kind."""
     recipe = loaded.recipe
     patterns, beneath = recipe.forecast.runs, loaded.folder(("forecast", "runs"))
     kind = kind_of(loaded, scores)
     history = earlier_runs(patterns, folder=beneath, run=folder, kind=kind)
     history, studies = with_studies(history, patterns, folder=beneath, run=folder, kind=kind)
-    score = f"sts_{recipe.sts.score}"
-    found = forecast(sts_of(scores, recipe.sts.score), history, score=score, measures=recipe.evaluate.measures)
-    said = [study.sentence(score, recipe.sts.demonstrations) for study in studies]
+    found = forecast(
+        sts_of(scores, recipe.sts.score),
+        history,
+        score=f"sts_{recipe.sts.score}",
+        measures=recipe.evaluate.measures,
+        planned=planned,
+        saved=lambda: rows_save(patterns, folder=beneath, run=folder, kind=kind, usual=recipe.allocate.half),
+    )
+    said = [study.sentence(f"sts_{recipe.sts.score}", recipe.sts.demonstrations) for study in studies]
     said += [study.even.sentence() for study in studies if study.even]
-    return replace(found, evidence=tuple(sentence for sentence in said if sentence))
+    asked, beside = ([one for one in history.left_out if one.asked is wanted] for wanted in (True, False))
+    return replace(
+        found,
+        warnings=(*found.warnings, *left_out_lines(asked)),
+        evidence=(*(sentence for sentence in said if sentence), *left_out_lines(beside)),
+    )
 
 
 def halving(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Amount | None:
@@ -225,7 +266,8 @@ def halving(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Am
 
 def kind_of(loaded: LoadedRecipe, scores: Mapping[str, Any]) -> Kind:
     """What earlier runs must share with this plan to teach it."""
-    return Kind.of(loaded.resolved, scores["model"]["hash"], scores["sae"]["hash"])
+    model = scores["model"]
+    return Kind.of(loaded.resolved, model["hash"], scores["sae"]["hash"], model["dtype"])
 
 
 def planned_by(risks: Forecast, scores: Mapping[str, Any], score: str) -> dict[str, Any]:

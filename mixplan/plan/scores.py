@@ -15,13 +15,14 @@ from mixplan.features.forward import read_alone
 from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
-from mixplan.model import Model, load_model
+from mixplan.model import Model, chat_template, load_model
+from mixplan.plan.conversations import conversation_warnings, refuse_conversations
 from mixplan.plan.drifted import DriftReading, drift_reading
 from mixplan.plan.tokenizer import keep_tokenizer, tokens_of
 from mixplan.plan.watch import Watcher
 from mixplan.plan.workers import Workers
 from mixplan.recipe import LoadedRecipe, Recipe
-from mixplan.runs import cache_folder, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, content_hash, seal, unseal, write_atomic
 from mixplan.sae import Sae, load_sae
 from mixplan.sae.health import Health, check_health, refuse_doubtful
 from mixplan.sae.outline import sae_depth
@@ -113,6 +114,10 @@ def measure_scores(
     recipe = loaded.recipe
     watcher.say(f"loading {recipe.model.name}")
     model = load_model(recipe.model, folder=loaded.folder(("model", "name")), depth=reading_depth(loaded))
+    refuse_conversations(model, target, domains)
+    template_warnings = conversation_warnings(recipe, model, target, domains)
+    for warning in template_warnings:
+        watcher.say(warning)
     sae = load_sae(recipe.model.sae, model, folder=loaded.folder(("model", "sae", "path")))
     reader = Reader(model, sae, cache_folder() / "statistics", watcher, Workers.here())
     readings = plan_readings(recipe, model, target, domains)
@@ -145,7 +150,12 @@ def measure_scores(
             "of": "mean Spearman correlation of resampled scores with the reported ones",
         },
         "reading": {name: describe_reading(reading) for name, reading in readings.items()},
-        "warnings": [*filter(None, [sae.doubt, health.warning]), *told.warnings, *reading_warnings(readings)],
+        "warnings": [
+            *template_warnings,
+            *filter(None, [sae.doubt, health.warning]),
+            *told.warnings,
+            *reading_warnings(readings),
+        ],
     }
 
 
@@ -250,6 +260,8 @@ def describe_model(model: Model) -> dict[str, Any]:
         "device": str(model.device),
         "parameters": model.parameters,
         "hash": model.weights,
+        "chat_template": content_hash(chat_template(model).source),
+        "template_date": model.template_date,
     }
 
 

@@ -48,9 +48,10 @@ def description(tokenizer: Any) -> dict[str, Any]:
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
-    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if not isinstance(token, list)}
+    from mixplan.model import special_tokens  # loads torch, which is here when there is a tokenizer
+
     template = tokenizer.get_chat_template() if tokenizer.chat_template else None
-    return {"tokenizer": backend.to_str(), "template": template, "special": special}
+    return {"tokenizer": backend.to_str(), "template": template, "special": special_tokens(tokenizer)}
 
 
 def tokens_of(model: Model, row: Row) -> int:

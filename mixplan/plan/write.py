@@ -44,7 +44,9 @@ def write_mixture(
         untrained = Untrained(
             generate=answerer(loaded, watcher),
             fingerprint=content_hash(
-                scores["model"]["hash"], scores["model"]["dtype"], "greedy", recipe.mixture.answer_tokens
+                *(scores["model"][part] for part in ("hash", "dtype", "chat_template")),
+                "greedy",
+                recipe.mixture.answer_tokens,
             ),
             cache=cache_folder() / "answers",
         )
@@ -101,7 +103,7 @@ def answerer(loaded: LoadedRecipe, watcher: Watcher) -> Any:
     kept: list[Any] = []
 
     def answer(prompts: Sequence[Sequence[Mapping[str, str]]]) -> list[tuple[str, bool]]:
-        from mixplan.model import generate, load_model, render  # loads torch, which gold answers do not need
+        from mixplan.model import generate, load_model, render, spoken  # loads torch, which gold answers do not need
 
         if not kept:
             watcher.say(f"loading {loaded.recipe.model.name} for its own answers")
@@ -111,6 +113,6 @@ def answerer(loaded: LoadedRecipe, watcher: Watcher) -> Any:
             render(model, [(turn["role"], turn["content"]) for turn in prompt], awaiting=True) for prompt in prompts
         ]
         answers = generate(model, texts, max_new_tokens=loaded.recipe.mixture.answer_tokens)
-        return [(answer.text, answer.finished) for answer in answers]
+        return [(text, answer.finished) for text, answer in zip(spoken(model, answers), answers, strict=True)]
 
     return answer

@@ -24,6 +24,9 @@ WIDTHS = {"4k": 4096, "16k": 16_384, "32k": 32_768, "65k": 65_536, "131k": 131_0
           "1m": 1_048_576}  # fmt: skip
 """Gemma Scope's names of widths, which are powers of two."""
 
+MISLABELLED = {"gemma-scope-9b-it-res": "google/gemma-2-9b-it"}
+"""Releases whose entry names another model than SAELens's own loader does."""
+
 OFF_STREAM = re.compile(r"transcoder|\bclt\b|att|mlp|hook_z|_lx[am]_")
 LAYERS = (
     re.compile(r"resid_post(?:_all)?/layer_(\d+)_"),  # Gemma Scope 2
@@ -81,7 +84,8 @@ class ListedSae:
             return None
         return FLOAT32_BYTES * (2 * shape.width * self.d_sae + 2 * self.d_sae + shape.width)
 
-    def lines(self) -> str:
+    @property
+    def line(self) -> str:
         """What to paste under `model:` in a recipe."""
         return f"sae: {{release: {self.release}, id: {self.id}}}"
 
@@ -101,9 +105,38 @@ def listed_saes(model: str | None = None) -> Iterator[ListedSae]:
 
 
 def residual_saes(model: str) -> list[ListedSae]:
-    """The SAEs of a model's residual stream that mixplan can load, by layer, then width, then L0."""
-    found = [sae for sae in listed_saes(model) if sae.readable]
-    return sorted(found, key=lambda sae: (sae.layer or 0, sae.d_sae or 0, sae.l0 or 0, sae.release))
+    """The SAEs of a model's residual stream that mixplan can load, by layer, those of the very model first."""
+    own = hub_name(model).rsplit("/", 1)[-1].lower()
+
+    def place(sae: ListedSae) -> tuple[object, ...]:
+        tuned_otherwise = sae.model.rsplit("/", 1)[-1].lower() != own
+        return sae.layer or 0, tuned_otherwise, sae.d_sae or 0, sae.l0 or 0, sae.release
+
+    return sorted((sae for sae in listed_saes(model) if sae.readable), key=place)
+
+
+def listed_models() -> dict[str, list[ListedSae]]:
+    """The models of SAELens's table, each with the SAEs of its residual stream that mixplan can load."""
+    found: dict[str, list[ListedSae]] = {}
+    for sae in listed_saes():
+        if sae.readable:
+            found.setdefault(sae.model, []).append(sae)
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def sae_hint(model: str) -> str:
+    """What a recipe of this model could name as its SAE, in one or two sentences."""
+    if model == "embedded":
+        return "The embedded model has one: `sae: {embedded: true}`."
+    found, shape = residual_saes(model), shape_of(hub_name(model))
+    if not found or shape is None:
+        return "`mixplan sae ls` lists the models that SAELens has SAEs for; `mixplan sae train` trains one."
+    # Two thirds up the model, where features are about meaning rather than about spelling or the next token.
+    layers = sorted({sae.layer or 0 for sae in found}, key=lambda layer: abs(layer + 1 - 2 * shape.layers / 3))
+    one = next(sae for sae in found if sae.layer == layers[0])
+    return (
+        f"SAELens has {len(found):,} for this model, such as `{one.line}`. `mixplan sae ls --model {model}` lists them."
+    )
 
 
 def release(name: str) -> dict[str, Any] | None:
@@ -161,7 +194,7 @@ def hub_name(name: str) -> str:
 
 
 def _listed(name: str, entry: dict[str, Any], sae: dict[str, Any]) -> ListedSae:
-    path, sae_id = str(sae["path"]), str(sae["id"])
+    path, sae_id, model = str(sae["path"]), str(sae["id"]), MISLABELLED.get(name, hub_name(entry["model"]))
     text = f"{name} {entry['repo_id']} {path} {sae_id}"
     l0 = sae.get("l0") or next(iter(re.findall(r"l0_(\d+)$", path)), None)
     return ListedSae(
@@ -169,10 +202,10 @@ def _listed(name: str, entry: dict[str, Any], sae: dict[str, Any]) -> ListedSae:
         id=sae_id,
         repository=entry["repo_id"],
         path=path,
-        model=hub_name(entry["model"]),
+        model=model,
         conversion=entry.get("conversion_func"),
         hook_name=_hook_name(name, path, sae_id),
-        d_sae=_width(text, entry.get("conversion_func"), hub_name(entry["model"])),
+        d_sae=_width(text, entry.get("conversion_func"), model),
         l0=None if l0 is None else float(l0),
     )
 

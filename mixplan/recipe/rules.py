@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from mixplan.recipe.arguments import arguments
 from mixplan.recipe.configs import dotted
 from mixplan.recipe.lines import KeyPath, Located, Problem
+from mixplan.recipe.releases import sae_hint
 from mixplan.recipe.spec import (
     AllocateSpec,
     BudgetSpec,
@@ -44,6 +46,10 @@ REWARDS = ("graded", "format", "choice", "exact", "number", "math", "generator")
 USER_REWARD = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 OWN_ARGS = {"output_dir", "dataset_kwargs", "dataset_text_field", "resume_from_checkpoint"}
 """Fields of TRL's configs that say where a job's files go and what it reads, which the run folder decides."""
+TEMPLATE_ARGS = {"chat_template_path", "chat_template_kwargs"}
+"""Fields that would have TRL train on another text than is read and measured."""
+TEMPLATE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+NOT_SETTINGS = {"messages", "add_generation_prompt", "tools", "documents", "bos_token", "eos_token"}
 LORA_CLASS = ("peft", "tuners/lora/config.py", "LoraConfig")
 
 
@@ -106,10 +112,28 @@ def _one_of(path: KeyPath, given: Mapping[str, object]) -> Iterator[Finding]:
         yield path, f"expected exactly one of {', '.join(given)}, found {found}.{remedy}"
 
 
+def _template(model: ModelSpec) -> Iterator[Finding]:
+    """What a chat template can be held to."""
+    for name in model.chat_template_kwargs:
+        path = ("model", "chat_template_kwargs", name)
+        if not TEMPLATE_NAME.fullmatch(name):
+            yield path, "it is not a name that a chat template can read. Write letters, digits and underscores."
+        elif name in NOT_SETTINGS:
+            yield path, "this is what each conversation gives the template, not a setting. Leave the key out."
+    try:
+        datetime.date.fromisoformat(model.template_date or "2024-01-01")
+    except ValueError:
+        yield ("model", "template_date"), f"found {describe(model.template_date)}, expected a day such as '2026-01-31'."
+
+
 def _model(model: ModelSpec) -> Iterator[Finding]:
+    yield from _template(model)
     sae, path = model.sae, ("model", "sae")
     places = {"release": sae.release, "repo": sae.repo, "path": sae.path, "embedded": sae.embedded}
-    yield from _one_of(path, places)
+    if any(places.values()):
+        yield from _one_of(path, places)
+    else:
+        yield path, f"expected exactly one of {', '.join(places)}, found none. {sae_hint(model.name)}"
     inside = sae.release is not None or sae.repo is not None
     if inside and sae.id is None:
         yield path, "a release or repo holds many SAEs; name one with `id`."
@@ -245,6 +269,12 @@ def _contrary(train: TrainSpec) -> Iterator[Finding]:
         )
     for name in sorted(OWN_ARGS & set(args)):
         yield ("train", "args", name), "mixplan sets this itself. Leave the key out."
+    for name in sorted(TEMPLATE_ARGS & set(args)):
+        yield (
+            ("train", "args", name),
+            "the template is the same in reading, training and measuring. Give its settings as "
+            "`model.chat_template_kwargs`.",
+        )
     if "reward_weights" in args:
         yield ("train", "args", "reward_weights"), "the factors stand in `train.rewards`. Leave the key out."
 

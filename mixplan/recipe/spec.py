@@ -65,7 +65,24 @@ class ModelSpec(Section):
         "device for each module's name. Training is spread with `--launch fsdp2` instead.",
     )
     trust_remote_code: bool = Field(default=False, description="Run code from the model's repository.")
+    chat_template_kwargs: dict[str, Scalar | list[Scalar] | None] = Field(
+        default_factory=dict,
+        description="Settings that the chat template reads, such as `enable_thinking`, `reasoning_effort` or "
+        "`date_string`; they hold in reading, training and measuring.",
+    )
+    template_date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = Field(
+        default=None,
+        description="The day, as `2026-01-31`, that a chat template prints which prints the date; one fixed day when "
+        "not given, so that a recipe plans the same on any day.",
+    )
     sae: SaeSpec
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without template settings that are not given, so that they change no hash."""
+        values: dict[str, Any] = written(self)
+        unset: dict[str, Any] = {"chat_template_kwargs": {}, "template_date": None}
+        return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 
 class DataSpec(Section):
@@ -251,6 +268,16 @@ class MixtureSpec(Section):
         default="gold", description="Whose answers the domains' rows carry."
     )
     answer_tokens: Positive = Field(default=256, description="`self`: at most so many new tokens an answer.")
+    cut_answers: Literal["drop", "keep"] = Field(
+        default="drop",
+        description="`self`: whether answers that were cut at `answer_tokens` are passed over, or trained as they are.",
+    )
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without `cut_answers` where it is not given, so that it changes no hash."""
+        values: dict[str, Any] = written(self)
+        return {key: value for key, value in values.items() if (key, value) != ("cut_answers", "drop")}
 
 
 class TrainSpec(Section):

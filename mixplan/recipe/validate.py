@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from mixplan.recipe.configs import CONFIG_FOLDERS, dotted
 from mixplan.recipe.lines import KeyPath, Located, Problem
+from mixplan.recipe.releases import sae_hint
 from mixplan.recipe.spec import Recipe, Section
 from mixplan.recipe.suggest import did_you_mean
 
@@ -64,13 +65,19 @@ def _problems(tree: Located, found: dict[KeyPath, str], model: type[Section]) ->
             continue
         parent = fragment(path[:-1], model)
         if kind == "missing":
-            text = f"missing. Expected {words(fragment(path, model), model)}."
+            text = f"missing. Expected {words(fragment(path, model), model)}.{_sae_hint(tree, path)}"
         elif kind == "extra_forbidden":
             named = ["config"] if model is Recipe and len(path) == 2 and path[0] in CONFIG_FOLDERS else []
             text = f"unknown key.{did_you_mean(str(path[-1]), [*_properties(parent, model), *named])}"
         else:
             text = f"found {describe(node.value)}, expected {words(fragment(path, model), model)}."
         yield path, Problem(node.place, f"{dotted(path)}: {text}" if path else text)
+
+
+def _sae_hint(tree: Located, path: KeyPath) -> str:
+    """Which SAEs there are for the recipe's model, where it names none."""
+    name = tree.nearest(("model", "name")).value
+    return f" {sae_hint(name)}" if path == ("model", "sae") and isinstance(name, str) else ""
 
 
 def describe(value: object) -> str:

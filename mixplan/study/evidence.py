@@ -1,4 +1,4 @@
-"""A judged study in, what later plans of its model learn from it out, as the values of evidence.json."""
+"""Collects what later plans of a judged study's model learn from it, as the values of evidence.json."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from mixplan.domains.sketch import sketch
 from mixplan.forecast.earlier import ICL, settings_of, unit_of
 from mixplan.forecast.evidence import EVIDENCE_VERSION, SCORE_NAMES
 from mixplan.outcome.units import main_quantity
+from mixplan.plan.job import job_of
 from mixplan.study.arms_judge import BOTH
 from mixplan.study.jobs import Bench, evaluated
 from mixplan.study.table import Table
@@ -16,11 +20,18 @@ from mixplan.study.tabulate import over_seeds
 
 BEHAVIOUR = "kl"
 
+Headlines = Mapping[str, tuple[str, str]]
+"""By domain, the measure and quantity that stand for it."""
+
 
 def evidence_of(
-    bench: Bench, table: Table, judged: Mapping[str, Any], learned: Mapping[str, Any] | None = None
+    bench: Bench,
+    table: Table,
+    judged: Mapping[str, Any],
+    learned: Mapping[str, Any] | None = None,
+    headlines: Mapping[str, Headlines] | None = None,
 ) -> dict[str, Any]:
-    """Collect, for each target, every domain's scores and what training changed, and how well scores told it.
+    """Collect, for each target, every domain's scores and what training changed, and how well scores predicted it.
 
     Changes are means over seeds; correlations with how far behaviour moved are over all targets, those that choices
     were made on with them, because no choice was made between these scores.
@@ -30,7 +41,9 @@ def evidence_of(
         table: Its measures and predictors.
         judged: Its judgement.
         learned: What forecasts that learned from the other targets were worth, see `learned.judge_learned`.
+        headlines: By target, what stands for each domain; None to take it from the untrained model's evaluation.
     """
+    headlines = headlines or {name: headlines_of(bench, name) for name in table.targets}
     ways = learned["ways"] if learned else {}
     taught = {score: ways[f"{score}_own"]["pearson"] for score in SCORE_NAMES if f"{score}_own" in ways}
     pooled = judged["pooled"]["all"].get(BEHAVIOUR, {}).get("pearson", {})
@@ -41,8 +54,30 @@ def evidence_of(
         "seeds": list(table.seeds),
         "told": {score: ends_of(one) for score, one in told.items()},
         "learned": {score: ends_of(one) for score, one in taught.items() if one["value"] is not None},
-        "targets": {name: target_changes(bench, table, name) for name in table.targets},
+        "targets": {name: target_changes(table, name, headlines[name]) for name in table.targets},
+        "contents": {
+            "targets": {name: sketch(bench.taught(name).target).as_json() for name in table.targets},
+            "domains": {name: sketch(bench.domains[name]).as_json() for name in table.domains},
+        },
+        "jobs": {name: job_values(bench, name) for name in table.targets},
     }
+
+
+def headlines_of(bench: Bench, target: str) -> dict[str, tuple[str, str]]:
+    """What stands for each domain in a target's cells."""
+    before = evaluated(bench, bench.taught(target), bench.model)
+    return {
+        name: (measure, main_quantity(before.domains[name][measure].values))
+        for name, measure in before.headlines.items()
+    }
+
+
+def job_values(bench: Bench, target: str) -> dict[str, Any] | None:
+    """What a target's jobs trained with; None where that is not known before training."""
+    taught = bench.taught(target)
+    rows = taught.loaded.recipe.mixture.target_rows
+    job = job_of(taught.loaded.resolved["train"], len(taught.target.pool) if rows is None else rows)
+    return None if job is None else job.as_json()
 
 
 def ends_of(figure: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,14 +126,22 @@ def head_of(bench: Bench, settings: Mapping[str, Any]) -> dict[str, Any]:
         "version": EVIDENCE_VERSION,
         "title": bench.study.spec.title,
         "study": bench.study.hash,
+        "model": bench.study.whole.recipe.model.name,
+        "sae": bench.sae.name,
+        "dtype": bench.model.dtype,
         "hashes": {"model": bench.model.weights, "sae": bench.sae.fingerprint},
         "settings": {**settings_of(bench.study.whole.resolved), **settings},
     }
 
 
-def target_changes(bench: Bench, table: Table, target: str) -> dict[str, Any]:
-    """One target's domains: their scores, headline change and behaviour."""
-    before = evaluated(bench, bench.taught(target), bench.model)
+def target_changes(table: Table, target: str, headlines: Headlines) -> dict[str, Any]:
+    """One target's domains: their scores, headline change and behaviour, and how well these are known.
+
+    Args:
+        table: The study's measures and predictors.
+        target: Its name.
+        headlines: What stands for each domain.
+    """
     t = table.targets.index(target)
     changes = {quantity: over_seeds(values)[t] for quantity, values in table.measures.items()}
     found = {}
@@ -106,11 +149,21 @@ def target_changes(bench: Bench, table: Table, target: str) -> dict[str, Any]:
         scores = {score: float(table.predictors[score][t, d]) for score in SCORE_NAMES if score in table.predictors}
         if not scores or not all(map(math.isfinite, scores.values())):
             continue  # the target's own data
-        measure = before.headlines[name]
-        quantity = main_quantity(before.domains[name][measure].values)
+        measure, quantity = headlines[name]
         found[name] = {
             "scores": scores,
             "headline": [measure, quantity, float(changes[quantity][d])],
             "behaviour": float(changes[BEHAVIOUR][d]) if BEHAVIOUR in changes else None,
+            "noise": {
+                "headline": noise_values(table, quantity, t, d),
+                "behaviour": noise_values(table, BEHAVIOUR, t, d) if BEHAVIOUR in changes else None,
+            },
         }
     return found
+
+
+def noise_values(table: Table, quantity: str, t: int, d: int) -> dict[str, float | None]:
+    """A cell's standard error over items (root mean square over seeds) and standard deviation over seeds."""
+    items, changes = table.noise[quantity][t, d], table.measures[quantity][t, d]
+    error = float(np.sqrt(np.mean(np.square(items)))) if np.isfinite(items).all() else None
+    return {"items": error, "seeds": float(np.std(changes, ddof=1)) if len(changes) > 1 else None}

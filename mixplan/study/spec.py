@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ class LoadedStudy:
         unread = {} if self.rewarded else {"reading": {"rollouts", "pilot_steps"}}
         absent = {} if self.spec.arms else {"arms": True}
         values = self.spec.model_dump(mode="json", exclude={"ablations": True, **absent, **unread})
-        learned = [] if self.evidence is None else [hashlib.sha256(self.evidence.read_bytes()).hexdigest()]
+        learned = [] if self.evidence is None else [first_hash(self.evidence.read_bytes())]
         return content_hash(values, {name: loaded.resolved for name, loaded in self.recipes.items()}, *learned)
 
     @property
@@ -139,6 +140,18 @@ class LoadedStudy:
     def domains(self) -> tuple[str, ...]:
         """Names of all domains."""
         return tuple(self.whole.recipe.domains)
+
+
+def first_hash(evidence: bytes) -> str:
+    """SHA-256 of an evidence.json as it was first written: what is added later of the same measurements is no change.
+
+    `restate` writes that hash down, having held every number against the first ones.
+    """
+    try:
+        restated = json.loads(evidence).get("restates")
+    except (ValueError, AttributeError):
+        restated = None
+    return str(restated) if restated else hashlib.sha256(evidence).hexdigest()
 
 
 def load_study(path: Path) -> LoadedStudy:

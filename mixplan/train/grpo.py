@@ -10,8 +10,10 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from mixplan.chat.template import ChatTemplate
 from mixplan.errors import TrainError
 from mixplan.grading.rewards import reward_functions
+from mixplan.model import special_tokens, template_source
 from mixplan.train.consumption import Consumption, count_prompts
 from mixplan.train.job import Job
 from mixplan.train.settings import defaults, model_arguments
@@ -37,7 +39,9 @@ def trl_trainer(
             f"training: one step of this job takes {prompts} different prompts, but the mixture has {len(rows)} rows. "
             "Lower train.args.per_device_train_batch_size or gradient_accumulation_steps, or raise num_generations."
         )
-    functions, _ = reward_functions(job.spec, tally=Path(str(config.output_dir)).parent / "rewards.json")
+    template = ChatTemplate(template_source(tokenizer), special_tokens(tokenizer), str(job.model["name"]))
+    tally = Path(str(config.output_dir)).parent / "rewards.json"
+    functions, _ = reward_functions(job.spec, tally=tally, opened=template.opened_reasoning)
     lm = untrained_model(job, model_arguments(job))
     return GRPOTrainer(
         model=lm,

@@ -22,6 +22,9 @@ from mixplan.train.job import Job, files_hash, read_job, write_job
 from mixplan.train.launch import Launch, environment, gpus_for, launch_command, start
 from mixplan.train.verify import verify
 
+MODEL_KEYS = {"revision", "trust_remote_code", "dtype", "device", "chat_template_kwargs", "template_date"}
+"""What of the recipe's model the training process needs beside where it is."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -145,7 +148,7 @@ def make_job(
         args["max_steps"] = max_steps
     name = "embedded" if recipe.model.name == "embedded" else model_path(loaded)
     return Job(
-        model={"name": name, **recipe.model.model_dump(include={"revision", "trust_remote_code", "dtype", "device"})},
+        model={"name": name, **recipe.model.model_dump(include=MODEL_KEYS)},
         train=recipe.train.model_dump() | {"args": args},
         mixture=relative(mixture.folder, run),
         planned_rows={part.name: part.rows for part in mixture.parts},

@@ -1,0 +1,216 @@
+"""Holds a model's chat template to the recipe's settings and date, and to one form of reasoning.
+
+Whatever renders with the held text (mixplan itself, TRL, the harness) then renders the same, today and tomorrow.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import TemplateError, meta, nodes
+
+from mixplan.chat.reasoning import CLOSE, OPEN, joined
+from mixplan.chat.template import RENDERING_FAULTS, ChatTemplate, environment
+from mixplan.errors import ModelError
+from mixplan.recipe.suggest import did_you_mean
+
+TEMPLATE_DATE = "2024-07-26"
+"""The date that a template prints where the recipe gives none: the one that Llama 3's own template falls back on. A
+date that never changes lets one recipe plan the same on any day."""
+
+ENDS_HOLD = "{# what follows is the model's own template #}\n"
+
+FIELDS = ("reasoning_content", "thinking", "reasoning")
+"""Under which names templates take a message's reasoning."""
+
+REASONING, ANSWER = "0b7d reasoning 3f52", "0a9c answer 7e41"
+"""Rendered in the place of a message's reasoning and answer to see what a template makes of them."""
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class HeldTemplate:
+    """A chat template with the recipe's settings set in front of it.
+
+    Attributes:
+        source: The text, which is the model's own where nothing had to be held.
+        date: The date that it prints, as the recipe writes it; None where it prints none.
+    """
+
+    source: str
+    date: str | None
+
+
+def hold(own: str, *, settings: Settings, date: str | None, special: Mapping[str, str], name: str) -> HeldTemplate:
+    """Hold a template.
+
+    Args:
+        own: The model's own template, or one that is held already.
+        settings: `model.chat_template_kwargs`.
+        date: `model.template_date`; TEMPLATE_DATE where None.
+        special: The tokenizer's special tokens by name.
+        name: The model's name, for messages.
+
+    Raises:
+        ModelError: the template cannot be read, or reads none of a setting's name.
+    """
+    own = model_template(own)
+    try:
+        tree = environment().parse(own)
+    except TemplateError as error:
+        raise ModelError(
+            f"the chat template of '{name}' cannot be read: {error}. Mend it in the model's files."
+        ) from error
+    refuse_unread(settings, meta.find_undeclared_variables(tree), name)
+    lines = [f"{{% set {key} = {literal(value)} %}}\n" for key, value in settings.items()]
+    printed = date_forms(tree)
+    day = date or TEMPLATE_DATE
+    if printed:
+        lines.append(date_macro(printed, datetime.date.fromisoformat(day)))
+    bare = ChatTemplate("".join(lines) + own, special, name)
+    parts = takes_parts(bare)
+    field = reasoning_field(bare, parts=parts)
+    if parts or field is not None:
+        lines.append(message_lines(field, parts=parts))
+    return HeldTemplate("".join((*lines, ENDS_HOLD)) + own if lines else own, day if printed else None)
+
+
+def model_template(source: str) -> str:
+    """The model's own template, without what was held in front of it."""
+    _, held, own = source.partition(ENDS_HOLD)
+    return own if held else source
+
+
+def holds_more(source: str, settings: Settings) -> bool:
+    """Whether more is held in front of a template than settings, which TRL can be given by other means."""
+    before, held, _ = source.partition(ENDS_HOLD)
+    set_here = tuple(f"{{% set {key} = " for key in settings)
+    return bool(held) and any(not line.startswith(set_here or "\n") for line in before.splitlines())
+
+
+def refuse_unread(settings: Settings, read: set[str], name: str) -> None:
+    """Refuse settings that would change nothing.
+
+    Raises:
+        ModelError: names those that the template reads.
+    """
+    known = sorted(read - {"messages", "add_generation_prompt", "tools", "documents", "raise_exception", "strftime_now",
+                           "namespace", "range", "dict"} - {key for key in read if key.endswith("_token")})  # fmt: skip
+    for key in settings:
+        if key not in read:
+            listed = f"; it reads {', '.join(known)}" if known else " and takes no settings"
+            raise ModelError(
+                f"model.chat_template_kwargs.{key}: the chat template of '{name}' does not read `{key}`{listed}."
+                f"{guessed(key, known)} Remove the key."
+            )
+
+
+def guessed(key: str, known: list[str]) -> str:
+    """What was probably meant, as a sentence; empty without a guess."""
+    guess = did_you_mean(key, known)
+    return guess if guess.startswith(" Did you mean") else ""
+
+
+def literal(value: Any) -> str:
+    """A setting as Jinja writes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def prints_date(source: str) -> bool:
+    """Whether a template prints the day on which it renders."""
+    return bool(date_forms(environment().parse(model_template(source))))
+
+
+def date_forms(tree: nodes.Template) -> list[str]:
+    """The forms in which a template prints the date; empty where it prints none.
+
+    Where a form is not written in the call itself, every text of the template that could be one is among them.
+    """
+    calls = [call for call in tree.find_all(nodes.Call) if getattr(call.node, "name", "") == "strftime_now"]
+    given = [call.args[0] for call in calls if call.args]
+    forms = [form.value for form in given if isinstance(form, nodes.Const)]
+    if len(forms) < len(calls):
+        forms += [
+            text.value for text in tree.find_all(nodes.Const) if isinstance(text.value, str) and "%" in text.value
+        ]
+    return list(dict.fromkeys(forms))
+
+
+def date_macro(forms: list[str], day: datetime.date) -> str:
+    """What a template calls in the place of transformers' `strftime_now`."""
+    moment = datetime.datetime.combine(day, datetime.time())
+    branches = "".join(
+        f"{{% {'elif' if number else 'if'} form == {literal(form)} %}}{{{{ {literal(moment.strftime(form))} }}}}"
+        for number, form in enumerate(forms)
+    )
+    return f"{{% macro strftime_now(form) %}}{branches}{{% endif %}}{{% endmacro %}}\n"
+
+
+def takes_parts(template: ChatTemplate) -> bool:
+    """Whether a template writes a message's content only where it comes as a list of parts, as some for images do."""
+    return not written(template, ANSWER) and written(template, [{"type": "text", "text": ANSWER}])
+
+
+def written(template: ChatTemplate, content: Any) -> bool:
+    """Whether a template writes the content of a question and of its answer."""
+    try:
+        text = template.fill(
+            [{"role": "user", "content": content}, {"role": "assistant", "content": content}], awaiting=False
+        )
+    except RENDERING_FAULTS:
+        return False
+    return text.count(ANSWER) > 1
+
+
+def reasoning_field(template: ChatTemplate, *, parts: bool) -> str | None:
+    """The message's field in which a template takes reasoning; None where `<think>` in the answer does as well.
+
+    A template that knows no reasoning at all leaves `<think>` in the answer as text.
+
+    Args:
+        template: Without what is held for its messages.
+        parts: Whether it takes content as a list of parts.
+    """
+
+    def message(role: str, text: str) -> dict[str, Any]:
+        return {"role": role, "content": [{"type": "text", "text": text}] if parts else text}
+
+    question = message("user", "text")
+    try:
+        inline = template.fill([question, message("assistant", joined(REASONING, ANSWER))], awaiting=False)
+        for field in FIELDS:
+            text = template.fill([question, message("assistant", ANSWER) | {field: REASONING}], awaiting=False)
+            if REASONING in text:
+                return None if text == inline else field
+    except RENDERING_FAULTS:
+        return None
+    return None
+
+
+def message_lines(field: str | None, *, parts: bool) -> str:
+    """What gives a template each message as it takes it: reasoning in its field, content as a list of parts."""
+    content = "held.message['content']"
+    lines = "{% set held = namespace(messages=[], message=none) %}{% for m in messages %}{% set held.message = m %}"
+    if field is not None:
+        lines += (
+            f"{{% if m['role'] == 'assistant' and {content} is string and '{CLOSE}' in {content} "
+            f"and not {content}.split('{OPEN}')[0].strip() %}}"
+            f"{{% set held.message = dict(m, content={content}.split('{CLOSE}', 1)[1].lstrip('\n'), "
+            f"{field}={content}.split('{CLOSE}', 1)[0].split('{OPEN}')[-1].strip()) %}}{{% endif %}}"
+        )
+    if parts:
+        lines += (
+            f"{{% if {content} is string %}}{{% set held.message = dict(held.message, "
+            f"content=[{{'type': 'text', 'text': {content}}}]) %}}{{% endif %}}"
+        )
+    gathered = "{% set held.messages = held.messages + [held.message] %}{% endfor %}{% set messages = held.messages %}"
+    return lines + gathered + "\n"

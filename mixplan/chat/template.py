@@ -1,0 +1,145 @@
+"""Renders a conversation as the text a model reads, without loading transformers.
+
+Reading, evaluation and token counts all render here; TRL renders its rows by transformers with the same template text.
+A test holds that both give the same, for every template that TRL ships.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Template, TemplateError, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from mixplan.chat.reasoning import CLOSE, OPEN
+from mixplan.chat.refusal import remedy_for_turns
+from mixplan.errors import ModelError
+
+PLAIN = (
+    "{{- bos_token -}}"
+    "{%- for message in messages -%}"
+    "{%- if not loop.first -%}{{ '\\n\\n' }}{%- endif -%}"
+    "{%- if message['role'] == 'user' -%}{{ 'Question: ' }}"
+    "{%- elif message['role'] == 'assistant' -%}{{ 'Answer: ' }}{%- endif -%}"
+    "{{ message['content'] }}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '\\n\\nAnswer:' }}"
+    "{%- elif messages[-1]['role'] == 'assistant' -%}{{ eos_token }}{%- endif -%}"
+)
+"""The format of a model without a chat template: one block a turn, blocks parted by an empty line, the sequence-start
+token in front where there is one. A finished answer ends with the end-of-text token, so that training teaches to
+stop."""
+
+Turns = Sequence[tuple[str, str]]
+"""A conversation: (role, content) of each turn."""
+
+RENDERING_FAULTS = (TemplateError, TypeError, ValueError, LookupError)
+"""What a template raises on a conversation that it was not written for."""
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """A model's chat template.
+
+    Attributes:
+        source: Its Jinja text, held to the recipe's settings (see `hold`); PLAIN for a model that has none.
+        special: The tokenizer's special tokens by name, such as `bos_token`.
+        name: The model's name, for messages.
+    """
+
+    source: str
+    special: Mapping[str, str]
+    name: str
+
+    def render(self, turns: Turns, *, awaiting: bool) -> str:
+        """Write a conversation as the text the model reads.
+
+        Args:
+            turns: (role, content) pairs; an answer's reasoning stands in `<think>` and `</think>` before it.
+            awaiting: Whether to end where the assistant's answer begins.
+
+        Raises:
+            ModelError: the template refuses these turns.
+        """
+        messages = [{"role": role, "content": content} for role, content in turns]
+        try:
+            return self.fill(messages, awaiting=awaiting)
+        except RENDERING_FAULTS as error:
+            raise ModelError(
+                f"the chat template of '{self.name}' refuses a conversation with roles "
+                f"{', '.join(role for role, _ in turns)}: {str(error).rstrip('.')}. "
+                f"{remedy_for_turns([role for role, _ in turns], self.accepts)}"
+            ) from error
+
+    def accepts(self, roles: Sequence[str]) -> bool:
+        """Whether the template takes turns of these roles, in this order."""
+        return self.fault(roles) is None
+
+    def fault(self, roles: Sequence[str]) -> str | None:
+        """What the template says against turns of these roles, in this order; None when it takes them."""
+        messages = [{"role": role, "content": f"text {number}"} for number, role in enumerate(roles)]
+        try:
+            self.fill(messages, awaiting=roles[-1] == "user")
+        except RENDERING_FAULTS as error:
+            return str(error)
+        return None
+
+    @property
+    def opened_reasoning(self) -> str:
+        """What the end of a prompt opens for the model's reasoning, such as `<think>` and a line's end; else empty."""
+        prompt = self.render([("user", "text")], awaiting=True)
+        _, opened, after = prompt.rpartition(OPEN)
+        return opened + after if opened and CLOSE not in after else ""
+
+    def fill(self, messages: Sequence[Mapping[str, Any]], *, awaiting: bool) -> str:
+        """Render messages as they are, with what transformers gives a template besides.
+
+        Raises:
+            TemplateError: the template refuses them; a template may fail with other errors too.
+        """
+        # transformers gives `tools` and `documents` as None, which a template may tell from not given.
+        return compiled(self.source).render(
+            messages=list(messages), tools=None, documents=None, add_generation_prompt=awaiting, **self.special
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def compiled(source: str) -> Template:
+    """A compiled template; compiling takes longer than rendering."""
+    return environment().from_string(source)
+
+
+class Generation(Extension):
+    """`{% generation %}` marks what a model is trained on; what is inside is written as it is."""
+
+    tags = {"generation"}  # noqa: RUF012 - as jinja2 declares it
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        """The statements up to `{% endgeneration %}`."""
+        line = next(parser.stream).lineno
+        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True)).set_lineno(line)
+
+
+def environment() -> ImmutableSandboxedEnvironment:
+    """What chat templates may use, as transformers documents it; templates are data from elsewhere, so in a sandbox."""
+    made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation])
+    made.filters["tojson"] = plain_json
+    made.globals |= {"raise_exception": refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
+    return made
+
+
+def plain_json(value: Any, **options: Any) -> str:
+    """JSON without jinja2's escapes for HTML."""
+    return json.dumps(value, **{"ensure_ascii": False, **options})
+
+
+def refuse(message: str) -> None:
+    """A template's own way to refuse a conversation."""
+    raise TemplateError(message)

@@ -1,0 +1,118 @@
+"""Builds the attention masks of texts read together, one for each kind of layer that the model has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixplan.model.classes import text_config
+from mixplan.model.load import Model
+
+Masks = Tensor | dict[str, Tensor]
+"""One additive mask, or one for each entry of the config's `layer_types`."""
+
+REACHES = {"sliding": "sliding_window", "chunked": "attention_chunk_size"}
+"""What a windowed kind of layer is called by, and the config's field that says how far such a layer sees."""
+
+REACH = re.compile(r"window|chunk|index_topk")
+"""Fields of a config that may bound what a token sees; one too many only makes the check's text longer."""
+
+
+def masks_by_kind(model: Model, allowed: Tensor, places: Tensor, seen: Tensor) -> Masks:
+    """Additive masks from who may look at whom, narrowed where a layer sees only so far.
+
+    A decoder that mixes kinds of layers takes its masks by kind; one with a single kind takes a single mask.
+
+    Args:
+        model: The model.
+        allowed: `[tokens, keys]` boolean.
+        places: `[tokens]` int64, each token's position in its own sequence.
+        seen: `[keys]` int64, the same of each key.
+    """
+    config = text_config(model.lm)
+    kinds = list(dict.fromkeys(getattr(config, "layer_types", None) or ()))
+    if not kinds:
+        return additive(narrowed(config, "sliding", allowed, places, seen), model)
+    if len({reach_of(kind) for kind in kinds}) == 1:
+        return additive(narrowed(config, kinds[0], allowed, places, seen), model)
+    return {kind: additive(narrowed(config, kind, allowed, places, seen), model) for kind in kinds}
+
+
+def reach_of(kind: str) -> str | None:
+    """The config's field that bounds a kind of layer; None for one that sees everything before it."""
+    return next((field for name, field in REACHES.items() if name in kind), None)
+
+
+def narrowed(config: Any, kind: str, allowed: Tensor, places: Tensor, seen: Tensor) -> Tensor:
+    """Who may look at whom in one kind of layer; a window of 0 or None is none."""
+    field = reach_of(kind)
+    size = int(getattr(config, field, None) or 0) if field else 0
+    if not size:
+        return allowed
+    if field == REACHES["chunked"]:
+        return allowed & (places[:, None] // size == seen[None, :] // size)
+    return allowed & (places[:, None] - seen[None, :] < size)
+
+
+def has_windows(model: Model) -> bool:
+    """Whether any layer may see less than everything before a token."""
+    config = text_config(model.lm)
+    return any(getattr(config, field, None) for field in REACHES.values())
+
+
+def additive(allowed: Tensor, model: Model) -> Tensor:
+    """A boolean mask as one to be added to attention scores."""
+    dtype = next(model.lm.parameters()).dtype
+    mask = torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~allowed, torch.finfo(dtype).min)
+    return mask[None, None].to(model.device)
+
+
+def reaches(model: Model) -> dict[str, int]:
+    """Each field of the config that may bound what a token sees, where it is shorter than the model's window."""
+    values = vars(text_config(model.lm))
+    return {
+        name: value
+        for name, value in values.items()
+        if REACH.search(name) and isinstance(value, int) and not isinstance(value, bool) and 1 < value < model.window
+    }
+
+
+@contextmanager
+def shrunk(model: Model, size: int | None) -> Iterator[None]:
+    """While open, layers that see no further than a window see `size` tokens, in plain passes as in ours.
+
+    transformers makes its masks from the config in every pass, so a window that is too long to be crossed in a check
+    can be crossed all the same; the size does not enter the parameters. None changes nothing.
+    """
+    config = text_config(model.lm)
+    before = {field: getattr(config, field) for field in REACHES.values() if getattr(config, field, None)}
+    try:
+        for field, value in before.items():
+            setattr(config, field, value if size is None else min(size, value))
+        yield
+    finally:
+        for field, value in before.items():
+            setattr(config, field, value)
+
+
+def stretches_at(model: Model) -> int | None:
+    """The length beyond which a text's rotary angles depend on its length; None where they never do.
+
+    `longrope` and `dynamic` ropes turn every position of a longer text otherwise, those that a cache holds too, so
+    that a longer text can only be read whole.
+    """
+    config = text_config(model.lm)
+    given = getattr(config, "rope_parameters", None) or {}
+    kinds = [given, *(value for value in given.values() if isinstance(value, dict))]
+    found = []
+    for kind in kinds:
+        name = str(kind.get("rope_type", ""))
+        if name == "longrope" or "dynamic" in name:
+            stated = kind.get("original_max_position_embeddings")
+            found.append(stated or getattr(config, "original_max_position_embeddings", None) or model.window)
+    return min(map(int, found)) if found else None

@@ -1,0 +1,96 @@
+"""Tells, before anything is read, what the model's chat template refuses or leaves out of a recipe's rows."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+
+from mixplan.chat.kept import asked_beyond_trained, keeping_setting, keeps_reasoning
+from mixplan.chat.reasoning import parted
+from mixplan.chat.refusal import remedy_for_turns
+from mixplan.chat.template import ChatTemplate
+from mixplan.domains import Domain, Row
+from mixplan.errors import ModelError
+from mixplan.model import Model, chat_template
+from mixplan.recipe import Recipe
+
+WITHOUT_MARKS = "write it without `<think>` and `</think>`, as part of the answer's text"
+
+
+def refuse_conversations(model: Model, target: Domain, domains: Mapping[str, Domain]) -> None:
+    """Refuse rows whose turns the chat template does not take, by domain and row.
+
+    Raises:
+        ModelError: names the domain, its rows, what is wrong in them and what to change.
+    """
+    template = chat_template(model)
+    for place, domain in (("target", target), *((f"domains.{name}", one) for name, one in domains.items())):
+        rows = [row for part in (domain.evaluation, domain.query, domain.demonstration, domain.pool) for row in part]
+        by_roles: dict[tuple[str, ...], list[Row]] = {}
+        for row in rows:
+            by_roles.setdefault((*(role for role, _ in row.prompt), "assistant"), []).append(row)
+        refused = [(roles, found) for roles, found in by_roles.items() if template.fault(roles) is not None]
+        if refused:
+            roles, found = refused[0]
+            count = sum(len(each) for _, each in refused)
+            remedy = remedy_for_turns(roles, template.accepts, system_column=domain.spec.columns.system is not None)
+            raise ModelError(
+                f"{place}: the chat template of '{model.name}' refuses {count} of its {len(rows)} rows, such as "
+                f"{found[0].id} with the roles {', '.join(roles)}: {str(template.fault(roles)).rstrip('.')}. {remedy}"
+            )
+
+
+def conversation_warnings(recipe: Recipe, model: Model, target: Domain, domains: Mapping[str, Domain]) -> list[str]:
+    """What the chat template holds, leaves out or adds, in whole sentences."""
+    template = chat_template(model)
+    found = list(date_held(model))
+    trains = recipe.train.method == "sft"
+    for name, domain in {"target": target, **domains}.items():
+        if trains and (rows := [row.answer for row in domain.pool if reasons(row.answer)]):
+            found += left_out(recipe, model, template, name, rows, last=True)
+        shown = [row.rationale or row.answer for row in domain.demonstration]
+        if rows := [text for text in shown if reasons(text)]:
+            found += left_out(recipe, model, template, name, rows, last=False)
+    if trains and (added := asked_beyond_trained(template)):
+        found.append(
+            f"The chat template of '{model.name}' ends a prompt with {added!r} when the model is asked, and leaves "
+            "that out of the rows that are trained. `choice` and `likelihood` are measured as trained, `exact` and "
+            "`behaviour` as asked."
+        )
+    return found
+
+
+def date_held(model: Model) -> Iterator[str]:
+    """The line for a template that prints the date."""
+    if model.template_date is not None:
+        day = datetime.date.fromisoformat(model.template_date)
+        yield (
+            f"The chat template of '{model.name}' prints the date. It is held at {day.day} {day:%B %Y} in reading, "
+            "training and measuring, so that the recipe plans the same on any day; `model.template_date` sets another."
+        )
+
+
+def reasons(answer: str) -> bool:
+    """Whether an answer holds reasoning of its own."""
+    found = parted(answer)
+    return bool(found and found[0])
+
+
+def left_out(
+    recipe: Recipe, model: Model, template: ChatTemplate, name: str, answers: Sequence[str], *, last: bool
+) -> Iterator[str]:
+    """The line for a domain whose reasoning the template leaves out, with what keeps it."""
+    if keeps_reasoning(template, last=last):
+        return
+    texts = [reasoning for reasoning, _ in filter(None, map(parted, answers))]
+    tokens = sum(map(len, model.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]))
+    setting = keeping_setting(template, recipe.model.chat_template_kwargs, last=last)
+    keep = (
+        f"set `model.chat_template_kwargs: {{{setting[0]}: {str(setting[1]).lower()}}}`" if setting else WITHOUT_MARKS
+    )
+    where = (
+        f"the answers of {len(texts)} pool rows, so {tokens:,} tokens of reasoning are not trained"
+        if last
+        else f"{len(texts)} demonstrations, so {tokens:,} tokens of reasoning are not read"
+    )
+    yield f"{name}: the chat template leaves the reasoning out of {where}. To keep it, {keep}."

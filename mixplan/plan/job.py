@@ -1,0 +1,73 @@
+"""Describes what a recipe's job trains with, so that changes measured after another job can be scaled to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mixplan.errors import RunError
+from mixplan.forecast import Job
+from mixplan.mixture.trl_config import LORA_CONFIG, default_of
+
+Place = tuple[str, str, str]
+
+SFT: tuple[Place, ...] = (("trl", "trainer/sft_config.py", "SFTConfig"),)
+GRPO: tuple[Place, ...] = (("trl", "trainer/grpo_config.py", "GRPOConfig"),)
+TRAINING_ARGUMENTS: Place = ("transformers", "training_args.py", "TrainingArguments")
+
+
+def job_of(train: Mapping[str, Any], target_rows: int) -> Job | None:
+    """What a job trains with on its target's rows alone.
+
+    One process is assumed: how many there are is not settled before the job is started.
+
+    Args:
+        train: The resolved recipe's section `train`.
+        target_rows: Rows of the target in the mixture.
+
+    Returns:
+        None where a number is a text or the installed TRL has no such default, so that it is not known before training.
+    """
+    args, sft = train["args"], train["method"] == "sft"
+    sources = (*(SFT if sft else GRPO), TRAINING_ARGUMENTS)
+    try:
+        rate = number(args, "learning_rate", sources)
+        steps = number(args, "max_steps", sources)
+        if steps <= 0:
+            batch = number(args, "per_device_train_batch_size", sources)
+            a_step = batch * number(args, "gradient_accumulation_steps", sources)
+            answers = 1.0 if sft else number(args, "num_generations", sources)
+            repeats = 1.0 if sft else number(args, "num_iterations", sources)
+            steps = number(args, "num_train_epochs", sources) * target_rows * answers * repeats / a_step
+        return Job.from_json(
+            {"target_rows": target_rows, "steps": steps, "learning_rate": rate, "adapter": adapter_of(train["lora"])}
+        )
+    except (RunError, ValueError, TypeError, ZeroDivisionError):
+        return None
+
+
+def number(args: Mapping[str, Any], key: str, sources: Sequence[Place]) -> float:
+    """A trainer's argument, or its default in the first class that has one.
+
+    Raises:
+        RunError: no class has a default.
+        ValueError: it is no number.
+    """
+    if args.get(key) is not None:
+        return float(args[key])
+    for place in sources[:-1]:
+        try:
+            return float(default_of(place, key))
+        except RunError:
+            continue
+    return float(default_of(sources[-1], key))
+
+
+def adapter_of(lora: Mapping[str, Any] | None) -> str:
+    """What is trained, in words that are equal where the same parameters are."""
+    if lora is None:
+        return "full"
+    rank, alpha = (lora.get(key, default_of(LORA_CONFIG, key)) for key in ("r", "lora_alpha"))
+    modules = lora.get("target_modules")
+    where = modules if isinstance(modules, str) else "+".join(sorted(modules or [])) or "default modules"
+    return f"LoRA r {rank} alpha {alpha} on {where}"
