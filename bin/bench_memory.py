@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from mixplan.model import DTYPES, decoder_blocks, embedded_folder, load_model, read_stream
 from mixplan.recipe import ModelSpec, SaeSpec
 
