@@ -11,7 +11,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from mixplan.errors import ModelError
+from mixplan.evaluate.packing import Tree
+from mixplan.evaluate.scoring import score_continuations
 from mixplan.model import generate, load_model, load_trained, read_stream
+from mixplan.model.answers import next_logits
 
 TOKENS = torch.randint(6, 300, (2, 40), generator=torch.Generator().manual_seed(0))
 
@@ -116,9 +119,27 @@ def test_activations_that_overflow(folder):
     with pytest.raises(ModelError) as caught:
         read_stream(model, 2, TOKENS)
     assert str(caught.value) == (
-        f"model '{folder}': its residual stream holds values that are not numbers after block 1. Its activations "
+        f"model '{folder}': its residual stream after 2 blocks holds values that are not numbers. Its activations "
         "overflow float16, whose largest value is 65,504. Set `model.dtype: bfloat16` or `float32`."
     )
+
+
+def test_answers_and_scores_of_what_overflows(folder):
+    tensors = load_file(folder / "model.safetensors")
+    for name in ("up_proj", "down_proj"):
+        tensors[f"model.layers.3.mlp.{name}.weight"] *= 1e4
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    model = load_model(spec_of(folder, dtype="float16"))
+    for ask in (
+        lambda: generate(model, ["the quick brown"], max_new_tokens=2),
+        lambda: score_continuations(model, [Tree((1, 40, 50), ((60, 70),))]),
+    ):
+        with pytest.raises(ModelError) as caught:
+            ask()
+        assert "not numbers" in str(caught.value) or "cannot be trusted" in str(caught.value)
+        assert "float32" in str(caught.value)
+    with torch.inference_mode(), pytest.raises(ModelError, match="its row of next-token scores holds values that"):
+        next_logits(model, torch.tensor([[1, 40]]), torch.ones(1, 2, dtype=torch.long), None)
 
 
 def spread(*, head):
