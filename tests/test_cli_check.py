@@ -1,6 +1,7 @@
 """`mixplan check` counts what is local, says what must be downloaded, gathers every problem, and loads no torch."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,12 +98,23 @@ def test_json_says_the_same(here, monkeypatch, capsys):
     }
 
 
-def test_a_local_model_and_sae_are_no_download(here, monkeypatch, capsys):
-    (here / "model").mkdir()
+def test_a_local_model_and_sae_are_no_download(here, tiny_model, monkeypatch, capsys):
+    shutil.copytree(tiny_model, here / "model")
     split = "target.split={evaluation: 0, query: 3, demonstration: 2}"
     sets = ["model.name=model", "model.sae={path: sae}", "target.data={file: rows.jsonl}", split]
     assert run(monkeypatch, "recipe.yaml", *[word for text in sets for word in ("--set", text)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "  a plan downloads nothing"
+
+
+def test_a_model_that_is_not_there_or_not_whole_is_a_problem(here, monkeypatch, capsys):
+    assert run(monkeypatch, "recipe.yaml", "--set", "model.name=./no/such") == 1
+    found = capsys.readouterr().err
+    assert f"model.name: there is no folder {here / 'no/such'}, and './no/such' is no hub id." in " ".join(
+        found.split()
+    )
+    (here / "model").mkdir()
+    assert run(monkeypatch, "recipe.yaml", "--set", "model.name=model") == 1
+    assert "model has no config.json. Fetch the model again" in " ".join(capsys.readouterr().err.split())
 
 
 PROBLEMS = {

@@ -172,6 +172,10 @@ REFUSED = {
         "model.device=cuda:99",
         "model.device: 'cuda:99' cannot be used on this machine. Use `auto` or `cpu`.",
     ),
+    "model.device_map": (
+        "model.device_map={model: 'cuda:99'}",
+        "model.device_map: 'cuda:99' cannot be used on this machine. Use `auto` or `cpu`.",
+    ),
     "model.sae.accept": (
         "model.sae={path: stranger, accept: false}",
         "SAE 'stranger' was made for 'google/gemma-2-2b', but the recipe's model is 'model1', of architecture llama, "

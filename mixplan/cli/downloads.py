@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.model_folder import absent_model, untrainable
 from mixplan.recipe.releases import release, release_names
 from mixplan.recipe.suggest import did_you_mean
 
@@ -37,6 +38,17 @@ def model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
         repository, inside = entry.get("repo_id"), paths.get(sae.id, inside)
     if repository is not None and not is_cached("model", repository, inside):
         yield f"SAE {inside} of {repository}"
+
+
+def unusable_model(loaded: LoadedRecipe) -> str | None:
+    """What is wrong with the model's folder, or with training it, as one line; None where it is a hub id or whole."""
+    model, folder = loaded.recipe.model, loaded.folder(("model", "name"))
+    where = loaded.where(("model", "name"))
+    if (problem := absent_model(model.name, folder)) is not None:
+        return f"{where}: model.name: {problem}"
+    if (problem := untrainable(model.name, folder, adapter=loaded.recipe.train.lora is not None)) is not None:
+        return f"{where}: model.name: {problem}"
+    return None
 
 
 def unknown_sae(loaded: LoadedRecipe) -> str | None:

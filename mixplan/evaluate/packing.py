@@ -17,6 +17,7 @@ from transformers import DynamicCache
 from mixplan.features.forward import PACK_TOKENS
 from mixplan.model import Checked, Model, Way, decoder_of, masks_by_kind, own_cache, read_behind, settled, taken
 from mixplan.model.attention import Masks, stretches_at
+from mixplan.model.finite import refuse_activations
 from mixplan.model.selfcheck import Sample
 
 Ids = tuple[int, ...]
@@ -91,9 +92,11 @@ def passes(
     for part in packs(trees, prefix, limit):
         layout = laid_out(part, prefix)
         if how == "packed":
-            yield part, packed_states(model, part, layout, prefix, cache), layout
+            states = packed_states(model, part, layout, prefix, cache)
         else:
-            yield part, torch.cat([apart(model, tree, prefix, cache, how) for tree in part]), layout
+            states = torch.cat([apart(model, tree, prefix, cache, how) for tree in part])
+        refuse_activations(states, model.name, model.dtype, "last layer's output")
+        yield part, states, layout
 
 
 def packed_states(model: Model, part: Sequence[Tree], layout: Layout, prefix: int, cache: DynamicCache) -> Tensor:

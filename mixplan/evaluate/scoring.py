@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mixplan.errors import ModelError
 from mixplan.evaluate.packing import Ids, Tree, final_states, passes
 from mixplan.model import Model, decoder_of, text_config
+from mixplan.model.finite import refuse_activations, refuse_scores
 
 LOGIT_VALUES = {"cpu": 1 << 24, "cuda": 1 << 28}
 """Logits held at once: 64 MB on a CPU, 1 GB on a GPU."""
@@ -223,12 +224,14 @@ def check_head(model: Model) -> None:
     """Find how the model makes logits of final states, held against its own on a few tokens.
 
     Raises:
-        ModelError: neither way gives them.
+        ModelError: neither way gives them, or they are not numbers.
     """
     tokens, noise = torch.arange(1, min(9, vocabulary(model))), HEAD_NOISE[model.dtype]
     with torch.inference_mode():
         own = model.lm(input_ids=tokens[None].to(model.device)).logits[0].float()
         states = final_states(model, tokens, None, None, None)
+        refuse_activations(states, model.name, model.dtype, "last layer's output")
+        refuse_scores(own, model.name, model.dtype)
         for made in (plain_head, own_head):
             ours = made(model, states)
             if ours.shape == own.shape and bool((own - ours).abs().max() <= noise * own.abs().max()):

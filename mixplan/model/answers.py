@@ -19,6 +19,7 @@ from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
 from mixplan.model.apart import own_cache
 from mixplan.model.attention import stretches_at
+from mixplan.model.finite import refuse_scores
 from mixplan.model.load import Model
 from mixplan.model.selfcheck import WAYS, Checked, Sample, Way, settled
 from mixplan.model.stream import arguments_of, taken, takes_positions
@@ -249,7 +250,11 @@ def left_padded(model: Model, prompts: Sequence[Ids]) -> tuple[Tensor, Tensor]:
 
 
 def next_logits(model: Model, tokens: Tensor, mask: Tensor, cache: DynamicCache | None) -> Tensor:
-    """The logits of each row's next token, `[rows, vocabulary]`."""
+    """The logits of each row's next token, `[rows, vocabulary]`.
+
+    Raises:
+        ModelError: one is not a number.
+    """
     given: dict[str, Any] = {"use_cache": cache is not None, "logits_to_keep": 1}
     if cache is not None:
         given |= {"past_key_values": cache, "attention_mask": mask}
@@ -259,5 +264,6 @@ def next_logits(model: Model, tokens: Tensor, mask: Tensor, cache: DynamicCache 
         given = taken(model.lm, **given)
     with torch.inference_mode():
         output = model.lm(input_ids=tokens, **given)
-    logits: Tensor = output.logits
-    return logits[:, -1]
+    logits: Tensor = output.logits[:, -1].to(model.device)
+    refuse_scores(logits, model.name, model.dtype)
+    return logits

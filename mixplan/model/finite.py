@@ -38,24 +38,44 @@ def refuse_weights(lm: nn.Module, name: str, dtype: str) -> None:
         )
 
 
-def refuse_activations(values: Tensor, name: str, dtype: str, where: str) -> None:
+def refuse_activations(values: Tensor, name: str, dtype: str, what: str) -> None:
     """Hold that activations are numbers.
 
     Args:
         values: Of any shape.
         name: The model's.
         dtype: Its compute type.
-        where: What they are, for the message, such as `after block 3`.
+        what: They are, for the message, such as `residual stream after block 3`.
 
     Raises:
         ModelError: one is NaN or infinite.
     """
     if is_finite(values):
         return
+    raise not_numbers(name, dtype, what)
+
+
+def refuse_scores(logits: Tensor, name: str, dtype: str) -> None:
+    """Hold that next-token scores are numbers; that of a token which may never come is minus infinity.
+
+    Args:
+        logits: `[rows, vocabulary]`.
+        name: The model's.
+        dtype: Its compute type.
+
+    Raises:
+        ModelError: one is NaN.
+    """
+    if bool(torch.isnan(logits).any()):
+        raise not_numbers(name, dtype, "row of next-token scores")
+
+
+def not_numbers(name: str, dtype: str, what: str) -> ModelError:
+    """The error for activations that are not numbers."""
     remedy = (
         "Its activations overflow float16, whose largest value is 65,504. Set `model.dtype: bfloat16` or `float32`."
         if dtype == "float16"
         else "Its weights are numbers, so a layer divides by zero or overflows: set `model.dtype: float32`, or choose "
         "another model."
     )
-    raise ModelError(f"model '{name}': its residual stream holds values that are not numbers {where}. {remedy}")
+    return ModelError(f"model '{name}': its {what} holds values that are not numbers. {remedy}")

@@ -30,11 +30,24 @@ def resolve_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    return present(name, "model.device")
+
+
+def present(name: str, key: str) -> torch.device:
+    """A device by its name.
+
+    Args:
+        name: Such as `cuda:1`.
+        key: Of the recipe, for the message.
+
+    Raises:
+        ModelError: it is unknown or absent.
+    """
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # the device `meta` makes tensors, but holds no values
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"model.device: '{name}' cannot be used on this machine. Use `auto` or `cpu`.") from error
+        raise ModelError(f"{key}: '{name}' cannot be used on this machine. Use `auto` or `cpu`.") from error
     # There is one CPU, and safetensors does not know it as `cpu:0`.
     return torch.device("cpu") if device.type == "cpu" else device
 
@@ -84,11 +97,27 @@ def placement(spec: ModelSpec, device: torch.device) -> dict[str, Any]:
     Args:
         spec: `device_map` spreads the model; else it lies on `device`.
         device: Where it runs where it is not spread.
+
+    Raises:
+        ModelError: a device that it names is not here.
     """
     if spec.device_map is not None:
+        places = spec.device_map.values() if isinstance(spec.device_map, dict) else ()
+        for place in places:
+            if place != "disk":
+                present(f"cuda:{place}" if isinstance(place, int) else place, "model.device_map")
         folder = cache_folder() / "offload" / content_hash(spec.name, spec.revision)[:12]
         return {"device_map": spec.device_map, "offload_folder": str(folder)}
     return {"device_map": {"": device}} if device.type == "cuda" else {}
+
+
+def placement_around(lm: PreTrainedModel, spec: ModelSpec) -> dict[str, Any]:
+    """The same for peft, which puts a model of its own around a spread one and places its parts anew."""
+    if not is_dispatched(lm):
+        return {}
+    places: dict[str, Any] = getattr(lm, "hf_device_map", {})
+    placed = {f"base_model.model.{name}": place for name, place in places.items()}
+    return {"device_map": placed, "offload_folder": placement(spec, lm.device)["offload_folder"]}
 
 
 def is_dispatched(lm: PreTrainedModel) -> bool:

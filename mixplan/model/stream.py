@@ -155,6 +155,6 @@ def read_stream(
         try:
             decoder(input_ids=tokens.to(model.device), attention_mask=mask, **given)
         except _Reached as reached:
-            refuse_activations(reached.stream, model.name, model.dtype, f"after block {depth - 1}")
+            refuse_activations(reached.stream, model.name, model.dtype, f"residual stream after {depth} blocks")
             return reached.stream.to(model.device)
     raise ModelError(f"{type(model.lm).__name__} never ran the module after block {depth}.")

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from mixplan.errors import ModelError
 from mixplan.model.load import Model, load_model
+from mixplan.model.place import is_dispatched, placement_around
 from mixplan.recipe import ModelSpec
 from mixplan.runs import content_hash
 from mixplan.weights import weights_hash
@@ -23,7 +24,8 @@ def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path(), depth
     """Load a trained model from its folder.
 
     An adapter is put on the untrained model that the recipe names. In float32 it is merged into it, which changes no
-    answer; in a shorter type merging would round the change away, so there it stays beside the weights.
+    answer; in a shorter type merging would round the change away, so there it stays beside the weights, as it does on a
+    quantised model or one that is spread over several devices.
 
     Args:
         spec: The untrained model's section; its device and type hold for the trained one too.
@@ -56,12 +58,14 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
     settings = read_settings(trained)
     base = load_model(spec, folder=folder)
     try:
-        wrapped: Any = PeftModel.from_pretrained(base.lm, str(trained), torch_device=str(base.device))
+        options = placement_around(base.lm, spec)
+        wrapped: Any = PeftModel.from_pretrained(base.lm, str(trained), torch_device=str(base.device), **options)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         why = " ".join(str(error).split())[:300]
         raise damaged(trained, f"the adapter cannot be put on '{spec.name}': {why}") from error
     refuse_strangers(wrapped, trained, spec.name)
-    lm = wrapped.merge_and_unload() if base.dtype == "float32" else wrapped.get_base_model()
+    merge = base.dtype == "float32" and not is_dispatched(base.lm) and not hasattr(base.lm, "hf_quantizer")
+    lm = wrapped.merge_and_unload() if merge else wrapped.get_base_model()
     lm = lm.eval().requires_grad_(False)
     weights = content_hash(base.weights, weights_hash([trained / ADAPTER[1]]), settings)
     return replace(

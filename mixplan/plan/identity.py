@@ -11,8 +11,9 @@ from typing import Any
 
 from mixplan import embedded
 from mixplan.domains import Domain
-from mixplan.errors import DriftError
+from mixplan.errors import DriftError, ModelError
 from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.model_folder import absent_model
 from mixplan.runs import content_hash, file_hash
 
 LIBRARIES = (
@@ -141,8 +142,14 @@ def checkpoint_folder(loaded: LoadedRecipe) -> Path:
 
 
 def model_files(loaded: LoadedRecipe) -> Any:
-    """What tells one state of the model's files from another, without reading the tensors."""
+    """What tells one state of the model's files from another, without reading the tensors.
+
+    Raises:
+        ModelError: the model's folder is not there, or not whole.
+    """
     spec = loaded.recipe.model
+    if (problem := absent_model(spec.name, loaded.folder(("model", "name")))) is not None:
+        raise ModelError(f"{loaded.where(('model', 'name'))}: model.name: {problem}")
     if spec.name == "embedded":
         return embedded.GGUF_SHA256
     folder = loaded.folder(("model", "name")) / Path(spec.name).expanduser()

@@ -13,6 +13,7 @@ import yaml
 from mixplan import __version__
 from mixplan.domains import Domain, describe
 from mixplan.domains.sketch import sketch
+from mixplan.errors import ModelError
 from mixplan.forecast import (
     Amount,
     Forecast,
@@ -33,6 +34,7 @@ from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
 from mixplan.plan.write import write_mixture
 from mixplan.recipe import LoadedRecipe, load_recipe
+from mixplan.recipe.model_folder import untrainable
 from mixplan.runs import cache_folder, canonical_json, content_hash, locked, seal, unseal, write_atomic, write_json
 from mixplan.sts import Score
 
@@ -76,6 +78,7 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     if rank:
         scores_of(loaded, target, domains, watcher)
         return folder
+    refuse_untrainable(loaded)
     # A target too small for its mixture is known before anything is read.
     take_target(target, loaded.recipe.mixture.target_rows)
     with locked(folder):
@@ -84,6 +87,18 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
         plan = assemble(loaded, folder, target, domains, scores, watcher)
         write_json(folder / "plan.json", plan)
     return folder
+
+
+def refuse_untrainable(loaded: LoadedRecipe) -> None:
+    """Refuse a job that could not be trained before hours are spent on its plan.
+
+    Raises:
+        ModelError: the model is stored in a way that full fine-tuning cannot change.
+    """
+    model, lora = loaded.recipe.model, loaded.recipe.train.lora
+    problem = untrainable(model.name, loaded.folder(("model", "name")), adapter=lora is not None)
+    if problem is not None:
+        raise ModelError(f"{loaded.where(('model', 'name'))}: model.name: {problem}")
 
 
 def overrides_of(request: PlanRequest) -> tuple[str, ...]:

@@ -63,6 +63,25 @@ def incomplete_model(folder: Path) -> str | None:
     return missing_weights(folder) or missing_tokenizer(folder)
 
 
+def untrainable(name: str, folder: Path, *, adapter: bool) -> str | None:
+    """Why a local model cannot be trained as the recipe asks, as one line; None where it can, or is not here.
+
+    Args:
+        name: The recipe's `model.name`.
+        folder: Of the YAML that names it.
+        adapter: Whether an adapter is trained, and the model's own weights are left as they are.
+    """
+    local = folder / Path(name).expanduser()
+    config = (read_config(local) if local.is_dir() else None) or {}
+    stored = config.get("quantization_config")
+    if adapter or not isinstance(stored, dict):
+        return None
+    return (
+        f"{local} is stored quantised ({stored.get('quant_method', 'unknown')}), so its own weights cannot be trained. "
+        "Train an adapter with `train.lora: {r: 16}`, or name the model's unquantised weights."
+    )
+
+
 def read_config(folder: Path) -> dict[str, Any] | None:
     """A model's config.json as values; None where it is missing or damaged."""
     try:
