@@ -130,6 +130,17 @@ PROBLEMS = {
         "--set model.sae.release=gemma-scope-9b-it-rs: SAELens has no release 'gemma-scope-9b-it-rs'. "
         "Did you mean 'gemma-scope-9b-it-res'?"
     ),
+    "model.sae={release: gemma-scope-9b-pt-mlp, id: layer_0/width_16k/average_l0_6}": (
+        "--set model.sae={release: gemma-scope-9b-pt-mlp, id: layer_0/width_16k/average_l0_6}: SAE "
+        "'gemma-scope-9b-pt-mlp/layer_0/width_16k/average_l0_6' does not sit between two blocks of the residual "
+        "stream. `mixplan sae ls --model some/model` lists those that do."
+    ),
+    "model.name=meta-llama/Llama-3.1-8B-Instruct": (
+        "recipe.yaml:3: SAE 'gemma-scope-9b-it-res/layer_31/width_131k/average_l0_22' was made for "
+        "'google/gemma-2-9b-it', but the recipe's model is 'meta-llama/Llama-3.1-8B-Instruct', of architecture llama, "
+        "not gemma2. Choose one made for this model: `mixplan sae ls --model meta-llama/Llama-3.1-8B-Instruct` lists "
+        "them."
+    ),
     "model.sae.id=layer_31/width_131k/average_l0_23": (
         "--set model.sae.id=layer_31/width_131k/average_l0_23: release 'gemma-scope-9b-it-res' has no SAE "
         "'layer_31/width_131k/average_l0_23'. Did you mean 'layer_31/width_131k/average_l0_63'?"

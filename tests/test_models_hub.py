@@ -159,7 +159,7 @@ SIZES = {
     "deepseek-r1-distill-llama-8b": (4096, 32, 32, 8, 128, 14_336, 128_256, 2),
     "qwen3-8b": (4096, 36, 32, 8, 128, 12_288, 151_936, 2),
 }
-"""Width, blocks, heads, key-value heads, head size, inner width, vocabulary, embeddings (1 where that is the head too)."""
+"""Width, blocks, heads, key-value heads, head size, inner width, vocabulary, embeddings (1 where tied)."""
 
 
 @pytest.mark.parametrize("name", SIZES)

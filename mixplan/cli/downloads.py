@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model, untrainable
-from mixplan.recipe.releases import release, release_names
+from mixplan.recipe.releases import hub_name, listed_sae, release, release_names
+from mixplan.recipe.shapes import shape_of
 from mixplan.recipe.suggest import did_you_mean
 
 
@@ -52,7 +53,11 @@ def unusable_model(loaded: LoadedRecipe) -> str | None:
 
 
 def unknown_sae(loaded: LoadedRecipe) -> str | None:
-    """What is wrong with an SAE's release or id, as one line; None when SAELens's registry has both."""
+    """What is wrong with an SAE's release or id, as one line.
+
+    None when SAELens's table has both, its SAE is one of a residual stream, and its model is not surely of another
+    build than the recipe's; what only the files say is held against them when they are loaded.
+    """
     sae = loaded.recipe.model.sae
     names = release_names()
     if sae.release is None or not names:
@@ -61,8 +66,22 @@ def unknown_sae(loaded: LoadedRecipe) -> str | None:
     if entry is None:
         where = loaded.where(("model", "sae", "release"))
         return f"{where}: SAELens has no release {sae.release!r}.{did_you_mean(sae.release, names)}"
-    ids = [one["id"] for one in entry["saes"]]
-    if sae.id in ids:
-        return None
+    one = listed_sae(sae.release, str(sae.id))
     where = loaded.where(("model", "sae", "id"))
-    return f"{where}: release {sae.release!r} has no SAE {sae.id!r}.{did_you_mean(str(sae.id), ids)}"
+    if one is None:
+        ids = [str(listed["id"]) for listed in entry["saes"]]
+        return f"{where}: release {sae.release!r} has no SAE {sae.id!r}.{did_you_mean(str(sae.id), ids)}"
+    model = loaded.recipe.model.name
+    remedy = f"`mixplan sae ls --model {model}` lists those that do."
+    if not one.readable:
+        return f"{where}: SAE '{sae.release}/{sae.id}' does not sit between two blocks of the residual stream. {remedy}"
+    # A folder's name may be any model's.
+    local = (loaded.folder(("model", "name")) / Path(model).expanduser()).is_dir()
+    expected, found = shape_of(one.model), None if local else shape_of(hub_name(model))
+    difference = found.difference(expected) if expected is not None and found is not None else None
+    if difference is not None and not sae.accept:
+        return (
+            f"{where}: SAE '{sae.release}/{sae.id}' was made for '{one.model}', but the recipe's model is '{model}', "
+            f"{difference}. Choose one made for this model: `mixplan sae ls --model {model}` lists them."
+        )
+    return None

@@ -104,6 +104,12 @@ def listed_saes(model: str | None = None) -> Iterator[ListedSae]:
             yield _listed(name, entry, sae)
 
 
+def listed_sae(name: str, sae_id: str) -> ListedSae | None:
+    """One SAE by its release and id; None when there is none."""
+    entry = release(name) or {"saes": []}
+    return next((_listed(name, entry, sae) for sae in entry["saes"] if str(sae["id"]) == sae_id), None)
+
+
 def residual_saes(model: str) -> list[ListedSae]:
     """The SAEs of a model's residual stream that mixplan can load, by layer, those of the very model first."""
     own = hub_name(model).rsplit("/", 1)[-1].lower()

@@ -87,7 +87,9 @@ def train_sae(
     shared = activations or (folder / "activations" if spec.keep_activations else None)
     done = resume(trainer, folder, mark)
     for index in range(done, buffers * spec.trainer.passes):
-        acts = without_sinks(buffer_activations(spec, model, contexts, depth, index % buffers, shared))
+        start = index % buffers * spec.buffer_contexts
+        buffer = contexts[start : start + spec.buffer_contexts]
+        acts = without_sinks(kept_activations(spec, model, buffer, depth, shared))
         order = torch.randperm(len(acts), generator=torch.Generator().manual_seed(spec.seed * 100_003 + index))
         if index == 0:
             start_from(trainer, acts)
@@ -107,7 +109,7 @@ def train_sae(
     trainer.sae.fold_activation_norm_scaling_factor(scale)
     if isinstance(trainer.sae, BatchTopKTrainingSAE):
         some = evenly(contexts, -(-TOKENS // (spec.context_tokens - 1)))
-        set_threshold(trainer.sae, without_sinks(read_activations(model, depth, some, spec.batch_contexts)))
+        set_threshold(trainer.sae, without_sinks(kept_activations(spec, model, some, depth, shared)))
     return trainer.sae
 
 
@@ -188,16 +190,13 @@ def without_sinks(acts: Tensor) -> Tensor:
     return acts[norms < SINK_NORM * norms.median()]
 
 
-def buffer_activations(
-    spec: SaeTraining, model: Model, contexts: Contexts, depth: int, index: int, shared: Path | None
-) -> Tensor:
-    """Activations of one buffer of contexts, read from the model or from a file that another training kept.
+def kept_activations(spec: SaeTraining, model: Model, buffer: Contexts, depth: int, shared: Path | None) -> Tensor:
+    """Activations of some contexts, read from the model or from a file that another training kept.
 
     Returns:
         `[tokens, d_in]` float16 (bfloat16 where a value is beyond float16), without each context's first token:
         the sequence start is an attention sink whose norm is hundreds of times the others'.
     """
-    buffer = contexts[index * spec.buffer_contexts : (index + 1) * spec.buffer_contexts]
     if shared is None:
         return read_activations(model, depth, buffer, spec.batch_contexts)
     kept = shared / f"{content_hash(model.fingerprint, depth, buffer.tolist())[:32]}.safetensors"
