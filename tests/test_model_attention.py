@@ -14,7 +14,7 @@ def with_config(**fields):
     config = SimpleNamespace(**fields)
     lm = torch.nn.Linear(1, 1)
     lm.config = SimpleNamespace(get_text_config=lambda: config)
-    return SimpleNamespace(lm=lm, device=torch.device("cpu"), window=512)
+    return SimpleNamespace(lm=lm, device=torch.device("cpu"), dtype="float32", window=512)
 
 
 PLACES = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8])

@@ -64,7 +64,7 @@ class _Erasure:
         if positions is None:
             cache = kwargs.get("past_key_values")
             ids = args[0] if args else kwargs["input_ids"]
-            start = 0 if cache is None else cache.get_seq_length()
+            start = 0 if cache is None else tokens_in(cache)
             positions = torch.arange(start, start + ids.shape[1])[None]
         self.first = positions == 0
 
@@ -74,6 +74,14 @@ class _Erasure:
         left = stream.clone()
         left[read] = (stream[read].float() - decoded_part(self.sae, self.columns, stream[read])).to(stream.dtype)
         return left
+
+
+def tokens_in(cache: Any) -> int:
+    """Tokens before those of a pass; a cache of recurrent states alone does not count them, and then it is 0 or 1."""
+    try:
+        return int(cache.get_seq_length())
+    except ValueError:
+        return int(cache.has_previous_state())
 
 
 def decoded_part(sae: Sae, columns: Tensor, stream: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mixplan.model.classes import text_config
 from mixplan.model.load import Model
+from mixplan.model.place import DTYPES
 
 Masks = Tensor | dict[str, Tensor]
 """One additive mask, or one for each entry of the config's `layer_types`."""
@@ -67,7 +68,7 @@ def has_windows(model: Model) -> bool:
 
 def additive(allowed: Tensor, model: Model) -> Tensor:
     """A boolean mask as one to be added to attention scores."""
-    dtype = next(model.lm.parameters()).dtype
+    dtype = DTYPES[model.dtype]
     mask = torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~allowed, torch.finfo(dtype).min)
     return mask[None, None].to(model.device)
 
