@@ -74,7 +74,7 @@ def bounds(interval: Interval) -> str:
 
 def ends(low: float, high: float, digits: int = 3) -> str:
     """Write two ends, each in so many significant digits; one that is next to nothing beside the other is 0."""
-    least = max(abs(low), abs(high)) / 1000
+    least = max(abs(low), abs(high)) / 5000
     return f"[{', '.join(number(end if abs(end) >= least else 0.0, digits) for end in (low, high))}]"
 
 
