@@ -321,8 +321,8 @@ def page(results: list[Result], command: str) -> str:
     tried = sum(bool(one.full or one.lora) for one in results)
     head = HEAD.format(
         command=command, prefix=PREFIX, right=RIGHT, nats=NATS,
-        totals=f"Of {len(results)}: {totals}; {right / len(results):.0%} right. Of {tried} that were trained: {full} right "
-        f"in full, {lora} by LoRA.",
+        totals=f"Of {len(results)}: {totals}; {right / len(results):.0%} right. Of {tried} that were trained: {full} "
+        f"right in full, {lora} by LoRA.",
         **{name: version(name) for name in ("transformers", "torch", "peft")},
     )  # fmt: skip
     lines = [
