@@ -155,7 +155,7 @@ def plain_stream(model: Model, depth: int, text: tuple[int, ...]) -> Tensor:
             model.lm(input_ids=torch.tensor([text]))
     finally:
         handle.remove()
-    stream: Tensor = held[0][0] if isinstance(held[0], tuple) else held[0]
+    stream: Tensor = held[0][0] if isinstance(held[0], tuple | list) else held[0]
     return stream[0]
 
 
@@ -303,7 +303,7 @@ transformers knows, built tiny and random from its config class (4 blocks of wid
   which is slower. **whole**: each from its first token on, slower still. mixplan finds the way for every model it is
   given by a check on the model's own weights, and says so where it is not packed.
 - **Trained**: in full and by LoRA on all linear layers for three steps, saved, loaded as a trained model is, and held
-  against the logits before saving and plain scores after loading.
+  against the logits before saving and plain scores after loading. Empty where the run did not train.
 
 {totals}
 
@@ -318,10 +318,11 @@ def page(results: list[Result], command: str) -> str:
     right = counts["right"] + counts["right unpacked"]
     totals = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     full, lora = (sum(getattr(one, name) == "right" for one in results) for name in ("full", "lora"))
+    tried = sum(bool(one.full or one.lora) for one in results)
     head = HEAD.format(
         command=command, prefix=PREFIX, right=RIGHT, nats=NATS,
-        totals=f"Of {len(results)}: {totals}; {right / len(results):.0%} right. Trained right: {full} in full, "
-        f"{lora} by LoRA.",
+        totals=f"Of {len(results)}: {totals}; {right / len(results):.0%} right. Of {tried} that were trained: {full} "
+        f"right in full, {lora} by LoRA.",
         **{name: version(name) for name in ("transformers", "torch", "peft")},
     )  # fmt: skip
     lines = [

@@ -1,5 +1,6 @@
 """A study's file: what it means, what it is registered as, and every problem at once with its line."""
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from study_text import lay as lay_text
 
 from mixplan.errors import RecipeError
-from mixplan.study.spec import load_study
+from mixplan.study.spec import as_registered, load_study
 
 SHIPPED = Path(__file__).resolve().parent.parent / "recipes" / "studies" / "smollm2-135m" / "study.yaml"
 
@@ -240,3 +241,18 @@ def test_the_shipped_study_leaves_out_each_target_s_own_data():
         "summaries": {"summaries"},
         "puzzles": {"sorting"},
     }
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m", "smollm2-135m-arms", "smollm2-135m-grpo", "smollm2-135m-response"])
+def test_a_shipped_study_is_still_the_one_that_was_registered(name):
+    folder = Path(__file__).resolve().parent.parent / "recipes" / "studies" / name
+    registered = re.search(r"registered before the first training as \| `(\w+)`", (folder / "RESULTS.md").read_text())
+    assert load_study(folder / "study.yaml").hash == registered[1]
+
+
+def test_whether_cut_answers_are_kept_counts_only_where_the_model_answers():
+    kept = {"mixture": {"answers": "self", "cut_answers": "keep"}}
+    dropped, gold = {"mixture": {"answers": "self"}}, {"mixture": {"answers": "gold", "cut_answers": "keep"}}
+    assert as_registered(kept) == {"mixture": {"answers": "self"}}
+    assert as_registered(dropped) == {"mixture": {"answers": "self", "cut_answers": "drop"}}
+    assert as_registered(gold) == {"mixture": {"answers": "gold"}}

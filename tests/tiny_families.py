@@ -120,6 +120,7 @@ OWN: dict[str, dict[str, Any]] = {
                                   "indexer_budget": REACH, "indexer_compress_ratio": 4, "ngram_vocab_size_base": 400,
                                   "ple_embed_dim": 8, "hc_lowrank": 8, "split_ngram_parts": 2}},
     "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
+    "olmo_hybrid": {"initializer_range": 0.08},
     "reformer": {"axial_pos_embds_dim": [16, 16], "axial_pos_shape": [16, 16], "num_buckets": 4,
                  "attn_layers": ["local", "lsh"] * 2, "attention_head_size": 8, "feed_forward_size": 64},
     "xlstm": {"qk_dim_factor": 1.0, "chunk_size": 8},

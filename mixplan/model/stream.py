@@ -42,8 +42,8 @@ def at_depth(model: Model, depth: int, change: Callable[[Tensor], Tensor]) -> It
         return args, kwargs | {"hidden_states": change(checked(model, kwargs.get("hidden_states")))}
 
     def after(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (change(checked(model, output[0])), *output[1:])
+        if isinstance(output, tuple | list):
+            return type(output)([change(checked(model, output[0])), *output[1:]])
         return change(checked(model, output))
 
     check_depth(model, depth)
@@ -157,4 +157,8 @@ def read_stream(
         except _Reached as reached:
             refuse_activations(reached.stream, model.name, model.dtype, f"residual stream after {depth} blocks")
             return reached.stream.to(model.device)
-    raise ModelError(f"{type(model.lm).__name__} never ran the module after block {depth}.")
+    raise ModelError(
+        f"model '{model.name}': {type(model.lm).__name__} reads a text without running its block {max(depth, 1)} of "
+        f"{len(model.blocks)}, so there is no stream to read after block {depth}. Choose an SAE of a block that is "
+        "run on text, or another model."
+    )

@@ -79,9 +79,9 @@ class ModelSpec(Section):
 
     @model_serializer(mode="wrap")
     def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The section without template settings that are not given, so that they change no hash."""
+        """The section without the later keys where they say nothing, so that earlier hashes stand."""
         values: dict[str, Any] = written(self)
-        unset: dict[str, Any] = {"chat_template_kwargs": {}, "template_date": None}
+        unset: dict[str, Any] = {"device_map": None, "chat_template_kwargs": {}, "template_date": None}
         return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 

@@ -123,7 +123,8 @@ class LoadedStudy:
         absent = {} if self.spec.arms else {"arms": True}
         values = self.spec.model_dump(mode="json", exclude={"ablations": True, **absent, **unread})
         learned = [] if self.evidence is None else [first_hash(self.evidence.read_bytes())]
-        return content_hash(values, {name: loaded.resolved for name, loaded in self.recipes.items()}, *learned)
+        recipes = {name: loaded.resolved for name, loaded in self.recipes.items()}
+        return content_hash(as_registered(values), as_registered(recipes), *learned)
 
     @property
     def evidence(self) -> Path | None:
@@ -140,6 +141,18 @@ class LoadedStudy:
     def domains(self) -> tuple[str, ...]:
         """Names of all domains."""
         return tuple(self.whole.recipe.domains)
+
+
+def as_registered(value: Any) -> Any:
+    """A study's values as studies were registered before `mixture.cut_answers` was a key, when such answers were kept.
+
+    What was registered then stays what it was, and a study that drops them has a hash of its own.
+    """
+    if not isinstance(value, dict):
+        return value
+    made = {name: as_registered(part) for name, part in value.items()}
+    cut = made.pop("cut_answers", "drop")
+    return made | {"cut_answers": cut} if made.get("answers") == "self" and cut == "drop" else made
 
 
 def first_hash(evidence: bytes) -> str:
