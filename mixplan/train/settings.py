@@ -35,11 +35,19 @@ def defaults(job: Job, run: Path) -> dict[str, Any]:
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu,
         **mixed_precision(job),
+        **router_loss(job),
         **job.train["args"],
         # Not the recipe's to say: where checkpoints are looked for, and how the model is loaded.
         "output_dir": str(run / "training" / "checkpoints"),
         "model_init_kwargs": model_arguments(job),
     }
+
+
+def router_loss(job: Job) -> dict[str, float]:
+    """No auxiliary loss where TRL fails at it: it asks for `num_experts`, which Llama 4 and Phi-MoE call otherwise."""
+    config = model_config(job).get_text_config()
+    countless = hasattr(config, "output_router_logits") and not hasattr(config, "num_experts")
+    return {"router_aux_loss_coef": 0.0} if countless else {}
 
 
 def on_gpu(job: Job) -> bool:

@@ -52,6 +52,10 @@ def untrained_model(job: Job, arguments: dict[str, Any]) -> PreTrainedModel:
         output_loading_info=True,
     )
     lm: PreTrainedModel = loaded[0]
+    if lm.base_model is lm:
+        # TRL takes the states in front of the output head from it; Llama 4's text model names another attribute.
+        inside = [name for name, part in lm.named_children() if part is lm.get_decoder() or hasattr(part, "layers")]
+        lm.base_model_prefix = inside[0] if inside else lm.base_model_prefix
     refuse_misfits(lm, loaded[1], job.model["name"])
     if is_wrapped(lm):
         # Text alone leaves the other towers without gradients, at which several processes would wait for ever.
