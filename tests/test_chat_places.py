@@ -21,6 +21,12 @@ def template(name):
     )
 
 
+def shared(first, second):
+    """What two texts begin with."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return first[: next(place for place, (one, other) in pairs if one != other)]
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_piece_of_the_template_is_found_in_its_place(name):
     """Where two renderings that differ in one turn part, there the turn stands."""
