@@ -90,3 +90,22 @@ def test_prompts_that_leave_no_room_are_left_out(tiny_model):
     kept, answers = Answering(narrow).answers(rows, answer_tokens=4, advance=lambda _: None)
     assert kept == [row for row, length in zip(rows, lengths, strict=True) if length + 4 <= narrow.window]
     assert len(kept) == len(answers) == 2
+
+
+def test_what_follows_the_reasoning_is_graded_also_where_the_prompt_opens_it(tiny_model):
+    """The prompt of some templates opens the block, so an answer that never closes it has not answered."""
+    model = loaded(tiny_model)
+    texts = ["41?</think>42", "42", "<think>41</think>42"]
+
+    class Thinks(Answering):
+        def answers(self, rows, *, answer_tokens, advance):
+            ids = [model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+            return list(rows), [Answer(text, tuple(one), True) for text, one in zip(texts, ids, strict=True)]
+
+    rows = [dataclasses.replace(row, answer="42") for row in asked_rows(3)]
+    domain, asked = domain_of("sums", rows, grader="number"), {"answer_tokens": 8, "advance": lambda _: None}
+    assert measure_exact(Thinks(model), domain, rows, **asked).values["score"] == (1.0, 1.0, 1.0)
+    model.tokenizer.chat_template = model.tokenizer.chat_template.replace("<|assistant|>\n", "<|assistant|>\n<think>\n")
+    found = measure_exact(Thinks(model), domain, rows, **asked)
+    assert found.texts["outcome"] == ("right", "unparsable", "right")
+    assert found.texts["answer"][0] == "<think>\n41?\n</think>\n\n42"

@@ -119,3 +119,21 @@ def test_the_last_closed_box_counts(text: str, contents: str) -> None:
 def test_numbers_are_exact() -> None:
     assert number("0.1") + number("0.2") == number("3/10")
     assert number("10000000000000001") != number("10000000000000000")
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "grader", "outcome"),
+    [
+        ("<think>\n\n</think>\n\nB. fox", "B. fox", "choice", "right"),
+        ("<think>\nIs it A?\n</think>\n\nThe answer is B", "B. fox", "choice", "right"),
+        ("<think>\nThe answer is B", "B. fox", "choice", "unparsable"),
+        ("<think>\n41 or 42\n</think>\n\n42", "42", "number", "right"),
+        ("<think>\nIt is 42", "42", "number", "unparsable"),
+        ("<think>\n<answer>41</answer>\n</think>\n\n<answer>42</answer>", "42", "number", "right"),
+        ("<think>\nSo.\n</think>\n\nParis", "<think>\nFrance.\n</think>\n\nParis", "exact", "right"),
+        ("<|channel|>analysis<|message|>41<|end|><|start|>assistant<|channel|>final<|message|>42", "42", "exact",
+         "right"),
+    ],
+)  # fmt: skip
+def test_what_follows_the_reasoning_is_graded(text, reference, grader, outcome):
+    assert grade(text, reference, grader, None).outcome == outcome

@@ -222,3 +222,17 @@ def test_no_reward_is_other_than_a_finite_number(tmp_path: Path) -> None:
     [function] = make(tmp_path / "tally.json")
     strange = ["", "\x00", "\ud800", "<answer>"]
     assert all(math.isfinite(score) for score in function(**batch(*strange)))
+
+
+def test_rewards_look_at_what_follows_the_reasoning(tmp_path: Path) -> None:
+    said = ["It is 7.\n</think>\n\nParis", "Paris", "<think>\nParis", "<think>\nRome\n</think>\n\nParis"]
+    columns = batch(*said) | {"grader": ["exact"] * 4, "reference": ["Paris"] * 4, "entry": [None] * 4}
+    rewards = {"graded": 1.0, "format": 1.0}
+    for opened, graded_as in (("", [1.0, 1.0, 0.0, 1.0]), ("<think>\n", [1.0, 0.0, 0.0, 1.0])):
+        train = TrainSpec(method="grpo", rewards=rewards, answer_format="Paris")
+        functions, _ = reward_functions(train, tally=tmp_path / "tally.json", opened=opened)
+        assert [function(**columns) for function in functions] == [graded_as, graded_as]
+    # An expression that speaks of the marks is meant for the whole completion.
+    train = TrainSpec(method="grpo", rewards={"format": 1.0}, answer_format="<think>.*Rome.*</think>")
+    (function,), _ = reward_functions(train, tally=tmp_path / "tally.json", opened="<think>\n")
+    assert function(**columns) == [0.0, 0.0, 0.0, 1.0]

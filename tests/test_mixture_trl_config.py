@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 import yaml
 from sample_mixtures import build, make_domain
+from trl_templates import TEMPLATES
 
+from mixplan.chat.hold import hold
+from mixplan.chat.template import ChatTemplate
 from mixplan.errors import RunError
 from mixplan.mixture import Mixture
-from mixplan.mixture.trl_config import WITHOUT_GPU, Job, default_of, trl_job
+from mixplan.mixture.trl_config import WITHOUT_GPU, WITHOUT_TEMPLATE, Job, default_of, trl_job
 from mixplan.recipe import ModelSpec, SaeSpec, TrainSpec
 
 MODEL = ModelSpec(name="org/model", sae=SaeSpec(embedded=True))
@@ -68,6 +71,39 @@ def test_trl_reads_the_grpo_config_and_its_reward(tmp_path: Path) -> None:
     (reward,) = script.reward_funcs
     module, name = reward.rsplit(".", 1)
     assert callable(getattr(importlib.import_module(module), name))
+
+
+def held(name: str, **settings: Any) -> ChatTemplate:
+    made = hold(TEMPLATES[name], settings=settings, date=None, special={}, name="tiny")
+    return ChatTemplate(made.source, {}, "tiny")
+
+
+def test_trls_command_line_is_given_the_template_that_was_read(tmp_path: Path) -> None:
+    """Settings go into the rows, what TRL has no key for into a template file; TRL itself is asked what it reads."""
+    settings = {"reasoning_effort": "low"}
+    model = MODEL.model_copy(update={"chat_template_kwargs": settings})
+    made = trl_job(
+        TrainSpec(), model=model, model_path="m", seed=7, folder_name="mixture", template=held("gptoss", **settings)
+    )
+    assert made.settings == settings
+    assert made.template == held("gptoss", **settings).source
+    assert yaml.safe_load(made.text)["chat_template_path"] == "mixture/chat_template.jinja"
+    model = MODEL.model_copy(update={"chat_template_kwargs": {"enable_thinking": False}})
+    template = held("qwen3", enable_thinking=False)
+    plain = trl_job(TrainSpec(), model=model, model_path="m", seed=7, folder_name="mixture", template=template)
+    assert (plain.settings, plain.template) == ({"enable_thinking": False}, None)
+    assert "chat_template" not in plain.text
+
+
+def test_trls_grpo_is_given_settings_in_its_config_and_told_of_what_it_cannot_take(tmp_path: Path) -> None:
+    model = MODEL.model_copy(update={"chat_template_kwargs": {"reasoning_effort": "low"}})
+    train = TrainSpec(method="grpo", args={"num_generations": 2, "per_device_train_batch_size": 2, "use_cpu": True,
+                                           "bf16": False})  # fmt: skip
+    _, training, _, _ = parse(train, tmp_path, model)
+    assert training.chat_template_kwargs == {"reasoning_effort": "low"}
+    made = trl_job(train, model=model, model_path="m", seed=7, folder_name="mixture", template=held("gptoss"))
+    assert (made.settings, made.template) == ({}, None)
+    assert made.warnings == (WITHOUT_TEMPLATE,)
 
 
 @pytest.mark.parametrize(

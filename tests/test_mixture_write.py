@@ -10,10 +10,12 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 from sample_mixtures import REVERSED, all_bytes, build, make_domain, read_rows
+from trl_templates import TEMPLATES, as_trl_trains, tokenizer_with
 
 from mixplan.errors import RunError
 from mixplan.mixture import read_mixture
-from mixplan.recipe import DataSpec, MixtureSpec, TrainSpec
+from mixplan.model import hold_template
+from mixplan.recipe import DataSpec, MixtureSpec, ModelSpec, SaeSpec, TrainSpec
 
 
 def test_many_shards_hold_the_rows_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,3 +163,21 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     assert (rows, files) == (50_020, 3)
     # The texts of 50,000 rows are 130 MB; only their order (16 bytes a row) and two row groups may be held.
     assert grown < 30
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_settings_in_the_rows_are_what_trl_trains_with(tmp_path: Path, thinking: bool) -> None:
+    """The model's own template, given the rows, against the held template, given rows without settings."""
+    model = ModelSpec(name="m", chat_template_kwargs={"enable_thinking": thinking}, sae=SaeSpec(embedded=True))
+    mixture = build(tmp_path / "mixture", {"law": 2}, model=model)
+    rows = datasets.load_dataset(str(mixture.folder), cache_dir=str(tmp_path / "cache"), split="train").to_list()
+    assert {tuple(row["chat_template_kwargs"].items()) for row in rows} == {(("enable_thinking", thinking),)}
+    assert (
+        "`chat_template_kwargs`: what the model's chat template is given" in (mixture.folder / "README.md").read_text()
+    )
+    own, held = (tokenizer_with(TEMPLATES["qwen3_5_think"], tmp_path / "tokenizer") for _ in range(2))
+    hold_template(held, "m", settings=model.chat_template_kwargs, date=None)
+    bare = [{key: row[key] for key in ("prompt", "completion")} for row in rows]
+    columns = ("input_ids", "labels")
+    trained = [[row[name] for name in columns] for row in as_trl_trains(own, rows)]
+    assert trained == [[row[name] for name in columns] for row in as_trl_trains(held, bare)]

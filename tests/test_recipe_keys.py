@@ -102,6 +102,8 @@ def domain_cases(domain: str, read: str) -> dict[str, Case]:
     }
 
 
+DATED = "model.name=model4"
+"""A model whose chat template prints the date, reads a setting, and which often ends its answers."""
 ELSEWHERE = ("model.sae.path=null",)
 REWARDED = ("train.rewards={format: 1.0}", "train.answer_format='[aeiou]'", "drift.rollouts.answer_tokens=4",
             "drift.demonstrations=1")  # fmt: skip
@@ -113,6 +115,8 @@ CASES = {
     "model.name": case("model.name=model2", "drift"),
     "model.revision": case("model.revision=v2", "drift", "model.name=tests/model"),
     "model.dtype": case("model.dtype=bfloat16", "drift"),
+    "model.chat_template_kwargs": case("model.chat_template_kwargs={style: brief}", "drift", DATED),
+    "model.template_date": case("model.template_date='2031-02-03'", "drift", DATED),
     "model.trust_remote_code": case("model.trust_remote_code=true", "TRL config"),
     "model.sae.release": case("model.sae.release=gpt2-small-res_sce-ajt", "drift", *IN_REGISTRY),
     "model.sae.repo": Case(
@@ -161,7 +165,9 @@ CASES = {
     "mixture.target_rows": case("mixture.target_rows=5", "mixture"),
     "mixture.answers": case("mixture.answers=rationale", "mixture", f"{DOMAIN}.columns.rationale=rationale"),
     "mixture.answer_tokens": case("mixture.answer_tokens=9", "mixture", "mixture.answers=self",
-                                  "mixture.answer_tokens=4", "budget.rows=4"),
+                                  "mixture.answer_tokens=4", "budget.rows=4", "mixture.cut_answers=keep"),
+    "mixture.cut_answers": case("mixture.cut_answers=drop", "mixture", "mixture.answers=self", DATED,
+                                "mixture.answer_tokens=2", "budget.rows=8", "mixture.cut_answers=keep"),
     "train.method": case("train.method=grpo", "TRL config"),
     "train.args": case("train.args={learning_rate: 1.0e-3}", "TRL config"),
     "train.lora": case("train.lora={r: 4}", "TRL config"),
@@ -293,6 +299,13 @@ def lay_strangers(folder: Path) -> None:
     save_saelens5(folder / "stranger_at_random", HOOK, "gemma-2-2b", tensors(32, 64))
 
 
+def lay_dated(folder: Path) -> None:
+    """Give a model a template with a date and a setting in front, and a sixth of all tokens as ends of answers."""
+    template = folder / "chat_template.jinja"
+    template.write_text("{{ strftime_now('%d %B %Y') }} {{ style | default('long') }} " + template.read_text())
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(2, 320, 6))}))
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, build_model, tiny_sae) -> Path:
     """A folder with a recipe, its data, and everything that the cases name."""
@@ -317,6 +330,7 @@ def home(tmp_path_factory, build_model, tiny_sae) -> Path:
         write_rows(folder / "site" / "mixplan_rows" / f"{name}.jsonl", rows_of("package", 60))
     build_model("llama", folder / "model3", seed=3)
     build_model("llama", folder / "gpt2")  # the name alone makes it the model of the releases below
+    lay_dated(build_model("llama", folder / "model4", seed=4))
     for seed in (1, 2):
         build_model("llama", folder / f"model{seed}", seed=seed)
         tiny_sae("jumprelu", 32, 96, HOOK, folder / f"sae{seed}", seed=seed)

@@ -56,6 +56,8 @@ TOGETHER = {
 }
 """What must change with a key for the recipe to stay valid."""
 VALUES: dict[str, tuple[str, Any]] = {
+    "chat_template_kwargs": ("{enable_thinking: false}", {"enable_thinking": False}),
+    "template_date": ("'2031-02-03'", "2031-02-03"),
     "options": ("{a: 1}", {"a": 1}),
     "where": ("{c: [x, 1]}", {"c": ["x", 1]}),
     "format": ("messages", "messages"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from wrong_recipes import BASE, assert_refused, lay_out
 
+from mixplan.errors import MixplanError
 from mixplan.recipe import load_recipe
 
 RULES = {
@@ -287,3 +288,34 @@ def test_what_fits_together_is_accepted(section, tmp_path, monkeypatch):
     lay_out(tmp_path, monkeypatch)
     (tmp_path / "recipe.yaml").write_text(f"{BASE}{section}\n")
     assert load_recipe(Path("recipe.yaml")).where((section.partition(":")[0],)) == "recipe.yaml:18"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("  template_date: 2031-02-03\n", None),
+        ("  template_date: soon\n", "model.template_date: found 'soon', expected a day such as '2026-01-31'."),
+        ("  chat_template_kwargs: {enable-thinking: true}\n", "model.chat_template_kwargs.enable-thinking: it is not a "
+         "name that a chat template can read. Write letters, digits and underscores."),
+        ("  chat_template_kwargs: {tools: [a]}\n", "model.chat_template_kwargs.tools: this is what each conversation "
+         "gives the template, not a setting. Leave the key out."),
+    ],
+)  # fmt: skip
+def test_what_a_chat_template_is_held_to_is_checked(tmp_path, lines, message):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(BASE.replace("  name: embedded\n", "  name: embedded\n" + lines, 1))
+    if message is None:
+        assert load_recipe(path).recipe.model.template_date == "2031-02-03"
+        return
+    with pytest.raises(MixplanError) as caught:
+        load_recipe(path)
+    assert str(caught.value).endswith(message)
+
+
+@pytest.mark.parametrize("key", ["chat_template_path: a.jinja", "chat_template_kwargs: {a: 1}"])
+def test_trl_is_not_given_another_template(tmp_path, key):
+    path = tmp_path / "recipe.yaml"
+    method = "sft" if "path" in key else "grpo"
+    path.write_text(BASE + f"train: {{method: {method}, args: {{{key}}}}}\n")
+    with pytest.raises(MixplanError, match=r"Give its settings as `model\.chat_template_kwargs`"):
+        load_recipe(path)

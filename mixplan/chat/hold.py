@@ -32,6 +32,9 @@ REASONING, ANSWER = "0b7d reasoning 3f52", "0a9c answer 7e41"
 
 Settings = Mapping[str, Any]
 
+GIVEN = {"messages", "add_generation_prompt", "tools", "documents", "raise_exception", "strftime_now"}
+"""What each conversation, or transformers itself, gives a template."""
+
 
 @dataclass(frozen=True)
 class HeldTemplate:
@@ -66,7 +69,7 @@ def hold(own: str, *, settings: Settings, date: str | None, special: Mapping[str
         raise ModelError(
             f"the chat template of '{name}' cannot be read: {error}. Mend it in the model's files."
         ) from error
-    refuse_unread(settings, meta.find_undeclared_variables(tree), name)
+    refuse_unread(settings, settings_read(tree), name)
     lines = [f"{{% set {key} = {literal(value)} %}}\n" for key, value in settings.items()]
     printed = date_forms(tree)
     day = date or TEMPLATE_DATE
@@ -93,14 +96,26 @@ def holds_more(source: str, settings: Settings) -> bool:
     return bool(held) and any(not line.startswith(set_here or "\n") for line in before.splitlines())
 
 
+def settings_read(tree: nodes.Template) -> set[str]:
+    """The names that a template reads from outside: not those that it sets itself, unless it asks for them first."""
+    names = list(tree.find_all(nodes.Name))
+    own = {one.name for one in names if one.ctx != "load"}
+    asked = {
+        test.node.name
+        for test in tree.find_all(nodes.Test)
+        if test.name in ("defined", "undefined") and isinstance(test.node, nodes.Name)
+    }
+    read = {name for name in meta.find_undeclared_variables(tree) if name not in own or name in asked}
+    return {name for name in read if name not in GIVEN and not name.endswith("_token")}
+
+
 def refuse_unread(settings: Settings, read: set[str], name: str) -> None:
     """Refuse settings that would change nothing.
 
     Raises:
         ModelError: names those that the template reads.
     """
-    known = sorted(read - {"messages", "add_generation_prompt", "tools", "documents", "raise_exception", "strftime_now",
-                           "namespace", "range", "dict"} - {key for key in read if key.endswith("_token")})  # fmt: skip
+    known = sorted(read)
     for key in settings:
         if key not in read:
             listed = f"; it reads {', '.join(known)}" if known else " and takes no settings"

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from jinja2 import meta
-
-from mixplan.chat.hold import ANSWER, REASONING, hold, model_template
+from mixplan.chat.hold import ANSWER, REASONING, hold, model_template, settings_read
 from mixplan.chat.reasoning import joined
 from mixplan.chat.template import ChatTemplate, environment
 from mixplan.errors import ModelError
@@ -40,7 +38,7 @@ def keeping_setting(template: ChatTemplate, settings: Mapping[str, Any], *, last
         Its name and value; None when no setting keeps it.
     """
     own = model_template(template.source)
-    read = meta.find_undeclared_variables(environment().parse(own))
+    read = settings_read(environment().parse(own))
     for key in sorted(name for name in read if any(word in name for word in ABOUT_REASONING)):
         for value in (True, False):
             tried = {**settings, key: value}

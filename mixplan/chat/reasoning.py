@@ -72,8 +72,7 @@ def spoken_text(raw: str, plain: str, *, opened: str, special: Iterable[str]) ->
     for start, close in MARKS:
         reasoning, closed, answer = raw.rpartition(close)
         if closed:
-            answer = answer.strip() if start == OPEN else without(answer, special)
-            return joined(reasoning_of(reasoning, start, special), answer)
+            return joined(reasoning_of(reasoning, start, special), without(answer, special))
         if raw.lstrip().startswith(start):
             return f"{OPEN}\n{reasoning_of(raw, start, special)}"
     return plain.strip()

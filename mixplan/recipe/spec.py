@@ -70,7 +70,7 @@ class ModelSpec(Section):
         description="Settings that the chat template reads, such as `enable_thinking`, `reasoning_effort` or "
         "`date_string`; they hold in reading, training and measuring.",
     )
-    template_date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = Field(
+    template_date: str | None = Field(
         default=None,
         description="The day, as `2026-01-31`, that a chat template prints which prints the date; one fixed day when "
         "not given, so that a recipe plans the same on any day.",

@@ -1,0 +1,107 @@
+"""What is told of rows and template before anything is read: refused turns, lost reasoning, dates."""
+
+from dataclasses import replace
+
+import pytest
+from evaluated import asked_rows, domain_of, loaded, spec_of
+from trl_templates import TEMPLATES
+
+from mixplan.errors import ModelError
+from mixplan.model import hold_template
+from mixplan.plan.conversations import conversation_warnings, refuse_conversations
+from mixplan.recipe import ColumnsSpec, TrainSpec
+
+STRICT = (
+    "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('turns must alternate') }}{% endif %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
+)
+THOUGHT = "<think>\nA river is a thing.\n</think>\n\nA river."
+
+
+class Recipe:
+    """As much of a recipe as is asked for."""
+
+    def __init__(self, folder, method="sft", **settings):
+        self.model, self.train = spec_of(folder, chat_template_kwargs=settings), TrainSpec(method=method)
+
+
+@pytest.fixture
+def reader(tiny_model):
+    """Loads the tiny model with one of TRL's templates, held."""
+
+    def read(name, date=None, **settings):
+        model = loaded(tiny_model)
+        model.tokenizer.chat_template = TEMPLATES.get(name, name)
+        day = hold_template(model.tokenizer, "tiny", settings=settings, date=date)
+        return replace(model, name="tiny", template_date=day)
+
+    return read
+
+
+def domain(answers, **changes):
+    rows = [replace(row, answer=text) for row, text in zip(asked_rows(len(answers)), answers, strict=True)]
+    return replace(domain_of("target", tuple(rows[:1]), **changes), pool=tuple(rows), demonstration=tuple(rows[:2]))
+
+
+def test_refused_rows_are_named_with_a_remedy_for_their_format(reader):
+    model = reader(STRICT)
+    rows = [replace(row, prompt=(("system", "Be brief."), *row.prompt)) for row in asked_rows(3)]
+    for columns, remedy in (
+        (ColumnsSpec(messages="messages"), "move its text to the beginning of the first user turn in the data."),
+        (ColumnsSpec(question="q", answer="a", system="s"), "remove `system` from the domain's columns."),
+    ):
+        sound, faulty = domain(["a"]), replace(domain_of("law", (), columns=columns), pool=tuple(rows))
+        with pytest.raises(ModelError) as caught:
+            refuse_conversations(model, sound, {"law": faulty})
+        assert str(caught.value) == (
+            "domains.law: the chat template of 'tiny' refuses 3 of its 3 rows, such as test:0 with the roles system, "
+            f"user, assistant: turns must alternate. It takes them without the system turn: {remedy}"
+        )
+    refuse_conversations(model, domain(["a"]), {"law": domain(["b"])})
+
+
+def test_reasoning_that_is_not_trained_or_not_read_is_told_with_its_tokens(reader, tiny_model):
+    model = reader("deepseek_r1_distill")
+    tokens = len(model.tokenizer("A river is a thing.", add_special_tokens=False)["input_ids"])
+    trained, shown, _asked = conversation_warnings(
+        Recipe(tiny_model), model, domain([THOUGHT, "plain", THOUGHT]), {"law": domain(["a"])}
+    )
+    assert trained == (
+        f"target: the chat template leaves the reasoning out of the answers of 2 pool rows, so {2 * tokens} tokens of "
+        "reasoning are not trained. To keep it, write it without `<think>` and `</think>`, as part of the answer's "
+        "text."
+    )
+    assert shown == (
+        f"target: the chat template leaves the reasoning out of 1 demonstrations, so {tokens} tokens of reasoning are "
+        "not read. To keep it, write it without `<think>` and `</think>`, as part of the answer's text."
+    )
+    rewarded = conversation_warnings(Recipe(tiny_model, "grpo"), model, domain([THOUGHT]), {})
+    assert [line.partition(" of ")[2][:16] for line in rewarded] == ["1 demonstrations"]
+
+
+def test_a_setting_of_the_template_is_the_remedy_where_it_keeps_reasoning(reader, tiny_model):
+    shown, _asked = conversation_warnings(Recipe(tiny_model), reader("nemotron_3_nano"), domain([THOUGHT]), {})
+    assert shown.endswith("To keep it, set `model.chat_template_kwargs: {truncate_history_thinking: false}`.")
+    settings = {"truncate_history_thinking": False}
+    kept = conversation_warnings(
+        Recipe(tiny_model, **settings), reader("nemotron_3_nano", **settings), domain([THOUGHT]), {}
+    )
+    assert [line for line in kept if "reasoning" in line] == []
+
+
+def test_what_a_prompt_opens_and_training_drops_is_told(reader, tiny_model):
+    (line,) = conversation_warnings(Recipe(tiny_model), reader("deepseek_r1_distill"), domain(["a"]), {})
+    assert line == (
+        r"The chat template of 'tiny' ends a prompt with '<think>\n' when the model is asked, and leaves that out of "
+        "the rows that are trained. `choice` and `likelihood` are measured as trained, `exact` and `behaviour` as "
+        "asked."
+    )
+    assert conversation_warnings(Recipe(tiny_model), reader("qwen3"), domain(["a"]), {}) == []
+
+
+def test_a_held_date_is_told(reader, tiny_model):
+    (line,) = conversation_warnings(Recipe(tiny_model), reader("llama3_2", date="2031-02-03"), domain(["a"]), {})
+    assert line == (
+        "The chat template of 'tiny' prints the date. It is held at 3 February 2031 in reading, training and "
+        "measuring, so that the recipe plans the same on any day; `model.template_date` sets another."
+    )
