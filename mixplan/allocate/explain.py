@@ -47,8 +47,8 @@ def no_better_than_uniform(problem: Problem, distance: float, against: AgainstEv
         both = "Both" if count == 2 else f"All {count}"
         return (
             f"{both} domains could have the same score ({lowest:.3g} lies in every 95 % interval), so this plan is no "
-            "better founded than spreading the budget evenly. Read more query tokens (`sts.query_tokens`, "
-            "`split.query`) for narrower intervals."
+            "better founded than spreading the budget evenly. More query tokens (`sts.query_tokens`, `split.query`) "
+            "narrow the intervals of scores, and measured runs those of expected changes."
         )
     if distance < ABOUT_UNIFORM:
         return (
