@@ -294,7 +294,7 @@ def test_what_fits_together_is_accepted(section, tmp_path, monkeypatch):
     ("lines", "message"),
     [
         ("  template_date: 2031-02-03\n", None),
-        ("  template_date: soon\n", "model.template_date: found 'soon', expected a day such as '2026-01-31'."),
+        ("  template_date: soon\n", "model.template_date: found the text 'soon', expected a day such as '2026-01-31'."),
         ("  chat_template_kwargs: {enable-thinking: true}\n", "model.chat_template_kwargs.enable-thinking: it is not a "
          "name that a chat template can read. Write letters, digits and underscores."),
         ("  chat_template_kwargs: {tools: [a]}\n", "model.chat_template_kwargs.tools: this is what each conversation "
