@@ -97,11 +97,11 @@ OWN: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1, 3]},
     "cohere_compass_text": {"layer_types": MIXED, "rope_parameters": dict.fromkeys(MIXED, ROPE)},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
-    "dbrx": {"attn_config": {"rope_theta": 10000.0}},
+    "dbrx": {"attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0}},
     "dots3_note": {
         "text_config": HEADS,
         "vision_config": {"adapter_in_dim": 32, "adapter_out_dim": 32},
-        "audio_config": {"adapter_out_dim": 32},
+        "audio_config": {"adapter_out_dim": 32, "adapter_input_size": 32},
     },
     "dots3_note_text": HEADS,
     "falcon": {"new_decoder_architecture": False},
