@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from tiny_families import model_types, tiny_model
+from tiny_families import VARIANTS, model_types, tiny_model
 
 from mixplan.errors import MixplanError
 from mixplan.evaluate.packing import Tree, scoring_way
@@ -130,7 +131,8 @@ def check(family: str, *, train: bool) -> Result:
 def said(error: BaseException) -> str:
     """An exception and where it came from, in one line."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]} ({Path(last.filename).name}:{last.lineno})"
+    text = re.sub(r"/\S*/tmp\w+/", "", " ".join(str(error).split()))
+    return f"{type(error).__name__}: {text[:160]} ({Path(last.filename).name}:{last.lineno})"
 
 
 def run_plain(model: Model) -> None:
@@ -291,9 +293,10 @@ def line(result: Result) -> str:
 
 HEAD = """# Which models mixplan reads
 
-Made by `{command}` with transformers {transformers}, torch {torch} and peft {peft}: every causal LM class that
-transformers knows, built tiny and random from its config class (4 blocks of width 32; layers that see only so far see
-16 tokens), in float32 on a CPU. The reference is a plain pass of the library's own model over one text at a time.
+Made by `{command}` with transformers {transformers}, torch {torch} and peft
+{peft}: every causal LM class that transformers knows, built tiny and random from its config class (4 blocks of width
+32; layers that see only so far see 16 tokens), in float32 on a CPU. The reference is a plain pass of the library's own
+model over one text at a time.
 
 - **Read**: the residual stream behind a shared prefix of {prefix} tokens, after two blocks and after the last one, is
   off by at most {right:g} of its root mean square.
@@ -319,10 +322,14 @@ def page(results: list[Result], command: str) -> str:
     totals = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     full, lora = (sum(getattr(one, name) == "right" for one in results) for name in ("full", "lora"))
     tried = sum(bool(one.full or one.lora) for one in results)
+    kinds = f"{len(results) - len(VARIANTS)} model types and {len(VARIANTS)} further settings"
+    totals = (
+        f"Of {len(results)}, {kinds}: {totals}; {right / len(results):.1%} right.\n"
+        f"Of {tried} that were trained: {full} right in full, {lora} by LoRA."
+    )
     head = HEAD.format(
         command=command, prefix=PREFIX, right=RIGHT, nats=NATS,
-        totals=f"Of {len(results)}: {totals}; {right / len(results):.0%} right. Of {tried} that were trained: {full} "
-        f"right in full, {lora} by LoRA.",
+        totals=totals,
         **{name: version(name) for name in ("transformers", "torch", "peft")},
     )  # fmt: skip
     lines = [

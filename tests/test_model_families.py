@@ -37,7 +37,7 @@ def test_read_one_by_one_and_right(family):
 
 
 @pytest.mark.parametrize(("family", "why"), [
-    ("gemma3n_text", "expected one vector a token"), ("xlnet", "sees the tokens that follow it"),
+    ("gemma3n_text", "expected one vector a token"), ("cpmant", "sees the tokens that follow it"),
 ])  # fmt: skip
 def test_refused_in_one_message(family, why):
     result = check(family, train=False)

@@ -113,3 +113,12 @@ def test_several_streams_side_by_side_are_refused(tiny_model):
     model.blocks[1].register_forward_hook(lambda _module, _args, output: output[None])
     with pytest.raises(ModelError, match=r"what passes between the blocks of LlamaForCausalLM is of shape \(1, 1, "):
         reading_way(model, 2)
+
+
+def test_a_change_between_blocks_is_refused(tiny_model):
+    model = loaded(tiny_model)
+    model.blocks[2].register_forward_pre_hook(
+        lambda _module, args, given: ((args[0] * 2, *args[1:]), given), with_kwargs=True, prepend=True
+    )
+    with pytest.raises(ModelError, match="between blocks 2 and 3 of LlamaForCausalLM something changes what passes"):
+        reading_way(model, 2)

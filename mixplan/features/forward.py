@@ -15,6 +15,7 @@ from mixplan.features.queries import Ids, Unit
 from mixplan.model import Checked, Model, Way, has_windows, masks_by_kind, own_cache, read_behind, read_stream, settled
 from mixplan.model.attention import Masks, stretches_at
 from mixplan.model.selfcheck import Sample
+from mixplan.model.stream import check_handed_on
 
 PACK_TOKENS = {"cpu": 512, "cuda": 8192}
 """Tokens in one packed pass: enough to fill the machine, few enough that the mask over other queries stays small."""
@@ -125,6 +126,7 @@ def reading_way(model: Model, depth: int) -> Checked:
     """
 
     def plain(tokens: Tensor, length: int) -> Tensor:
+        check_handed_on(model, depth, tokens[:, :8])
         return read_stream(model, depth, tokens)[0, :length][-CHECKED_TOKENS:]
 
     def ours(way: Way, sample: Sample) -> Tensor:

@@ -57,6 +57,39 @@ def at_depth(model: Model, depth: int, change: Callable[[Tensor], Tensor]) -> It
         handle.remove()
 
 
+def check_handed_on(model: Model, depth: int, tokens: Tensor) -> None:
+    """Hold that a block gives what the next one reads, which makes it a block of one residual stream.
+
+    Args:
+        model: The model.
+        depth: Where the stream is to be read; after the last block, the two blocks below it are held instead.
+        tokens: `[batch, length]` int64, of a short pass.
+
+    Raises:
+        ModelError: something stands between the blocks.
+    """
+    place = min(depth, len(model.blocks) - 1)
+    if not place:
+        return
+    held: list[Tensor] = []
+
+    def keep(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        held.append(checked(model, output[0] if isinstance(output, tuple | list) else output))
+
+    handle = model.blocks[place - 1].register_forward_hook(keep)
+    try:
+        read = read_stream(model, place, tokens)
+    finally:
+        handle.remove()
+    # A block that is passed over in text (cross attention to images) gives nothing to be held against.
+    if held and (held[0].shape != read.shape or (held[0].to(read) - read).norm() > 0.01 * read.norm()):
+        raise ModelError(
+            f"model '{model.name}': between blocks {place} and {place + 1} of {type(model.lm).__name__} something "
+            "changes what passes, so what its blocks give is no residual stream. Choose a model whose blocks hand "
+            "their output on."
+        )
+
+
 def check_depth(model: Model, depth: int) -> None:
     """Hold that the model has so many blocks, with their weights.
 
