@@ -71,9 +71,7 @@ def test_both_types_plan_the_same_rows_from_the_same_evidence(real_model, tmp_pa
     assert short["model"]["dtype"] == "bfloat16"
     assert whole["hashes"]["model"] == short["hashes"]["model"]
     features = [{entry[0] for entry in plan["drift"]["features"]} for plan in (whole, short)]
-    assert (
-        features[0] != features[1] or whole["domains"]["medicine"]["sts_icl"] != short["domains"]["medicine"]["sts_icl"]
-    )
+    assert whole["domains"]["medicine"]["sts_icl"] != short["domains"]["medicine"]["sts_icl"]
     assert len(features[0] & features[1]) >= 90
     for name in FEW:
         assert abs(whole["allocation"]["rows"][name] - short["allocation"]["rows"][name]) <= 1
