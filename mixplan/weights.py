@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
-import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,26 +72,25 @@ def weights_hash(files: list[Path]) -> str:
     """
     tensors = sorted((tensor for file in files for tensor in stored_tensors(file)), key=lambda tensor: tensor.name)
     digest = hashlib.sha256()
-    with_bytes = {file: _mapped(file) for file in files}
-    for tensor in tensors:
-        digest.update(f"{tensor.name} {tensor.shape} {tensor.dtype}".encode())
-        digest.update(sampled(with_bytes[tensor.file], tensor))
+    with contextlib.ExitStack() as held:
+        handles = {}
+        for file in files:
+            with translated(file, reading=True):
+                handles[file] = held.enter_context(open(file, "rb")).fileno()
+        for tensor in tensors:
+            digest.update(f"{tensor.name} {tensor.shape} {tensor.dtype}".encode())
+            digest.update(sampled(handles[tensor.file], tensor))
     return digest.hexdigest()
 
 
-def _mapped(file: Path) -> mmap.mmap:
-    """A file's bytes, read as they are touched."""
-    with translated(file, reading=True), open(file, "rb") as opened:
-        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def sampled(data: mmap.mmap, tensor: StoredTensor) -> bytes:
+def sampled(handle: int, tensor: StoredTensor) -> bytes:
     """Bytes of a tensor's evenly spaced values, its first one among them."""
     width = max(1, BITS.get(tensor.dtype, 8) // 8)
     step = max(1, (tensor.stop - tensor.start) // width // SAMPLED_VALUES) * width
     if step == width:
-        return data[tensor.start : tensor.stop]
-    return b"".join(data[place : place + width] for place in range(tensor.start, tensor.stop, step))
+        return os.pread(handle, tensor.stop - tensor.start, tensor.start)
+    # Read, not mapped: pages of a mapping would count as this process's memory.
+    return b"".join(os.pread(handle, width, place) for place in range(tensor.start, tensor.stop, step))
 
 
 def stored_tensors(file: Path) -> Iterator[StoredTensor]:
