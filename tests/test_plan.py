@@ -251,7 +251,8 @@ def test_too_few_query_tokens_are_told(recipe, tmp_path):
 
 
 def test_self_answers_are_the_models_own(recipe, tmp_path):
-    made, _ = plan(recipe, tmp_path / "run", "mixture.answers=self", "mixture.answer_tokens=8", "budget.rows=6")
+    made, _ = plan(recipe, tmp_path / "run", "mixture.answers=self", "mixture.answer_tokens=8",
+                   "mixture.cut_answers=keep", "budget.rows=6")  # fmt: skip
     assert made["mixture"]["rows"] == 18
     parts = {part["name"]: part["answers"] for part in made["mixture"]["parts"]}
     assert sum(answers.get("self", 0) for name, answers in parts.items() if name != "target") == 6

@@ -127,8 +127,7 @@ def test_the_loss_is_that_of_the_completions_alone(tmp_path, build_model, archit
         turns = [(turn["role"], turn["content"]) for turn in row["prompt"]]
         answer = [("assistant", row["completion"][0]["content"])]
         question = render(untrained, turns, awaiting=True)
-        # A plain conversation that is taught to the end ends with the end-of-text token; a template says so itself.
-        whole = render(untrained, turns + answer, awaiting=False) + ("" if chat else untrained.tokenizer.eos_token)
+        whole = render(untrained, turns + answer, awaiting=False)
         asked, said = (untrained.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (question, whole))
         assert said[: len(asked)] == asked
         logits = untrained.lm(torch.tensor([said])).logits[0].log_softmax(-1)

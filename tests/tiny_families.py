@@ -265,5 +265,6 @@ def tiny_model(model_type: str, *, seed: int = 0) -> Model:
         device=torch.device("cpu"),
         blocks=decoder_blocks(lm),
         window=int(getattr(text_config(lm), "max_position_embeddings", None) or 256),
-        fingerprint=f"tiny {model_type} {seed}",
+        weights=f"tiny {model_type} {seed}",
+        settings="",
     )
