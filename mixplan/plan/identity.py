@@ -28,7 +28,7 @@ READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
 UNHASHED = {"model": ("why_dtype",), "mixture": ("inputs", "files"), "hashes": ("recipe", "plan")}
 """Entries of a plan's sections that its hash leaves out; see `plan_hash`."""
 
-VERSION = 4
+VERSION = 5
 """Of what scores hold; part of their key."""
 
 
