@@ -293,7 +293,7 @@ def line(result: Result) -> str:
 
 HEAD = """# Which models mixplan reads
 
-Made by `{command}` with transformers {transformers}, torch {torch} and peft
+Made by `{command}`, in one run or family by family, with transformers {transformers}, torch {torch} and peft
 {peft}: every causal LM class that transformers knows, built tiny and random from its config class (4 blocks of width
 32; layers that see only so far see 16 tokens), in float32 on a CPU. The reference is a plain pass of the library's own
 model over one text at a time.
