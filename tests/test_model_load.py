@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ from transformers import AutoModelForCausalLM
 from mixplan.errors import ModelError
 from mixplan.evaluate.packing import Tree
 from mixplan.evaluate.scoring import score_continuations
-from mixplan.model import generate, load_model, load_trained, read_stream
+from mixplan.model import chat_template, generate, load_model, load_trained, read_stream
 from mixplan.model.answers import next_logits
+from mixplan.model.load import settings_now
+from mixplan.runs import content_hash
 
 TOKENS = torch.randint(6, 300, (2, 40), generator=torch.Generator().manual_seed(0))
 
@@ -180,3 +183,21 @@ def test_a_wrapped_model_is_read_inside(tmp_path, family):
     for depth in range(4):
         torch.testing.assert_close(read_stream(model, depth, TOKENS), states[depth], rtol=1e-5, atol=1e-5)
     assert all(len(answer.ids) <= 4 for answer in generate(model, ["the quick", "a lazy dog"], max_new_tokens=4))
+
+
+def test_what_is_stated_is_known_without_the_weights_and_ends_of_answers_count(any_model, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(any_model, folder)
+    first = load_model(spec_of(folder))
+    template = content_hash(chat_template(first).source)
+    assert settings_now(spec_of(folder), Path()) == (first.config, template)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"transformers_version": "4.0.0", "use_cache": False}))
+    assert settings_now(spec_of(folder), Path())[0] == first.config
+    (folder / "config.json").write_text(json.dumps(config | {"bos_token_id": 7}))
+    assert settings_now(spec_of(folder), Path())[0] != first.config
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 9]}))
+    other = load_model(spec_of(folder))
+    assert other.weights == first.weights
+    assert other.fingerprint != first.fingerprint

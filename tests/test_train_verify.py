@@ -7,6 +7,7 @@ import yaml
 from small_jobs import lay_run
 
 from mixplan.errors import RunError
+from mixplan.model.load import settings_now
 from mixplan.recipe import load_recipe
 from mixplan.train.verify import verify
 
@@ -115,3 +116,16 @@ def test_a_mixture_for_the_other_method_is_refused(planned, tmp_path, tiny_model
     assert text == (
         f"{other / 'mixture'}: the mixture is for grpo, but the recipe trains with sft. {again(run, loaded)}"
     )
+
+
+def test_a_model_with_another_config_or_template_is_refused(planned):
+    run, loaded, plan = planned
+    config, template = settings_now(loaded.recipe.model, Path())
+    plan = {**plan, "model": {**plan["model"], "config": config, "chat_template": template}}
+    assert verify(run, loaded, plan)
+    for part, what in (("config", "config.json"), ("chat_template", "chat template")):
+        other = {**plan, "model": {**plan["model"], part: "0" * 64}}
+        assert refusal(run, loaded, other) == (
+            f"{run}: the {what} of the model '{loaded.recipe.model.name}' is not the one that was planned with. "
+            f"{again(run, loaded)}"
+        )

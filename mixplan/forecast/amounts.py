@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mixplan.forecast.earlier import NONE, OUTCOME, Kind, finite, places, unit_of
+from mixplan.forecast.earlier import NONE, OUTCOME, Kind, finite, of_another_config, places, unit_of
 from mixplan.forecast.evidence import evidence_files
 from mixplan.forecast.response import Halving, Losses, Response, halving_text, mixtures_text, respond, worth
 
@@ -137,7 +137,7 @@ def chosen(response: Response, targets: int, usual: float) -> Amount:
 def same_job(kind: Kind, value: Mapping[str, Any]) -> bool:
     """Whether arms were trained from the plan's model by its training method."""
     same = (value["hashes"]["model"], value["settings"]["method"]) == (kind.model, kind.settings["method"])
-    return bool(same)
+    return bool(same) and not of_another_config(kind, value)
 
 
 def compared_in(value: Mapping[str, Any]) -> Iterator[Compared]:

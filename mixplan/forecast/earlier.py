@@ -54,15 +54,17 @@ class Kind:
         sae: The SAE's hash.
         settings: What gives scores their meaning, and the training method.
         dtype: The compute type of this plan's scores. Runs in any type teach; where it differs, that is said.
+        config: Hash of what the model's config states: the same weights under another config are another model.
     """
 
     model: str
     sae: str
     settings: Mapping[str, Any]
     dtype: str = ""
+    config: str = ""
 
     @classmethod
-    def of(cls, recipe: Mapping[str, Any], model: str, sae: str, dtype: str = "") -> Kind:
+    def of(cls, recipe: Mapping[str, Any], model: str, sae: str, dtype: str = "", config: str = "") -> Kind:
         """The kind of a plan.
 
         Args:
@@ -70,8 +72,9 @@ class Kind:
             model: Hash of the untrained model.
             sae: Hash of the SAE.
             dtype: The model's compute type.
+            config: Hash of what its config states.
         """
-        return cls(model, sae, settings_of(recipe), dtype)
+        return cls(model, sae, settings_of(recipe), dtype, config)
 
 
 def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,6 +270,8 @@ def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) 
     hashes, settings = value["hashes"], {"drift_from": ICL} | value["settings"]
     if hashes["model"] != kind.model:
         return LeftOut(name, "model", (named("model.name", value.get("model")),), asked)
+    if of_another_config(kind, value):
+        return LeftOut(name, "model config", ("model.name: a folder with that run's config.json",), asked)
     if hashes["sae"] != kind.sae:
         return LeftOut(name, "SAE", (named("model.sae", value.get("sae")),), asked)
     differing = [setting for setting, wanted in kind.settings.items() if settings[setting] != wanted]
@@ -274,6 +279,11 @@ def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) 
         return None
     keys = tuple(named(SETTING_KEYS[setting], settings[setting]) for setting in differing)
     return LeftOut(name, "training method" if "method" in differing else "settings", keys, asked)
+
+
+def of_another_config(kind: Kind, value: Mapping[str, Any]) -> bool:
+    """Whether an outcome or a study is of the same weights under another config; older ones do not say."""
+    return bool(kind.config and value.get("config") and kind.config != value["config"])
 
 
 def named(key: str, value: Any) -> str:

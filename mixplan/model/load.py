@@ -22,9 +22,9 @@ from transformers.utils import logging as transformers_logging
 
 from mixplan import embedded
 from mixplan.errors import ModelError
-from mixplan.model.classes import decoder_blocks, model_class, switch_outputs, text_config
+from mixplan.model.classes import OUTPUT_SWITCHES, decoder_blocks, model_class, switch_outputs, text_config
 from mixplan.model.finite import refuse_weights
-from mixplan.model.held import hold_template
+from mixplan.model.held import hold_template, template_source
 from mixplan.model.partial import partial_class
 from mixplan.model.place import DTYPES, is_dispatched, main_device, placement, resolve_device, resolve_dtype
 from mixplan.recipe import ModelSpec
@@ -53,7 +53,7 @@ class Model:
         blocks: The decoder blocks, in order.
         window: Longest context in tokens.
         weights: Hash of its weights as they are stored, whatever computes with them: the model's identity.
-        settings: Hash of its config.
+        settings: Hash of its config with all defaults, and of the tokens that end its answers.
         place: Where transformers found it: a folder or a hub id.
         adapter: Folder of the adapter on top of it, for a trained model that is one.
         loaded_blocks: How many of the blocks hold their weights; None where all do and it can answer.
@@ -83,6 +83,11 @@ class Model:
     def fingerprint_in(self, dtype: str) -> str:
         """What `fingerprint` is where the same model computes in another type."""
         return content_hash(self.weights, self.settings, dtype)
+
+    @property
+    def config(self) -> str:
+        """Hash of what its config states: with the weights, what function it is, whatever library runs it."""
+        return content_hash(stated(json.loads(self.lm.config.to_json_string(use_diff=True))))
 
     @property
     def d_model(self) -> int:
@@ -150,7 +155,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path(), depth: int | None = No
         blocks=decoder_blocks(lm),
         window=int(getattr(text_config(lm), "max_position_embeddings", 2048)),
         weights=weights,
-        settings=content_hash(settings_of(lm)),
+        settings=content_hash(settings_of(lm), ends_of(lm)),
         place=place,
         loaded_blocks=depth if isinstance(getattr(lm, "whole_parameters", None), int) else None,
         template_date=day,
@@ -280,6 +285,42 @@ def settings_of(lm: PreTrainedModel) -> dict[str, Any]:
     """The config's values on which activations depend, as JSON values."""
     values: dict[str, Any] = json.loads(lm.config.to_json_string(use_diff=False))
     return {name: value for name, value in values.items() if name not in SET_AT_LOADING}
+
+
+def ends_of(lm: PreTrainedModel) -> Any:
+    """The tokens that end an answer by the generation config, which a person may mend without a new config."""
+    return getattr(lm.generation_config, "eos_token_id", None)
+
+
+def stated(value: Any) -> Any:
+    """A config's JSON values without those that say how it was loaded or what a forward pass returns."""
+    if not isinstance(value, dict):
+        return value
+    left_out = (*SET_AT_LOADING, *OUTPUT_SWITCHES, "architectures", "pad_token_id")
+    return {name: stated(part) for name, part in value.items() if name not in left_out}
+
+
+def settings_now(spec: ModelSpec, folder: Path) -> tuple[str, str]:
+    """What a model's config states and its chat template, held to the recipe, without loading its weights.
+
+    Args:
+        spec: The recipe's section.
+        folder: Folder of the YAML that names a local folder.
+
+    Returns:
+        Hashes as in `Model.config` and in a plan's `model.chat_template`.
+
+    Raises:
+        ModelError: a file is missing or damaged.
+    """
+    place = find(spec, folder)
+    common: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "revision": spec.revision}
+    with refusals(spec):
+        config = AutoConfig.from_pretrained(place, **common)
+        tokenizer = AutoTokenizer.from_pretrained(place, **common)
+    hold_template(tokenizer, spec.name, settings=spec.chat_template_kwargs, date=spec.template_date)
+    values = stated(json.loads(config.to_json_string(use_diff=True)))
+    return content_hash(values), content_hash(template_source(tokenizer))
 
 
 def fingerprint_tensors(tensors: Mapping[str, Tensor]) -> str:

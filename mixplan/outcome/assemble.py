@@ -73,6 +73,7 @@ def assemble(
         "model": plan["model"]["name"],
         "sae": plan["sae"]["name"],
         "dtype": plan["model"]["dtype"],
+        **({"config": plan["model"]["config"]} if "config" in plan["model"] else {}),
         "settings": settings_of(plan["recipe"]) | {"score": plan["score"]},
         "content": contents_of(plan),
         "job": job_as_run(plan.get("job"), trained),

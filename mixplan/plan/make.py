@@ -268,7 +268,7 @@ def halving(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Am
 def kind_of(loaded: LoadedRecipe, scores: Mapping[str, Any]) -> Kind:
     """What earlier runs must share with this plan to teach it."""
     model = scores["model"]
-    return Kind.of(loaded.resolved, model["hash"], scores["sae"]["hash"], model["dtype"])
+    return Kind.of(loaded.resolved, model["hash"], scores["sae"]["hash"], model["dtype"], model["config"])
 
 
 def planned_by(risks: Forecast, scores: Mapping[str, Any], score: str) -> dict[str, Any]:

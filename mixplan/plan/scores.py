@@ -286,6 +286,8 @@ def describe_model(model: Model, checked: Checked) -> dict[str, Any]:
         "device": str(model.device),
         "parameters": model.parameters,
         "hash": model.weights,
+        "config": model.config,
+        "settings": model.settings,
         "chat_template": content_hash(chat_template(model).source),
         "template_date": model.template_date,
         "reading": checked.way,

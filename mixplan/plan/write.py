@@ -44,7 +44,7 @@ def write_mixture(
         untrained = Untrained(
             generate=answerer(loaded, watcher),
             fingerprint=content_hash(
-                *(scores["model"][part] for part in ("hash", "dtype", "chat_template")),
+                *(scores["model"][part] for part in ("hash", "dtype", "settings", "chat_template")),
                 "greedy",
                 recipe.mixture.answer_tokens,
             ),

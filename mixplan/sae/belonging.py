@@ -20,6 +20,12 @@ GENERATIONS = 5
 """How many models back a model's descent is followed."""
 
 
+ACCEPTED = (
+    "SAE '{name}' was made for {made}; it reads '{model}' because `model.sae.accept` is true. Its health on the "
+    "recipe's own tokens alone says whether it fits."
+)
+
+
 def belonging(name: str, made_for: list[str], model: Model, *, accept: bool) -> str | None:
     """Hold what an SAE says it was made for against the model that it is to read.
 
@@ -39,18 +45,18 @@ def belonging(name: str, made_for: list[str], model: Model, *, accept: bool) -> 
     made_for = list(dict.fromkeys(hub_name(made) for made in made_for))
     here = embedded.MODEL_NAME if model.name == "embedded" else model.name
     families = {family(made) for made in made_for}
-    if not made_for or family(here) in families:
+    if family(here) in families:
         return None
+    if not made_for:
+        # A folder of one's own often names no model: it is trusted as far as it is asked to be.
+        return ACCEPTED.format(name=name, made="an unnamed model", model=model.name) if accept else None
     named = made_for[-1]
     expected = shape_of(named) or shape_in_cache(named)
     difference = None if expected is None else shape_of_model(model).difference(expected)
     if difference is None and families & {family(it) for it in descent(here, model.place)}:
         return None
     if accept:
-        return (
-            f"SAE '{name}' was made for '{named}'; it reads '{model.name}' because `model.sae.accept` is true. Its "
-            "health on the recipe's own tokens alone says whether it fits."
-        )
+        return ACCEPTED.format(name=name, made=f"'{named}'", model=model.name)
     if difference is not None:
         raise SaeError(
             f"SAE '{name}' was made for '{named}', but the recipe's model is '{model.name}', {difference}. Choose an "

@@ -129,6 +129,7 @@ def head_of(bench: Bench, settings: Mapping[str, Any]) -> dict[str, Any]:
         "model": bench.study.whole.recipe.model.name,
         "sae": bench.sae.name,
         "dtype": bench.model.dtype,
+        "config": bench.model.config,
         "hashes": {"model": bench.model.weights, "sae": bench.sae.fingerprint},
         "settings": {**settings_of(bench.study.whole.resolved), **settings},
     }

@@ -48,7 +48,28 @@ def verify(run: Path, loaded: LoadedRecipe, plan: Mapping[str, Any], *, mixture:
             f"{run}: the model '{loaded.recipe.model.name}' has other weights than the one that was planned with. "
             f"{again}"
         )
+    refuse_other_settings(run, loaded, plan)
     return found
+
+
+def refuse_other_settings(run: Path, loaded: LoadedRecipe, plan: Mapping[str, Any]) -> None:
+    """Hold the model's config and chat template against those that were planned with: weights alone are no function.
+
+    Raises:
+        RunError: one of them was changed.
+    """
+    planned = {"config.json": plan["model"].get("config"), "chat template": plan["model"].get("chat_template")}
+    if None in planned.values():
+        return
+    from mixplan.model.load import settings_now  # loads transformers, which a plan without these does not need
+
+    now = settings_now(loaded.recipe.model, loaded.folder(("model", "name")))
+    for (what, before), after in zip(planned.items(), now, strict=True):
+        if before != after:
+            raise RunError(
+                f"{run}: the {what} of the model '{loaded.recipe.model.name}' is not the one that was planned with. "
+                f"{replan(run, loaded)}"
+            )
 
 
 def replan(run: Path, loaded: LoadedRecipe) -> str:
