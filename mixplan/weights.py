@@ -144,14 +144,19 @@ def weight_files(folder: Path) -> list[Path]:
         Sorted; empty where the folder holds none.
 
     Raises:
-        ModelError: the index is damaged, or names a file that is not there.
+        ModelError: the index is missing or damaged, or names a file that is not there.
     """
     for name in (WEIGHTS, ADAPTER):
         if (folder / name).is_file():
             return [folder / name]
     index = folder / INDEX
     if not index.is_file():
-        return sorted(folder.glob("*.safetensors"))
+        if shards := sorted(folder.glob("model-*-of-*.safetensors")):
+            raise ModelError(
+                f"{folder}: {len(shards)} weight files, {shards[0].name} first, but no {INDEX} that says which tensors "
+                "they hold. Fetch the model again, or put that file beside them."
+            )
+        return []
     try:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

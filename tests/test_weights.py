@@ -121,3 +121,15 @@ def test_an_index_that_is_none_is_named(tmp_path, text):
     (tmp_path / "model.safetensors.index.json").write_text(text)
     with pytest.raises(ModelError, match="this is not an index of weight files"):
         weight_files(tmp_path)
+
+
+def test_shards_without_their_index_are_named_and_other_files_are_no_weights(tmp_path):
+    saved(tmp_path / "m", tensors(), "model-00001-of-00002.safetensors")
+    with pytest.raises(ModelError) as caught:
+        weight_files(tmp_path / "m")
+    assert str(caught.value) == (
+        f"{tmp_path / 'm'}: 1 weight files, model-00001-of-00002.safetensors first, but no "
+        "model.safetensors.index.json that says which tensors they hold. Fetch the model again, or put that file beside "
+        "them."
+    )
+    assert weight_files(saved(tmp_path / "other", tensors(), "vision.safetensors")) == []

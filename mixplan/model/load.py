@@ -273,12 +273,12 @@ def stored_weights(place: str, revision: str | None) -> str:
     Raises:
         ModelError: a file is missing or cut.
     """
-    if Path(place).is_dir():
-        return weights_hash(weight_files(Path(place)))
-    config = try_to_load_from_cache(place, "config.json", revision=revision)
-    if not isinstance(config, str):
-        raise ModelError(f"model '{place}' is not whole in the hub's cache. Fetch it again with `hf download {place}`.")
-    return weights_hash(weight_files(Path(config).parent))
+    config = try_to_load_from_cache(place, "config.json", revision=revision) if not Path(place).is_dir() else None
+    folder = Path(config).parent if isinstance(config, str) else Path(place)
+    files = weight_files(folder) if folder.is_dir() else []
+    if not files:
+        raise ModelError(f"model '{place}' is not whole: its weight files are not where its config is. Fetch it again.")
+    return weights_hash(files)
 
 
 def settings_of(lm: PreTrainedModel) -> dict[str, Any]:
