@@ -129,7 +129,7 @@ def test_shards_without_their_index_are_named_and_other_files_are_no_weights(tmp
         weight_files(tmp_path / "m")
     assert str(caught.value) == (
         f"{tmp_path / 'm'}: 1 weight files, model-00001-of-00002.safetensors first, but no "
-        "model.safetensors.index.json that says which tensors they hold. Fetch the model again, or put that file beside "
-        "them."
+        "model.safetensors.index.json that says which tensors they hold. Fetch the model again, or put that file "
+        "beside them."
     )
     assert weight_files(saved(tmp_path / "other", tensors(), "vision.safetensors")) == []
