@@ -75,10 +75,37 @@ def test_a_printed_date_is_the_held_one_on_any_day(name, monkeypatch):
     assert held(name).date == TEMPLATE_DATE
 
 
-def test_a_form_that_is_no_constant_is_held_too():
-    source = "{% set form = '%Y-%m-%d' %}{{ strftime_now(form) }}{% for m in messages %}{{ m.content }}{% endfor %}"
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% set form = '%Y-%m-%d' %}{{ strftime_now(form) }}",
+        "{% set mark = '%' %}{{ strftime_now(mark ~ 'Y-' ~ mark ~ 'm-' ~ mark ~ 'd') }}",
+        "{% set today = strftime_now %}{{ today('%Y-%m-%d') }}",
+        "{{ strftime_now(format='%Y-%m-%d') }}",
+        "{% if strftime_now is defined %}{{ strftime_now('%Y-%m-%d') }}{% endif %}",
+        "{% macro day(form) %}{{ strftime_now(form) }}{% endmacro %}{{ day('%Y-%m') }}-{{ strftime_now('%d') }}",
+    ],
+)
+def test_a_date_is_held_however_a_template_asks_for_it(source):
+    source += "{% for m in messages %}{{ m.content }}{% endfor %}"
     made = hold(source, settings={}, date="2031-02-03", special={}, name="tiny")
     assert rendered(made.source, [("user", "x")], awaiting=True) == "2031-02-03x"
+    assert made.date == "2031-02-03"
+    assert prints_date(source)
+
+
+def test_any_form_prints_what_the_day_itself_does():
+    moment = datetime.datetime(2031, 2, 3)
+    forms = ["%d %b %Y", "%A, %B %-d, %Y", "%%d is %d", "%H:%M:%S", "100%% on %j", "%c", "%x %X %p", "no date", "%%%Y%%"]
+    source = "{% for m in messages %}{{ strftime_now(m.content) }}{% endfor %}"
+    made = hold(source, settings={}, date="2031-02-03", special={}, name="tiny")
+    for form in forms:
+        assert rendered(made.source, [("user", form)], awaiting=True) == moment.strftime(form)
+
+
+def test_a_template_that_only_asks_whether_it_could_print_a_date_prints_none():
+    source = "{% if strftime_now is defined %}{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}"
+    assert hold(source, settings={}, date=None, special={}, name="tiny").date is None
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -5,8 +5,10 @@ Whatever renders with the held text (mixplan itself, TRL, the harness) then rend
 
 from __future__ import annotations
 
+import calendar
 import datetime
 import json
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +34,10 @@ REASONING, ANSWER = "0b7d reasoning 3f52", "0a9c answer 7e41"
 
 Settings = Mapping[str, Any]
 
-GIVEN = {"messages", "add_generation_prompt", "tools", "documents", "raise_exception", "strftime_now"}
+DATE_FUNCTION = "strftime_now"
+"""What transformers gives a template to print today's date with."""
+
+GIVEN = {"messages", "add_generation_prompt", "tools", "documents", "raise_exception", DATE_FUNCTION}
 """What each conversation, or transformers itself, gives a template."""
 
 
@@ -71,10 +76,10 @@ def hold(own: str, *, settings: Settings, date: str | None, special: Mapping[str
         ) from error
     refuse_unread(settings, settings_read(tree), name)
     lines = [f"{{% set {key} = {literal(value)} %}}\n" for key, value in settings.items()]
-    printed = date_forms(tree)
+    printed = asks_date(tree)
     day = date or TEMPLATE_DATE
     if printed:
-        lines.append(date_macro(printed, datetime.date.fromisoformat(day)))
+        lines.append(date_macro(date_forms(tree), datetime.date.fromisoformat(day)))
     bare = ChatTemplate("".join(lines) + own, special, name)
     parts = takes_parts(bare)
     field = reasoning_field(bare, parts=parts)
@@ -142,32 +147,57 @@ def literal(value: Any) -> str:
 
 def prints_date(source: str) -> bool:
     """Whether a template prints the day on which it renders."""
-    return bool(date_forms(environment().parse(model_template(source))))
+    return asks_date(environment().parse(model_template(source)))
 
 
-def date_forms(tree: nodes.Template) -> list[str]:
-    """The forms in which a template prints the date; empty where it prints none.
+def asks_date(tree: nodes.Template) -> bool:
+    """Whether a template uses `strftime_now`, by whatever name it then calls it."""
+    tested = {id(test.node) for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined")}
+    return any(name.name == DATE_FUNCTION and id(name) not in tested for name in tree.find_all(nodes.Name))
 
-    Where a form is not written in the call itself, every text of the template that could be one is among them.
+
+def date_forms(tree: nodes.Template) -> list[str] | None:
+    """The forms in which a template prints the date; None where they are known only once it renders."""
+    calls = [call for call in tree.find_all(nodes.Call) if getattr(call.node, "name", "") == DATE_FUNCTION]
+    given = [[*call.args, *(keyword.value for keyword in call.kwargs)] for call in calls]
+    forms = [values[0].value for values in given if len(values) == 1 and isinstance(values[0], nodes.Const)]
+    tests = [test for test in tree.find_all(nodes.Test) if getattr(test.node, "name", "") == DATE_FUNCTION]
+    used = sum(name.name == DATE_FUNCTION for name in tree.find_all(nodes.Name)) - len(tests)
+    return list(dict.fromkeys(forms)) if len(forms) == used else None
+
+
+def date_macro(forms: list[str] | None, day: datetime.date) -> str:
+    """What a template calls in the place of transformers' `strftime_now`, under the same parameter.
+
+    Args:
+        forms: The forms that it is called with. None: any, so that each directive is replaced where it stands.
+        day: The day to print, at midnight.
     """
-    calls = [call for call in tree.find_all(nodes.Call) if getattr(call.node, "name", "") == "strftime_now"]
-    given = [call.args[0] for call in calls if call.args]
-    forms = [form.value for form in given if isinstance(form, nodes.Const)]
-    if len(forms) < len(calls):
-        forms += [
-            text.value for text in tree.find_all(nodes.Const) if isinstance(text.value, str) and "%" in text.value
-        ]
-    return list(dict.fromkeys(forms))
-
-
-def date_macro(forms: list[str], day: datetime.date) -> str:
-    """What a template calls in the place of transformers' `strftime_now`."""
     moment = datetime.datetime.combine(day, datetime.time())
-    branches = "".join(
-        f"{{% {'elif' if number else 'if'} form == {literal(form)} %}}{{{{ {literal(moment.strftime(form))} }}}}"
-        for number, form in enumerate(forms)
-    )
-    return f"{{% macro strftime_now(form) %}}{branches}{{% endif %}}{{% endmacro %}}\n"
+    if forms is None:
+        printed = f"{{{{ {'format' + replacements(moment)} }}}}"
+    else:
+        printed = "".join(
+            f"{{% {'elif' if number else 'if'} format == {literal(form)} %}}{{{{ {literal(moment.strftime(form))} }}}}"
+            for number, form in enumerate(forms)
+        )
+        printed += "{% endif %}"
+    return f"{{% macro {DATE_FUNCTION}(format) %}}{printed}{{% endmacro %}}\n"
+
+
+def replacements(moment: datetime.datetime) -> str:
+    """A chain of Jinja calls that does to a text what `strftime` does to a form."""
+    escaped = "\x00"
+    pairs = [("%%", escaped)]
+    for flag in ("", "-"):
+        for letter in string.ascii_letters:
+            directive = f"%{flag}{letter}"
+            # `%s` counts from 1970 in the machine's own time zone.
+            text = str(calendar.timegm(moment.timetuple())) if letter == "s" else moment.strftime(directive)
+            if text != directive:
+                pairs.append((directive, text))
+    pairs.append((escaped, "%"))
+    return "".join(f".replace({literal(old)}, {literal(new)})" for old, new in pairs)
 
 
 def takes_parts(template: ChatTemplate) -> bool:
