@@ -96,7 +96,17 @@ def test_a_date_is_held_however_a_template_asks_for_it(source):
 
 def test_any_form_prints_what_the_day_itself_does():
     moment = datetime.datetime(2031, 2, 3)
-    forms = ["%d %b %Y", "%A, %B %-d, %Y", "%%d is %d", "%H:%M:%S", "100%% on %j", "%c", "%x %X %p", "no date", "%%%Y%%"]
+    forms = [
+        "%d %b %Y",
+        "%A, %B %-d, %Y",
+        "%%d is %d",
+        "%H:%M:%S",
+        "100%% on %j",
+        "%c",
+        "%x %X %p",
+        "no date",
+        "%%%Y%%",
+    ]
     source = "{% for m in messages %}{{ strftime_now(m.content) }}{% endfor %}"
     made = hold(source, settings={}, date="2031-02-03", special={}, name="tiny")
     for form in forms:

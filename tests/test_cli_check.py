@@ -100,6 +100,9 @@ def test_json_says_the_same(here, monkeypatch, capsys):
 
 def test_a_local_model_and_sae_are_no_download(here, tiny_model, monkeypatch, capsys):
     shutil.copytree(tiny_model, here / "model")
+    (here / "sae").mkdir()
+    for file in ("cfg.json", "sae_weights.safetensors"):
+        (here / "sae" / file).write_text("{}")
     split = "target.split={evaluation: 0, query: 3, demonstration: 2}"
     sets = ["model.name=model", "model.sae={path: sae}", "target.data={file: rows.jsonl}", split]
     assert run(monkeypatch, "recipe.yaml", *[word for text in sets for word in ("--set", text)]) == 0
@@ -190,3 +193,23 @@ def test_it_loads_no_torch():
     found = {Path(entry["recipe"]).stem: entry for entry in json.loads(done.stdout)}
     assert found["quickstart"]["download"] == []
     assert all(rows for rows in found["quickstart"]["rows"].values())
+
+
+def test_what_the_model_s_small_files_forbid_is_said(here, monkeypatch, capsys):
+    model = here / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "llama"}')
+    (model / "tokenizer.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    (model / "chat_template.jinja").write_text("{% if enable_thinking %}a{% endif %}{{ messages[0].content }}")
+    text = RECIPE.replace("name: some/model", "name: model\n  chat_template_kwargs: {enable_thinkin: true}")
+    (here / "recipe.yaml").write_text(
+        text.replace("{release: gemma-scope-9b-it-res, id: layer_31/width_131k/average_l0_22}", "{path: sae}")
+    )
+    assert run(monkeypatch, "recipe.yaml") == 1
+    assert capsys.readouterr().err == (
+        "recipe.yaml:3: model.chat_template_kwargs.enable_thinkin: the chat template of 'model' does not read "
+        "`enable_thinkin`; it reads enable_thinking. Did you mean 'enable_thinking'? Remove the key.\n"
+        "recipe.yaml:4: model.sae.path: sae: no SAE here: cfg.json is missing. `model.sae.path` is a folder in "
+        "SAELens's layout, with cfg.json and sae_weights.safetensors.\n"
+    )

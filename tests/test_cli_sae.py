@@ -58,6 +58,39 @@ def test_the_model_s_own_come_before_its_parents_at_each_layer():
     assert models == sorted(models)
 
 
+def test_saes_made_for_several_models_stand_apart():
+    lines = ls("--model", "google/gemma-3-1b-it", "--layer", "13").splitlines()
+    headings = [line for line in lines if line.startswith("made for")]
+    assert headings == ["made for google/gemma-3-1b-it:", "made for google/gemma-3-1b-pt:"]
+    assert lines[0] == headings[0]
+    second = lines.index(headings[1])
+    assert {line.partition("release: ")[2].split(",")[0] for line in lines[1:second]} == {
+        "gemma-scope-2-1b-it-res",
+        "gemma-scope-2-1b-it-res-all",
+    }
+    assert not any("-1b-it-" in line for line in lines[second + 1 :])
+
+
+def test_a_folder_is_listed_by_what_its_files_say(tmp_path):
+    config = {"model_type": "gemma2", "hidden_size": 2304, "num_hidden_layers": 26}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"_name_or_path": "google/gemma-2-2b-it"}))
+    assert ls("--model", str(tmp_path)) == ls("--model", "google/gemma-2-2b-it")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    first, *lines = ls("--model", str(tmp_path)).splitlines()
+    assert first == (
+        f"No file says what '{tmp_path}' was tuned from. These were made for models of its build; `accept: true` under "
+        "`sae:` tries one."
+    )
+    assert set(lines) == set(ls("--model", "google/gemma-2-2b").splitlines())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 27}))
+    with pytest.raises(SaeError, match="has no SAE of the residual stream"):
+        ls("--model", str(tmp_path))
+
+
+def test_the_embedded_model_has_its_own():
+    assert ls("--model", "embedded") == "The embedded model has one: `sae: {embedded: true}`.\n"
+
+
 def test_json_holds_everything():
     (one,) = json.loads(ls("--model", "meta-llama/Llama-3.3-70B-Instruct", "--json"))
     matrices = 2 * 8192 * 65_536
@@ -86,6 +119,7 @@ def test_refusals():
     with pytest.raises(SaeError, match="of 'gpt2' at block 12"):
         ls("--model", "gpt2", "--layer", "12")
     assert CliRunner().invoke(app, ["sae", "ls", "--layer", "3"]).exit_code == 2
+    assert CliRunner().invoke(app, ["sae", "ls", "--model", ""]).exit_code == 2
 
 
 def test_it_loads_no_torch():

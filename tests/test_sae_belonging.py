@@ -9,10 +9,11 @@ from saved_hub import lay
 from mixplan.errors import SaeError
 from mixplan.model import load_model
 from mixplan.recipe import ModelSpec, SaeSpec
+from mixplan.recipe.descent import descent
 from mixplan.recipe.releases import listed_saes
 from mixplan.recipe.shapes import SHAPES, family
 from mixplan.sae import load_sae
-from mixplan.sae.belonging import belonging, descent
+from mixplan.sae.belonging import belonging
 from mixplan.sae.health import Health, refuse_doubtful
 
 LLAMA = "meta-llama/Llama-3.1-8B"

@@ -41,6 +41,10 @@ GIVEN = {"messages", "add_generation_prompt", "tools", "documents", "raise_excep
 """What each conversation, or transformers itself, gives a template."""
 
 
+SPELT = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
+"""Texts that spell a truth value, each with how YAML writes it."""
+
+
 @dataclass(frozen=True)
 class HeldTemplate:
     """A chat template with the recipe's settings set in front of it.
@@ -74,7 +78,7 @@ def hold(own: str, *, settings: Settings, date: str | None, special: Mapping[str
         raise ModelError(
             f"the chat template of '{name}' cannot be read: {error}. Mend it in the model's files."
         ) from error
-    refuse_unread(settings, settings_read(tree), name)
+    check_settings(tree, settings, name)
     lines = [f"{{% set {key} = {literal(value)} %}}\n" for key, value in settings.items()]
     printed = asks_date(tree)
     day = date or TEMPLATE_DATE
@@ -114,20 +118,32 @@ def settings_read(tree: nodes.Template) -> set[str]:
     return {name for name in read if name not in GIVEN and not name.endswith("_token")}
 
 
-def refuse_unread(settings: Settings, read: set[str], name: str) -> None:
-    """Refuse settings that would change nothing.
+def check_settings(tree: nodes.Template, settings: Settings, name: str) -> None:
+    """Refuse settings that would change nothing, or not what they say.
 
     Raises:
-        ModelError: names those that the template reads.
+        ModelError: the template reads none of a setting's name (those that it reads are named), or a text spells yes
+            or no, which a template takes for yes.
     """
-    known = sorted(read)
-    for key in settings:
-        if key not in read:
+    known = sorted(settings_read(tree))
+    for key, value in settings.items():
+        if key not in known:
             listed = f"; it reads {', '.join(known)}" if known else " and takes no settings"
             raise ModelError(
                 f"model.chat_template_kwargs.{key}: the chat template of '{name}' does not read `{key}`{listed}."
                 f"{guessed(key, known)} Remove the key."
             )
+        if isinstance(value, str) and value.lower() in SPELT and value not in compared_texts(tree, key):
+            raise ModelError(
+                f"model.chat_template_kwargs.{key}: found the text '{value}', which the chat template of '{name}' "
+                f"takes for true, as any text. Write it without quotes: `{key}: {SPELT[value.lower()]}`."
+            )
+
+
+def compared_texts(tree: nodes.Template, name: str) -> set[str]:
+    """The texts that a template holds a name against."""
+    comparisons = [one for one in tree.find_all(nodes.Compare) if name in {it.name for it in one.find_all(nodes.Name)}]
+    return {text.value for one in comparisons for text in one.find_all(nodes.Const) if isinstance(text.value, str)}
 
 
 def guessed(key: str, known: list[str]) -> str:

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from mixplan.cli.downloads import is_cached, model_downloads, unknown_sae, unusable_model
+from mixplan.cli.downloads import is_cached, model_downloads
+from mixplan.cli.usable import problems_of_model
 from mixplan.domains import count_rows
 from mixplan.errors import MixplanError, RecipeError
 from mixplan.recipe import DataSpec, LoadedRecipe, SplitSpec, load_recipe
@@ -62,9 +63,7 @@ def look(path: Path, overrides: list[str]) -> Checked:
     except RecipeError as error:
         result.problems = str(error).splitlines()
         return result
-    for problem in (unusable_model(loaded), unknown_sae(loaded)):
-        if problem is not None:
-            result.problems.append(problem)
+    result.problems += problems_of_model(loaded)
     for key_path, data, split in _sections(loaded):
         _count(loaded, key_path, data, split, result)
     result.download = list(dict.fromkeys([*model_downloads(loaded), *result.download]))

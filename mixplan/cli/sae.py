@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mixplan.errors import SaeError
-from mixplan.recipe.releases import ListedSae, listed_models, residual_saes
+from mixplan.recipe.parents import saes_for
+from mixplan.recipe.releases import ListedSae, listed_models, sae_hint
 from mixplan.recipe.suggest import did_you_mean
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List pretrained SAEs; train one.")
@@ -26,7 +28,7 @@ def sae() -> None:
 @app.command()
 def ls(
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The SAEs of one model, by hub id or short name.")
+        str | None, typer.Option(metavar="NAME", help="The SAEs of one model, by hub id, short name or folder.")
     ] = None,
     layer: Annotated[int | None, typer.Option(metavar="N", help="Only those at one block.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
@@ -34,6 +36,9 @@ def ls(
     """List the SAEs of residual streams in SAELens's table, with the line to paste under `model:` in a recipe."""
     if model is None and layer is not None:
         raise typer.BadParameter("name a model with --model, too.", param_hint="--layer")
+    if model == "embedded":
+        typer.echo("[]" if as_json else sae_hint(model))
+        return
     if model is None and not as_json:
         for name, saes in listed_models().items():
             layers = sorted({sae.layer for sae in saes if sae.layer is not None})
@@ -43,7 +48,9 @@ def ls(
             typer.echo(f"{name:45} {len(saes):5,} {'SAE ' if len(saes) == 1 else 'SAEs'} at {where}")
         typer.echo("List one model's with: mixplan sae ls --model NAME")
         return
-    found = residual_saes(model) if model else [sae for saes in listed_models().values() for sae in saes]
+    if model == "":
+        raise typer.BadParameter("it is empty; give a hub id or a folder.", param_hint="--model")
+    found, by_build = saes_for(model) if model else ([sae for saes in listed_models().values() for sae in saes], False)
     found = [sae for sae in found if layer is None or sae.layer == layer]
     if not found:
         where = "" if layer is None else f" at block {layer}"
@@ -52,7 +59,22 @@ def ls(
             f"{did_you_mean(str(model), listed_models()) if layer is None else ''} `mixplan sae ls` lists its models; "
             "name the one that yours was tuned from. `mixplan sae train` trains one."
         )
-    typer.echo(json.dumps([described(sae) for sae in found], indent=2) if as_json else "\n".join(map(row, found)))
+    if by_build:
+        typer.echo(
+            f"No file says what '{model}' was tuned from. These were made for models of its build; `accept: true` "
+            "under `sae:` tries one.",
+            err=as_json,
+        )
+    typer.echo(json.dumps([described(sae) for sae in found], indent=2) if as_json else "\n".join(grouped(found)))
+
+
+def grouped(saes: list[ListedSae]) -> Iterator[str]:
+    """The lines of a list, those made for one model together."""
+    models = list(dict.fromkeys(sae.model for sae in saes))
+    for made_for in models:
+        if len(models) > 1:
+            yield f"made for {made_for}:"
+        yield from (row(sae) for sae in saes if sae.model == made_for)
 
 
 def described(sae: ListedSae) -> dict[str, Any]:

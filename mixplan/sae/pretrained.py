@@ -38,13 +38,12 @@ from safetensors import SafetensorError, safe_open
 from mixplan import embedded
 from mixplan.errors import SaeError
 from mixplan.recipe import SaeSpec
+from mixplan.recipe.sae_folder import absent_sae
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.sae import sparsify
 
 CODE_UNASKED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-
-SAELENS_WEIGHTS = "sae_weights.safetensors"
 
 LAYOUTS = {"sparsify": "sparsify", "dictionary_learning": "dictionary_learning_1"}
 """SAELens's names of the layouts that a recipe can name under `format`."""
@@ -156,16 +155,9 @@ def local_folder(spec: SaeSpec, folder: Path) -> Path | None:
         return embedded.sae_folder()
     if spec.path is None:
         return None
-    place = folder / Path(spec.path).expanduser()
-    if not (place / "cfg.json").is_file():
-        library, weights = ("sparsify", sparsify.WEIGHTS) if spec.format == "sparsify" else ("SAELens", SAELENS_WEIGHTS)
-        raise SaeError(
-            f"{place}: no SAE here: cfg.json is missing. `model.sae.path` is a folder in {library}'s layout, with "
-            f"cfg.json and {weights}."
-        )
-    if spec.format is None and (place / sparsify.WEIGHTS).is_file() and not (place / SAELENS_WEIGHTS).is_file():
-        raise SaeError(f"{place}: this SAE was saved by sparsify. Set `model.sae.format: sparsify`.")
-    return place
+    if (problem := absent_sae(spec, folder)) is not None:
+        raise SaeError(problem)
+    return folder / Path(spec.path).expanduser()
 
 
 def check_release(release: str, sae_id: str) -> None:

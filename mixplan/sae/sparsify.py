@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mixplan.errors import SaeError
+from mixplan.recipe.sae_folder import CONFIG, SPARSIFY_WEIGHTS
 
-CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
 LAYER = re.compile(r"(?:(?:model|language_model|transformer|gpt_neox)\.)*(?:layers|h)[._](\d+)")
 """A hook point of sparsify is a module whose output is read; a block's output is the residual stream."""
 
@@ -40,7 +40,7 @@ def load_from_hub(
 ) -> tuple[dict[str, Any], dict[str, Tensor], None]:  # fmt: skip
     """An SAE's config and parameters by SAELens's names; SAELens's protocol of a loader."""
     config = config_on_hub(repo_id, folder_name, device, force_download, cfg_overrides)
-    weights = hf_hub_download(repo_id, f"{folder_name}/{WEIGHTS}", force_download=force_download)
+    weights = hf_hub_download(repo_id, f"{folder_name}/{SPARSIFY_WEIGHTS}", force_download=force_download)
     return config, parameters(Path(weights), config, device), None
 
 
@@ -92,7 +92,7 @@ def load_from_disk(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """A folder's config and parameters by SAELens's names; SAELens's protocol of a loader from disk."""
     config = config_on_disk(path, device, cfg_overrides)
-    return config, parameters(Path(path) / WEIGHTS, config, device)
+    return config, parameters(Path(path) / SPARSIFY_WEIGHTS, config, device)
 
 
 def parameters(file: Path, config: dict[str, Any], device: str) -> dict[str, Tensor]:
