@@ -76,7 +76,7 @@ def test_tokens_are_shared_in_tokens():
 def test_overlapping_intervals_found_no_plan():
     made = plan({"a": 1.0, "b": 1.1, "c": 1.2}, apart=0.2)
     assert made.no_better_than_uniform == (
-        "All 3 domains could have the same score (0.96 lies in every 95 % interval), so this plan is no better founded "
+        "All 3 domains could be equally at risk (0.96 lies in every 95 % interval), so this plan is no better founded "
         "than spreading the budget evenly. More query tokens (`sts.query_tokens`, `split.query`) narrow the "
         "intervals of scores, and measured runs those of expected changes."
     )
@@ -85,7 +85,7 @@ def test_overlapping_intervals_found_no_plan():
 
 def test_two_overlapping_intervals():
     assert plan({"a": 1.0, "b": 1.1}, apart=0.2).no_better_than_uniform == (
-        "Both domains could have the same score (0.88 lies in every 95 % interval), so this plan is no better founded "
+        "Both domains could be equally at risk (0.88 lies in every 95 % interval), so this plan is no better founded "
         "than spreading the budget evenly. More query tokens (`sts.query_tokens`, `split.query`) narrow the "
         "intervals of scores, and measured runs those of expected changes."
     )

@@ -96,7 +96,7 @@ def test_sentences(value: dict[str, Any]) -> None:
     value["forecast"]["evidence"] = ["On 8 targets it told little.", "On 9 targets nothing."]
     assert sentences(Plan.model_validate_json(json.dumps(value))) == [
         "Distance of the extra rows from uniform 0.080, from size-proportional 0.21 (0 is equal, 1 is disjoint).",
-        "Ranking stability 0.91: mean Spearman correlation between bootstrap resamples' rankings.",
+        "Stability of the ranking by STS_ICL 0.91: mean Spearman correlation between bootstrap resamples' rankings.",
         "SAE embedded: 21.4 % of variance unexplained, L0 32.1, 5.1 % dead on 20,000 of these tokens.",
         "No measured runs yet: the forecast ranks domains and has no unit.",
         "On 8 targets it told little.",

@@ -84,9 +84,9 @@ def test_few_words_take_each_reason_first() -> None:
 
 
 def test_stability_of_an_order_that_there_is_not() -> None:
-    assert stability_sentence(Ranking(stability=None, of="mean")) == (
-        "Ranking stability is not defined: there are fewer than three domains, or their scores are all alike."
+    assert stability_sentence(Ranking(stability=None, of="mean"), "STS_ICL") == (
+        "Stability of the ranking by STS_ICL is not defined: there are fewer than three domains, or all alike."
     )
-    assert stability_sentence(Ranking(stability=0.97, of="mean of resamples")) == (
-        "Ranking stability 0.97: mean of resamples."
+    assert stability_sentence(Ranking(stability=0.97, of="mean of resamples"), "STS_ICL") == (
+        "Stability of the ranking by STS_ICL 0.97: mean of resamples."
     )

@@ -46,7 +46,7 @@ def no_better_than_uniform(problem: Problem, distance: float, against: AgainstEv
     if lowest <= min(demand.high for demand in problem.demands):
         both = "Both" if count == 2 else f"All {count}"
         return (
-            f"{both} domains could have the same score ({lowest:.3g} lies in every 95 % interval), so this plan is no "
+            f"{both} domains could be equally at risk ({lowest:.3g} lies in every 95 % interval), so this plan is no "
             "better founded than spreading the budget evenly. More query tokens (`sts.query_tokens`, `split.query`) "
             "narrow the intervals of scores, and measured runs those of expected changes."
         )

@@ -212,11 +212,11 @@ def earlier_runs(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
             if value["version"] != OUTCOME_VERSION:
                 raise ValueError(f"version {value['version']}")
             found = run_of(place.name, mark, value)
-            apart = difference(kind, value, place.name, asked=asked)
+            apart = difference(kind, value, called(place, asked=asked), asked=asked)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             warnings.append(
-                f"{place.name}/{OUTCOME} is damaged or no outcome of this mixplan, so the forecast does not learn from "
-                "it. Make it again with `mixplan train`, or leave it out of `forecast.runs`."
+                f"{called(place, asked=asked)}/{OUTCOME} is damaged or no outcome of this mixplan, so the forecast "
+                "does not learn from it. Make it again with `mixplan train`, or leave it out of `forecast.runs`."
             )
             continue
         if apart is None:
@@ -253,6 +253,11 @@ def places(patterns: Sequence[str] | None, folder: Path, run: Path, warnings: li
             if (real := place.resolve()) not in met:
                 met.add(real)
                 yield place, patterns is not None
+
+
+def called(place: Path, *, asked: bool) -> str:
+    """How a person is told of a run folder: one that the recipe names, by its parent's name too."""
+    return "/".join(place.parts[-2:]) if asked else place.name
 
 
 def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) -> LeftOut | None:

@@ -163,7 +163,7 @@ def _mixture(plan: Plan) -> Html:
     note = (
         f"{learned if changes else ''}{plan.score_name} is {MEANING[plan.score]}. A higher score foretells a larger "
         f"change, not its sign. The ratio is a domain's share of all the mixture's {unit}. "
-        f"{stability_sentence(plan.ranking)}"
+        f"{stability_sentence(plan.ranking, plan.score_name)}"
     )
     rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence))
     return section("The mixture", tag("p", note), table("cards answer", heads, lines), *rests)

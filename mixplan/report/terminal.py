@@ -133,7 +133,7 @@ def sentences(plan: Plan) -> list[str]:
     return [
         f"Distance of the extra {allocation.unit} from uniform {number(allocation.distance_from_uniform, 2)}, "
         f"from size-proportional {number(allocation.distance_from_size, 2)} (0 is equal, 1 is disjoint).",
-        stability_sentence(plan.ranking),
+        stability_sentence(plan.ranking, plan.score_name),
         *([] if plan.drift.from_ == "icl" else [told.told_by(plan.drift)]),
         f"SAE {plan.sae.name}: {percent(health.fvu)} of variance unexplained, L0 {number(health.l0)}, "
         f"{percent(health.dead_share)} dead on {whole(health.tokens)} of these tokens.",

@@ -99,8 +99,8 @@ def _trimmed(token: str) -> str:
     return text if len(text) <= TOKEN_LENGTH else text[: TOKEN_LENGTH - 1] + "…"
 
 
-def stability_sentence(ranking: Ranking) -> str:
-    """Say how stable the domains' order is."""
+def stability_sentence(ranking: Ranking, score: str) -> str:
+    """Say how stable the domains' order by a score is."""
     if ranking.stability is None:
-        return "Ranking stability is not defined: there are fewer than three domains, or their scores are all alike."
-    return f"Ranking stability {number(ranking.stability, 2)}: {ranking.of}."
+        return f"Stability of the ranking by {score} is not defined: there are fewer than three domains, or all alike."
+    return f"Stability of the ranking by {score} {number(ranking.stability, 2)}: {ranking.of}."
