@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from sample_mixtures import build, make_domain
+from sample_mixtures import read_rows as rows_of
 
 from mixplan.mixture import TokenCounter
-from mixplan.recipe import DataSpec, TrainSpec
+from mixplan.recipe import DataSpec, MixtureSpec, TrainSpec
 
 
 def test_tokens_are_counted_and_long_rows_told(tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_card_tells_what_from_where_and_how(tmp_path: Path) -> None:
         text
         == f"""---
 configs:
-- config_name: default
+- config_name: sft-{mixture.hash[:16]}
   data_files:
   - split: train
     path: train-*.parquet
@@ -97,3 +99,27 @@ On a machine without a GPU add `--use_cpu --bf16 false`.
 Content hash (SHA-256 over the rows, in order): `{mixture.hash}`
 """
     )
+
+
+def test_a_folder_s_own_rows_are_loaded_whatever_was_loaded_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One cache over two runs, over SFT and GRPO, and over a mixture that is written again in its place."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
+    grpo = TrainSpec(method="grpo")
+    for run, rows, changes in (
+        ("first", {"law": 3}, {}),
+        ("second", {"law": 3, "history": 2}, {}),
+        ("second", {"law": 4}, {}),
+        ("second", {"law": 3}, {"seed": 1}),
+        ("third", {"law": 3}, {"train": grpo}),
+        ("third", {"law": 3}, {"train": grpo, "spec": MixtureSpec(target_rows=5)}),
+        ("first", {"law": 3}, {}),
+    ):
+        folder = build(tmp_path / run / "mixture", rows, **changes).folder
+        monkeypatch.chdir(tmp_path / run)
+        loaded = datasets.load_dataset("./mixture", split="train")
+        assert loaded.to_list() == rows_of(folder)

@@ -113,6 +113,8 @@ def test_trls_grpo_is_given_settings_in_its_config_and_told_of_what_it_cannot_ta
         {"r": 4},
         {"r": 4, "lora_alpha": 4, "lora_dropout": 0.1, "target_modules": "all-linear", "use_rslora": True},
         {"target_modules": ["q_proj", "v_proj"], "modules_to_save": ["lm_head"], "use_dora": True},
+        {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+        {"target_modules": r".*\.(q|k)_proj"},
     ],
 )
 def test_lora_is_the_same_through_trl_as_through_peft(tmp_path: Path, lora: dict[str, Any]) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wrong_recipes import BASE, assert_refused
 
-from mixplan.recipe.lines import Broken, Located, Place, Problem, parse
+from mixplan.recipe.lines import Broken, Located, Place, Problem, parse, write
 from mixplan.recipe.suggest import did_you_mean
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -22,6 +22,29 @@ def read(text: str) -> Located:
     assert problems == []
     assert value is not None
     return value
+
+
+NUMBER_LIKE = st.text("0123456789+-._eE:xXobnaifNAIFytrusl~=<", max_size=6)
+"""Texts that one of YAML's versions may take for a number, a truth value, a time, a null or a merge key."""
+
+
+@given(
+    st.recursive(
+        SCALARS | NUMBER_LIKE,
+        lambda inner: (
+            st.lists(inner, max_size=4) | st.dictionaries(NUMBER_LIKE | st.text(max_size=9), inner, max_size=4)
+        ),
+    )
+)
+@example("08")
+@example("1e5")
+@example(
+    {"1e3": ["1E6", 1e6, 1e-05, "0x1F", "012", "1:30", "off", "1_000", "=", "<<", "", "\x85", " x ", "2026-01-31"]}
+)
+def test_what_is_written_reads_back_here_and_by_pyyaml(value):
+    """A run's recipe.yaml holds text where the recipe had text, whatever the text looks like."""
+    text = write({"key": value})
+    assert read(text).plain() == yaml.safe_load(text) == {"key": value}
 
 
 @given(VALUES)

@@ -23,6 +23,9 @@ COLUMNS = {
         "entry": "the generator's entry as JSON, for its own scorer; empty for other data",
     },
 }
+CONTENT_DIGITS = 16
+"""Hexadecimal digits of the rows' hash: enough that two mixtures of one machine never share a name."""
+
 PROVENANCE = {
     "domain": "the recipe's name of the domain, or `target`",
     "data": "where the row comes from",
@@ -64,7 +67,8 @@ def card(
         warnings: Whole sentences a reader should see first.
         settings: What rows give the model's chat template.
     """
-    front = {"configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train-*.parquet"}]}]}
+    files = [{"split": "train", "path": "train-*.parquet"}]
+    front = {"configs": [{"config_name": config_name(method, content), "data_files": files}]}
     rows = sum(part.rows for part in parts)
     target = parts[0].rows
     lines = ["---", yaml.safe_dump(front, sort_keys=False).rstrip(), "---", "# Mixture", ""]
@@ -86,6 +90,15 @@ def card(
     lines += [f"On a machine without a GPU add `{WITHOUT_GPU}`.", ""]
     lines += [f"Content hash (SHA-256 over the rows, in order): `{content}`", ""]
     return "\n".join(lines)
+
+
+def config_name(method: str, content: str) -> str:
+    """Name the card's only configuration by its rows.
+
+    `datasets` 5.2 keeps what it has loaded under the folder's last name and the configuration's, whatever lies in the
+    folder: with one name for all, the rows of any run would be answered with those of the first that was loaded.
+    """
+    return f"{method}-{content[:CONTENT_DIGITS]}"
 
 
 def settings_column(settings: Mapping[str, Any]) -> dict[str, str]:

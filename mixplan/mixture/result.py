@@ -12,7 +12,7 @@ from mixplan.runs import content_hash, file_hash, translated, write_json
 
 RECORD = "mixture.json"
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the same inputs would give other files, so that no older mixture is taken for a present one."""
 
 Messages = list[dict[str, str]]

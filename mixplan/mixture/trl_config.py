@@ -132,6 +132,9 @@ def lora_values(lora: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     stated = {key: default_of(LORA_CONFIG, key) for key in ALWAYS_STATED} | dict(lora)
     values = {LORA_IN_TRL[key]: value for key, value in stated.items() if key in LORA_IN_TRL}
+    if isinstance(modules := values.get("lora_target_modules"), list) and len(modules) == 1:
+        # TRL makes a text, which peft reads as a pattern over whole paths, of a list of one; a name twice stays a list.
+        values["lora_target_modules"] = modules * 2
     for key in ("lora_target_modules", "lora_target_parameters", "lora_modules_to_save"):
         if isinstance(values.get(key), str):
             values[key] = [values[key]]

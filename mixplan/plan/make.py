@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mixplan import __version__
 from mixplan.domains import Domain, describe
 from mixplan.domains.sketch import sketch
@@ -34,6 +32,7 @@ from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
 from mixplan.plan.write import write_mixture
 from mixplan.recipe import LoadedRecipe, load_recipe
+from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable
 from mixplan.runs import cache_folder, canonical_json, content_hash, locked, seal, unseal, write_atomic, write_json
 from mixplan.sts import Score
@@ -112,7 +111,7 @@ def overrides_of(request: PlanRequest) -> tuple[str, ...]:
 def recipe_text(loaded: LoadedRecipe) -> str:
     """The recipe with configs and overrides merged in and local paths made absolute, so that it stands alone."""
     head = f"# What was planned: {loaded.path.name} with its configs and overrides merged in.\n"
-    return head + str(yaml.safe_dump(standalone(loaded), sort_keys=False, allow_unicode=True, width=120))
+    return head + write(standalone(loaded))
 
 
 def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], watcher: Watcher) -> dict[str, Any]:

@@ -109,6 +109,28 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(TAG + _tag, re.compile(_pattern), list(_first))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes each text that PyYAML or `_Loader` would read as something else, such as `08` and `1e5`."""
+
+
+_Dumper.yaml_implicit_resolvers = {
+    first: [
+        *yaml.SafeDumper.yaml_implicit_resolvers.get(first, []),
+        *_Loader.yaml_implicit_resolvers.get(first, []),
+    ]
+    for first in {**yaml.SafeDumper.yaml_implicit_resolvers, **_Loader.yaml_implicit_resolvers}
+}
+
+
+def _as_text(dumper: _Dumper, text: str) -> ScalarNode:
+    # Of Unicode's own line ends PyYAML 6.0 makes spaces, unless it is told to write escapes.
+    style = '"' if any(end in text for end in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar(TAG + "str", text, style=style)
+
+
+_Dumper.add_representer(str, _as_text)
+
+
 @dataclass
 class _Reading:
     """One text being turned into located values; collects what is wrong with it."""
@@ -220,6 +242,11 @@ def parse(text: str, *, label: str, folder: Path, text_lines: bool = True) -> tu
         text = f"its aliases stand for more than {MAX_VALUES:,} values; write out what is needed."
         return None, [Problem(reading.place(0), text)]
     return value, reading.problems
+
+
+def write(values: Mapping[str, Any]) -> str:
+    """Write values as YAML that reads back as the same values, here and by PyYAML."""
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def read(path: Path, label: str) -> tuple[Located | None, list[Problem]]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mixplan.errors import RunError
 from mixplan.evaluate.result import Evaluation, read_evaluation
@@ -17,6 +16,7 @@ from mixplan.forecast.earlier import EVIDENCE, settings_of
 from mixplan.outcome.compare import CompareRequest, compare_arms
 from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.plan import standalone
+from mixplan.recipe.lines import write
 from mixplan.runs import content_hash, translated, write_atomic, write_json
 from mixplan.study.arms_judge import Measured, judge_arms
 from mixplan.study.arms_known import TRAVELS, KnownTrainings, take_over, write_trainings
@@ -325,8 +325,7 @@ def written(bench: Bench, target: str, budget: int) -> Path:
         values["forecast"]["runs"] = [str(evidence_without(bench, target).absolute())]
     place = bench.run / "arms" / "recipes" / f"{target}-{budget}.yaml"
     head = f"# {target} with {budget} extra rows, from {bench.study.path.name} with its configs merged in.\n"
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
-    write_atomic(place, (head + str(text)).encode())
+    write_atomic(place, (head + write(values)).encode())
     return place
 
 
