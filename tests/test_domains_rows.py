@@ -133,7 +133,7 @@ def test_rows_that_lack_something_are_counted(tmp_path):
     reader = RowReader(domain, generated=False)
     rows = list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
     assert [row.answer for row in rows] == ["A. a"]
-    assert (reader.rows, dict(reader.dropped)) == (8, {"no question": 2, "no answer": 4, "no options": 1})
+    assert (reader.rows, dict(reader.causes.left_out)) == (8, {"no question": 2, "no answer": 4, "no options": 1})
 
 
 def test_one_faulty_row_in_a_hundred_is_left_out(tmp_path):
@@ -144,7 +144,11 @@ def test_one_faulty_row_in_a_hundred_is_left_out(tmp_path):
     reader = RowReader(domain, generated=False)
     rows = list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
     assert len(rows) == 99
-    assert dict(reader.dropped) == {"faulty": 1}
+    assert dict(reader.causes.left_out) == {"faulty": 1}
+    assert reader.causes.examples == {
+        "faulty": "rows.jsonl, line 100: the answer 'C' is not among the options A to B. "
+        "Give a letter A to B, an index 0 to 1, or an option's text."
+    }
     assert refused(tmp_path, "choice", CHOICE, [*good, bad, bad]) == (
         f"{tmp_path}/rows.jsonl, line 100: the answer 'C' is not among the options A to B. "
         "Give a letter A to B, an index 0 to 1, or an option's text. "

@@ -313,6 +313,8 @@ def test_describe(tmp_path):
         "rows": {"evaluation": 2, "query": 3, "demonstration": 2, "pool": 13},
         "read_rows": 22,
         "dropped": {"duplicate": 1, "no answer": 1},
+        "changed": {},
+        "examples": {"no answer": "target.jsonl, line 22"},
         "fingerprint": target.fingerprint,
         "grader": "exact",
         "licence": "MIT",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mixplan.chat.reasoning import joined
+from mixplan.domains.causes import FAULTY, Causes
 from mixplan.domains.choice import LETTERS, find_answer, read_options, render
 from mixplan.domains.content import content_key
 from mixplan.domains.fields import MISSING, Kinds, Template, as_text, first_text, lookup, missing_column
@@ -68,13 +68,13 @@ class RowReader:
         spec: The domain's format and columns.
         generated: The rows come from a generator, so each keeps its entry.
         rows: Records met.
-        dropped: Records left out, by reason.
+        causes: Records left out or changed, by cause.
     """
 
     spec: DomainSpec
     generated: bool
     rows: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
+    causes: Causes = field(default_factory=Causes)
 
     def __post_init__(self) -> None:
         named = self.spec.columns.model_dump(exclude_none=True)
@@ -90,9 +90,9 @@ class RowReader:
         Raises:
             DataError: a column is missing, no row can be used, or more rows than `FAULTY_SHARE` are faulty.
         """
-        records, kept, faulty = 0, 0, 0
+        records, kept = 0, 0
         found: dict[str, None] = {}
-        dropped: Counter[str] = Counter()
+        causes = Causes()
         self._fault = None
         for record in draw(source, data, seed=seed, columns=self.columns):
             records += 1
@@ -102,25 +102,26 @@ class RowReader:
             try:
                 row = self.row(record)
             except Lacking as reason:
-                dropped[str(reason)] += 1
+                causes.leave_out(str(reason), without_folder(record.place, source))
             except DataError as error:
-                faulty += 1
+                causes.leave_out(FAULTY, without_folder(str(error), source))
                 self._fault = self._fault or error
             else:
                 kept += 1
                 yield row
         if unmet := [name for name in self.columns if name not in self._met]:
             raise missing_column(unmet[0], found, source.place)
+        faulty = causes.left_out[FAULTY]
         if self._fault and faulty > FAULTY_SHARE * records:
             raise DataError(
                 f"{self._fault} ({faulty} of {records} rows are faulty; up to 1 in 100 would be left out and reported.)"
             ) from self._fault
         if not kept:
-            reasons = ", ".join(f"{count} with {reason}" for reason, count in dropped.items())
+            reasons = ", ".join(f"{count} with {reason}" for reason, count in causes.left_out.items())
             raise DataError(f"{source.place}: none of its {records} rows can be used: {reasons}. Check `columns`.")
         self.rows += records
-        self.dropped.update(dropped)
-        self.dropped.update({"faulty": faulty} if faulty else {})
+        causes.left_out = +causes.left_out
+        self.causes.add(causes)
 
     def row(self, record: Record) -> Row:
         """Turn one record into a row.
@@ -146,6 +147,12 @@ class RowReader:
         value = template.value(record.values, record.place)
         self._kinds.check(template.text, value, record.place)
         return value
+
+
+def without_folder(text: str, source: Source) -> str:
+    """A message on a row of a source without the folder of its file, so that it reads the same wherever that lies."""
+    place = source.place
+    return f"{source.name}{text.removeprefix(place)}" if place.endswith(f"/{source.name}") else text
 
 
 def _characters(value: Any) -> int:

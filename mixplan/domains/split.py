@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mixplan.domains.causes import Causes
 from mixplan.domains.generator import Generator
 from mixplan.domains.rows import Row, RowReader
 from mixplan.domains.sources import Source, open_source
@@ -38,6 +39,8 @@ class Domain:
         read_rows: Rows read after `where` and `limit`, those of `demonstrations` included.
         dropped: What was left out, by reason (`duplicate`, `in evaluation of law`, ...), with counts.
         fingerprint: Hash over every row's key and content, in order, with the part it is in.
+        changed: Rows that are used with a change, by what was changed, with counts.
+        examples: The first row, in words, of each cause in `dropped` or `changed` that names one.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Domain:
     read_rows: int
     dropped: dict[str, int] = field(default_factory=dict)
     fingerprint: str = ""
+    changed: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
 
 
 def describe(domain: Domain) -> dict[str, Any]:
@@ -58,6 +63,8 @@ def describe(domain: Domain) -> dict[str, Any]:
         "rows": {part: len(getattr(domain, part)) for part in PARTS},
         "read_rows": domain.read_rows,
         "dropped": dict(domain.dropped),
+        "changed": dict(domain.changed),
+        "examples": dict(domain.examples),
         "fingerprint": domain.fingerprint,
         "grader": domain.grader,
         "licence": domain.spec.licence,
@@ -100,7 +107,7 @@ class _Read:
     rows: list[Row]
     apart: list[Row] | None
     read_rows: int
-    dropped: Counter[str]
+    causes: Causes
     shown: int
     counter: str
 
@@ -122,7 +129,7 @@ def _open(recipe: Recipe, name: str, spec: DomainSpec, folder: Folder, locate: W
             rows = list(reader.read(source, data, recipe.seed))
         kept = _unique(rows, recipe.seed)
         if len(rows) > len(kept):
-            reader.dropped["duplicate"] += len(rows) - len(kept)
+            reader.causes.left_out["duplicate"] += len(rows) - len(kept)
         return kept, source
 
     rows, source = rows_of("data")
@@ -131,7 +138,7 @@ def _open(recipe: Recipe, name: str, spec: DomainSpec, folder: Folder, locate: W
     apart = rows_of("demonstrations")[0] if spec.demonstrations else None
     section, shown = ("drift", recipe.drift) if name == "target" else ("sts", recipe.sts)
     counter = f"{section}.demonstrations"
-    return _Read(name, path, spec, grader, rows, apart, reader.rows, reader.dropped, shown.demonstrations, counter)
+    return _Read(name, path, spec, grader, rows, apart, reader.rows, reader.causes, shown.demonstrations, counter)
 
 
 @contextmanager
@@ -178,7 +185,7 @@ def _others_evaluation(one: _Read, all_read: Iterable[_Read]) -> dict[str, str]:
 
 def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
     """Split one domain's rows."""
-    split, dropped = one.spec.split, Counter(one.dropped)
+    split, dropped = one.spec.split, Counter(one.causes.left_out)
     own = {row.key for row in one.evaluation}
     rest = _without(one.rows[len(one.evaluation) :], barred, dropped)
     if one.apart is None:
@@ -198,6 +205,8 @@ def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
         grader=one.grader,
         read_rows=one.read_rows,
         dropped=dict(sorted((+dropped).items())),
+        changed=dict(sorted(one.causes.changed.items())),
+        examples=dict(sorted(one.causes.examples.items())),
         fingerprint=content_hash(*([part, *_content(row)] for part in PARTS for row in parts[part])),
         **{part: tuple(rows) for part, rows in parts.items()},
     )

@@ -15,7 +15,7 @@ from mixplan.domains.locate import locate, python_files
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 
-VERSION = 1
+VERSION = 2
 """Of how rows are read, split and kept; part of the key."""
 
 PARTS = ("evaluation", "query", "demonstration", "pool")
@@ -83,6 +83,8 @@ def kept(domain: Domain) -> dict[str, Any]:
         "grader": domain.grader,
         "read_rows": domain.read_rows,
         "dropped": domain.dropped,
+        "changed": domain.changed,
+        "examples": domain.examples,
         "fingerprint": domain.fingerprint,
         **rows,
     }
