@@ -5,8 +5,11 @@ import time
 
 import pytest
 import reasoning_gym
+from answer_forms import FORMS
 
-from mixplan.grading.grade import GRADERS, Grade, grade, number, stated
+from mixplan.grading.grade import GRADERS, Grade, grade
+from mixplan.grading.markup import stated
+from mixplan.grading.numbers import number
 
 RIGHT, WRONG, UNPARSABLE = Grade(1.0, "right"), Grade(0.0, "wrong"), Grade(0.0, "unparsable")
 
@@ -117,8 +120,42 @@ def test_the_last_closed_box_counts(text: str, contents: str) -> None:
 
 
 def test_numbers_are_exact() -> None:
-    assert number("0.1") + number("0.2") == number("3/10")
+    assert number("0.1").value + number("0.2").value == number("3/10").value
     assert number("10000000000000001") != number("10000000000000000")
+
+
+@pytest.mark.parametrize("grader", FORMS)
+def test_answers_as_models_write_them(grader: str) -> None:
+    """Each form's verdict was decided by a person reading it, not by what a grader said."""
+    judged = [(text, wanted, grade(text, wanted, grader, None).score == 1) for text, wanted, _ in FORMS[grader]]
+    assert judged == [(text, wanted, right) for text, wanted, right in FORMS[grader]]
+
+
+def test_the_table_has_both_kinds_of_forms_for_each_grader() -> None:
+    assert sum(map(len, FORMS.values())) >= 120
+    assert all({right for _, _, right in forms} == {True, False} for forms in FORMS.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "answer " * 20_000,
+        "A is " * 20_000,
+        "(" * 30_000,
+        "A (" * 20_000,
+        "so " * 30_000,
+        "1 " * 30_000,
+        "1,2" * 30_000,
+        "**" * 30_000,
+        "\\boxed{B} " * 5000,
+        "if A. " * 20_000,
+    ],
+)
+@pytest.mark.parametrize("grader", ["choice", "number", "exact"])
+def test_long_repetitions_are_graded_soon(grader: str, text: str) -> None:
+    start = time.monotonic()
+    grade(text, "B. blue" if grader == "choice" else "42", grader, None)
+    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize(

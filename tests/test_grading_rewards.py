@@ -102,7 +102,7 @@ def test_each_row_is_graded_by_its_own_grader(tmp_path: Path) -> None:
     ("name", "scores"),
     [
         ("exact", [1, 0, 1, 0, 0]),
-        ("choice", [0, 1, 0, 0, 0]),
+        ("choice", [1, 1, 1, 0, 0]),
         ("number", [0, 0, 1, 1, 0]),
         ("math", [1, 0, 1, 1, 0]),
         ("generator", [1, 0, 1, 0, 1]),

@@ -9,16 +9,16 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Literal
 
 from mixplan.chat.reasoning import final_answer
+from mixplan.grading.markup import LIKE, stated
+from mixplan.grading.numbers import same_number
+from mixplan.grading.options import same_option
+from mixplan.grading.texts import same_text
 
 TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
-BRACE = re.compile(r"\\boxed\{|\\.|[{}]")
-NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
-SAID_LETTER = re.compile(r"\b(?:answer|option|choice)\b(?:\s+is)?\s*:?\s*\(?([A-Z])\b(?!')")
-LONE_LETTER = re.compile(r"\(?([A-Z])\)?(?:[.:)].*|\s*)", re.DOTALL)
+BOLD = re.compile(r"\*\*")
 WORDED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\{([^{}]*)\}")
 LONE_EXPRESSION = re.compile(r"(?:\\(?:[A-Za-z]+|[^A-Za-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|[^A-Za-z$\\])+")
 """Mathematics without delimiters and without words: letters stand alone or belong to a LaTeX command."""
@@ -76,53 +76,6 @@ def tagged(text: str) -> str:
     return text
 
 
-def same_text(answer: str, reference: str) -> bool | None:
-    """Whether the answer, or its last line, is the reference but for case and spacing; None when it is empty."""
-    if not answer:
-        return None
-    return folded(reference) in (folded(answer), folded(answer.splitlines()[-1]))
-
-
-def folded(text: str) -> str:
-    """A text without case, spacing and closing full stop."""
-    return " ".join(text.casefold().split()).rstrip(".")
-
-
-def same_letter(answer: str, reference: str) -> bool | None:
-    """Whether the answer names the reference's option: `answer is B`, `(B)`, `B. text`; None when it names none."""
-    given = letter(answer)
-    return None if given is None else given == letter(reference)
-
-
-def letter(text: str) -> str | None:
-    """The option a text names, the last one it says; None when it names none."""
-    if said := SAID_LETTER.findall(text):
-        return str(said[-1])
-    match = LONE_LETTER.fullmatch(text.strip())
-    return match[1] if match else None
-
-
-def same_number(answer: str, reference: str) -> bool | None:
-    """Whether the last number of the answer equals the last of the reference, exactly; None when it has none."""
-    given = number(answer)
-    return None if given is None else given == number(reference)
-
-
-def number(text: str) -> Fraction | None:
-    """The last number in a text: thousands commas, decimals and fractions understood; None without one."""
-    found = NUMBER.findall(text)
-    try:
-        return parsed(found[-1]) if found else None
-    except (ValueError, ZeroDivisionError):  # Python reads no number of more than 4,300 digits
-        return None
-
-
-def parsed(text: str) -> Fraction:
-    """A number as written, as an exact fraction."""
-    above, _, below = text.replace(",", "").partition("/")
-    return Fraction(above) / Fraction(below or "1")
-
-
 def same_mathematics(answer: str, reference: str) -> bool | None:
     r"""Whether answer and reference are the same mathematics, by math-verify; None when the answer holds none.
 
@@ -131,6 +84,7 @@ def same_mathematics(answer: str, reference: str) -> bool | None:
     """
     from math_verify import verify
 
+    answer, reference = (BOLD.sub("", text.translate(LIKE)) for text in (answer, reference))
     if plain(stated(answer)) == plain(stated(reference)) != "":
         return True
     given = expressions(answer)
@@ -151,21 +105,6 @@ def expressions(text: str) -> list[Any]:
     if not contents or (alone and len(contents) > FORMULA_CHARACTERS):
         return []
     return list(parse(f"${contents}$" if alone else contents[-PROSE_CHARACTERS:], parsing_timeout=None))
-
-
-def stated(text: str) -> str:
-    r"""The contents of the last `\boxed{}` that is closed; the whole text without one."""
-    opened: list[re.Match[str]] = []
-    boxes: list[tuple[int, int]] = []
-    for brace in BRACE.finditer(text):
-        if brace[0] in ("{", "\\boxed{"):
-            opened.append(brace)
-        elif brace[0] == "}" and opened and (box := opened.pop())[0] != "{":
-            boxes.append((box.end(), brace.start()))
-    if not boxes:
-        return text
-    start, end = max(boxes)
-    return text[start:end].strip().strip("$")
 
 
 def plain(text: str) -> str:
@@ -189,7 +128,7 @@ def scorer(name: str) -> Callable[[str, dict[str, Any]], float]:
 
 
 GRADERS: dict[str, Callable[[str, str], bool | None]] = {
-    "choice": same_letter,
+    "choice": same_option,
     "exact": same_text,
     "number": same_number,
     "math": same_mathematics,

@@ -1,0 +1,70 @@
+"""Knows the words with which models commit themselves to an answer, in English and other languages."""
+
+from __future__ import annotations
+
+import re
+
+from mixplan.grading.markup import OPENED
+
+NOUNS = (
+    r"answers?|options?|choices?|response|solution|selection|pick|conclusion|letter|alternative|ans|r[ée]ponse|"
+    r"respuesta|resposta|risposta|antwort|antwoord|ответ|cevap|odpowiedź|odpověď|svar|vastaus|jawaban|đáp án|إجابة|"
+    r"الإجابة|जवाब|उत्तर"
+)
+NAMED = rf"(?:statement that is (?:correct|right|true)|{NOUNS})"
+UNSPACED = "(?:答案|选项|正确选项|答え|正解|回答|解答|정답|답)"
+"""Nouns of languages that write no space between words."""
+
+QUALIFIED = (
+    r"(?:choice|option|letter|key|here|left|remaining|corre\w+|exacte|final|that is (?:correct|right|true)|"
+    r"(?:to|for) (?:this|the|that|your) [\w ]{1,40}?)"
+)
+VERBS = "(?:is|was|would be|should be|must be|will be|has to be|ist|lautet|est|es|é|è|er|to)"
+LINK = rf"(?:\s*(?:{VERBS}\b|:|=+>?|-+>?|–|—|→|是|为|為|应该|應該|选|選|は|는|은)\s*)+"
+ARTICLES = (
+    r"(?:(?:la|el|le|die)(?=\s+\w\b)|"
+    r"(?:a|la|el|o|l|die)\s+(?:letra|opci[óo]n|op[çc][ãa]o|lettre|lettera|option|opzione|alternativa))"
+)
+WORDS = (
+    "(?:clearly|definitely|indeed|likely|most likely|probably|simply|therefore|thus|then|still|actually|option|choice|"
+    "letter|answer|the option|the choice|the letter)"
+)
+FILLER = rf"(?:\s*(?:{OPENED}|:|\b(?:{WORDS}|{ARTICLES})\b))*"
+
+SAYS = rf"(?:\b{NAMED}\b(?:\s+{QUALIFIED})?(?:\s*,?\s*(?:then|therefore|thus),?)?|{UNSPACED}){LINK}"
+STATES = re.compile(SAYS + FILLER, re.I)
+"""`The correct answer is`, `Answer:`, `答案是`."""
+
+PEOPLE = "(?:would|will|i|i'd|i'll|let's|we|to|'d|'ll)"
+CHOICES = "(?:choose|pick|select|go with|opt for|say|guess|settle on|answer)"
+CHOOSES = re.compile(
+    rf"(?:\b(?:{PEOPLE}\s+(?:\w+\s+)?{CHOICES}|i'm going with|going with|i chose|i picked|"
+    rf"(?:that|which) leaves(?: us with)?)\b|(?:选|選)(?:择|擇|项|項)?\s*:?)\s*(?:with\s+)?{FILLER}",
+    re.I,
+)
+"""`I would choose`."""
+
+CONCLUDES = re.compile(
+    r"(?:\b(?:it|that)(?:'s| is| must be| would be| has to be| should be)|"
+    r"(?:^|(?<=[.\n:;]\s)|(?<=[\n]))(?:so|therefore|thus|hence|in conclusion|conclusion|final|finally)\b[,:]?)"
+    + FILLER,
+    re.I | re.M,
+)
+"""`It is`, `Therefore,`."""
+
+DIRECT = re.compile(
+    r"^\s*(?:(?:so|therefore|thus|hence|final|correct|my),?\s+)*(?:answer|option|choice)\b", re.I | re.M
+)
+"""`Option` before a letter at a line's beginning."""
+
+ASSURED = "(?:clearly|definitely|indeed|thus|therefore|to be|most|likely|the|my|our|only)"
+PRAISE = "(?:correct|right|best|true|accurate|appropriate|suitable|answer|final|choice)"
+SURE = re.compile(
+    r"(?<![\w'])(?:[(\[]\s*([A-Za-z])\s*[)\]]|([A-Z])(?![\w']))"
+    r"(?:\s*\([^()\n]{0,80}\)|[.:)]+\s*(?:(?!\bis\b)[^.,;\n]){0,80}?)??\s+"
+    rf"(?:is|would be|must be|has to be|seems|appears|looks)\s+(?:{ASSURED}\s+)*{PRAISE}\b"
+)
+"""`B is correct`, `(b) blue is the best choice`; the letter is one of its two groups."""
+
+UNSURE = re.compile(r"\b(?:if|whether|suppose|assume|assuming|could|might|not|why|unless)\b[^.\n]{0,20}$", re.I)
+"""What stands before words that commit to nothing, such as those of `if B is correct`."""

@@ -1,0 +1,71 @@
+"""Compares an answer with a reference as texts, without case, spacing, quotes, markup and words that announce it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mixplan.grading.markup import CLOSED, OPENED, boxes, folded, without_markup
+from mixplan.grading.numbers import NUMBER, arithmetic, parsed
+from mixplan.grading.phrases import LINK, UNSPACED
+
+ANNOUNCES = re.compile(
+    rf"(?:\b(?:answers?|ans|solution|response|output|r[ée]ponse|respuesta|resposta|risposta|antwort|ответ)\b|{UNSPACED})"
+    rf"(?:\s+to (?:this|the|that|your) [\w ]{{1,40}}?)?{LINK}",
+    re.I,
+)
+LONGEST_NUMBER = 100
+SHORT_WORDS = 5
+"""A first line of so many words may be the answer to what the rest explains."""
+
+
+def same_text(answer: str, reference: str) -> bool | None:
+    """Whether an answer is the reference, or commits to it; None when it is empty."""
+    if not answer.strip():
+        return None
+    if answer.strip() == reference.strip():
+        return True
+    wanted = unboxed(reference)
+    return bool(wanted) and any(same(given, wanted) for given in candidates(answer))
+
+
+def unboxed(text: str) -> str:
+    """A text without markup, folded."""
+    return folded(without_markup(text).replace(OPENED, "").replace(CLOSED, ""))
+
+
+def same(given: str, wanted: str) -> bool:
+    """Whether two folded texts are equal, or are the same number written in two ways."""
+    if given == wanted:
+        return True
+    if max(len(given), len(wanted)) > LONGEST_NUMBER:
+        return False
+    found = [NUMBER.fullmatch(arithmetic(text)) for text in (given, wanted)]
+    plain = [match for match in found if match and not match["divisor"] and not match["over"]]
+    return len(plain) == 2 and parsed(plain[0]) == parsed(plain[1])
+
+
+def candidates(answer: str) -> Iterator[str]:
+    """What an answer may be held to say, folded: all of it, and the one place where it commits itself."""
+    plain = without_markup(answer)
+    yield folded(plain.replace(OPENED, "").replace(CLOSED, ""))
+    announced = list(ANNOUNCES.finditer(plain))
+    boxed = plain.rfind(CLOSED)
+    if boxed >= 0 and boxes(answer):
+        yield folded(plain[plain.rfind(OPENED, 0, boxed) + 1 : boxed].replace(CLOSED, ""))
+    elif announced:
+        line = plain[announced[-1].end() :].strip().partition("\n")[0]
+        yield folded(line)
+        yield folded(re.split(r"[.!;](?=\s)", line, maxsplit=1)[0])
+    else:
+        yield folded(committed_line(plain))
+
+
+def committed_line(plain: str) -> str:
+    """The last line; the first where it is short and what stands below it explains it."""
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    first, last = lines[0], lines[-1]
+    explains = len(last.split()) > SHORT_WORDS and "\n\n" in plain
+    return first if explains and len(first.split()) <= SHORT_WORDS and not first.endswith((":", "?", ",")) else last
