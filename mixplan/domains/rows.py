@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,19 +67,25 @@ class RowReader:
     Attributes:
         spec: The domain's format and columns.
         generated: The rows come from a generator, so each keeps its entry.
+        beside: Columns to read beside those of the format.
+        note: Given each row's id and its values by column.
         rows: Records met.
+        passed: Records that passed `where`, whether drawn or not.
         causes: Records left out or changed, by cause.
     """
 
     spec: DomainSpec
     generated: bool
+    beside: tuple[str, ...] = ()
+    note: Callable[[str, Mapping[str, Any]], None] = lambda row, values: None  # noqa: ARG005 - named as given
     rows: int = 0
+    passed: int = 0
     causes: Causes = field(default_factory=Causes)
 
     def __post_init__(self) -> None:
         named = self.spec.columns.model_dump(exclude_none=True)
         self.templates = {key: Template.parse(text) for key, text in named.items()}
-        self.columns = [name for template in self.templates.values() for name in template.names]
+        self.columns = [*(name for template in self.templates.values() for name in template.names), *self.beside]
         self._kinds = Kinds()
         self._met: set[str] = set()
         self._fault: DataError | None = None
@@ -94,7 +100,7 @@ class RowReader:
         found: dict[str, None] = {}
         causes = Causes()
         self._fault = None
-        for record in draw(source, data, seed=seed, columns=self.columns):
+        for record in draw(source, data, seed=seed, columns=self.columns, count=self.count):
             records += 1
             self._met.update(name for name in self.columns if lookup(record.values, name) is not MISSING)
             if len(found) < 100:
@@ -108,6 +114,7 @@ class RowReader:
                 self._fault = self._fault or error
             else:
                 kept += 1
+                self.note(row.id, record.values)
                 yield row
         if unmet := [name for name in self.columns if name not in self._met]:
             raise missing_column(unmet[0], found, source.place)
@@ -122,6 +129,10 @@ class RowReader:
         self.rows += records
         causes.left_out = +causes.left_out
         self.causes.add(causes)
+
+    def count(self, passed: int) -> None:
+        """Add the records of a source that passed `where`."""
+        self.passed += passed
 
     def row(self, record: Record) -> Row:
         """Turn one record into a row.
