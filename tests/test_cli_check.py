@@ -1,4 +1,4 @@
-"""`mixplan check` says what becomes of local rows, says what must be downloaded, gathers every problem, and loads no torch."""
+"""`mixplan check` says what becomes of local rows and what to download, gathers every problem, and loads no torch."""
 
 import json
 import shutil
