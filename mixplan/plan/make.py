@@ -27,7 +27,7 @@ from mixplan.forecast import (
 )
 from mixplan.mixture.order import take_target
 from mixplan.plan.identity import data_hash, library_versions, plan_hash, scores_key, standalone
-from mixplan.plan.job import job_of
+from mixplan.plan.job import job_of, too_short
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
 from mixplan.plan.write import write_mixture
@@ -152,6 +152,7 @@ def assemble(
         risks = replace(risks, evidence=(*risks.evidence, amount.text))
     mixture = write_mixture(loaded, folder, target, domains, spent.rows, scores, watcher)
     reading = scores["reading"]
+    short = filter(None, [too_short(loaded.resolved["train"], mixture["rows"])])
     plan: dict[str, Any] = {
         "version": PLAN_VERSION,
         "mixplan": __version__,
@@ -162,7 +163,13 @@ def assemble(
         "recipe": loaded.resolved,
         "model": scores["model"],
         "sae": scores["sae"],
-        "warnings": [*row_warnings(target, domains), *scores["warnings"], *risks.warnings, *mixture["warnings"]],
+        "warnings": [
+            *row_warnings(target, domains),
+            *scores["warnings"],
+            *risks.warnings,
+            *mixture["warnings"],
+            *short,
+        ],
         "target": describe(target)
         | {
             "content": planned.target.as_json() if planned.target else None,
