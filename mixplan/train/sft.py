@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -35,10 +35,15 @@ def trl_config(job: Job, run: Path) -> SFTConfig:
 
 
 def trl_trainer(
-    job: Job, config: SFTConfig, rows: Dataset, tokenizer: PreTrainedTokenizerBase, callback: TrainerCallback
+    job: Job,
+    config: SFTConfig,
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    callback: TrainerCallback,
+    lm: PreTrainedModel | None = None,
 ) -> UnpackedFirst:
-    """TRL's trainer, its rows prepared."""
-    lm = untrained_model(job, model_arguments(job))
+    """TRL's trainer, its rows prepared; of the job's model, loaded, where none is given."""
+    lm = lm or untrained_model(job, model_arguments(job))
     return UnpackedFirst(
         model=lm,
         args=config,
