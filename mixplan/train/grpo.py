@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -60,9 +60,16 @@ def trl_config(job: Job, run: Path) -> GRPOConfig:
 
 
 def trl_trainer(
-    job: Job, config: GRPOConfig, rows: Dataset, tokenizer: PreTrainedTokenizerBase, callback: TrainerCallback
+    job: Job,
+    config: GRPOConfig,
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    callback: TrainerCallback,
+    lm: PreTrainedModel | None = None,
 ) -> CountedTrainer:
-    """TRL's trainer with the recipe's rewards; what fails of these is tallied in training/rewards.json.
+    """TRL's trainer with the recipe's rewards; of the job's model, loaded, where none is given.
+
+    What fails of the rewards is tallied in training/rewards.json.
 
     Raises:
         TrainError: the mixture is smaller than one batch of prompts, so that no step would be made.
@@ -76,7 +83,7 @@ def trl_trainer(
     template = ChatTemplate(template_source(tokenizer), special_tokens(tokenizer), str(job.model["name"]))
     tally = Path(str(config.output_dir)).parent / "rewards.json"
     functions, _ = reward_functions(job.spec, tally=tally, opened=template.opened_reasoning)
-    lm = untrained_model(job, model_arguments(job))
+    lm = lm or untrained_model(job, model_arguments(job))
     trainer = CountedTrainer(
         model=lm,
         reward_funcs=[*functions],

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -95,10 +95,15 @@ def trl_config(job: Job, run: Path) -> SFTConfig:
 
 
 def trl_trainer(
-    job: Job, config: SFTConfig, rows: Dataset, tokenizer: PreTrainedTokenizerBase, callback: TrainerCallback
+    job: Job,
+    config: SFTConfig,
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    callback: TrainerCallback,
+    lm: PreTrainedModel | None = None,
 ) -> CountedTrainer:
-    """TRL's trainer, its rows prepared."""
-    lm = untrained_model(job, model_arguments(job))
+    """TRL's trainer, its rows prepared; of the job's model, loaded, where none is given."""
+    lm = lm or untrained_model(job, model_arguments(job))
     trainer = CountedTrainer(
         model=lm,
         args=config,
