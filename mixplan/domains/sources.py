@@ -34,12 +34,14 @@ class Record:
     Attributes:
         id: The split's, file's or generator's name and the row's index from 0: `test:17`.
         place: The row as messages name it: `data/law.jsonl, line 18`.
-        values: By column.
+        values: By column; none where the row cannot be read.
+        fault: Why it cannot.
     """
 
     id: str
     place: str
     values: dict[str, Any]
+    fault: DataError | None = None
 
 
 def open_source(spec: DataSpec, *, folder: Path, seed: int) -> Source:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.domains import Domain, Row
-from mixplan.domains.rows import Lacking, RowReader
+from mixplan.domains.causes import Lacking
+from mixplan.domains.rows import RowReader
 from mixplan.domains.sources import Record
 from mixplan.errors import DataError, EvaluateError
 from mixplan.evaluate.packing import Ids, Tree
@@ -127,7 +128,7 @@ def documents(domain: Domain, rows: Sequence[Row], docs: Sequence[Any], task: st
 def document_key(spec: DomainSpec, doc: Any) -> str | None:
     """A document's content key as a row of the domain; None when it is none."""
     try:
-        return RowReader(spec, generated=False).row(Record("document", "document", dict(doc))).key
+        return RowReader(spec, generated=False).key(Record("document", "document", dict(doc)))
     except (Lacking, DataError):
         return None
 
