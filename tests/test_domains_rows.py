@@ -341,6 +341,17 @@ def test_faulty_rows_are_left_out_by_a_key(tmp_path, share):
             list(read_rows(domain, folder=tmp_path, seed=0))
 
 
+def test_a_broken_line_is_a_faulty_row(tmp_path):
+    lines = [json.dumps({"question": f"q{number}", "answer": "a", "kind": "x"}) for number in range(99)]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*lines[:40], "{broken", *lines[40:]]) + "\n")
+    for where in ({}, {"kind": "x"}):
+        domain = spec("question_answer", QA, file="rows.jsonl", where=where)
+        reader = RowReader(domain, generated=False)
+        assert len(list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))) == 99
+        assert reader.causes.left_out == {"faulty": 1}
+        assert reader.causes.examples["faulty"].startswith("rows.jsonl, line 41: not JSON")
+
+
 def test_arc_rows_name_their_option_by_their_own_label(tmp_path):
     records = [
         {"question": f"q{key}", "choices": {"text": ["w", "x", "y", "z"], "label": list(keys)}, "answer": key}

@@ -25,6 +25,7 @@ from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import score_continuations
 from mixplan.model import Model, generation_way
 from mixplan.recipe import DomainSpec
+from mixplan.recipe.paths import local_path
 
 SCORED_AT_ONCE = 16
 """Requests that the harness runs together where it generates text."""
@@ -72,7 +73,7 @@ def load_task(name: str, task: str, folder: Path) -> Any:
     """
     from lm_eval.tasks import TaskManager
 
-    file = folder / Path(task).expanduser()
+    file = folder / local_path(task)
     manager = TaskManager(include_defaults=not file.is_file())
     if task in (*manager.all_groups, *manager.all_tags):
         members = [one for one in manager.all_subtasks if one.startswith(f"{task}_")]

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.domains import Domain, Row, open_domains
-from mixplan.domains.locate import locate, python_files
+from mixplan.domains.locate import file_pattern, locate, python_files
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 
-VERSION = 2
+VERSION = 4
 """Of how rows are read, split and kept; part of the key."""
 
 PARTS = ("evaluation", "query", "demonstration", "pool")
@@ -61,7 +61,7 @@ def data_state(spec: DataSpec, folder: Path) -> Any:
     if spec.hub:
         return hub_state(spec)
     path = locate(spec, folder)
-    pattern = (spec.file or "") if python_files(spec) else "**/*"
+    pattern = file_pattern(spec) if python_files(spec) else "**/*"
     files = sorted(path.glob(pattern)) if path.is_dir() else [path]
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 
