@@ -97,6 +97,8 @@ def domain_cases(domain: str, read: str) -> dict[str, Case]:
         f"{domain}.split.evaluation": case(f"{domain}.split.evaluation=9", "row counts"),
         f"{domain}.split.query": case(f"{domain}.split.query=9", "row counts"),
         f"{domain}.split.demonstration": case(f"{domain}.split.demonstration=5", "row counts"),
+        f"{domain}.split.apart": case(f"{domain}.split.apart=true", "row counts"),
+        f"{domain}.group": case(f"{domain}.group=passage", "row counts"),
         f"{domain}.grader": case(f"{domain}.grader=number", "mixture", "train.method=grpo"),
         f"{domain}.licence": case(f"{domain}.licence=CC-BY-4.0", "data card"),
     }
@@ -254,6 +256,7 @@ def rows_of(topic: str, count: int) -> list[dict[str, Any]]:
             "chat": [{"role": "user", "content": f"{topic} {n}"}, {"role": "assistant", "content": f"{n}"}],
             "chat2": [{"role": "user", "content": f"the {topic} is {n}"}, {"role": "assistant", "content": f"so {n}"}],
             "kind": ("even", "odd")[n % 2],
+            "passage": f"three questions are asked about passage {n // 3}",
         }
         for n in range(count)
     ]

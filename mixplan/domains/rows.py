@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,9 @@ from mixplan.domains.limits import MAX_ROW_BYTES, too_long
 from mixplan.domains.sources import Record, Source, draw, open_source
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec
+
+CONVERSATION = "conversation"
+"""The name under which a row's record is noted where each answer is a row, so that its rows are kept together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +61,26 @@ class RowReader:
     Attributes:
         spec: The domain's format and columns.
         generated: The rows come from a generator, so each keeps its entry.
+        beside: Columns to read beside those of the format.
+        note: Given each row's id and its values by column.
         rows: Records met.
+        passed: Records that passed `where`, whether drawn or not.
         causes: Records left out or changed, by cause.
         labels: How choices name their right option; found over the first source's column where the recipe is silent.
     """
 
     spec: DomainSpec
     generated: bool
+    beside: tuple[str, ...] = ()
+    note: Callable[[str, Mapping[str, Any]], None] = lambda row, values: None  # noqa: ARG005 - named as given
     rows: int = 0
+    passed: int = 0
     causes: Causes = field(default_factory=Causes)
 
     def __post_init__(self) -> None:
         self.templates = templates_of(self.spec)
         columns = [name for key in self.templates for part in self.templates[key] for name in part.names]
-        self.columns = list(dict.fromkeys(columns))
+        self.columns = list(dict.fromkeys([*columns, *(name for name in self.beside if name != CONVERSATION)]))
         self.labels: str | None = self.spec.labels
         form = ChatForm(self.spec.columns.role, self.spec.columns.content, self.spec.roles)
         self._reading = Reading(self.spec.format, form, self.spec.turns == "all")
@@ -86,12 +95,15 @@ class RowReader:
         """
         tally = _Tally(source, data, "demonstrations" if data is self.spec.demonstrations else "data")
         drafts: list[tuple[Record, Draft]] = []
-        for record in draw(source, data, seed=seed, columns=self.columns):
+        for record in draw(source, data, seed=seed, columns=self.columns, count=self.count):
             tally.records += 1
             with tally.counted(record):
                 # Only a generator's entry is needed again.
                 met = record if self.generated else replace(record, values={})
-                drafts += [(met, draft) for draft in self._drafts(record, tally)]
+                own = {CONVERSATION: record.id} if self.spec.turns == "all" else {}
+                for draft in self._drafts(record, tally):
+                    drafts.append((met, draft))
+                    self.note(row_id(record, draft), record.values | own)
         if tally.found and (unmet := [name for name in self.columns if name not in self._met]):
             raise missing_column(unmet[0], tally.found, source.place)
         self._decide([draft.named for _, draft in drafts if draft.named], tally)
@@ -105,6 +117,10 @@ class RowReader:
         self.rows += tally.records
         self.causes.add(tally.causes)
         yield from rows
+
+    def count(self, passed: int) -> None:
+        """Add the records of a source that passed `where`."""
+        self.passed += passed
 
     def key(self, record: Record) -> str:
         """The content key of a record's first row.
@@ -153,7 +169,7 @@ class RowReader:
     def _row(self, record: Record, draft: Draft) -> Row:
         answer, gold, rationale = draft.settled(self.labels)
         return Row(
-            id=f"{record.id}.{draft.number}" if draft.number else record.id,
+            id=row_id(record, draft),
             key=content_key(draft.question or draft.prompt, draft.options),
             prompt=draft.prompt,
             answer=answer,
@@ -213,6 +229,11 @@ class _Tally:
             raise DataError(
                 f"{self.source.place}: none of its {self.records} rows can be used: {reasons}. Check `columns`."
             )
+
+
+def row_id(record: Record, draft: Draft) -> str:
+    """A row's id: its record's, with which answer of the conversation it is where each is a row."""
+    return f"{record.id}.{draft.number}" if draft.number else record.id
 
 
 def templates_of(spec: DomainSpec) -> dict[str, list[Template]]:

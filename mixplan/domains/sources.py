@@ -6,7 +6,7 @@ import hashlib
 import heapq
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,14 @@ def open_source(spec: DataSpec, *, folder: Path, seed: int) -> Source:
     return open_parquet(path) if path.suffix.lower() == ".parquet" else open_text(path)
 
 
-def draw(source: Source, spec: DataSpec, *, seed: int, columns: Collection[str] | None = None) -> Iterator[Record]:
+def draw(
+    source: Source,
+    spec: DataSpec,
+    *,
+    seed: int,
+    columns: Collection[str] | None = None,
+    count: Callable[[int], None] | None = None,
+) -> Iterator[Record]:
     """Read the rows that pass `where`, at most `limit` of them, in the source's order.
 
     Two passes: the first notes which rows pass and draws among them by hash, the second decodes the drawn ones. Rows of
@@ -79,6 +86,7 @@ def draw(source: Source, spec: DataSpec, *, seed: int, columns: Collection[str] 
         spec: The spec it was opened from.
         seed: Of the draw.
         columns: Columns that will be read; all of them when not given.
+        count: Told how many rows pass `where`, of which `limit` are drawn.
 
     Raises:
         DataError: a column is missing, a row is damaged, or no row passes.
@@ -87,7 +95,9 @@ def draw(source: Source, spec: DataSpec, *, seed: int, columns: Collection[str] 
         for name in (*(columns or ()), *spec.where):
             if column_of(name, source.columns) not in source.columns:
                 raise missing_column(name, source.columns, source.place)
-    chosen = _drawn(source, spec, seed)
+    chosen, passed = _drawn(source, spec, seed)
+    if count is not None:
+        count(passed)
     if isinstance(source, TextFile):
         for index, (number, content) in enumerate(source.raw_rows()):
             if index in chosen:
@@ -135,18 +145,25 @@ def count_rows(spec: DataSpec, folder: Path) -> int | None:
     return min(spec.limit, source.count)
 
 
-def _drawn(source: Source, spec: DataSpec, seed: int) -> Collection[int]:
-    """Indices of the rows to read."""
+def _drawn(source: Source, spec: DataSpec, seed: int) -> tuple[Collection[int], int]:
+    """Indices of the rows to read, and how many they were drawn from."""
     if not isinstance(source, TextFile) and not spec.where and 0 < source.count <= spec.limit:
-        return range(source.count)
-    passing = _passing(source, spec.where)
+        return range(source.count), source.count
+    passed = 0
+
+    def counted() -> Iterator[tuple[int, bytes | None]]:
+        nonlocal passed
+        for row in _passing(source, spec.where):
+            passed += 1
+            yield row
+
     if isinstance(source, TextFile):
-        chosen = _drawn_by_content(passing, spec.limit, seed)
+        chosen = _drawn_by_content(counted(), spec.limit, seed)
     else:
-        chosen = _drawn_by_position((index for index, _ in passing), spec.limit, seed)
+        chosen = _drawn_by_position((index for index, _ in counted()), spec.limit, seed)
     if not chosen:
         raise DataError(f"{source.place}: has no rows. Give a source with rows.")
-    return chosen
+    return chosen, passed
 
 
 def _drawn_by_content(rows: Iterable[tuple[int, bytes | None]], limit: int, seed: int) -> set[int]:

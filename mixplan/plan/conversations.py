@@ -26,7 +26,7 @@ def refuse_conversations(model: Model, target: Domain, domains: Mapping[str, Dom
     """
     template = chat_template(model)
     for place, domain in (("target", target), *((f"domains.{name}", one) for name, one in domains.items())):
-        rows = [row for part in (domain.evaluation, domain.query, domain.demonstration, domain.pool) for row in part]
+        rows = domain.rows
         by_roles: dict[tuple[str, ...], list[Row]] = {}
         for row in rows:
             by_roles.setdefault((*(role for role, _ in row.prompt), "assistant"), []).append(row)

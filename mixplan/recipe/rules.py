@@ -178,8 +178,8 @@ def _domain(path: KeyPath, domain: DomainSpec, counter: str, demonstrations: int
         yield (*path, "grader"), "`generator` grades a generator's rows, but the data is not from one."
     if domain.split.query == 0:
         yield (*path, "split", "query"), "found the number 0, but features are read from query rows. Set at least 1."
-    if domain.split.demonstration < demonstrations:
-        kept = domain.split.demonstration
+    kept = domain.split.demonstration
+    if kept is not None and kept < demonstrations:
         yield (
             (*path, "split", "demonstration"),
             f"{kept} rows are kept for demonstrations, but {counter} puts {demonstrations} in front of a query. "

@@ -143,11 +143,31 @@ class ColumnsSpec(Section):
 
 
 class SplitSpec(Section):
-    """How many rows are set aside before the rest becomes the pool."""
+    """How many rows play which part; all but the evaluation rows are also in the pool that the job trains on."""
 
-    evaluation: Count = Field(default=100, description="Held-out rows, never trained on nor shown as demonstrations.")
-    query: Count = Field(default=200, description="Rows whose features are read.")
-    demonstration: Count = Field(default=40, description="Rows put in front of queries.")
+    evaluation: Count | None = Field(
+        default=None,
+        description="Held-out rows, never trained on nor shown as demonstrations; 15 % of the rows, at most 100, when "
+        "not given.",
+    )
+    query: Count | None = Field(
+        default=None, description="Rows whose features are read; what is left, at most 1000, when not given."
+    )
+    demonstration: Count | None = Field(
+        default=None,
+        description="Rows put in front of queries; a fifth of what is left, at most 40, when not given.",
+    )
+    apart: bool = Field(
+        default=False,
+        description="Keep query and demonstration rows out of the pool too, as studies do, which hold what is read "
+        "against what is trained.",
+    )
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without `apart` where it says nothing."""
+        values: dict[str, Any] = written(self)
+        return {key: value for key, value in values.items() if key != "apart" or value}
 
 
 class DomainSpec(Section):
@@ -176,6 +196,11 @@ class DomainSpec(Section):
         default=None, description="Demonstrations from data of their own, such as a validation split."
     )
     split: SplitSpec = Field(default_factory=SplitSpec)
+    group: str | bool = Field(
+        default=True,
+        description="The column whose shared texts, such as a passage with several questions, keep rows on one side "
+        "of the evaluation split: found by itself when not given; false keeps no rows together.",
+    )
     grader: Literal["auto", "choice", "exact", "number", "math", "generator", "none"] = Field(
         default="auto",
         description="How an answer is graded: `auto` is choice, generator or exact, by the format and the data.",
