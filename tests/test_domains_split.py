@@ -388,3 +388,27 @@ def test_a_pool_is_a_fair_draw(tmp_path):
             counts[int(row.id.partition(":")[2])] += 1
     deviation = (60 * 0.25) ** 0.5
     assert all(abs(count - 30) < 5 * deviation for count in counts.values())
+
+
+def test_the_answers_of_a_conversation_are_on_one_side(tmp_path):
+    """Every answer is a row, and none of a held-out conversation is trained on."""
+    rows = [
+        {
+            "m": [
+                {"role": role, "content": f"{role} {chat} {turn}"}
+                for turn in range(3)
+                for role in ("user", "assistant")
+            ]
+        }
+        for chat in range(30)
+    ]
+    (tmp_path / "target.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    save(tmp_path, "law", questions("law", 20))
+    target = domain("target", format="messages", columns=ColumnsSpec(messages="m"), turns="all",
+                    split=SplitSpec(evaluation=12, query=20, demonstration=4))  # fmt: skip
+    opened, _ = open_domains(recipe(target, {"law": domain("law")}), folder=tmp_path)
+    held, trained = ({row.id.rpartition(".")[0] for row in rows} for rows in (opened.evaluation, opened.pool))
+    assert len(opened.evaluation) == 12
+    assert len(opened.evaluation) + len(opened.pool) == 90
+    assert not held & trained
+    assert len({row.answer for row in opened.pool}) == len(opened.pool) == 78

@@ -56,7 +56,8 @@ def _remedy(one: Domain, name: str) -> str:
 
 def _read(domain: Domain) -> str:
     limit, found = domain.spec.data.limit, domain.source_rows
-    return f"{limit:,} of {found:,} rows (data.limit)" if domain_limit_bit(domain) else f"{found:,} rows"
+    read = f"{limit:,} of {found:,} rows (data.limit)" if domain_limit_bit(domain) else f"{found:,} rows"
+    return f"{read}, each answer one by itself" if domain.spec.turns == "all" else read
 
 
 def _causes(domain: Domain) -> Iterator[str]:

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mixplan.domains.locate import locate, python_files
+from mixplan.domains.locate import file_pattern, locate, python_files
 from mixplan.domains.rows import Row
 from mixplan.domains.split import Domain, open_domains, open_some
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 
-VERSION = 3
+VERSION = 5
 """Of how rows are read, split and kept; part of the key."""
 
 PARTS = ("evaluation", "query", "demonstration", "pool")
@@ -95,7 +95,7 @@ def data_state(spec: DataSpec, folder: Path) -> Any:
     if spec.hub:
         return hub_state(spec)
     path = locate(spec, folder)
-    pattern = (spec.file or "") if python_files(spec) else "**/*"
+    pattern = file_pattern(spec) if python_files(spec) else "**/*"
     files = sorted(path.glob(pattern)) if path.is_dir() else [path]
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 

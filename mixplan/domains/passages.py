@@ -13,7 +13,7 @@ from typing import Any
 
 from mixplan.domains.content import normalised
 from mixplan.domains.fields import MISSING, Template, lookup
-from mixplan.domains.rows import Row
+from mixplan.domains.rows import CONVERSATION, Row
 from mixplan.recipe import DomainSpec
 
 LONG_CHARACTERS = 60
@@ -39,7 +39,12 @@ class Passages:
 
     @classmethod
     def of(cls, spec: DomainSpec) -> Passages:
-        """What may be a passage: the column of `group`, or those beside others in the template of the question."""
+        """What may be a passage: the column of `group`, or those beside others in the template of the question.
+
+        Where each answer of a conversation is a row, the conversation is what its rows share.
+        """
+        if spec.turns == "all":
+            return cls((CONVERSATION,), named=True)
         if isinstance(spec.group, str):
             return cls((spec.group,), named=True)
         template = spec.columns.question or spec.columns.prompt

@@ -13,6 +13,7 @@ from typing import Any
 
 from mixplan.domains.sketch import Content
 from mixplan.forecast.job import Job
+from mixplan.recipe.paths import local_path
 
 OUTCOME = "outcome.json"
 OUTCOME_VERSION = 1
@@ -242,7 +243,7 @@ def places(patterns: Sequence[str] | None, folder: Path, run: Path, warnings: li
     """
     met = {run.resolve()}
     for pattern in [str(run.resolve().parent / "*")] if patterns is None else patterns:
-        matches = sorted(glob.glob(str(folder / Path(pattern).expanduser())))
+        matches = sorted(glob.glob(str(folder / local_path(pattern))))
         found = [Path(match) for match in matches if (Path(match) / OUTCOME).is_file()]
         if patterns is not None and not found and not any((Path(match) / EVIDENCE).is_file() for match in matches):
             warnings.append(

@@ -17,7 +17,7 @@ from mixplan.recipe.configs import display, with_configs
 from mixplan.recipe.lines import Located, Problem, read
 from mixplan.recipe.load import checked, lines_of
 from mixplan.recipe.rules import broken_rules
-from mixplan.recipe.spec import Positive
+from mixplan.recipe.section import Positive
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import departures
 from mixplan.runs import content_hash
