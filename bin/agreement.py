@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from mixplan.domains import Domain
+from mixplan.domains.opened import opened
 from mixplan.drift import Drift, drift_dimensions, overlap, predict_drift
 from mixplan.features.measure import measure_unit
 from mixplan.features.queries import Reading
 from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Model, load_model
-from mixplan.plan.opened import opened
 from mixplan.plan.scores import plan_readings
 from mixplan.recipe import Recipe, load_recipe
 from mixplan.sae import Sae, load_sae

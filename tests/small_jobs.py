@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from mixplan.domains.opened import opened
 from mixplan.mixture import build_mixture, describe
 from mixplan.plan import standalone
-from mixplan.plan.opened import opened
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.runs import content_hash

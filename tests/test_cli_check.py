@@ -1,4 +1,4 @@
-"""`mixplan check` counts what is local, says what must be downloaded, gathers every problem, and loads no torch."""
+"""`mixplan check` says what becomes of local rows and what to download, gathers every problem, and loads no torch."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ domains:
     split: {evaluation: 1, query: 2, demonstration: 5}
   made:
     data: {generator: chain_sum, limit: 400}
-    demonstrations: {file: rows.jsonl}
+    demonstrations: {file: shots.jsonl}
     format: question_answer
     columns: {question: question, answer: answer}
     split: {demonstration: 9}
@@ -41,6 +41,8 @@ def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     rows = "".join(json.dumps({"q": f"{number}?", "a": str(number)}) + "\n" for number in range(9))
     (tmp_path / "rows.jsonl").write_text(rows)
+    shots = "".join(json.dumps({"question": f"{number} - 1 =", "answer": "?"}) + "\n" for number in range(9))
+    (tmp_path / "shots.jsonl").write_text(shots)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     return tmp_path
 
@@ -62,10 +64,10 @@ def test_local_rows_are_counted_and_downloads_said(here, monkeypatch, capsys):
     assert run(monkeypatch, "recipe.yaml") == 0
     assert capsys.readouterr() == (
         "recipe.yaml: valid\n"
-        "  target               rows not counted (hub)\n"
-        "  local                9 rows\n"
-        "  made                 400 rows\n"
-        "  made.demonstrations  9 rows\n"
+        "  local   9 rows: evaluation 1, pool 8, of which query 2 and demonstration 5\n"
+        "  made    400 rows: evaluation 59, pool 339, of which query 339; demonstration 9 of their own data; "
+        "2 left out: 2 duplicate\n"
+        "  rows not read before a plan, their data being on the hub: target\n"
         "  a plan would download:\n"
         "    model some/model\n"
         "    SAE layer_31/width_131k/average_l0_22 of google/gemma-scope-9b-it-res\n"
@@ -88,7 +90,14 @@ def test_json_says_the_same(here, monkeypatch, capsys):
     (found,) = json.loads(capsys.readouterr().out)
     assert found == {
         "recipe": "recipe.yaml",
-        "rows": {"target": None, "local": 9, "made": 400, "made.demonstrations": 9},
+        "rows": {"target": None, "local": 9, "made": 400},
+        "told": {
+            "target": None,
+            "local": "9 rows: evaluation 1, pool 8, of which query 2 and demonstration 5",
+            "made": "400 rows: evaluation 59, pool 339, of which query 339; demonstration 9 of their own data; "
+            "2 left out: 2 duplicate",
+        },
+        "warnings": [],
         "download": [
             "model some/model",
             "SAE layer_31/width_131k/average_l0_22 of google/gemma-scope-9b-it-res",
@@ -122,13 +131,10 @@ def test_a_model_that_is_not_there_or_not_whole_is_a_problem(here, monkeypatch, 
 
 PROBLEMS = {
     "domains.local.split.query=9": (
-        "recipe.yaml:10: domains.local.data has 9 rows, but its split sets aside 15. "
-        "Lower `split.evaluation`, `split.query` or `split.demonstration`."
+        "recipe.yaml:13: domain 'local' has 9 rows, but evaluation 1 + query 9 + demonstration 5 "
+        "need 15. Set `domains.local.split` to {evaluation: 1, query: 3, demonstration: 5}, leave it out, or add data."
     ),
-    "domains.made.split.demonstration=10": (
-        "recipe.yaml:16: domains.made.demonstrations has 9 rows, but its split sets aside 10. "
-        "Lower `split.evaluation`, `split.query` or `split.demonstration`."
-    ),
+    "domains.local.columns.answer=b": ("recipe.yaml:10: domain 'local': rows.jsonl: no column 'b'; it has a, q."),
     "model.sae.release=gemma-scope-9b-it-rs": (
         "--set model.sae.release=gemma-scope-9b-it-rs: SAELens has no release 'gemma-scope-9b-it-rs'. "
         "Did you mean 'gemma-scope-9b-it-res'?"
@@ -159,6 +165,7 @@ def test_what_only_the_data_shows(override, here, monkeypatch, capsys):
 
 def test_a_missing_file_is_said_with_its_line(here, monkeypatch, capsys):
     (here / "rows.jsonl").unlink()
+    (here / "shots.jsonl").unlink()
     assert run(monkeypatch, "recipe.yaml") == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[0] for line in lines] == ["recipe.yaml:10", "recipe.yaml:16"]
@@ -212,4 +219,24 @@ def test_what_the_model_s_small_files_forbid_is_said(here, monkeypatch, capsys):
         "`enable_thinkin`; it reads enable_thinking. Did you mean 'enable_thinking'? Remove the key.\n"
         "recipe.yaml:4: model.sae.path: sae: no SAE here: cfg.json is missing. `model.sae.path` is a folder in "
         "SAELens's layout, with cfg.json and sae_weights.safetensors.\n"
+    )
+
+
+def test_data_sets_on_the_hub_are_said_once_with_their_number(here, monkeypatch, capsys):
+    hub = "{data: {hub: some/data}, format: question_answer, columns: {question: q, answer: a}}"
+    others = [f"domains.d{number}={hub}" for number in range(29)]
+    assert run(monkeypatch, "recipe.yaml", *[word for text in others for word in ("--set", text)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  rows not read before a plan, their data being on the hub: target, d0, d1, d2 and 26 more" in lines
+    assert len(lines) == 8
+
+
+def test_a_limit_that_bites_is_said(here, monkeypatch, capsys):
+    data = "target.data={file: rows.jsonl, limit: 8}"
+    assert run(monkeypatch, "recipe.yaml", "--set", data, "--set", "drift.demonstrations=1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "  target  8 of 9 rows (data.limit): evaluation 1, pool 7, of which query 6 and demonstration 1"
+    assert lines[4] == (
+        "  warning: target: 8 of its 9 rows were read, as `target.data.limit` has it; the others are not trained on. "
+        "Set `target.data.limit: 9` to take them all."
     )

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixplan.domains.choice import LETTERS, find_answer, read_options, render
+from mixplan.domains.choice import LETTERS, Options, read_options, render
+from mixplan.domains.labels import Named
 from mixplan.errors import DataError
 
 OPTIONS = ("red", "green", "1.5 blue")
@@ -24,37 +25,45 @@ OPTIONS = ("red", "green", "1.5 blue")
     ],
 )
 def test_options_are_read_without_letters(written):
-    assert read_options(written, "row") == OPTIONS
+    assert read_options(written, "row").texts == OPTIONS
 
 
 def test_an_option_of_two_lines():
-    assert read_options("A. one\nand a half\nB. two\nD. not an option", "row") == (
+    assert read_options("A. one\nand a half\nB. two\nD. not an option", "row").texts == (
         "one\nand a half",
         "two\nD. not an option",
     )
 
 
 @pytest.mark.parametrize(
-    "written", ["B", "b", "(B)", "B.", "B)", " B ", 1, "1", "green", "Green ", "B. green", "B) Green", "(B) green"]
+    ("written", "labels"),
+    [
+        ({"text": ["red", "green", "1.5 blue"], "label": ["1", "2", "3"]}, ("1", "2", "3")),
+        ({"A": "red", "B": "green", "C": "1.5 blue"}, ("A", "B", "C")),
+        ({"A": "red", "B": "green", "C": "1.5 blue", "D": None, "E": None}, ("A", "B", "C")),
+        ({"text": ["red", "green", "1.5 blue"], "label": ["1", "1", "3"]}, ()),
+    ],
 )
-def test_the_answer_is_found(written):
-    assert find_answer(written, OPTIONS, "row") == 1
+def test_options_bring_their_own_labels(written, labels):
+    assert read_options(written, "row") == Options(OPTIONS, labels)
 
 
-def test_a_number_that_is_an_option_means_that_option():
-    assert find_answer("2", ("3", "2", "1"), "row") == 1
-    assert find_answer(2, ("3", "2", "1"), "row") == 1
-    assert find_answer(2, ("x", "y", "z"), "row") == 2
+def test_labels_in_a_list_of_their_own():
+    assert read_options(list(OPTIONS), "row", ["A", "B", "C"]) == Options(OPTIONS, ("A", "B", "C"))
+    assert read_options(list(OPTIONS), "row", ["A", "B"]) == Options(OPTIONS)
 
 
-@pytest.mark.parametrize("written", ["D", "3", -1, "yellow", "B. red", "", True])
-def test_an_answer_that_is_no_option(written):
+@pytest.mark.parametrize("empty", [None, "", " ", float("nan")])
+def test_options_left_empty_at_the_end_are_none(empty):
+    assert read_options([*OPTIONS, empty, empty], "row").texts == OPTIONS
+
+
+def test_an_object_of_lists_is_refused_with_the_list_to_name():
     with pytest.raises(DataError) as caught:
-        find_answer(written, OPTIONS, "file.jsonl, line 7")
-    shown = "true" if written is True else str(written)
+        read_options({"choices": ["a", "b"], "labels": [1, 0]}, "row")
     assert str(caught.value) == (
-        f"file.jsonl, line 7: the answer {shown!r} is not among the options A to C. "
-        "Give a letter A to C, an index 0 to 2, or an option's text."
+        "row: the options are an object whose 'choices' holds a list, not text. "
+        "Name the list inside it, as in `options: COLUMN.choices`."
     )
 
 
@@ -69,6 +78,7 @@ def test_an_answer_that_is_no_option(written):
 def test_rendered_options_are_read_back(options):
     question, _, listed = render("Which?", options).partition("\n\n")
     assert question == "Which?"
-    assert read_options(listed, "row") == tuple(options)
+    read = read_options(listed, "row")
+    assert read.texts == tuple(options)
     for index, option in enumerate(options):
-        assert find_answer(f"{LETTERS[index]}. {option}", options, "row") == index
+        assert Named.of("row", f"{LETTERS[index]}. {option}", read).index("letter") == index

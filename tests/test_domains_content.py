@@ -34,10 +34,18 @@ def test_normalising_twice_changes_nothing_more_in_plain_text(text):
     assert normalised(normalised(plain)) == normalised(plain)
 
 
-def test_the_key_counts_options_in_any_order_and_no_system_message():
+def test_the_key_counts_options_in_any_order():
     asked = (("user", "Which?"),)
-    assert content_key(asked, ["a", "b"]) == content_key((("system", "Be brief."), *asked), ["B.", "A"])
+    assert content_key(asked, ["a", "b"]) == content_key(asked, ["B.", "A"])
     assert content_key(asked, ["a", "b"]) != content_key(asked, ["a", "c"])
     assert content_key(asked) != content_key((("assistant", "Which?"),))
     assert content_key((("user", "a b"),)) != content_key((("user", "a"), ("user", "b")))
     assert len(content_key(asked)) == 32
+
+
+def test_a_system_message_says_what_is_asked():
+    asked = (("user", "the river"),)
+    german, french = ((("system", f"Translate into {name}."), *asked) for name in ("German", "French"))
+    assert content_key(german) != content_key(french)
+    assert content_key(german) == content_key((("system", "translate into german"), *asked))
+    assert content_key(german) != content_key(asked)

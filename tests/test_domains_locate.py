@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mixplan.domains.locate import locate
+from mixplan.domains.locate import file_pattern, locate
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec
 
@@ -68,7 +68,10 @@ def test_paths_that_are_no_files(tmp_path):
     assert refused(DataSpec(file="pipe.jsonl"), tmp_path) == (
         f"{tmp_path}/pipe.jsonl: not a regular file. Copy the data into a file and name that."
     )
-    known = "Known: .csv, .json, .jsonl, .ndjson, .parquet, or the folder of a saved data set."
+    known = (
+        "Known: .csv, .json, .jsonl, .ndjson, .parquet, .tsv, all but Parquet also with .bz2, .gz, .xz, .zst behind "
+        "it, or the folder of a saved data set."
+    )
     assert refused(DataSpec(file="data.xlsx"), tmp_path) == f"{tmp_path}/data.xlsx: data in .xlsx is not read. {known}"
     assert refused(DataSpec(file="data"), tmp_path) == (
         f"{tmp_path}/data: data in a file without suffix is not read. {known}"
@@ -124,4 +127,20 @@ def test_packages(tmp_path, package, monkeypatch):
     monkeypatch.setitem(sys.modules, "specless", types.ModuleType("specless"))
     assert in_package("specless", "a.jsonl") == (
         "package 'specless' is not installed. Install it into this environment: pip install specless"
+    )
+
+
+def test_home_and_variables_of_the_environment(tmp_path, monkeypatch):
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets" / "rows.jsonl.gz").write_bytes(b"")
+    (tmp_path / "sets" / "code.py").write_text("")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SETS", str(tmp_path / "sets"))
+    for written in ("~/sets/rows.jsonl.gz", "$SETS/rows.jsonl.gz", "${SETS}/rows.jsonl.gz"):
+        assert locate(DataSpec(file=written), Path("/nowhere")) == tmp_path / "sets" / "rows.jsonl.gz"
+    for written in ("$SETS/**/*.py", "~/sets/**/*.py"):
+        spec = DataSpec(file=written)
+        assert (locate(spec, Path("/nowhere")), file_pattern(spec)) == (tmp_path / "sets", "**/*.py")
+    assert refused(DataSpec(file="$UNSET_HERE/rows.jsonl"), tmp_path).startswith(
+        f"{tmp_path}/$UNSET_HERE/rows.jsonl: not there."
     )

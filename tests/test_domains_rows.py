@@ -88,15 +88,57 @@ def test_choice_as_mmlu_pro_writes_it(tmp_path):
 
 def test_choice_options_from_columns_of_their_own(tmp_path):
     columns = ColumnsSpec(question="q", options="A. {opa}\nB. {opb}", answer="cop")
-    [row] = read(tmp_path, "choice", columns, [{"q": "q", "opa": "x", "opb": "y", "cop": 1}])
+    records = [{"q": f"q{cop}", "opa": "x", "opb": "y", "cop": cop} for cop in (1, 0)]
+    row, _ = read(tmp_path, "choice", columns, records)
     assert (row.options, row.gold) == (("x", "y"), 1)
+    listed = ColumnsSpec(question="q", options=["opa", "opb", "opc"], answer="cop")
+    records = [
+        {"q": "q1", "opa": "x\nB. w", "opb": "y", "opc": "z", "cop": 2},
+        {"q": "q2", "opa": "x", "opb": "y", "opc": None, "cop": 0},
+    ]
+    first, second = read(tmp_path, "choice", listed, records)
+    assert (first.options, first.gold) == (("x\nB. w", "y", "z"), 2)
+    assert (second.options, second.gold) == (("x", "y"), 0)
 
 
-def test_messages_end_at_the_last_user_turn(tmp_path):
-    chat = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", " d "), ("assistant", "e")]
+def test_messages_end_at_the_last_answer(tmp_path):
+    chat = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", " d "), ("user", "e")]
     record = {"m": [{"role": role, "content": content} for role, content in chat]}
     [row] = read(tmp_path, "messages", ColumnsSpec(messages="m"), [record])
-    assert (row.prompt, row.answer) == (tuple(chat[:4]), " d ")
+    assert (row.id, row.prompt, row.answer) == ("rows.jsonl:0", tuple(chat[:4]), " d ")
+
+
+def test_every_answer_of_a_conversation_is_a_row(tmp_path):
+    chat = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("user", "e")]
+    record = {"m": [{"role": role, "content": content} for role, content in chat]}
+    single = m(USER, ASSISTANT)
+    save(tmp_path, [record, single])
+    domain = spec("messages", M).model_copy(update={"turns": "all"})
+    reader = RowReader(domain, generated=False)
+    rows = list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
+    assert [(row.id, row.prompt, row.answer) for row in rows] == [
+        ("rows.jsonl:0.1", tuple(chat[:1]), "b"),
+        ("rows.jsonl:0.2", tuple(chat[:3]), "d"),
+        ("rows.jsonl:1", (("user", "a"),), "b"),
+    ]
+    assert reader.rows == 2
+    assert reader.causes.changed == {"cut behind the last answer": 1}
+
+
+def test_a_system_column_of_a_conversation(tmp_path):
+    columns = ColumnsSpec(messages="m", system="s", tools="t")
+    tools = [{"name": "f"}]
+    row, own = read(
+        tmp_path,
+        "messages",
+        columns,
+        [
+            m(USER, ASSISTANT) | {"s": "S", "t": tools},
+            m({"role": "system", "content": "own"}, USER, ASSISTANT) | {"s": "S"},
+        ],
+    )
+    assert row.prompt == (("tools", json.dumps(tools)), ("system", "S"), ("user", "a"))
+    assert own.prompt == (("system", "own"), ("user", "a"))
 
 
 def test_messages_as_json_text(tmp_path):
@@ -146,13 +188,11 @@ def test_one_faulty_row_in_a_hundred_is_left_out(tmp_path):
     assert len(rows) == 99
     assert dict(reader.causes.left_out) == {"faulty": 1}
     assert reader.causes.examples == {
-        "faulty": "rows.jsonl, line 100: the answer 'C' is not among the options A to B. "
-        "Give a letter A to B, an index 0 to 1, or an option's text."
+        "faulty": "rows.jsonl, line 100: the answer 'C' is not among the options A to B. Expected a letter A to B."
     }
     assert refused(tmp_path, "choice", CHOICE, [*good, bad, bad]) == (
-        f"{tmp_path}/rows.jsonl, line 100: the answer 'C' is not among the options A to B. "
-        "Give a letter A to B, an index 0 to 1, or an option's text. "
-        "(2 of 101 rows are faulty; up to 1 in 100 would be left out and reported.)"
+        f"{tmp_path}/rows.jsonl, line 100: the answer 'C' is not among the options A to B. Expected a letter A to B. "
+        "(2 of 101 rows are faulty. Set `data.faulty_share: 0.02` in this section to leave them out.)"
     )
 
 
@@ -175,12 +215,12 @@ FAULTY = {
         q(options=[str(n) for n in range(27)]),
         ": 27 options, but only 26 letters. Use `format: question_answer`.",
     ),
-    "empty option": ("choice", CHOICE, q(options=["a", ""]), ": option B is empty. Remove it or fill it in."),
+    "empty option": ("choice", CHOICE, q(options=["a", "", "b"]), ": option B is empty. Remove it or fill it in."),
     "options of a wrong type": (
         "choice",
         CHOICE,
-        q(options={"A": "a"}),
-        ": the options are an object, not a list or lettered lines. Map `options`.",
+        q(options=5),
+        ": the options are a number, not a list or lettered lines. Map `options`.",
     ),
     "an option of a wrong type": (
         "choice",
@@ -193,18 +233,6 @@ FAULTY = {
         CHOICE,
         q(options="one\ntwo"),
         ": the options begin with 'one', not with `A.`. Letter them, or list them.",
-    ),
-    "an answer that could mean two": (
-        "choice",
-        CHOICE,
-        q(options=["b", "a"]),
-        ": the answer 'A' could mean options A and B. Write it as `B. text`.",
-    ),
-    "an answer beyond the options": (
-        "choice",
-        CHOICE,
-        q(answer=2),
-        ": the answer '2' is not among the options A to B. Give a letter A to B, an index 0 to 1, or an option's text.",
     ),
     "an object as answer": (
         "question_answer",
@@ -246,19 +274,8 @@ FAULTY = {
         "messages",
         M,
         m(USER, {"role": "assistant"}),
-        ": message 2 of messages is not an object with `role` and `content`. Write {role: user, content: ...}.",
-    ),
-    "unknown role": (
-        "messages",
-        M,
-        m(USER, {"role": "bot", "content": "b"}),
-        ": message 2 of messages has the role 'bot', not system, user or assistant.",
-    ),
-    "content in parts": (
-        "messages",
-        M,
-        m({"role": "user", "content": [{"type": "text", "text": "a"}]}, ASSISTANT),
-        ": message 1 of messages holds a list, not text. Name a column of text, or write a template.",
+        ": message 2 of messages is not an object with `role` and `content`; it has role. Name its keys in the recipe, "
+        "as in `columns: {role: speaker, content: text}`.",
     ),
     "prompt ends with the assistant": (
         "prompt_completion",
@@ -279,17 +296,81 @@ FAULTY = {
 def test_a_faulty_row_is_named(tmp_path, case):
     kind, columns, record, message = FAULTY[case]
     assert refused(tmp_path, kind, columns, [record]) == (
-        f"{tmp_path}/rows.jsonl, line 1{message} "
-        "(1 of 1 rows are faulty; up to 1 in 100 would be left out and reported.)"
+        f"{tmp_path}/rows.jsonl, line 1{message} (1 of 1 rows are faulty.)"
     )
 
 
-def test_mixed_types(tmp_path):
-    records = [{"question": "q", "answer": "text"}, {"question": "r", "answer": 5}]
-    assert refused(tmp_path, "question_answer", QA, records) == (
-        f"{tmp_path}/rows.jsonl, line 2: column 'answer' holds a number, but text in line 1. Write the column one way "
-        "in every row. (1 of 2 rows are faulty; up to 1 in 100 would be left out and reported.)"
-    )
+@pytest.mark.parametrize("odd", [0, 7, 19])
+def test_numbers_beside_texts_are_texts_in_any_order(tmp_path, odd):
+    records = [{"question": f"q{index}", "answer": 2 * index} for index in range(20)]
+    records.insert(odd, {"question": "half of x", "answer": "x/2"})
+    rows = read(tmp_path, "question_answer", QA, records)
+    assert {row.answer for row in rows} == {"x/2", *(str(2 * index) for index in range(20))}
+
+
+@pytest.mark.parametrize("record", [{"input": None}, {"input": ""}, {}])
+def test_a_null_or_absent_column_empties_its_place(tmp_path, record):
+    columns = ColumnsSpec(question="{instruction}\n\n{input}", answer="answer")
+    records = [{"instruction": "Write.", "answer": "a", **record}, {"instruction": "Add.", "input": "1", "answer": "1"}]
+    first, second = read(tmp_path, "question_answer", columns, records)
+    assert (first.prompt, second.prompt) == ((("user", "Write."),), (("user", "Add.\n\n1"),))
+
+
+def test_a_template_with_nothing_in_it_is_no_question(tmp_path):
+    columns = ColumnsSpec(question="Summarise: {text}", answer="answer")
+    records = [{"text": None, "answer": "a"}, {"text": " ", "answer": "a"}, {"text": "t", "answer": "a"}]
+    [row] = read(tmp_path, "question_answer", columns, records)
+    assert row.prompt == (("user", "Summarise: t"),)
+
+
+def test_nan_is_no_answer(tmp_path):
+    record = {"question": "q", "answer": float("nan")}
+    assert len(read(tmp_path, "question_answer", QA, [record, {"question": "r", "answer": 1.5}])) == 1
+    assert len(read(tmp_path, "choice", CHOICE, [q(answer=float("nan")), q()])) == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_faulty_rows_are_left_out_by_a_key(tmp_path, share):
+    good, bad = {"question": "q", "answer": "a"}, {"question": "r", "answer": {"a": 1}}
+    save(tmp_path, [good, bad])
+    domain = spec("question_answer", QA, file="rows.jsonl", faulty_share=share)
+    if share:
+        assert len(list(read_rows(domain, folder=tmp_path, seed=0))) == 1
+    else:
+        with pytest.raises(DataError, match=r"Set `data.faulty_share: 0.5` in this section to leave them out"):
+            list(read_rows(domain, folder=tmp_path, seed=0))
+
+
+def test_a_broken_line_is_a_faulty_row(tmp_path):
+    lines = [json.dumps({"question": f"q{number}", "answer": "a", "kind": "x"}) for number in range(99)]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*lines[:40], "{broken", *lines[40:]]) + "\n")
+    for where in ({}, {"kind": "x"}):
+        domain = spec("question_answer", QA, file="rows.jsonl", where=where)
+        reader = RowReader(domain, generated=False)
+        assert len(list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))) == 99
+        assert reader.causes.left_out == {"faulty": 1}
+        assert reader.causes.examples["faulty"].startswith("rows.jsonl, line 41: not JSON")
+
+
+def test_arc_rows_name_their_option_by_their_own_label(tmp_path):
+    records = [
+        {"question": f"q{key}", "choices": {"text": ["w", "x", "y", "z"], "label": list(keys)}, "answer": key}
+        for keys in ("ABCD", "1234")
+        for key in keys
+    ]
+    for options in ("choices", "choices.text"):
+        columns = ColumnsSpec(question="question", options=options, answer="answer")
+        assert [row.gold for row in read(tmp_path, "choice", columns, records)] == [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+def test_the_recipe_says_how_labels_are_read(tmp_path):
+    save(tmp_path, [q(question=f"q{answer}", options=["a", "b", "c"], answer=answer) for answer in (1, 2)])
+    domain = spec("choice", CHOICE)
+    with pytest.raises(DataError, match="can be read in 2 ways"):
+        list(read_rows(domain, folder=tmp_path, seed=0))
+    for labels, golds in (("index0", [1, 2]), ("index1", [0, 1])):
+        said = domain.model_copy(update={"labels": labels})
+        assert [row.gold for row in read_rows(said, folder=tmp_path, seed=0)] == golds
 
 
 def test_missing_columns(tmp_path):
@@ -336,7 +417,7 @@ def test_a_row_of_100_mb_in_a_table(tmp_path):
         list(read_rows(spec("question_answer", QA, file="rows.parquet"), folder=tmp_path, seed=0))
     assert str(caught.value) == (
         f"{tmp_path}/rows.parquet, row 1: longer than 4 MiB, which no model reads as one prompt. Shorten or remove it, "
-        "or put each row on a line of its own. (1 of 1 rows are faulty; up to 1 in 100 would be left out and reported.)"
+        "or put each row on a line of its own. (1 of 1 rows are faulty.)"
     )
 
 
@@ -347,4 +428,4 @@ def test_texts(tmp_path):
     assert list(read_texts(data, "#{u}", folder=tmp_path, seed=0)) == ["#1", "#2", "#3"]
     with pytest.raises(DataError) as caught:
         list(read_texts(data, "text", folder=tmp_path, seed=0))
-    assert str(caught.value) == f"{tmp_path}/rows.jsonl, line 1: no column 'text'; it has t, u."
+    assert str(caught.value) == f"{tmp_path}/rows.jsonl: no column 'text'; it has t, u."

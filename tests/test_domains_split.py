@@ -75,10 +75,12 @@ def test_no_row_and_no_duplicate_is_in_two_places(tmp_path_factory, data):
     target, domains = open_domains(plan, folder=folder)
     everyone = [target, *domains.values()]
     for one in everyone:
-        assert len(keys(one)) == len(set(keys(one)))
+        assert len(keys(one, "evaluation", "pool")) == len(set(keys(one))) == len(one.rows)
+        assert len(keys(one, "query", "demonstration")) == len(set(keys(one, "query", "demonstration")))
+        assert set(keys(one, "query", "demonstration")) < set(keys(one, "pool"))
         assert len(one.evaluation) == split["evaluation"]
         assert len(one.query) == split["query"]
-        assert one.read_rows == len(keys(one)) + sum(one.dropped.values())
+        assert one.read_rows == len(one.rows) + sum(one.dropped.values())
         for other in everyone:
             if other is not one:
                 assert not set(keys(one, "evaluation")) & set(keys(other, "query", "demonstration", "pool"))
@@ -127,7 +129,7 @@ def test_another_domains_evaluation_is_taken_out_and_reported(tmp_path):
     plan = recipe(domain("target"), {"law": domain("law"), "mixed": domain("mixed", evaluation=0)})
     target, domains = open_domains(plan, folder=tmp_path)
     assert domains["mixed"].dropped == {"in evaluation of law": 2, "in evaluation of target": 2}
-    assert len(keys(domains["mixed"])) == 48
+    assert len(domains["mixed"].rows) == len(domains["mixed"].pool) == 48
     assert target.dropped == domains["law"].dropped == {}
 
 
@@ -138,21 +140,26 @@ def test_the_same_data_twice_is_evaluated_on_the_same_rows(tmp_path):
     assert keys(target, "evaluation") == keys(domains["law"], "evaluation")
 
 
-def test_demonstrations_from_data_of_their_own(tmp_path):
+@pytest.mark.parametrize("apart", [False, True])
+def test_demonstrations_from_data_of_their_own(tmp_path, apart):
     save(tmp_path, "target", questions("target", 20))
     save(tmp_path, "law", questions("law", 20))
     save(tmp_path, "worked", [*questions("worked", 3), "Law question 7!", "law question 8", *questions("law", 2)])
-    plan = recipe(
-        domain("target"), {"law": domain("law", demonstrations=DataSpec(file="worked.jsonl"), demonstration=9)}
-    )
+    split = SplitSpec(evaluation=2, query=3, demonstration=9, apart=apart)
+    plan = recipe(domain("target"), {"law": domain("law", demonstrations=DataSpec(file="worked.jsonl"), split=split)})
     law = open_domains(plan, folder=tmp_path)[1]["law"]
-    held = set(keys(law, "evaluation"))
+    held, shown = set(keys(law, "evaluation")), set(keys(law, "demonstration"))
     assert all(row.id.startswith("worked.jsonl:") for row in law.demonstration)
     assert len(law.demonstration) == 7 - law.dropped.get("in evaluation of law", 0)
-    assert law.dropped["also a demonstration"] == len(law.demonstration) - 3
-    assert not held & set(keys(law, "demonstration"))
-    assert len(keys(law)) == len(set(keys(law)))
+    assert not held & shown
+    assert not shown & set(keys(law, "query"))
     assert law.read_rows == 27
+    if apart:
+        assert law.dropped["also a demonstration"] == len(law.demonstration) - 3
+        assert len(keys(law)) == len(set(keys(law)))
+    else:
+        assert len(law.pool) == 18
+        assert "also a demonstration" not in law.dropped
 
 
 def test_graders(tmp_path, monkeypatch):
@@ -196,14 +203,13 @@ def test_a_domain_too_small_for_its_split(tmp_path):
     message = refused(recipe(domain("target"), {"law": law}, sts=StsSpec(demonstrations=5)), tmp_path)
     assert message == (
         "domains.law.split: domain 'law' has 96 rows (left out: 4 duplicate), but evaluation 100 + query 200 + "
-        "demonstration 40 need 340. Set `domains.law.split` to {evaluation: 18, query: 36, demonstration: 11}, "
-        "or add data."
+        "demonstration 40 need 340. Set `domains.law.split` to {evaluation: 27, query: 54, demonstration: 14}, "
+        "leave it out, or add data."
     )
-    suggested = domain("law", evaluation=18, query=36, demonstration=11)
-    _, domains = open_domains(
-        recipe(domain("target"), {"law": suggested}, sts=StsSpec(demonstrations=5)), folder=tmp_path
-    )
-    assert len(domains["law"].pool) == 96 - 18 - 36 - 11
+    for suggested in (SplitSpec(evaluation=27, query=54, demonstration=14), SplitSpec()):
+        plan = recipe(domain("target"), {"law": domain("law", split=suggested)}, sts=StsSpec(demonstrations=5))
+        _, domains = open_domains(plan, folder=tmp_path)
+        assert len(domains["law"].pool) == 96 - len(domains["law"].evaluation)
 
 
 @settings(max_examples=25, deadline=None)
@@ -213,46 +219,92 @@ def test_a_domain_too_small_for_its_split(tmp_path):
     query=st.integers(1, 50),
     demonstration=st.integers(2, 50),
     is_target=st.booleans(),
+    apart=st.booleans(),
 )
-def test_what_is_suggested_works(tmp_path_factory, rows, evaluation, query, demonstration, is_target):
+def test_what_is_suggested_works(tmp_path_factory, rows, evaluation, query, demonstration, is_target, apart):
     folder = tmp_path_factory.mktemp("split")
     save(folder, "a", questions("a", rows))
     save(folder, "b", questions("b", 20))
-    tried = domain("a", evaluation, query, demonstration)
+    asked = {"evaluation": evaluation, "query": query, "demonstration": demonstration}
 
-    def plan(one: DomainSpec) -> Recipe:
+    def plan(split: dict[str, int]) -> Recipe:
+        one = domain("a", split=SplitSpec(**split, apart=apart))
         pair = (one, domain("b")) if is_target else (domain("b"), one)
         return recipe(pair[0], {"other": pair[1]}, drift=DriftSpec(demonstrations=2), sts=StsSpec(demonstrations=2))
 
-    needed = evaluation + query + demonstration + is_target
+    needed = evaluation + query + demonstration + (is_target and apart)
     if needed <= rows:
-        open_domains(plan(tried), folder=folder)
+        open_domains(plan(asked), folder=folder)
         return
-    message = refused(plan(tried), folder)
+    message = refused(plan(asked), folder)
     place = "target" if is_target else "domains.other"
     if "Add data" in message:
         enough = int(message.rpartition("needs ")[2].split()[0])
         assert rows < enough <= 10
         return
-    listed = message.partition(f"Set `{place}.split` to {{")[2].partition("}")[0]
+    listed = message.partition(f"Set `{place}.split` to {{")[2].partition("}")[0].removesuffix(", apart: true")
     split = {part: int(count) for part, count in (item.split(": ") for item in listed.split(", "))}
     assert split["demonstration"] >= 2
     assert (split["evaluation"] == 0) == (evaluation == 0)
-    target, domains = open_domains(plan(domain("a", **split)), folder=folder)
+    target, domains = open_domains(plan(split), folder=folder)
     assert (target if is_target else domains["other"]).pool
+
+
+@settings(max_examples=12, deadline=None)
+@given(rows=st.integers(1, 30) | st.integers(1, 800), shown=st.integers(1, 6), is_target=st.booleans())
+def test_a_split_that_is_not_given_follows_the_number_of_rows(tmp_path_factory, rows, shown, is_target):
+    """Any data that can be shown, asked about and trained on is split; all but the evaluation rows are trained on."""
+    folder = tmp_path_factory.mktemp("split")
+    save(folder, "a", questions("a", rows))
+    save(folder, "b", questions("b", 20))
+    one = domain("a", split=SplitSpec())
+    pair = (one, domain("b")) if is_target else (domain("b"), one)
+    shots = {"drift": DriftSpec(demonstrations=shown), "sts": StsSpec(demonstrations=shown)}
+    plan = recipe(pair[0], {"other": pair[1]}, **shots)
+    if rows < shown + 1:
+        assert f"even the smallest split needs {shown + 1} rows" in refused(plan, folder)
+        return
+    target, domains = open_domains(plan, folder=folder)
+    found = target if is_target else domains["other"]
+    assert len(found.evaluation) == min(100, max(1, int(0.15 * rows)), rows - shown - 1)
+    assert len(found.pool) == rows - len(found.evaluation)
+    assert shown <= len(found.demonstration) <= 40
+    assert 1 <= len(found.query) == min(1000, len(found.pool) - len(found.demonstration))
+
+
+def test_dialogues_as_a_support_desk_has_them_are_nearly_all_trained_on(tmp_path):
+    save(tmp_path, "target", questions("target", 271))
+    save(tmp_path, "law", questions("law", 20))
+    target, _ = open_domains(recipe(domain("target", split=SplitSpec()), {"law": domain("law")}), folder=tmp_path)
+    assert (len(target.evaluation), len(target.pool)) == (40, 231)
+
+
+def test_what_is_read_comes_last_in_the_pool(tmp_path):
+    """A mixture smaller than the pool is drawn from rows that were not read, as long as there are any."""
+    save(tmp_path, "target", questions("target", 20))
+    save(tmp_path, "law", questions("law", 20))
+    plan = recipe(domain("target"), {"law": domain("law")})
+    apart = SplitSpec(evaluation=2, query=3, demonstration=2, apart=True)
+    target, _ = open_domains(plan, folder=tmp_path)
+    again, _ = open_domains(recipe(domain("target", split=apart), plan.domains), folder=tmp_path)
+    assert keys(target, "pool") == keys(again, "pool", "query", "demonstration")
+    assert len(again.pool) == 13
+    assert target.fingerprint != again.fingerprint
 
 
 def test_a_target_without_rows_to_train_on(tmp_path):
     save(tmp_path, "target", questions("target", 7))
     save(tmp_path, "law", questions("law", 20))
-    assert refused(recipe(domain("target"), {"law": domain("law")}), tmp_path, where=lambda path: "math.yaml:9") == (
+    apart = domain("target", split=SplitSpec(evaluation=2, query=3, demonstration=2, apart=True))
+    assert refused(recipe(apart, {"law": domain("law")}), tmp_path, where=lambda path: "math.yaml:9") == (
         "math.yaml:9: target has 7 rows, but evaluation 2 + query 3 + demonstration 2 + 1 to train on need 8. "
-        "Set `target.split` to {evaluation: 1, query: 1, demonstration: 1}, or add data."
+        "Set `target.split` to {evaluation: 1, query: 1, demonstration: 1, apart: true}, leave it out, or add data."
     )
-    save(tmp_path, "target", questions("target", 3))
+    assert len(open_domains(recipe(domain("target"), {"law": domain("law")}), folder=tmp_path)[0].pool) == 5
+    save(tmp_path, "target", questions("target", 2))
     assert refused(recipe(domain("target"), {"law": domain("law")}), tmp_path) == (
-        "target.split: target has 3 rows, but evaluation 2 + query 3 + demonstration 2 + 1 to train on need 8. "
-        "Add data: even the smallest split needs 5 rows."
+        "target.split: target has 2 rows, but evaluation 2 + query 3 + demonstration 2 need 7. "
+        "Add data: even the smallest split needs 3 rows."
     )
 
 
@@ -295,7 +347,7 @@ def test_problems_open_with_their_place_and_files_with_their_folder(tmp_path):
         return f"r.yaml:{len(path)}"
 
     plan = recipe(domain("target"), {"law": domain("law")})
-    assert len(open_domains(plan, folder=folder, where=where)[1]["law"].pool) == 13
+    assert len(open_domains(plan, folder=folder, where=where)[1]["law"].pool) == 18
     assert refused(recipe(domain("target"), {"law": domain("lav")}), folder, where=where) == (
         f"r.yaml:3: domain 'law': {tmp_path}/suite/lav.jsonl: not there. Did you mean 'law.jsonl'?"
     )
@@ -310,8 +362,11 @@ def test_describe(tmp_path):
     save(tmp_path, "law", questions("law", 20))
     target, _ = open_domains(recipe(domain("target", licence="MIT"), {"law": domain("law")}), folder=tmp_path)
     assert describe(target) == {
-        "rows": {"evaluation": 2, "query": 3, "demonstration": 2, "pool": 13},
+        "rows": {"evaluation": 2, "query": 3, "demonstration": 2, "pool": 18},
         "read_rows": 22,
+        "source_rows": 22,
+        "group": None,
+        "shared": {},
         "dropped": {"duplicate": 1, "no answer": 1},
         "changed": {},
         "examples": {"no answer": "target.jsonl, line 22"},
@@ -333,3 +388,27 @@ def test_a_pool_is_a_fair_draw(tmp_path):
             counts[int(row.id.partition(":")[2])] += 1
     deviation = (60 * 0.25) ** 0.5
     assert all(abs(count - 30) < 5 * deviation for count in counts.values())
+
+
+def test_the_answers_of_a_conversation_are_on_one_side(tmp_path):
+    """Every answer is a row, and none of a held-out conversation is trained on."""
+    rows = [
+        {
+            "m": [
+                {"role": role, "content": f"{role} {chat} {turn}"}
+                for turn in range(3)
+                for role in ("user", "assistant")
+            ]
+        }
+        for chat in range(30)
+    ]
+    (tmp_path / "target.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    save(tmp_path, "law", questions("law", 20))
+    target = domain("target", format="messages", columns=ColumnsSpec(messages="m"), turns="all",
+                    split=SplitSpec(evaluation=12, query=20, demonstration=4))  # fmt: skip
+    opened, _ = open_domains(recipe(target, {"law": domain("law")}), folder=tmp_path)
+    held, trained = ({row.id.rpartition(".")[0] for row in rows} for rows in (opened.evaluation, opened.pool))
+    assert len(opened.evaluation) == 12
+    assert len(opened.evaluation) + len(opened.pool) == 90
+    assert not held & trained
+    assert len({row.answer for row in opened.pool}) == len(opened.pool) == 78

@@ -1,8 +1,12 @@
 """Text files of rows: what is read, in which memory, and what a damaged one is answered with."""
 
+import bz2
+import gzip
 import json
+import lzma
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -198,3 +202,75 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
             rows(path)
         monkeypatch.undo()
         assert str(caught.value) == f"{path}: {message}"
+
+
+def pack(suffix: str, data: bytes) -> bytes:
+    if suffix == ".zst":
+        return pa.compress(data, codec="zstd", asbytes=True)
+    return {".gz": gzip, ".bz2": bz2, ".xz": lzma}[suffix].compress(data)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2", ".xz"])
+def test_compressed_files_give_the_same_rows(tmp_path, suffix):
+    values = [{"a": "x" * 5000, "b": str(number)} for number in range(40)]
+    lines = "".join(json.dumps(value) + "\n" for value in values).encode()
+    table = "".join(f"{value['a']};{value['b']}\n" for value in values).encode()
+    for name, data in (
+        ("a.jsonl", lines),
+        ("a.json", json.dumps(values).encode()),
+        ("b.json", lines),
+        ("a.csv", b"a;b\n" + table),
+        ("a.tsv", b"a\tb\n" + table.replace(b";", b"\t")),
+    ):
+        assert rows(write(tmp_path, name + suffix, pack(suffix, data))) == values
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2", ".xz"])
+def test_a_damaged_compressed_file(tmp_path, suffix):
+    whole = pack(suffix, b"".join(b'{"a": "%d"}\n' % number for number in range(5000)))
+    for number, data in enumerate((b"no archive at all", whole[: len(whole) // 2])):
+        path = write(tmp_path, f"{number}.jsonl{suffix}", data)
+        with pytest.raises(DataError) as caught:
+            rows(path)
+        assert str(caught.value).startswith(f"{path}: damaged, or not compressed as its name says (")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "q;a\none, two;3,5\n"),
+        ("a.csv", 'q,a\n"one, two","3,5"\n'),
+        ("a.csv", "q\ta\none, two\t3,5\n"),
+        ("a.tsv", "q\ta\none, two\t3,5\n"),
+    ],
+)
+def test_the_header_tells_what_parts_the_cells(tmp_path, name, text):
+    assert rows(write(tmp_path, name, text.encode())) == [{"q": "one, two", "a": "3,5"}]
+
+
+def test_a_text_with_semicolons_under_a_header_with_commas(tmp_path):
+    assert rows(write(tmp_path, "a.csv", b"q,a;b\nx;y,1\n")) == [{"q": "x;y", "a;b": "1"}]
+
+
+BROKEN = {
+    "a long line": ("a.jsonl", b'{"a": "1"}\n{"a": "' + LONG + b'"}\n{"a": "3"}\n', 2),
+    "a line that is not JSON": ("a.jsonl", b'{"a": "1"}\n{"a": \n{"a": "3"}\n', 2),
+    "a line that is not UTF-8": ("a.jsonl", b'{"a": "1"}\n{"a": "\xe9"}\n{"a": "3"}\n', 2),
+    "a long CSV line": ("a.csv", b"a,b\n1,x\n" + LONG + b",y\n3,z\n", 3),
+    "a CSV line of other cells": ("a.csv", b"a,b\n1,x\n2\n3,z\n", 3),
+    "a CSV line that is not UTF-8": ("a.csv", b"a,b\n1,x\n\xe9,y\n3,z\n", 3),
+    "a stray quote": ("a.csv", b'a,b\n1,x\n"2"x,y\n3,z\n', 3),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_one_broken_row_leaves_the_others(tmp_path, case):
+    name, data, line = BROKEN[case]
+    file = open_text(write(tmp_path, name, data))
+    found = []
+    for number, content in file.raw_rows():
+        try:
+            found.append(file.decode(number, content)["a"])
+        except DataError as fault:
+            found.append(str(fault).partition(":")[0])
+    assert found == ["1", f"{tmp_path}/{name}, line {line}", "3"]

@@ -12,6 +12,7 @@ from test_model_trained import save_adapter
 from test_outcome_actual_drift import dense
 from test_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 
+from mixplan.domains.opened import opened
 from mixplan.drift.rollouts import Sampler, draw_pairs
 from mixplan.errors import DriftError, MixplanError
 from mixplan.features.contrast import plan_contrast
@@ -21,7 +22,6 @@ from mixplan.outcome.actual_drift import actual_drift, largest
 from mixplan.plan import drifted
 from mixplan.plan.drifted import drift_reading, load_checkpoint, sampled
 from mixplan.plan.identity import scores_key
-from mixplan.plan.opened import opened
 from mixplan.plan.scores import plan_readings
 from mixplan.plan.workers import Workers
 from mixplan.recipe import load_recipe

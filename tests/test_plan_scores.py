@@ -11,9 +11,9 @@ from test_features import dense
 from test_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 
 from mixplan import embedded
+from mixplan.domains.opened import opened
 from mixplan.model import load_model
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.plan.opened import opened
 from mixplan.plan.scores import plan_readings
 from mixplan.recipe import load_recipe
 

@@ -82,7 +82,17 @@ def domain_cases(domain: str, read: str) -> dict[str, Case]:
     parts = (f"{columns}=null", f"{form}=prompt_completion", f"{columns}={{prompt: question, completion: answer}}")
     choice = (f"{columns}=null", f"{form}=choice",
               f"{columns}={{question: question, options: options, answer: letter}}")  # fmt: skip
+    picks = (f"{columns}=null", f"{form}=choice", f"{domain}.labels=index0",
+             f"{columns}={{question: question, options: options3, answer: pick}}")  # fmt: skip
+    chats = (f"{columns}=null", f"{form}=messages", f"{columns}={{messages: chat3, role: role, content: content}}",
+             f"{domain}.roles={{note: system}}")  # fmt: skip
     return {
+        f"{domain}.labels": case(f"{domain}.labels=index1", read, *picks),
+        f"{domain}.roles": case(f"{domain}.roles={{note: user}}", read, *chats),
+        f"{domain}.turns": case(f"{domain}.turns=all", read, *chats),
+        f"{columns}.role": case(f"{columns}.role=by", read, *chats),
+        f"{columns}.content": case(f"{columns}.content=says", read, *chats),
+        f"{columns}.tools": case(f"{columns}.tools=tools", "mixture", *chats),
         **data_cases(f"{domain}.data", (), read),
         **data_cases(shots, (f"{shots}={{file: shots.jsonl}}",), read),
         form: Case(choice, read),
@@ -97,6 +107,8 @@ def domain_cases(domain: str, read: str) -> dict[str, Case]:
         f"{domain}.split.evaluation": case(f"{domain}.split.evaluation=9", "row counts"),
         f"{domain}.split.query": case(f"{domain}.split.query=9", "row counts"),
         f"{domain}.split.demonstration": case(f"{domain}.split.demonstration=5", "row counts"),
+        f"{domain}.split.apart": case(f"{domain}.split.apart=true", "row counts"),
+        f"{domain}.group": case(f"{domain}.group=passage", "row counts"),
         f"{domain}.grader": case(f"{domain}.grader=number", "mixture", "train.method=grpo"),
         f"{domain}.licence": case(f"{domain}.licence=CC-BY-4.0", "data card"),
     }
@@ -173,7 +185,20 @@ CASES = {
     "train.lora": case("train.lora={r: 4}", "TRL config"),
     "seed": case("seed=1", "drift"),
 }  # fmt: skip
+FAULTY = {f"{place}.{key}": name for place, name in (("target", "target"), (DOMAIN, "domain 'fox'"))
+          for key in ("data", "demonstrations")}  # fmt: skip
+
 REFUSED = {
+    **{
+        f"{data}.faulty_share": (
+            f"{data}={{file: faulty.jsonl, faulty_share: 0.01}}",
+            f"--set {data}={{file: faulty.jsonl, faulty_share: 0.01}}: {name}: "
+            "HOME/faulty.jsonl, line 61: not JSON (Expecting property name enclosed in double quotes: line 1 column 2 "
+            f"(char 1)). Write one JSON object a line. (1 of 61 rows are faulty. Set `{data.rpartition('.')[2]}"
+            ".faulty_share: 0.017` in this section to leave them out.)",
+        )
+        for data, name in FAULTY.items()
+    },
     "model.device": (
         "model.device=cuda:99",
         "model.device: 'cuda:99' cannot be used on this machine. Use `auto` or `cpu`.",
@@ -253,7 +278,18 @@ def rows_of(topic: str, count: int) -> list[dict[str, Any]]:
             "letter": "AB"[n % 2],
             "chat": [{"role": "user", "content": f"{topic} {n}"}, {"role": "assistant", "content": f"{n}"}],
             "chat2": [{"role": "user", "content": f"the {topic} is {n}"}, {"role": "assistant", "content": f"so {n}"}],
+            "options3": [f"fox {n}", f"dog {n + 1}", f"cat {n + 2}"],
+            "pick": 1 + n % 2,
+            "chat3": [
+                {"role": "note", "by": "user", "content": f"{topic}", "says": "fever"},
+                {"role": "user", "by": "user", "content": f"{topic} {n}", "says": f"doctor {n}"},
+                {"role": "assistant", "by": "assistant", "content": f"{n}", "says": f"brown {n}"},
+                {"role": "user", "by": "user", "content": f"more {topic} {n}", "says": f"more doctor {n}"},
+                {"role": "assistant", "by": "assistant", "content": f"so {n}", "says": f"so brown {n}"},
+            ],
+            "tools": [{"name": topic}],
             "kind": ("even", "odd")[n % 2],
+            "passage": f"three questions are asked about passage {n // 3}",
         }
         for n in range(count)
     ]
@@ -324,6 +360,8 @@ def home(tmp_path_factory, build_model, tiny_sae) -> Path:
     (folder / "keys.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
     for topic, count in (("sum", 60), ("fox", 60), ("doctor", 42), ("other", 60), ("shots", 60)):
         write_rows(folder / f"{topic}.jsonl", rows_of(topic, count))
+    with open(folder / "faulty.jsonl", "a") as file:
+        file.write((folder / "shots.jsonl").read_text() + "{broken\n")
     (folder / "site" / "mixplan_rows").mkdir(parents=True)
     (folder / "site" / "mixplan_rows" / "__init__.py").touch()
     for name in ("sum", "fox", "shots"):
@@ -391,11 +429,11 @@ def test_a_key_shows_in_its_artifact_and_in_none_before_its_stage(key, planned):
 
 
 @pytest.mark.parametrize("key", REFUSED)
-def test_a_value_that_this_machine_lacks_is_refused(key, planned):
+def test_a_value_that_this_machine_lacks_is_refused(key, planned, home):
     override, message = REFUSED[key]
     with pytest.raises(MixplanError) as caught:
         planned(override)
-    assert str(caught.value) == message
+    assert str(caught.value) == message.replace("HOME", str(home))
 
 
 def test_an_accepted_sae_must_explain_something(planned):

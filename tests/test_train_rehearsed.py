@@ -63,7 +63,7 @@ def asked(monkeypatch) -> list[bool]:
         ("load_best_model_at_end: true", "sft", "null", "requires the save and eval strategy to match"),
         ("optim: adamw_8bit", "sft", "null", "You need to install `bitsandbytes`"),
         ("num_train_epochs: 0", "sft", "null", "train.args.num_train_epochs: 0 epochs train nothing."),
-        ("use_liger_kernel: true", "sft", "null", "Install it with `pip install 'liger-kernel'`"),
+        ("use_liger_kernel: true", "sft", "null", "Install it with `pip install liger-kernel`"),
         ("", "sft", "{r: 4, target_modules: [nothing]}", "train.lora: this job cannot be trained: NoMatching"),
         ("", "sft", "{r: 4, target_modules: [lm_head]}", "train.lora: this job cannot be trained: ValueError"),
         ("num_generations: 3, per_device_train_batch_size: 4", "grpo", "null", "must be divisible by num_generations"),

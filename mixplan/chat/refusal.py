@@ -16,6 +16,12 @@ SYSTEM = {
 """What to do with a system turn, by whether it comes from `columns.system`."""
 
 
+TOOL = (
+    "It takes no turns of tools: leave such rows out with `roles: {tool: leave_out}` in the domain's section, or "
+    "choose a model whose chat template takes them."
+)
+
+
 def remedy_for_turns(roles: Roles, accepts: Callable[[list[str]], bool], *, system_column: bool | None = None) -> str:
     """Name the change that makes the template take a conversation, tried on the template itself.
 
@@ -29,6 +35,8 @@ def remedy_for_turns(roles: Roles, accepts: Callable[[list[str]], bool], *, syst
     """
     if accepts(list(roles)):
         return "It takes turns of these roles, so it is their text that it refuses: take the row out of the data."
+    if "tool" in roles and accepts(["user", "assistant"]) and not accepts(["user", "assistant", "tool", "assistant"]):
+        return TOOL
     for mended, sentence in repairs(list(roles), SYSTEM[system_column]):
         if mended != list(roles) and mended and accepts(mended):
             return sentence

@@ -18,7 +18,9 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mixplan.chat.reasoning import CLOSE, OPEN
+from mixplan.chat.calls import OPEN as CALL
+from mixplan.chat.calls import TOOLS, native_call, parted_tools
+from mixplan.chat.reasoning import CLOSE, OPEN, joined, parted
 from mixplan.chat.refusal import remedy_for_turns
 from mixplan.errors import ModelError
 
@@ -62,15 +64,17 @@ class ChatTemplate:
         """Write a conversation as the text the model reads.
 
         Args:
-            turns: (role, content) pairs; an answer's reasoning stands in `<think>` and `</think>` before it.
+            turns: (role, content) pairs; an answer's reasoning stands in `<think>` and `</think>` before it, its tool
+                calls in `<tool_call>` and `</tool_call>` behind it, the conversation's tools in a first turn `tools`.
             awaiting: Whether to end where the assistant's answer begins.
 
         Raises:
             ModelError: the template refuses these turns.
         """
-        messages = [{"role": role, "content": content} for role, content in turns]
+        tools, said = parted_tools(turns)
+        messages = [{"role": role, "content": self.native(role, content)} for role, content in said]
         try:
-            return self.fill(messages, awaiting=awaiting)
+            return self.fill(messages, awaiting=awaiting, tools=tools)
         except RENDERING_FAULTS as error:
             raise ModelError(
                 f"the chat template of '{self.name}' refuses a conversation with roles "
@@ -78,18 +82,26 @@ class ChatTemplate:
                 f"{remedy_for_turns([role for role, _ in turns], self.accepts)}"
             ) from error
 
+    def native(self, role: str, content: str) -> str:
+        """A turn's content with an assistant's tool calls as the template writes them."""
+        if role != "assistant" or CALL not in content:
+            return content
+        reasoning, answer = parted(content) or ("", content)
+        return joined(reasoning, native_content(self.source, tuple(sorted(self.special.items())), answer))
+
     def accepts(self, roles: Sequence[str]) -> bool:
         """Whether the template takes turns of these roles, in this order."""
         return self.fault(roles) is None
 
     def fault(self, roles: Sequence[str]) -> str | None:
         """What the template says against turns of these roles, in this order; None when it takes them."""
-        messages = [{"role": role, "content": f"text {number}"} for number, role in enumerate(roles)]
+        messages = [{"role": role, "content": f"text {number}"} for number, role in enumerate(roles) if role != TOOLS]
         try:
-            self.fill(messages, awaiting=roles[-1] == "user")
+            text = self.fill(messages, awaiting=roles[-1] == "user")
         except RENDERING_FAULTS as error:
             return str(error)
-        return None
+        lost = any(message["role"] == "tool" and message["content"] not in text for message in messages)
+        return "it leaves out what tools give" if lost else None
 
     @property
     def opened_reasoning(self) -> str:
@@ -98,7 +110,7 @@ class ChatTemplate:
         _, opened, after = prompt.rpartition(OPEN)
         return opened + after if opened and CLOSE not in after else ""
 
-    def fill(self, messages: Sequence[Mapping[str, Any]], *, awaiting: bool) -> str:
+    def fill(self, messages: Sequence[Mapping[str, Any]], *, awaiting: bool, tools: Sequence[Any] | None = None) -> str:
         """Render messages as they are, with what transformers gives a template besides.
 
         Raises:
@@ -106,8 +118,22 @@ class ChatTemplate:
         """
         # transformers gives `tools` and `documents` as None, which a template may tell from not given.
         return compiled(self.source).render(
-            messages=list(messages), tools=None, documents=None, add_generation_prompt=awaiting, **self.special
+            messages=list(messages), tools=tools, documents=None, add_generation_prompt=awaiting, **self.special
         )
+
+
+@functools.lru_cache(maxsize=4096)
+def native_content(source: str, special: tuple[tuple[str, str], ...], content: str) -> str:
+    """An assistant's turn with its tool calls as a template writes them; templates take several tries for each."""
+    template = ChatTemplate(source, dict(special), "")
+
+    def fill(messages: Sequence[Mapping[str, Any]]) -> str | None:
+        try:
+            return template.fill(messages, awaiting=False)
+        except RENDERING_FAULTS:
+            return None
+
+    return native_call(fill, content)
 
 
 @functools.lru_cache(maxsize=64)

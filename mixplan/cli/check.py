@@ -1,4 +1,4 @@
-"""`mixplan check RECIPE...`: recipes in, their problems, local row counts and needed downloads out, without torch."""
+"""`mixplan check RECIPE...`: tells a recipe's problems, what becomes of its rows, and its downloads, without torch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import typer
 
 from mixplan.cli.downloads import is_cached, model_downloads
 from mixplan.cli.usable import problems_of_model
-from mixplan.domains import count_rows
-from mixplan.errors import MixplanError, RecipeError
-from mixplan.recipe import DataSpec, LoadedRecipe, SplitSpec, load_recipe
-from mixplan.recipe.lines import KeyPath
+from mixplan.domains import account, row_warnings
+from mixplan.domains.opened import at_hand
+from mixplan.errors import RecipeError
+from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.train.rehearsed import problems_of_training
+
+NAMED = 4
+"""Domains named of those whose rows are on the hub; the others are told by their number."""
 
 
 @dataclass
@@ -25,13 +28,17 @@ class Checked:
 
     Attributes:
         recipe: Its path.
-        rows: Rows in each section's data, None where it must be downloaded first.
+        rows: Rows read of the target's and each domain's data, None where it lies on the hub and was not read yet.
+        told: What became of them, in a line each.
+        warnings: What a reader should know of them, in whole sentences.
         download: What a plan would download, in words.
         problems: One line for each problem.
     """
 
     recipe: str
     rows: dict[str, int | None] = field(default_factory=dict)
+    told: dict[str, str | None] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     download: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -46,7 +53,7 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each recipe.")] = False,
 ) -> None:
-    """Validate recipes, count rows where the data is local, and say what would be downloaded."""
+    """Validate recipes, say what becomes of the rows where the data is local, and what would be downloaded."""
     looked = [look(recipe, overrides or []) for recipe in recipes]
     results = [result for result, _ in looked]
     # Libraries take seconds to ask, and a recipe with another problem is asked about again anyway.
@@ -73,50 +80,38 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
         result.problems = str(error).splitlines()
         return result, None
     result.problems += problems_of_model(loaded)
-    for key_path, data, split in _sections(loaded):
-        _count(loaded, key_path, data, split, result)
+    _count(loaded, result)
     result.download = list(dict.fromkeys([*model_downloads(loaded), *result.download]))
     return result, loaded
 
 
-def _sections(loaded: LoadedRecipe) -> Iterator[tuple[KeyPath, DataSpec, SplitSpec]]:
-    """Every data source with the rows that its split takes from it."""
+def _count(loaded: LoadedRecipe, result: Checked) -> None:
+    """Open and split what is on this machine, and say which data sets must be fetched first."""
     recipe = loaded.recipe
-    everything = [(("target",), recipe.target), *((("domains", name), spec) for name, spec in recipe.domains.items())]
-    for path, domain in everything:
-        own, none = domain.split, {"evaluation": 0, "query": 0}
-        if domain.demonstrations is None:
-            yield (*path, "data"), domain.data, own
-        else:
-            yield (*path, "data"), domain.data, own.model_copy(update={"demonstration": 0})
-            yield (*path, "demonstrations"), domain.demonstrations, own.model_copy(update=none)
-
-
-def _count(loaded: LoadedRecipe, path: KeyPath, data: DataSpec, split: SplitSpec, result: Checked) -> None:
-    name = ".".join(map(str, path)).removeprefix("domains.").removesuffix(".data")
-    try:
-        rows = count_rows(data, loaded.folder((*path, "file")))
-    except MixplanError as error:
-        where = loaded.where(path)
-        result.problems += [f"{where}: {line}" for line in str(error).splitlines()]
-        return
-    result.rows[name] = rows
-    needed = split.evaluation + split.query + split.demonstration
-    if rows is None:
-        if data.hub is not None and not is_cached("dataset", data.hub):
-            result.download.append(f"data set {data.hub}")
-    elif rows < needed:
-        result.problems.append(
-            f"{loaded.where(path)}: {'.'.join(map(str, path))} has {rows:,} rows, but its split sets aside {needed:,}. "
-            "Lower `split.evaluation`, `split.query` or `split.demonstration`."
-        )
+    found, problems = at_hand(loaded)
+    result.problems += [line for problem in problems for line in str(problem).splitlines()]
+    if not problems and len(found) == len(recipe.domains) + 1:
+        others = {name: domain for name, domain in found.items() if name != "target"}
+        result.warnings += row_warnings(found["target"], others)
+    for name, spec in {"target": recipe.target, **recipe.domains}.items():
+        domain = found.get(name)
+        result.rows[name] = min(domain.source_rows, spec.data.limit) if domain else None
+        result.told[name] = account(domain) if domain else None
+        for data in (spec.data, spec.demonstrations):
+            if data is not None and data.hub is not None and not is_cached("dataset", data.hub):
+                result.download.append(f"data set {data.hub}")
 
 
 def _lines(result: Checked) -> Iterator[str]:
     yield f"{result.recipe}: valid"
     width = max(map(len, result.rows))
-    for name, rows in result.rows.items():
-        yield f"  {name:{width}}  {'rows not counted (hub)' if rows is None else f'{rows:,} rows'}"
+    for name, text in result.told.items():
+        if text is not None:
+            yield f"  {name:{width}}  {text}"
+    if absent := [name for name, text in result.told.items() if text is None]:
+        listed = ", ".join(absent[:NAMED]) + (f" and {len(absent) - NAMED} more" if len(absent) > NAMED else "")
+        yield f"  rows not read before a plan, their data being on the hub: {listed}"
+    yield from (f"  warning: {text}" for text in result.warnings)
     if result.download:
         yield "  a plan would download:"
         yield from (f"    {item}" for item in result.download)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.paths import local_path
 from mixplan.recipe.releases import release
 
 
@@ -26,7 +27,7 @@ def is_cached(kind: str, repository: str, inside: str = "") -> bool:
 def model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
     """The model and SAE, where they are neither local nor in the hub's cache."""
     model, sae = loaded.recipe.model, loaded.recipe.model.sae
-    local = loaded.folder(("model", "name")) / Path(model.name).expanduser()
+    local = loaded.folder(("model", "name")) / local_path(model.name)
     if model.name != "embedded" and not local.is_dir() and not is_cached("model", model.name, "config.json"):
         yield f"model {model.name}"
     repository, inside = sae.repo, sae.id or ""

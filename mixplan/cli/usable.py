@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from mixplan import embedded
 from mixplan.chat.stored import unread_setting
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model, untrainable
+from mixplan.recipe.paths import local_path
 from mixplan.recipe.releases import hub_name, listed_sae, release, release_names
 from mixplan.recipe.sae_folder import absent_sae
 from mixplan.recipe.shapes import shape_of
@@ -25,7 +25,7 @@ def problems_of_model(loaded: LoadedRecipe) -> Iterator[str]:
 def unusable_template(loaded: LoadedRecipe) -> str | None:
     """What the model's chat template makes impossible of its settings, as one line; None where it is not here."""
     model = loaded.recipe.model
-    local = loaded.folder(("model", "name")) / Path(model.name).expanduser()
+    local = loaded.folder(("model", "name")) / local_path(model.name)
     place = model.name
     if model.name == "embedded":
         place = str(embedded.converted_folder())
@@ -77,7 +77,7 @@ def unknown_sae(loaded: LoadedRecipe) -> str | None:
     if not one.readable:
         return f"{where}: SAE '{sae.release}/{sae.id}' does not sit between two blocks of the residual stream. {remedy}"
     # A folder's name may be any model's.
-    local = (loaded.folder(("model", "name")) / Path(model).expanduser()).is_dir()
+    local = (loaded.folder(("model", "name")) / local_path(model)).is_dir()
     expected, found = shape_of(one.model), None if local else shape_of(hub_name(model))
     difference = found.difference(expected) if expected is not None and found is not None else None
     if difference is not None and not sae.accept:

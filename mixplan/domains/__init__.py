@@ -1,20 +1,24 @@
-"""Opens domains from data specs: rows split into evaluation, query, demonstration and pool, no row in two."""
+"""Opens domains from data specs: evaluation rows are held out, the others are read, shown and trained on."""
 
+from mixplan.domains.account import account, row_warnings
 from mixplan.domains.content import normalised
 from mixplan.domains.fields import fill
 from mixplan.domains.rows import Row, read_rows, read_texts
 from mixplan.domains.sources import count_rows, read_records
-from mixplan.domains.split import Domain, describe, open_domains
+from mixplan.domains.split import Domain, describe, open_domains, open_some
 
 __all__ = [
     "Domain",
     "Row",
+    "account",
     "count_rows",
     "describe",
     "fill",
     "normalised",
     "open_domains",
+    "open_some",
     "read_records",
     "read_rows",
     "read_texts",
+    "row_warnings",
 ]

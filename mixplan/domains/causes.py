@@ -9,6 +9,10 @@ FAULTY = "faulty"
 """The cause under which rows are counted that cannot be read as the recipe says."""
 
 
+class Lacking(Exception):
+    """A row lacks what it needs, which is no error: it is left out and counted under this text."""
+
+
 @dataclass
 class Causes:
     """What became of a source's rows that are not used as they stand.

@@ -1,42 +1,60 @@
-"""Options and answer as data sets write them in, the options' texts and the right one's index out."""
+"""Reads a choice's options in the forms that data sets give them, and writes them into its question."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from mixplan.domains.fields import as_text
+from mixplan.domains.fields import as_text, listed
 from mixplan.domains.limits import value_kind
 from mixplan.errors import DataError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-_LETTERED = re.compile(r"\s*\(?([A-Z])[.):]\s*(.*)", re.DOTALL)
-_LETTER = re.compile(r"\(?([A-Za-z])[.):]?")
+LETTERED = re.compile(r"\s*\(?([A-Z])[.):]\s*(.*)", re.DOTALL)
+"""An option or answer behind its letter: `A. text`, `(A) text`, `A) text`."""
 
 
-def read_options(value: Any, place: str) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A choice's options.
+
+    Attributes:
+        texts: In order, without letters.
+        labels: The data's own name of each, where it has them: the keys of an object, ARC's `label`.
+    """
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+
+
+def read_options(value: Any, place: str, labels: Any = None) -> Options:
     """Read options.
 
-    Args:
-        value: A list of texts, a JSON list as text, or one text of lettered lines (`A. x`, `B. y`).
-        place: The row, for messages.
+    Options at the end that are null or empty are none: data sets with columns for five leave the fifth empty.
 
-    Returns:
-        The options' texts in order, without letters.
+    Args:
+        value: A list of texts, a JSON list as text, one text of lettered lines (`A. x`, `B. y`), an object of texts by
+            their labels, or an object with the lists `text` and `label`.
+        place: The row, for messages.
+        labels: The options' own labels, where they stand in a list of their own.
 
     Raises:
-        DataError: fewer than two options, more than there are letters, or an empty one.
+        DataError: fewer than two options, more than there are letters, or an empty one before others.
     """
+    if isinstance(value, Mapping):
+        value, labels = from_object(value, place)
     if isinstance(value, str):
         texts = _split(value, place)
     elif isinstance(value, list | tuple):
         texts = [(as_text(item, f"{place}: an option") or "").strip() for item in value]
     else:
         raise DataError(f"{place}: the options are {value_kind(value)}, not a list or lettered lines. Map `options`.")
-    found = [_LETTERED.fullmatch(text) for text in texts]
+    while texts and not texts[-1]:
+        texts.pop()
+    found = [LETTERED.fullmatch(text) for text in texts]
     if len(texts) > 1 and [match and match[1] for match in found] == list(LETTERS[: len(texts)]):
         texts = [match[2].strip() for match in found if match]
     if len(texts) < 2:
@@ -49,22 +67,38 @@ def read_options(value: Any, place: str) -> tuple[str, ...]:
         )
     if "" in texts:
         raise DataError(f"{place}: option {LETTERS[texts.index('')]} is empty. Remove it or fill it in.")
-    return tuple(texts)
+    names = labels if isinstance(labels, list | tuple) else []
+    named = [(as_text(name, f"{place}: an option's label") or "").strip() for name in names[: len(texts)]]
+    usable = len(named) == len(texts) and all(named) and len(set(named)) == len(named)
+    return Options(tuple(texts), tuple(named) if usable else ())
+
+
+def from_object(value: Mapping[str, Any], place: str) -> tuple[list[Any], list[Any]]:
+    """The texts and labels of options that are given as one object.
+
+    Raises:
+        DataError: its values are neither texts nor the lists `text` and `label`.
+    """
+    texts, labels = value.get("text"), value.get("label")
+    if isinstance(texts, list | tuple) and isinstance(labels, list | tuple):
+        return list(texts), list(labels)
+    nested = [name for name, item in value.items() if isinstance(item, list | tuple | Mapping)]
+    if nested:
+        raise DataError(
+            f"{place}: the options are an object whose {nested[0]!r} holds {value_kind(value[nested[0]])}, not text. "
+            f"Name the list inside it, as in `options: COLUMN.{nested[0]}`."
+        )
+    return list(value.values()), list(value)
 
 
 def _split(text: str, place: str) -> list[str]:
     """Options out of one text; a line without a letter goes on with the option before it."""
     as_text(text, f"{place}: column of options")
-    if text.lstrip().startswith("["):
-        try:
-            listed = json.loads(text)
-        except ValueError:
-            listed = None
-        if isinstance(listed, list):
-            return [(as_text(item, f"{place}: an option") or "").strip() for item in listed]
+    if (items := listed(text)) is not None:
+        return [(as_text(item, f"{place}: an option") or "").strip() for item in items]
     options: list[str] = []
     for line in text.strip().splitlines():
-        match = _LETTERED.fullmatch(line)
+        match = LETTERED.fullmatch(line)
         if match and len(options) < len(LETTERS) and match[1] == LETTERS[len(options)]:
             options.append(match[2].strip())
         elif options:
@@ -74,62 +108,6 @@ def _split(text: str, place: str) -> list[str]:
                 f"{place}: the options begin with {line.strip()[:40]!r}, not with `A.`. Letter them, or list them."
             )
     return options
-
-
-def find_answer(answer: Any, options: Sequence[str], place: str) -> int:
-    """Find the right option.
-
-    Args:
-        answer: A letter (`B`, `(b)`), an index from 0, an option's text, or both (`B. text`).
-        options: The options' texts.
-        place: The row, for messages.
-
-    Returns:
-        The right option's index.
-
-    Raises:
-        DataError: no option is meant, or two different ones could be.
-    """
-    text = (as_text(answer, f"{place}: the answer") or "").strip()
-    meant = set(_by_text(text, options))
-    if isinstance(answer, str) or not meant:
-        meant |= _by_letter_or_index(text, options)
-    if len(meant) == 1:
-        return meant.pop()
-    last = LETTERS[len(options) - 1]
-    if meant:
-        both = " and ".join(LETTERS[index] for index in sorted(meant))
-        raise DataError(f"{place}: the answer {text[:60]!r} could mean options {both}. Write it as `B. text`.")
-    raise DataError(
-        f"{place}: the answer {text[:60]!r} is not among the options A to {last}. "
-        f"Give a letter A to {last}, an index 0 to {len(options) - 1}, or an option's text."
-    )
-
-
-def _by_text(text: str, options: Sequence[str]) -> list[int]:
-    """The option of exactly this text, else the one that equals it but for case and spacing."""
-    if text in options:
-        return [options.index(text)]
-    folded = [" ".join(option.casefold().split()) for option in options]
-    wanted = " ".join(text.casefold().split())
-    return [folded.index(wanted)] if wanted in folded else []
-
-
-def _by_letter_or_index(text: str, options: Sequence[str]) -> set[int]:
-    if match := _LETTER.fullmatch(text):
-        index = LETTERS.index(match[1].upper())
-        return {index} if index < len(options) else set()
-    if re.fullmatch(r"\d{1,2}", text):
-        # Digits that are an option's text mean that text.
-        return {int(text)} if int(text) < len(options) and text not in options else set()
-    if match := _LETTERED.fullmatch(text):
-        index = LETTERS.index(match[1])
-        return {index} if _by_text(match[2].strip(), options) and _same(options, index, match[2]) else set()
-    return set()
-
-
-def _same(options: Sequence[str], index: int, text: str) -> bool:
-    return index < len(options) and options[index].casefold().split() == text.casefold().split()
 
 
 def render(question: str, options: Sequence[str]) -> str:

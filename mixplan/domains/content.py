@@ -1,4 +1,4 @@
-"""Texts in, the key that tells duplicates out: blind to case, spacing and punctuation at a word's edge."""
+"""Makes the key that tells duplicates: blind to case, spacing and punctuation at a word's edge."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def content_key(prompt: Sequence[tuple[str, str]], options: Iterable[str] = ()) 
     """Key of a question.
 
     Args:
-        prompt: Messages as (role, content) pairs; system messages do not count.
+        prompt: Messages as (role, content) pairs; a system message says what is asked, so it counts.
         options: Choice rows: the options' texts; their order does not count.
 
     Returns:
         32 hexadecimal digits.
     """
-    turns = [f"{role}\x1f{normalised(content)}" for role, content in prompt if role != "system"]
+    turns = [f"{role}\x1f{normalised(content)}" for role, content in prompt]
     text = "\x1e".join([*turns, "", *sorted(map(normalised, options))])
     return hashlib.blake2b(text.encode(), digest_size=KEY_LENGTH // 2).hexdigest()

@@ -1,4 +1,4 @@
-"""A column's name or a template in, its value for a row out; places are plain `{column}`s, without attributes."""
+"""Takes a column's value, or fills a template's `{column}` places, for one row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mixplan.domains.limits import value_kind
@@ -24,7 +24,7 @@ MISSING = Missing()
 
 
 def lookup(row: Mapping[str, Any], name: str) -> Any:
-    """A column's value: by its whole name, else `a.b` as `b` inside the object in column `a`.
+    """A column's value: by its whole name, else `a.b` as `b` inside the object in column `a`, `a.0` as a list's first.
 
     Returns:
         The value, `MISSING` when the row has no such column.
@@ -35,6 +35,8 @@ def lookup(row: Mapping[str, Any], name: str) -> Any:
     inner = row.get(head, MISSING) if dot else MISSING
     if inner is None:
         return None
+    if isinstance(inner, list | tuple):
+        inner = {str(number): item for number, item in enumerate(inner)}
     return lookup(inner, rest) if isinstance(inner, Mapping) else MISSING
 
 
@@ -86,7 +88,10 @@ class Template:
         return cls(text, tuple(dict.fromkeys(name for name, is_place in parts if is_place)), tuple(parts))
 
     def value(self, row: Mapping[str, Any], place: str) -> Any:
-        """The column's value, or the filled template; None when a column is null or not in this row.
+        """The column's value, or the filled template, in which a null or absent column leaves its place empty.
+
+        Returns:
+            None where the column, or every column of the template, is null, empty or not in this row.
 
         Raises:
             DataError: a template's column holds neither text nor a number.
@@ -94,16 +99,10 @@ class Template:
         if not self.parts:
             value = lookup(row, self.text)
             return None if value is MISSING else value
-        filled = []
-        for text, is_place in self.parts:
-            if not is_place:
-                filled.append(text)
-                continue
-            value = as_text(lookup(row, text), f"{place}: column {text!r}")
-            if value is None:
-                return None
-            filled.append(value)
-        return "".join(filled)
+        values = {name: as_text(lookup(row, name), f"{place}: column {name!r}") for name in self.names}
+        if not any(value and value.strip() for value in values.values()):
+            return None
+        return "".join((values[text] or "") if is_place else text for text, is_place in self.parts)
 
 
 def as_text(value: Any, place: str) -> str | None:
@@ -127,6 +126,17 @@ def as_text(value: Any, place: str) -> str | None:
             f"{place} holds U+{ord(value[error.start]):04X}, half a surrogate pair, not text in UTF-8. Remove it."
         ) from error
     return value
+
+
+def listed(text: str) -> list[Any] | None:
+    """The items of a JSON list that is written as text; None where it is none."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return items if isinstance(items, list) else None
 
 
 def first_text(value: Any, place: str) -> tuple[str | None, tuple[str, ...]]:
@@ -171,26 +181,3 @@ def missing_column(name: str, columns: Iterable[str], place: str) -> DataError:
     guess = did_you_mean(name, found)
     guess = guess if guess.startswith(" Did you mean") else ""
     return DataError(f"{place}: no column {name!r}; it has {listed or 'none'}.{guess}")
-
-
-@dataclass
-class Kinds:
-    """Notices a column that holds text in one row and something else in another."""
-
-    seen: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-    def check(self, name: str, value: Any, place: str) -> None:
-        """Compare a value's kind with that of the column's first.
-
-        Raises:
-            DataError: they differ; the message names both rows.
-        """
-        if value is None or value == []:
-            return
-        kind = value_kind(value)
-        first, where = self.seen.setdefault(name, (kind, place))
-        if kind != first:
-            raise DataError(
-                f"{place}: column {name!r} holds {kind}, but {first} in {where.rpartition(', ')[2]}. "
-                "Write the column one way in every row."
-            )

@@ -1,7 +1,8 @@
-"""A file that holds one JSON list in, the text of its items out, parsed one at a time from a window over the file."""
+"""Reads the items of a file that holds one JSON list, one at a time from a window over the file."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mixplan.domains.limits import MAX_ROW_BYTES, not_utf8, too_long
+from mixplan.domains.opening import opened
 from mixplan.errors import DataError
 
 CHUNK = 2**18
@@ -85,8 +87,8 @@ def json_items(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
         DataError: the list is malformed, cut short, or has an item beyond `MAX_ROW_BYTES`.
     """
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        window = _Window(path, file)
+    with opened(path) as raw:
+        window = _Window(path, io.TextIOWrapper(raw, encoding="utf-8-sig", newline=""))
         if window.peek() != "[":
             raise DataError(f"{path}: not a JSON list of objects. Write [{{...}}, {{...}}].")
         window.at += 1

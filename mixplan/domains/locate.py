@@ -1,4 +1,4 @@
-"""A data spec and its YAML's folder in, the path of a file or saved data set out, checked to be readable."""
+"""Finds the file or saved data set that a data spec names, and checks that it can be read."""
 
 from __future__ import annotations
 
@@ -8,16 +8,32 @@ import os
 import stat
 from pathlib import Path, PurePosixPath
 
+from mixplan.domains.opening import COMPRESSED, kind_of
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec
+from mixplan.recipe.paths import local_path
 from mixplan.recipe.suggest import did_you_mean
 
-SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet")
+SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv")
 
 
 def python_files(spec: DataSpec) -> bool:
     """Whether a spec's `file` is a pattern of Python files, whose functions are the rows."""
     return bool(spec.file and spec.file.endswith("*.py"))
+
+
+def file_pattern(spec: DataSpec) -> str:
+    """The pattern of Python files below the folder that `locate` gives."""
+    return _parted(spec.file or "")[1] if spec.package is None else spec.file or ""
+
+
+def _parted(pattern: str) -> tuple[Path, str]:
+    """A pattern's folder, where it is absolute, and what is below it."""
+    path = local_path(pattern)
+    if not path.is_absolute():
+        return Path(), str(path)
+    fixed = next(number for number, part in enumerate(path.parts) if "*" in part)
+    return Path(*path.parts[:fixed]), str(Path(*path.parts[fixed:]))
 
 
 def locate(spec: DataSpec, folder: Path) -> Path:
@@ -33,17 +49,20 @@ def locate(spec: DataSpec, folder: Path) -> Path:
     Raises:
         DataError: nothing is there, or it cannot be read, or it lies outside its package.
     """
-    name = "." if python_files(spec) else spec.file or ""
-    path = _in_package(spec.package, name) if spec.package else folder / name
+    name = spec.file or ""
+    if python_files(spec):
+        name = "." if spec.package else str(_parted(name)[0])
+    path = _in_package(spec.package, name) if spec.package else folder / local_path(name)
     mode = _mode(path)
     if stat.S_ISDIR(mode):
         return path
     if not stat.S_ISREG(mode):
         raise DataError(f"{path}: not a regular file. Copy the data into a file and name that.")
-    if path.suffix.lower() not in SUFFIXES:
+    kind = kind_of(path)
+    if kind not in SUFFIXES or (kind == ".parquet" and path.suffix.lower() != kind):
         raise DataError(
-            f"{path}: data in {path.suffix or 'a file without suffix'} is not read. Known: {', '.join(SUFFIXES)}, "
-            "or the folder of a saved data set."
+            f"{path}: data in {path.suffix or 'a file without suffix'} is not read. Known: {', '.join(SUFFIXES)}, all "
+            f"but Parquet also with {', '.join(COMPRESSED)} behind it, or the folder of a saved data set."
         )
     if not os.access(path, os.R_OK):
         raise DataError(f"{path}: no permission to read it. Allow it with `chmod u+r {path}`.")

@@ -1,32 +1,29 @@
-"""Records of a source in, rows out: each format's question and answer, with what was left out and why."""
+"""Reads a source's records as rows: questions with their answers, and what was left out and why."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mixplan.chat.reasoning import joined
-from mixplan.domains.causes import FAULTY, Causes
-from mixplan.domains.choice import LETTERS, find_answer, read_options, render
+from mixplan.domains.causes import FAULTY, Causes, Lacking
+from mixplan.domains.chats import ChatForm, Messages
 from mixplan.domains.content import content_key
-from mixplan.domains.fields import MISSING, Kinds, Template, as_text, first_text, lookup, missing_column
+from mixplan.domains.fields import MISSING, Template, first_text, lookup, missing_column
+from mixplan.domains.formats import Draft, Reading
 from mixplan.domains.generator import saved_entry
-from mixplan.domains.limits import MAX_ROW_BYTES, too_long, value_kind
+from mixplan.domains.labels import Named, decide, fitting
+from mixplan.domains.limits import MAX_ROW_BYTES, too_long
 from mixplan.domains.sources import Record, Source, draw, open_source
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec
 
-FAULTY_SHARE = 0.01
-"""Real data sets have a few broken rows; beyond this share the columns are mapped wrongly, or the file is damaged."""
-ROLES = ("system", "user", "assistant")
-REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
-"""Under which names an assistant's message holds its reasoning beside its content."""
-
-Messages = tuple[tuple[str, str], ...]
+CONVERSATION = "conversation"
+"""The name under which a row's record is noted where each answer is a row, so that its rows are kept together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +31,10 @@ class Row:
     """One question with its answer, whatever format it came in.
 
     Attributes:
-        id: Where it came from, unique in its domain: `<split or file name>:<index in the source>`.
+        id: Where it came from, unique in its domain: `<split or file name>:<index in the source>`, and behind a point
+            which answer of its conversation it is, where each is a row.
         key: Hash of the normalised content (32 hexadecimal digits); equal for duplicates.
-        prompt: Messages up to and including the last user turn, as (role, content) pairs.
+        prompt: Messages in front of the answer, as (role, content) pairs; the last is a user's or a tool's.
         answer: The supervised answer (what gold training teaches).
         rationale: Worked solution with the answer at its end, where the data has one.
         options: Choice rows: the options' texts, in order, without letters.
@@ -56,97 +54,199 @@ class Row:
     accepted: tuple[str, ...] = ()
 
 
-class Lacking(Exception):
-    """A row lacks a question or an answer, which is no error: it is left out and counted under this text."""
-
-
 @dataclass
 class RowReader:
-    """Reads one format's rows and keeps count.
+    """Reads one domain's rows and keeps count.
 
     Attributes:
         spec: The domain's format and columns.
         generated: The rows come from a generator, so each keeps its entry.
+        beside: Columns to read beside those of the format.
+        note: Given each row's id and its values by column.
         rows: Records met.
+        passed: Records that passed `where`, whether drawn or not.
         causes: Records left out or changed, by cause.
+        labels: How choices name their right option; found over the first source's column where the recipe is silent.
     """
 
     spec: DomainSpec
     generated: bool
+    beside: tuple[str, ...] = ()
+    note: Callable[[str, Mapping[str, Any]], None] = lambda row, values: None  # noqa: ARG005 - named as given
     rows: int = 0
+    passed: int = 0
     causes: Causes = field(default_factory=Causes)
 
     def __post_init__(self) -> None:
-        named = self.spec.columns.model_dump(exclude_none=True)
-        self.templates = {key: Template.parse(text) for key, text in named.items()}
-        self.columns = [name for template in self.templates.values() for name in template.names]
-        self._kinds = Kinds()
+        self.templates = templates_of(self.spec)
+        columns = [name for key in self.templates for part in self.templates[key] for name in part.names]
+        self.columns = list(dict.fromkeys([*columns, *(name for name in self.beside if name != CONVERSATION)]))
+        self.labels: str | None = self.spec.labels
+        form = ChatForm(self.spec.columns.role, self.spec.columns.content, self.spec.roles)
+        self._reading = Reading(self.spec.format, form, self.spec.turns == "all")
         self._met: set[str] = set()
-        self._fault: DataError | None = None
 
     def read(self, source: Source, data: DataSpec, seed: int) -> Iterator[Row]:
         """Read a source's rows; the reader may be used for several sources.
 
         Raises:
-            DataError: a column is missing, no row can be used, or more rows than `FAULTY_SHARE` are faulty.
+            DataError: a column is missing, no row can be used, choices can be read in two ways, or more rows than
+                `data.faulty_share` are faulty.
         """
-        records, kept = 0, 0
-        found: dict[str, None] = {}
-        causes = Causes()
-        self._fault = None
-        for record in draw(source, data, seed=seed, columns=self.columns):
-            records += 1
-            self._met.update(name for name in self.columns if lookup(record.values, name) is not MISSING)
-            if len(found) < 100:
-                found.update(dict.fromkeys(record.values))
-            try:
-                row = self.row(record)
-            except Lacking as reason:
-                causes.leave_out(str(reason), without_folder(record.place, source))
-            except DataError as error:
-                causes.leave_out(FAULTY, without_folder(str(error), source))
-                self._fault = self._fault or error
-            else:
-                kept += 1
-                yield row
-        if unmet := [name for name in self.columns if name not in self._met]:
-            raise missing_column(unmet[0], found, source.place)
-        faulty = causes.left_out[FAULTY]
-        if self._fault and faulty > FAULTY_SHARE * records:
-            raise DataError(
-                f"{self._fault} ({faulty} of {records} rows are faulty; up to 1 in 100 would be left out and reported.)"
-            ) from self._fault
-        if not kept:
-            reasons = ", ".join(f"{count} with {reason}" for reason, count in causes.left_out.items())
-            raise DataError(f"{source.place}: none of its {records} rows can be used: {reasons}. Check `columns`.")
-        self.rows += records
-        causes.left_out = +causes.left_out
-        self.causes.add(causes)
+        tally = _Tally(source, data, "demonstrations" if data is self.spec.demonstrations else "data")
+        drafts: list[tuple[Record, Draft]] = []
+        for record in draw(source, data, seed=seed, columns=self.columns, count=self.count):
+            tally.records += 1
+            with tally.counted(record):
+                # Only a generator's entry is needed again.
+                met = record if self.generated else replace(record, values={})
+                own = {CONVERSATION: record.id} if self.spec.turns == "all" else {}
+                for draft in self._drafts(record, tally):
+                    drafts.append((met, draft))
+                    self.note(row_id(record, draft), record.values | own)
+        if tally.found and (unmet := [name for name in self.columns if name not in self._met]):
+            raise missing_column(unmet[0], tally.found, source.place)
+        self._decide([draft.named for _, draft in drafts if draft.named], tally)
+        rows: list[Row] = []
+        for record, draft in drafts:
+            with tally.counted(record):
+                rows.append(self._row(record, draft))
+                for change in draft.changes:
+                    tally.causes.change(change, without_folder(record.place, source))
+        tally.refuse_faulty(len(rows))
+        self.rows += tally.records
+        self.causes.add(tally.causes)
+        yield from rows
 
-    def row(self, record: Record) -> Row:
-        """Turn one record into a row.
+    def count(self, passed: int) -> None:
+        """Add the records of a source that passed `where`."""
+        self.passed += passed
+
+    def key(self, record: Record) -> str:
+        """The content key of a record's first row.
 
         Raises:
             Lacking: it has no question or no answer.
             DataError: it is faulty.
         """
-        values = {key: self._value(key, record) for key in self.templates}
+        draft = self._reading.drafts(self._values(record), record.place)[0]
+        return content_key(draft.question or draft.prompt, draft.options)
+
+    def _drafts(self, record: Record, tally: _Tally) -> list[Draft]:
+        if record.fault is not None:
+            raise record.fault
+        self._met.update(name for name in self.columns if lookup(record.values, name) is not MISSING)
+        if len(tally.found) < 100:
+            tally.found.update(dict.fromkeys(record.values))
+        return self._reading.drafts(self._values(record), record.place)
+
+    def _values(self, record: Record) -> dict[str, Any]:
+        """What each of the recipe's columns holds in a record.
+
+        Raises:
+            DataError: a template's column is no text, or the row is too long.
+        """
+        values: dict[str, Any] = {}
+        for key, parts in self.templates.items():
+            found = [part.value(record.values, record.place) for part in parts]
+            values[key] = found[0] if isinstance(getattr(self.spec.columns, key), str) else found
+        options = self.spec.columns.options
+        if isinstance(options, str) and options.endswith(".text"):
+            # ARC's options and their labels are two lists of one object.
+            labels = lookup(record.values, f"{options.removesuffix('text')}label")
+            values["labels"] = None if labels is MISSING else labels
         if sum(map(_characters, values.values())) > MAX_ROW_BYTES:
             raise too_long(record.place)
-        parts = _READ[self.spec.format](values, record.place)
-        prompt = parts["prompt"]
-        system = as_text(values.get("system"), f"{record.place}: column of system messages")
-        if system and prompt[0][0] != "system":
-            parts["prompt"] = (("system", system), *prompt)
-        parts["entry"] = saved_entry(record.values) if self.generated else None
-        question = parts.pop("question", prompt)
-        return Row(id=record.id, key=content_key(question, parts.get("options", ())), **parts)
+        return values
 
-    def _value(self, key: str, record: Record) -> Any:
-        template = self.templates[key]
-        value = template.value(record.values, record.place)
-        self._kinds.check(template.text, value, record.place)
-        return value
+    def _decide(self, answers: Sequence[Named], tally: _Tally) -> None:
+        """Find how the column of answers names right options, unless the recipe or an earlier source says."""
+        if not answers or self.spec.labels or (self.labels and fitting(self.labels, answers)):
+            return
+        allowed = int(tally.data.faulty_share * tally.records)
+        self.labels = decide(answers, source=tally.source.place, allowed=allowed)
+
+    def _row(self, record: Record, draft: Draft) -> Row:
+        answer, gold, rationale = draft.settled(self.labels)
+        return Row(
+            id=row_id(record, draft),
+            key=content_key(draft.question or draft.prompt, draft.options),
+            prompt=draft.prompt,
+            answer=answer,
+            rationale=rationale,
+            options=draft.options,
+            gold=gold,
+            entry=saved_entry(record.values) if self.generated else None,
+            accepted=draft.accepted,
+        )
+
+
+@dataclass
+class _Tally:
+    """One source's records as they are read.
+
+    Attributes:
+        source, data: What is read.
+        key: The recipe's key of it in the domain's section.
+        records: Met so far.
+        found: Columns met.
+        causes: Records left out or changed, by cause.
+        fault: The first faulty row's.
+    """
+
+    source: Source
+    data: DataSpec
+    key: str
+    records: int = 0
+    found: dict[str, None] = field(default_factory=dict)
+    causes: Causes = field(default_factory=Causes)
+    fault: DataError | None = None
+
+    @contextmanager
+    def counted(self, record: Record) -> Iterator[None]:
+        """Count a record that lacks something or is faulty, and go on behind it."""
+        try:
+            yield
+        except Lacking as reason:
+            self.causes.leave_out(str(reason), without_folder(record.place, self.source))
+        except DataError as error:
+            self.causes.leave_out(FAULTY, without_folder(str(error), self.source))
+            self.fault = self.fault or error
+
+    def refuse_faulty(self, kept: int) -> None:
+        """Refuse a source of which too much is faulty, or nothing can be used.
+
+        Raises:
+            DataError: names the first fault and what leaves such rows out.
+        """
+        faulty, share = self.causes.left_out[FAULTY], self.data.faulty_share
+        if self.fault and (faulty > share * self.records or not kept):
+            needed = math.ceil(1000 * faulty / self.records) / 1000
+            remedy = f" Set `{self.key}.faulty_share: {needed}` in this section to leave them out." if kept else ""
+            raise DataError(f"{self.fault} ({faulty} of {self.records} rows are faulty.{remedy})") from self.fault
+        if not kept:
+            reasons = ", ".join(f"{count} with {reason}" for reason, count in self.causes.left_out.items())
+            raise DataError(
+                f"{self.source.place}: none of its {self.records} rows can be used: {reasons}. Check `columns`."
+            )
+
+
+def row_id(record: Record, draft: Draft) -> str:
+    """A row's id: its record's, with which answer of the conversation it is where each is a row."""
+    return f"{record.id}.{draft.number}" if draft.number else record.id
+
+
+def templates_of(spec: DomainSpec) -> dict[str, list[Template]]:
+    """The templates that each of the recipe's columns is read by.
+
+    Raises:
+        DataError: a template cannot be read.
+    """
+    named = spec.columns.model_dump(exclude_none=True, exclude={"role", "content"})
+    return {
+        key: [Template.parse(text) for text in ([given] if isinstance(given, str) else given)]
+        for key, given in named.items()
+    }
 
 
 def without_folder(text: str, source: Source) -> str:
@@ -173,128 +273,18 @@ def read_texts(spec: DataSpec, template: str, *, folder: Path, seed: int) -> Ite
     """Read a column of running text, or a template over columns; rows without text are left out.
 
     Raises:
-        DataError: as `open_source` and `draw` say, or a row lacks the column or holds no text there.
+        DataError: as `open_source` and `draw` say, or no row has the column, or one holds no text there.
     """
     parsed = Template.parse(template)
-    for record in draw(open_source(spec, folder=folder, seed=seed), spec, seed=seed, columns=parsed.names):
-        for name in parsed.names:
-            if lookup(record.values, name) is MISSING:
-                raise missing_column(name, record.values, record.place)
+    source = open_source(spec, folder=folder, seed=seed)
+    missing, found = list(parsed.names), dict[str, None]()
+    for record in draw(source, spec, seed=seed, columns=parsed.names):
+        if record.fault is not None:
+            raise record.fault
+        missing = [name for name in missing if lookup(record.values, name) is MISSING]
         text, _ = first_text(parsed.value(record.values, record.place), f"{record.place}: column {template!r}")
+        found = found or dict.fromkeys(record.values)
         if text:
             yield text
-
-
-def _messages(values: Mapping[str, Any], place: str) -> dict[str, Any]:
-    turns = _turns(values.get("messages"), place, "messages")
-    last = max((index for index, (role, _) in enumerate(turns) if role == "user"), default=None)
-    if last is None or not turns[last][1].strip():
-        raise Lacking("no question")
-    if last + 1 == len(turns) or turns[last + 1][0] != "assistant" or not turns[last + 1][1].strip():
-        raise Lacking("no answer")
-    return {"prompt": turns[: last + 1], "answer": turns[last + 1][1]}
-
-
-def _prompt_completion(values: Mapping[str, Any], place: str) -> dict[str, Any]:
-    prompt, completion = values.get("prompt"), values.get("completion")
-    if prompt is None or (isinstance(prompt, str) and not prompt.strip()):
-        raise Lacking("no question")
-    if completion is None or (isinstance(completion, str) and not completion.strip()):
-        raise Lacking("no answer")
-    turns = _turns(prompt, place, "prompt") if isinstance(prompt, list) else ()
-    if isinstance(prompt, list) and (not turns or turns[-1][0] != "user"):
-        raise DataError(
-            f"{place}: the prompt does not end with a user message. Use `format: messages` for whole chats."
-        )
-    if not isinstance(completion, list):
-        answer = as_text(completion, f"{place}: the completion") or ""
-    else:
-        answers = _turns(completion, place, "completion")
-        if len(answers) != 1 or answers[0][0] != "assistant":
-            raise DataError(
-                f"{place}: the completion is not one assistant message. Use `format: messages` for whole chats."
-            )
-        answer = answers[0][1]
-    return {"prompt": turns or (("user", as_text(prompt, f"{place}: the prompt") or ""),), "answer": answer}
-
-
-def _question_answer(values: Mapping[str, Any], place: str) -> dict[str, Any]:
-    question, _ = first_text(values.get("question"), f"{place}: the question")
-    answer, accepted = first_text(values.get("answer"), f"{place}: the answer")
-    if not question:
-        raise Lacking("no question")
-    if not answer:
-        raise Lacking("no answer")
-    rationale = _with_answer(as_text(values.get("rationale"), f"{place}: the rationale"), answer)
-    return {"prompt": (("user", question),), "answer": answer, "accepted": accepted, "rationale": rationale}
-
-
-def _choice(values: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """A choice: the prompt lists lettered options, the answer is the right one's line, as in `B. text`."""
-    question, _ = first_text(values.get("question"), f"{place}: the question")
-    given = values.get("answer")
-    given = next(iter(given), None) if isinstance(given, list) else given
-    if not question:
-        raise Lacking("no question")
-    if given is None or given == "":
-        raise Lacking("no answer")
-    if values.get("options") is None:
-        raise Lacking("no options")
-    options = read_options(values["options"], place)
-    gold = find_answer(given, options, place)
-    answer = f"{LETTERS[gold]}. {options[gold]}"
-    return {
-        "prompt": (("user", render(question, options)),),
-        "question": (("user", question),),
-        "answer": answer,
-        "options": options,
-        "gold": gold,
-        "rationale": _with_answer(as_text(values.get("rationale"), f"{place}: the rationale"), answer),
-    }
-
-
-def _with_answer(rationale: str | None, answer: str) -> str | None:
-    """A worked solution that ends with the answer: added below it, unless its last line already states it."""
-    # Worked answers often repeat the marker of the answer's turn.
-    text = re.sub(r"\A\s*A:\s+", "", rationale or "").strip()
-    if not text:
-        return None
-    stated = rf"(?<!\w){re.escape(answer)}"
-    if re.search(rf"{stated}\Z", text) or re.search(rf"{stated}(?!\w)", text.splitlines()[-1]):
-        return text
-    return f"{text}\n\n{answer}"
-
-
-def _turns(value: Any, place: str, key: str) -> Messages:
-    """A list of messages as (role, content) pairs."""
-    if value is None:
-        raise Lacking("no question")
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise DataError(f"{place}: {key} is text that is not a JSON list. Write a list of messages.") from error
-    if not isinstance(value, list):
-        raise DataError(f"{place}: {key} is {value_kind(value)}, not a list of messages. Map a column of messages.")
-    turns = []
-    for number, message in enumerate(value, 1):
-        where = f"{place}: message {number} of {key}"
-        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
-            raise DataError(f"{where} is not an object with `role` and `content`. Write {{role: user, content: ...}}.")
-        if message["role"] not in ROLES:
-            raise DataError(f"{where} has the role {message['role']!r}, not {', '.join(ROLES[:-1])} or {ROLES[-1]}.")
-        text = as_text(message["content"], where) or ""
-        given = next((message[name] for name in REASONING_FIELDS if message.get(name)), None)
-        if message["role"] == "assistant" and given is not None:
-            text = joined(as_text(given, f"{where}: its reasoning") or "", text)
-        turns.append((message["role"], text))
-    return tuple(turns)
-
-
-_READ = {
-    "messages": _messages,
-    "prompt_completion": _prompt_completion,
-    "question_answer": _question_answer,
-    "choice": _choice,
-}
-"""For each format, what reads a record's values as a row's parts."""
+    if missing:
+        raise missing_column(missing[0], found, source.place)

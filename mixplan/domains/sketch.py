@@ -69,9 +69,8 @@ class Content:
 
 def sketch(domain: Domain) -> Content:
     """Sketch a domain by its questions, the target by its questions with the answers that it teaches."""
-    rows = (*domain.evaluation, *domain.query, *domain.demonstration, *domain.pool)
     taught = domain.name == "target"
-    keys = sorted({row_hash(row, taught=taught) for row in rows})
+    keys = sorted({row_hash(row, taught=taught) for row in domain.rows})
     return Content(source_of(domain.spec), len(keys), tuple(keys[:SKETCH_KEYS]))
 
 

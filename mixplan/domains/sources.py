@@ -6,7 +6,7 @@ import hashlib
 import heapq
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from mixplan.domains.fields import MISSING, column_of, lookup, missing_column
 from mixplan.domains.functions import open_functions
 from mixplan.domains.generator import Generator, open_generator
 from mixplan.domains.hub import open_hub
-from mixplan.domains.locate import locate, python_files
+from mixplan.domains.locate import file_pattern, locate, python_files
 from mixplan.domains.tables import Table, open_parquet, open_saved
 from mixplan.domains.textfiles import TextFile, open_text
 from mixplan.errors import DataError
@@ -34,12 +34,14 @@ class Record:
     Attributes:
         id: The split's, file's or generator's name and the row's index from 0: `test:17`.
         place: The row as messages name it: `data/law.jsonl, line 18`.
-        values: By column.
+        values: By column; none where the row cannot be read.
+        fault: Why it cannot.
     """
 
     id: str
     place: str
     values: dict[str, Any]
+    fault: DataError | None = None
 
 
 def open_source(spec: DataSpec, *, folder: Path, seed: int) -> Source:
@@ -59,13 +61,20 @@ def open_source(spec: DataSpec, *, folder: Path, seed: int) -> Source:
         return open_generator(spec, seed)
     path = locate(spec, folder)
     if python_files(spec):
-        return open_functions(path, spec.file or "")
+        return open_functions(path, file_pattern(spec))
     if path.is_dir():
         return open_saved(path)
     return open_parquet(path) if path.suffix.lower() == ".parquet" else open_text(path)
 
 
-def draw(source: Source, spec: DataSpec, *, seed: int, columns: Collection[str] | None = None) -> Iterator[Record]:
+def draw(
+    source: Source,
+    spec: DataSpec,
+    *,
+    seed: int,
+    columns: Collection[str] | None = None,
+    count: Callable[[int], None] | None = None,
+) -> Iterator[Record]:
     """Read the rows that pass `where`, at most `limit` of them, in the source's order.
 
     Two passes: the first notes which rows pass and draws among them by hash, the second decodes the drawn ones. Rows of
@@ -77,6 +86,7 @@ def draw(source: Source, spec: DataSpec, *, seed: int, columns: Collection[str] 
         spec: The spec it was opened from.
         seed: Of the draw.
         columns: Columns that will be read; all of them when not given.
+        count: Told how many rows pass `where`, of which `limit` are drawn.
 
     Raises:
         DataError: a column is missing, a row is damaged, or no row passes.
@@ -85,12 +95,14 @@ def draw(source: Source, spec: DataSpec, *, seed: int, columns: Collection[str] 
         for name in (*(columns or ()), *spec.where):
             if column_of(name, source.columns) not in source.columns:
                 raise missing_column(name, source.columns, source.place)
-    chosen = _drawn(source, spec, seed)
+    chosen, passed = _drawn(source, spec, seed)
+    if count is not None:
+        count(passed)
     if isinstance(source, TextFile):
         for index, (number, content) in enumerate(source.raw_rows()):
             if index in chosen:
                 place = f"{source.place}, {source.unit} {number}"
-                yield Record(f"{source.name}:{index}", place, source.decode(number, content))
+                yield _record(f"{source.name}:{index}", place, _read(source, number, content))
         return
     if isinstance(source, Table):
         names = source.columns if columns is None else {column_of(name, source.columns) for name in columns}
@@ -98,7 +110,7 @@ def draw(source: Source, spec: DataSpec, *, seed: int, columns: Collection[str] 
     else:
         rows = ((index, values) for index, values in source.rows() if index in chosen)
     for index, values in rows:
-        yield Record(f"{source.name}:{index}", f"{source.place}, row {index + 1}", values)
+        yield _record(f"{source.name}:{index}", f"{source.place}, row {index + 1}", values)
 
 
 def read_records(
@@ -106,6 +118,8 @@ def read_records(
 ) -> Iterator[dict[str, Any]]:
     """Open a source and read its rows' values by column; see `open_source` and `draw`."""
     for record in draw(open_source(spec, folder=folder, seed=seed), spec, seed=seed, columns=columns):
+        if record.fault is not None:
+            raise record.fault
         yield record.values
 
 
@@ -131,18 +145,25 @@ def count_rows(spec: DataSpec, folder: Path) -> int | None:
     return min(spec.limit, source.count)
 
 
-def _drawn(source: Source, spec: DataSpec, seed: int) -> Collection[int]:
-    """Indices of the rows to read."""
+def _drawn(source: Source, spec: DataSpec, seed: int) -> tuple[Collection[int], int]:
+    """Indices of the rows to read, and how many they were drawn from."""
     if not isinstance(source, TextFile) and not spec.where and 0 < source.count <= spec.limit:
-        return range(source.count)
-    passing = _passing(source, spec.where)
+        return range(source.count), source.count
+    passed = 0
+
+    def counted() -> Iterator[tuple[int, bytes | None]]:
+        nonlocal passed
+        for row in _passing(source, spec.where):
+            passed += 1
+            yield row
+
     if isinstance(source, TextFile):
-        chosen = _drawn_by_content(passing, spec.limit, seed)
+        chosen = _drawn_by_content(counted(), spec.limit, seed)
     else:
-        chosen = _drawn_by_position((index for index, _ in passing), spec.limit, seed)
+        chosen = _drawn_by_position((index for index, _ in counted()), spec.limit, seed)
     if not chosen:
         raise DataError(f"{source.place}: has no rows. Give a source with rows.")
-    return chosen
+    return chosen, passed
 
 
 def _drawn_by_content(rows: Iterable[tuple[int, bytes | None]], limit: int, seed: int) -> set[int]:
@@ -173,31 +194,48 @@ def _drawn_by_position(indices: Iterable[int], limit: int, seed: int) -> set[int
 
 
 def _passing(source: Source, where: Mapping[str, Any]) -> Iterator[tuple[int, bytes | None]]:
-    """Index, and content where it is at hand, of each row that passes `where`.
+    """Index, and content where it is at hand, of each row that passes `where` or cannot be read.
 
     Raises:
-        DataError: there are rows, but none passes.
+        DataError: there are rows that can be read, but none passes.
     """
     if isinstance(source, Table) and not where:
         yield from ((index, None) for index in range(source.count))
         return
     test = Filter(where, text_cells=isinstance(source, TextFile) and source.text_cells)
     rows, passed = 0, 0
+    for index, content, values in _tested(source, where):
+        good = values is None or test.passes(values)
+        rows, passed = rows + (values is not None), passed + (values is not None and good)
+        if good:
+            yield index, content
+    if where and rows and not passed:
+        raise test.nothing_passed(source.place)
+
+
+def _tested(source: Source, where: Mapping[str, Any]) -> Iterator[tuple[int, bytes | None, Mapping[str, Any] | None]]:
+    """Index, content where it is at hand, and what `where` asks of each row; None where there is nothing to ask."""
     if isinstance(source, TextFile):
         for index, (number, content) in enumerate(source.raw_rows()):
-            rows += 1
-            if not where or test.passes(source.decode(number, content)):
-                passed += 1
-                yield index, content
-    else:
-        names = sorted({column_of(name, source.columns) for name in where}) if isinstance(source, Table) else []
-        for index, values in source.rows(names) if isinstance(source, Table) else source.rows():
-            rows += 1
-            if not where or test.passes(values):
-                passed += 1
-                yield index, None
-    if rows and not passed:
-        raise test.nothing_passed(source.place)
+            read = _read(source, number, content) if where else None
+            kept = None if isinstance(content, DataError) else content
+            yield index, kept, None if isinstance(read, DataError) else read
+        return
+    names = sorted({column_of(name, source.columns) for name in where}) if isinstance(source, Table) else []
+    for index, values in source.rows(names) if isinstance(source, Table) else source.rows():
+        yield index, None, values if where and not isinstance(values, DataError) else None
+
+
+def _read(source: TextFile, number: int, content: bytes | DataError) -> dict[str, Any] | DataError:
+    """A row's values, or why it cannot be read."""
+    try:
+        return source.decode(number, content)
+    except DataError as fault:
+        return fault
+
+
+def _record(name: str, place: str, values: dict[str, Any] | DataError) -> Record:
+    return Record(name, place, {}, values) if isinstance(values, DataError) else Record(name, place, values)
 
 
 @dataclass

@@ -1,26 +1,26 @@
-"""A recipe's target and domains in, opened and split out: no row in two parts, none in another's evaluation."""
+"""Opens a recipe's target and domains and splits their rows: what is an evaluation row anywhere is nothing else."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mixplan.domains.causes import Causes
 from mixplan.domains.generator import Generator
+from mixplan.domains.passages import Groups, Passages
 from mixplan.domains.rows import Row, RowReader
+from mixplan.domains.sizes import DEMONSTRATION_ROWS, demonstration_rows, evaluation_rows, query_rows, smaller
 from mixplan.domains.sources import Source, open_source
 from mixplan.errors import DataError
 from mixplan.recipe import DomainSpec, Recipe
 from mixplan.runs import content_hash
 
 PARTS = ("evaluation", "query", "demonstration", "pool")
-POOL_SHARE = 0.3
-"""Of a domain that is too small, what the split that is suggested leaves to the pool."""
 
 KeyPath = tuple[str | int, ...]
 Folder = Path | Callable[[KeyPath], Path]
@@ -35,12 +35,18 @@ class Domain:
         name: The recipe's name for it; the target is called `target`.
         spec: The recipe section it came from.
         grader: The resolved grader (never `auto`).
-        evaluation, query, demonstration, pool: Rows in seeded order; no key in two of them.
+        evaluation: Held-out rows, in seeded order; no other part of any domain has one of them.
+        query, demonstration: Rows in seeded order; none in both.
+        pool: What may be trained on: every row but the evaluation's, those that are neither query nor demonstration
+            rows first. With `split.apart`, these alone.
         read_rows: Rows read after `where` and `limit`, those of `demonstrations` included.
         dropped: What was left out, by reason (`duplicate`, `in evaluation of law`, ...), with counts.
         fingerprint: Hash over every row's key and content, in order, with the part it is in.
         changed: Rows that are used with a change, by what was changed, with counts.
         examples: The first row, in words, of each cause in `dropped` or `changed` that names one.
+        source_rows: Rows of `data` that pass `where`, of which at most `limit` were read.
+        group: The column whose shared texts keep rows on one side of the evaluation split; None where none does.
+        shared: Evaluation rows whose text of that column pool rows share all the same, by whose pool that is.
     """
 
     name: str
@@ -55,6 +61,15 @@ class Domain:
     fingerprint: str = ""
     changed: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
+    source_rows: int = 0
+    group: str | None = None
+    shared: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every row once, whatever parts it is in."""
+        parts = (self.evaluation, self.demonstration, self.query, self.pool)
+        return tuple({(row.key, row.id): row for part in parts for row in part}.values())
 
 
 def describe(domain: Domain) -> dict[str, Any]:
@@ -62,6 +77,9 @@ def describe(domain: Domain) -> dict[str, Any]:
     return {
         "rows": {part: len(getattr(domain, part)) for part in PARTS},
         "read_rows": domain.read_rows,
+        "source_rows": domain.source_rows,
+        "group": domain.group,
+        "shared": dict(domain.shared),
         "dropped": dict(domain.dropped),
         "changed": dict(domain.changed),
         "examples": dict(domain.examples),
@@ -75,8 +93,9 @@ def open_domains(recipe: Recipe, *, folder: Folder, where: Where | None = None) 
     """Open and split the target and all domains.
 
     Rows are ordered by a hash of the seed and their content, whatever order their source has them in. Evaluation rows
-    are claimed first, everywhere; what is an evaluation row anywhere is then no other domain's query, demonstration or
-    pool row. Demonstrations come next, then queries; the rest is the pool.
+    are claimed first, everywhere, with all that share a passage with them; what is an evaluation row anywhere is in no
+    other domain's query, demonstration or pool. Of the rest, demonstrations come first, then queries; all of it is the
+    pool, or what is left of it with `split.apart`.
 
     Args:
         recipe: The validated recipe.
@@ -89,11 +108,47 @@ def open_domains(recipe: Recipe, *, folder: Folder, where: Where | None = None) 
     Raises:
         DataError: a source or its rows cannot be used, or there are too few rows for the split.
     """
+    found, problems = open_some(recipe, ("target", *recipe.domains), folder=folder, where=where, first=True)
+    for problem in problems:
+        raise problem
+    return found.pop("target"), found
+
+
+def open_some(
+    recipe: Recipe, names: Collection[str], *, folder: Folder, where: Where | None = None, first: bool = False
+) -> tuple[dict[str, Domain], list[DataError]]:
+    """Open and split some of a recipe's target and domains, such as those whose rows are on this machine.
+
+    Args:
+        recipe: The validated recipe.
+        names: Domains, and `target`; what the others hold out is not known, so it is not taken out of these.
+        folder: As for `open_domains`.
+        where: As for `open_domains`.
+        first: Stop at the first problem.
+
+    Returns:
+        What could be opened and split by name, in the recipe's order, and what is wrong with the others.
+    """
     locate = where or (lambda path: ".".join(map(str, path)))
-    read = [_open(recipe, "target", recipe.target, folder, locate)]
-    read += [_open(recipe, name, spec, folder, locate) for name, spec in recipe.domains.items()]
-    split = [_claim(one, _others_evaluation(one, read), locate) for one in read]
-    return split[0], {domain.name: domain for domain in split[1:]}
+    specs = {"target": recipe.target, **recipe.domains}
+    read, found, problems = [], {}, list[DataError]()
+    for name in (name for name in specs if name in names):
+        try:
+            read.append(_open(recipe, name, specs[name], folder, locate))
+        except DataError as error:
+            problems.append(error)
+            if first:
+                return {}, problems
+    for one in read:
+        try:
+            found[one.name] = _claim(one, _others_evaluation(one, read), locate)
+        except DataError as error:
+            problems.append(error)
+            if first:
+                return {}, problems
+    whole = [one for one in read if one.name in found]
+    shared = {one.name: _shared(one, whole, found.values()) for one in whole}
+    return {name: replace(domain, shared=shared[name]) for name, domain in found.items()}, problems
 
 
 @dataclass
@@ -107,19 +162,25 @@ class _Read:
     rows: list[Row]
     apart: list[Row] | None
     read_rows: int
+    source_rows: int
     causes: Causes
+    groups: Groups
     shown: int
     counter: str
+    seed: int
+    evaluation: list[Row] = field(init=False)
 
-    @property
-    def evaluation(self) -> list[Row]:
-        return self.rows[: self.spec.split.evaluation]
+    def __post_init__(self) -> None:
+        elsewhere = self.apart is not None
+        wanted = evaluation_rows(self.spec.split, len(self.rows), shown=self.shown, elsewhere=elsewhere)
+        self.evaluation = self.groups.draw(self.rows, wanted, self.seed, fill=False)
 
 
 def _open(recipe: Recipe, name: str, spec: DomainSpec, folder: Folder, locate: Where) -> _Read:
     path: KeyPath = ("target",) if name == "target" else ("domains", name)
     with _located(locate((*path, "columns")), name):
-        reader = RowReader(spec, generated=spec.data.generator is not None)
+        passages = Passages.of(spec)
+        reader = RowReader(spec, spec.data.generator is not None, beside=passages.names, note=passages.note)
 
     def rows_of(key: str) -> tuple[list[Row], Source]:
         data = spec.data if key == "data" else spec.demonstrations or spec.data
@@ -133,12 +194,16 @@ def _open(recipe: Recipe, name: str, spec: DomainSpec, folder: Folder, locate: W
         return kept, source
 
     rows, source = rows_of("data")
+    groups, passed = passages.groups([row.id for row in rows]), reader.passed
     with _located(locate((*path, "grader")), name):
         grader = _grader(spec, source)
     apart = rows_of("demonstrations")[0] if spec.demonstrations else None
     section, shown = ("drift", recipe.drift) if name == "target" else ("sts", recipe.sts)
     counter = f"{section}.demonstrations"
-    return _Read(name, path, spec, grader, rows, apart, reader.rows, reader.causes, shown.demonstrations, counter)
+    return _Read(
+        name, path, spec, grader, rows, apart, reader.rows, passed, reader.causes, groups, shown.demonstrations,
+        counter, recipe.seed,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -187,29 +252,52 @@ def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
     """Split one domain's rows."""
     split, dropped = one.spec.split, Counter(one.causes.left_out)
     own = {row.key for row in one.evaluation}
-    rest = _without(one.rows[len(one.evaluation) :], barred, dropped)
+    rest = _without([row for row in one.rows if row.key not in own], barred, dropped)
     if one.apart is None:
-        demonstration, rest = rest[: split.demonstration], rest[split.demonstration :]
+        demonstration = one.groups.draw(
+            rest, demonstration_rows(split, len(rest), shown=one.shown), one.seed, fill=True
+        )
     else:
         held = {**barred, **dict.fromkeys(own, one.name)}
-        demonstration = _without(one.apart, held, dropped)[: split.demonstration]
-        shown = {row.key for row in demonstration}
-        dropped["also a demonstration"] += sum(row.key in shown for row in rest)
-        rest = [row for row in rest if row.key not in shown]
-    query, pool = rest[: split.query], rest[split.query :]
+        most = DEMONSTRATION_ROWS if split.demonstration is None else split.demonstration
+        demonstration = _without(one.apart, held, dropped)[:most]
+    shown = {row.key for row in demonstration}
+    unshown = [row for row in rest if row.key not in shown]
+    if one.apart is not None and split.apart:
+        dropped["also a demonstration"] += len(rest) - len(unshown)
+        rest = unshown
+    wanted = query_rows(split, len(unshown))
+    query = one.groups.draw(unshown, wanted, one.seed, fill=True) if split.apart else unshown[:wanted]
+    read = {row.key for row in query}
+    unread = [row for row in unshown if row.key not in read]
+    pool = unread if split.apart else [*unread, *query, *(row for row in rest if row.key in shown)]
     _enough(one, demonstration, query, pool, +dropped, locate)
     parts = {"evaluation": one.evaluation, "query": query, "demonstration": demonstration, "pool": pool}
+    kept: dict[str, Any] = {part: tuple(rows) for part, rows in parts.items()}
     return Domain(
         name=one.name,
         spec=one.spec,
         grader=one.grader,
         read_rows=one.read_rows,
+        source_rows=one.source_rows,
+        group=one.groups.column,
         dropped=dict(sorted((+dropped).items())),
         changed=dict(sorted(one.causes.changed.items())),
         examples=dict(sorted(one.causes.examples.items())),
         fingerprint=content_hash(*([part, *_content(row)] for part in PARTS for row in parts[part])),
-        **{part: tuple(rows) for part, rows in parts.items()},
+        **kept,
     )
+
+
+def _shared(one: _Read, read: Iterable[_Read], split: Iterable[Domain]) -> dict[str, int]:
+    """How many evaluation rows of a domain share a passage with pool rows, by whose pool that is."""
+    passages = [one.groups.keys[row.id] for row in one.evaluation if row.id in one.groups.keys]
+    found = {}
+    for other, domain in zip(read, split, strict=True):
+        pool = other.groups.of(domain.pool) if passages else set()
+        if count := sum(passage in pool for passage in passages):
+            found[domain.name] = count
+    return found
 
 
 def _without(rows: list[Row], barred: Mapping[str, str], dropped: Counter[str]) -> list[Row]:
@@ -232,33 +320,31 @@ def _enough(
             f"but {one.counter} puts {one.shown} in front of a query{left_out}. "
             f"Lower `{one.counter}`, or remove `{dotted}.demonstrations` to take them from `data`."
         )
-    if len(query) == split.query and len(one.evaluation) == split.evaluation:
-        filled = one.apart is not None or len(demonstration) == split.demonstration
-        if filled and (pool or one.name != "target"):
-            return
-    inside = {"evaluation": split.evaluation, "query": split.query}
-    inside |= {"demonstration": split.demonstration} if one.apart is None else {}
-    target = one.name == "target"
-    needed = sum(inside.values()) + target
-    usable = len(one.evaluation) + len(query) + len(pool) + (len(demonstration) if one.apart is None else 0)
-    wanted = " + ".join(f"{part} {count}" for part, count in inside.items()) + (" + 1 to train on" if target else "")
+    elsewhere = one.apart is not None
+    inside = {
+        "evaluation": evaluation_rows(split, len(one.rows), shown=one.shown, elsewhere=elsewhere),
+        "query": 1 if split.query is None else split.query,
+    }
+    if not elsewhere:
+        inside["demonstration"] = one.shown if split.demonstration is None else split.demonstration
+    # Whole passages may make a few evaluation rows less than were asked for.
+    held_out = inside["evaluation"] if one.groups.column else len(one.evaluation)
+    found = {"evaluation": held_out, "query": len(query), "demonstration": len(demonstration)}
+    if all(found[part] >= count for part, count in inside.items()) and (pool or one.name != "target"):
+        return
+    more = one.name == "target" and split.apart
+    needed = sum(inside.values()) + more
+    usable = len({row.key for row in (*one.evaluation, *query, *pool, *(() if elsewhere else demonstration))})
+    wanted = " + ".join(f"{part} {count}" for part, count in inside.items()) + (" + 1 to train on" if more else "")
     least = {part: min(inside[part], one.shown if part == "demonstration" else 1) for part in inside}
+    fitting = smaller(inside, least, usable, pool=split.apart)
+    if isinstance(fitting, int):
+        remedy = f"Add data: even the smallest split needs {fitting} rows."
+    else:
+        listed = ", ".join(f"{part}: {count}" for part, count in fitting.items())
+        keep = ", apart: true" if split.apart else ""
+        remedy = f"Set `{dotted}.split` to {{{listed}{keep}}}, leave it out, or add data."
     raise DataError(
         f"{locate((*one.path, 'split'))}: {_named(one.name)} has {usable} rows{left_out}, but {wanted} need {needed}. "
-        f"{_smaller(inside, least, usable, dotted)}"
+        f"{remedy}"
     )
-
-
-def _smaller(inside: Mapping[str, int], least: Mapping[str, int], usable: int, dotted: str) -> str:
-    """The remedy: a split in the same proportions that leaves `POOL_SHARE` to the pool."""
-    room = int(usable * (1 - POOL_SHARE))
-    if room < sum(least.values()):
-        enough = next(
-            rows for rows in range(usable, usable + 10**6) if int(rows * (1 - POOL_SHARE)) >= sum(least.values())
-        )
-        return f"Add data: even the smallest split needs {enough} rows."
-    spare = room - sum(least.values())
-    over = sum(inside.values()) - sum(least.values())
-    fitting = {part: least[part] + spare * (inside[part] - least[part]) // over for part in inside}
-    listed = ", ".join(f"{part}: {count}" for part, count in fitting.items())
-    return f"Set `{dotted}.split` to {{{listed}}}, or add data."

@@ -1,4 +1,4 @@
-"""A Parquet file or a saved data set in, its rows out by batches, so that only the rows wanted are ever decoded."""
+"""Reads the rows of a Parquet file or a saved data set by batches, so that only those wanted are ever decoded."""
 
 from __future__ import annotations
 
@@ -33,11 +33,15 @@ class Table:
     count: int
     batches: Callable[[list[str]], Iterator[Any]]
 
-    def rows(self, columns: list[str], wanted: Collection[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(
+        self, columns: list[str], wanted: Collection[int] | None = None
+    ) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
         """Rows by index from 0, in order, with the columns named; all of them when `wanted` is None.
 
+        In place of a row that cannot be decoded stands why.
+
         Raises:
-            DataError: the bytes cannot be decoded.
+            DataError: the file is damaged.
         """
         indices = range(self.count) if wanted is None else sorted(wanted)
         if not columns:
@@ -124,16 +128,16 @@ def readable(place: str) -> Iterator[None]:
         ) from error
 
 
-def _decoded(part: Any, place: str, indices: list[int]) -> list[dict[str, Any]]:
+def _decoded(part: Any, place: str, indices: list[int]) -> list[dict[str, Any] | DataError]:
     try:
-        rows: list[dict[str, Any]] = part.to_pylist()
+        rows: list[dict[str, Any] | DataError] = part.to_pylist()
     except UnicodeDecodeError:
+        rows = []
         for offset, index in enumerate(indices):
             try:
-                part.slice(offset, 1).to_pylist()
+                rows += part.slice(offset, 1).to_pylist()
             except UnicodeDecodeError as error:
-                raise DataError(not_utf8(f"{place}, row {index + 1}", error)) from error
-        raise
+                rows.append(DataError(not_utf8(f"{place}, row {index + 1}", error)))
     return rows
 
 

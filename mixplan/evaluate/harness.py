@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.domains import Domain, Row
-from mixplan.domains.rows import Lacking, RowReader
+from mixplan.domains.causes import Lacking
+from mixplan.domains.rows import RowReader
 from mixplan.domains.sources import Record
 from mixplan.errors import DataError, EvaluateError
 from mixplan.evaluate.packing import Ids, Tree
@@ -24,6 +25,7 @@ from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import score_continuations
 from mixplan.model import Model, generation_way
 from mixplan.recipe import DomainSpec
+from mixplan.recipe.paths import local_path
 
 SCORED_AT_ONCE = 16
 """Requests that the harness runs together where it generates text."""
@@ -71,7 +73,7 @@ def load_task(name: str, task: str, folder: Path) -> Any:
     """
     from lm_eval.tasks import TaskManager
 
-    file = folder / Path(task).expanduser()
+    file = folder / local_path(task)
     manager = TaskManager(include_defaults=not file.is_file())
     if task in (*manager.all_groups, *manager.all_tags):
         members = [one for one in manager.all_subtasks if one.startswith(f"{task}_")]
@@ -127,7 +129,7 @@ def documents(domain: Domain, rows: Sequence[Row], docs: Sequence[Any], task: st
 def document_key(spec: DomainSpec, doc: Any) -> str | None:
     """A document's content key as a row of the domain; None when it is none."""
     try:
-        return RowReader(spec, generated=False).row(Record("document", "document", dict(doc))).key
+        return RowReader(spec, generated=False).key(Record("document", "document", dict(doc)))
     except (Lacking, DataError):
         return None
 

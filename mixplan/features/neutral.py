@@ -7,6 +7,7 @@ from functools import cache
 from importlib import resources
 from itertools import cycle, islice
 
+from mixplan.chat.calls import TOOLS
 from mixplan.domains import Row
 from mixplan.model import Model
 from mixplan.runs import content_hash
@@ -39,7 +40,7 @@ def neutral_rows(model: Model, demos: Sequence[Row]) -> tuple[Row, ...]:
         prompt = []
         for role, content in row.prompt:
             text = content
-            if role != "system":
+            if role not in (TOOLS, "system"):
                 text, place = passage(model, place, token_count(model, content))
             prompt.append((role, text))
         answer, place = passage(model, place, token_count(model, row.rationale or row.answer))

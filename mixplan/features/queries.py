@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mixplan.chat.calls import TOOLS
 from mixplan.domains import Row
 from mixplan.features.neutral import neutral_rows
 from mixplan.features.turns import answer_tokens, query_tokens
@@ -14,6 +15,9 @@ from mixplan.model import Model
 from mixplan.runs import content_hash
 
 Ids = tuple[int, ...]
+
+HEAD = (TOOLS, "system")
+"""Roles of what stands in front of a whole conversation."""
 
 
 @dataclass(frozen=True)
@@ -219,21 +223,21 @@ def made_neutral(
 
 
 def in_front(demos: Sequence[Row], prompt: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """A conversation with demonstrations before a prompt's own turns; its system message stays first.
+    """A conversation with demonstrations before a prompt's own turns; its tools and system message stay first.
 
     A demonstration's answer is its supervised one, worked solution included.
     """
-    system = [message for message in prompt if message[0] == "system"]
-    turns = [message for message in prompt if message[0] != "system"]
+    head = [message for message in prompt if message[0] in HEAD]
+    turns = [message for message in prompt if message[0] not in HEAD]
     shown = [
         message
         for row in demos
         for message in (
-            *((role, content) for role, content in row.prompt if role != "system"),
+            *((role, content) for role, content in row.prompt if role not in HEAD),
             ("assistant", shown_answer(row)),
         )
     ]
-    return (*system, *shown, *turns)
+    return (*head, *shown, *turns)
 
 
 def shown_answer(row: Row) -> str:
@@ -250,8 +254,15 @@ def read_tokens(model: Model, demos: Sequence[Row], row: Row, *, answers: bool) 
     Raises:
         ModelError: as `query_tokens` and `answer_tokens`.
     """
-    prompt = in_front(demos, row.prompt)
-    return answer_tokens(model, prompt, shown_answer(row)) if answers else query_tokens(model, prompt)
+    if answers:
+        return answer_tokens(model, in_front(demos, row.prompt), shown_answer(row))
+    return query_tokens(model, in_front(demos, asked(row.prompt)))
+
+
+def asked(prompt: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """A prompt up to its last user turn, without the tool calls behind it."""
+    last = max(number for number, (role, _) in enumerate(prompt) if role == "user")
+    return prompt[: last + 1]
 
 
 def aligned(alone: Ids, context: Ids, count: int) -> int:

@@ -40,7 +40,9 @@ def answer_tokens(model: Model, prompt: Sequence[tuple[str, str]], answer: str) 
         ModelError: the rendered text does not hold the answer as it is.
     """
     answer = answer.strip()
-    place = answer_place(chat_template(model), prompt, answer)
+    template = chat_template(model)
+    place = answer_place(template, prompt, answer)
+    answer = template.native("assistant", answer).strip()
     reasoned = parted(answer)
     # White space between reasoning and answer is the template's to choose.
     if place.content != answer and not (reasoned and place.content.endswith(reasoned[1].strip())):

@@ -13,6 +13,7 @@ from typing import Any
 
 from mixplan.domains.sketch import Content
 from mixplan.forecast.job import Job
+from mixplan.recipe.paths import local_path
 
 OUTCOME = "outcome.json"
 OUTCOME_VERSION = 1
@@ -242,7 +243,7 @@ def places(patterns: Sequence[str] | None, folder: Path, run: Path, warnings: li
     """
     met = {run.resolve()}
     for pattern in [str(run.resolve().parent / "*")] if patterns is None else patterns:
-        matches = sorted(glob.glob(str(folder / Path(pattern).expanduser())))
+        matches = sorted(glob.glob(str(folder / local_path(pattern))))
         found = [Path(match) for match in matches if (Path(match) / OUTCOME).is_file()]
         if patterns is not None and not found and not any((Path(match) / EVIDENCE).is_file() for match in matches):
             warnings.append(
@@ -304,7 +305,9 @@ def run_of(name: str, mark: str, value: Mapping[str, Any]) -> Run:
         LookupError: something is missing.
     """
     contents, job = value.get("content") or {}, value.get("job")
-    given = {part: finite(one["rows"]) for part, one in value["training"]["consumption"].items() if part != TARGET}
+    # Rows of several epochs count once, as planned rows do; older outcomes say only what was there to be read.
+    consumed = {part: one.get("distinct_rows", one["rows"]) for part, one in value["training"]["consumption"].items()}
+    given = {part: finite(rows) for part, rows in consumed.items() if part != TARGET}
     arms = ((value.get("arms") or {}).get("behaviour") or {}).get("arms", {})
     bare = arms.get(NONE, {}).get("losses", {})
     found = {}

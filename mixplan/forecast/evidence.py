@@ -24,6 +24,7 @@ from mixplan.forecast.earlier import (
     finite,
 )
 from mixplan.forecast.job import Job
+from mixplan.recipe.paths import local_path
 
 EVIDENCE_VERSION = 1
 
@@ -203,7 +204,7 @@ def evidence_files(patterns: Sequence[str] | None, folder: Path, run: Path) -> I
     """Files of evidence, in the order of patterns and names."""
     wanted = [str(run.resolve().parent / "*")] if patterns is None else patterns
     for pattern in wanted:
-        for match in sorted(glob.glob(str(folder / Path(pattern).expanduser()))):
+        for match in sorted(glob.glob(str(folder / local_path(pattern)))):
             if (place := Path(match) / EVIDENCE).is_file():
                 yield place
     if patterns is None:

@@ -84,7 +84,9 @@ def write_mixture(stream: Stream, inputs: str, folder: Path) -> Mixture:
     """Write shards, card, TRL config and record beside the folder, then put them in its place."""
     job = stream.job
     with beside(folder) as partial:
-        content = write_shards(stream.records(), schema=schema_of(job.method, job.settings), folder=partial)
+        content = write_shards(
+            stream.records(), schema=schema_of(job.method, job.settings, tools=stream.has_tools), folder=partial
+        )
         parts, warnings = stream.parts(), (*job.warnings, *stream.told())
         text = card(
             parts,
@@ -94,6 +96,7 @@ def write_mixture(stream: Stream, inputs: str, folder: Path) -> Mixture:
             folder_name=folder.name,
             warnings=warnings,
             settings=job.settings,
+            tools=stream.has_tools,
         )
         write_atomic(partial / "README.md", text.encode())
         write_atomic(partial / job.name, job.text.encode())

@@ -55,6 +55,7 @@ def card(
     folder_name: str,
     warnings: Sequence[str],
     settings: Mapping[str, Any],
+    tools: bool = False,
 ) -> str:
     """Write the card, with the front matter that `datasets.load_dataset` reads.
 
@@ -66,6 +67,7 @@ def card(
         folder_name: The mixture's folder, relative to the run folder.
         warnings: Whole sentences a reader should see first.
         settings: What rows give the model's chat template.
+        tools: Whether any row has tools.
     """
     files = [{"split": "train", "path": "train-*.parquet"}]
     front = {"configs": [{"config_name": config_name(method, content), "data_files": files}]}
@@ -82,7 +84,8 @@ def card(
     lines += ["## Where it comes from", "", *origins(parts), ""]
     lines += ["## Columns", ""]
     lines += [
-        f"- `{name}`: {meaning}" for name, meaning in (COLUMNS[method] | settings_column(settings) | PROVENANCE).items()
+        f"- `{name}`: {meaning}"
+        for name, meaning in (COLUMNS[method] | PROVENANCE | tools_column(tools) | settings_column(settings)).items()
     ]
     lines += ["", "## Use", "", "In the run folder:", "", "```python", "import datasets", ""]
     lines += [f'rows = datasets.load_dataset("./{folder_name}", split="train")', "```", "", "```bash"]
@@ -99,6 +102,11 @@ def config_name(method: str, content: str) -> str:
     folder: with one name for all, the rows of any run would be answered with those of the first that was loaded.
     """
     return f"{method}-{content[:CONTENT_DIGITS]}"
+
+
+def tools_column(tools: bool) -> dict[str, str]:
+    """The column of a conversation's tools, where any has some."""
+    return {"tools": "what the model may call, as a JSON list; empty for rows without tools"} if tools else {}
 
 
 def settings_column(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mixplan.domains import Row
+from mixplan.chat.calls import TOOLS, parted_tools
+from mixplan.domains import Domain, Row
+from mixplan.errors import RecipeError
 from mixplan.mixture.answers import messages
 from mixplan.mixture.card import data_line
 from mixplan.mixture.order import Selection, held_out, refuse_held_out, shuffled, walk
@@ -26,11 +29,12 @@ class Tally:
     tokens: int = 0
     longest_tokens: int = 0
     cut_rows: int = 0
+    untrained_rows: int = 0
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Selections in, their rows one by one in the mixture's order out, counted as they pass."""
+    """Gives the rows of selections one by one in the mixture's order, and counts them as they pass."""
 
     selections: Sequence[Selection]
     answers: str
@@ -59,7 +63,7 @@ class Stream:
             refuse_held_out(row, selection.domain.name, keys)
             kind, text = self.answer(row, selection.answers.get(position), is_target=owner == 0)
             self.count(self.tallies[owner], row, kind, text)
-            yield self.columns(row, text, selection.domain.grader) | {
+            yield self.columns(selection.domain.name, row, text, selection.domain.grader) | {
                 "domain": selection.domain.name,
                 "data": origins[owner],
                 "row_id": row.id,
@@ -78,12 +82,30 @@ class Stream:
             return "rationale", row.rationale
         return "gold", row.answer
 
-    def columns(self, row: Row, text: str, grader: str) -> Record:
+    def columns(self, name: str, row: Row, text: str, grader: str) -> Record:
         """The columns that TRL trains on."""
+        tools, said = parted_tools(row.prompt)
+        prompt = [{"role": role, "content": self.native(role, content)} for role, content in said]
         if self.job.method == "grpo":
-            return {"prompt": messages(row), "reference": text, "grader": grader, "entry": row.entry}
+            if tools:
+                raise RecipeError(
+                    f"'{name}': its rows have tools, which TRL's GRPO does not read from rows. Remove `columns.tools`."
+                )
+            return {"prompt": prompt, "reference": text, "grader": grader, "entry": row.entry}
         settings = {"chat_template_kwargs": dict(self.job.settings)} if self.job.settings else {}
-        return {"prompt": messages(row), "completion": [{"role": "assistant", "content": text}], **settings}
+        given = {"tools": row.prompt[0][1] if tools else None} if self.has_tools else {}
+        completion = [{"role": "assistant", "content": self.native("assistant", text)}]
+        return {"prompt": prompt, "completion": completion, **given, **settings}
+
+    @functools.cached_property
+    def has_tools(self) -> bool:
+        """Whether any row of the mixture's domains has tools, which TRL's SFT reads from a column."""
+        return any_tools([selection.domain for selection in self.selections])
+
+    def native(self, role: str, content: str) -> str:
+        """A turn's content with tool calls as the model's chat template writes them, where it is known."""
+        template = self.count_tokens.template if self.count_tokens else None
+        return template.native(role, content) if template else content
 
     def count(self, tally: Tally, row: Row, kind: str, text: str) -> None:
         """Count a row by its kind of answer and, where asked, its tokens."""
@@ -92,7 +114,11 @@ class Stream:
             tokens = self.count_tokens.count(messages(row), text)
             tally.tokens += tokens
             tally.longest_tokens = max(tally.longest_tokens, tokens)
-            tally.cut_rows += self.job.max_length_tokens is not None and tokens > self.job.max_length_tokens
+            most, question = self.job.max_length_tokens, self.count_tokens.question
+            if most is not None and tokens > most:
+                asked = 0 if question is None or self.job.keeps_end else question(messages(row))
+                tally.untrained_rows += asked >= most
+                tally.cut_rows += asked < most
 
     def parts(self) -> tuple[Part, ...]:
         """What each domain gave, once all rows have passed: the target, then the domains."""
@@ -120,12 +146,23 @@ class Stream:
                     f"{selection.passed_over} pool rows of '{selection.domain.name}' were passed over: the model had "
                     "not ended its answer at `mixture.answer_tokens`. Raise it to keep such answers."
                 )
+            if tally.untrained_rows:
+                yield (
+                    f"{tally.untrained_rows} {of_all} train nothing: their questions alone fill the "
+                    f"{self.job.max_length_tokens} tokens at which TRL cuts them. The longest row has "
+                    f"{tally.longest_tokens}: set `train.args.max_length` to train on all."
+                )
             if tally.cut_rows:
                 yield (
                     f"{tally.cut_rows} {of_all} are longer than {self.job.max_length_tokens} tokens, where TRL "
                     f"cuts them. Their longest has {tally.longest_tokens}: "
                     "set `train.args.max_length` to keep it whole."
                 )
+
+
+def any_tools(domains: Sequence[Domain]) -> bool:
+    """Whether any pool row has tools."""
+    return any(row.prompt[0][0] == TOOLS for domain in domains for row in domain.pool)
 
 
 def part(selection: Selection, tally: Tally, *, counted: bool) -> Part:

@@ -36,14 +36,17 @@ SCHEMAS = {
 }
 
 
-def schema_of(method: str, settings: Mapping[str, Any]) -> pa.Schema:
+def schema_of(method: str, settings: Mapping[str, Any], *, tools: bool = False) -> pa.Schema:
     """A mixture's columns.
 
     Args:
         method: `sft` or `grpo`.
         settings: What the rows give a chat template, in the column that TRL's SFT reads; without any there is none.
+        tools: Whether rows have tools, as JSON in the column that TRL's SFT reads.
     """
     schema = SCHEMAS[method]
+    if tools and method == "sft":
+        schema = schema.append(pa.field("tools", pa.string()))
     if not settings:
         return schema
     return schema.append(pa.field("chat_template_kwargs", pa.infer_type([dict(settings)])))

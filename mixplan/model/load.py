@@ -29,6 +29,7 @@ from mixplan.model.partial import partial_class
 from mixplan.model.place import DTYPES, is_dispatched, main_device, placement, resolve_device, resolve_dtype
 from mixplan.recipe import ModelSpec
 from mixplan.recipe.model_folder import absent_model
+from mixplan.recipe.paths import local_path
 from mixplan.runs import content_hash, translated
 from mixplan.weights import weight_files, weights_hash
 
@@ -204,7 +205,7 @@ def find(spec: ModelSpec, folder: Path) -> str:
         return str(embedded_folder())
     if problem := absent_model(spec.name, folder):
         raise ModelError(f"model '{spec.name}' cannot be loaded: {problem}")
-    local = folder / Path(spec.name).expanduser()
+    local = folder / local_path(spec.name)
     return str(local) if local.is_dir() else spec.name
 
 

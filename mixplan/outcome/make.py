@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.domains import Domain
+from mixplan.domains.opened import opened
 from mixplan.errors import RunError
 from mixplan.evaluate.measure import evaluate
 from mixplan.evaluate.result import Evaluation, write_evaluation
@@ -18,7 +19,6 @@ from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
 from mixplan.plan.identity import data_hash
-from mixplan.plan.opened import opened
 from mixplan.recipe import LoadedRecipe, ModelSpec, load_recipe
 from mixplan.runs import content_hash, locked, write_json
 from mixplan.train.job import read_job

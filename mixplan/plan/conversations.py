@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 
+from mixplan.chat.calls import TOOLS
 from mixplan.chat.kept import asked_beyond_trained, keeping_setting, keeps_reasoning
 from mixplan.chat.reasoning import parted
 from mixplan.chat.refusal import remedy_for_turns
@@ -25,7 +26,7 @@ def refuse_conversations(model: Model, target: Domain, domains: Mapping[str, Dom
     """
     template = chat_template(model)
     for place, domain in (("target", target), *((f"domains.{name}", one) for name, one in domains.items())):
-        rows = [row for part in (domain.evaluation, domain.query, domain.demonstration, domain.pool) for row in part]
+        rows = domain.rows
         by_roles: dict[tuple[str, ...], list[Row]] = {}
         for row in rows:
             by_roles.setdefault((*(role for role, _ in row.prompt), "assistant"), []).append(row)
@@ -44,6 +45,7 @@ def conversation_warnings(recipe: Recipe, model: Model, target: Domain, domains:
     """What the chat template holds, leaves out or adds, in whole sentences."""
     template = chat_template(model)
     found = list(date_held(model))
+    found += tools_left_out(template, {"target": target, **domains})
     trains = recipe.train.method == "sft"
     for name, domain in {"target": target, **domains}.items():
         if trains and (rows := [row.answer for row in domain.pool if reasons(row.answer)]):
@@ -58,6 +60,19 @@ def conversation_warnings(recipe: Recipe, model: Model, target: Domain, domains:
             "`behaviour` as asked."
         )
     return found
+
+
+def tools_left_out(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
+    """The line for domains whose conversations have tools that the template does not write."""
+    for name, domain in domains.items():
+        rows = [row for row in (*domain.pool, *domain.query, *domain.evaluation) if row.prompt[0][0] == TOOLS]
+        if rows and template.render(rows[0].prompt, awaiting=True) == template.render(
+            rows[0].prompt[1:], awaiting=True
+        ):
+            yield (
+                f"{name}: the chat template of '{template.name}' does not write a conversation's tools, so the model "
+                f"does not see what it may call in {len(rows)} rows. Put them into the system turn in the data."
+            )
 
 
 def date_held(model: Model) -> Iterator[str]:

@@ -14,6 +14,7 @@ from mixplan.domains import Domain
 from mixplan.errors import DriftError, ModelError
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model
+from mixplan.recipe.paths import local_path
 from mixplan.runs import content_hash, file_hash
 
 LIBRARIES = (
@@ -78,9 +79,9 @@ def absolute(section: dict[str, Any], path: tuple[str, ...], loaded: LoadedRecip
         if isinstance(value, dict):
             absolute(value, here, loaded)
         elif here == ("forecast", "runs") and value is not None:
-            section[key] = [str((loaded.folder(here) / Path(run).expanduser()).absolute()) for run in value]
+            section[key] = [str((loaded.folder(here) / local_path(run)).absolute()) for run in value]
         elif isinstance(value, str):
-            local = loaded.folder(here) / Path(value).expanduser()
+            local = loaded.folder(here) / local_path(value)
             is_data = key == "file" and "generator" in section and section.get("package") is None
             is_model = here in (("model", "name"), ("model", "sae", "path"), ("drift", "checkpoint")) and local.is_dir()
             is_task = path == ("evaluate", "tasks") and local.is_file()
@@ -131,7 +132,7 @@ def checkpoint_folder(loaded: LoadedRecipe) -> Path:
         DriftError: it is not there, or holds no trained model.
     """
     path = ("drift", "checkpoint")
-    folder = loaded.folder(path) / Path(loaded.recipe.drift.checkpoint or "").expanduser()
+    folder = loaded.folder(path) / local_path(loaded.recipe.drift.checkpoint or "")
     if not any((folder / name).is_file() for name in ("adapter_config.json", "config.json")):
         found = "holds no trained model" if folder.is_dir() else "is not there"
         raise DriftError(
@@ -152,7 +153,7 @@ def model_files(loaded: LoadedRecipe) -> Any:
         raise ModelError(f"{loaded.where(('model', 'name'))}: model.name: {problem}")
     if spec.name == "embedded":
         return embedded.GGUF_SHA256
-    folder = loaded.folder(("model", "name")) / Path(spec.name).expanduser()
+    folder = loaded.folder(("model", "name")) / local_path(spec.name)
     return folder_state(folder) if folder.is_dir() else hub_commit(spec.name, "config.json", spec.revision)
 
 
@@ -161,7 +162,7 @@ def model_folder(loaded: LoadedRecipe) -> Path | None:
     spec = loaded.recipe.model
     if spec.name == "embedded":
         return embedded.converted_folder()
-    local = loaded.folder(("model", "name")) / Path(spec.name).expanduser()
+    local = loaded.folder(("model", "name")) / local_path(spec.name)
     if local.is_dir():
         return local
     from huggingface_hub import try_to_load_from_cache
@@ -176,7 +177,7 @@ def sae_files(loaded: LoadedRecipe) -> Any:
     if spec.embedded:
         return folder_state(embedded.sae_folder())
     if spec.path is not None:
-        return folder_state(loaded.folder(("model", "sae", "path")) / Path(spec.path).expanduser())
+        return folder_state(loaded.folder(("model", "sae", "path")) / local_path(spec.path))
     return [spec.release, spec.repo, spec.id, hub_main(spec.repo) if spec.repo else None]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mixplan import __version__
-from mixplan.domains import Domain, describe
+from mixplan.domains import Domain, account, describe, row_warnings
+from mixplan.domains.opened import opened
 from mixplan.domains.sketch import sketch
 from mixplan.errors import ModelError
 from mixplan.forecast import (
@@ -26,8 +27,7 @@ from mixplan.forecast import (
 )
 from mixplan.mixture.order import take_target
 from mixplan.plan.identity import data_hash, library_versions, plan_hash, scores_key, standalone
-from mixplan.plan.job import job_of
-from mixplan.plan.opened import opened
+from mixplan.plan.job import job_of, too_short
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
 from mixplan.plan.write import write_mixture
@@ -80,6 +80,8 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     refuse_untrainable(loaded)
     # A target too small for its mixture is known before anything is read.
     take_target(target, loaded.recipe.mixture.target_rows)
+    for name, one in {"target": target, **domains}.items():
+        watcher.say(f"{name}: {account(one)}")
     with locked(folder):
         write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
         scores = scores_of(loaded, target, domains, watcher)
@@ -150,6 +152,7 @@ def assemble(
         risks = replace(risks, evidence=(*risks.evidence, amount.text))
     mixture = write_mixture(loaded, folder, target, domains, spent.rows, scores, watcher)
     reading = scores["reading"]
+    short = filter(None, [too_short(loaded.resolved["train"], mixture["rows"])])
     plan: dict[str, Any] = {
         "version": PLAN_VERSION,
         "mixplan": __version__,
@@ -160,7 +163,13 @@ def assemble(
         "recipe": loaded.resolved,
         "model": scores["model"],
         "sae": scores["sae"],
-        "warnings": [*scores["warnings"], *risks.warnings, *mixture["warnings"]],
+        "warnings": [
+            *row_warnings(target, domains),
+            *scores["warnings"],
+            *risks.warnings,
+            *mixture["warnings"],
+            *short,
+        ],
         "target": describe(target)
         | {
             "content": planned.target.as_json() if planned.target else None,

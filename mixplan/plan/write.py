@@ -12,6 +12,7 @@ from mixplan.mixture import Progress, Untrained, build_mixture, describe
 from mixplan.plan.tokenizer import kept_counter
 from mixplan.plan.watch import Watcher
 from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.paths import local_path
 from mixplan.runs import cache_folder, content_hash
 
 
@@ -94,7 +95,7 @@ def model_path(loaded: LoadedRecipe) -> str:
     name = loaded.recipe.model.name
     if name == "embedded":
         return str(embedded.converted_folder())
-    local = loaded.folder(("model", "name")) / Path(name).expanduser()
+    local = loaded.folder(("model", "name")) / local_path(name)
     return str(local.resolve()) if local.is_dir() else name
 
 

@@ -1,27 +1,23 @@
 """A recipe's YAML in, frozen and validated models out; every problem at once, each with its file and line."""
 
 from mixplan.recipe.load import LoadedRecipe, load_recipe
+from mixplan.recipe.reading_spec import DriftSpec, RolloutsSpec, StsSpec
+from mixplan.recipe.section import Name, Scalar, Section
 from mixplan.recipe.spec import (
     AllocateSpec,
     BudgetSpec,
     ColumnsSpec,
     DataSpec,
     DomainSpec,
-    DriftSpec,
     EvaluateSpec,
     ForecastSpec,
     GroupSpec,
     Measure,
     MixtureSpec,
     ModelSpec,
-    Name,
     Recipe,
-    RolloutsSpec,
     SaeSpec,
-    Scalar,
-    Section,
     SplitSpec,
-    StsSpec,
     TrainSpec,
 )
 

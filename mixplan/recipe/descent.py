@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from huggingface_hub import try_to_load_from_cache
 
+from mixplan.recipe.paths import local_path
 from mixplan.recipe.shapes import Shape
 
 GENERATIONS = 5
@@ -68,7 +69,7 @@ def read_json(place: str, inside: str) -> dict[str, Any]:
 
 def cached(place: str, inside: str) -> Path | None:
     """A file of a model's folder, or of its repository where the hub's cache holds it."""
-    folder = Path(place).expanduser()
+    folder = local_path(place)
     if folder.is_dir():
         return folder / inside if (folder / inside).is_file() else None
     if place.count("/") > 1 or place.startswith("/"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import MixplanError
+from mixplan.recipe.paths import local_path
 from mixplan.weights import stored_tensors, weight_files
 
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
@@ -33,7 +34,7 @@ def absent_model(name: str, folder: Path) -> str | None:
     """
     if name == "embedded":
         return None
-    local = folder / Path(name).expanduser()
+    local = folder / local_path(name)
     if local.is_dir():
         return incomplete_model(local)
     if local.is_file():
@@ -71,7 +72,7 @@ def untrainable(name: str, folder: Path, *, adapter: bool) -> str | None:
         folder: Of the YAML that names it.
         adapter: Whether an adapter is trained, and the model's own weights are left as they are.
     """
-    local = folder / Path(name).expanduser()
+    local = folder / local_path(name)
     config = (read_config(local) if local.is_dir() else None) or {}
     stored = config.get("quantization_config")
     if adapter or not isinstance(stored, dict):

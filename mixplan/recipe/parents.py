@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mixplan.recipe.descent import descent, read_json, shape_in
+from mixplan.recipe.paths import local_path
 from mixplan.recipe.releases import ListedSae, listed_saes, residual_saes
 from mixplan.recipe.shapes import family, shape_of
 
@@ -19,7 +18,7 @@ def saes_for(model: str) -> tuple[list[ListedSae], bool]:
         The SAEs made for the model or for those that its files say it was tuned from; where there are none, those made
         for any model of the same build, which `model.sae.accept: true` tries. And whether they are such.
     """
-    folder = Path(model).expanduser()
+    folder = local_path(model)
     place = str(folder) if folder.is_dir() else model
     found: list[ListedSae] = []
     families: set[str] = set()

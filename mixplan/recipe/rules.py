@@ -12,19 +12,10 @@ from pydantic import ValidationError
 from mixplan.recipe.arguments import arguments
 from mixplan.recipe.configs import dotted
 from mixplan.recipe.lines import KeyPath, Located, Problem
+from mixplan.recipe.reading_spec import DriftSpec, StsSpec
 from mixplan.recipe.releases import sae_hint
-from mixplan.recipe.spec import (
-    AllocateSpec,
-    BudgetSpec,
-    DataSpec,
-    DomainSpec,
-    DriftSpec,
-    EvaluateSpec,
-    ModelSpec,
-    Section,
-    StsSpec,
-    TrainSpec,
-)
+from mixplan.recipe.section import Section
+from mixplan.recipe.spec import AllocateSpec, BudgetSpec, DataSpec, DomainSpec, EvaluateSpec, ModelSpec, TrainSpec
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import describe
 
@@ -32,12 +23,18 @@ Finding = tuple[KeyPath, str]
 SectionKind = TypeVar("SectionKind", bound=Section)
 
 COLUMNS = {
-    "messages": (("messages",), ()),
-    "prompt_completion": (("prompt", "completion"), ("system",)),
+    "messages": (("messages",), ("system", "role", "content", "tools")),
+    "prompt_completion": (("prompt", "completion"), ("system", "role", "content", "tools")),
     "question_answer": (("question", "answer"), ("system", "rationale")),
     "choice": (("question", "options", "answer"), ("system", "rationale")),
 }
 """For each format, the columns it needs and those it may have."""
+ONLY_READ_BY = {
+    "labels": ("choice",),
+    "roles": ("messages", "prompt_completion"),
+    "turns": ("messages",),
+}
+"""Keys of a domain with the formats that read them."""
 CONFIG_CLASSES = {
     "sft": ("trl", "trainer/sft_config.py", "SFTConfig"),
     "grpo": ("trl", "trainer/grpo_config.py", "GRPOConfig"),
@@ -171,14 +168,18 @@ def _domain(path: KeyPath, domain: DomainSpec, counter: str, demonstrations: int
             yield (*path, "columns"), f"format {domain.format} needs the column `{key}`."
         elif key not in (*needed, *allowed) and column is not None:
             yield (*path, "columns", key), f"format {domain.format} does not read this column. Remove it."
+    for key, formats in ONLY_READ_BY.items():
+        default = DomainSpec.model_fields[key].get_default(call_default_factory=True)
+        if getattr(domain, key) != default and domain.format not in formats:
+            yield (*path, key), f"only format {' or '.join(formats)} reads it, not {domain.format}. Remove it."
     if domain.grader == "choice" and domain.format != "choice":
         yield (*path, "grader"), f"`choice` grades format choice, but the format is {domain.format}."
     if domain.grader == "generator" and domain.data.generator is None:
         yield (*path, "grader"), "`generator` grades a generator's rows, but the data is not from one."
     if domain.split.query == 0:
         yield (*path, "split", "query"), "found the number 0, but features are read from query rows. Set at least 1."
-    if domain.split.demonstration < demonstrations:
-        kept = domain.split.demonstration
+    kept = domain.split.demonstration
+    if kept is not None and kept < demonstrations:
         yield (
             (*path, "split", "demonstration"),
             f"{kept} rows are kept for demonstrations, but {counter} puts {demonstrations} in front of a query. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mixplan.recipe.paths import local_path
 from mixplan.recipe.spec import SaeSpec
 
 CONFIG = "cfg.json"
@@ -20,7 +21,7 @@ def absent_sae(spec: SaeSpec, folder: Path) -> str | None:
     """
     if spec.path is None:
         return None
-    place = folder / Path(spec.path).expanduser()
+    place = folder / local_path(spec.path)
     library, weights = ("sparsify", SPARSIFY_WEIGHTS) if spec.format == "sparsify" else ("SAELens", SAELENS_WEIGHTS)
     if not (place / CONFIG).is_file():
         return (

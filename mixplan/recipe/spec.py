@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-"""A name that is also a file name: letters, digits, `_`, `.`, `-`."""
-
-Positive = Annotated[int, Field(gt=0, le=10**12)]
-Count = Annotated[int, Field(ge=0, le=10**12)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Scalar = str | int | float | bool
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, strict types, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+from mixplan.recipe.reading_spec import DriftSpec, StsSpec
+from mixplan.recipe.section import Count, Name, Positive, Scalar, Section, Share
 
 
 class SaeSpec(Section):
@@ -108,27 +97,77 @@ class DataSpec(Section):
     limit: Positive = Field(
         default=20_000, description="At most so many rows, a seeded sample of the source (for a generator: its size)."
     )
+    faulty_share: Share = Field(
+        default=0.01,
+        description="At most this share of the rows may be faulty; they are left out and counted. 1 leaves out all "
+        "that cannot be read.",
+    )
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without `faulty_share` where it is not given, so that it changes no hash."""
+        values: dict[str, Any] = written(self)
+        return {key: value for key, value in values.items() if (key, value) != ("faulty_share", 0.01)}
 
 
 class ColumnsSpec(Section):
     """Which columns hold what: a column's name (`metadata.reasoning` reaches inside) or a template with `{column}`s."""
 
-    messages: str | None = Field(default=None, description="A list of role and content, the last one the answer.")
+    messages: str | None = Field(default=None, description="A conversation: a list of messages, or its JSON text.")
+    role: str | None = Field(
+        default=None, description="The key of a message that holds its role; `role` or `from` when not given."
+    )
+    content: str | None = Field(
+        default=None, description="The key of a message that holds its text; `content` or `value` when not given."
+    )
+    tools: str | None = Field(default=None, description="The tools of a conversation: a list, or its JSON text.")
     prompt: str | None = Field(default=None, description="What the model is given.")
     completion: str | None = Field(default=None, description="What it is trained to say.")
     system: str | None = Field(default=None, description="A system message before the prompt.")
     question: str | None = Field(default=None, description="The question.")
-    options: str | None = Field(default=None, description="Choices: a list, or lines that open with their letter.")
-    answer: str | None = Field(default=None, description="The answer: text, or a choice's letter, number or text.")
+    options: str | Annotated[list[str], Field(min_length=2)] | None = Field(
+        default=None,
+        description="Choices: a column with a list, an object by label, or lines that open with their letter; or a "
+        "list of columns, one an option.",
+    )
+    answer: str | None = Field(
+        default=None, description="The answer: text, or what names a choice's right option, as `labels` says."
+    )
     rationale: str | None = Field(default=None, description="A worked solution with the answer at its end.")
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without the later keys where they are not given, so that they change no hash."""
+        values: dict[str, Any] = written(self)
+        return {key: value for key, value in values.items() if key not in ("role", "content", "tools") or value}
 
 
 class SplitSpec(Section):
-    """How many rows are set aside before the rest becomes the pool."""
+    """How many rows play which part; all but the evaluation rows are also in the pool that the job trains on."""
 
-    evaluation: Count = Field(default=100, description="Held-out rows, never trained on nor shown as demonstrations.")
-    query: Count = Field(default=200, description="Rows whose features are read.")
-    demonstration: Count = Field(default=40, description="Rows put in front of queries.")
+    evaluation: Count | None = Field(
+        default=None,
+        description="Held-out rows, never trained on nor shown as demonstrations; 15 % of the rows, at most 100, when "
+        "not given.",
+    )
+    query: Count | None = Field(
+        default=None, description="Rows whose features are read; what is left, at most 1000, when not given."
+    )
+    demonstration: Count | None = Field(
+        default=None,
+        description="Rows put in front of queries; a fifth of what is left, at most 40, when not given.",
+    )
+    apart: bool = Field(
+        default=False,
+        description="Keep query and demonstration rows out of the pool too, as studies do, which hold what is read "
+        "against what is trained.",
+    )
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without `apart` where it says nothing."""
+        values: dict[str, Any] = written(self)
+        return {key: value for key, value in values.items() if key != "apart" or value}
 
 
 class DomainSpec(Section):
@@ -139,73 +178,41 @@ class DomainSpec(Section):
         description="How a row is read."
     )
     columns: ColumnsSpec = Field(default_factory=ColumnsSpec)
+    labels: Literal["index0", "index1", "letter", "text", "one_hot"] | None = Field(
+        default=None,
+        description="Choices: how the answers name the right option: index from 0, index from 1, letter, the option's "
+        "text, or a list with a single 1; found over the whole column when not given.",
+    )
+    roles: dict[str, Literal["system", "user", "assistant", "tool", "leave_out"]] = Field(
+        default_factory=dict,
+        description="Conversations: what role names of the data mean, beside the usual ones; `leave_out` leaves out "
+        "the rows that have such a turn.",
+    )
+    turns: Literal["last", "all"] = Field(
+        default="last",
+        description="Conversations: the last answer is trained and measured, or each answer, as a row of its own.",
+    )
     demonstrations: DataSpec | None = Field(
         default=None, description="Demonstrations from data of their own, such as a validation split."
     )
     split: SplitSpec = Field(default_factory=SplitSpec)
+    group: str | bool = Field(
+        default=True,
+        description="The column whose shared texts, such as a passage with several questions, keep rows on one side "
+        "of the evaluation split: found by itself when not given; false keeps no rows together.",
+    )
     grader: Literal["auto", "choice", "exact", "number", "math", "generator", "none"] = Field(
         default="auto",
         description="How an answer is graded: `auto` is choice, generator or exact, by the format and the data.",
     )
     licence: str | None = Field(default=None, description="Licence of the data, for the data card.")
 
-
-class RolloutsSpec(Section):
-    """The untrained model's own answers to the target's demonstration rows, graded as `train.rewards` says."""
-
-    prompts: Positive = Field(default=64, description="At most so many of the target's demonstration rows.")
-    samples: Annotated[int, Field(ge=2, le=10_000)] = Field(default=8, description="Answers sampled for each of them.")
-    temperature: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = Field(
-        default=1.0, description="Of the sampling."
-    )
-    answer_tokens: Positive = Field(default=128, description="At most so many new tokens an answer.")
-
-
-class DriftSpec(Section):
-    """Which features the job is expected to move."""
-
-    from_: Literal["icl", "rollouts", "checkpoint"] = Field(
-        default="icl",
-        alias="from",
-        description="What tells them: the target's worked examples in front of its questions; the model's own answers, "
-        "accepted against rejected ones; or what a pilot run's checkpoint moved.",
-    )
-    features: Positive = Field(default=100, description="How many drift dimensions to keep (N).")
-    demonstrations: Positive = Field(default=2, description="Target demonstrations in front of a query (t).")
-    draws: Positive = Field(default=5, description="Demonstration draws that share the query tokens.")
-    query_tokens: Positive = Field(default=20_000, description="Target query tokens to read.")
-    rollouts: RolloutsSpec = Field(default_factory=RolloutsSpec)
-    checkpoint: str | None = Field(
-        default=None, description="The folder of a trained model or adapter, such as a pilot run's `model`."
-    )
-
     @model_serializer(mode="wrap")
-    def as_read(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The section without the keys that this way of telling does not read, so that they change no hash."""
+    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without the later keys where they say nothing, so that they change no hash."""
         values: dict[str, Any] = written(self)
-        values.pop("from_", None)
-        if self.from_ == "icl":
-            return {key: value for key, value in values.items() if key not in ("from", "rollouts", "checkpoint")}
-        unread = "checkpoint" if self.from_ == "rollouts" else "rollouts"
-        return {"from": self.from_} | {key: value for key, value in values.items() if key not in ("from", unread)}
-
-
-class StsSpec(Section):
-    """How a domain is scored."""
-
-    score: Literal["icl", "act"] = Field(
-        default="icl", description="Which score plans the mixture: STS_ICL or STS_act."
-    )
-    demonstrations: Positive = Field(default=5, description="Domain demonstrations in front of a query (m).")
-    draws: Positive = Field(default=3, description="Demonstration draws that share the query tokens.")
-    query_tokens: Positive = Field(default=10_000, description="Query tokens to read for each domain.")
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
-        default=1000, description="Bootstrap resamples behind an interval."
-    )
-    outside: bool = Field(
-        default=True,
-        description="Also measure the shift outside the drift dimensions; false reads their columns alone.",
-    )
+        unset: dict[str, Any] = {"labels": None, "roles": {}, "turns": "last"}
+        return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 
 class BudgetSpec(Section):

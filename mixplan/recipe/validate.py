@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from mixplan.recipe.configs import CONFIG_FOLDERS, dotted
 from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.releases import sae_hint
-from mixplan.recipe.spec import Recipe, Section
+from mixplan.recipe.section import Section
+from mixplan.recipe.spec import Recipe
 from mixplan.recipe.suggest import did_you_mean
 
 Schema = dict[str, Any]

@@ -38,6 +38,7 @@ from safetensors import SafetensorError, safe_open
 from mixplan import embedded
 from mixplan.errors import SaeError
 from mixplan.recipe import SaeSpec
+from mixplan.recipe.paths import local_path
 from mixplan.recipe.sae_folder import absent_sae
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.sae import sparsify
@@ -157,7 +158,7 @@ def local_folder(spec: SaeSpec, folder: Path) -> Path | None:
         return None
     if (problem := absent_sae(spec, folder)) is not None:
         raise SaeError(problem)
-    return folder / Path(spec.path).expanduser()
+    return folder / local_path(spec.path)
 
 
 def check_release(release: str, sae_id: str) -> None:

@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError
 
 from mixplan.errors import RecipeError
 from mixplan.recipe.lines import read
-from mixplan.recipe.spec import DataSpec, Name, Positive, Section
+from mixplan.recipe.section import Name, Positive, Section
+from mixplan.recipe.spec import DataSpec
 from mixplan.recipe.suggest import did_you_mean
 
 

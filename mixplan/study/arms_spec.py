@@ -13,7 +13,7 @@ from mixplan.forecast.evidence import EVIDENCE_VERSION
 from mixplan.outcome.arms import ARMS
 from mixplan.recipe import Section
 from mixplan.recipe.lines import Located, Problem
-from mixplan.recipe.spec import Positive
+from mixplan.recipe.section import Positive
 from mixplan.recipe.suggest import did_you_mean
 
 NEEDED = {

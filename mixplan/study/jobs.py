@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mixplan.domains import Domain
+from mixplan.domains.opened import opened
 from mixplan.errors import DataError, RunError
 from mixplan.evaluate import Evaluation, evaluate, read_evaluation, write_evaluation
 from mixplan.features.kept import Kept
@@ -24,7 +25,6 @@ from mixplan.features.profile import Profile, read_profiles
 from mixplan.features.queries import Reading, Unit, plan_reading, without_demonstrations
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.plan import Watcher, standalone
-from mixplan.plan.opened import opened
 from mixplan.plan.tokenizer import keep_tokenizer
 from mixplan.plan.write import write_mixture
 from mixplan.recipe import LoadedRecipe, ModelSpec

@@ -17,7 +17,7 @@ from mixplan.recipe.configs import display, with_configs
 from mixplan.recipe.lines import Located, Problem, read
 from mixplan.recipe.load import checked, lines_of
 from mixplan.recipe.rules import broken_rules
-from mixplan.recipe.spec import Positive
+from mixplan.recipe.section import Positive
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import departures
 from mixplan.runs import content_hash
@@ -29,6 +29,11 @@ Figure = Annotated[float, Field(allow_inf_nan=False)]
 
 OWN_KEYS = ("target", "budget", "allocate", "forecast", "seed")
 """Recipe sections that the study itself settles: its jobs train on target rows alone."""
+
+
+SPLIT = {"evaluation": 100, "query": 200, "demonstration": 40, "apart": True}
+"""How a study splits where it does not say: what is read stays out of what is trained, and numbers do not follow sizes.
+"""
 
 
 class ReadingSpec(Section):
@@ -144,13 +149,19 @@ class LoadedStudy:
 
 
 def as_registered(value: Any) -> Any:
-    """A study's values as studies were registered before `mixture.cut_answers` was a key, when such answers were kept.
+    """A study's values as studies were registered before some keys were there, with what was done then left out.
 
-    What was registered then stays what it was, and a study that drops them has a hash of its own.
+    Answers that were cut were kept before `mixture.cut_answers` was a key; what is read of a domain was kept out of its
+    pool, and no rows were kept together, before `split.apart` and `group` were. What was registered then stays what it
+    was, and a study that does otherwise has a hash of its own.
     """
     if not isinstance(value, dict):
         return value
     made = {name: as_registered(part) for name, part in value.items()}
+    if made.keys() >= {"data", "format"} and made.get("group") is False:
+        del made["group"]
+    if made.keys() <= SPLIT.keys() and made.get("apart") is True:
+        del made["apart"]
     cut = made.pop("cut_answers", "drop")
     return made | {"cut_answers": cut} if made.get("answers") == "self" and cut == "drop" else made
 
@@ -241,10 +252,30 @@ def recipe_tree(
     kept = {key: value for key, value in base.value.items() if key not in taken}
     merged, problems = with_configs(Located({**own, **kept}, base.place), path, (), [])
     if merged is not None:
+        merged = split_apart(merged)
         for section in (("domains",), ("evaluate", "measures"), ("evaluate", "tasks")):
             merged = lacking(merged, section, without)
         problems = [*problems, *departures(merged).values(), *broken_rules(merged)]
     return merged, own_keys + [in_study(problem, target, tree.place.label) for problem in problems]
+
+
+def split_apart(tree: Located) -> Located:
+    """A recipe's tree with the study's defaults in target and domains: how they are split, and no rows together."""
+
+    def section(domain: Located) -> Located:
+        if not isinstance(domain.value, Mapping):
+            return domain
+        split = domain.value.get("split", Located({}, domain.place))
+        if isinstance(split.value, Mapping):
+            defaults = {key: Located(value, split.place) for key, value in SPLIT.items()}
+            split = Located({**defaults, **split.value}, split.place)
+        return Located({"group": Located(False, domain.place), **domain.value, "split": split}, domain.place)
+
+    domains = tree.value.get("domains")
+    made = {"target": section(tree.value["target"])}
+    if domains is not None and isinstance(domains.value, Mapping):
+        made["domains"] = Located({name: section(domain) for name, domain in domains.value.items()}, domains.place)
+    return Located({**tree.value, **made}, tree.place)
 
 
 def in_study(problem: Problem, target: str, label: str) -> Problem:

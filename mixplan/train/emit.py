@@ -12,6 +12,7 @@ from typing import Any, Literal
 from mixplan.errors import RunError
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.configs import REPOSITORY, config_folders
+from mixplan.recipe.paths import local_path
 from mixplan.runs import translated, write_atomic
 from mixplan.train.launch import Launch, config_file, shipped_for
 from mixplan.train.make import prepare
@@ -108,7 +109,7 @@ def refuse_local_model(loaded: LoadedRecipe) -> None:
         RunError: the recipe's model is a folder.
     """
     name = loaded.recipe.model.name
-    if name != "embedded" and (loaded.folder(("model", "name")) / Path(name).expanduser()).is_dir():
+    if name != "embedded" and (loaded.folder(("model", "name")) / local_path(name)).is_dir():
         raise RunError(
             f"{loaded.where(('model', 'name'))}: model.name is the folder '{name}' of this machine, which a rented one "
             "has not. Give a hub id."

@@ -12,6 +12,7 @@ from typing import Any
 from mixplan.errors import RecipeError, RunError
 from mixplan.mixture import Mixture
 from mixplan.plan import Watcher
+from mixplan.plan.job import too_short
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import translated
@@ -32,8 +33,8 @@ class Trained:
         steps: Optimiser steps.
         seconds: Of training, over all starts; loading apart.
         log: The curve: `step`, `loss`, `learning_rate`, and for GRPO `reward`, of each logged step.
-        consumption: By domain: `planned_rows`, `rows`, `trainable_tokens` (None for GRPO), `truncated_rows`,
-            `dropped_rows`.
+        consumption: By domain: `planned_rows`, `rows` and `trainable_tokens` that the optimiser read, each reading
+            counted, `distinct_rows` among them, `truncated_rows`, `dropped_rows`.
         model_hash: Over the folder's files.
     """
 
@@ -84,6 +85,11 @@ def train(
     command = launch_command(run, launch, recipe=loaded.path, gpus=gpus)
     processes = launch.processes or max(1, gpus)
     variables = environment(run, device=device, gpus=gpus, processes=processes, part=launch.part)
+    short = too_short(
+        {**loaded.resolved["train"], "args": job.train["args"]}, sum(job.planned_rows.values()), processes=processes
+    )
+    if short is not None:
+        watcher.say(short)
     (run / "training" / "error.json").unlink(missing_ok=True)
     watcher.say(f"starting training: {loaded.recipe.train.method} with {processes} process{'es' * (processes > 1)}")
     ended_well = follow(start(command, run, variables), run, watcher)

@@ -31,7 +31,7 @@ LIBRARIES = ("trl", "transformers", "peft", "accelerate", "torch", "datasets")
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """Files of a model without which its trainer cannot be built, and whose content decides what is refused."""
 
-PACKAGES = {"use_liger_kernel": ("liger_kernel", "liger-kernel"), "use_vllm": ("vllm", "trl[vllm]")}
+PACKAGES = {"use_liger_kernel": ("liger_kernel", "liger-kernel"), "use_vllm": ("vllm", "'trl[vllm]'")}
 """Settings that need a package which the library asks for only once training starts: its module and what pip calls it.
 """
 
@@ -86,8 +86,8 @@ def missing_packages(loaded: LoadedRecipe) -> Iterator[str]:
     for key, (module, package) in PACKAGES.items():
         if args.get(key) and importlib.util.find_spec(module) is None:
             yield (
-                f"{loaded.where(('train', 'args', key))}: train.args.{key}: the package {package.partition('[')[0]} is "
-                f"not installed. Install it with `pip install '{package}'`, or leave the key out."
+                f"{loaded.where(('train', 'args', key))}: train.args.{key}: the package {module} is not installed. "
+                f"Install it with `pip install {package}`, or leave the key out."
             )
     steps, epochs = args.get("max_steps", -1), args.get("num_train_epochs", 3)
     if steps <= 0 and epochs <= 0:

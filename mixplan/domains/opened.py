@@ -1,4 +1,4 @@
-"""A recipe in, its opened domains out; kept by the state of their data, so that a new budget need not read it again."""
+"""Opens a recipe's domains, and keeps them by the state of their data, so that a new budget need not read it again."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import dataclasses
 import importlib.metadata
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mixplan.domains import Domain, Row, open_domains
-from mixplan.domains.locate import locate, python_files
+from mixplan.domains.locate import file_pattern, locate, python_files
+from mixplan.domains.rows import Row
+from mixplan.domains.split import Domain, open_domains, open_some
+from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 
-VERSION = 2
+VERSION = 5
 """Of how rows are read, split and kept; part of the key."""
 
 PARTS = ("evaluation", "query", "demonstration", "pool")
@@ -27,15 +29,47 @@ def opened(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]]:
     Raises:
         DataError: see `open_domains`.
     """
+    standing = as_kept(loaded)
+    if standing is not None:
+        return standing
+    target, domains = open_domains(loaded.recipe, folder=loaded.folder, where=loaded.where)
+    keep(loaded, [target, *domains.values()])
+    return target, domains
+
+
+def at_hand(loaded: LoadedRecipe) -> tuple[dict[str, Domain], list[DataError]]:
+    """Open what needs no look at the hub, or take all as it was when its data was last read.
+
+    Returns:
+        Target and domains by name, and what is wrong with those that could not be opened.
+    """
+    recipe = loaded.recipe
+    specs = {"target": recipe.target, **recipe.domains}
+    local = [name for name, spec in specs.items() if not (spec.data.hub or (spec.demonstrations or spec.data).hub)]
+    try:
+        standing = as_kept(loaded)
+    except DataError:
+        standing = None
+    if standing is not None:
+        return {"target": standing[0], **standing[1]}, []
+    found, problems = open_some(recipe, local, folder=loaded.folder, where=loaded.where)
+    if len(found) == len(specs):
+        keep(loaded, found.values())
+    return found, problems
+
+
+def as_kept(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]] | None:
+    """The target and all domains as they were when their data was last read; None where it has changed since."""
     place = kept_place(loaded)
     standing = unseal(place) if place else None
-    if standing is not None:
-        return restored(loaded, json.loads(standing))
-    target, domains = open_domains(loaded.recipe, folder=loaded.folder, where=loaded.where)
+    return None if standing is None else restored(loaded, json.loads(standing))
+
+
+def keep(loaded: LoadedRecipe, domains: Iterable[Domain]) -> None:
+    """Keep the target and all domains by the state of their data, where that can be told."""
     place = kept_place(loaded)
     if place:
-        write_atomic(place, seal(canonical_json([kept(target), *map(kept, domains.values())]).encode()))
-    return target, domains
+        write_atomic(place, seal(canonical_json(list(map(kept, domains))).encode()))
 
 
 def kept_place(loaded: LoadedRecipe) -> Path | None:
@@ -61,7 +95,7 @@ def data_state(spec: DataSpec, folder: Path) -> Any:
     if spec.hub:
         return hub_state(spec)
     path = locate(spec, folder)
-    pattern = (spec.file or "") if python_files(spec) else "**/*"
+    pattern = file_pattern(spec) if python_files(spec) else "**/*"
     files = sorted(path.glob(pattern)) if path.is_dir() else [path]
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 
@@ -82,6 +116,9 @@ def kept(domain: Domain) -> dict[str, Any]:
         "name": domain.name,
         "grader": domain.grader,
         "read_rows": domain.read_rows,
+        "source_rows": domain.source_rows,
+        "group": domain.group,
+        "shared": domain.shared,
         "dropped": domain.dropped,
         "changed": domain.changed,
         "examples": domain.examples,

@@ -1,0 +1,74 @@
+"""Says in one line a domain what became of its rows: how many were read, in which part they are, what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from mixplan.domains.split import Domain
+
+
+def account(domain: Domain) -> str:
+    """Say what became of a domain's rows.
+
+    Returns:
+        Such as `20,000 of 25,000 rows (data.limit): evaluation 100, pool 19,899, of which query 1,000 and
+        demonstration 40; 1 left out: 1 duplicate`.
+    """
+    rows = {part: f"{part} {len(getattr(domain, part)):,}" for part in ("evaluation", "query", "demonstration", "pool")}
+    elsewhere = domain.spec.demonstrations is not None
+    shown = f"{rows['demonstration']} of their own data" if elsewhere else rows["demonstration"]
+    if domain.spec.split.apart:
+        parts = f"{rows['evaluation']}, {rows['query']}, {shown}, {rows['pool']}"
+    elif elsewhere:
+        parts = f"{rows['evaluation']}, {rows['pool']}, of which {rows['query']}; {shown}"
+    else:
+        parts = f"{rows['evaluation']}, {rows['pool']}, of which {rows['query']} and {shown}"
+    return "; ".join([f"{_read(domain)}: {parts}", *_causes(domain)])
+
+
+def row_warnings(target: Domain, domains: Mapping[str, Domain]) -> Iterator[str]:
+    """Say in whole sentences what a reader should know before trusting what the rows show."""
+    if domain_limit_bit(target):
+        yield (
+            f"target: {target.spec.data.limit:,} of its {target.source_rows:,} rows were read, as `target.data.limit` "
+            f"has it; the others are not trained on. Set `target.data.limit: {target.source_rows}` to take them all."
+        )
+    for one in (target, *domains.values()):
+        for name, count in one.shared.items():
+            whose = "its own pool's rows" if name == one.name else f"pool rows of {name}"
+            yield (
+                f"{one.name}: {count:,} of its {len(one.evaluation):,} evaluation rows share their `{one.group}` with "
+                f"{whose}, so training on these may raise what is measured. {_remedy(one, name)}"
+            )
+
+
+def domain_limit_bit(domain: Domain) -> bool:
+    """Whether a domain's source has more rows than its `limit` lets through."""
+    return domain.source_rows > domain.spec.data.limit
+
+
+def _remedy(one: Domain, name: str) -> str:
+    place = "target" if one.name == "target" else f"domains.{one.name}"
+    if name != one.name:
+        return f"Give both data in which no `{one.group}` is shared, or set `{place}.group: false` if it is no passage."
+    return f"Name the column of the passage as `{place}.group`, or set it to false if `{one.group}` is none."
+
+
+def _read(domain: Domain) -> str:
+    limit, found = domain.spec.data.limit, domain.source_rows
+    read = f"{limit:,} of {found:,} rows (data.limit)" if domain_limit_bit(domain) else f"{found:,} rows"
+    return f"{read}, each answer one by itself" if domain.spec.turns == "all" else read
+
+
+def _causes(domain: Domain) -> Iterator[str]:
+    if dropped := domain.dropped:
+        yield f"{sum(dropped.values()):,} left out: {_counts(dropped.items())}"
+    if domain.changed:
+        yield f"changed: {_counts(domain.changed.items())}"
+    if domain.shared:
+        shared = ", ".join(f"{count:,} with pool rows of {name}" for name, count in domain.shared.items())
+        yield f"evaluation rows that share their {domain.group}: {shared}"
+
+
+def _counts(causes: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{count:,} {cause}" for cause, count in causes)

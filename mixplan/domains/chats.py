@@ -1,0 +1,242 @@
+"""Reads conversations in the forms in which people export them, as turns of four roles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mixplan.chat.calls import TOOLS, call_text, with_calls
+from mixplan.chat.reasoning import joined
+from mixplan.domains.causes import Lacking
+from mixplan.domains.fields import as_text, listed
+from mixplan.domains.limits import value_kind
+from mixplan.errors import DataError
+
+Messages = tuple[tuple[str, str], ...]
+
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "model": "assistant",
+    "function_call": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+}
+"""What the role names of OpenAI's, ShareGPT's, Gemma's and LLaMA-Factory's formats mean."""
+LEAVE_OUT = "leave_out"
+CALLING_ROLE = "function_call"
+"""A role whose turns are calls alone, as JSON in their text."""
+ROLE_KEYS, CONTENT_KEYS = ("role", "from"), ("content", "value")
+REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
+"""Under which names an assistant's message holds its reasoning beside its content."""
+TEXT_PARTS = ("text", "input_text", "output_text")
+
+CUT = "cut behind the last answer"
+JOINED = "neighbouring answers joined"
+
+
+@dataclass(frozen=True)
+class ChatForm:
+    """How a domain's messages are written.
+
+    Attributes:
+        role, content: The keys of a message that hold its role and its text; the usual ones when None.
+        roles: Role names of the data with what they mean, beside those in `ROLES`; `leave_out` leaves the row out.
+    """
+
+    role: str | None = None
+    content: str | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A conversation up to one of its answers.
+
+    Attributes:
+        prompt: What stands before the answer; a user turn is among it.
+        answer: The assistant's turn.
+        number: Which of the conversation's answers it is, from 1.
+        changes: What was changed to come to it.
+    """
+
+    prompt: Messages
+    answer: str
+    number: int
+    changes: tuple[str, ...] = ()
+
+
+def read_turns(value: Any, place: str, key: str, form: ChatForm) -> Messages:
+    """Read a list of messages, or its JSON text, as (role, content) pairs.
+
+    Raises:
+        Lacking: there is none, or a turn of a role that is to be left out.
+        DataError: a message cannot be read.
+    """
+    if value is None:
+        raise Lacking("no question")
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        items = listed(value)
+        if items is None:
+            raise DataError(f"{place}: {key} is text that is not a JSON list. Write a list of messages.")
+        value = items
+    if not isinstance(value, list | tuple):
+        raise DataError(f"{place}: {key} is {value_kind(value)}, not a list of messages. Map a column of messages.")
+    return tuple(_turn(message, f"{place}: message {number} of {key}", form) for number, message in enumerate(value, 1))
+
+
+def examples(turns: Messages, *, every: bool) -> list[Example]:
+    """The answers of a conversation, each with what stands before it.
+
+    Neighbouring turns of the assistant are one answer, an empty line between them. An answer without a user turn before
+    it, and an empty one, is none.
+
+    Args:
+        turns: The conversation.
+        every: Whether all answers are wanted; else the last one.
+
+    Raises:
+        Lacking: no user turn says anything, or none is answered.
+    """
+    merged = _joined(turns)
+    asked = next((number for number, (role, text) in enumerate(merged) if role == "user" and text.strip()), None)
+    if asked is None:
+        raise Lacking("no question")
+    answers = [
+        number for number, (role, text) in enumerate(merged) if number > asked and role == "assistant" and text.strip()
+    ]
+    if not answers:
+        raise Lacking("no answer")
+    changes = ((JOINED,) if len(merged) < len(turns) else ()) + ((CUT,) if answers[-1] + 1 < len(merged) else ())
+    found = [Example(merged[:at], merged[at][1], number, changes) for number, at in enumerate(answers, 1)]
+    return found if every else found[-1:]
+
+
+def with_tools(turns: Messages, tools: Any, place: str) -> Messages:
+    """A conversation with its tools in a first turn of their own, where it has any.
+
+    Raises:
+        DataError: the tools are neither a list nor a JSON list as text.
+    """
+    if tools is None or (isinstance(tools, str) and not tools.strip()):
+        return turns
+    items = listed(tools) if isinstance(tools, str) else tools
+    if items is None:
+        raise DataError(f"{place}: tools is text that is not a JSON list. Write a list of tools.")
+    if not isinstance(items, list | tuple) or not all(isinstance(item, Mapping) for item in items):
+        raise DataError(f"{place}: tools is {value_kind(items)}, not a list of objects. Map a column of tools.")
+    if not items:
+        return turns
+    # Only an object of a table has nulls for the keys of all the others.
+    described = list(items) if isinstance(tools, str) else [_without_null(item) for item in items]
+    return ((TOOLS, json.dumps(described, ensure_ascii=False)), *turns)
+
+
+def _without_null(value: Any) -> Any:
+    """A value without the nulls that tables give each object for the keys of all the others."""
+    if isinstance(value, Mapping):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return [_without_null(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _joined(turns: Sequence[tuple[str, str]]) -> Messages:
+    found: list[tuple[str, str]] = []
+    for role, text in turns:
+        if found and role == found[-1][0] == "assistant":
+            found[-1] = (role, "\n\n".join(part for part in (found[-1][1], text) if part.strip()))
+        else:
+            found.append((role, text))
+    return tuple(found)
+
+
+def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:
+    role_key = _key(message, form.role, ROLE_KEYS)
+    content_key = _key(message, form.content, CONTENT_KEYS)
+    calls = list(_calls(message, where)) if isinstance(message, Mapping) else []
+    if role_key is None or (content_key is None and not calls):
+        raise _no_message(message, where, form)
+    named = message[role_key]
+    role = form.roles.get(named, ROLES.get(named)) if isinstance(named, str) else None
+    if role is None:
+        raise DataError(
+            f"{where} has the role {named!r}, not {', '.join(list(ROLES)[:-1])} or {list(ROLES)[-1]}. Say in this "
+            f"section of the recipe what it means, as in `roles: {{{named}: assistant}}`; `leave_out` leaves such rows "
+            "out."
+        )
+    if role == LEAVE_OUT:
+        raise Lacking(f"a turn of role {named}")
+    content = message.get(content_key) if content_key is not None else None
+    if named == CALLING_ROLE:
+        return role, with_calls("", list(_calls({"tool_calls": _parsed(content)}, where)))
+    text = _content(content, where, json_text=role == "tool")
+    given = next((message[name] for name in REASONING_FIELDS if message.get(name)), None)
+    if role == "assistant":
+        text = with_calls(text, calls)
+        if given is not None:
+            text = joined(as_text(given, f"{where}: its reasoning") or "", text)
+    return role, text
+
+
+def _key(message: Any, named: str | None, usual: Sequence[str]) -> str | None:
+    if not isinstance(message, Mapping):
+        return None
+    return next((key for key in ([named] if named else usual) if key in message), None)
+
+
+def _no_message(message: Any, where: str, form: ChatForm) -> DataError:
+    role, content = form.role or "role", form.content or "content"
+    has = f"; it has {', '.join(map(str, list(message)[:8])) or 'no key'}" if isinstance(message, Mapping) else ""
+    return DataError(
+        f"{where} is not an object with `{role}` and `{content}`{has}. Name its keys in the recipe, as in "
+        "`columns: {role: speaker, content: text}`."
+    )
+
+
+def _content(value: Any, where: str, *, json_text: bool) -> str:
+    """A message's text: as it is, or that of its text parts, joined."""
+    if isinstance(value, list | tuple):
+        return "".join(_part(part, where) for part in value)
+    if json_text and isinstance(value, Mapping):
+        return json.dumps(_without_null(value), ensure_ascii=False)
+    return as_text(value, where) or ""
+
+
+def _part(part: Any, where: str) -> str:
+    if isinstance(part, str):
+        return as_text(part, where) or ""
+    kind = part.get("type", "text") if isinstance(part, Mapping) else value_kind(part)
+    if not isinstance(part, Mapping) or kind not in TEXT_PARTS:
+        raise DataError(f"{where} has a part of type {kind!r}, which is not text and no text model reads.")
+    return as_text(part.get("text"), f"{where}: its text") or ""
+
+
+def _calls(message: Mapping[str, Any], where: str) -> Iterator[str]:
+    """An assistant's tool calls as text."""
+    given = message.get("tool_calls") or []
+    given = [*given, message["function_call"]] if message.get("function_call") else given
+    for call in given if isinstance(given, list | tuple) else [given]:
+        inner = call.get("function", call) if isinstance(call, Mapping) else None
+        if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+            raise DataError(
+                f"{where} has a tool call without a name. Write {{function: {{name: ..., arguments: ...}}}}."
+            )
+        arguments = inner.get("arguments")
+        arguments = _parsed(arguments) if isinstance(arguments, str) else _without_null(arguments)
+        yield call_text(inner["name"], {} if arguments in (None, "") else arguments)
+
+
+def _parsed(value: Any) -> Any:
+    """JSON that is written as text, as a value; other text as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value

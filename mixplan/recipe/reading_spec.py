@@ -1,0 +1,67 @@
+"""Defines the recipe's sections on what is read of the model: `drift` and `sts`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from mixplan.recipe.section import Positive, Section
+
+
+class RolloutsSpec(Section):
+    """The untrained model's own answers to the target's demonstration rows, graded as `train.rewards` says."""
+
+    prompts: Positive = Field(default=64, description="At most so many of the target's demonstration rows.")
+    samples: Annotated[int, Field(ge=2, le=10_000)] = Field(default=8, description="Answers sampled for each of them.")
+    temperature: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = Field(
+        default=1.0, description="Of the sampling."
+    )
+    answer_tokens: Positive = Field(default=128, description="At most so many new tokens an answer.")
+
+
+class DriftSpec(Section):
+    """Which features the job is expected to move."""
+
+    from_: Literal["icl", "rollouts", "checkpoint"] = Field(
+        default="icl",
+        alias="from",
+        description="What tells them: the target's worked examples in front of its questions; the model's own answers, "
+        "accepted against rejected ones; or what a pilot run's checkpoint moved.",
+    )
+    features: Positive = Field(default=100, description="How many drift dimensions to keep (N).")
+    demonstrations: Positive = Field(default=2, description="Target demonstrations in front of a query (t).")
+    draws: Positive = Field(default=5, description="Demonstration draws that share the query tokens.")
+    query_tokens: Positive = Field(default=20_000, description="Target query tokens to read.")
+    rollouts: RolloutsSpec = Field(default_factory=RolloutsSpec)
+    checkpoint: str | None = Field(
+        default=None, description="The folder of a trained model or adapter, such as a pilot run's `model`."
+    )
+
+    @model_serializer(mode="wrap")
+    def as_read(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The section without the keys that this way of telling does not read, so that they change no hash."""
+        values: dict[str, Any] = written(self)
+        values.pop("from_", None)
+        if self.from_ == "icl":
+            return {key: value for key, value in values.items() if key not in ("from", "rollouts", "checkpoint")}
+        unread = "checkpoint" if self.from_ == "rollouts" else "rollouts"
+        return {"from": self.from_} | {key: value for key, value in values.items() if key not in ("from", unread)}
+
+
+class StsSpec(Section):
+    """How a domain is scored."""
+
+    score: Literal["icl", "act"] = Field(
+        default="icl", description="Which score plans the mixture: STS_ICL or STS_act."
+    )
+    demonstrations: Positive = Field(default=5, description="Domain demonstrations in front of a query (m).")
+    draws: Positive = Field(default=3, description="Demonstration draws that share the query tokens.")
+    query_tokens: Positive = Field(default=10_000, description="Query tokens to read for each domain.")
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        default=1000, description="Bootstrap resamples behind an interval."
+    )
+    outside: bool = Field(
+        default=True,
+        description="Also measure the shift outside the drift dimensions; false reads their columns alone.",
+    )

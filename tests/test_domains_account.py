@@ -1,0 +1,56 @@
+"""What became of a domain's rows, in one line, and what of that a reader is warned of."""
+
+from pathlib import Path
+
+from test_domains_passages import TWO, texts
+from test_domains_split import domain, questions, recipe, save
+
+from mixplan.domains import account, open_domains, row_warnings
+from mixplan.recipe import DataSpec, SplitSpec
+
+
+def opened(folder: Path, target, domains):
+    return open_domains(recipe(target, domains), folder=folder)
+
+
+def test_every_row_is_accounted_for(tmp_path):
+    save(tmp_path, "target", [*questions("target", 30), "Target question 3", {"q": "r", "a": None}])
+    save(tmp_path, "law", [*questions("law", 20), "target question 1"])
+    save(tmp_path, "worked", questions("worked", 4))
+    apart = SplitSpec(evaluation=2, query=3, demonstration=2, apart=True)
+    target, domains = opened(
+        tmp_path,
+        domain("target", data=DataSpec(file="target.jsonl", limit=31), split=SplitSpec(evaluation=5)),
+        {
+            "law": domain("law", split=apart),
+            "shown": domain("law", demonstrations=DataSpec(file="worked.jsonl"), demonstration=3),
+        },
+    )
+    told = account(target)
+    assert told.startswith("31 of 32 rows (data.limit): evaluation 5, pool ")
+    assert target.read_rows == 31 == len(target.rows) + sum(target.dropped.values())
+    assert account(domains["law"]).partition(";")[0] == (
+        f"21 rows: evaluation 2, query 3, demonstration 2, pool {len(domains['law'].pool)}"
+    )
+    assert account(domains["shown"]).startswith(
+        f"21 rows: evaluation 2, pool {len(domains['shown'].pool)}, of which query 3; demonstration 3 of their own data"
+    )
+    assert list(row_warnings(target, domains)) == [
+        "target: 31 of its 32 rows were read, as `target.data.limit` has it; the others are not trained on. "
+        "Set `target.data.limit: 32` to take them all."
+    ]
+
+
+def test_what_was_left_out_and_what_is_shared_is_told(tmp_path):
+    save(tmp_path, "target", [*questions("target", 20), *questions("target", 3)])
+    save(tmp_path, "law", texts(60, 20))
+    target, domains = opened(tmp_path, domain("target"), {"law": domain("law", columns=TWO, split=SplitSpec())})
+    assert account(target) == (
+        "23 rows: evaluation 2, pool 18, of which query 3 and demonstration 2; 3 left out: 3 duplicate"
+    )
+    assert account(domains["law"]).endswith("; evaluation rows that share their passage: 9 with pool rows of law")
+    assert list(row_warnings(target, domains)) == [
+        "law: 9 of its 9 evaluation rows share their `passage` with its own pool's rows, so training on these may "
+        "raise what is measured. Name the column of the passage as `domains.law.group`, or set it to false if "
+        "`passage` is none."
+    ]

@@ -1,0 +1,162 @@
+"""Conversations in the forms in which people export them."""
+
+import json
+
+import pytest
+
+from mixplan.chat.calls import parted_calls
+from mixplan.domains.causes import Lacking
+from mixplan.domains.chats import CUT, JOINED, ChatForm, examples, read_turns, with_tools
+from mixplan.errors import DataError
+
+ASK, SAY = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+
+
+def turns(*messages, **form) -> tuple:
+    return read_turns(list(messages), "row", "messages", ChatForm(**form))
+
+
+def refused(*messages, **form) -> str:
+    with pytest.raises(DataError) as caught:
+        turns(*messages, **form)
+    return str(caught.value)
+
+
+def test_sharegpt_names():
+    chat = [("system", "s"), ("human", "q"), ("gpt", "a"), ("observation", "o")]
+    assert turns(*({"from": role, "value": text} for role, text in chat)) == (
+        ("system", "s"), ("user", "q"), ("assistant", "a"), ("tool", "o"),
+    )  # fmt: skip
+
+
+def test_key_and_role_names_of_ones_own():
+    message = {"speaker": "Customer", "says": "q"}
+    assert turns(message, role="speaker", content="says", roles={"Customer": "user"}) == (("user", "q"),)
+    assert "it has speaker, says. Name its keys in the recipe, as in `columns: {role:" in refused(message)
+    assert "`roles: {Customer: assistant}`" in refused(message, role="speaker", content="says")
+
+
+def test_developer_reads_as_system():
+    assert turns({"role": "developer", "content": "d"}) == (("system", "d"),)
+
+
+def test_text_parts_are_joined():
+    parts = [{"type": "text", "text": "a "}, {"type": "text", "text": "b"}, "c"]
+    assert turns({"role": "user", "content": parts}) == (("user", "a bc"),)
+
+
+def test_a_part_that_is_no_text_is_named():
+    picture = {"type": "image_url", "image_url": {"url": "x"}}
+    message = refused(ASK, {"role": "user", "content": [picture]})
+    assert (
+        message
+        == "row: message 2 of messages has a part of type 'image_url', which is not text and no text model reads."
+    )
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])
+def test_reasoning_beside_the_answer(field):
+    assert turns(SAY | {field: "so"}) == (("assistant", "<think>\nso\n</think>\n\na"),)
+
+
+CALLS = {
+    "OpenAI": {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "c", "type": "function", "function": {"name": "warmth", "arguments": '{"at": "sea"}'}}],
+    },
+    "arguments as an object": {
+        "role": "assistant",
+        "tool_calls": [{"function": {"name": "warmth", "arguments": {"at": "sea", "filler": None}}}],
+    },
+    "function_call": {
+        "role": "assistant",
+        "content": "",
+        "function_call": {"name": "warmth", "arguments": '{"at": "sea"}'},
+    },
+    "ShareGPT": {"from": "function_call", "value": '{"name": "warmth", "arguments": {"at": "sea"}}'},
+}
+
+
+@pytest.mark.parametrize("form", CALLS)
+def test_a_tool_call_is_kept_with_its_arguments(form):
+    [(role, text)] = turns(CALLS[form])
+    assert role == "assistant"
+    assert parted_calls(text) == ("", [{"name": "warmth", "arguments": {"at": "sea"}}])
+
+
+def test_a_call_stands_behind_what_the_turn_says():
+    [(_, text)] = turns(CALLS["OpenAI"] | {"content": "I look.", "reasoning_content": "so"})
+    said, calls = parted_calls(text)
+    assert (said, len(calls)) == ("<think>\nso\n</think>\n\nI look.", 1)
+
+
+def test_what_a_tool_gives_may_be_an_object():
+    assert turns({"role": "tool", "content": {"degrees": 12}}) == (("tool", '{"degrees": 12}'),)
+
+
+def test_tools_stand_in_front():
+    tools = [{"type": "function", "function": {"name": "warmth", "parameters": {"type": "object", "extra": None}}}]
+    found = with_tools((("user", "q"),), tools, "row")
+    assert [role for role, _ in found] == ["tools", "user"]
+    assert json.loads(found[0][1])[0]["function"] == {"name": "warmth", "parameters": {"type": "object"}}
+    assert with_tools((("user", "q"),), json.dumps(tools), "row")[0][0] == "tools"
+    for none in (None, "", [], "[]"):
+        assert with_tools((("user", "q"),), none, "row") == (("user", "q"),)
+    with pytest.raises(DataError, match="tools is text that is not a JSON list"):
+        with_tools((("user", "q"),), "warmth", "row")
+
+
+def test_a_role_that_is_left_out_is_a_cause():
+    with pytest.raises(Lacking, match=r"^a turn of role tool$"):
+        turns(ASK, {"role": "tool", "content": "x"}, roles={"tool": "leave_out"})
+
+
+def test_an_unknown_role_is_refused_with_its_remedy():
+    assert refused(ASK, {"role": "bot", "content": "b"}) == (
+        "row: message 2 of messages has the role 'bot', not system, developer, user, human, assistant, gpt, model, "
+        "function_call, tool, function or observation. Say in this section of the recipe what it means, as in "
+        "`roles: {bot: assistant}`; `leave_out` leaves such rows out."
+    )
+
+
+def chat(*said) -> tuple:
+    return tuple((role, text) for role, text in zip(said[::2], said[1::2], strict=True))
+
+
+def test_trailing_user_turns_are_cut():
+    whole = chat("user", "q", "assistant", "a", "user", "thanks", "user", "bye")
+    [example] = examples(whole, every=False)
+    assert (example.prompt, example.answer, example.changes) == (chat("user", "q"), "a", (CUT,))
+
+
+def test_an_empty_last_answer_is_cut_with_its_question():
+    [example] = examples(chat("user", "q", "assistant", "a", "user", "r", "assistant", " "), every=False)
+    assert (example.prompt, example.answer, example.changes) == (chat("user", "q"), "a", (CUT,))
+
+
+def test_two_answers_in_a_row_are_both_kept():
+    [example] = examples(chat("user", "q", "assistant", "a", "assistant", "b"), every=False)
+    assert (example.prompt, example.answer, example.changes) == (chat("user", "q"), "a\n\nb", (JOINED,))
+
+
+def test_every_answer_with_what_stood_before_it():
+    whole = chat("system", "s", "assistant", "hi", "user", "q", "assistant", "a", "user", "r", "assistant", "b")
+    found = examples(whole, every=True)
+    assert [(one.prompt, one.answer, one.number) for one in found] == [(whole[:3], "a", 1), (whole[:5], "b", 2)]
+    assert examples(whole, every=False) == found[-1:]
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (("assistant", "a"), "no question"),
+        (("user", " ", "assistant", "a"), "no question"),
+        (("user", "q"), "no answer"),
+        (("assistant", "a", "user", "q"), "no answer"),
+        ((), "no question"),
+    ],
+)
+def test_what_a_conversation_lacks(said, cause):
+    with pytest.raises(Lacking, match=rf"^{cause}$"):
+        examples(chat(*said), every=True)
