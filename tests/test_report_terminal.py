@@ -180,7 +180,7 @@ def test_an_outcome_says_first_what_was_wrong_and_last_where_the_page_is() -> No
     titles = [
         "Before and after",
         "Predicted against measured",
-        "What the trainer read",
+        "What the optimiser read",
         "Arms over 10 domains, 3 seeds",
     ]
     assert [line for line in lines if line in titles] == titles
