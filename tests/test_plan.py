@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 from mixplan.errors import MixplanError, RunError
-from mixplan.plan import PlanRequest, make_plan
+from mixplan.plan import PlanRequest, make_plan, standalone
 from mixplan.plan.identity import plan_hash
+from mixplan.plan.make import recipe_text
+from mixplan.recipe import load_recipe
 
 HOOK = "blocks.2.hook_resid_post"
 
@@ -110,6 +112,18 @@ def test_the_saved_recipe_plans_the_same(recipe, tmp_path):
     assert again["domains"] == first["domains"]
     assert again["allocation"] == first["allocation"]
     assert again["hashes"]["recipe"] == first["hashes"]["recipe"]
+
+
+def test_text_that_looks_like_a_number_is_still_text_in_the_saved_recipe(recipe, tmp_path):
+    where = ["target.data.where={month: '08', build: '1e5', day: 'off', at: '12:30', n: 8, x: 1e5}"]
+    named = "domains.1e3={data: {file: fox.jsonl}, format: messages, columns: {messages: q}}"
+    loaded = load_recipe(recipe, [*where, named])
+    (tmp_path / "saved.yaml").write_text(recipe_text(loaded))
+    again = load_recipe(tmp_path / "saved.yaml")
+    assert again.recipe.target.data.where == {
+        "month": "08", "build": "1e5", "day": "off", "at": "12:30", "n": 8, "x": 1e5,
+    }  # fmt: skip
+    assert standalone(again) == standalone(loaded)
 
 
 def test_a_new_budget_reads_nothing_and_loads_no_torch(recipe, tmp_path):
