@@ -5,9 +5,10 @@
 An answer must meet every limit. A plan of alpha_fair or diminishing is best exactly where no feasible direction is
 better: with groups that are disjoint or nested it is enough that moving a little from one domain to another never is
 (the plans are the bases of a generalised polymatroid), which is looked at pair by pair; with groups that cross, scipy
-solves the linear program along the gradient. A plan of min_max is held against scipy's linear program in 1 / worst
-loss, and an answer "no plan meets all limits" against scipy's search for one. Domains of score 0 get something only
-where no domain with a score can have it, and then equal amounts. Whole rows must meet the limits, too.
+solves the linear program along the gradient. A plan of min_max is best where no direction gives all domains of the
+worst loss more, by scipy's linear program, and an answer "no plan meets all limits" is held against scipy's search for
+one. Domains of score 0 get something only where no domain with a score can have it, and then equal amounts. Whole rows
+must meet the limits, too.
 """
 
 from __future__ import annotations
@@ -169,19 +170,33 @@ def better_direction(problem: Problem, spec: AllocateSpec, amount: np.ndarray) -
 
 
 def worse_than_possible(problem: Problem, spec: AllocateSpec, amount: np.ndarray) -> bool:
-    """Whether scipy finds a plan with a lower worst loss: the largest v with x_d >= s'_d v + half (s'_d - 1)."""
+    """Whether scipy finds a direction within the limits in which every domain of the worst loss gets more."""
     if not problem.score.any():
         return False
-    relative, half = problem.score / problem.score.max(), spec.half / problem.total
-    worst = float((relative / (1 + amount / spec.half)).max())
-    lower = worst * (1 - 1e-6)
-    needed = np.where(relative > 0, half * (relative / lower - 1), 0.0)
-    limits = polytope(problem)
-    least = np.maximum(needed, problem.low / problem.total)
-    if (least > problem.high / problem.total).any():
-        return False
-    limits["bounds"] = list(zip(least, problem.high / problem.total, strict=True))
-    return bool(linprog(np.zeros(len(least)), method="highs", **limits).status == 0)
+    losses = problem.score / (1 + amount / spec.half)
+    worst = losses >= losses.max() * (1 - 1e-6)
+    room = max(1e-12 * problem.total, min(1e-9 * problem.total, 1e-3 * spec.half))
+    joint = problem.member @ amount
+    full, bare = joint >= problem.group_cap - room, joint <= problem.group_floor + room
+    member = problem.member.astype(float)
+    count = len(amount)
+    # The last variable is the least that a domain of the worst loss gains.
+    more = np.hstack([-np.eye(count)[worst], np.ones((worst.sum(), 1))])
+    groups = np.hstack([np.vstack([member[full], -member[bare]]), np.zeros((full.sum() + bare.sum(), 1))])
+    ends = [
+        (0.0 if amount[i] <= problem.low[i] + room else -1.0, 0.0 if amount[i] >= problem.high[i] - room else 1.0)
+        for i in range(count)
+    ]
+    best = linprog(
+        np.append(np.zeros(count), -1.0),
+        A_ub=np.vstack([more, groups]),
+        b_ub=np.zeros(len(more) + len(groups)),
+        A_eq=np.append(np.ones(count), 0.0)[None],
+        b_eq=[0.0],
+        bounds=[*ends, (0.0, 1.0)],
+        method="highs",
+    )
+    return bool(best.status == 0 and -best.fun > 1e-6)
 
 
 def rows_miss(problem: Problem, amount: np.ndarray) -> bool:
