@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mixplan.domains import Domain, Row
 from mixplan.errors import DataError
 from mixplan.evaluate.result import Evaluation, Measured, as_json, from_json
+from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.recipe import EvaluateSpec
 from mixplan.runs import cache_folder, canonical_json, content_hash, file_hash, seal, unseal, write_atomic
 
@@ -243,9 +244,9 @@ class _Work:
         """Everything a measure's values depend on, as one hash; of the model itself, or as it is identified."""
         settings: list[Any] = []
         if measure == "exact":
-            settings = [self.spec.answer_tokens, domain.grader]
+            settings = [self.spec.answer_tokens, domain.grader, GRADING_VERSION]
         elif measure == "behaviour":
-            settings = [self.spec.behaviour_tokens, self.untrained_identity]
+            settings = [self.spec.behaviour_tokens, self.untrained_identity, "against equal readings"]
         elif measure == "lm_eval":
             settings = [
                 self.spec.tasks[name],
