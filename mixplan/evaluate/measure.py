@@ -6,12 +6,13 @@ import importlib.metadata
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixplan.domains import Domain, Row
 from mixplan.errors import DataError
+from mixplan.evaluate.floors import floor_of
 from mixplan.evaluate.result import Evaluation, Measured, as_json, from_json
 from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.recipe import EvaluateSpec
@@ -73,6 +74,7 @@ def evaluate(
     work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {}, Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
+    floors: dict[str, dict[str, Any]] = {}
     stood = total = 0
     for name, domain in {"target": target, **domains}.items():
         rows = domain.evaluation[: spec.rows]
@@ -81,6 +83,12 @@ def evaluate(
             continue
         headlines[name] = headline(name, domain, spec)
         measured[name], standing = work.domain(name, domain, rows)
+        # The target is there to gain, which a floor does not hide.
+        if model is origin and name != "target":
+            floor = floor_of(headlines[name], measured[name], rows, named=name in spec.measures)
+            if floor is not None:
+                floors[name] = asdict(floor)
+                headlines[name] = floor.instead or headlines[name]
         stood, total = stood + standing, total + len(measured[name])
     if stood:
         watcher.say(f"{stood} of {total} measures stand from an earlier evaluation")
@@ -90,7 +98,8 @@ def evaluate(
             f"{model.dtype}"
         )
     described = {"name": model.name, "hash": model.weights, "dtype": model.dtype, "device": str(model.device)}
-    return Evaluation(described | ({"reused": dict(work.reused)} if work.reused else {}), measured, headlines)
+    model_described = described | ({"reused": dict(work.reused)} if work.reused else {})
+    return Evaluation(model_described, measured, headlines, floors)
 
 
 def headline(name: str, domain: Domain, spec: EvaluateSpec) -> str:

@@ -74,12 +74,16 @@ class Domain(Measured):
 
 
 class Judgement(Saved):
-    """How one predictor went with the size of one quantity's change over the domains, with 95 % intervals."""
+    """How one predictor went with the size of one quantity's change over the domains, with 95 % intervals.
+
+    `changed` counts the domains that changed beyond noise; where it is 0 there is nothing that a score could have told.
+    """
 
     predictor: str
     measure: str
     quantity: str
     domains: int
+    changed: int | None = None
     pearson: float | None
     pearson_low: float | None
     pearson_high: float | None

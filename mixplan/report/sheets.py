@@ -116,12 +116,15 @@ def judgement(outcome: Outcome) -> Sheet:
 
 
 def judged(outcome: Outcome) -> list[Judgement]:
-    """The judgement's lines: by measure in their saved order, and within one the scores before the baselines."""
+    """The judgement's lines: by measure in their saved order, and within one the scores before the baselines.
+
+    Measures in which no domain changed beyond noise are left out: their correlations are those of noise.
+    """
     measures = list(dict.fromkeys((line.measure, line.quantity) for line in outcome.judgement))
     ranks = {name: rank for rank, name in enumerate(PREDICTORS)}
     key = {pair: rank for rank, pair in enumerate(measures)}
     return sorted(
-        outcome.judgement,
+        (line for line in outcome.judgement if line.changed != 0),
         key=lambda line: (key[(line.measure, line.quantity)], ranks.get(line.predictor, len(ranks)), line.predictor),
     )
 
