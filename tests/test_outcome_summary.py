@@ -183,3 +183,16 @@ def test_a_whole_outcome_is_told_in_sentences(kind):
     told = summarise(sample(forecast=kind))
     assert len(told) == 9
     assert all(not sentence[0].islower() and sentence.endswith(".") for sentence in told)
+
+
+def test_the_plan_is_held_against_none_too():
+    line = {"against": None, "verdict": None}
+    lost = {"value": -0.02, "low": -0.03, "high": -0.01}
+    pairs = [{"arm": "plan", "against": "none", "seeds": 1, "difference": lost, "verdict": "loss"}]
+    table = {"baseline": "uniform", "quantity": "accuracy", "domains": 3, "behaviour": None, "pairs": pairs,
+             "arms": {"none": line, "plan": line}}  # fmt: skip
+    said = ["By the same mean of accuracy: plan lost to none (-2.0 points [-3.0, -1.0])."]
+    assert arms(table) == said
+    turned = {"value": 0.02, "low": 0.01, "high": 0.03}
+    pairs[0] |= {"arm": "none", "against": "plan", "difference": turned, "verdict": "win"}
+    assert arms(table) == said

@@ -235,4 +235,22 @@ def arms(found: Mapping[str, Any] | None) -> list[str]:
                 f"Against the {found['baseline']} mixture, by the mean change of {title(quantity)} over "
                 f"{table['domains']} domains{less}: {', '.join(listed)}."
             )
+        # The baseline's own pairs are told above.
+        others = [pair for pair in table.get("pairs", ()) if found["baseline"] not in (pair["arm"], pair["against"])]
+        told_first = [pair for pair in others if "plan" in (pair["arm"], pair["against"])]
+        if told_first:
+            listed = [
+                f"{one} {words[verdict]} {other} ({change_text(quantity, difference, 'value')})"
+                for one, other, verdict, difference in map(from_the_plan, told_first)
+            ]
+            sentences.append(f"By the same mean of {title(quantity)}: {', '.join(listed)}.")
     return sentences
+
+
+def from_the_plan(pair: Mapping[str, Any]) -> tuple[str, str, str, dict[str, float]]:
+    """A pair of arms with the plan named first: the two, the verdict, and the difference."""
+    difference = pair["difference"]
+    if pair["arm"] == "plan":
+        return pair["arm"], pair["against"], pair["verdict"], difference
+    turned = {"value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
+    return pair["against"], pair["arm"], {"win": "loss", "loss": "win"}.get(pair["verdict"], "tie"), turned

@@ -176,12 +176,23 @@ class Arm(Saved):
     by_domain: dict[str, int] | None = None
 
 
+class Pair(Saved):
+    """Two arms held against each other, `arm` less `against`, by the mean over domains with its 95 % interval."""
+
+    arm: str
+    against: str
+    seeds: int
+    difference: Interval
+    verdict: Literal["win", "tie", "loss"]
+
+
 class ArmsOver(Saved):
     """Every arm's changes of one quantity, over so many domains; no quantity where no unit is common."""
 
     quantity: str | None
     domains: int
     arms: dict[str, Arm]
+    pairs: list[Pair] = Field(default_factory=list)
 
 
 class Arms(ArmsOver):
