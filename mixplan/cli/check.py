@@ -14,6 +14,7 @@ from mixplan.cli.downloads import is_cached, model_downloads
 from mixplan.cli.usable import problems_of_model
 from mixplan.domains import count_rows
 from mixplan.errors import MixplanError, RecipeError
+from mixplan.grading.generators import warnings_of
 from mixplan.recipe import DataSpec, LoadedRecipe, SplitSpec, load_recipe
 from mixplan.recipe.lines import KeyPath
 from mixplan.train.rehearsed import problems_of_training
@@ -28,12 +29,14 @@ class Checked:
         rows: Rows in each section's data, None where it must be downloaded first.
         download: What a plan would download, in words.
         problems: One line for each problem.
+        warnings: What a reader should know of a recipe that is valid.
     """
 
     recipe: str
     rows: dict[str, int | None] = field(default_factory=dict)
     download: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def check(
@@ -68,6 +71,7 @@ def look(path: Path, overrides: list[str], launch: Path | None = None) -> Checke
         result.problems = str(error).splitlines()
         return result
     result.problems += problems_of_model(loaded)
+    result.warnings += _generator_warnings(loaded)
     for key_path, data, split in _sections(loaded):
         _count(loaded, key_path, data, split, result)
     if not result.problems:
@@ -75,6 +79,15 @@ def look(path: Path, overrides: list[str], launch: Path | None = None) -> Checke
         result.problems += problems_of_training(loaded, launch)
     result.download = list(dict.fromkeys([*model_downloads(loaded), *result.download]))
     return result
+
+
+def _generator_warnings(loaded: LoadedRecipe) -> Iterator[str]:
+    """What is known of the scorers that grade generated rows."""
+    recipe = loaded.recipe
+    specs = [recipe.target, *recipe.domains.values()]
+    scored = [spec.data.generator for spec in specs if spec.data.generator and spec.grader in ("auto", "generator")]
+    for name in dict.fromkeys(scored):
+        yield from warnings_of(name)
 
 
 def _sections(loaded: LoadedRecipe) -> Iterator[tuple[KeyPath, DataSpec, SplitSpec]]:
@@ -120,3 +133,4 @@ def _lines(result: Checked) -> Iterator[str]:
         yield from (f"    {item}" for item in result.download)
     else:
         yield "  a plan downloads nothing"
+    yield from (f"  warning: {sentence}" for sentence in result.warnings)

@@ -25,6 +25,7 @@ from mixplan.forecast import (
     with_studies,
 )
 from mixplan.mixture.order import take_target
+from mixplan.plan.graded import grader_warnings
 from mixplan.plan.identity import data_hash, library_versions, plan_hash, scores_key, standalone
 from mixplan.plan.job import job_of
 from mixplan.plan.opened import opened
@@ -80,9 +81,13 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     refuse_untrainable(loaded)
     # A target too small for its mixture is known before anything is read.
     take_target(target, loaded.recipe.mixture.target_rows)
+    unfit = grader_warnings(loaded, target, domains)
+    for sentence in unfit:
+        watcher.say(sentence)
     with locked(folder):
         write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
         scores = scores_of(loaded, target, domains, watcher)
+        scores = scores | {"warnings": [*scores["warnings"], *unfit]}
         plan = assemble(loaded, folder, target, domains, scores, watcher)
         write_json(folder / "plan.json", plan)
     return folder
