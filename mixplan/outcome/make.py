@@ -13,7 +13,7 @@ from mixplan.domains import Domain
 from mixplan.domains.opened import opened
 from mixplan.errors import RunError
 from mixplan.evaluate.measure import evaluate
-from mixplan.evaluate.result import Evaluation, write_evaluation
+from mixplan.evaluate.result import Evaluation, read_evaluation, write_evaluation
 from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
@@ -197,18 +197,49 @@ def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) 
 def evaluated_before(run: PlannedRun, watcher: Watcher) -> Evaluation:
     """Measure the untrained model; its memory is free again before the job starts."""
     watcher.say(f"loading {run.loaded.recipe.model.name}")
-    before = run.evaluated(run.untrained(), watcher)
+    place = run.folder / "evaluation" / "before.json"
+    before = with_earlier(run.evaluated(run.untrained(), watcher), place)
     give_back_memory()
-    write_evaluation(before, run.folder / "evaluation" / "before.json")
+    write_evaluation(before, place)
     return before
+
+
+def with_earlier(evaluation: Evaluation, place: Path) -> Evaluation:
+    """An evaluation with what an earlier one of the same model measured besides, which stays measured.
+
+    Args:
+        evaluation: Made now; where both have a measure of a domain, its own counts.
+        place: File of the earlier one; there may be none.
+    """
+    try:
+        earlier = read_evaluation(place) if place.is_file() else None
+    except RunError:
+        return evaluation  # damaged, or of another version: it is written anew
+    same = ("name", "hash", "dtype", "device")
+    if earlier is None or any(earlier.model.get(key) != evaluation.model.get(key) for key in same):
+        return evaluation
+    domains = {name: {**evaluation.domains.get(name, {})} for name in [*evaluation.domains, *earlier.domains]}
+    for name, measures in earlier.domains.items():
+        for measure, measured in measures.items():
+            domains[name].setdefault(measure, measured)
+    return replace(
+        evaluation,
+        domains=domains,
+        headlines={**earlier.headlines, **evaluation.headlines},
+        floors={
+            **{name: one for name, one in earlier.floors.items() if name not in evaluation.domains},
+            **evaluation.floors,
+        },
+    )
 
 
 def conclude(run: PlannedRun, job: Trained, before: Evaluation, watcher: Watcher) -> None:
     """Measure what was trained, loaded afresh from its folder, and write outcome.json."""
     watcher.say(f"loading the trained model from {job.folder}")
     untrained, trained = run.untrained(), run.trained(job.folder)
-    after = run.evaluated(trained, watcher, untrained)
-    write_evaluation(after, run.folder / "evaluation" / "after.json")
+    place = run.folder / "evaluation" / "after.json"
+    after = with_earlier(run.evaluated(trained, watcher, untrained), place)
+    write_evaluation(after, place)
     drift = actual_drift(run.loaded, untrained, trained, run.target, run.plan, watcher=watcher)
     recipe = run.loaded.recipe
     found = assemble(run.plan, before, after, job, drift, spec=recipe.evaluate, seed=recipe.seed)

@@ -56,7 +56,8 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path) -> 
     for sentence in told.summary(outcome):
         _say(console, sentence)
     laid = [sheets.changes(plan, outcome), sheets.judgement(outcome), sheets.consumption(outcome)]
-    laid += [sheets.arms(outcome.arms)] if outcome.arms else []
+    if outcome.arms:
+        laid += [sheets.arms(outcome.arms), sheets.pairs(outcome.arms)]
     for sheet in laid:
         _lay(sheet, console)
     console.print("")
