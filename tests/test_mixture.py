@@ -149,15 +149,15 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
             {},
             {"target": make_domain("target", 0)},
             DataError,
-            "mixture: the target has no pool row left once its evaluation, query and demonstration rows are set "
-            "aside. Lower `target.split`, or raise `target.data.limit`.",
+            "mixture: the target has no pool row left once its evaluation rows are held out. Lower "
+            "`target.split.evaluation`, or raise `target.data.limit`.",
         ),
         (
             {},
             {"spec": MixtureSpec(target_rows=21)},
             DataError,
-            "mixture.target_rows is 21, but the target has 20 pool rows once its evaluation, query and "
-            "demonstration rows are set aside. Lower it to 20, or leave it out to take them all.",
+            "mixture.target_rows is 21, but the target has 20 pool rows. Lower it to 20, or leave it out to take them "
+            "all.",
         ),
         (
             {"lax": 1, "art": 2},

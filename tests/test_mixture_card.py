@@ -101,6 +101,33 @@ Content hash (SHA-256 over the rows, in order): `{mixture.hash}`
     )
 
 
+@pytest.mark.parametrize("packing", [False, True])
+def test_rows_that_train_nothing_are_told(tmp_path: Path, packing: bool) -> None:
+    def question(prompt: list[dict[str, str]]) -> int:
+        return sum(len(turn["content"].split()) for turn in prompt)
+
+    def count_tokens(prompt: list[dict[str, str]], answer: str) -> int:
+        return question(prompt) + len(answer.split())
+
+    # "Be brief." and "law question 3?" are 5 words before the answer's 3; at 5 nothing of the answer is left.
+    for limit, mode, told in (
+        (5, "keep_start", "train nothing"),
+        (6, "keep_start", "longer"),
+        (5, "keep_end", "longer"),
+    ):
+        args = {"max_length": limit, "packing": packing, "truncation_mode": mode}
+        counter = TokenCounter(count_tokens, "words", question=question)
+        mixture = build(tmp_path / "mixture", {"law": 3}, count_tokens=counter, train=TrainSpec(args=args))
+        assert len(mixture.warnings) == 2
+        assert all(told in warning for warning in mixture.warnings)
+    args["truncation_mode"] = "keep_start"
+    mixture = build(tmp_path / "mixture", {"law": 3}, count_tokens=counter, train=TrainSpec(args=args))
+    assert mixture.warnings[1] == (
+        "3 of 3 rows of 'law' train nothing: their questions alone fill the 5 tokens at which TRL cuts them. "
+        "The longest row has 8: set `train.args.max_length` to train on all."
+    )
+
+
 def test_a_folder_s_own_rows_are_loaded_whatever_was_loaded_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

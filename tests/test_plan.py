@@ -233,10 +233,9 @@ def test_a_domain_without_query_rows_is_refused(recipe, tmp_path):
 
 def test_a_target_too_small_for_its_mixture_is_refused_before_anything_is_read(recipe, tmp_path):
     with pytest.raises(MixplanError) as caught:
-        plan(recipe, tmp_path / "run", "mixture.target_rows=31")
+        plan(recipe, tmp_path / "run", "mixture.target_rows=53")
     assert str(caught.value) == (
-        "mixture.target_rows is 31, but the target has 30 pool rows once its evaluation, query and demonstration rows "
-        "are set aside. Lower it to 30, or leave it out to take them all."
+        "mixture.target_rows is 53, but the target has 52 pool rows. Lower it to 52, or leave it out to take them all."
     )
     assert not (tmp_path / "run").exists()
 

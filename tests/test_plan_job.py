@@ -4,7 +4,7 @@ import pytest
 import trl
 
 from mixplan.forecast import Job
-from mixplan.plan.job import adapter_of, job_of
+from mixplan.plan.job import adapter_of, job_of, too_short
 
 ARGS = {"num_train_epochs": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-4}
 
@@ -54,3 +54,26 @@ def test_adapters_are_equal_where_the_same_is_trained():
 def test_what_is_not_known_before_training_is_none():
     assert job_of(train(learning_rate="fast"), 100) is None
     assert job_of(train(per_device_train_batch_size=0), 100) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "args", "processes", "told"),
+    [
+        ("sft", {"max_steps": 4, "per_device_train_batch_size": 2}, 1,
+         "The job is too short for its mixture: 4 steps of 2 rows read 8 of 138 rows. "
+         "Set `train.args.max_steps: 69` to read each once."),
+        ("sft", {"num_train_epochs": 0.5}, 1,
+         "The job is too short for its mixture: 0.5 epochs read 69 of 138 rows. "
+         "Set `train.args.num_train_epochs: 1` to read each once."),
+        ("grpo", {"max_steps": 10, "per_device_train_batch_size": 8, "num_generations": 4}, 3,
+         "The job is too short for its mixture: 10 steps of 6 rows read 60 of 138 rows. "
+         "Set `train.args.max_steps: 23` to read each once."),
+        ("sft", {"max_steps": 69, "per_device_train_batch_size": 2}, 1, None),
+        ("sft", {"max_steps": 35, "per_device_train_batch_size": 2}, 2, None),
+        ("sft", {"max_steps": 4, "packing": True}, 1, None),
+        ("sft", {"max_steps": "few"}, 1, None),
+        ("sft", {}, 1, None),
+    ],
+)  # fmt: skip
+def test_a_job_too_short_for_its_mixture_is_told(method, args, processes, told):
+    assert too_short({"method": method, "args": args, "lora": None}, 138, processes=processes) == told

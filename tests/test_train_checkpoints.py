@@ -7,6 +7,8 @@ import pytest
 from mixplan.runs import file_hash
 from mixplan.train.checkpoints import SEAL, Checkpoint, newest_checkpoint, seal_checkpoint
 
+SEEN = {"readings": {"law": 4}, "tokens": {"law": 40}, "rows": "f"}
+
 
 def lay(folder: Path, step: int, *, key: str | None = "job", seconds: float = 1.0) -> Path:
     """A checkpoint's files, sealed for a job when one is given."""
@@ -15,7 +17,7 @@ def lay(folder: Path, step: int, *, key: str | None = "job", seconds: float = 1.
     for name in ("model.safetensors", "optimizer.pt", "training_args.bin", "part/rank.pt"):
         (place / name).write_text(f"{name} at {step}")
     if key is not None:
-        seal_checkpoint(place, key=key, processes=2, seconds=seconds)
+        seal_checkpoint(place, key=key, processes=2, seconds=seconds, seen=SEEN)
     return place
 
 
@@ -23,7 +25,7 @@ def test_the_newest_is_found_with_what_is_behind_it(tmp_path):
     folder = tmp_path / "checkpoints"
     for step in (2, 10, 4):
         lay(folder, step, seconds=step / 2)
-    assert newest_checkpoint(folder, key="job") == Checkpoint(folder / "checkpoint-10", 10, 2, 5.0)
+    assert newest_checkpoint(folder, key="job") == Checkpoint(folder / "checkpoint-10", 10, 2, 5.0, SEEN)
     assert not (folder / "checkpoint-10" / "training_args.bin").exists()
     assert newest_checkpoint(tmp_path / "none", key="job") is None
 

@@ -71,6 +71,9 @@ def test_killed_stopped_and_damaged_it_resumes_to_the_same_weights(tmp_path, tin
     assert resumed["steps"] == undisturbed["steps"] == 6
     assert resumed["log"] == undisturbed["log"]
     assert resumed["consumption"] == undisturbed["consumption"]
+    # Six steps of four rows are one and a half times through sixteen.
+    assert sum(entry["rows"] for entry in resumed["consumption"].values()) == 24
+    assert {name: entry["distinct_rows"] for name, entry in resumed["consumption"].items()} == PLANNED
     assert [point["step"] for point in resumed["log"]] == [1, 2, 3, 4, 5, 6]
     assert not [path.name for path in (run / "model").iterdir() if path.suffix in (".bin", ".pt", ".pth", ".pkl")]
     assert not list((run / "training" / "checkpoints").rglob("training_args.bin"))
@@ -90,7 +93,11 @@ def test_grpo_resumes_to_the_same_weights_in_the_midst_of_a_batch_of_answers(tmp
     assert resumed["log"] == undisturbed["log"]
     assert [point["step"] for point in resumed["log"] if "reward" in point] == [1, 3]
     assert all({"step", "loss", "learning_rate"} <= set(point) for point in resumed["log"])
-    assert {name: entry["rows"] for name, entry in resumed["consumption"].items()} == PLANNED
+    assert resumed["consumption"] == undisturbed["consumption"]
+    # Four steps of two prompts, answered twice each: some of the sixteen rows were read, none twice.
+    assert sum(entry["rows"] for entry in resumed["consumption"].values()) == 8
+    assert sum(entry["distinct_rows"] for entry in resumed["consumption"].values()) == 8
+    assert all(0 < entry["trainable_tokens"] <= 6 * 2 * entry["rows"] for entry in resumed["consumption"].values())
     assert set(json.loads((run / "training" / "rewards.json").read_text())) == {"graded", "format"}
 
 
@@ -196,7 +203,7 @@ def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path, tiny_m
     run, loaded, plan = lay_run(tmp_path, tiny_model, args=ONE_STEP)
     job, place = prepare(run, loaded, plan), run / "training" / "checkpoints" / "checkpoint-1"
     place.mkdir(parents=True)
-    seal_checkpoint(place, key=job.key, processes=4, seconds=1.0)
+    seal_checkpoint(place, key=job.key, processes=4, seconds=1.0, seen={})
     assert refusal(run) == (
         f"{place}: 4 processes wrote it, but 1 are started, which would train on other batches. "
         f"Give --processes 4, or delete {run / 'training'} to begin again.",

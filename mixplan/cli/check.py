@@ -16,6 +16,7 @@ from mixplan.domains import account, row_warnings
 from mixplan.domains.opened import at_hand
 from mixplan.errors import RecipeError
 from mixplan.recipe import LoadedRecipe, load_recipe
+from mixplan.train.rehearsed import problems_of_training
 
 NAMED = 4
 """Domains named of those whose rows are on the hub; the others are told by their number."""
@@ -47,10 +48,13 @@ def check(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as drift.features=50.")
     ] = None,
+    launch: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="accelerate's config file that `mixplan train` will be given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each recipe.")] = False,
 ) -> None:
     """Validate recipes, say what becomes of the rows where the data is local, and what would be downloaded."""
-    results = [look(recipe, overrides or []) for recipe in recipes]
+    results = [look(recipe, overrides or [], launch) for recipe in recipes]
     if as_json:
         typer.echo(json.dumps([asdict(result) for result in results], indent=2, ensure_ascii=False))
     else:
@@ -62,8 +66,8 @@ def check(
         raise RecipeError("\n".join(problems))
 
 
-def look(path: Path, overrides: list[str]) -> Checked:
-    """Check one recipe as far as that goes without a download and without torch."""
+def look(path: Path, overrides: list[str], launch: Path | None = None) -> Checked:
+    """Check one recipe as far as that goes without a download, and without torch in this process."""
     result = Checked(str(path))
     try:
         loaded = load_recipe(path, overrides)
@@ -72,6 +76,9 @@ def look(path: Path, overrides: list[str]) -> Checked:
         return result
     result.problems += problems_of_model(loaded)
     _count(loaded, result)
+    if not result.problems:
+        # Libraries take seconds to ask, and a recipe with another problem is asked about again anyway.
+        result.problems += problems_of_training(loaded, launch)
     result.download = list(dict.fromkeys([*model_downloads(loaded), *result.download]))
     return result
 

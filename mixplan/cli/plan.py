@@ -11,7 +11,9 @@ from rich.console import Console
 
 from mixplan.cli.progress import Drawn
 from mixplan.plan import PlanRequest, make_plan
+from mixplan.recipe import load_recipe
 from mixplan.report import page, read_plan, terminal
+from mixplan.train.rehearsed import refuse_untrainable_job
 
 
 def plan(
@@ -30,6 +32,8 @@ def plan(
     rank = int(os.environ.get("RANK", "0"))
     leading = rank == 0
     console = Console(stderr=as_json, highlight=False, quiet=not leading)
+    if leading:
+        refuse_untrainable_job(load_recipe(recipe, request.overrides))
     with Drawn(console) as watcher:
         folder = make_plan(request, watcher=watcher, rank=rank)
     if not leading:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import shown
+from mixplan.recipe import load_recipe
 
 
 def train(
@@ -39,9 +40,13 @@ def train(
     from mixplan.outcome.make import OutcomeRequest, make_outcome, planned  # loads torch, which `--help` does not need
     from mixplan.train.emit import emit
     from mixplan.train.launch import Launch
+    from mixplan.train.rehearsed import refuse_untrainable_job
 
     request = OutcomeRequest(place, tuple(overrides or ()), budget, run, Launch(launch, processes, tuple(flags or ())))
     console = Console(stderr=as_json, highlight=False)
+    recipe = place / "recipe.yaml" if place.is_dir() else place
+    if recipe.is_file():
+        refuse_untrainable_job(load_recipe(recipe, request.overrides), launch)
     with Drawn(console) as watcher:
         if cluster is not None:
             ready = planned(request, watcher)

@@ -2,6 +2,7 @@
 
 from mixplan.mixture.answers import Untrained, messages
 from mixplan.mixture.build import build_mixture
+from mixplan.mixture.licences import allowed
 from mixplan.mixture.result import Mixture, Part, Progress, describe, read_mixture
 from mixplan.mixture.tokens import TokenCounter, token_counter
 
@@ -11,6 +12,7 @@ __all__ = [
     "Progress",
     "TokenCounter",
     "Untrained",
+    "allowed",
     "build_mixture",
     "describe",
     "messages",

@@ -10,6 +10,7 @@ from mixplan.domains import Domain
 from mixplan.errors import DataError, ModelError, RecipeError
 from mixplan.mixture.answers import Untrained, take_answered
 from mixplan.mixture.card import card
+from mixplan.mixture.licences import licence_warnings
 from mixplan.mixture.order import Selection, take_domain, take_target
 from mixplan.mixture.result import FORMAT, Mixture, Progress, read_mixture, write_record
 from mixplan.mixture.stream import Stream
@@ -87,7 +88,8 @@ def write_mixture(stream: Stream, inputs: str, folder: Path) -> Mixture:
         content = write_shards(
             stream.records(), schema=schema_of(job.method, job.settings, tools=stream.has_tools), folder=partial
         )
-        parts, warnings = stream.parts(), (*job.warnings, *stream.told())
+        restricted = licence_warnings([(one.domain, one.count) for one in stream.selections])
+        parts, warnings = stream.parts(), (*job.warnings, *stream.told(), *restricted)
         text = card(
             parts,
             method=job.method,

@@ -68,13 +68,13 @@ def take_target(target: Domain, count: int | None) -> Selection:
     found = len(target.pool)
     if found == 0:
         raise DataError(
-            "mixture: the target has no pool row left once its evaluation, query and demonstration rows are set "
-            "aside. Lower `target.split`, or raise `target.data.limit`."
+            "mixture: the target has no pool row left once its evaluation rows are held out. Lower "
+            "`target.split.evaluation`, or raise `target.data.limit`."
         )
     if count is not None and count > found:
         raise DataError(
-            f"mixture.target_rows is {count}, but the target has {found} pool rows once its evaluation, query and "
-            f"demonstration rows are set aside. Lower it to {found}, or leave it out to take them all."
+            f"mixture.target_rows is {count}, but the target has {found} pool rows. Lower it to {found}, or leave it "
+            "out to take them all."
         )
     return Selection(target, found if count is None else count, range(found))
 

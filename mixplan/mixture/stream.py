@@ -29,6 +29,7 @@ class Tally:
     tokens: int = 0
     longest_tokens: int = 0
     cut_rows: int = 0
+    untrained_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,11 @@ class Stream:
             tokens = self.count_tokens.count(messages(row), text)
             tally.tokens += tokens
             tally.longest_tokens = max(tally.longest_tokens, tokens)
-            tally.cut_rows += self.job.max_length_tokens is not None and tokens > self.job.max_length_tokens
+            most, question = self.job.max_length_tokens, self.count_tokens.question
+            if most is not None and tokens > most:
+                asked = 0 if question is None or self.job.keeps_end else question(messages(row))
+                tally.untrained_rows += asked >= most
+                tally.cut_rows += asked < most
 
     def parts(self) -> tuple[Part, ...]:
         """What each domain gave, once all rows have passed: the target, then the domains."""
@@ -140,6 +145,12 @@ class Stream:
                 yield (
                     f"{selection.passed_over} pool rows of '{selection.domain.name}' were passed over: the model had "
                     "not ended its answer at `mixture.answer_tokens`. Raise it to keep such answers."
+                )
+            if tally.untrained_rows:
+                yield (
+                    f"{tally.untrained_rows} {of_all} train nothing: their questions alone fill the "
+                    f"{self.job.max_length_tokens} tokens at which TRL cuts them. The longest row has "
+                    f"{tally.longest_tokens}: set `train.args.max_length` to train on all."
                 )
             if tally.cut_rows:
                 yield (

@@ -21,11 +21,13 @@ class TokenCounter:
         count: Tokens of a row, from its prompt and its answer.
         fingerprint: Hash of what it counts with; a mixture counted otherwise is another one.
         template: The model's chat template, held to the recipe's settings; None when not known.
+        question: Tokens of a row's prompt with the opening of an answer; None when not known.
     """
 
     count: Callable[[Messages, str], int]
     fingerprint: str
     template: ChatTemplate | None = None
+    question: Callable[[Messages], int] | None = None
 
 
 def token_counter(kept: Mapping[str, Any], name: str) -> TokenCounter:
@@ -46,4 +48,8 @@ def token_counter(kept: Mapping[str, Any], name: str) -> TokenCounter:
         turns = [*((turn["role"], turn["content"]) for turn in prompt), ("assistant", answer)]
         return len(tokenizer.encode(template.render(turns, awaiting=False), add_special_tokens=False))
 
-    return TokenCounter(count, content_hash(dict(kept)), template)
+    def question(prompt: Messages) -> int:
+        turns = [(turn["role"], turn["content"]) for turn in prompt]
+        return len(tokenizer.encode(template.render(turns, awaiting=True), add_special_tokens=False))
+
+    return TokenCounter(count, content_hash(dict(kept)), template, question)

@@ -62,6 +62,7 @@ class Job:
         warnings: What the YAML cannot say.
         settings: What rows give the model's chat template, in a column that TRL's SFT reads.
         template: The chat template that must stand beside the YAML; None where the model's own does.
+        keeps_end: Whether SFT cuts a row at its start, so that its answer is what stays.
     """
 
     method: str
@@ -71,6 +72,7 @@ class Job:
     warnings: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     template: str | None = None
+    keeps_end: bool = False
 
 
 def trl_job(
@@ -123,7 +125,8 @@ def trl_job(
     if sft:
         length = train.args["max_length"] if "max_length" in train.args else default_of(SFT_CONFIG, "max_length")
     file = template.source if template is not None and beside and sft else None
-    return Job(train.method, f"{train.method}.yaml", text, length, warnings, settings if sft else {}, file)
+    end = train.args.get("truncation_mode") == "keep_end"
+    return Job(train.method, f"{train.method}.yaml", text, length, warnings, settings if sft else {}, file, end)
 
 
 def lora_values(lora: Mapping[str, Any] | None) -> dict[str, Any]:

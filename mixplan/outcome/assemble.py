@@ -125,7 +125,8 @@ def job_as_run(planned: Mapping[str, Any] | None, trained: Trained) -> dict[str,
     if planned is None or not rows.get("target"):
         return None
     steps = trained.steps * rows["target"] / sum(rows.values())
-    return {**planned, "target_rows": rows["target"], "steps": steps}
+    target = trained.consumption["target"]
+    return {**planned, "target_rows": target.get("distinct_rows", target["rows"]), "steps": steps}
 
 
 def beside_plan(plan: Mapping[str, Any], measured: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -191,6 +192,11 @@ def warnings_of(outcome: Mapping[str, Any], measured: Mapping[str, Mapping[str, 
     """What a reader should know before trusting the numbers."""
     found = [STILL] if outcome["drift"] is None else []
     for name, consumed in outcome["training"]["consumption"].items():
+        unread = consumed["planned_rows"] - consumed["dropped_rows"] - consumed.get("distinct_rows", consumed["rows"])
+        if unread > 0:
+            found.append(
+                f"{name}: {unread} of its {consumed['planned_rows']} rows were never read: the job ended first."
+            )
         if consumed["truncated_rows"]:
             found.append(f"{name}: {consumed['truncated_rows']} of its rows were cut to the longest length.")
         if consumed["dropped_rows"]:

@@ -14,6 +14,7 @@ from mixplan.domains.opened import opened
 from mixplan.errors import RunError
 from mixplan.evaluate.measure import evaluate
 from mixplan.evaluate.result import Evaluation, write_evaluation
+from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
@@ -111,7 +112,7 @@ def planned(request: OutcomeRequest, watcher: Watcher) -> PlannedRun:
         loaded = load_recipe(folder / "recipe.yaml")
     plan = json.loads((folder / "plan.json").read_bytes())
     verify(folder, loaded, plan)
-    target, domains = opened(loaded)
+    target, domains = allowed(loaded.recipe.mixture, *opened(loaded))
     if data_hash(target, domains) != plan["hashes"]["data"]:
         raise RunError(
             f"{folder}: the rows of its target or domains are not those it was planned on. "

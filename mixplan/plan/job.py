@@ -46,6 +46,38 @@ def job_of(train: Mapping[str, Any], target_rows: int) -> Job | None:
         return None
 
 
+def too_short(train: Mapping[str, Any], rows: int, *, processes: int = 1) -> str | None:
+    """Say that a job ends before it has read its mixture once; None where it does not, or where that is not known.
+
+    Args:
+        train: The resolved recipe's section `train`.
+        rows: Rows of the mixture.
+        processes: Training processes.
+    """
+    args, sft = train["args"], train["method"] == "sft"
+    sources = (*(SFT if sft else GRPO), TRAINING_ARGUMENTS)
+    if args.get("packing"):
+        return None
+    try:
+        steps = number(args, "max_steps", sources)
+        a_step = processes * number(args, "per_device_train_batch_size", sources)
+        a_step *= number(args, "gradient_accumulation_steps", sources)
+        if not sft:
+            a_step /= number(args, "num_generations", sources) * number(args, "num_iterations", sources)
+        read = steps * a_step if steps > 0 else number(args, "num_train_epochs", sources) * rows
+    except (RunError, ValueError, TypeError, ZeroDivisionError):
+        return None
+    if read >= rows:
+        return None
+    key = "max_steps" if steps > 0 else "num_train_epochs"
+    needed = f"{-(-rows // a_step):.0f}" if steps > 0 else "1"
+    amount = f"{steps:.0f} steps of {a_step:g} rows" if steps > 0 else f"{args['num_train_epochs']:g} epochs"
+    return (
+        f"The job is too short for its mixture: {amount} read {read:,.0f} of {rows:,} rows. "
+        f"Set `train.args.{key}: {needed}` to read each once."
+    )
+
+
 def number(args: Mapping[str, Any], key: str, sources: Sequence[Place]) -> float:
     """A trainer's argument, or its default in the first class that has one.
 

@@ -25,9 +25,10 @@ from mixplan.forecast import (
     rows_save,
     with_studies,
 )
+from mixplan.mixture import allowed
 from mixplan.mixture.order import take_target
 from mixplan.plan.identity import data_hash, library_versions, plan_hash, scores_key, standalone
-from mixplan.plan.job import job_of
+from mixplan.plan.job import job_of, too_short
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
 from mixplan.plan.write import write_mixture
@@ -73,15 +74,16 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     """
     loaded = load_recipe(request.recipe, overrides_of(request))
     folder = request.run or Path("runs") / loaded.path.stem
-    target, domains = opened(loaded)
+    everything = opened(loaded)
+    target, domains = allowed(loaded.recipe.mixture, *everything)
     if rank:
         scores_of(loaded, target, domains, watcher)
         return folder
     refuse_untrainable(loaded)
     # A target too small for its mixture is known before anything is read.
     take_target(target, loaded.recipe.mixture.target_rows)
-    for name, one in {"target": target, **domains}.items():
-        watcher.say(f"{name}: {account(one)}")
+    for one in (target, *everything[1].values()):
+        watcher.say(f"{one.name}: {account(one)}")
     with locked(folder):
         write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
         scores = scores_of(loaded, target, domains, watcher)
@@ -152,6 +154,7 @@ def assemble(
         risks = replace(risks, evidence=(*risks.evidence, amount.text))
     mixture = write_mixture(loaded, folder, target, domains, spent.rows, scores, watcher)
     reading = scores["reading"]
+    short = filter(None, [too_short(loaded.resolved["train"], mixture["rows"])])
     plan: dict[str, Any] = {
         "version": PLAN_VERSION,
         "mixplan": __version__,
@@ -162,7 +165,13 @@ def assemble(
         "recipe": loaded.resolved,
         "model": scores["model"],
         "sae": scores["sae"],
-        "warnings": [*row_warnings(target, domains), *scores["warnings"], *risks.warnings, *mixture["warnings"]],
+        "warnings": [
+            *row_warnings(target, domains),
+            *scores["warnings"],
+            *risks.warnings,
+            *mixture["warnings"],
+            *short,
+        ],
         "target": describe(target)
         | {
             "content": planned.target.as_json() if planned.target else None,
@@ -212,7 +221,7 @@ def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
         MixplanError: the recipe cannot be planned any more.
     """
     loaded = load_recipe(folder / "recipe.yaml")
-    target, domains = opened(loaded)
+    target, domains = allowed(loaded.recipe.mixture, *opened(loaded))
     scores = scores_of(loaded, target, domains, watcher)
     planned = planned_of(loaded, target, domains, scores)
     planning = planned_by(foretold(loaded, folder, scores, planned), scores, loaded.recipe.sts.score)

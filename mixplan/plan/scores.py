@@ -197,8 +197,11 @@ def reading_depth(loaded: LoadedRecipe) -> int | None:
 
 
 def mean_row_tokens(model: Model, domain: Domain) -> float:
-    """Mean tokens of a pool row, prompt and answer through the template, over its first rows."""
-    rows = domain.pool[:ROWS_COUNTED]
+    """Mean tokens of a pool row, prompt and answer through the template, over its first rows.
+
+    Where the pool is kept out of the mixture, its query rows tell as much.
+    """
+    rows = (domain.pool or domain.query)[:ROWS_COUNTED]
     return sum(tokens_of(model, row) for row in rows) / len(rows) if rows else 1.0
 
 

@@ -267,6 +267,16 @@ class AllocateSpec(Section):
         return HALF_ROWS if self.half_rows is None else self.half_rows
 
 
+class LicencesSpec(Section):
+    """Which rows may enter the mixture."""
+
+    exclude: list[Literal["non_commercial", "unknown", "test_split"]] = Field(
+        default_factory=list,
+        description="Rows to leave out: those under a licence that forbids commercial use, those of public data "
+        "without a known licence, and those of public test splits.",
+    )
+
+
 class MixtureSpec(Section):
     """What the mixed data set holds."""
 
@@ -279,12 +289,14 @@ class MixtureSpec(Section):
         default="drop",
         description="`self`: whether answers that were cut at `answer_tokens` are passed over, or trained as they are.",
     )
+    licences: LicencesSpec = Field(default_factory=LicencesSpec)
 
     @model_serializer(mode="wrap")
     def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The section without `cut_answers` where it is not given, so that it changes no hash."""
+        """The section without `cut_answers` and `licences` where they say nothing, so that they change no hash."""
         values: dict[str, Any] = written(self)
-        return {key: value for key, value in values.items() if (key, value) != ("cut_answers", "drop")}
+        unset: dict[str, Any] = {"cut_answers": "drop", "licences": {"exclude": []}}
+        return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 
 class TrainSpec(Section):

@@ -124,10 +124,14 @@ class Drift(Saved):
 
 
 class Consumption(Saved):
-    """What the trainer read of one domain, beside what was planned; GRPO's trainable tokens are not in the data."""
+    """What the optimiser read of one domain, each reading counted, beside what was planned.
+
+    Older outcomes have what was there to be read once, without `distinct_rows`, and no tokens for GRPO.
+    """
 
     planned_rows: int
     rows: int
+    distinct_rows: int | None = None
     trainable_tokens: int | None
     truncated_rows: int
     dropped_rows: int

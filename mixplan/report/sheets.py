@@ -156,16 +156,23 @@ def between(low: float | None, high: float | None) -> str:
 
 
 def consumption(outcome: Outcome) -> Sheet:
-    """What the trainer read of each domain, beside the plan."""
-    heads = ("domain", "planned rows", "rows read", "trainable tokens", "truncated", "dropped")
-    need = (0, 1, 0, 0, 2, 3)
+    """What the optimiser read of each domain, beside the plan."""
+    heads = ("domain", "planned rows", "rows read", "different", "trainable tokens", "truncated", "dropped")
+    need = (0, 1, 0, 4, 0, 2, 3)
     lines = tuple((name, *read_counts(read)) for name, read in outcome.training.consumption.items())
-    return Sheet("What the trainer read", heads, lines, need)
+    return Sheet("What the optimiser read", heads, lines, need).filled()
 
 
 def read_counts(read: Consumption) -> tuple[str, ...]:
-    """Planned rows, rows, trainable tokens (empty for GRPO, which makes its own), truncated and dropped rows."""
-    counts = (read.planned_rows, read.rows, read.trainable_tokens, read.truncated_rows, read.dropped_rows)
+    """Planned rows, rows read, different ones, trainable tokens, truncated and dropped rows; empty where not known."""
+    counts = (
+        read.planned_rows,
+        read.rows,
+        read.distinct_rows,
+        read.trainable_tokens,
+        read.truncated_rows,
+        read.dropped_rows,
+    )
     return tuple("" if count is None else whole(count) for count in counts)
 
 

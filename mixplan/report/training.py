@@ -48,10 +48,18 @@ def _curve(outcome: Outcome, key: str) -> Html | None:
 def _consumption(read: dict[str, Consumption]) -> list[Html]:
     if not read:
         return []
-    heads = ["Domain", "Planned rows", "Rows read", "Trainable tokens", "Truncated rows", "Dropped rows"]
+    heads = [
+        "Domain",
+        "Planned rows",
+        "Rows read",
+        "Different rows",
+        "Trainable tokens",
+        "Truncated rows",
+        "Dropped rows",
+    ]
     lines = [_consumption_row(name, counts) for name, counts in read.items()]
-    note = "Counted in the data that the trainer itself prepared; trainable tokens are those the loss falls on."
-    return [tag("h3", "What the trainer read"), tag("p", note), table("wide", heads, lines)]
+    note = "Counted batch by batch as the optimiser read them; trainable tokens are those the loss falls on."
+    return [tag("h3", "What the optimiser read"), tag("p", note), table("wide", heads, lines)]
 
 
 def _consumption_row(name: str, read: Consumption) -> Html:

@@ -1,4 +1,4 @@
-"""Checkpoints as the trainer writes them in, the newest whole one out: sealed by hash once every process has written.
+"""Seals checkpoints by hash once every process has written, and finds the newest whole one.
 
 A checkpoint is in transformers' own format: weights as safetensors; the optimiser's, scheduler's and random
 generators' states through `torch.save`, which transformers reads back with `weights_only=True`, so that nothing in them
@@ -30,15 +30,17 @@ class Checkpoint:
         step: Optimiser steps it has behind it.
         processes: How many processes wrote it; the same number must read it.
         seconds: Of training behind it, over all starts.
+        seen: What the optimiser had read, as `Seen.as_json` writes it.
     """
 
     folder: Path
     step: int
     processes: int
     seconds: float
+    seen: dict[str, Any]
 
 
-def seal_checkpoint(folder: Path, *, key: str, processes: int, seconds: float) -> None:
+def seal_checkpoint(folder: Path, *, key: str, processes: int, seconds: float, seen: dict[str, Any]) -> None:
     """Record every file's hash, last of all: a checkpoint without the record was interrupted.
 
     Args:
@@ -46,11 +48,13 @@ def seal_checkpoint(folder: Path, *, key: str, processes: int, seconds: float) -
         key: The job's hash.
         processes: How many wrote it.
         seconds: Of training behind it.
+        seen: What the optimiser has read.
     """
     (folder / PICKLED).unlink(missing_ok=True)
     files = {str(path.relative_to(folder)): file_hash(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     files.pop(SEAL, None)
-    write_json(folder / SEAL, {"job": key, "processes": processes, "seconds": seconds, "files": files})
+    record = {"job": key, "processes": processes, "seconds": seconds, "seen": seen, "files": files}
+    write_json(folder / SEAL, record)
 
 
 def newest_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
@@ -74,7 +78,7 @@ def newest_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
                 os.replace(path, outside)
             set_aside(outside)
         else:
-            return Checkpoint(path, step, record["processes"], record["seconds"])
+            return Checkpoint(path, step, record["processes"], record["seconds"], record["seen"])
     return None
 
 
@@ -97,4 +101,5 @@ def read_seal(path: Path) -> dict[str, Any] | None:
         record = json.loads((path / SEAL).read_bytes())
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and {"job", "processes", "seconds", "files"} <= set(record) else None
+    parts = {"job", "processes", "seconds", "seen", "files"}
+    return record if isinstance(record, dict) and parts <= set(record) else None

@@ -1,4 +1,4 @@
-"""The trainer's own prepared rows in, what it will read of each domain out; a difference from the plan is an error."""
+"""Counts what a trainer has prepared of each domain, and refuses rows that are not the planned ones."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 
 from mixplan.chat.calls import TOOLS
 from mixplan.errors import TrainError
-
-IGNORED = -100
-"""The label on which no loss falls."""
+from mixplan.train.seen import trainable
 
 Length = Callable[[list[dict[str, str]], bool], int]
 """Tokens of a conversation, with or without the opening of an answer at its end; a first turn may hold its tools."""
@@ -22,8 +20,8 @@ class Consumption:
     """What a trainer has prepared.
 
     Attributes:
-        domains: By domain: `planned_rows`, `rows`, `trainable_tokens` (None for GRPO, which trains on what the model
-            says), `truncated_rows`, `dropped_rows`.
+        domains: By domain, once through the mixture: `planned_rows`, `rows`, `trainable_tokens` (None for GRPO, which
+            trains on what the model says), `truncated_rows`, `dropped_rows`.
         warnings: Whole sentences on rows that were cut or dropped.
     """
 
@@ -50,7 +48,7 @@ def read_back(
     truncated, longest = Counter[str](), Counter[str]()
     for row in batches(prepared, "prompt", "completion", "domain", "labels", *tools_column(prepared)):
         name = row["domain"]
-        tokens[name] += sum(label != IGNORED for label in row["labels"])
+        tokens[name] += trainable(row["labels"])
         if limit is not None and len(row["labels"]) == limit:
             whole = length(asked(row) + row["completion"], False)
             truncated[name] += whole > limit
@@ -139,7 +137,7 @@ def told(domains: Mapping[str, Mapping[str, Any]], limit: int | None, longest: M
 
 def trainable_tokens(prepared: Any) -> int:
     """Tokens on which loss falls, over all rows."""
-    return sum(label != IGNORED for row in batches(prepared, "labels") for label in row["labels"])
+    return sum(trainable(row["labels"]) for row in batches(prepared, "labels"))
 
 
 def count_prompts(prepared: Any, *, planned: Mapping[str, int], batch: int) -> Consumption:

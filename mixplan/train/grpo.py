@@ -1,4 +1,4 @@
-"""A job and its mixture in, TRL's GRPO trainer with the recipe's rewards out."""
+"""Makes TRL's GRPO trainer of a job, with the recipe's rewards and a count of what it answers and learns from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -16,8 +16,42 @@ from mixplan.grading.rewards import reward_functions
 from mixplan.model import special_tokens, template_source
 from mixplan.train.consumption import Consumption, count_prompts
 from mixplan.train.job import Job
+from mixplan.train.seen import Answered
 from mixplan.train.settings import defaults, model_arguments
 from mixplan.train.untrained import adapter, untrained_model
+
+ROW = ("domain", "row_id", "repeat")
+"""The columns that tell a row of the mixture from every other."""
+
+
+class CountedTrainer(GRPOTrainer):
+    """TRL's trainer, which counts the prompts that it has answered and the tokens of the answers that it learns from.
+
+    Attributes:
+        seen: What was read; a prompt is counted once for each of its answers until `together` is asked.
+        positions: A row's position in the mixture, by domain, id and repeat.
+    """
+
+    seen: Answered
+    positions: dict[tuple[Any, ...], int]
+
+    def number_rows(self, rows: Dataset) -> None:
+        """Note which row is which."""
+        keys = zip(*(rows[name] for name in ROW), strict=True)
+        self.positions = {key: place for place, key in enumerate(keys)}
+        self.seen = Answered(rows["domain"], answers=int(vars(self.args)["num_generations"]))
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Answer prompts by TRL, each counted with the tokens of its answer that loss falls on."""
+        made: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        model: Any = self.model
+        if model.training:
+            tokens = made["completion_mask"].sum(dim=1).tolist()
+            self.seen.read(
+                (self.positions[tuple(row[name] for name in ROW)], int(count), True)
+                for row, count in zip(inputs, tokens, strict=True)
+            )
+        return made
 
 
 def trl_config(job: Job, run: Path) -> GRPOConfig:
@@ -26,9 +60,16 @@ def trl_config(job: Job, run: Path) -> GRPOConfig:
 
 
 def trl_trainer(
-    job: Job, config: GRPOConfig, rows: Dataset, tokenizer: PreTrainedTokenizerBase, callback: TrainerCallback
-) -> GRPOTrainer:
-    """TRL's trainer with the recipe's rewards; what fails of these is tallied in training/rewards.json.
+    job: Job,
+    config: GRPOConfig,
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    callback: TrainerCallback,
+    lm: PreTrainedModel | None = None,
+) -> CountedTrainer:
+    """TRL's trainer with the recipe's rewards; of the job's model, loaded, where none is given.
+
+    What fails of the rewards is tallied in training/rewards.json.
 
     Raises:
         TrainError: the mixture is smaller than one batch of prompts, so that no step would be made.
@@ -42,8 +83,8 @@ def trl_trainer(
     template = ChatTemplate(template_source(tokenizer), special_tokens(tokenizer), str(job.model["name"]))
     tally = Path(str(config.output_dir)).parent / "rewards.json"
     functions, _ = reward_functions(job.spec, tally=tally, opened=template.opened_reasoning)
-    lm = untrained_model(job, model_arguments(job))
-    return GRPOTrainer(
+    lm = lm or untrained_model(job, model_arguments(job))
+    trainer = CountedTrainer(
         model=lm,
         reward_funcs=[*functions],
         args=config,
@@ -52,6 +93,8 @@ def trl_trainer(
         callbacks=[callback],
         peft_config=adapter(job, lm),
     )
+    trainer.number_rows(rows)
+    return trainer
 
 
 def cycle_steps(config: GRPOConfig) -> int:

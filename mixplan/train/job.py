@@ -11,6 +11,9 @@ from mixplan.errors import RunError
 from mixplan.recipe import TrainSpec
 from mixplan.runs import content_hash, file_hash, write_json
 
+MODEL_KEYS = {"revision", "trust_remote_code", "dtype", "device", "chat_template_kwargs", "template_date"}
+"""What of the recipe's model the training process needs beside where it is."""
+
 VERSION = 1
 """Raised when the same job would train another way, so that no older model is taken for a present one."""
 

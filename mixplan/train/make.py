@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Mapping
@@ -13,17 +12,16 @@ from typing import Any
 from mixplan.errors import RecipeError, RunError
 from mixplan.mixture import Mixture
 from mixplan.plan import Watcher
+from mixplan.plan.job import too_short
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import translated
 from mixplan.train.failure import failure_of
 from mixplan.train.follow import follow, wait_for_former
-from mixplan.train.job import Job, files_hash, read_job, write_job
+from mixplan.train.job import MODEL_KEYS, Job, files_hash, read_job, write_job
 from mixplan.train.launch import Launch, environment, gpus_for, launch_command, start
+from mixplan.train.rehearsed import missing_packages
 from mixplan.train.verify import verify
-
-MODEL_KEYS = {"revision", "trust_remote_code", "dtype", "device", "chat_template_kwargs", "template_date"}
-"""What of the recipe's model the training process needs beside where it is."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ class Trained:
         steps: Optimiser steps.
         seconds: Of training, over all starts; loading apart.
         log: The curve: `step`, `loss`, `learning_rate`, and for GRPO `reward`, of each logged step.
-        consumption: By domain: `planned_rows`, `rows`, `trainable_tokens` (None for GRPO), `truncated_rows`,
-            `dropped_rows`.
+        consumption: By domain: `planned_rows`, `rows` and `trainable_tokens` that the optimiser read, each reading
+            counted, `distinct_rows` among them, `truncated_rows`, `dropped_rows`.
         model_hash: Over the folder's files.
     """
 
@@ -87,6 +85,11 @@ def train(
     command = launch_command(run, launch, recipe=loaded.path, gpus=gpus)
     processes = launch.processes or max(1, gpus)
     variables = environment(run, device=device, gpus=gpus, processes=processes, part=launch.part)
+    short = too_short(
+        {**loaded.resolved["train"], "args": job.train["args"]}, sum(job.planned_rows.values()), processes=processes
+    )
+    if short is not None:
+        watcher.say(short)
     (run / "training" / "error.json").unlink(missing_ok=True)
     watcher.say(f"starting training: {loaded.recipe.train.method} with {processes} process{'es' * (processes > 1)}")
     ended_well = follow(start(command, run, variables), run, watcher)
@@ -110,14 +113,11 @@ def prepare(
     """Check that the plan still holds and write training/job.json; what an earlier, other job left there is removed.
 
     Raises:
-        RecipeError: vLLM is asked for and not installed.
+        RecipeError: a package that a setting asks for is not installed.
         RunError: the plan no longer describes what is there.
     """
-    if loaded.recipe.train.args.get("use_vllm") and importlib.util.find_spec("vllm") is None:
-        raise RecipeError(
-            f"{loaded.where(('train', 'args', 'use_vllm'))}: train.args.use_vllm: the package vllm is not installed. "
-            "Install it with `pip install 'trl[vllm]'`, or leave the key out."
-        )
+    for problem in missing_packages(loaded):
+        raise RecipeError(problem)
     checked = verify(run, loaded, plan, mixture=mixture)
     job = make_job(run, loaded, checked, model_hash=plan["hashes"]["model"], max_steps=max_steps, seed=seed)
     if (run / "training" / "job.json").exists() and not same_job(run, job):

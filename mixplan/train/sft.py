@@ -1,33 +1,93 @@
-"""A job and its mixture in, TRL's SFT trainer and what it reads of each domain out."""
+"""Makes TRL's SFT trainer of a job, with what it has prepared and what the optimiser reads of each domain."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from mixplan.chat.calls import parted_tools
 from mixplan.errors import TrainError
-from mixplan.train.consumption import Consumption, read_back, trainable_tokens
+from mixplan.train.consumption import Consumption, batches, read_back, trainable_tokens
 from mixplan.train.job import Job
+from mixplan.train.seen import Piece, Seen, packed_rows, whole_rows
 from mixplan.train.settings import defaults, model_arguments, sft_length
 from mixplan.train.untrained import adapter, untrained_model
 
+POSITION = "mixture_position"
+"""The column with a row's position in the mixture."""
+NUMBER = "row_number"
+"""The column with the number of one of the trainer's own rows, which a batch carries to the optimiser's step."""
 
-class UnpackedFirst(SFTTrainer):
-    """TRL's trainer, which keeps its prepared rows before it packs them: a packed row names no domain."""
+
+class Numbered:
+    """A collator that also gives the numbers of its rows."""
+
+    def __init__(self, collate: Any) -> None:
+        self.collate = collate
+
+    def __call__(self, rows: list[dict[str, Any]], *rest: Any) -> dict[str, Any]:
+        """Collate rows by TRL's own collator, their numbers beside them."""
+        numbers = [row.pop(NUMBER) for row in rows]
+        return {**self.collate(rows, *rest), NUMBER: torch.tensor(numbers)}
+
+
+class CountedTrainer(SFTTrainer):
+    """TRL's trainer, which knows what each of its rows holds of the mixture and counts what the optimiser reads.
+
+    Attributes:
+        unpacked: Its prepared rows before they were packed; None where they are not packed.
+        seen: What the optimiser has read.
+        holds: For each of its rows, the rows of the mixture in it.
+    """
 
     unpacked: Dataset | None = None
+    origins: Dataset | None = None
+    seen: Seen
+    holds: list[list[Piece]]
 
     def _prepare_dataset(self, dataset: Any, tokenizer: Any, args: Any, packing: bool, *rest: Any) -> Any:
+        """Prepare rows by TRL; packed ones name no row, so they are packed a second time with their positions."""
         if not packing:
             return super()._prepare_dataset(dataset, tokenizer, args, packing, *rest)
         self.unpacked = super()._prepare_dataset(dataset, tokenizer, args, False, *rest)
+        placed = self.unpacked.map(lambda row: {"labels": [row[POSITION]] * len(row["labels"])})
+        self.origins = super()._prepare_dataset(placed, tokenizer, args, True, *rest)
         return super()._prepare_dataset(self.unpacked, tokenizer, args, True, *rest)
+
+    def number_rows(self, domains: Sequence[str]) -> None:
+        """Number the prepared rows, and note what each holds.
+
+        Args:
+            domains: Domain of each row of the mixture, by position.
+        """
+        labels = (row["labels"] for row in batches(self.train_dataset, "labels"))
+        if self.origins is None:
+            places = (row[POSITION] for row in batches(self.train_dataset, POSITION))
+            self.holds = whole_rows(labels, places)
+        else:
+            self.holds = packed_rows(labels, (row["labels"] for row in batches(self.origins, "labels")))
+        self.seen = Seen(domains)
+        prepared: Any = self.train_dataset
+        self.train_dataset = prepared.add_column(NUMBER, list(range(len(prepared))))
+        self.data_collator = Numbered(self.data_collator)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()  # type: ignore[no-untyped-call]
+        columns: Any = self._signature_columns
+        self._signature_columns: Any = list(dict.fromkeys([*columns, NUMBER]))
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:
+        """One batch forwards and backwards, its rows counted."""
+        for number in inputs.pop(NUMBER).tolist():
+            self.seen.read(self.holds[number])
+        return super().training_step(model, inputs, *rest, **named)  # type: ignore[no-untyped-call]
 
 
 def trl_config(job: Job, run: Path) -> SFTConfig:
@@ -36,18 +96,25 @@ def trl_config(job: Job, run: Path) -> SFTConfig:
 
 
 def trl_trainer(
-    job: Job, config: SFTConfig, rows: Dataset, tokenizer: PreTrainedTokenizerBase, callback: TrainerCallback
-) -> UnpackedFirst:
-    """TRL's trainer, its rows prepared."""
-    lm = untrained_model(job, model_arguments(job))
-    return UnpackedFirst(
+    job: Job,
+    config: SFTConfig,
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    callback: TrainerCallback,
+    lm: PreTrainedModel | None = None,
+) -> CountedTrainer:
+    """TRL's trainer, its rows prepared; of the job's model, loaded, where none is given."""
+    lm = lm or untrained_model(job, model_arguments(job))
+    trainer = CountedTrainer(
         model=lm,
         args=config,
-        train_dataset=rows,
+        train_dataset=rows.add_column(POSITION, list(range(len(rows)))),
         processing_class=tokenizer,
         callbacks=[callback],
         peft_config=adapter(job, lm),
     )
+    trainer.number_rows(rows["domain"])
+    return trainer
 
 
 def cycle_steps(config: SFTConfig) -> int:  # noqa: ARG001 - as for GRPO
@@ -55,7 +122,7 @@ def cycle_steps(config: SFTConfig) -> int:  # noqa: ARG001 - as for GRPO
     return 1
 
 
-def consumed(job: Job, trainer: UnpackedFirst, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Consumption:
+def consumed(job: Job, trainer: CountedTrainer, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Consumption:
     """Count what the trainer has prepared, and hold it against the plan.
 
     Raises:

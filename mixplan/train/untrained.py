@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from peft import LoraConfig
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
@@ -51,12 +52,28 @@ def untrained_model(job: Job, arguments: dict[str, Any]) -> PreTrainedModel:
         **({"device_map": None} if several else {}),
         output_loading_info=True,
     )
-    lm: PreTrainedModel = loaded[0]
+    refuse_misfits(loaded[0], loaded[1], job.model["name"])
+    return made_trainable(loaded[0])
+
+
+def weightless_model(job: Job) -> PreTrainedModel:
+    """The model to train, built from its config without memory for its weights (torch's meta device).
+
+    Raises:
+        ModelError: transformers has no class for it.
+    """
+    config = model_config(job)
+    with torch.device("meta"):
+        lm: PreTrainedModel = model_class(config, job.model["name"])._from_config(config)
+    return made_trainable(lm)
+
+
+def made_trainable(lm: PreTrainedModel) -> PreTrainedModel:
+    """Have TRL find the model's parts, and leave towers for other inputs than text out of training."""
     if lm.base_model is lm:
         # TRL takes the states in front of the output head from it; Llama 4's text model names another attribute.
         inside = [name for name, part in lm.named_children() if part is lm.get_decoder() or hasattr(part, "layers")]
         lm.base_model_prefix = inside[0] if inside else lm.base_model_prefix
-    refuse_misfits(lm, loaded[1], job.model["name"])
     if is_wrapped(lm):
         # Text alone leaves the other towers without gradients, at which several processes would wait for ever.
         trained = {id(value) for part in (lm.get_decoder(), lm.get_output_embeddings()) for value in part.parameters()}

@@ -1,4 +1,4 @@
-"""A trainer's events in, lines of training/log.jsonl and sealed checkpoints out; stops on a wish at a step's end."""
+"""Writes a trainer's events to training/log.jsonl, seals its checkpoints, and stops it on a wish at a step's end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from mixplan.errors import TrainError
 from mixplan.runs import write_atomic
 from mixplan.train.checkpoints import Checkpoint, seal_checkpoint
 from mixplan.train.curve import FOLLOWED, curve_point, parsed
+from mixplan.train.seen import Seen
 
 
 class Stop:
@@ -83,7 +84,10 @@ class Watched(TrainerCallback):
 
     Attributes:
         stopped: Whether training ended before its last step because someone wished so.
+        seen: What the optimiser has read in this process; the trainer's own count.
     """
+
+    seen: Seen | None = None
 
     def __init__(self, log: Log, stop: Stop, *, key: str, cycle: int) -> None:
         """Watch a job.
@@ -99,8 +103,10 @@ class Watched(TrainerCallback):
         self.began, self.seconds_before, self.first = time.monotonic(), 0.0, 0
 
     def resume(self, checkpoint: Checkpoint | None) -> None:
-        """Count on from a checkpoint."""
+        """Count on from a checkpoint; what all processes had read is counted by the main one."""
         if checkpoint is not None:
+            if self.seen is not None and PartialState().is_main_process:
+                self.seen.resume(checkpoint.seen)
             self.first, self.seconds_before = checkpoint.step, checkpoint.seconds
 
     @property
@@ -152,7 +158,11 @@ class Watched(TrainerCallback):
         """Seal the checkpoint once every process has written its part."""
         processes = PartialState()
         processes.wait_for_everyone()
+        assert self.seen is not None  # given before the first step
+        seen = self.seen.together()
         if processes.is_main_process:
             folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-            seal_checkpoint(folder, key=self.key, processes=processes.num_processes, seconds=self.seconds)
+            seal_checkpoint(
+                folder, key=self.key, processes=processes.num_processes, seconds=self.seconds, seen=seen.as_json()
+            )
         self.log.write("saved", step=state.global_step)

@@ -29,6 +29,7 @@ from mixplan.train.consumption import Consumption
 from mixplan.train.curve import curve_point
 from mixplan.train.failure import record_failure
 from mixplan.train.job import Job, files_hash, read_job
+from mixplan.train.seen import Seen
 from mixplan.train.ship import (
     copy_model,
     digest,
@@ -100,10 +101,11 @@ def work(run: Path, job: Job, stop: Stop) -> None:
         if main_process:
             shutil.rmtree(part, ignore_errors=True)
         state = trained(ready, checkpoint, part)
+        seen = ready.trainer.seen.together()
         if ready.watched.stopped:
             ready.watched.log.write("stopped", step=state.global_step)
         elif main_process and ready.consumption is not None:
-            finish(run, job, ready, state, part)
+            finish(run, job, ready, state, part, seen)
         PartialState().wait_for_everyone()
 
 
@@ -140,6 +142,7 @@ def prepare(run: Path, job: Job, method: ModuleType, config: Any, stop: Stop) ->
     log = Log(run / "training" / "log.jsonl", writes=processes.is_main_process)
     watched = Watched(log, stop, key=job.key, cycle=method.cycle_steps(config))
     trainer = method.trl_trainer(job, config, rows, tokenizer, watched)
+    watched.seen = trainer.seen
     consumption, before = None, set()
     if processes.is_main_process:
         consumption = method.consumed(job, trainer, rows, tokenizer)
@@ -175,7 +178,7 @@ def trained(ready: Ready, checkpoint: Checkpoint | None, part: Path) -> TrainerS
     return final
 
 
-def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path) -> None:
+def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path, seen: Seen) -> None:
     """Put the model in its place and say that the job is done, last of all.
 
     Raises:
@@ -193,7 +196,7 @@ def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path) -
         "epochs": state.epoch,
         "seconds": ready.watched.seconds,
         "processes": PartialState().num_processes,
-        "consumption": ready.consumption.domains,
+        "consumption": seen.entries(ready.consumption.domains),
         "warnings": [*ready.consumption.warnings, *tally_warnings(run / "training" / "rewards.json")],
         "model_hash": files_hash(run / "model"),
         "weights_changed": True,

@@ -1,0 +1,70 @@
+"""Tells which rows of a mixture may not be used freely: non-commercial or unknown licences, public test splits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+
+from mixplan.domains import Domain
+from mixplan.errors import RecipeError
+from mixplan.recipe import DomainSpec, MixtureSpec
+
+NON_COMMERCIAL = re.compile(r"(?i)(?<![a-z])nc(?![a-z])|non[- ]?commercial|research[- ]only|academic")
+UNKNOWN = ("", "unknown", "other")
+TEST = re.compile(r"(?i)(?<![a-z])test(?![a-z])")
+
+WORDS = {
+    "non_commercial": "have a licence that forbids commercial use",
+    "unknown": "have no known licence",
+    "test_split": "come from a public test split, on which the trained model can then not be compared with others",
+}
+"""What `mixture.licences.exclude` may name, in words."""
+
+
+def restrictions(spec: DomainSpec) -> tuple[str, ...]:
+    """Which of `WORDS` hold for a domain's rows; a file of the person's own needs no licence and is no public split."""
+    data, licence = spec.data, (spec.licence or "").strip()
+    public = data.hub is not None or data.package is not None
+    found = ["non_commercial"] if NON_COMMERCIAL.search(licence) else []
+    if public and licence.lower() in UNKNOWN:
+        found.append("unknown")
+    split = data.split or "train" if data.hub is not None else PurePath(data.file or "").name
+    if public and TEST.search(split):
+        found.append("test_split")
+    return tuple(found)
+
+
+def allowed(spec: MixtureSpec, target: Domain, domains: Mapping[str, Domain]) -> tuple[Domain, dict[str, Domain]]:
+    """The target, and the domains as far as a mixture may take their rows: without a pool where they are excluded.
+
+    Raises:
+        RecipeError: the target's own rows are excluded.
+    """
+    excluded = set(spec.licences.exclude)
+    if found := [kind for kind in restrictions(target.spec) if kind in excluded]:
+        raise RecipeError(
+            f"mixture.licences.exclude names {found[0]}, but the target's own rows {WORDS[found[0]]}"
+            f"{f' ({target.spec.licence})' if target.spec.licence else ''}. Correct `target.licence` or choose other "
+            f"data, or take {found[0]} out."
+        )
+    return target, {
+        name: replace(domain, pool=()) if excluded & set(restrictions(domain.spec)) else domain
+        for name, domain in domains.items()
+    }
+
+
+def licence_warnings(rows: Sequence[tuple[Domain, int]]) -> Iterator[str]:
+    """Say how many rows of a mixture are under each restriction.
+
+    Args:
+        rows: The target and the domains, each with its rows in the mixture.
+    """
+    for kind, words in WORDS.items():
+        found = {one.name: count for one, count in rows if count and kind in restrictions(one.spec)}
+        if found:
+            listed = ", ".join(f"{name} {count:,}" for name, count in found.items())
+            remedy = f" `mixture.licences.exclude: [{kind}]` leaves such domains' rows out."
+            remedy = remedy if found.keys() - {"target"} else ""
+            yield f"{sum(found.values()):,} rows of the mixture {words}: {listed}.{remedy}"

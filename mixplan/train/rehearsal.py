@@ -1,0 +1,110 @@
+"""Builds a job's TRL config and trainer without the model's weights, so that what they refuse is known beforehand.
+
+`python -m mixplan.train.rehearsal` reads a job as JSON from its standard input and prints what was refused as JSON; it
+is a process of its own, since TRL's config joins its process to a training job's others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import transformers
+from accelerate import PartialState
+from datasets import Dataset, disable_progress_bars
+from transformers import Trainer, TrainerCallback
+
+from mixplan.errors import MixplanError
+from mixplan.train.job import Job
+from mixplan.train.settings import on_gpu
+from mixplan.train.tokens import load_tokenizer
+from mixplan.train.untrained import weightless_model
+
+REFUSALS = (ValueError, TypeError, ImportError, RuntimeError, OSError, LookupError, AttributeError, NotImplementedError)
+"""What TRL, peft, transformers and accelerate raise on settings that they do not take."""
+
+ROWS = 2
+"""Of the stand-in for a mixture."""
+
+PRECISION = ("bf16", "fp16", "tf32", "bf16_full_eval", "fp16_full_eval")
+"""Settings that ask for hardware, which may be another machine's."""
+
+
+def rehearse(job: Job, *, with_model: bool) -> str | None:
+    """Build a job's config and, of a model that is here, its trainer.
+
+    Args:
+        job: The job; `planned_rows` may hold fewer domains than the mixture will.
+        with_model: Whether the model's config and tokenizer are here; only the config is built otherwise.
+
+    Returns:
+        What was refused, in the library's words; None where nothing was.
+    """
+    method = importlib.import_module(f"mixplan.train.{job.train['method']}")
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            config = method.trl_config(portable(job), Path(place))
+            if with_model:
+                build(job, method, config)
+        except MixplanError as error:
+            return str(error)
+        except REFUSALS as error:
+            return f"{type(error).__name__}: {' '.join(str(error).split())[:600]}"
+    return None
+
+
+def portable(job: Job) -> Job:
+    """The job without what only the hardware of another machine may have, where this one has no GPU."""
+    if on_gpu(job) or job.model["device"] == "cpu":
+        return job
+    args = {name: value for name, value in job.train["args"].items() if name not in PRECISION}
+    return Job(job.model, {**job.train, "args": args}, job.mixture, job.planned_rows, job.hashes)
+
+
+def build(job: Job, method: ModuleType, config: Any) -> None:
+    """Build the trainer with a model that has no weights, and choose its optimiser."""
+    config.__class__ = type(config.__class__.__name__, (config.__class__,), {"place_model_on_device": False})
+    if hasattr(config, "beta"):
+        # A second copy of the model would be loaded for it.
+        config.beta, config.sync_ref_model = 0.0, False
+    trainer = method.trl_trainer(
+        job, config, stand_in(job), load_tokenizer(job), TrainerCallback(), weightless_model(job)
+    )
+    Trainer.get_optimizer_cls_and_kwargs(trainer.args, trainer.model)
+
+
+def stand_in(job: Job) -> Dataset:
+    """As many rows as are planned, at most a few, in the mixture's columns."""
+    known = sum(job.planned_rows.values())
+    count = known or ROWS
+    turns = [[{"role": "user", "content": "What is 1 plus 1?"}]] * count
+    names = {"domain": ["target"] * count, "row_id": list(map(str, range(count))), "repeat": [0] * count}
+    if job.train["method"] == "grpo":
+        graded = {"reference": ["2"] * count, "grader": ["number"] * count, "entry": [""] * count}
+        return Dataset.from_dict({"prompt": turns, **graded, **names})
+    answers = [[{"role": "assistant", "content": "2"}]] * count
+    return Dataset.from_dict({"prompt": turns, "completion": answers, **names})
+
+
+def main() -> int:
+    """Rehearse the job on the standard input."""
+    asked = json.loads(sys.stdin.read())
+    transformers.utils.logging.set_verbosity_error()
+    disable_progress_bars()
+    torch.set_num_threads(1)
+    with contextlib.redirect_stdout(sys.stderr):  # libraries print there too
+        found = rehearse(Job(**asked["job"]), with_model=asked["with_model"])
+        PartialState().destroy_process_group()
+    print(json.dumps(found))  # noqa: T201 - the answer to the process that asked
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

