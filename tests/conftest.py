@@ -231,6 +231,22 @@ def even_race():
 
 
 @pytest.fixture(autouse=True)
+def libraries_not_asked(monkeypatch) -> Any:
+    """No command of this process asks TRL whether it would train a recipe, which takes seconds each time."""
+    from mixplan.train import rehearsed
+
+    real = rehearsed.asked_of_libraries
+    monkeypatch.setattr(rehearsed, "asked_of_libraries", lambda questions: [None] * len(questions))
+    return real
+
+
+@pytest.fixture
+def real_libraries(libraries_not_asked, monkeypatch) -> None:
+    """TRL is asked, in a process of its own."""
+    monkeypatch.setattr("mixplan.train.rehearsed.asked_of_libraries", libraries_not_asked)
+
+
+@pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A results cache of the test's own, so that no test finds what another left."""
     folder = tmp_path_factory.mktemp("cache")

@@ -60,7 +60,9 @@ def test_two_processes_train_on_all_that_was_planned(tmp_path, tiny_model):
     done = json.loads((run / "training" / "done.json").read_text())
     # 16 rows, 2 processes × 2 rows × 2 accumulated a step: 2 steps an epoch.
     assert (trained.steps, done["processes"], done["epochs"]) == (4, 2, 2.0)
-    assert {name: entry["rows"] for name, entry in trained.consumption.items()} == {"target": 7, "law": 5, "fox": 4}
+    assert {name: entry["rows"] for name, entry in trained.consumption.items()} == {"target": 14, "law": 10, "fox": 8}
+    distinct = {name: entry["distinct_rows"] for name, entry in trained.consumption.items()}
+    assert distinct == {"target": 7, "law": 5, "fox": 4}
     assert [point["step"] for point in trained.log] == [1, 2, 3, 4]
     assert watcher.stages == [("training", 4, "steps")]
     assert watcher.advanced == 4

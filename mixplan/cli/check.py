@@ -54,7 +54,12 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each recipe.")] = False,
 ) -> None:
     """Validate recipes, say what becomes of the rows where the data is local, and what would be downloaded."""
-    results = [look(recipe, overrides or [], launch) for recipe in recipes]
+    looked = [look(recipe, overrides or []) for recipe in recipes]
+    results = [result for result, _ in looked]
+    # Libraries take seconds to ask, and a recipe with another problem is asked about again anyway.
+    sound = [(result, loaded) for result, loaded in looked if loaded is not None and not result.problems]
+    for (result, _), problems in zip(sound, problems_of_training([it for _, it in sound], launch), strict=True):
+        result.problems += problems
     if as_json:
         typer.echo(json.dumps([asdict(result) for result in results], indent=2, ensure_ascii=False))
     else:
@@ -66,21 +71,18 @@ def check(
         raise RecipeError("\n".join(problems))
 
 
-def look(path: Path, overrides: list[str], launch: Path | None = None) -> Checked:
-    """Check one recipe as far as that goes without a download, and without torch in this process."""
+def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None]:
+    """Check one recipe as far as that goes without a download and without torch; with the recipe, where it is one."""
     result = Checked(str(path))
     try:
         loaded = load_recipe(path, overrides)
     except RecipeError as error:
         result.problems = str(error).splitlines()
-        return result
+        return result, None
     result.problems += problems_of_model(loaded)
     _count(loaded, result)
-    if not result.problems:
-        # Libraries take seconds to ask, and a recipe with another problem is asked about again anyway.
-        result.problems += problems_of_training(loaded, launch)
     result.download = list(dict.fromkeys([*model_downloads(loaded), *result.download]))
-    return result
+    return result, loaded
 
 
 def _count(loaded: LoadedRecipe, result: Checked) -> None:

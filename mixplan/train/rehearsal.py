@@ -1,6 +1,6 @@
 """Builds a job's TRL config and trainer without the model's weights, so that what they refuse is known beforehand.
 
-`python -m mixplan.train.rehearsal` reads a job as JSON from its standard input and prints what was refused as JSON; it
+`python -m mixplan.train.rehearsal` reads jobs as JSON from its standard input and prints what was refused as JSON. It
 is a process of its own, since TRL's config joins its process to a training job's others.
 """
 
@@ -11,6 +11,7 @@ import importlib
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 import transformers
 from accelerate import PartialState
 from datasets import Dataset, disable_progress_bars
-from transformers import Trainer, TrainerCallback
+from transformers import LlamaConfig, Trainer, TrainerCallback
 
 from mixplan.errors import MixplanError
 from mixplan.train.job import Job
@@ -50,9 +51,10 @@ def rehearse(job: Job, *, with_model: bool) -> str | None:
     method = importlib.import_module(f"mixplan.train.{job.train['method']}")
     with tempfile.TemporaryDirectory() as place:
         try:
-            config = method.trl_config(portable(job), Path(place))
+            tried = portable(job if with_model else of_stand_in(job, Path(place)))
+            config = method.trl_config(tried, Path(place))
             if with_model:
-                build(job, method, config)
+                build(tried, method, config)
         except MixplanError as error:
             return str(error)
         except REFUSALS as error:
@@ -60,12 +62,18 @@ def rehearse(job: Job, *, with_model: bool) -> str | None:
     return None
 
 
+def of_stand_in(job: Job, place: Path) -> Job:
+    """The job of a model that is not here, with the config of another in its place."""
+    LlamaConfig().save_pretrained(place)
+    return replace(job, model={**job.model, "name": str(place), "revision": None})
+
+
 def portable(job: Job) -> Job:
     """The job without what only the hardware of another machine may have, where this one has no GPU."""
     if on_gpu(job) or job.model["device"] == "cpu":
         return job
     args = {name: value for name, value in job.train["args"].items() if name not in PRECISION}
-    return Job(job.model, {**job.train, "args": args}, job.mixture, job.planned_rows, job.hashes)
+    return replace(job, train={**job.train, "args": args})
 
 
 def build(job: Job, method: ModuleType, config: Any) -> None:
@@ -94,13 +102,13 @@ def stand_in(job: Job) -> Dataset:
 
 
 def main() -> int:
-    """Rehearse the job on the standard input."""
+    """Rehearse the jobs on the standard input."""
     asked = json.loads(sys.stdin.read())
     transformers.utils.logging.set_verbosity_error()
     disable_progress_bars()
     torch.set_num_threads(1)
     with contextlib.redirect_stdout(sys.stderr):  # libraries print there too
-        found = rehearse(Job(**asked["job"]), with_model=asked["with_model"])
+        found = [rehearse(Job(**one["job"]), with_model=one["with_model"]) for one in asked]
         PartialState().destroy_process_group()
     print(json.dumps(found))  # noqa: T201 - the answer to the process that asked
     return 0

@@ -9,9 +9,10 @@ import netrc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,45 +31,38 @@ LIBRARIES = ("trl", "transformers", "peft", "accelerate", "torch", "datasets")
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """Files of a model without which its trainer cannot be built, and whose content decides what is refused."""
 
-PACKAGES = {"use_liger_kernel": ("liger_kernel", "liger-kernel"), "use_vllm": ("vllm", "trl[vllm]")}
+PACKAGES = {"use_liger_kernel": ("liger_kernel", "liger-kernel"), "use_vllm": ("vllm", "'trl[vllm]'")}
 """Settings that need a package which the library asks for only once training starts: its module and what pip calls it.
 """
 
 SECONDS = 300
 
 
-def untrainable_job(loaded: LoadedRecipe) -> list[str]:
-    """What keeps the recipe's job from being trained, one line each; empty where nothing is known to.
+def problems_of_training(recipes: Sequence[LoadedRecipe], launch: Path | None = None) -> list[list[str]]:
+    """What keeps each recipe's job from being trained as it says, one line each; empty where nothing is known to.
 
-    The libraries are asked in a process of their own, and their answer is kept, so that a second time costs nothing.
-
-    Args:
-        loaded: The recipe.
-
-    Raises:
-        TrainError: that process could not be run.
-    """
-    found = list(missing_packages(loaded))
-    found += login_missing(loaded)
-    if not found and (text := refused(loaded)) is not None:
-        path = ("train", "lora") if "peft" in text.lower() or "target_modules" in text else ("train", "args")
-        found.append(f"{loaded.where(path)}: {'.'.join(path)}: this job cannot be trained: {text}")
-    return found
-
-
-def problems_of_training(loaded: LoadedRecipe, launch: Path | None = None) -> list[str]:
-    """What keeps the recipe's job from being trained as it says, one line each.
+    The libraries are asked about all recipes in one process of their own, and their answers are kept, so that a second
+    time costs nothing.
 
     Args:
-        loaded: The recipe.
-        launch: accelerate's config that the job will be started with, or a shipped one's name.
+        recipes: The recipes.
+        launch: accelerate's config that the jobs will be started with, or a shipped one's name.
 
     Raises:
         RunError: there is no such config.
         TrainError: the libraries could not be asked.
     """
-    overridden = overridden_precision(loaded, launch)
-    return [*([overridden] if overridden else []), *untrainable_job(loaded)]
+    found: list[list[str]] = []
+    for loaded in recipes:
+        overridden = overridden_precision(loaded, launch)
+        found.append([*([overridden] if overridden else []), *missing_packages(loaded), *login_missing(loaded)])
+    unknown = [place for place, problems in enumerate(found) if not problems]
+    for place, text in zip(unknown, refused([recipes[place] for place in unknown]), strict=True):
+        if text is not None:
+            path = ("train", "lora") if "peft" in text.lower() or "target_modules" in text else ("train", "args")
+            where = recipes[place].where(path)
+            found[place].append(f"{where}: {'.'.join(path)}: this job cannot be trained: {text}")
+    return found
 
 
 def refuse_untrainable_job(loaded: LoadedRecipe, launch: Path | None = None) -> None:
@@ -81,7 +75,8 @@ def refuse_untrainable_job(loaded: LoadedRecipe, launch: Path | None = None) -> 
         RunError: there is no such config.
         TrainError: the libraries could not be asked.
     """
-    if problems := problems_of_training(loaded, launch):
+    (problems,) = problems_of_training([loaded], launch)
+    if problems:
         raise RecipeError("\n".join(problems))
 
 
@@ -91,8 +86,8 @@ def missing_packages(loaded: LoadedRecipe) -> Iterator[str]:
     for key, (module, package) in PACKAGES.items():
         if args.get(key) and importlib.util.find_spec(module) is None:
             yield (
-                f"{loaded.where(('train', 'args', key))}: train.args.{key}: the package {package.partition('[')[0]} is "
-                f"not installed. Install it with `pip install '{package}'`, or leave the key out."
+                f"{loaded.where(('train', 'args', key))}: train.args.{key}: the package {module} is not installed. "
+                f"Install it with `pip install {package}`, or leave the key out."
             )
     steps, epochs = args.get("max_steps", -1), args.get("num_train_epochs", 3)
     if steps <= 0 and epochs <= 0:
@@ -133,35 +128,46 @@ def logged_in_to_wandb() -> bool:
     return own in hosts
 
 
-def refused(loaded: LoadedRecipe) -> str | None:
-    """What the libraries refuse of the job, in their words; kept by all that decides it."""
-    job, files = job_of(loaded), small_files(loaded)
+def refused(recipes: Sequence[LoadedRecipe]) -> list[str | None]:
+    """What the libraries refuse of each recipe's job, in their words; kept by all that decides it.
+
+    Raises:
+        TrainError: the libraries could not be asked.
+    """
+    asked = [{"job": asdict(job_of(loaded)), "with_model": len(small_files(loaded)) > 1} for loaded in recipes]
+    places = [kept_place(loaded, question) for loaded, question in zip(recipes, asked, strict=True)]
+    missing = [number for number, place in enumerate(places) if unseal(place) is None]
+    if missing:
+        answers = asked_of_libraries([asked[number] for number in missing])
+        for number, answer in zip(missing, answers, strict=True):
+            write_atomic(places[number], seal(json.dumps(answer).encode()))
+    return [json.loads(unseal(place) or b"null") for place in places]
+
+
+def kept_place(loaded: LoadedRecipe, question: Mapping[str, Any]) -> Path:
+    """Where the libraries' answer is kept."""
     key = content_hash(
-        VERSION, asdict(job), {name: file_hash(path) for name, path in files.items()},
+        VERSION, question, {name: file_hash(path) for name, path in small_files(loaded).items()},
         {name: importlib.metadata.version(name) for name in LIBRARIES},
         sorted(name for name, (module, _) in PACKAGES.items() if importlib.util.find_spec(module)),
     )  # fmt: skip
-    place = cache_folder() / "rehearsed" / f"{key}.json"
-    standing = unseal(place)
-    if standing is None:
-        standing = asked_of_libraries(job, with_model=len(files) > 2)
-        write_atomic(place, seal(standing))
-    value: str | None = json.loads(standing)
-    return value
+    return cache_folder() / "rehearsed" / f"{key}.json"
 
 
-def asked_of_libraries(job: Job, *, with_model: bool) -> bytes:
-    """Run the rehearsal.
+def asked_of_libraries(questions: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Run the rehearsals.
+
+    Args:
+        questions: `job` and `with_model` of each.
 
     Raises:
-        TrainError: it ended without an answer.
+        TrainError: they ended without an answer.
     """
-    asked = json.dumps({"job": asdict(job), "with_model": with_model})
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false"}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "mixplan.train.rehearsal"], input=asked, capture_output=True, text=True,
-            env=variables, timeout=SECONDS, check=False,
+            [sys.executable, "-m", "mixplan.train.rehearsal"], input=json.dumps(questions), capture_output=True,
+            text=True, env=variables, timeout=SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise TrainError(f"TRL's trainer was not built within {SECONDS} s. Try the command again.") from error
@@ -172,7 +178,8 @@ def asked_of_libraries(job: Job, *, with_model: bool) -> bytes:
             f"TRL's config and trainer could not be built (exit code {done.returncode}): "
             f"{printed[-1][:300] if printed else 'nothing was printed'}. Install mixplan's requirements again."
         )
-    return lines[-1].encode()
+    answers: list[str | None] = json.loads(lines[-1])
+    return answers
 
 
 def job_of(loaded: LoadedRecipe) -> Job:
@@ -196,7 +203,12 @@ def job_of(loaded: LoadedRecipe) -> Job:
 
 
 def planned_rows(loaded: LoadedRecipe) -> dict[str, int]:
-    """Rows of the mixture, as far as the recipe says; empty where only the plan will."""
+    """Rows of the mixture, as far as the recipe says; empty where only the plan will, and where no job is too short.
+
+    TRL's SFT makes a step of fewer rows than a batch; a new budget need not ask the libraries again.
+    """
+    if loaded.recipe.train.method == "sft":
+        return {}
     rows, target = loaded.recipe.budget.rows, loaded.recipe.mixture.target_rows
     if rows is None or not isinstance(target, int):
         return {}

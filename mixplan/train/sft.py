@@ -79,7 +79,7 @@ class CountedTrainer(SFTTrainer):
         self.data_collator = Numbered(self.data_collator)
 
     def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()  # type: ignore[no-untyped-call]
+        super()._set_signature_columns_if_needed()  # type: ignore[no-untyped-call]  # as transformers leaves it
         columns: Any = self._signature_columns
         self._signature_columns: Any = list(dict.fromkeys([*columns, NUMBER]))
 
@@ -87,7 +87,7 @@ class CountedTrainer(SFTTrainer):
         """One batch forwards and backwards, its rows counted."""
         for number in inputs.pop(NUMBER).tolist():
             self.seen.read(self.holds[number])
-        return super().training_step(model, inputs, *rest, **named)  # type: ignore[no-untyped-call]
+        return super().training_step(model, inputs, *rest, **named)  # type: ignore[no-untyped-call]  # as TRL leaves it
 
 
 def trl_config(job: Job, run: Path) -> SFTConfig:

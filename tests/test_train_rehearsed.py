@@ -1,0 +1,180 @@
+"""What TRL, peft, accelerate or a tracker would refuse of a job is said before anything is measured."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from mixplan.errors import RecipeError, RunError, TrainError
+from mixplan.recipe import load_recipe
+from mixplan.train import rehearsed
+from mixplan.train.job import Job
+from mixplan.train.rehearsed import job_of, missing_packages, problems_of_training, refuse_untrainable_job, refused
+
+RECIPE = """\
+model: {{name: {model}, dtype: float32, device: cpu, sae: {{path: sae}}}}
+target:
+  data: {{file: rows.jsonl}}
+  format: question_answer
+  columns: {{question: q, answer: a}}
+domains:
+  sums:
+    data: {{file: rows.jsonl}}
+    format: question_answer
+    columns: {{question: q, answer: a}}
+budget: {{rows: [2, 6]}}
+mixture: {{target_rows: 4}}
+train: {{method: {method}, args: {{{args}}}, lora: {lora}}}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, tiny_model):
+    def written(args="", *, method="sft", lora="null", model=tiny_model):
+        path = tmp_path / "recipe.yaml"
+        path.write_text(RECIPE.format(model=model, method=method, args=args, lora=lora))
+        return load_recipe(path)
+
+    return written
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[bool]:
+    """The libraries are asked in this process, which is quicker; how often, and whether with the model."""
+    from mixplan.train.rehearsal import rehearse
+
+    times: list[bool] = []
+
+    def here(questions):
+        times.extend(one["with_model"] for one in questions)
+        return [rehearse(Job(**json.loads(json.dumps(one["job"]))), with_model=one["with_model"]) for one in questions]
+
+    monkeypatch.setattr(rehearsed, "asked_of_libraries", here)
+    return times
+
+
+@pytest.mark.parametrize(
+    ("args", "method", "lora", "expected"),
+    [
+        ("assistant_only_loss: true", "sft", "null", "train.args: this job cannot be trained: ValueError: The c"),
+        ("padding_free: true", "sft", "null", "When `padding_free=True` without packing"),
+        ("eos_token: <|im_end|>", "sft", "null", "is not found in the vocabulary"),
+        ("load_best_model_at_end: true", "sft", "null", "requires the save and eval strategy to match"),
+        ("optim: adamw_8bit", "sft", "null", "You need to install `bitsandbytes`"),
+        ("num_train_epochs: 0", "sft", "null", "train.args.num_train_epochs: 0 epochs train nothing."),
+        ("use_liger_kernel: true", "sft", "null", "Install it with `pip install liger-kernel`"),
+        ("", "sft", "{r: 4, target_modules: [nothing]}", "train.lora: this job cannot be trained: NoMatching"),
+        ("", "sft", "{r: 4, target_modules: [lm_head]}", "train.lora: this job cannot be trained: ValueError"),
+        ("num_generations: 3, per_device_train_batch_size: 4", "grpo", "null", "must be divisible by num_generations"),
+        ("num_generations: 1", "grpo", "null", "requires at least 2 generations"),
+        ("num_generations: 2, per_device_train_batch_size: 64", "grpo", "null", "takes 32 different prompts, but the"),
+    ],
+)  # fmt: skip
+def test_what_would_end_a_job_is_said(recipe, asked, args, method, lora, expected):
+    loaded = recipe(args, method=method, lora=lora)
+    ((problem,),) = problems_of_training([loaded])
+    assert expected in problem
+    assert problem.startswith(f"{loaded.path}:13: train.")
+    with pytest.raises(RecipeError) as caught:
+        refuse_untrainable_job(loaded)
+    assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("args", "method", "lora"),
+    [
+        ("packing: true", "sft", "null"),
+        ("max_length: null, save_strategy: epoch, neftune_noise_alpha: 5", "sft", "{r: 4, target_modules: all-linear}"),
+        ("num_generations: 2, per_device_train_batch_size: 4, beta: 0.1", "grpo", "null"),
+    ],
+)
+def test_what_trains_is_not_refused_and_asked_about_once(recipe, asked, args, method, lora):
+    loaded = recipe(args, method=method, lora=lora)
+    assert problems_of_training([loaded]) == [[]]
+    assert problems_of_training([loaded]) == [[]]
+    assert asked == [True]
+
+
+def test_a_model_that_is_not_here_has_its_config_built_alone(recipe, asked):
+    loaded = recipe("load_best_model_at_end: true", model="some/model")
+    assert "requires the save and eval strategy" in problems_of_training([loaded])[0][0]
+    assert problems_of_training([recipe("assistant_only_loss: true", model="some/model")]) == [[]]
+    assert asked == [False, False]
+
+
+def test_the_process_answers_as_this_one_about_all_at_once(recipe, real_libraries):
+    first, second = refused([recipe("padding_free: true"), recipe()])
+    assert "When `padding_free=True`" in str(first)
+    assert second is None
+
+
+def test_a_process_that_cannot_answer(recipe, real_libraries, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(TrainError, match=r"could not be built \(exit code 1\): nothing was printed"):
+        refused([recipe()])
+
+
+def test_a_job_s_values_travel(recipe):
+    job = job_of(recipe("learning_rate: 0.5", method="grpo"))
+    assert job.planned_rows == {"target": 4, "domains": 6}
+    assert type(job)(**json.loads(json.dumps(asdict(job)))).train["args"]["learning_rate"] == 0.5
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path) -> Path:
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_DISABLED", "NETRC", "COMET_API_KEY", "NEPTUNE_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize(
+    ("tracker", "variable"),
+    [("wandb", "WANDB_API_KEY"), ("comet_ml", "COMET_API_KEY"), ("neptune", "NEPTUNE_API_TOKEN")],
+)
+def test_a_tracker_without_a_login(recipe, home, monkeypatch, tracker, variable):
+    loaded = recipe(f"report_to: {tracker}")
+    (problem,) = rehearsed.login_missing(loaded)
+    assert variable in problem
+    assert list(rehearsed.login_missing(recipe(f"report_to: [{tracker}, tensorboard]")))
+    monkeypatch.setenv(variable, "x")
+    assert list(rehearsed.login_missing(loaded)) == []
+    assert list(rehearsed.login_missing(recipe())) == []
+
+
+def test_a_stored_login_counts(recipe, home, monkeypatch):
+    loaded = recipe("report_to: wandb")
+    (home / ".netrc").write_text("machine elsewhere\n  login user\n  password x\n")
+    assert list(rehearsed.login_missing(loaded))
+    (home / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password x\n")
+    assert list(rehearsed.login_missing(loaded)) == []
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "args", "refused_as"),
+    [
+        ("bf16", "", "mixed_precision is bf16, but the recipe trains with float32"),
+        ("fp16", "bf16: true", "mixed_precision is fp16, but the recipe trains with bf16"),
+        ("'no'", "bf16: true", None),
+        ("bf16", "bf16: true", None),
+        ("fp8", "", "mixed_precision is fp8"),
+    ],
+)
+def test_a_launch_file_that_computes_in_another_type(recipe, tmp_path, asked_for, args, refused_as):
+    file = tmp_path / "launch.yaml"
+    file.write_text(f"mixed_precision: {asked_for}\n")
+    found = rehearsed.overridden_precision(recipe(args), file)
+    assert (found is None) == (refused_as is None)
+    assert refused_as is None or refused_as in found
+
+
+def test_a_launch_file_that_is_not_there(recipe, tmp_path):
+    with pytest.raises(RunError, match="there is no file"):
+        rehearsed.overridden_precision(recipe(), tmp_path / "none.yaml")
+    assert rehearsed.overridden_precision(recipe(), None) is None
+
+
+def test_vllm_is_asked_for(recipe):
+    assert "pip install 'trl[vllm]'" in next(missing_packages(recipe("use_vllm: true", method="grpo")))
