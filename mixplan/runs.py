@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,25 +48,84 @@ def file_hash(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def translated(path: Path, *, reading: bool = False) -> Iterator[None]:
+def translated(path: Path, *, reading: bool = False, again: str = "") -> Iterator[None]:
     """Turn the operating system's refusals into one `RunError` that names the place and the remedy.
 
     Args:
         path: What is used.
         reading: Whether it is only read, which another run folder would not mend.
+        again: How a file that cannot be read is made again, a sentence.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            message = f"{path}: the disk is full. Free some space and run the same command again: it resumes."
-        elif reading and error.errno in (errno.EACCES, errno.EPERM):
-            message = f"{path}: no permission to read it. Allow it with `chmod u+r {path}`, or move it away."
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            message = f"{path}: no permission to write here. Choose another run folder with --run FOLDER."
-        else:
-            message = f"{path}: {error.strerror or error}."
-        raise RunError(message) from error
+        raise RunError(refusal(path, error, reading=reading, again=again)) from error
+
+
+def refusal(path: Path, error: OSError, *, reading: bool, again: str = "") -> str:
+    """Say what the operating system refused, and what helps."""
+    cached = path.is_relative_to(cache_folder())
+    elsewhere = (
+        "Set the environment variable MIXPLAN_CACHE to a folder that can be written, where mixplan keeps its results."
+        if cached
+        else "Choose another run folder with --run FOLDER."
+    )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        more = ", or set MIXPLAN_CACHE to a folder on another disk," if cached else ""
+        return f"{path}: the disk is full. Free some space{more} and run the same command again: it resumes."
+    if error.errno in (errno.EACCES, errno.EPERM) and reading:
+        return f"{path}: no permission to read it. {readable(path)}"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{path}: no permission to write here. {elsewhere}"
+    wrong = in_the_way(path, error.errno)
+    if wrong is not None:
+        place, found = wrong
+        aside = f"Move it away: `mv {quoted(place)} {quoted(place)}.aside`"
+        if not reading and (place != path or error.errno == errno.EEXIST):
+            other = "set MIXPLAN_CACHE to another folder" if cached else "choose another run folder with --run FOLDER"
+            return f"{place}: {found}. {aside}, or {other}."
+        return (
+            f"{place}: {found}. {aside}, then {again[:1].lower()}{again[1:]}"
+            if again
+            else f"{place}: {found}. {aside}."
+        )
+    if error.errno == errno.ENOENT:
+        gone = "there is no such file" if reading else "its folder was removed while mixplan worked there"
+        return f"{path}: {gone}. {again or 'Run the same command again.'}"
+    return f"{path}: {error.strerror or error}." + (f" {again}" if again else "")
+
+
+def in_the_way(path: Path, number: int | None) -> tuple[Path, str] | None:
+    """What stands where a file, or a folder above it, should be: its place, and what it is.
+
+    Args:
+        path: Where a file should be, or a folder that was to be made.
+        number: The system's error number.
+    """
+    if number not in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENOENT, errno.ENOTEMPTY):
+        return None
+    above = [path, *path.parents] if number == errno.EEXIST else path.parents
+    for place in reversed(above):
+        if os.path.lexists(place) and not os.path.isdir(place):
+            return place, "a link that leads nowhere" if place.is_symlink() else "found a file, expected a folder"
+    if path.is_symlink() and not os.path.exists(path):
+        return path, "a link that leads nowhere"
+    if os.path.isdir(path):
+        return path, "found a folder, expected a file"
+    return None
+
+
+def readable(path: Path) -> str:
+    """The command that lets this user read a file, or enter the folder above it that forbids it."""
+    for place in reversed(path.parents):
+        if os.path.isdir(place) and not os.access(place, os.X_OK):
+            return f"Allow it with `chmod u+rx {quoted(place)}`, or move it away."
+    return f"Allow it with `chmod u+r {quoted(path)}`, or move it away."
+
+
+def quoted(path: Path) -> str:
+    """A path as one word for a shell."""
+    return shlex.quote(str(path))
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -104,7 +164,7 @@ def set_aside(path: Path) -> Path:
     """
     for number in range(1000):
         kept = path.with_name(f"{path.name}.aside{number or ''}")
-        if not kept.exists():
+        if not os.path.lexists(kept):
             with translated(path):
                 os.replace(path, kept)
             return kept
@@ -120,13 +180,17 @@ def unseal(path: Path) -> bytes | None:
     """Read a sealed file.
 
     Returns:
-        The bytes without their trailer, or None when the file is not there, or was damaged and is now set aside.
+        The bytes without their trailer, or None when the file is not there, or was damaged (a folder or a
+        broken link among them) and is now set aside.
     """
     try:
         with translated(path, reading=True):
             sealed = path.read_bytes()
     except RunError as error:
         if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        if os.path.isdir(path) or (path.is_symlink() and not path.exists()):
+            set_aside(path)
             return None
         raise
     data, trailer = sealed[:-HASH_LENGTH], sealed[-HASH_LENGTH:]

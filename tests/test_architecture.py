@@ -22,8 +22,14 @@ FLOW = (
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
 stages before it and saves them."""
-EVERYWHERE = {"errors", "runs", "embedded", "weights"}
-LEAVES = {"errors": set(), "runs": {"errors"}, "embedded": {"errors", "runs"}, "weights": {"errors", "runs"}}
+EVERYWHERE = {"errors", "runs", "embedded", "saved", "weights"}
+LEAVES = {
+    "errors": set(),
+    "runs": {"errors"},
+    "embedded": {"errors", "runs"},
+    "saved": {"errors", "runs"},
+    "weights": {"errors", "runs"},
+}
 ENTRY = {"cli", "__main__"}
 
 TENSORS = {"model", "sae", "features", "train", "evaluate"}
@@ -42,6 +48,7 @@ ALLOWED = {
 BANNED_NAMES = {"utils", "util", "helpers", "common", "base", "types", "manager", "misc", "registry", "factory"}
 WHOLE_HOUSE = {
     "architecture": "this file: rules on the package as a whole",
+    "installed": "the wheel, installed elsewhere",
     "models_hub": "each model config through the hub's code",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
     "model_families": "reading, scoring and answering with many families of models",

@@ -86,7 +86,7 @@ def test_one_bad_run_does_not_hide_the_good_ones(run: Path, tmp_path: Path) -> N
     assert isinstance(result.exception, RunError)
     assert str(result.exception) == (
         f"{tmp_path}/nowhere: no such run folder. `mixplan ls` lists the runs there are.\n"
-        f"{empty}: no plan.json here yet. Plan first: mixplan plan RECIPE --run {empty}."
+        f"{empty}: no plan.json here yet. Plan first: `mixplan plan RECIPE --run {empty}`."
     )
 
 
@@ -94,7 +94,10 @@ def test_a_page_that_cannot_be_written(run: Path) -> None:
     (run / "report.html").mkdir()
     result = call(run)
     assert isinstance(result.exception, RunError)
-    assert str(result.exception) == f"{run}/report.html: Is a directory."
+    assert str(result.exception) == (
+        f"{run}/report.html: found a folder, expected a file. "
+        f"Move it away: `mv {run}/report.html {run}/report.html.aside`."
+    )
 
 
 @pytest.fixture
@@ -132,14 +135,16 @@ def test_out_without_a_measured_run(run: Path, tmp_path: Path) -> None:
     result = call(run, "--out", tmp_path / "all.html")
     assert isinstance(result.exception, RunError)
     assert str(result.exception) == (
-        f"{tmp_path}/all.html: nothing to write, no run is measured yet. Train first: mixplan train RUN."
+        f"{tmp_path}/all.html: nothing to write, no run is measured yet. Train first: `mixplan train RUN`."
     )
 
 
 def test_out_that_cannot_be_written(measured: list[Path], tmp_path: Path) -> None:
     result = call(*measured, "--out", tmp_path)
     assert isinstance(result.exception, RunError)
-    assert str(result.exception) == f"{tmp_path}: Is a directory."
+    assert str(result.exception) == (
+        f"{tmp_path}: found a folder, expected a file. Move it away: `mv {tmp_path} {tmp_path}.aside`."
+    )
 
 
 def test_json_of_a_measured_run(measured: list[Path], run: Path) -> None:
@@ -156,7 +161,7 @@ def test_a_damaged_outcome(run: Path) -> None:
     assert isinstance(result.exception, RunError)
     assert str(result.exception) == (
         f"{run}/outcome.json: found outcome version 2, written by mixplan 'unknown'; expected version 1. "
-        f"Use that mixplan, or measure again: mixplan eval {run}."
+        f"Use that mixplan. Measure again: `mixplan eval {run}`."
     )
 
 

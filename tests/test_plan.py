@@ -16,7 +16,7 @@ import yaml
 
 from mixplan.errors import MixplanError, RunError
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.plan.identity import plan_hash
+from mixplan.saved import plan_hash
 
 HOOK = "blocks.2.hook_resid_post"
 

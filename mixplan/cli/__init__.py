@@ -95,7 +95,9 @@ def main() -> None:
     try:
         app(prog_name="mixplan")
     except MixplanError as error:
-        typer.echo(str(error), err=True)
+        from mixplan.report.typed import callable_commands  # loads what a command that ends well may not need
+
+        typer.echo(callable_commands(str(error)), err=True)
         sys.exit(1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED and sys.argv[1] in RESUMED:

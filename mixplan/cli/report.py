@@ -64,7 +64,8 @@ def _together(measured: list[Run], out: Path | None, *, as_json: bool, problems:
     if out is None:
         return
     if not measured:
-        problems.append(f"{out}: nothing to write, no run is measured yet. Train first: mixplan train RUN.")
+        if not problems:
+            problems.append(f"{out}: nothing to write, no run is measured yet. Train first: `mixplan train RUN`.")
         return
     try:
         written = several.write_several(measured, out)

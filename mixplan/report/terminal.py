@@ -16,6 +16,7 @@ from mixplan.report import beside, sheets, told
 from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
 from mixplan.report.text import bounds, ends, few_words, number, percent, stability_sentence, visible, whole
+from mixplan.report.typed import installed, program, seen
 
 NARROW = 72
 """Columns below which the reasons are left to the page, so that the numbers keep their lines."""
@@ -110,12 +111,12 @@ def show_next(plan: Plan, console: Console, run: Path) -> None:
     """
     if plan.mixture is None:
         return
-    folder, config = shlex.quote(str(run)), shlex.quote(plan.mixture.config)
+    folder, config = shlex.quote(str(seen(run))), shlex.quote(plan.mixture.config)
     method = Path(plan.mixture.config).stem
     flags = f" {WITHOUT_GPU}" if plan.model.device == "cpu" else ""
     for line in (
-        f"Next: mixplan train {folder}",
-        f"By TRL alone: cd {folder} && trl {method} --config {config}{flags}",
+        f"Next: {program()} train {folder}",
+        f"By TRL alone: cd {folder} && {installed('trl')} {method} --config {config}{flags}",
     ):
         console.print(_text(line, console), soft_wrap=True)
 
