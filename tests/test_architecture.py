@@ -22,12 +22,13 @@ FLOW = (
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
 stages before it and saves them."""
-EVERYWHERE = {"errors", "runs", "embedded", "saved", "weights"}
+EVERYWHERE = {"errors", "runs", "embedded", "saved", "tether", "weights"}
 LEAVES = {
     "errors": set(),
     "runs": {"errors"},
     "embedded": {"errors", "runs"},
     "saved": {"errors", "runs"},
+    "tether": set(),
     "weights": {"errors", "runs"},
 }
 ENTRY = {"cli", "__main__"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -92,6 +93,10 @@ def mixplan(
 
 def main() -> None:
     """Run the command line; exits 0 done, 1 a problem to mend (on stderr), 2 wrong usage, 130 interrupted."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C does, it stops with a checkpoint saved; what was told to be passed over (nohup) still is.
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
         app(prog_name="mixplan")
     except MixplanError as error:
