@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import RunError
+from mixplan.leftovers import affixes, sweep, sweep_held
 
 HASH_LENGTH = 64
+PROTECTED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""The system's error numbers where something may not be written."""
 
 
 def canonical_json(value: Any) -> str:
@@ -47,6 +51,21 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def unchanged(path: Path, expected: str) -> bool:
+    """Whether a file is there, and its bytes have the hash that they had.
+
+    Raises:
+        RunError: it may not be read.
+    """
+    try:
+        with translated(path, reading=True):
+            return file_hash(path) == expected
+    except RunError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise
+        return False
+
+
 @contextlib.contextmanager
 def translated(path: Path, *, reading: bool = False, again: str = "") -> Iterator[None]:
     """Turn the operating system's refusals into one `RunError` that names the place and the remedy.
@@ -68,14 +87,14 @@ def refusal(path: Path, error: OSError, *, reading: bool, again: str = "") -> st
     elsewhere = (
         "Set the environment variable MIXPLAN_CACHE to a folder that can be written, where mixplan keeps its results."
         if cached
-        else "Choose another run folder with --run FOLDER."
+        else "Choose another run folder with --run FOLDER, or copy this one to where you may write."
     )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         more = ", or set MIXPLAN_CACHE to a folder on another disk," if cached else ""
         return f"{path}: the disk is full. Free some space{more} and run the same command again: it resumes."
     if error.errno in (errno.EACCES, errno.EPERM) and reading:
         return f"{path}: no permission to read it. {readable(path)}"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in PROTECTED:
         return f"{path}: no permission to write here. {elsewhere}"
     wrong = in_the_way(path, error.errno)
     if wrong is not None:
@@ -131,12 +150,15 @@ def quoted(path: Path) -> str:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part.
 
+    Where nothing may be written, a file that holds these very bytes already is as good.
+
     Raises:
         RunError: the folder cannot be written, or the disk is full.
     """
-    with translated(path):
+    with translated(path), unless_same(path, data):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        before, after = affixes(path.name)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=before, suffix=after)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -147,6 +169,16 @@ def write_atomic(path: Path, data: bytes) -> None:
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name)
+            raise
+
+
+@contextlib.contextmanager
+def unless_same(path: Path, data: bytes) -> Iterator[None]:
+    """Pass over a refusal to write a file that holds these bytes already."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in PROTECTED or not path.is_file() or path.read_bytes() != data:
             raise
 
 
@@ -201,12 +233,21 @@ def unseal(path: Path) -> bytes | None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, protected: bool = False) -> Iterator[None]:
     """Hold a run folder for this process alone; the lock goes with the process, however it ends.
+
+    What processes that are no more have left half written, here and in the cache, is swept away.
+
+    Args:
+        folder: The run folder.
+        protected: Whether it may be one where nothing may be written, which then needs no lock.
 
     Raises:
         RunError: another process holds it, or the folder cannot be written.
     """
+    if protected and may_not_write(folder):
+        yield
+        return
     with translated(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 - held open for the lock's life
@@ -223,13 +264,41 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        sweep(folder)
+        sweep_held(folder)
+        sweep_cache(cache_folder())
         yield
     finally:
         file.close()
 
 
+def may_not_write(folder: Path) -> bool:
+    """Whether a folder is there in which this user, or anyone, may write nothing."""
+    try:
+        with open(folder / ".lock", "a+", encoding="utf-8"):
+            return False
+    except OSError as error:
+        return error.errno in PROTECTED
+
+
+@functools.cache
+def sweep_cache(folder: Path) -> None:
+    """Sweep a cache, once in a process's life."""
+    sweep(folder)
+
+
 def cache_folder() -> Path:
-    """Where results are kept: `$MIXPLAN_CACHE`, else `$XDG_CACHE_HOME/mixplan`, else `~/.cache/mixplan`."""
+    """Where results are kept: `$MIXPLAN_CACHE`, else `$XDG_CACHE_HOME/mixplan`, else `~/.cache/mixplan`.
+
+    Raises:
+        RunError: there is no home folder either.
+    """
     if chosen := os.environ.get("MIXPLAN_CACHE"):
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixplan"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixplan"
+    except RuntimeError as error:
+        raise RunError(
+            "This user has no home folder to keep results in. Set the environment variable MIXPLAN_CACHE to a folder "
+            "that can be written."
+        ) from error

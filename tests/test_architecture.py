@@ -22,10 +22,11 @@ FLOW = (
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
 stages before it and saves them."""
-EVERYWHERE = {"errors", "runs", "embedded", "saved", "tether", "weights"}
+EVERYWHERE = {"errors", "leftovers", "runs", "embedded", "saved", "tether", "weights"}
 LEAVES = {
     "errors": set(),
-    "runs": {"errors"},
+    "leftovers": set(),
+    "runs": {"errors", "leftovers"},
     "embedded": {"errors", "runs"},
     "saved": {"errors", "runs"},
     "tether": set(),

@@ -138,7 +138,8 @@ def test_no_permission_is_one_message(tmp_path, monkeypatch, number):
     with pytest.raises(RunError) as caught:
         write_atomic(tmp_path / "plan.json", b"new")
     assert str(caught.value) == (
-        f"{tmp_path / 'plan.json'}: no permission to write here. Choose another run folder with --run FOLDER."
+        f"{tmp_path / 'plan.json'}: no permission to write here. Choose another run folder with --run FOLDER, "
+        "or copy this one to where you may write."
     )
     assert list(tmp_path.iterdir()) == []
 

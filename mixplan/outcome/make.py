@@ -194,7 +194,7 @@ def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) 
         )
     run = planned(OutcomeRequest(folder), watcher)
     run = replace(run, loaded=load_recipe(folder / "recipe.yaml", overrides))
-    with locked(folder):
+    with locked(folder, protected=True):
         before = evaluated_before(run, watcher)
         if (folder / "training" / "job.json").exists() and (job := finished(folder, read_job(folder))) is not None:
             conclude(run, job, before, watcher)

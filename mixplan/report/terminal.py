@@ -25,13 +25,13 @@ NAME_WIDTH = 24
 """Columns up to which domain names stay on one line, and the reasons fold instead."""
 
 
-def show(plan: Plan, console: Console, page: Path) -> None:
+def show(plan: Plan, console: Console, page: Path | None) -> None:
     """Print the closing table.
 
     Args:
         plan: The saved plan.
         console: Where to; its width, encoding and colours are respected.
-        page: Where report.html was written.
+        page: Where report.html was written; None where it could not be.
     """
     for notice in plan.notices():
         _say(console, f"Warning: {notice}", style="yellow")
@@ -42,14 +42,14 @@ def show(plan: Plan, console: Console, page: Path) -> None:
     show_page(console, page)
 
 
-def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path) -> None:
+def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | None) -> None:
     """Print what was measured of one run.
 
     Args:
         plan: The saved plan.
         outcome: The saved outcome.
         console: Where to; its width, encoding and colours are respected.
-        page: Where report.html was written.
+        page: Where report.html was written; None where it could not be.
     """
     for notice in told.wrong(plan, outcome):
         _say(console, f"Warning: {notice}", style="yellow")
@@ -96,8 +96,10 @@ def _lay(sheet: sheets.Sheet, console: Console) -> None:
     console.print(table)
 
 
-def show_page(console: Console, page: Path) -> None:
-    """Say where a page was written, on one line whatever the width."""
+def show_page(console: Console, page: Path | None) -> None:
+    """Say where a page was written, on one line whatever the width; nothing where it could not be."""
+    if page is None:
+        return
     console.print(_text(f"Report: {page}", console), soft_wrap=True)
 
 

@@ -46,9 +46,9 @@ from mixplan.study.request import StudyRequest, expect_options, run_of
 from mixplan.study.spec import LoadedStudy, load_study
 from mixplan.study.specific import judge_specific
 from mixplan.study.table import Table, write_table
-from mixplan.tether import tethered
 from mixplan.study.tabulate import tabulate
 from mixplan.study.trained_saes import train_saes, trainings
+from mixplan.tether import tethered
 from mixplan.train.part import Part
 
 RESAMPLES = 2000

@@ -21,7 +21,6 @@ from mixplan.runs import write_atomic
 from mixplan.train.checkpoints import Checkpoint, seal_checkpoint
 from mixplan.train.curve import FOLLOWED, curve_point, parsed
 
-
 KILLED = 137
 """Exit code of a process that ends because the one that follows it was killed."""
 
