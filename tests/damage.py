@@ -9,8 +9,8 @@ import shlex
 import shutil
 import signal
 import sys
+import tempfile
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,8 +166,119 @@ def follow(message: str, changes: dict[str, str]) -> Ended | None:
     return ended
 
 
-def copied(base: Path, place: Path) -> Iterator[Path]:
-    """A copy of a folder that is gone afterwards."""
-    shutil.copytree(base, place, symlinks=True)
-    yield place
-    shutil.rmtree(place)
+COMMANDS = {
+    "plan": ("plan", "tiny.yaml", "--run", "run"),
+    "plan again": ("plan", "run/recipe.yaml", "--run", "run"),
+    "train": ("train", "run"),
+    "train from the recipe": ("train", "tiny.yaml", "--run", "run"),
+    "eval": ("eval", "run"),
+    "compare": ("compare", "run", "--arms", "none,plan"),
+    "report": ("report", "run"),
+    "check": ("check", "run/recipe.yaml"),
+    "ls": ("ls",),
+}
+"""What is tried on a run folder, in the folder above it."""
+
+READING = ("plan", "train", "eval", "compare")
+"""Those that read the cache."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A damaged file, and the command that meets it.
+
+    Attributes:
+        file: Relative to the folder that is copied.
+        way: How it is damaged, of `WAYS`.
+        name: Of the command.
+        words: The command.
+    """
+
+    file: Path
+    way: str
+    name: str
+    words: tuple[str, ...]
+
+    def wrong(self, base: Path, place: Path, patch: pytest.MonkeyPatch) -> str | None:
+        """What is wrong with how the command ends on a damaged copy: a trace, or no remedy that works.
+
+        Args:
+            base: The whole run, data and cache.
+            place: Where it is copied to; gone afterwards.
+            patch: For the current folder and the cache.
+        """
+        shutil.copytree(base, place, symlinks=True)
+        patch.setenv("MIXPLAN_CACHE", str(place / "cache"))
+        patch.chdir(place)
+        try:
+            WAYS[self.way](place / self.file, random.Random(f"{self.file} {self.way}"))
+            return self.told(command(*self.words))
+        finally:
+            patch.chdir(base)
+            shutil.rmtree(place)
+
+    def told(self, ended: Ended) -> str | None:
+        """What is wrong with how a command ended."""
+        if ended.code == 0:
+            return None
+        if ended.code != 1:
+            return f"exit code {ended.code}: {ended.said}"
+        done = follow(ended.said, {"RECIPE": "tiny.yaml"})
+        if done is None:
+            return f"no remedy: {ended.said}"
+        if done.code:
+            return f"the remedy fails: {ended.said}\n{done.said}"
+        again = command(*self.words)
+        return f"the remedy did not help: {ended.said}\n{again.said}" if again.code else None
+
+
+def cases(base: Path) -> list[Case]:
+    """Each kind of file of a run and its cache, damaged in each way, under each command that may read it."""
+    found = [(file, COMMANDS) for file in kinds(base, "run")]
+    found += [(file, READING) for file in kinds(base, "cache")]
+    return [Case(file, way, name, COMMANDS[name]) for file, names in found for way in WAYS for name in names]
+
+
+def build(base: Path, *, arms: bool) -> None:
+    """Make a whole run on a tiny model, its data and its cache, to be copied and damaged.
+
+    Args:
+        base: An empty folder.
+        arms: Whether control mixtures are trained beside it.
+    """
+    from conftest import save_model, save_sae
+    from small_loop import lay
+
+    lay(base, save_model("llama", base / "llama"), save_sae)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIXPLAN_CACHE", str(base / "cache"))
+        patch.chdir(base)
+        train_here(patch)
+        for name in ("train from the recipe", *(("compare",) if arms else ())):
+            ended = command(*COMMANDS[name])
+            assert ended.code == 0, ended.said
+        assert command("report", "run").code == 0
+
+
+def main() -> int:
+    """Try every case, or those of the files and ways whose names hold the words given; say what is wrong."""
+    words, wrong = sys.argv[1:], 0
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        base = Path(folder) / "base"
+        base.mkdir()
+        patch.setattr("mixplan.model.place.time_matmul", lambda dtype, width: 1.0)
+        build(base, arms=True)
+        train_here(patch)
+        chosen = [case for case in cases(base) if all(word in f"{case.file} {case.way}" for word in words)]
+        for number, case in enumerate(chosen, 1):
+            found = case.wrong(base, Path(folder) / "copy", patch)
+            wrong += found is not None
+            if found is not None:
+                print(f"{case.file}, {case.way}, {case.name}: {found}", flush=True)
+            if number % 100 == 0 or number == len(chosen):
+                print(f"{number:,} of {len(chosen):,} tried, {wrong} wrong", flush=True)
+    return min(wrong, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

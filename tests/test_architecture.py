@@ -50,6 +50,7 @@ ALLOWED = {
 BANNED_NAMES = {"utils", "util", "helpers", "common", "base", "types", "manager", "misc", "registry", "factory"}
 WHOLE_HOUSE = {
     "architecture": "this file: rules on the package as a whole",
+    "damage": "every kind of file that a run and its cache hold, damaged, under each command",
     "installed": "the wheel, installed elsewhere",
     "models_hub": "each model config through the hub's code",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
