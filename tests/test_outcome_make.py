@@ -118,8 +118,18 @@ def test_grpo_goes_the_same_way(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "changed", "message"),
     [
-        ((), "plan.json", "{run} has no plan.json: it is not a planned run. Plan one with `mixplan plan RECIPE`."),
-        ((), "recipe.yaml", "{run} has no recipe.yaml: it is not a planned run. Plan one with `mixplan plan RECIPE`."),
+        (
+            (),
+            "plan.json",
+            "{run} has no plan.json: it is not a planned run. "
+            "Plan again: `mixplan plan {run}/recipe.yaml --run {run}`.",
+        ),
+        (
+            (),
+            "recipe.yaml",
+            "{run} has no recipe.yaml: it is not a planned run. "
+            "Plan from the recipe's own file: `mixplan plan RECIPE --run {run}`.",
+        ),
         (
             ("seed=3",),
             None,

@@ -231,6 +231,6 @@ WRONG = {
 
 @pytest.mark.parametrize("override", WRONG)
 def test_a_wrong_override_is_named(override, recipe, monkeypatch):
-    monkeypatch.setattr("mixplan.recipe.configs.REPOSITORY", recipe.resolve().parent)
+    monkeypatch.setattr("mixplan.recipe.configs.SHIPPED", recipe.resolve().parent)
     with pytest.raises(RecipeError, match=f"^{re.escape(WRONG[override])}"):
         load_recipe(recipe, [override])
