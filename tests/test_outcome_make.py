@@ -52,19 +52,17 @@ def test_the_loop_runs_from_recipe_to_outcome_and_is_not_run_twice(trained):
     assert set(made["domains"]) == {"patient", "fox", "doctor"}
     consumed = made["training"]["consumption"]
     plan = json.loads((run / "plan.json").read_bytes())
-    assert {name: part["planned_rows"] for name, part in consumed.items()} == {
-        "target": 8,
-        **plan["allocation"]["rows"],
-    }
+    planned = {name: part["planned_rows"] for name, part in consumed.items()}
+    assert planned == {"target": 8, **plan["allocation"]["rows"]}
     # Three steps of four rows; what was not read is told.
     assert sum(part["rows"] for part in consumed.values()) == 12
-    unread = {name: part["planned_rows"] - part["distinct_rows"] for name, part in consumed.items()}
+    unread = {name: planned[name] - part["distinct_rows"] for name, part in consumed.items()}
     assert [text for text in made["warnings"] if "never read" in text] == [
-        f"{name}: {count} of its {consumed[name]['planned_rows']} rows were never read: the job ended first."
+        f"{name}: {count} of its {planned[name]} rows were never read: the job ended first."
         for name, count in unread.items()
         if count
     ]
-    assert sum(unread.values()) == sum(part["planned_rows"] for part in consumed.values()) - 12
+    assert sum(unread.values()) == sum(planned.values()) - 12
     for name, domain in made["domains"].items():
         change = domain["measures"]["behaviour"]["kl"]
         assert 0 <= change["before"] < 1e-6 < change["after"], name

@@ -33,7 +33,7 @@ def test_one_logged_step_is_no_curve() -> None:
     outcome["training"].update(log=[{"step": 1, "loss": 4.0}], consumption={})
     html = training(checked(plan, outcome)[1])
     assert "figure" not in html
-    assert "What the trainer read" not in html
+    assert "What the optimiser read" not in html
     assert "SFT, 60 optimiser steps in 7 min; loss from 4.00 to 4.00." in html
 
 

@@ -101,7 +101,9 @@ class Data(Saved):
     """What was read of a target or domain."""
 
     rows: Splits
+    source_rows: int | None = None
     dropped: dict[str, int]
+    changed: dict[str, int] = {}
     licence: str | None
     query_tokens: int
 

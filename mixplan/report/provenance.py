@@ -21,20 +21,37 @@ def sections(plan: Plan) -> list[Html]:
 
 
 def _data(plan: Plan) -> Html:
-    heads = ["Domain", "Evaluation", "Query", "Demonstration", "Pool", "Query tokens", "Licence", "Dropped rows"]
+    heads = [
+        "Domain",
+        "Rows in the source",
+        "Evaluation",
+        "Query",
+        "Demonstration",
+        "Pool",
+        "Query tokens",
+        "Licence",
+        "Left out",
+        "Changed",
+    ]
     lines = [_data_row("target", plan.target), *(_data_row(name, plan.domains[name]) for name in plan.order())]
     note = (
-        "Rows in each split; no row or duplicate is in two of them. A target demonstration is "
-        f"{number(plan.target.demonstration_tokens_mean)} tokens long on average."
+        "Rows in each part. Evaluation rows are held out: no other part of any domain has one, or a duplicate of one. "
+        "Query and demonstration rows are in the pool too, unless `split.apart` keeps them out. A target demonstration "
+        f"is {number(plan.target.demonstration_tokens_mean)} tokens long on average."
     )
     return section("Data", tag("p", note), table("wide", heads, lines))
 
 
 def _data_row(name: str, data: Data) -> Html:
     splits = (data.rows.evaluation, data.rows.query, data.rows.demonstration, data.rows.pool, data.query_tokens)
-    dropped = ", ".join(f"{whole(count)} {reason}" for reason, count in sorted(data.dropped.items()) if count)
     counts = [cell(whole(count), kind="n") for count in splits]
-    return row(header(name), *counts, cell(data.licence or "not known"), cell(dropped or "none"))
+    source = cell("not recorded" if data.source_rows is None else whole(data.source_rows), kind="n")
+    causes = [cell(_causes(found)) for found in (data.dropped, data.changed)]
+    return row(header(name), source, *counts, cell(data.licence or "not known"), *causes)
+
+
+def _causes(found: dict[str, int]) -> str:
+    return ", ".join(f"{whole(count)} {cause}" for cause, count in sorted(found.items()) if count) or "none"
 
 
 def _model(plan: Plan) -> Html:
