@@ -239,6 +239,11 @@ def cases(base: Path) -> list[Case]:
     return [Case(file, way, name, COMMANDS[name]) for file, names in found for way in WAYS for name in names]
 
 
+SECRETS = ("HF_TOKEN", "WANDB_API_KEY", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY")
+"""Environment variables that a run is made under, none of which may be written anywhere."""
+SECRET = "hf_thisMayNotBeWrittenAnywhere"
+
+
 def build(base: Path, *, arms: bool) -> None:
     """Make a whole run on a tiny model, its data and its cache, to be copied and damaged.
 
@@ -252,6 +257,8 @@ def build(base: Path, *, arms: bool) -> None:
     lay(base, save_model("llama", base / "llama"), save_sae)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIXPLAN_CACHE", str(base / "cache"))
+        for name in SECRETS:
+            patch.setenv(name, SECRET)
         patch.chdir(base)
         train_here(patch)
         for name in ("train from the recipe", *(("compare",) if arms else ())):

@@ -32,3 +32,9 @@ def test_each_kind_of_file_is_among_them(base):
         path.name for path in (base / "cache").iterdir()
     }
     assert len(damage.cases(base)) > 1_000
+
+
+def test_no_file_holds_a_secret_of_the_environment(base):
+    files = [path for path in base.rglob("*") if path.is_file()]
+    assert len(files) > 60
+    assert [str(path) for path in files if damage.SECRET.encode() in path.read_bytes()] == []
