@@ -1,6 +1,7 @@
 """Sizes in, folders of tiny random models and SAEs out; every test is offline and has a cache of its own."""
 
 import atexit
+import fcntl
 import json
 import os
 import shutil
@@ -182,6 +183,31 @@ def save_sae(
     return folder
 
 
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> tuple[Path, Any]:
+    """A folder that takes long to fill: filled by the first process of the test run that asks for it, for all of them.
+
+    Args:
+        factory: pytest's folders; those of several processes lie beside each other.
+        name: The folder's.
+        build: Fills it; what it returns is kept as JSON.
+
+    Returns:
+        The folder, and what `build` returned.
+    """
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    folder = (factory.getbasetemp() if alone else factory.getbasetemp().parent) / f"shared-{name}"
+    done = folder.with_suffix(".json")
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
+                done.write_text(json.dumps(build(folder)))
+    return folder, json.loads(done.read_text())
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random Llama: hidden size 32, 4 layers, chat template, window of 512 tokens."""
@@ -217,9 +243,8 @@ def real_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the embedded real model, converted once for all tests of the end-to-end tier."""
     from mixplan.model import embedded_folder
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MIXPLAN_CACHE", str(tmp_path_factory.mktemp("real")))
-        return embedded_folder()
+    _, place = built_once(tmp_path_factory, "real", lambda _: str(embedded_folder()))
+    return Path(place)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -261,10 +286,10 @@ def loop(
     """The whole loop on a tiny model, run once: the folder with its data and `run`, and its cache."""
     from small_loop import lay, outcome
 
-    folder = tmp_path_factory.mktemp("loop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
+    def build(folder: Path) -> None:
         outcome(lay(folder, tiny_model, tiny_sae), run=folder / "run")
+
+    folder, _ = built_once(tmp_path_factory, "loop", build)
     return folder, folder / "cache"
 
 
@@ -287,10 +312,10 @@ def whole_study(
     """A study on a tiny model, run once to its end: the folder with its file, data, `run` and `cache`; what it said."""
     from small_study import lay, study
 
-    folder = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
-        return folder, study(lay(folder, tiny_model, tiny_sae), folder / "run").said
+    def build(folder: Path) -> list[str]:
+        return study(lay(folder, tiny_model, tiny_sae), folder / "run").said
+
+    return built_once(tmp_path_factory, "study", build)
 
 
 @pytest.fixture

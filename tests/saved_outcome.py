@@ -1,11 +1,14 @@
 """A seed in, an outcome.json of realistic shape out; its numbers are random and mean nothing."""
 
+import contextlib
 import json
 import random
 from pathlib import Path
 from typing import Any
 
 from saved_plan import D_SAE, NAMES, TOKENS, share_of
+
+from mixplan.saved import outcome_hash
 
 PREDICTORS = ("sts_icl", "sts_act", "raw_icl", "raw_act", "low_shift", "total_shift", "outside_shift")
 """Scores of plan.json that are held against the measured changes."""
@@ -262,5 +265,7 @@ def interval(draw: random.Random, middle: float) -> dict[str, float]:
 def save(folder: Path, outcome: dict[str, Any]) -> Path:
     """Write an outcome into a run folder, as any JSON writer would."""
     folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(KeyError, ValueError):  # some tests save what no hash can be taken of
+        outcome["hashes"]["outcome"] = outcome_hash(outcome)
     (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
     return folder

@@ -1,11 +1,14 @@
 """A seed in, a plan.json of realistic shape out; its numbers are random and mean nothing."""
 
+import contextlib
 import hashlib
 import json
 import math
 import random
 from pathlib import Path
 from typing import Any
+
+from mixplan.saved import plan_hash
 
 NAMES = (
     *("arithmetic", "algebra", "geometry", "law", "medicine", "spelling", "translation", "summaries"),
@@ -26,7 +29,7 @@ def sample(seed: int = 0, domains: int = 16) -> dict[str, Any]:
     target = {"rows": splits(draw), "dropped": {"duplicate": 3, "in evaluation of law": 1}, "licence": None}
     libraries = {"torch": "2.13.0", "transformers": "5.23.0", "sae-lens": "6.54.0", "cvxpy": "1.9.0"}
     parts = ("recipe", "data", "model", "sae", "mixture", "plan")
-    return {
+    plan = {
         "version": 1,
         "mixplan": "0.1.0",
         "name": "quickstart",
@@ -67,6 +70,8 @@ def sample(seed: int = 0, domains: int = 16) -> dict[str, Any]:
         "seconds": {"open": 1.2, "target": 61.3, "domains": 140.8, "allocate": 0.2, "mixture": 1.9},
         "tokens": {"query": 180000, "demonstration": 95000},
     }
+    plan["hashes"]["plan"] = plan_hash(plan)
+    return plan
 
 
 def learned(value: dict[str, Any]) -> dict[str, Any]:
@@ -175,5 +180,7 @@ def allocation(domains: dict[str, Any], budget: int) -> dict[str, Any]:
 def save(folder: Path, plan: dict[str, Any]) -> Path:
     """Write a plan into a run folder, as any JSON writer would."""
     folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(KeyError, ValueError):  # some tests save what no hash can be taken of
+        plan["hashes"]["plan"] = plan_hash(plan)
     (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     return folder

@@ -40,4 +40,5 @@ def save(folder: Path, seed: int = 0, **options: Any) -> Path:
     """Write a run's folder."""
     plan, outcome = values(seed, **options)
     saved_plan.save(folder, plan)
+    outcome["hashes"]["plan"] = plan["hashes"]["plan"]
     return saved_outcome.save(folder, outcome)

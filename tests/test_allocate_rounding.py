@@ -98,7 +98,18 @@ def test_a_floor_in_tokens_is_rounded_up_at_the_cost_of_others():
 
 
 def test_floors_in_tokens_that_take_the_whole_budget_are_met_to_within_a_row():
-    assert rows_of([250, 250], unit="tokens", mean=100.0, floors={"d0": 250, "d1": 250}) == [2, 2]
+    assert rows_of([250, 250], unit="tokens", mean=100.0, floors={"d0": 250, "d1": 250}) == [3, 2]
+
+
+def test_a_floor_that_a_group_cap_leaves_no_whole_row_for_is_met_to_within_one():
+    groups = {"g": GroupSpec(domains=["d0", "d1"], cap=10)}
+    assert rows_of([10, 0, 30], unit="tokens", mean=[13.0, 9.0, 10.0], floors={"d0": 10}, groups=groups) == [0, 0, 3]
+
+
+def test_a_whole_amount_that_rounding_put_above_a_group_cap_is_taken_back():
+    groups = {"g": GroupSpec(domains=["d0", "d1"], cap=1_000_000)}
+    means = [1_000_000 / 3 + 0.03, 10.0, 10.0]
+    assert rows_of([1_000_000, 0, 100], unit="tokens", mean=means, groups=groups)[0] == 2
 
 
 def test_groups_that_leave_no_whole_rows():

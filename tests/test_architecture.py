@@ -22,8 +22,16 @@ FLOW = (
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
 stages before it and saves them."""
-EVERYWHERE = {"errors", "runs", "embedded", "weights"}
-LEAVES = {"errors": set(), "runs": {"errors"}, "embedded": {"errors", "runs"}, "weights": {"errors", "runs"}}
+EVERYWHERE = {"errors", "leftovers", "runs", "embedded", "saved", "tether", "weights"}
+LEAVES = {
+    "errors": set(),
+    "leftovers": set(),
+    "runs": {"errors", "leftovers"},
+    "embedded": {"errors", "runs"},
+    "saved": {"errors", "runs"},
+    "tether": set(),
+    "weights": {"errors", "runs"},
+}
 ENTRY = {"cli", "__main__"}
 
 TENSORS = {"model", "sae", "features", "train", "evaluate"}
@@ -42,6 +50,8 @@ ALLOWED = {
 BANNED_NAMES = {"utils", "util", "helpers", "common", "base", "types", "manager", "misc", "registry", "factory"}
 WHOLE_HOUSE = {
     "architecture": "this file: rules on the package as a whole",
+    "damage": "every kind of file that a run and its cache hold, damaged, under each command",
+    "installed": "the wheel, installed elsewhere",
     "models_hub": "each model config through the hub's code",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
     "model_families": "reading, scoring and answering with many families of models",

@@ -24,7 +24,7 @@ def run(monkeypatch, *arguments: str) -> int:
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mixplan.cli.ls.REPOSITORY", tmp_path)
+    monkeypatch.setattr("mixplan.cli.ls.SHIPPED", tmp_path)
     files = {
         "recipes/b.yaml": "# What b is for.\nmodel: x\n",
         "recipes/a.yaml": "model: x\n",
@@ -68,7 +68,7 @@ def test_json_says_the_same(here, monkeypatch, capsys):
 
 def test_an_empty_folder_has_none_of_its_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mixplan.cli.ls.REPOSITORY", tmp_path)
+    monkeypatch.setattr("mixplan.cli.ls.SHIPPED", tmp_path)
     assert run(monkeypatch, "ls") == 0
     assert capsys.readouterr().out == "Recipes: none\nModel configs: none\nDomain suites: none\nPast runs: none\n"
 

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mixplan.cli import main
+from mixplan.cli.usable import unknown_sae
 from mixplan.recipe import load_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -87,5 +89,44 @@ def test_a_folder_without_permission_is_said(recipes, monkeypatch, capsys):
     assert sorted(path.name for path in recipes.iterdir() if path.name.startswith((".", "mine"))) == []
 
 
-def test_without_a_source_it_is_wrong_usage(recipes, monkeypatch):
-    assert run(monkeypatch, "mine") == 2
+def test_without_a_source_it_is_a_starter_that_loads(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "mine") == 0
+    assert capsys.readouterr().out == "Wrote mine.yaml\nEdit it, then: mixplan check mine.yaml\n"
+    text = (tmp_path / "mine.yaml").read_text()
+    assert "NAME.yaml" not in text
+    assert "mixplan plan mine.yaml " in text
+    schema = next(line for line in text.splitlines() if "yaml-language-server" in line).partition("$schema=")[2]
+    assert (tmp_path / schema).is_file()
+    assert run(monkeypatch, "mine") == 1
+    assert "there is a recipe of this name already" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["mixplan", "check", "mine.yaml"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("mine.yaml: valid\n")
+
+
+def test_each_key_that_the_starter_comments_out_is_one_of_recipes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, "mine")
+    text = (tmp_path / "mine.yaml").read_text()
+    commented = text.replace("#      ", "")
+    model = commented[commented.index("model:\n  name:") : commented.index("model: smollm2-135m")]
+    assert yaml.safe_load(model)["model"]["sae"].keys() == {"release", "id"}
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "2 + 2", "output": "4"}\n' * 2)
+    data = commented[commented.index("data: {file: rows.jsonl}") : commented.index("target:\n")]
+    value = yaml.safe_load(text) | {"target": yaml.safe_load(data)} | yaml.safe_load(model)
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(value))
+    loaded = load_recipe(tmp_path / "own.yaml")
+    columns = loaded.recipe.target.columns
+    assert (columns.question, columns.answer) == ("instruction", "output")
+    assert unknown_sae(loaded) is None
+
+
+def test_a_copy_of_what_comes_with_mixplan_goes_to_the_current_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "mine", "--from", "recipes/math.yaml") == 0
+    assert capsys.readouterr().out.startswith("Wrote mine.yaml\n")
+    assert load_recipe(tmp_path / "mine.yaml").resolved == load_recipe(REPOSITORY / "recipes/math.yaml").resolved
+    assert "mixplan plan mine.yaml" in (tmp_path / "mine.yaml").read_text()

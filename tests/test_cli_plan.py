@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from mixplan.cli import app
 
 
-def test_a_plan_ends_with_its_page_and_the_commands_that_train_on_it(recipe, tmp_path):  # noqa: F811
+def test_a_plan_ends_with_its_page_and_the_commands_that_train_on_it(recipe, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("mixplan.report.terminal.installed", str)
     run = tmp_path / "my run"
     result = CliRunner().invoke(app, ["plan", str(recipe), "--run", str(run)])
     assert result.exit_code == 0, result.output

@@ -1,10 +1,13 @@
 """`mixplan report` prints tables, writes pages, and loads no torch."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import saved_outcome
@@ -86,7 +89,7 @@ def test_one_bad_run_does_not_hide_the_good_ones(run: Path, tmp_path: Path) -> N
     assert isinstance(result.exception, RunError)
     assert str(result.exception) == (
         f"{tmp_path}/nowhere: no such run folder. `mixplan ls` lists the runs there are.\n"
-        f"{empty}: no plan.json here yet. Plan first: mixplan plan RECIPE --run {empty}."
+        f"{empty}: no plan.json here yet. Plan first: `mixplan plan RECIPE --run {empty}`."
     )
 
 
@@ -94,7 +97,10 @@ def test_a_page_that_cannot_be_written(run: Path) -> None:
     (run / "report.html").mkdir()
     result = call(run)
     assert isinstance(result.exception, RunError)
-    assert str(result.exception) == f"{run}/report.html: Is a directory."
+    assert str(result.exception) == (
+        f"{run}/report.html: found a folder, expected a file. "
+        f"Move it away: `mv {run}/report.html {run}/report.html.aside`."
+    )
 
 
 @pytest.fixture
@@ -128,18 +134,76 @@ def test_a_planned_run_among_measured_ones_shows_its_plan(run: Path, measured: l
     assert "220 extra rows over 16 domains" in result.output
 
 
-def test_out_without_a_measured_run(run: Path, tmp_path: Path) -> None:
-    result = call(run, "--out", tmp_path / "all.html")
+def test_out_of_several_without_a_measured_run(run: Path, tmp_path: Path) -> None:
+    result = call(run, save(tmp_path / "other", sample(1)), "--out", tmp_path / "all.html")
     assert isinstance(result.exception, RunError)
     assert str(result.exception) == (
-        f"{tmp_path}/all.html: nothing to write, no run is measured yet. Train first: mixplan train RUN."
+        f"{tmp_path}/all.html: nothing to write, no run is measured yet. Train first: `mixplan train RUN`."
     )
+    assert f"Report: {run}/report.html\n" in result.output
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_out_of_one_run_is_its_page_elsewhere(tmp_path: Path, trained: bool) -> None:
+    run = saved_run.save(tmp_path / "run") if trained else save(tmp_path / "run", sample())
+    before = sorted(run.iterdir())
+    result = call(run, "--out", tmp_path / "elsewhere.html")
+    assert result.exit_code == 0, result.output
+    assert result.output.endswith(f"Report: {tmp_path}/elsewhere.html\n")
+    assert sorted(run.iterdir()) == before
+    call(run)
+    assert (tmp_path / "elsewhere.html").read_bytes() == (run / "report.html").read_bytes()
+
+
+def protect(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nothing written below a folder, as on a medium that is read-only."""
+    real = tempfile.mkstemp
+
+    def refuse(*arguments: Any, dir: Path, **options: Any) -> Any:
+        if Path(dir).is_relative_to(folder):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(*arguments, dir=dir, **options)
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+
+
+def test_a_run_where_nothing_may_be_written_is_shown(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protect(run, monkeypatch)
+    result = call(run)
+    assert "220 extra rows over 16 domains" in result.output
+    assert isinstance(result.exception, RunError)
+    remedy = f"mixplan report {run} --out FILE"
+    assert str(result.exception) == (
+        f"{run}/report.html: no permission to write here. Write the page elsewhere: `{remedy}`."
+    )
+    words = remedy.replace("FILE", str(tmp_path / "page.html")).split()[2:]
+    assert call(*words).exit_code == 0
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_a_page_that_is_there_already_needs_no_writing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(run)
+    protect(run, monkeypatch)
+    assert call(run).exit_code == 0
+
+
+def test_several_runs_where_nothing_may_be_written(
+    measured: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protect(measured[0].parent / "run0", monkeypatch)
+    result = call(*measured, "--out", tmp_path / "all.html")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "all.html").is_file()
 
 
 def test_out_that_cannot_be_written(measured: list[Path], tmp_path: Path) -> None:
     result = call(*measured, "--out", tmp_path)
     assert isinstance(result.exception, RunError)
-    assert str(result.exception) == f"{tmp_path}: Is a directory."
+    assert str(result.exception) == (
+        f"{tmp_path}: found a folder, expected a file. Move it away: `mv {tmp_path} {tmp_path}.aside`."
+    )
 
 
 def test_json_of_a_measured_run(measured: list[Path], run: Path) -> None:
@@ -156,7 +220,7 @@ def test_a_damaged_outcome(run: Path) -> None:
     assert isinstance(result.exception, RunError)
     assert str(result.exception) == (
         f"{run}/outcome.json: found outcome version 2, written by mixplan 'unknown'; expected version 1. "
-        f"Use that mixplan, or measure again: mixplan eval {run}."
+        f"Use that mixplan. Measure again: `mixplan eval {run}`."
     )
 
 

@@ -6,7 +6,7 @@ from test_domains_passages import TWO, texts
 from test_domains_split import domain, questions, recipe, save
 
 from mixplan.domains import account, open_domains, row_warnings
-from mixplan.recipe import DataSpec, SplitSpec
+from mixplan.recipe import ColumnsSpec, DataSpec, SplitSpec
 
 
 def opened(folder: Path, target, domains):
@@ -54,3 +54,15 @@ def test_what_was_left_out_and_what_is_shared_is_told(tmp_path):
         "raise what is measured. Name the column of the passage as `domains.law.group`, or set it to false if "
         "`passage` is none."
     ]
+
+
+def test_how_answers_of_choices_were_read_is_told(tmp_path):
+    rows = [{"q": f"q{number}", "o": ["x", "y", "z"], "a": 1 + number % 3} for number in range(30)]
+    save(tmp_path, "target", rows)
+    save(tmp_path, "law", questions("law", 20))
+    columns = ColumnsSpec(question="q", options="o", answer="a")
+    target, _ = opened(tmp_path, domain("target", format="choice", columns=columns), {"law": domain("law")})
+    assert account(target).endswith("; each answer is an index from 1")
+    assert target.labels == "index1"
+    said = domain("target", format="choice", columns=columns, labels="index1")
+    assert "each answer" not in account(opened(tmp_path, said, {"law": domain("law")})[0])

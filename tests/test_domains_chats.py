@@ -6,7 +6,7 @@ import pytest
 
 from mixplan.chat.calls import parted_calls
 from mixplan.domains.causes import Lacking
-from mixplan.domains.chats import CUT, JOINED, ChatForm, examples, read_turns, with_tools
+from mixplan.domains.chats import CUT, JOINED, ChatForm, examples, not_trained, read_turns, with_tools
 from mixplan.errors import DataError
 
 ASK, SAY = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
@@ -160,3 +160,14 @@ def test_every_answer_with_what_stood_before_it():
 def test_what_a_conversation_lacks(said, cause):
     with pytest.raises(Lacking, match=rf"^{cause}$"):
         examples(chat(*said), every=True)
+
+
+def test_answers_of_weight_0_are_not_trained():
+    messages = [ASK, SAY | {"weight": 0}, ASK, SAY | {"content": "b", "weight": 1}, ASK, SAY | {"weight": 0}]
+    read = turns(*messages)
+    assert not_trained(messages) == not_trained(json.dumps(messages)) == {1, 5}
+    for every in (True, False):
+        [example] = examples(read, every=every, untrained={1, 5})
+        assert (example.prompt, example.answer) == (read[:3], "b")
+    with pytest.raises(Lacking, match=r"^no answer$"):
+        examples(read[:2], every=True, untrained={1})

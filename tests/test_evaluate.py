@@ -114,7 +114,7 @@ def test_a_trained_model_is_compared_with_the_one_it_came_from(tiny_model, build
         name: list(measures) for name, measures in before.domains.items()
     }
     moved = found["pick"]["behaviour"]["kl"]
-    assert moved.before == 0
+    assert 0 <= moved.before < 1e-6  # what two readings of the untrained model differ by
     assert moved.after > 0
     assert moved.low > 0
     same = changes(

@@ -1,11 +1,13 @@
 """The mean token divergence on the untrained model's own answers against the formula, and what is kept of it."""
 
+import numpy as np
 import pytest
 import torch
 from evaluated import asked_rows, loaded
 
+from mixplan.evaluate import change
 from mixplan.evaluate.answering import Answering
-from mixplan.evaluate.behaviour import kept_answers, make_answers, own_answers
+from mixplan.evaluate.behaviour import READ_AGAIN, kept_answers, make_answers, own_answers
 from mixplan.evaluate.prompts import prompt_text
 from mixplan.evaluate.together import measure_together
 from mixplan.model import generate
@@ -47,9 +49,24 @@ def test_kl_equals_the_formula_on_whole_distributions(any_model, build_model, tm
 
 def test_the_untrained_model_has_moved_by_nothing(tiny_model, tmp_path):
     model, rows = loaded(tiny_model), asked_rows()
-    assert kl(model, model, rows, tmp_path / "answers.json").values == {"kl": (0.0,) * 4}
+    found = kl(model, model, rows, tmp_path / "answers.json").values["kl"]
+    assert len(found) == 4
+    assert all(0 <= value < 1e-6 for value in found)
     again = kl(loaded(tiny_model), model, rows, tmp_path / "answers.json")
     assert max(map(abs, again.values["kl"])) <= 1e-6
+
+
+def test_movement_is_held_against_that_of_equal_readings(tiny_model, tmp_path):
+    """In bfloat16 two readings of one model differ; a model that is as far off has not changed."""
+    model, rows = loaded(tiny_model, dtype="bfloat16"), asked_rows(12)
+    equal = kl(model, model, rows, tmp_path / "answers.json").values["kl"]
+    assert max(equal) > 1e-7
+    assert equal[READ_AGAIN:] == pytest.approx([np.mean(equal[:READ_AGAIN])] * 4)
+    # The values that two readings of a real model differ by, 0.0015 to 0.002 nats.
+    equal, again = np.random.default_rng(0).uniform(0.0015, 0.002, (2, 12))
+    assert not change(equal, again, quality=0, resamples=500, seed=0).changed
+    assert change(np.zeros(12), again, quality=0, resamples=500, seed=0).changed
+    assert change(equal, 20 * again, quality=0, resamples=500, seed=0).direction == "moved"
 
 
 class Reads:

@@ -35,11 +35,11 @@ def test_the_interval_is_the_normal_one_on_gaussian_differences():
 def test_the_noise_floor_is_the_sign_flips_quantile():
     before, after = gaussian(400, 0.0, 2.0)
     found = change(before, after, quality=1, resamples=20_000, seed=3)
-    assert found.noise == pytest.approx(2.2414 * 2.0 / math.sqrt(400), rel=0.03)  # 97.5 % quantile of |N(0, 1)|
+    assert found.noise == pytest.approx(NORMAL_975 * 2.0 / math.sqrt(400), rel=0.03)  # 95 % quantile of |N(0, 1)|
     differences = np.array([0.5, -0.2, 0.9, 0.1, -0.4, 0.3, 0.8])
     flipped = [abs(np.mean(np.array(signs) * differences)) for signs in itertools.product((-1, 1), repeat=7)]
     few = change(np.zeros(7), differences, quality=1, resamples=100_000, seed=0)
-    assert few.noise == pytest.approx(np.quantile(flipped, 0.975), abs=0.02)
+    assert few.noise == pytest.approx(np.quantile(flipped, 0.95, method="inverted_cdf"))
 
 
 def test_pairing_removes_what_items_have_in_common():
@@ -57,18 +57,50 @@ def test_directions(shift, quality, direction):
     found = change(before, after, quality=quality, resamples=500, seed=1)
     assert found.direction == direction
     assert found.changed == (direction != "none")
-    assert found.changed == (found.low > 0 or found.high < 0)
+    assert not found.changed or ((found.low > 0 or found.high < 0) and abs(found.change) > found.noise)
 
 
 def test_the_same_values_have_not_changed():
     found = change([0.0, 1.0] * 20, [0.0, 1.0] * 20, quality=1, resamples=100, seed=0)
-    assert (found.change, found.low, found.high, found.noise, found.changed) == (0, 0, 0, 0, False)
+    assert (found.change, found.noise, found.changed, found.by_chance) == (0, 0, False, 0)
+    # Forty right or wrong answers without a flip leave a share of a few per cent open.
+    assert -0.1 < found.low < 0 < found.high < 0.1
+    same = change([0.1, 0.7] * 20, [0.1, 0.7] * 20, quality=1, resamples=100, seed=0)
+    assert (same.change, same.low, same.high, same.noise, same.changed) == (0, 0, 0, 0, False)
 
 
 @pytest.mark.parametrize(("items", "changed"), [(1, False), (5, False), (6, True)])
 def test_fewer_than_six_items_show_nothing(items, changed):
     found = change([0.0] * items, [1.0] * items, quality=1, resamples=100, seed=0)
-    assert (found.low, found.high, found.changed) == (1, 1, changed)
+    assert (found.change, found.changed) == (1, changed)
+    assert change([0.0] * items, [2.0] * items, quality=1, resamples=100, seed=0).changed == changed
+
+
+def test_a_change_within_the_noise_floor_does_not_count():
+    """Five of ten items lost: the interval of 0/1 answers leaves 0, but a coin per item does that one time in 16."""
+    found = change([1.0] * 5 + [0.0] * 5, [0.0] * 10, quality=1, resamples=100, seed=0)
+    assert abs(found.change) <= found.noise
+    assert not found.changed
+    assert change([1.0] * 8 + [0.0] * 2, [0.0] * 10, quality=1, resamples=100, seed=0).changed
+
+
+def test_what_would_seem_to_change_is_counted_over_flips_of_the_very_differences():
+    differences = np.array([1.0, 1, 1, 1, 1, 1, 1, 1, -1, 0, 0, 0])
+    found = change(
+        np.where(differences < 0, 1.0, 0.0), np.where(differences > 0, 1.0, 0.0), quality=1, resamples=100, seed=0
+    )
+    alarms = []
+    for signs in itertools.product((-1, 1), repeat=9):
+        flipped = differences[:9] * signs
+        other = change(
+            np.where(flipped < 0, 1.0, 0.0).tolist() + [0.0] * 3,
+            np.where(flipped > 0, 1.0, 0.0).tolist() + [0.0] * 3,
+            quality=1,
+            resamples=100,
+            seed=0,
+        )
+        alarms.append(other.changed)
+    assert found.by_chance == pytest.approx(np.mean(alarms))
 
 
 def test_false_alarms_are_as_rare_as_the_interval_says():
@@ -84,7 +116,7 @@ def test_the_same_seed_gives_the_same_numbers_whatever_the_memory(monkeypatch):
     first = change(before, after, quality=1, resamples=1000, seed=5)
     assert first == change(before, after, quality=1, resamples=1000, seed=5)
     assert first != change(before, after, quality=1, resamples=1000, seed=6)
-    monkeypatch.setattr("mixplan.evaluate.compare.DRAWN_VALUES", 1000)
+    monkeypatch.setattr("mixplan.evaluate.intervals.DRAWN_VALUES", 1000)
     again = change(before, after, quality=1, resamples=1000, seed=5)
     assert (again.low, again.high) == (pytest.approx(first.low), pytest.approx(first.high))
 

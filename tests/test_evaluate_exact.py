@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 from evaluated import asked_rows, domain_of, loaded
 
-from mixplan.evaluate import exact
 from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.exact import measure_exact
 from mixplan.evaluate.prompts import prompt_text
+from mixplan.grading.probes import BOUNDED
 from mixplan.model import Answer, generate
 
 
@@ -80,7 +80,7 @@ def test_a_generator_row_is_scored_by_its_own_scorer(tiny_model):
     )
     score = reasoning_gym.get_score_answer_fn("chain_sum")
     assert found.values["score"] == pytest.approx([score(text, entry) for text in found.texts["answer"]])
-    assert exact.BOUNDED == ("math", "generator")
+    assert BOUNDED == ("math", "generator")
 
 
 def test_prompts_that_leave_no_room_are_left_out(tiny_model):

@@ -82,13 +82,45 @@ def test_other_accepted_answers_are_right(grader: str, text: str, accepted: list
 def test_generator_rows_are_graded_by_their_own_scorer() -> None:
     entry = reasoning_gym.create_dataset("products", size=1, seed=3)[0]
     own, saved = reasoning_gym.get_score_answer_fn("products"), json.dumps(entry)
-    sentence = f"It is {entry['answer']}"
-    assert 0 < own(sentence, entry) < 1
+    longer = f"{entry['answer']}7"
+    assert 0 < own(longer, entry) < 1
     assert grade(entry["answer"], "-", "generator", saved) == RIGHT
-    assert grade(sentence, "-", "generator", saved) == Grade(own(sentence, entry), "wrong")
-    assert grade(f"{sentence}: <answer>{entry['answer']}</answer>", "-", "generator", saved) == RIGHT
+    assert grade(longer, "-", "generator", saved) == Grade(own(longer, entry), "wrong")
+    assert grade(f"It is {longer}", "-", "generator", saved) == Grade(own(longer, entry), "wrong")
+    assert grade(f"It is 7: <answer>{entry['answer']}</answer>", "-", "generator", saved) == RIGHT
     assert grade("x", "-", "generator", saved) == WRONG
     assert grade("", "-", "generator", saved) == UNPARSABLE
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{}", "The answer is {}.", "**{}**", r"First 3 + 4. So \boxed{{{}}}.", "3 + 4 = 7\n#### {}", "Answer: {}"],
+)
+def test_scorers_see_what_an_answer_commits_to(written: str) -> None:
+    """gsm_symbolic reads the first number of a text, word_sorting the whole of it."""
+    for name, form in (("gsm_symbolic", written), ("word_sorting", written.replace("3 + 4", "well"))):
+        if name == "word_sorting" and "####" in form:
+            continue
+        entry = reasoning_gym.create_dataset(name, size=1, seed=0)[0]
+        text = form.format(entry["answer"])
+        assert grade(text, "-", "generator", json.dumps(entry)) == RIGHT, text
+        assert grade(form.format("12345"), "-", "generator", json.dumps(entry)).outcome == "wrong"
+
+
+def test_worked_solutions_are_right_by_their_own_scorer() -> None:
+    made = reasoning_gym.create_dataset("gsm_symbolic", size=30, seed=0)
+    own = reasoning_gym.get_score_answer_fn("gsm_symbolic")
+    worked = [(entry["metadata"]["answer_cot"], json.dumps(entry, default=str)) for entry in made]
+    assert not any(own(text, json.loads(entry)) == 1 for text, entry in worked)
+    assert all(grade(text, "-", "generator", entry) == RIGHT for text, entry in worked)
+
+
+def test_a_scorer_goes_by_the_options_of_its_entries() -> None:
+    options = {"max_num_decimal_places": 1, "min_num_decimal_places": 1}
+    entry = reasoning_gym.create_dataset("decimal_arithmetic", size=1, seed=0, **options)[0]
+    near = str(round(float(entry["answer"]) + 0.05, 3))
+    assert grade(near, "-", "generator", json.dumps(entry | {"scorer_options": options})) == RIGHT
+    assert grade(near, "-", "generator", json.dumps(entry)) == WRONG
 
 
 def test_rows_without_an_entry_are_compared_as_text() -> None:

@@ -15,7 +15,7 @@ import pytest
 import reasoning_gym
 
 from mixplan.grading.grade import Grade, grade
-from mixplan.grading.process import GradingProcess, ScorerError, ScorerTimedOut, serve
+from mixplan.grading.process import LEFT_OUT, PRINTED_BYTES, GradingProcess, ScorerError, ScorerTimedOut, serve
 
 SCORERS = """
 import ctypes, os, random, resource, signal, subprocess, sys, time
@@ -32,6 +32,9 @@ async def later(completions, **columns):
 def noisy(completions, **columns):
     print("printed"); sys.stdin.read(); os.write(1, b"written")
     return [1.0 for _ in completions]
+
+def endless(completions, **columns):
+    while True: print("x" * 10_000); os.write(2, b"y" * 10_000)
 
 def few(completions, **columns): return [1.0]
 def scalar(completions, **columns): return 1.0
@@ -168,6 +171,28 @@ def test_a_scorer_that_never_returns_is_ended(process: GradingProcess, name: str
     wait_until_gone(int(first), 10)
     [second] = ask(process, "pid")
     assert second != first
+
+
+def test_a_scorer_that_prints_without_end_fills_no_disk(tmp_path: Path) -> None:
+    (tmp_path / "scorers.py").write_text(SCORERS)
+    program = """
+        from mixplan.grading.process import LEFT_OUT, PRINTED_BYTES, GradingProcess, ScorerTimedOut
+        process = GradingProcess(seconds=1)
+        try:
+            process.scores("scorers:endless", {"completions": ["a"]})
+        except ScorerTimedOut:
+            print("timed out")
+        print(process.scores("scorers:noisy", {"completions": ["a"]}))
+        process.close()
+    """
+    with open(tmp_path / "worker.log", "wb") as log:
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=log
+        )
+    assert done.stdout == b"timed out\n[1.0]\n"
+    printed = (tmp_path / "worker.log").read_bytes()
+    assert PRINTED_BYTES < len(printed) < PRINTED_BYTES + 1_000
+    assert LEFT_OUT in printed
 
 
 def test_a_batch_has_the_time_of_its_answers(process: GradingProcess) -> None:

@@ -93,9 +93,10 @@ def test_each_row_is_graded_by_its_own_grader(tmp_path: Path) -> None:
     [function] = make(tmp_path / "tally.json")
     right = ["Paris", "(B)", "so 7", r"\boxed{0.5}", ENTRY["answer"]]
     assert function(**batch(*right)) == [1, 1, 1, 1, 1]
-    sentence = f"It is {ENTRY['answer']}"
-    part = reasoning_gym.get_score_answer_fn("products")(sentence, ENTRY)
-    assert function(**batch("Rome", "(C)", "8", r"\boxed{2}", sentence)) == [0, 0, 0, 0, part]
+    longer = f"{ENTRY['answer']}7"
+    part = reasoning_gym.get_score_answer_fn("products")(longer, ENTRY)
+    assert 0 < part < 1
+    assert function(**batch("Rome", "(C)", "8", r"\boxed{2}", f"It is {longer}")) == [0, 0, 0, 0, part]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_failures_cost_one_answer_each_and_are_tallied(tmp_path: Path) -> None:
     [function] = make(tally, rewards={"scorers:fussy": 1.0}, grader_seconds=0.5)
     assert function(**batch("a", "raise", "?", "hang", "die", "b")) == [1, 0, None, 0, 0, 1]
     assert function(**batch("a", "b")) == [1, 1]
-    counted = {"graded": 8, "failed": 2, "timed_out": 1}
+    counted = {"graded": 8, "failed": 2, "timed_out": 1, "groups": 2, "equal_groups": 1}
     counted["example"] = "RuntimeError: no such word; the answer was 'raise'"
     assert json.loads(tally.read_text()) == {"scorers:fussy": counted}
     assert tally_warnings(tally) == [
@@ -165,7 +166,7 @@ def test_a_row_that_its_scorer_cannot_read_is_tallied(tmp_path: Path) -> None:
     [function] = make(tmp_path / "tally.json")
     row = batch("Paris", "x" * 500) | {"grader": ["exact", "generator"], "entry": [None, '{"metadata": {}}']}
     assert function(**row) == [1, 0]
-    counted = {"graded": 2, "failed": 1, "timed_out": 0}
+    counted = {"graded": 2, "failed": 1, "timed_out": 0, "groups": 1, "equal_groups": 0}
     counted["example"] = f"KeyError: 'source_dataset'; the answer was {'x' * 200!r}"
     assert json.loads((tmp_path / "tally.json").read_text()) == {"graded": counted}
 
@@ -178,8 +179,57 @@ def test_a_tally_grows_by_every_process_and_start(tmp_path: Path) -> None:
         first(**batch("Paris", "Rome"))
         second(**batch("Paris"))
     unfailed = {"failed": 0, "timed_out": 0, "example": ""}
-    assert json.loads(tally.read_text()) == {"exact": {"graded": 4} | unfailed, "format": {"graded": 2} | unfailed}
+    assert json.loads(tally.read_text()) == {
+        "exact": {"graded": 4, "groups": 2, "equal_groups": 0} | unfailed,
+        "format": {"graded": 2, "groups": 0, "equal_groups": 0} | unfailed,
+    }
     assert tally_warnings(tally) == []
+
+
+REMEDY = (
+    "The model solves none or all of its target questions, or the reward does not fit its answers: read a few of "
+    "these, ask easier or harder questions, or raise `train.args.num_generations` or its temperature."
+)
+
+
+def test_a_job_whose_rewards_are_all_equal_says_that_it_could_learn_nothing(tmp_path: Path) -> None:
+    tally = tmp_path / "tally.json"
+    [function] = make(tally, rewards={"exact": 1.0})
+    columns = batch(*["Rome"] * 8) | {"reference": ["Paris"] * 8}
+    columns["prompts"] = [[{"role": "user", "content": str(i // 4)}] for i in range(8)]
+    assert function(**columns) == [0.0] * 8
+    assert tally_warnings(tally) == [
+        "GRPO could learn nothing: reward `exact` was equal for all answers in each of 2 groups, so every advantage "
+        f"was 0. {REMEDY}"
+    ]
+    right = columns | {"completions": turns(*["Rome"] * 7, "Paris")}
+    function(**right)
+    assert tally_warnings(tally) == [
+        "GRPO learned from 1 of 4 groups only: in the others reward `exact` was equal for all answers, so their "
+        f"advantage was 0. {REMEDY}"
+    ]
+
+
+def test_several_rewards_are_equal_only_where_all_are(tmp_path: Path) -> None:
+    tally = tmp_path / "tally.json"
+    exact, pattern = make(tally, rewards={"exact": 1.0, "format": 1.0}, answer_format="R")
+    columns = batch("Rome", "Bonn") | {"reference": ["Paris"] * 2}
+    exact(**columns)
+    pattern(**columns)
+    assert tally_warnings(tally) == []  # the format tells the two apart
+    for _ in range(2):
+        exact(**columns | {"completions": turns("Rome", "Riga")})
+        pattern(**columns | {"completions": turns("Rome", "Riga")})
+    assert tally_warnings(tally)[0].startswith("GRPO learned from 1 of 3 groups only: in the others every reward")
+
+
+@pytest.mark.parametrize("name", ["graded", "exact", "choice", "number", "math", "generator", "format"])
+def test_no_reward_of_ours_has_no_opinion(tmp_path: Path, name: str) -> None:
+    [function] = make(tmp_path / "tally.json", rewards={name: 1.0})
+    odd = batch("", "\x00", "no idea", "<think>", "{") | {"reference": ["", None, "7", "B", "-"]}
+    scores = function(**odd)
+    assert len(scores) == 5
+    assert all(isinstance(score, float) for score in scores)
 
 
 def test_a_tally_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:

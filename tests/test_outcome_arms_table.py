@@ -117,6 +117,26 @@ def test_the_table():
     assert uniform["against"] is uniform["verdict"] is uniform["by_domain"] is uniform["target_against"] is None
 
 
+def test_every_pair_is_held_against_each_other_without_the_baseline_too():
+    none = {0: evaluation([0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0], [2, 3], kl=kl(0.5, 0.6))}
+    table = made(none=none)
+    assert [(pair["arm"], pair["against"]) for pair in table["pairs"]] == [
+        ("plan", "uniform"),
+        ("none", "uniform"),
+        ("none", "plan"),
+    ]
+    assert table["pairs"][0]["difference"] == table["arms"]["plan"]["against"]
+    # none less plan: law 1/4 - 3/4, sums 0 - 1/4.
+    assert table["pairs"][2]["difference"]["value"] == pytest.approx((-0.5 - 0.25) / 2)
+    moved = {(pair["arm"], pair["against"]): pair for pair in table["behaviour"]["pairs"]}
+    assert moved["none", "plan"]["difference"]["value"] == pytest.approx((0.4 + 0.25) / 2)
+    assert moved["none", "plan"]["verdict"] == "loss"
+    # What was asked for is shown without the baseline, too.
+    before = evaluation([0, 0, 1, 0], [1, 1, 0, 1], [1, 1, 1, 0], [2, 2])
+    two = arms_table({"none": none, "plan": none}, before, rows={}, steps=1)
+    assert [(pair["arm"], pair["against"], pair["verdict"]) for pair in two["pairs"]] == [("plan", "none", "tie")]
+
+
 def test_moving_less_than_uniform_is_a_win():
     moved = made()["behaviour"]
     assert (moved["quantity"], moved["domains"]) == ("kl", 2)

@@ -119,10 +119,14 @@ def test_squares_of_an_interval(interval, square):
     assert found == (square if None in square else pytest.approx(square))
 
 
+def of(change):
+    return {"change": change, "changed": abs(change) > 0.15}
+
+
 def domain(headline, predictors, **changes):
-    measures = {headline: {name: {"change": value} for name, value in changes.items() if name != "kl"}}
+    measures = {headline: {name: of(value) for name, value in changes.items() if name != "kl"}}
     if "kl" in changes:
-        measures["behaviour"] = {"kl": {"change": changes["kl"]}}
+        measures["behaviour"] = {"kl": of(changes["kl"])}
     return {"headline": headline, "measures": measures, "predictors": predictors}
 
 
@@ -145,3 +149,9 @@ def test_headlines_of_one_unit_are_pooled_and_sizes_have_no_sign():
 
 def test_domains_without_any_measure_give_no_judgement():
     assert judge({"law": {"headline": "choice", "measures": {}, "predictors": {"sts_icl": 1.0}}}) == []
+
+
+def test_how_many_domains_changed_is_told_beside_each_correlation():
+    domains = {f"d{i}": domain("exact", {"sts_icl": float(i)}, score=0.02 * i, kl=0.1 * i) for i in range(6)}
+    changed = {entry["measure"]: entry["changed"] for entry in judge(domains)}
+    assert changed == {"headline": 0, "exact": 0, "behaviour": 4}

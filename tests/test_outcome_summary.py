@@ -3,7 +3,7 @@
 import pytest
 from saved_outcome import sample
 
-from mixplan.outcome.summary import arms, behaviour, drift, forecast, headlines, judged, summarise, target
+from mixplan.outcome.summary import arms, behaviour, drift, floors, forecast, headlines, judged, summarise, target
 
 WON = {"items": 100, "before": 0.31, "after": 0.402, "change": 0.092, "low": 0.051, "high": 0.133, "changed": True,
        "direction": "gain"}  # fmt: skip
@@ -42,6 +42,41 @@ def test_domains_that_changed():
     assert (
         "5 losses (d0 -4.0 points [-7.0, -1.0], d1 -4.0 points [-7.0, -1.0], d2 -4.0 points [-7.0, -1.0] and 2 more)"
         in (headlines(many))
+    )
+
+
+def test_what_would_seem_to_change_comes_from_the_differences():
+    found = {"law": of(LOST | {"by_chance": 0.03}), "fox": of(STILL | {"by_chance": 0.01}), "art": of(STILL)}
+    assert headlines(found).endswith("If none had changed, about 0.1 would seem to.")
+
+
+def test_domains_at_their_floor_are_told():
+    guessed = {"measure": "choice", "quantity": "correct", "value": 0.25, "chance": 0.25, "items": 40}
+    zero = {"measure": "exact", "quantity": "score", "value": 0.05, "chance": 0.0, "items": 20}
+    found = {
+        "law": of(STILL, floor=guessed | {"instead": "behaviour"}),
+        "sums": of(STILL, floor=zero | {"instead": "behaviour"}),
+        "fox": of(STILL),
+    }
+    assert floors(found) == (
+        "Accuracy cannot show a loss where it is at its floor or at chance (law 25 % of 40, by guessing 25 %, "
+        "sums 5 % of 20): there the headline is how far behaviour moved."
+    )
+    assert floors({"fox": of(STILL)}) == ""
+    assert floors({"law": of(STILL, floor=zero | {"instead": None})}).endswith(
+        "(law 5 % of 20): add `behaviour` to `evaluate.also` and name no other measure for them to see whether they "
+        "move."
+    )
+
+
+def test_no_correlation_is_announced_where_nothing_moved():
+    own, other = entry("sts_icl", 0.6, 0.1, 0.9), entry("total_shift", 0.8, 0.5, 0.9)
+    assert judged([own | {"changed": 0}, other | {"changed": 0}], "icl") == [
+        "No domain changed beyond noise in accuracy, so no score can be held against how far they moved."
+    ]
+    still = {"change": 0.001, "low": -0.001, "high": 0.003, "changed": False}
+    assert behaviour({name: {"measures": {"behaviour": {"kl": still}}} for name in "abc"}) == (
+        "Behaviour moved nowhere beyond what two readings of one model differ by."
     )
 
 
@@ -148,3 +183,16 @@ def test_a_whole_outcome_is_told_in_sentences(kind):
     told = summarise(sample(forecast=kind))
     assert len(told) == 9
     assert all(not sentence[0].islower() and sentence.endswith(".") for sentence in told)
+
+
+def test_the_plan_is_held_against_none_too():
+    line = {"against": None, "verdict": None}
+    lost = {"value": -0.02, "low": -0.03, "high": -0.01}
+    pairs = [{"arm": "plan", "against": "none", "seeds": 1, "difference": lost, "verdict": "loss"}]
+    table = {"baseline": "uniform", "quantity": "accuracy", "domains": 3, "behaviour": None, "pairs": pairs,
+             "arms": {"none": line, "plan": line}}  # fmt: skip
+    said = ["By the same mean of accuracy: plan lost to none (-2.0 points [-3.0, -1.0])."]
+    assert arms(table) == said
+    turned = {"value": 0.02, "low": 0.01, "high": 0.03}
+    pairs[0] |= {"arm": "none", "against": "plan", "difference": turned, "verdict": "win"}
+    assert arms(table) == said

@@ -48,6 +48,9 @@ TOGETHER = {
     "data.config": ["{data}.generator=null", "{data}.file=null", "{data}.hub=a/b"],
     "data.options": ["{data}.hub=null", "{data}.file=null", "{data}.generator=gcd"],
     "format": ["{domain}.columns={{messages: m}}"],
+    "labels": ["{domain}.format=choice", "{domain}.columns={{question: q, options: o, answer: a}}"],
+    "roles": ["{domain}.format=messages", "{domain}.columns={{messages: m}}"],
+    "turns": ["{domain}.format=messages", "{domain}.columns={{messages: m}}"],
     "drift.checkpoint": ["drift.from=checkpoint"],
     "drift.rollouts.prompts": ["drift.from=rollouts"],
     "drift.rollouts.samples": ["drift.from=rollouts"],
@@ -61,6 +64,8 @@ VALUES: dict[str, tuple[str, Any]] = {
     "options": ("{a: 1}", {"a": 1}),
     "where": ("{c: [x, 1]}", {"c": ["x", 1]}),
     "format": ("messages", "messages"),
+    "labels": ("index1", "index1"),
+    "roles": ("{bot: assistant}", {"bot": "assistant"}),
     "grader": ("exact", "exact"),
     "floors": ("{law: 3}", {"law": 3}),
     "caps": ("{law: 30}", {"law": 30}),
@@ -149,8 +154,8 @@ def companions(path: str) -> list[str]:
     parent, _, name = path.rpartition(".")
     kind = "data" if parent.rsplit(".", 1)[-1] in ("data", "demonstrations") else parent
     key = f"data.{'config' if name in ('split', 'revision') else name}" if kind == "data" else path
-    if name == "format" and key not in TOGETHER:
-        key = "format"
+    if name in ("format", "labels", "roles", "turns") and key not in TOGETHER:
+        key = name
     return [text.format(data=parent, domain=parent) for text in TOGETHER.get(key, [])]
 
 
@@ -170,7 +175,7 @@ def column_companions(path: str) -> list[str]:
     """The format under which a column may be given, with the columns it needs."""
     domain, column = path.split(".columns.")
     columns = {
-        "messages": ("messages", "messages: m"),
+        **dict.fromkeys(("messages", "role", "content", "tools"), ("messages", "messages: m")),
         "prompt": ("prompt_completion", "prompt: p, completion: c"),
         "completion": ("prompt_completion", "prompt: p, completion: c"),
         "options": ("choice", "question: q, options: o, answer: a"),
@@ -226,6 +231,6 @@ WRONG = {
 
 @pytest.mark.parametrize("override", WRONG)
 def test_a_wrong_override_is_named(override, recipe, monkeypatch):
-    monkeypatch.setattr("mixplan.recipe.configs.REPOSITORY", recipe.resolve().parent)
+    monkeypatch.setattr("mixplan.recipe.configs.SHIPPED", recipe.resolve().parent)
     with pytest.raises(RecipeError, match=f"^{re.escape(WRONG[override])}"):
         load_recipe(recipe, [override])

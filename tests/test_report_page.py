@@ -366,3 +366,28 @@ def test_contrast_meets_wcag_aa(scheme: int) -> None:
         assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
     for shape, ground in [("accent", "paper"), ("whisker", "paper"), ("uniform", "paper")]:
         assert contrast(colours[shape], colours[ground]) >= 3, (shape, ground)
+
+
+def spread_out(values: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The same values over and over, under other names."""
+    found = list(values.values())
+    return {name: found[number % len(found)] for number, name in enumerate(names)}
+
+
+def test_a_page_of_two_thousand_domains_stays_under_five_megabytes():
+    plan, outcome = saved_run.sample()
+    names = [f"domain_{number:04d}" for number in range(2000)]
+    parts = ("rows", "ratios", "uniform", "shares")
+    spread = {part: spread_out(getattr(plan.allocation, part), names) for part in parts}
+    spread["ratios"]["target"] = 0.5
+    curve = [point.model_copy(update={"rows": spread_out(point.rows, names)}) for point in plan.allocation.curve]
+    allocation = plan.allocation.model_copy(update={**spread, "curve": curve})
+    plan = plan.model_copy(update={"domains": spread_out(plan.domains, names), "allocation": allocation})
+    outcome = outcome.model_copy(update={"domains": spread_out(outcome.domains, names)})
+    first, last = plan.order()[0], plan.order()[-1]
+    for page in (render(plan), render(plan, outcome)):
+        assert len(page.encode()) < 5_000_000
+        assert "more are in plan.json and outcome.json" in page
+        assert f"<summary><b>{first}</b>" in page
+        assert f"<summary><b>{last}</b>" not in page
+        assert 'class="target"' in page

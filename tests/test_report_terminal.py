@@ -75,7 +75,8 @@ def test_warnings_come_first_and_the_page_last(value: dict[str, Any]) -> None:
     assert lines[-1] == f"Report: {PAGE}"
 
 
-def test_what_trains_on_the_plan_comes_after_it(value: dict[str, Any]) -> None:
+def test_what_trains_on_the_plan_comes_after_it(value: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixplan.report.terminal.installed", str)
     raw = io.StringIO()
     plan = Plan.model_validate_json(json.dumps(value))
     show_next(plan, Console(file=raw, width=20, highlight=False), Path("runs/my [b]run"))

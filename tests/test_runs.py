@@ -138,7 +138,8 @@ def test_no_permission_is_one_message(tmp_path, monkeypatch, number):
     with pytest.raises(RunError) as caught:
         write_atomic(tmp_path / "plan.json", b"new")
     assert str(caught.value) == (
-        f"{tmp_path / 'plan.json'}: no permission to write here. Choose another run folder with --run FOLDER."
+        f"{tmp_path / 'plan.json'}: no permission to write here. Choose another run folder with --run FOLDER, "
+        "or copy this one to where you may write."
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -157,11 +158,72 @@ def test_a_file_that_may_not_be_read_is_one_message(tmp_path, monkeypatch, numbe
     assert unseal(path) == b"data"
 
 
-def test_another_refusal_keeps_the_systems_own_words(tmp_path):
+def test_another_refusal_keeps_the_systems_own_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "replace", refuse(errno.EIO))
+    with pytest.raises(RunError) as caught:
+        write_atomic(tmp_path / "plan.json", b"new")
+    assert str(caught.value) == f"{tmp_path / 'plan.json'}: {os.strerror(errno.EIO)}."
+
+
+def in_the_way(place: Path) -> str:
+    return (
+        f"{place}: found a file, expected a folder. Move it away: `mv {place} {place}.aside`, "
+        "or choose another run folder with --run FOLDER."
+    )
+
+
+def test_a_file_in_a_folders_place_is_named(tmp_path):
     (tmp_path / "taken").write_bytes(b"a file, not a folder")
     with pytest.raises(RunError) as caught:
-        write_atomic(tmp_path / "taken" / "plan.json", b"new")
-    assert str(caught.value) == f"{tmp_path / 'taken' / 'plan.json'}: {os.strerror(errno.EEXIST)}."
+        write_atomic(tmp_path / "taken" / "deep" / "plan.json", b"new")
+    assert str(caught.value) == in_the_way(tmp_path / "taken")
+
+
+def test_a_link_to_itself_in_a_folders_place_is_named(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(RunError) as caught:
+        write_atomic(loop / "plan.json", b"new")
+    assert f"{loop}: a link that leads nowhere. Move it away: `mv {loop} {loop}.aside`" in str(caught.value)
+    os.rename(loop, f"{loop}.aside")
+    write_atomic(loop / "plan.json", b"new")
+
+
+def test_a_folder_in_a_files_place_is_named(tmp_path):
+    path = tmp_path / "plan.json"
+    path.mkdir()
+    with pytest.raises(RunError) as caught:
+        write_atomic(path, b"new")
+    assert str(caught.value) == f"{path}: found a folder, expected a file. Move it away: `mv {path} {path}.aside`."
+    assert [kept.name for kept in tmp_path.iterdir()] == ["plan.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_what_the_cache_refuses_is_mended_by_another_cache(own_cache, monkeypatch, number):
+    monkeypatch.setattr(os, "replace", refuse(number))
+    with pytest.raises(RunError) as caught:
+        write_atomic(own_cache / "scores" / "x.json", b"new")
+    assert "MIXPLAN_CACHE" in str(caught.value)
+    assert "--run" not in str(caught.value)
+
+
+def test_a_file_in_the_caches_place_is_mended_by_another_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "taken"))
+    (tmp_path / "taken").write_bytes(b"a file, not a folder")
+    with pytest.raises(RunError) as caught:
+        write_atomic(cache_folder() / "scores" / "x.json", b"new")
+    assert f"{tmp_path / 'taken'}: found a file, expected a folder." in str(caught.value)
+    assert "set MIXPLAN_CACHE to another folder" in str(caught.value)
+
+
+def test_a_folder_that_may_not_be_entered_is_the_one_to_open(tmp_path, monkeypatch):
+    path = tmp_path / "closed" / "plan.json"
+    write_atomic(path, b"one")
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != path.parent)
+    monkeypatch.setattr(Path, "read_bytes", refuse(errno.EACCES))
+    with pytest.raises(RunError) as caught:
+        unseal(path)
+    assert f"`chmod u+rx {path.parent}`" in str(caught.value)
 
 
 def test_a_refusal_without_words_is_named_by_its_type(tmp_path):
@@ -198,7 +260,7 @@ def test_set_aside_keeps_each_file(tmp_path):
 
 
 def test_set_aside_gives_up_at_a_thousand(tmp_path, monkeypatch):
-    monkeypatch.setattr(Path, "exists", lambda path: True)
+    monkeypatch.setattr(os.path, "lexists", lambda path: True)
     with pytest.raises(RunError) as caught:
         set_aside(tmp_path / "plan.json")
     assert str(caught.value) == f"{tmp_path}: a thousand files are set aside here. Delete the *.aside files."
@@ -231,10 +293,16 @@ def test_any_change_to_a_sealed_file_is_noticed_and_set_aside(tmp_path_factory, 
     assert path.with_name("part.aside").read_bytes() == damaged
 
 
-def test_a_folder_in_a_sealed_files_place_is_one_message(tmp_path):
-    with pytest.raises(RunError) as caught:
-        unseal(tmp_path)
-    assert str(caught.value) == f"{tmp_path}: {os.strerror(errno.EISDIR)}."
+def test_a_folder_or_link_in_a_sealed_files_place_is_set_aside(tmp_path):
+    path = tmp_path / "part"
+    path.mkdir()
+    assert unseal(path) is None
+    assert path.with_name("part.aside").is_dir()
+    path.symlink_to(path)
+    assert unseal(path) is None
+    assert path.with_name("part.aside1").is_symlink()
+    write_atomic(path, seal(b"data"))
+    assert unseal(path) == b"data"
 
 
 HOLD = """
@@ -283,7 +351,7 @@ def test_a_lock_where_no_folder_can_be_made_is_one_message(tmp_path):
     (tmp_path / "taken").write_bytes(b"a file, not a folder")
     with pytest.raises(RunError) as caught, locked(tmp_path / "taken"):
         pass
-    assert str(caught.value) == f"{tmp_path / 'taken'}: {os.strerror(errno.EEXIST)}."
+    assert str(caught.value) == in_the_way(tmp_path / "taken")
 
 
 def test_the_cache_is_where_it_is_said_to_be(tmp_path, monkeypatch):

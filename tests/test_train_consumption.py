@@ -109,3 +109,10 @@ def test_trainable_tokens_are_counted_over_thousands_of_rows():
     assert trainable_tokens(made) == sum(1 + n % 5 for n in range(2300))
     found = read_back(rows, made, planned={"law": 2300}, limit=LIMIT, length=length)
     assert Counter(found.domains["law"]) == Counter(entry(2300, 2300, trainable_tokens(made)))
+
+
+def test_tools_are_part_of_the_question():
+    """A question that fills the limit only with its tools was dropped by its length, not lost."""
+    rows = mixture(("law", 5, 3), ("law", 2, 2)).add_column("tools", ["t" * 6, None])
+    found = read_back(rows, prepared(rows).select([1]), planned={"law": 2}, limit=LIMIT, length=length)
+    assert (found.domains["law"]["rows"], found.domains["law"]["dropped_rows"]) == (1, 1)

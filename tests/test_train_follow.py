@@ -135,7 +135,7 @@ def holder(folder: Path, seconds: float) -> subprocess.Popen:
 def test_a_training_process_that_outlived_its_starter_is_waited_for(run):
     watcher, former = Silent(), holder(run / "training", 0.7)
     wait_for_former(run, watcher)
-    assert watcher.said == ["waiting for an earlier training process to save a checkpoint and end"]
+    assert watcher.said == ["waiting for an earlier training process to end"]
     former.wait()
     with locked(run / "training"):
         pass

@@ -11,7 +11,7 @@ import pytest
 
 from mixplan.errors import TrainError
 from mixplan.train.curve import FOLLOWED, curve_point, parsed
-from mixplan.train.watched import Log, Stop, Watched
+from mixplan.train.watched import KILLED, Log, Stop, Watched
 
 
 @pytest.fixture
@@ -22,6 +22,8 @@ def heard(monkeypatch):
     os.dup2(ours, 0)
     monkeypatch.setenv(FOLLOWED, "1")
     stop = Stop()
+    stop.ended = []
+    stop.end = lambda: stop.ended.append(KILLED)  # never undone: a thread may come to it late
     stop.listen()
     yield theirs, stop
     for end in (ours, kept):
@@ -38,15 +40,27 @@ def soon(stop: Stop) -> bool:
     return stop.asked
 
 
-@pytest.mark.parametrize("how", ["a line", "the other end is gone"])
-def test_a_wish_comes_by_standard_input(heard, how):
+def test_a_wish_comes_by_standard_input(heard):
     theirs, stop = heard
     assert not stop.anywhere()
-    if how == "a line":
-        os.write(theirs, b"stop\n")
+    os.write(theirs, b"stop\n")
     os.close(theirs)
     assert soon(stop)
     assert stop.anywhere()
+
+
+def test_the_end_of_the_follower_is_the_end(heard):
+    theirs, stop = heard
+    os.close(theirs)
+    assert soon(stop)
+    assert stop.ended == [KILLED]
+
+
+def test_it_ends_without_anything_more(monkeypatch):
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    Stop().end()
+    assert ended == [KILLED]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

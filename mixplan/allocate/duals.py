@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,7 @@ def duals_of(problem: Problem, spec: AllocateSpec, amount: Array, block: NDArray
         problem: The limits.
         spec: The objective; min_max is served for amounts that the limits settle, without groups.
         amount: `[n]` optimal.
-        block: `[n]` the binding group that a domain is in, -1 for none.
+        block: `[n]` the innermost binding group that a domain is in, -1 for none.
 
     Returns:
         One-sided derivatives of the optimal value: a further unit goes where it brings most, and a looser cap or a
@@ -63,11 +64,12 @@ def duals_of(problem: Problem, spec: AllocateSpec, amount: Array, block: NDArray
         most[block == label], least[block == label] = highest, lowest
     free, joint = np.isnan(problem.share), problem.member @ amount
     group_floor, group_cap = np.zeros(len(problem.groups)), np.zeros(len(problem.groups))
-    for group in levels.keys() - {-1}:
+    around = _around(problem, levels.keys() - {-1})
+    for group, outer in around.items():
         if joint[group] >= problem.group_cap[group] - slack:
-            group_cap[group] = max(levels[group][0] - levels[-1][1], 0.0)
+            group_cap[group] = max(levels[group][0] - levels[outer][1], 0.0)
         if joint[group] <= problem.group_floor[group] + slack:
-            group_floor[group] = max(levels[-1][0] - levels[group][1], 0.0)
+            group_floor[group] = max(levels[outer][0] - levels[group][1], 0.0)
     return Duals(
         total=levels[-1][0],
         floor=np.where(free & ~above & (problem.floor > 0), np.maximum(most - worth, 0), 0.0),
@@ -76,6 +78,17 @@ def duals_of(problem: Problem, spec: AllocateSpec, amount: Array, block: NDArray
         group_floor=group_floor,
         group_cap=group_cap,
     )
+
+
+def _around(problem: Problem, binding: Set[int]) -> dict[int, int]:
+    """For each binding group the smallest binding one that it lies in, -1 where there is none."""
+    found = {}
+    for group in binding:
+        members = problem.member[group]
+        outer = [other for other in binding if (problem.member[other] >= members).all() and other != group]
+        larger = [other for other in outer if problem.member[other].sum() > members.sum()]
+        found[group] = min(larger, key=lambda other: int(problem.member[other].sum()), default=-1)
+    return found
 
 
 def _levels(

@@ -18,6 +18,9 @@ Rows = NDArray[np.int64]
 DIGITS = 6
 """Remainders that agree to so many digits are equal, and the earlier domain goes first."""
 
+EXACT = 1e-12
+"""Part by which sums of tokens may be above a bound by the rounding of sums."""
+
 
 def whole_rows(problem: Problem, amount: Array) -> Rows:
     """Round a plan to rows.
@@ -79,16 +82,17 @@ def _rows_for_groups(problem: Problem, amount: Array) -> Rows:
 
 def _within_tokens(problem: Problem, amount: Array) -> Rows:
     mean = np.array([demand.mean_row_amount for demand in problem.demands])
-    budget = problem.total * (1 + 1e-12)
     rows, remainder = _split(amount / mean)
     least, most = _row_bounds(problem, mean)
     rows = np.minimum(np.maximum(rows, least), most)
-    spent, joint = _afford(rows, remainder, least, mean, budget), problem.member @ (rows * mean)
-    if spent > budget:  # floors that ask for the whole budget are met to within one row
-        return np.asarray(np.floor(amount / mean + 10.0**-DIGITS), dtype=np.int64)
-    for index in np.argsort(-remainder, kind="stable"):
+    _take_back(problem, rows, remainder, least, mean)
+    spent, joint = float(rows @ mean), problem.member @ (rows * mean)
+    # What a group lacks of its floor is added first.
+    lacking = (problem.member & (joint < problem.group_floor)[:, None]).any(axis=0)
+    for index in np.lexsort((np.arange(len(rows)), -remainder, ~lacking)):
         groups = problem.member[:, index]
-        fits = spent + mean[index] <= budget and (joint[groups] + mean[index] <= problem.group_cap[groups]).all()
+        fits = spent + mean[index] <= problem.total * (1 + EXACT)
+        fits = fits and (joint[groups] + mean[index] <= problem.group_cap[groups] * (1 + EXACT)).all()
         if remainder[index] and fits and rows[index] < most[index]:
             rows[index] += 1
             spent += mean[index]
@@ -96,19 +100,21 @@ def _within_tokens(problem: Problem, amount: Array) -> Rows:
     return rows
 
 
-def _afford(rows: Rows, remainder: Array, least: Rows, mean: Array, budget: float) -> float:
-    """Take back what floors that were rounded up overspend, a row at a time from the smallest remainder; in place.
+def _take_back(problem: Problem, rows: Rows, remainder: Array, least: Rows, mean: Array) -> None:
+    """Take back what rounding up overspends of the budget or of a group's cap; in place.
 
-    Returns:
-        What the rows then amount to.
+    Floors and amounts that are whole but for rounding were rounded up. A row at a time is taken from the smallest
+    remainder (of equal ones from the later domain), first from domains above their floors: a floor for which the rest
+    leaves no room is met to within one row.
     """
-    spent = float(rows @ mean)
-    while spent > budget and (rows > least).any():
-        for index in np.argsort(remainder, kind="stable"):
-            if spent > budget and rows[index] > least[index]:
-                rows[index] -= 1
-                spent -= mean[index]
-    return spent
+    # Groups first: what they give back may be all that the budget needs.
+    limits = np.vstack([problem.member, np.ones(len(rows), dtype=bool)])
+    bounds = np.array([*problem.group_cap, problem.total]) * (1 + EXACT)
+    while (over := np.flatnonzero(limits @ (rows * mean) > bounds)).size:
+        inside = limits[over[0]] & (rows > 0)
+        above = inside & (rows > least)
+        candidates = np.flatnonzero(above if above.any() else inside)[::-1]
+        rows[candidates[np.argmin(remainder[candidates])]] -= 1
 
 
 def _row_bounds(problem: Problem, mean: Array) -> tuple[Rows, Rows]:

@@ -1,8 +1,10 @@
-"""A feasible problem in, the optimal amounts and dual values out: cvxpy's answer, made exact by the closed forms.
+"""Finds the optimal amounts of a feasible problem and its dual values.
 
-The convex program is solved as it is written, in units of the mean amount, by the first solver that says `optimal`.
-A conic solver leaves errors near 1e-5 of the mean amount; the closed form on each binding group and on the rest
-takes them away. It is taken only where it meets every limit and is worth no less than the solver's answer.
+Where groups are disjoint or inside one another, `nested` gives the exact answer. Where they cross, cvxpy solves the
+convex program as it is written, in units of the mean amount, by the first solver that says `optimal`. A conic solver
+leaves errors near 1e-5 of the mean amount; where the groups that bind share no domain, the closed form on each of them
+and on the rest takes these away. It is taken only where it meets every limit and is worth no less than the solver's
+answer.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from mixplan.allocate.duals import Duals, duals_of
 from mixplan.allocate.family import effective_amount, ideal_curve, loss_after, water_fill
+from mixplan.allocate.nested import Nest, held_at_0, least_worst, nest_of, spread
 from mixplan.allocate.problem import Array, Problem
 from mixplan.errors import AllocationError
 from mixplan.recipe import AllocateSpec
@@ -27,6 +30,8 @@ AS_WRITTEN = (0.5, 2.0)
 """Between these alpha the utility is solved as written, see `_refuse_crossing`."""
 TIE_BREAK = 1e-6
 """How little the sum of squares counts that makes equal what the objective leaves open."""
+WATER = "water-filling"
+"""The solver's name where the closed forms serve alone."""
 CLOSE = 1e-9
 """Exact plans meet their limits to this part of the budget."""
 
@@ -38,7 +43,7 @@ class Solution:
     Attributes:
         amount: `[n]` optimal amounts.
         value: What they are worth by the objective, see `value`.
-        duals: What looser limits bring; None where that is not unique.
+        duals: What looser limits bring; None where that is not unique, or no solver found it.
         solver: Its name; for min_max the one that found the worst loss.
         status: What it said.
     """
@@ -87,21 +92,23 @@ def solve(problem: Problem, spec: AllocateSpec) -> Solution:
     Raises:
         AllocationError: no solver reached an optimum.
     """
-    settled = _settled(problem)
+    nest = nest_of(problem.member)
+    settled = _settled(problem, nest)
     problem = replace(problem, cap=np.where(settled == 0, 0.0, problem.cap))  # out of the objective: it gets nothing
     if not np.isnan(settled).any():
         unique = problem.total and not problem.groups
         duals = duals_of(problem, spec, settled, _outside(problem)) if unique else None
         return Solution(settled, value(problem, spec, settled), duals, "none needed", "settled by the limits")
-    program = _program(problem, settled)
     if spec.objective == "min_max" and problem.score.any():
-        raised, duals, solver = _worst(problem, spec, program)
-        narrowed = replace(problem, floor=np.where(np.isnan(problem.share), raised, problem.floor))
-        amount = solve(narrowed, spec.model_copy(update={"objective": "diminishing"})).amount
+        amount, duals, solver = _min_max(problem, spec, settled, nest)
+    elif nest is not None:
+        problem = replace(problem, cap=np.where(held_at_0(problem, nest), 0.0, problem.cap))
+        amount, block = spread(problem, spec, nest)
+        duals, solver = duals_of(problem, spec, amount, block), WATER
     else:
-        rough, duals, solver = _separable(problem, spec, program)
-        amount, block = _exact(problem, spec, rough)
-        duals = duals if block is None else duals_of(problem, spec, amount, block)
+        rough, duals, solver = _separable(problem, spec, _program(problem, settled))
+        amount, blocks = _exact(problem, spec, rough)
+        duals = duals if blocks is None else duals_of(problem, spec, amount, blocks)
     return Solution(amount, value(problem, spec, amount), duals, solver, cp.OPTIMAL)
 
 
@@ -147,7 +154,7 @@ def value(problem: Problem, spec: AllocateSpec, amount: Array) -> float:
     return float(losses.max() if spec.objective == "min_max" else losses.sum())
 
 
-def _settled(problem: Problem) -> Array:
+def _settled(problem: Problem, nest: Nest | None) -> Array:
     """`[n]` amounts that the limits leave no choice about, NaN elsewhere; a conic solver needs room around those."""
     low, high, slack = problem.low, problem.high, CLOSE * problem.total
     if problem.total == 0:
@@ -159,7 +166,7 @@ def _settled(problem: Problem) -> Array:
     if high.sum() - problem.total <= slack:
         return high
     settled = np.where(high - low <= slack, low, np.nan)
-    return _settled_by_groups(problem, settled) if problem.groups else settled
+    return settled if nest is not None else _settled_by_groups(problem, settled)
 
 
 def _settled_by_groups(problem: Problem, settled: Array) -> Array:
@@ -201,39 +208,59 @@ def _program(problem: Problem, settled: Array) -> Program:
     )
 
 
-def _separable(problem: Problem, spec: AllocateSpec, program: Program) -> tuple[Array, Duals | None, str]:
-    """Solve alpha_fair or diminishing as written; what it leaves open is made equal by a small sum of squares."""
+def _separable(problem: Problem, spec: AllocateSpec, program: Program) -> tuple[Array, Duals, str]:
+    """Solve alpha_fair or diminishing as written, then make equal what that leaves open."""
     score, amount = problem.score[program.free], program.amount[program.free]
     scored, top = np.flatnonzero(score), problem.score.max() or 1.0
     weights, level = score[scored] / top, np.flatnonzero(score == 0)
-    extreme = spec.objective == "alpha_fair" and spec.alpha > 0 and not AS_WRITTEN[0] <= spec.alpha <= AS_WRITTEN[1]
     if spec.objective == "diminishing":
         halves = program.scale / spec.half
-        loss = (1 + halves) * weights @ cp.inv_pos(1 + halves * amount[scored])
-    elif extreme:
-        _refuse_crossing(problem, spec)
-        worth = np.log(weights) / max(spec.alpha, 1)
-        loss = -min(spec.alpha, 1) * cp.sum(cp.entr(amount[scored])) - worth @ amount[scored]
+        whole = 1 + halves
+        loss = weights @ cp.inv_pos(1 / whole + halves / whole * amount[scored])
     elif spec.alpha == 0:
         loss, level = -weights @ amount[scored], np.arange(len(score))
     elif spec.alpha == 1:
         loss = -weights @ cp.log(amount[scored])
     else:
+        _refuse_crossing(problem, spec)
         loss = weights @ cp.power(amount[scored], 1 - spec.alpha, approx=False) / (spec.alpha - 1)
-    solver = run(cp.Minimize(loss + TIE_BREAK * cp.sum_squares(amount[level])), program.constraints(), CONIC)
+    solver = run(cp.Minimize(loss), program.constraints(), CONIC)
     found = np.clip(program.amount.value * program.scale, problem.low, problem.high)
-    duals = None if extreme else _duals(problem, program, _unit_value(problem, spec, program, found, top))
+    duals = _duals(problem, program, _unit_value(problem, spec, program, found, top))
+    if level.size > 1:
+        found = _evened(problem, program, level, loss, scored, found)
     return found, duals, solver
+
+
+def _evened(
+    problem: Problem,
+    program: Program,
+    level: NDArray[np.int64],
+    loss: cp.Expression,
+    scored: NDArray[np.int64],
+    found: Array,
+) -> Array:
+    """Make equal what the objective leaves open, at no more loss; as it was where no solver can."""
+    amount = program.amount[program.free]
+    kept = found[program.free[scored]] / program.scale
+    same = (
+        loss <= loss.value + TIE_BREAK * abs(loss.value) if len(level) == len(program.free) else amount[scored] == kept
+    )
+    try:
+        run(cp.Minimize(cp.sum_squares(amount[level])), [*program.constraints(), same], CONIC)
+    except AllocationError:
+        return found
+    return np.asarray(np.clip(program.amount.value * program.scale, problem.low, problem.high))
 
 
 def _refuse_crossing(problem: Problem, spec: AllocateSpec) -> None:
     """Refuse groups that cross under an extreme alpha.
 
     A utility with alpha = 1000 spans hundreds of orders of magnitude, one with alpha = 0.01 is next to flat; no solver
-    takes them as written. Where groups are disjoint or inside one another, every convex cost of the ratios
-    `x_d / s_d^(1/alpha)` has the same minimiser (the plans are the bases of a generalised polymatroid; Fujishige, Math.
-    Oper. Res. 5, 1980), so the relative entropy `sum x_d log(x_d / s_d^(1/alpha))` serves.
+    takes them as written.
     """
+    if AS_WRITTEN[0] <= spec.alpha <= AS_WRITTEN[1]:
+        return
     common = problem.member.astype(int) @ problem.member.astype(int).T
     sizes = np.diag(common)
     for first, second in np.argwhere((common > 0) & (common < np.minimum.outer(sizes, sizes))):
@@ -252,6 +279,26 @@ def _unit_value(problem: Problem, spec: AllocateSpec, program: Program, amount: 
     counted = problem.score[problem.high > 0].sum() / top
     effective = value(problem, spec, amount)
     return float((effective / program.scale) ** spec.alpha / counted) if effective and counted else 0.0
+
+
+def _min_max(
+    problem: Problem, spec: AllocateSpec, settled: Array, nest: Nest | None
+) -> tuple[Array, Duals | None, str]:
+    """Minimise the worst loss, then the sum of losses among the plans that have it."""
+    second = spec.model_copy(update={"objective": "diminishing"})
+    duals: Duals | None = None
+    try:
+        raised, duals, solver = _worst(problem, spec, _program(problem, settled))
+    except AllocationError:
+        if nest is None:
+            raise
+        solver = WATER
+    if nest is not None:
+        raised = least_worst(problem, spec, nest)
+    narrowed = replace(problem, floor=np.where(np.isnan(problem.share), raised, problem.floor))
+    if nest is None:
+        return solve(narrowed, second).amount, duals, solver
+    return spread(narrowed, second, nest)[0], duals, solver
 
 
 def _worst(problem: Problem, spec: AllocateSpec, program: Program) -> tuple[Array, Duals, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -92,10 +93,16 @@ def mixplan(
 
 def main() -> None:
     """Run the command line; exits 0 done, 1 a problem to mend (on stderr), 2 wrong usage, 130 interrupted."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C does, it stops with a checkpoint saved; what was told to be passed over (nohup) still is.
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
         app(prog_name="mixplan")
     except MixplanError as error:
-        typer.echo(str(error), err=True)
+        from mixplan.report.typed import callable_commands  # loads what a command that ends well may not need
+
+        typer.echo(callable_commands(str(error)), err=True)
         sys.exit(1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED and sys.argv[1] in RESUMED:

@@ -15,6 +15,7 @@ from mixplan.cli.usable import problems_of_model
 from mixplan.domains import account, row_warnings
 from mixplan.domains.opened import at_hand
 from mixplan.errors import RecipeError
+from mixplan.grading.generators import warnings_of
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.train.rehearsed import problems_of_training
 
@@ -30,7 +31,7 @@ class Checked:
         recipe: Its path.
         rows: Rows read of the target's and each domain's data, None where it lies on the hub and was not read yet.
         told: What became of them, in a line each.
-        warnings: What a reader should know of them, in whole sentences.
+        warnings: What a reader should know of them and of their graders, in whole sentences.
         download: What a plan would download, in words.
         problems: One line for each problem.
     """
@@ -80,9 +81,19 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
         result.problems = str(error).splitlines()
         return result, None
     result.problems += problems_of_model(loaded)
+    result.warnings += _generator_warnings(loaded)
     _count(loaded, result)
     result.download = list(dict.fromkeys([*model_downloads(loaded), *result.download]))
     return result, loaded
+
+
+def _generator_warnings(loaded: LoadedRecipe) -> Iterator[str]:
+    """What is known of the scorers that grade generated rows."""
+    recipe = loaded.recipe
+    specs = [recipe.target, *recipe.domains.values()]
+    scored = [spec.data.generator for spec in specs if spec.data.generator and spec.grader in ("auto", "generator")]
+    for name in dict.fromkeys(scored):
+        yield from warnings_of(name)
 
 
 def _count(loaded: LoadedRecipe, result: Checked) -> None:

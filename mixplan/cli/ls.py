@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mixplan.recipe.configs import REPOSITORY, display
+from mixplan.recipe.configs import SHIPPED, display
 from mixplan.recipe.lines import read
 
 Entry = dict[str, Any]
@@ -45,14 +45,21 @@ def listing() -> dict[str, list[Entry]]:
 
 
 def _files(folder: str) -> Iterator[Entry]:
-    homes = dict.fromkeys(home.resolve() for home in (Path.cwd(), REPOSITORY))
+    homes = dict.fromkeys(home.resolve() for home in (Path.cwd(), SHIPPED))
     for home in homes:
         for file in sorted((home / folder).glob("*.yaml")):
-            entry: Entry = {"path": display(file), "name": file.stem, "about": _purpose(file)}
+            entry: Entry = {"path": shown(file), "name": file.stem, "about": _purpose(file)}
             if folder == "configs/domains":
                 tree, _ = read(file, file.name)
                 entry["domains"] = sorted(tree.value) if tree is not None else []
             yield entry
+
+
+def shown(file: Path) -> str:
+    """A file's path as commands take it: what comes with mixplan is found from everywhere by its short path."""
+    path = display(file)
+    inside = file.relative_to(SHIPPED) if file.is_relative_to(SHIPPED) else None
+    return str(inside) if inside is not None and not inside.exists() else path
 
 
 def _purpose(file: Path) -> str:

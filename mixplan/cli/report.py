@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from mixplan.errors import RunError
+from mixplan.leftovers import sweep
 from mixplan.report import page, read_outcome, read_plan, several, terminal
 from mixplan.report.beside import Run
 from mixplan.report.outcome import Outcome
@@ -20,32 +21,45 @@ from mixplan.report.text import few_words
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders, each with its plan.json.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write one page of all measured runs side by side.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the page there; of several runs, one page side by side."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each run.")] = False,
 ) -> None:
-    """Print what each run planned and, once it is trained, what was measured; rewrite its report.html."""
+    """Print what each run planned and, once it is trained, what was measured; write its report.html again."""
     entries, measured, problems = [], [], []
+    alone = len(runs) == 1
     for run in runs:
         try:
             plan, outcome = read_plan(run), read_outcome(run)
-            written = page.write_page(plan, run, outcome)
         except RunError as error:
             problems.append(str(error))
             continue
+        written, problem = _written(plan, run, outcome, out if alone else None)
+        if problem is not None and (alone or out is None):
+            problems.append(problem)
         entries.append(entry(plan, run, written, outcome))
         if outcome:
             measured.append((str(run), plan, outcome))
         if not as_json:
-            _show(plan, outcome, written, alone=len(runs) == 1)
-    _together(measured, out, as_json=as_json, problems=problems)
+            _show(plan, outcome, written, alone=alone)
+    _together(measured, None if alone else out, as_json=as_json, problems=problems)
     if as_json:
         typer.echo(json.dumps(entries, indent=2, allow_nan=False))
     if problems:
         raise RunError("\n".join(problems))
 
 
-def _show(plan: Plan, outcome: Outcome | None, written: Path, *, alone: bool) -> None:
+def _written(plan: Plan, run: Path, outcome: Outcome | None, file: Path | None) -> tuple[Path | None, str | None]:
+    """Write a run's page: its path, or why there is none."""
+    sweep(run)
+    try:
+        return page.write_page(plan, run, outcome, file=file), None
+    except RunError as error:
+        return None, str(error)
+
+
+def _show(plan: Plan, outcome: Outcome | None, written: Path | None, *, alone: bool) -> None:
     """Print one run's tables; a measured run among others has its line in the tables of all runs instead."""
     console = Console(highlight=False)
     if outcome is None:
@@ -64,7 +78,8 @@ def _together(measured: list[Run], out: Path | None, *, as_json: bool, problems:
     if out is None:
         return
     if not measured:
-        problems.append(f"{out}: nothing to write, no run is measured yet. Train first: mixplan train RUN.")
+        if not problems:  # a run that cannot be read is what is wrong
+            problems.append(f"{out}: nothing to write, no run is measured yet. Train first: `mixplan train RUN`.")
         return
     try:
         written = several.write_several(measured, out)
@@ -75,13 +90,13 @@ def _together(measured: list[Run], out: Path | None, *, as_json: bool, problems:
         terminal.show_page(console, written)
 
 
-def entry(plan: Plan, run: Path, written: Path, outcome: Outcome | None = None) -> dict[str, Any]:
+def entry(plan: Plan, run: Path, written: Path | None, outcome: Outcome | None = None) -> dict[str, Any]:
     """Put a run's closing tables into JSON values.
 
     Args:
         plan: The saved plan.
         run: Its run folder.
-        written: The page's path.
+        written: The page's path; None where it could not be written.
         outcome: The saved outcome; None before training.
 
     Returns:
@@ -91,7 +106,7 @@ def entry(plan: Plan, run: Path, written: Path, outcome: Outcome | None = None) 
     return {
         "name": plan.name,
         "run": str(run),
-        "report": str(written),
+        "report": None if written is None else str(written),
         "warnings": plan.notices(),
         "score": plan.score_name,
         "planned_by": plan.forecast.planned_by,

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from mixplan.errors import RunError
 from mixplan.report import page, read_outcome, read_plan, terminal
 from mixplan.report.model_card import model_card
 from mixplan.runs import write_atomic
@@ -24,9 +25,13 @@ def shown(folder: Path, console: Console, *, as_json: bool) -> None:
         RunError: a file of the run is damaged, or the folder cannot be written.
     """
     plan, outcome = read_plan(folder), read_outcome(folder)
-    written = page.write_page(plan, folder, outcome)
-    if outcome:
-        write_atomic(folder / "model" / "README.md", model_card(plan, outcome).encode())
+    written, problem = None, None
+    try:
+        written = page.write_page(plan, folder, outcome)
+        if outcome:
+            write_atomic(folder / "model" / "README.md", model_card(plan, outcome).encode())
+    except RunError as error:
+        problem = error
     if as_json:
         saved = folder / ("outcome.json" if outcome else "plan.json")
         typer.echo(saved.read_text(encoding="utf-8"), nl=False)
@@ -34,3 +39,5 @@ def shown(folder: Path, console: Console, *, as_json: bool) -> None:
         terminal.show_outcome(plan, outcome, console, written)
     else:
         terminal.show(plan, console, written)
+    if problem is not None:
+        raise problem

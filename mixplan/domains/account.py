@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from mixplan.domains.labels import WORDS
 from mixplan.domains.split import Domain
 
 
@@ -23,7 +24,7 @@ def account(domain: Domain) -> str:
         parts = f"{rows['evaluation']}, {rows['pool']}, of which {rows['query']}; {shown}"
     else:
         parts = f"{rows['evaluation']}, {rows['pool']}, of which {rows['query']} and {shown}"
-    return "; ".join([f"{_read(domain)}: {parts}", *_causes(domain)])
+    return "; ".join([f"{_read(domain)}: {parts}", *_labels(domain), *_causes(domain)])
 
 
 def row_warnings(target: Domain, domains: Mapping[str, Domain]) -> Iterator[str]:
@@ -58,6 +59,12 @@ def _read(domain: Domain) -> str:
     limit, found = domain.spec.data.limit, domain.source_rows
     read = f"{limit:,} of {found:,} rows (data.limit)" if domain_limit_bit(domain) else f"{found:,} rows"
     return f"{read}, each answer one by itself" if domain.spec.turns == "all" else read
+
+
+def _labels(domain: Domain) -> Iterator[str]:
+    """How a choice's answers were found to name the right option, where the recipe leaves it to the column."""
+    if domain.labels and domain.spec.labels is None:
+        yield f"each answer is {WORDS[domain.labels]}"
 
 
 def _causes(domain: Domain) -> Iterator[str]:

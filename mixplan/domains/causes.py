@@ -20,12 +20,14 @@ class Causes:
     Attributes:
         left_out: Rows that are not used, by cause: `no answer`, `faulty`, `duplicate`.
         changed: Rows that are used with a change, by what was changed: `cut behind the last answer`.
+        labels: Of choices, how their answers name the right option, as a key of `labels` in the recipe or `label`.
         examples: For each cause where a row can be named, the first one: `data.jsonl, line 17: not JSON (...)`.
     """
 
     left_out: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    labels: str | None = None
 
     def leave_out(self, cause: str, example: str = "") -> None:
         """Count one row that is not used."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +92,7 @@ def read_turns(value: Any, place: str, key: str, form: ChatForm) -> Messages:
     return tuple(_turn(message, f"{place}: message {number} of {key}", form) for number, message in enumerate(value, 1))
 
 
-def examples(turns: Messages, *, every: bool) -> list[Example]:
+def examples(turns: Messages, *, every: bool, untrained: Collection[int] = ()) -> list[Example]:
     """The answers of a conversation, each with what stands before it.
 
     Neighbouring turns of the assistant are one answer, an empty line between them. An answer without a user turn before
@@ -101,22 +101,36 @@ def examples(turns: Messages, *, every: bool) -> list[Example]:
     Args:
         turns: The conversation.
         every: Whether all answers are wanted; else the last one.
+        untrained: Turns by number, from 0, that the data says are not to be trained.
 
     Raises:
         Lacking: no user turn says anything, or none is answered.
     """
-    merged = _joined(turns)
+    merged, skipped = _joined(turns, untrained)
     asked = next((number for number, (role, text) in enumerate(merged) if role == "user" and text.strip()), None)
     if asked is None:
         raise Lacking("no question")
     answers = [
-        number for number, (role, text) in enumerate(merged) if number > asked and role == "assistant" and text.strip()
+        number
+        for number, (role, text) in enumerate(merged)
+        if number > asked and role == "assistant" and text.strip() and number not in skipped
     ]
     if not answers:
         raise Lacking("no answer")
     changes = ((JOINED,) if len(merged) < len(turns) else ()) + ((CUT,) if answers[-1] + 1 < len(merged) else ())
     found = [Example(merged[:at], merged[at][1], number, changes) for number, at in enumerate(answers, 1)]
     return found if every else found[-1:]
+
+
+def not_trained(value: Any) -> set[int]:
+    """Turns by number, from 0, whose `weight` is 0, as OpenAI's fine-tuning writes what no loss falls on."""
+    items = listed(value) if isinstance(value, str) else value
+    messages = items if isinstance(items, list | tuple) else []
+    return {
+        number
+        for number, message in enumerate(messages)
+        if isinstance(message, Mapping) and message.get("weight") is not None and message["weight"] == 0
+    }
 
 
 def with_tools(turns: Messages, tools: Any, place: str) -> Messages:
@@ -146,14 +160,18 @@ def _without_null(value: Any) -> Any:
     return [_without_null(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _joined(turns: Sequence[tuple[str, str]]) -> Messages:
+def _joined(turns: Sequence[tuple[str, str]], untrained: Collection[int]) -> tuple[Messages, set[int]]:
+    """Turns with neighbouring ones of the assistant joined, and which of them end in one that is not trained."""
     found: list[tuple[str, str]] = []
-    for role, text in turns:
+    skipped: set[int] = set()
+    for number, (role, text) in enumerate(turns):
         if found and role == found[-1][0] == "assistant":
             found[-1] = (role, "\n\n".join(part for part in (found[-1][1], text) if part.strip()))
         else:
             found.append((role, text))
-    return tuple(found)
+        place = len(found) - 1
+        skipped = skipped | {place} if number in untrained else skipped - {place}
+    return tuple(found), skipped
 
 
 def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:

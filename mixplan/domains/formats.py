@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixplan.domains.causes import Lacking
-from mixplan.domains.chats import ChatForm, Messages, examples, read_turns, with_tools
+from mixplan.domains.chats import ChatForm, Messages, examples, not_trained, read_turns, with_tools
 from mixplan.domains.choice import LETTERS, read_options, render
 from mixplan.domains.fields import as_text, first_text
 from mixplan.domains.labels import Named, no_option
@@ -95,7 +95,9 @@ class Reading:
     def _messages(self, values: Mapping[str, Any], place: str) -> list[Draft]:
         turns = read_turns(values.get("messages"), place, "messages", self.chat)
         head = with_tools(with_system(turns, values, place), values.get("tools"), place)
-        found = examples(head, every=self.every_turn)
+        before = len(head) - len(turns)
+        untrained = {number + before for number in not_trained(values.get("messages"))}
+        found = examples(head, every=self.every_turn, untrained=untrained)
         several = self.every_turn and len(found) > 1
         return [
             Draft(

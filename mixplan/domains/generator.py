@@ -19,6 +19,9 @@ from mixplan.runs import cache_folder, content_hash, seal, unseal, write_atomic
 REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What generators raise on options that they do not accept or cannot meet."""
 
+SCORER_OPTIONS = "scorer_options"
+"""Under which key an entry made with options carries them: its scorer may go by them too."""
+
 
 @dataclass(frozen=True)
 class Generator:
@@ -51,11 +54,13 @@ class Generator:
     def kept(self) -> Path:
         """Where the entries are kept between runs."""
         version = importlib.metadata.version("reasoning-gym")
-        key = content_hash(version, self.name, self.spec.options, self.seed, self.count)
+        key = content_hash(version, self.name, self.spec.options, self.seed, self.count, SCORER_OPTIONS)
         return cache_folder() / "generated" / f"{self.name}-{key[:16]}.jsonl"
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Entries by index from 0, as they read once saved as JSON; each has `question`, `answer` and `metadata`.
+
+        Those made with options carry them, for their scorer.
 
         Raises:
             DataError: the generator fails on its options.
@@ -104,7 +109,8 @@ class Generator:
 
     def _entry(self, made: Any, index: int) -> str:
         try:
-            return saved_entry(made[index])
+            entry = made[index]
+            return saved_entry(entry | ({SCORER_OPTIONS: self.spec.options} if self.spec.options else {}))
         except REFUSALS as error:
             raise DataError(
                 f"{self.place}, row {index + 1}: it could not make an entry ({error}). Change its `options`."

@@ -17,7 +17,7 @@ from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 
-VERSION = 5
+VERSION = 6
 """Of how rows are read, split and kept; part of the key."""
 
 PARTS = ("evaluation", "query", "demonstration", "pool")
@@ -122,6 +122,7 @@ def kept(domain: Domain) -> dict[str, Any]:
         "dropped": domain.dropped,
         "changed": domain.changed,
         "examples": domain.examples,
+        "labels": domain.labels,
         "fingerprint": domain.fingerprint,
         **rows,
     }

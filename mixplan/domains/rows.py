@@ -116,6 +116,7 @@ class RowReader:
         tally.refuse_faulty(len(rows))
         self.rows += tally.records
         self.causes.add(tally.causes)
+        self.causes.labels = self.labels
         yield from rows
 
     def count(self, passed: int) -> None:

@@ -44,6 +44,7 @@ class Domain:
         fingerprint: Hash over every row's key and content, in order, with the part it is in.
         changed: Rows that are used with a change, by what was changed, with counts.
         examples: The first row, in words, of each cause in `dropped` or `changed` that names one.
+        labels: Of choices, how their answers name the right option: a key of the recipe's `labels`, or `label`.
         source_rows: Rows of `data` that pass `where`, of which at most `limit` were read.
         group: The column whose shared texts keep rows on one side of the evaluation split; None where none does.
         shared: Evaluation rows whose text of that column pool rows share all the same, by whose pool that is.
@@ -61,6 +62,7 @@ class Domain:
     fingerprint: str = ""
     changed: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
+    labels: str | None = None
     source_rows: int = 0
     group: str | None = None
     shared: dict[str, int] = field(default_factory=dict)
@@ -83,6 +85,7 @@ def describe(domain: Domain) -> dict[str, Any]:
         "dropped": dict(domain.dropped),
         "changed": dict(domain.changed),
         "examples": dict(domain.examples),
+        "labels": domain.labels,
         "fingerprint": domain.fingerprint,
         "grader": domain.grader,
         "licence": domain.spec.licence,
@@ -284,6 +287,7 @@ def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
         dropped=dict(sorted((+dropped).items())),
         changed=dict(sorted(one.causes.changed.items())),
         examples=dict(sorted(one.causes.examples.items())),
+        labels=one.causes.labels,
         fingerprint=content_hash(*([part, *_content(row)] for part in PARTS for row in parts[part])),
         **kept,
     )

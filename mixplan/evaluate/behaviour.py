@@ -5,7 +5,8 @@ and with P the untrained and Q the trained model's distribution over the whole v
 
     kl = 1/T * sum over t of KL( P(. | prompt, y(1) ... y(t-1)) || Q(. | prompt, y(1) ... y(t-1)) ), in nats.
 
-No token is sampled and no answer graded, so nearly all of what it shows is the model's change.
+No token is sampled and no answer graded, so nearly all of what it shows is the model's change. It is never below 0: the
+untrained model's own value is not 0 but what two of its readings differ by, and changes are held against that.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import divergences
 from mixplan.model import Model
 from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
+
+READ_AGAIN = 8
+"""Answers that the untrained model reads twice, to see what rounding alone moves."""
 
 
 @dataclass(frozen=True)
@@ -133,13 +137,31 @@ def behaviour_of(model: Model, own: OwnAnswers, states: Sequence[Tensor]) -> Mea
         `kl` of each answered row.
     """
     if not states:
-        return still(own)
+        return Measured("behaviour", (), {"kl": ()}, {})
     values = divergences(own.model, torch.cat(own.states()), model, torch.cat(list(states)))
     ends = np.cumsum([len(each) for each in states])[:-1]
     kl = tuple(float(tokens.mean()) for tokens in np.split(values, ends))
     return Measured("behaviour", tuple(row.id for row, _ in own.asked), {"kl": kl}, {})
 
 
-def still(own: OwnAnswers) -> Measured:
-    """The measure of the untrained model itself, which has moved by nothing."""
-    return Measured("behaviour", tuple(row.id for row, _ in own.asked), {"kl": (0.0,) * len(own.asked)}, {})
+def equal_readings(own: OwnAnswers, states: Sequence[Tensor]) -> Measured:
+    """The measure of the untrained model itself: how far apart two readings of it are, which no change lies in.
+
+    Its first answers are read again, each in a pass of its own, so that numbers are rounded otherwise. The other rows
+    have the mean of these. A trained model's movement is held against it as any change is against its value before.
+
+    Args:
+        own: Its answers.
+        states: Its final states as they are kept, one `[tokens, d_model]` an answer.
+    """
+    few = own.asked[:READ_AGAIN]
+    if not few:
+        return Measured("behaviour", (), {"kl": ()}, {})
+    _, again = read_together(own.model, [], few, advance=lambda _: None, pack_tokens=1)
+    other = [each for (each,) in again]
+    found = divergences(own.model, torch.cat(list(states[: len(few)])), own.model, torch.cat(other))
+    ends = np.cumsum([len(each) for each in other])[:-1]
+    # Rounding may put a divergence just below 0.
+    kl = [max(0.0, float(tokens.mean())) for tokens in np.split(found, ends)]
+    kl += [float(np.mean(kl))] * (len(own.asked) - len(few))
+    return Measured("behaviour", tuple(row.id for row, _ in own.asked), {"kl": tuple(kl)}, {})

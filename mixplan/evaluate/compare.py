@@ -1,21 +1,15 @@
-"""The same items measured before and after in, the change with its interval and noise floor out."""
+"""Compares two evaluations of the same items: how much each quantity changed, and whether beyond noise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixplan.errors import RunError
+from mixplan.evaluate.intervals import beyond, chance_of_seeming, interval, is_graded, noise_floor
 from mixplan.evaluate.result import Evaluation, Measured, quality
-
-FEWEST_ITEMS = 6
-"""Fewer items cannot show a change at 95 %: even if all move one way, chance does that once in 2^(n-1) times."""
-
-DRAWN_VALUES = 1 << 22
-"""Random numbers held at once (32 MB), however many resamples and items there are."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +21,12 @@ class Change:
         before: Mean before.
         after: Mean after.
         change: Mean of after minus before.
-        low: Lower end of its 95 % interval, by a paired bootstrap over items.
+        low: Lower end of its 95 % interval, see `mixplan.evaluate.intervals`.
         high: Upper end.
-        noise: Noise floor: what 97.5 % of the absolute mean changes stay under when each item's sign is random.
-        changed: Whether the interval leaves zero, on at least six items.
+        noise: Noise floor: what 95 % of the absolute mean changes stay at or under when each item's sign is random.
+        changed: Whether the interval leaves zero and the change is beyond the noise floor, on at least six items.
         direction: `gain` or `loss`; `moved` for a quantity without a better side; `none` when not changed.
+        by_chance: The share of sign flips of the very differences that would count as changed.
     """
 
     items: int
@@ -43,6 +38,7 @@ class Change:
     noise: float
     changed: bool
     direction: str
+    by_chance: float
 
 
 def change(before: Sequence[float], after: Sequence[float], *, quality: int, resamples: int, seed: int) -> Change:
@@ -52,7 +48,7 @@ def change(before: Sequence[float], after: Sequence[float], *, quality: int, res
         before: One value an item.
         after: The same items' values, in the same order.
         quality: 1 when more is better, -1 when less is, 0 when neither.
-        resamples: Bootstrap resamples, and as many random sign flips.
+        resamples: Bootstrap resamples, and as many random sign flips where not every flip is looked at.
         seed: Of both.
 
     Raises:
@@ -62,9 +58,10 @@ def change(before: Sequence[float], after: Sequence[float], *, quality: int, res
     if first.shape != second.shape or not len(first):
         raise ValueError(f"{len(first)} items before and {len(second)} after; the same items are expected")
     differences = second - first
-    low, high = interval(differences, resamples, seed)
-    changed = len(first) >= FEWEST_ITEMS and (low > 0 or high < 0)
-    mean = float(differences.mean())
+    graded = is_graded(first, second)
+    low, high = interval(differences, graded=graded, resamples=resamples, seed=seed)
+    mean, noise = float(differences.mean()), noise_floor(differences, resamples, seed)
+    changed = bool(beyond(np.asarray(low), np.asarray(high), np.asarray(mean), noise, len(differences)))
     return Change(
         items=len(first),
         before=float(first.mean()),
@@ -72,9 +69,10 @@ def change(before: Sequence[float], after: Sequence[float], *, quality: int, res
         change=mean,
         low=low,
         high=high,
-        noise=noise_floor(differences, resamples, seed),
+        noise=noise,
         changed=changed,
         direction=direction(mean, quality) if changed else "none",
+        by_chance=chance_of_seeming(differences, graded=graded, noise=noise, resamples=resamples, seed=seed),
     )
 
 
@@ -83,35 +81,6 @@ def direction(mean: float, quality: int) -> str:
     if quality == 0:
         return "moved"
     return "gain" if mean * quality > 0 else "loss"
-
-
-def interval(differences: NDArray[np.float64], resamples: int, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of the mean over items drawn with replacement."""
-    count = len(differences)
-    random = np.random.default_rng([seed, 0])
-    means = [
-        random.multinomial(count, np.full(count, 1 / count), size=rows) @ differences / count
-        for rows in pieces(resamples, count)
-    ]
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def noise_floor(differences: NDArray[np.float64], resamples: int, seed: int) -> float:
-    """97.5 % quantile of the absolute mean when each item's difference keeps its size and draws its sign."""
-    random = np.random.default_rng([seed, 1])
-    means = [
-        np.abs((random.integers(0, 2, size=(rows, len(differences))) * 2 - 1) @ differences) / len(differences)
-        for rows in pieces(resamples, len(differences))
-    ]
-    return float(np.quantile(np.concatenate(means), 0.975))
-
-
-def pieces(resamples: int, items: int) -> Iterator[int]:
-    """Resamples in pieces of bounded memory."""
-    step = max(1, DRAWN_VALUES // items)
-    for start in range(0, resamples, step):
-        yield min(step, resamples - start)
 
 
 def changes(

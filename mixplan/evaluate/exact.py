@@ -7,15 +7,10 @@ from collections.abc import Callable, Sequence
 from mixplan.domains import Domain, Row
 from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.result import Measured
-from mixplan.grading.grade import Grade, grade
-from mixplan.grading.process import GradingProcess, ScorerError
+from mixplan.grading.grade import Grade
+from mixplan.grading.probes import SECONDS, bounded
+from mixplan.grading.process import GradingProcess
 from mixplan.model import Answer, spoken
-
-BOUNDED = ("math", "generator")
-"""Graders that may hang or raise: they run in a child process."""
-
-GRADER_SECONDS = 10.0
-"""A grader that takes longer for one answer gives it no score."""
 
 
 def measure_exact(
@@ -39,9 +34,10 @@ def measure_exact(
     """
     kept, answers = answering.answers(rows, answer_tokens=answer_tokens, advance=advance)
     texts = spoken(answering.model, answers)
-    process = GradingProcess(seconds=GRADER_SECONDS)
+    process = GradingProcess(seconds=SECONDS)
     try:
-        grades = [graded(process, domain.grader, row, text) for row, text in zip(kept, texts, strict=True)]
+        graded = bounded(domain.grader, process)
+        grades = [graded(row, text) for row, text in zip(kept, texts, strict=True)]
     finally:
         process.close()
     return Measured(
@@ -53,16 +49,6 @@ def measure_exact(
             "answer": tuple(texts),
         },
     )
-
-
-def graded(process: GradingProcess, grader: str, row: Row, text: str) -> Grade:
-    """One answer's grade, within bounds."""
-    if grader not in BOUNDED:
-        return grade(text, row.answer, grader, row.entry, row.accepted)
-    try:
-        return process.grade(text, row.answer, grader, row.entry, row.accepted)
-    except ScorerError:
-        return Grade(0.0, "unparsable")
 
 
 def outcome(one: Grade, answer: Answer) -> str:

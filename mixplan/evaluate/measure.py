@@ -6,13 +6,15 @@ import importlib.metadata
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixplan.domains import Domain, Row
 from mixplan.errors import DataError
+from mixplan.evaluate.floors import floor_of
 from mixplan.evaluate.result import Evaluation, Measured, as_json, from_json
+from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.recipe import EvaluateSpec
 from mixplan.runs import cache_folder, canonical_json, content_hash, file_hash, seal, unseal, write_atomic
 
@@ -72,6 +74,7 @@ def evaluate(
     work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {}, Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
+    floors: dict[str, dict[str, Any]] = {}
     stood = total = 0
     for name, domain in {"target": target, **domains}.items():
         rows = domain.evaluation[: spec.rows]
@@ -80,6 +83,12 @@ def evaluate(
             continue
         headlines[name] = headline(name, domain, spec)
         measured[name], standing = work.domain(name, domain, rows)
+        # The target is there to gain, which a floor does not hide.
+        if model is origin and name != "target":
+            floor = floor_of(headlines[name], measured[name], rows, named=name in spec.measures)
+            if floor is not None:
+                floors[name] = asdict(floor)
+                headlines[name] = floor.instead or headlines[name]
         stood, total = stood + standing, total + len(measured[name])
     if stood:
         watcher.say(f"{stood} of {total} measures stand from an earlier evaluation")
@@ -89,7 +98,8 @@ def evaluate(
             f"{model.dtype}"
         )
     described = {"name": model.name, "hash": model.weights, "dtype": model.dtype, "device": str(model.device)}
-    return Evaluation(described | ({"reused": dict(work.reused)} if work.reused else {}), measured, headlines)
+    model_described = described | ({"reused": dict(work.reused)} if work.reused else {})
+    return Evaluation(model_described, measured, headlines, floors)
 
 
 def headline(name: str, domain: Domain, spec: EvaluateSpec) -> str:
@@ -243,9 +253,9 @@ class _Work:
         """Everything a measure's values depend on, as one hash; of the model itself, or as it is identified."""
         settings: list[Any] = []
         if measure == "exact":
-            settings = [self.spec.answer_tokens, domain.grader]
+            settings = [self.spec.answer_tokens, domain.grader, GRADING_VERSION]
         elif measure == "behaviour":
-            settings = [self.spec.behaviour_tokens, self.untrained_identity]
+            settings = [self.spec.behaviour_tokens, self.untrained_identity, "against equal readings"]
         elif measure == "lm_eval":
             settings = [
                 self.spec.tasks[name],

@@ -20,7 +20,12 @@ _Place = tuple[str, Ids, Ids, bool]
 
 
 def read_together(
-    model: Model, scored: Sequence[Asked], followed: Asked = (), *, advance: Callable[[int], None]
+    model: Model,
+    scored: Sequence[Asked],
+    followed: Asked = (),
+    *,
+    advance: Callable[[int], None],
+    pack_tokens: int | None = None,
 ) -> tuple[list[list[tuple[Scored, ...]]], list[tuple[Tensor, ...]]]:
     """Read what several measures ask of the same rows.
 
@@ -33,6 +38,7 @@ def read_together(
         scored: For each measure, rows with continuations whose tokens are scored.
         followed: Rows with continuations whose final states are wanted.
         advance: Told of rows once their first tree is read.
+        pack_tokens: Longest packed pass; the device's own when None.
 
     Returns:
         For each of `scored`, for each of its rows, each continuation's scores; and for each row of `followed`, each
@@ -47,7 +53,7 @@ def read_together(
     kept: dict[_Place, Tensor] = {}
     done = 0
     with torch.inference_mode():
-        for part, states, _ in passes(model, trees, None):
+        for part, states, _ in passes(model, trees, pack_tokens):
             here = [place for group in places[done : done + len(part)] for place in group]
             cuts = states.split([len(ids) for _, _, ids, _ in here])
             sorted_out(model, here, cuts, scores, kept)

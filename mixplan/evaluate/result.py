@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,13 @@ class Evaluation:
             from other types, by type, where any were.
         domains: By domain (`target` among them when it has evaluation rows), by measure.
         headlines: The measure that stands for a domain, by domain.
+        floors: By domain, where its accuracy cannot show a loss: the values of a `mixplan.evaluate.floors.Floor`.
     """
 
     model: dict[str, Any]
     domains: dict[str, dict[str, Measured]]
     headlines: dict[str, str]
+    floors: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def quality(quantity: str) -> int:
@@ -73,6 +75,7 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
         name: {
             "headline": evaluation.headlines[name],
             "measures": {measure: as_json(measured) for measure, measured in measures.items()},
+            **({"floor": evaluation.floors[name]} if name in evaluation.floors else {}),
         }
         for name, measures in evaluation.domains.items()
     }
@@ -100,6 +103,7 @@ def read_evaluation(path: Path) -> Evaluation:
                 for name, domain in value["domains"].items()
             },
             headlines={name: str(domain["headline"]) for name, domain in value["domains"].items()},
+            floors={name: dict(domain["floor"]) for name, domain in value["domains"].items() if "floor" in domain},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path}: this is not a whole evaluation. Evaluate again with `mixplan eval`.") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mixplan.domains import Row
-from mixplan.evaluate.behaviour import OwnAnswers, behaviour_of, still
+from mixplan.evaluate.behaviour import OwnAnswers, behaviour_of, equal_readings
 from mixplan.evaluate.choice import ask_choice, choice_of
 from mixplan.evaluate.likelihood import ask_likelihood, likelihood_of
 from mixplan.evaluate.reading import read_together
@@ -31,8 +31,8 @@ def measure_together(
         model: The model.
         rows: Rows of any format; of choice rows alone when `choice` is measured.
         measures: Which ones.
-        own: The untrained model's answers, which `behaviour` reads; where `model` is the untrained model itself, each
-            `kl` is 0 and its states are kept for the models trained from it.
+        own: The untrained model's answers, which `behaviour` reads; where `model` is the untrained model itself, `kl`
+            is what two readings of it differ by, and its states are kept for the models trained from it.
         advance: Told of rows once they are read.
 
     Returns:
@@ -51,7 +51,7 @@ def measure_together(
     states = [each for (each,) in read]
     if own is not None and untrained:
         own.keep(states)
-        found["behaviour"] = still(own)
+        found["behaviour"] = equal_readings(own, states)
     elif own is not None:
         found["behaviour"] = behaviour_of(model, own, states)
     return {measure: found[measure] for measure in measures}

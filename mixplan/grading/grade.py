@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mixplan.chat.reasoning import final_answer
+from mixplan.domains.generator import SCORER_OPTIONS
 from mixplan.grading.markup import LIKE, stated
-from mixplan.grading.numbers import same_number
+from mixplan.grading.numbers import same_number, written_number
 from mixplan.grading.options import same_option
-from mixplan.grading.texts import same_text
+from mixplan.grading.texts import committed_text, same_text
 
 TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 BOLD = re.compile(r"\*\*")
 WORDED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\{([^{}]*)\}")
 LONE_EXPRESSION = re.compile(r"(?:\\(?:[A-Za-z]+|[^A-Za-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|[^A-Za-z$\\])+")
@@ -113,17 +115,34 @@ def plain(text: str) -> str:
 
 
 def generator_score(answer: str, entry: str) -> float:
-    """The score of an entry's own reasoning-gym scorer."""
+    """The score that an entry's own reasoning-gym scorer gives to what an answer commits to.
+
+    Scorers read plain answers: one that reads the first number of a text takes the first step of a worked solution for
+    its result. So where the entry's answer is a number, the number that the answer commits to is scored; else the
+    better of the answer and what stands in its box or behind words such as `Answer:`.
+    """
     value = json.loads(entry)
-    return float(scorer(value["metadata"]["source_dataset"])(answer, value))
+    own = scorer(value["metadata"]["source_dataset"], json.dumps(value.pop(SCORER_OPTIONS, {}), sort_keys=True))
+    wanted = value["answer"] if isinstance(value["answer"], str) else ""
+    if PLAIN_NUMBER.fullmatch(wanted) and (given := written_number(answer)) is not None:
+        return float(own(given, value))
+    inside = committed_text(answer)
+    return max(float(own(text, value)) for text in dict.fromkeys([answer, inside, inside.rstrip(".")]))
 
 
 @functools.cache
-def scorer(name: str) -> Callable[[str, dict[str, Any]], float]:
-    """A reasoning-gym data set's scorer; some take a second to make."""
+def scorer(name: str, options: str) -> Callable[[str, dict[str, Any]], float]:
+    """A reasoning-gym data set's scorer with the options that its entries were made with; some take a second to make.
+
+    Args:
+        name: The data set's.
+        options: JSON object.
+    """
     import reasoning_gym
 
-    found: Callable[[str, dict[str, Any]], float] = reasoning_gym.get_score_answer_fn(name)
+    found: Callable[[str, dict[str, Any]], float] = reasoning_gym.create_dataset(
+        name, **json.loads(options)
+    ).score_answer
     return found
 
 

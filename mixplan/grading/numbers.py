@@ -101,6 +101,18 @@ def number(text: str) -> Number | None:
         return None
 
 
+def written_number(text: str) -> str | None:
+    """The number that a text commits to, as plain digits; None where it has none, or one of another form."""
+    plain = arithmetic(text)
+    found = committed(plain) or last(plain)
+    if found is None or any(
+        found[part] for part in ("over", "divisor", "exponent", "ten", "power", "percent", "scale")
+    ):
+        return None
+    sign = (found["sign"] or "").strip().lower()
+    return f"{'-' if sign not in ('', '+') else ''}{decimal(found['digits'])}"
+
+
 def arithmetic(text: str) -> str:
     """A text without markup, its fractions and powers written with `/` and `^`, bold parts between marks."""
     text = CURRENCY.sub("", text)

@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -28,6 +29,9 @@ START_SECONDS = 300.0
 """To start the child and import a grader's packages: a cold disk takes a minute for the largest."""
 ORPHAN_SECONDS = 5.0
 """Beyond its time limit, a child that its parent has not ended is an orphan and ends itself."""
+PRINTED_BYTES = 1 << 20
+"""Of what scorers print, for each child."""
+LEFT_OUT = b"\nScorers printed more, which is left out here.\n"
 MEMORY_SHARE = 0.25
 """Of the machine's memory; the model that is being trained needs the rest."""
 
@@ -258,13 +262,41 @@ def limit_memory() -> None:
         file.write("1000")
 
 
+def bound_printing(output: int) -> None:
+    """Hand on the first of what is printed from now on; the rest is read and forgotten.
+
+    A scorer that prints without end would fill the disk with the training's log.
+
+    Args:
+        output: The descriptor that it goes to.
+    """
+    source, sink = os.pipe()
+    for number in (1, 2):
+        os.dup2(sink, number)
+    os.close(sink)
+    threading.Thread(target=copy_first, args=(source, output), daemon=True).start()
+
+
+def copy_first(source: int, output: int) -> None:
+    """Copy the first bytes of a pipe, and read it to its end."""
+    left = PRINTED_BYTES
+    while data := os.read(source, 1 << 16):
+        if left:
+            with contextlib.suppress(OSError):  # a full disk is not the scorer's fault
+                os.write(output, data[:left] + (LEFT_OUT if len(data) > left else b""))
+        left = max(0, left - len(data))
+
+
 def main() -> None:
-    """Serve on the pipes this process was started with; what a scorer prints goes to standard error."""
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    """Serve on the pipes this process was started with; the first of what a scorer prints goes to standard error."""
+    requests, replies, errors = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"), os.dup(2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
+    bound_printing(errors)
     limit_memory()
-    serve(requests, replies)
+    try:
+        serve(requests, replies)
+    finally:
+        os.dup2(errors, 2)  # what ends this process is said by the interpreter, after the thread that copies
 
 
 if __name__ == "__main__":

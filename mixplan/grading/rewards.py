@@ -19,9 +19,12 @@ from mixplan.runs import translated, write_json
 
 Columns = Mapping[str, Sequence[Any]]
 """A batch as TRL gives it: `prompts`, `completions` and the mixture's columns, one value for each answer."""
-Score = Callable[[Columns], list[float | None]]
+Score = Callable[[Columns], Sequence[float | None]]
 """Scores a batch of any size; raises `ScorerError` where a scorer fails."""
 EXAMPLE_CHARACTERS = 200
+UNCOUNTED = {"graded": 0, "failed": 0, "timed_out": 0, "example": "", "groups": 0, "equal_groups": 0}
+EQUAL_SHARE = 0.5
+"""Groups of equal rewards beyond this share are told."""
 
 
 def reward_functions(
@@ -108,7 +111,7 @@ def scoring(name: str, train: TrainSpec, process: GradingProcess, opened: str = 
     return functools.partial(by_grader, process, None if name == "graded" else name, opened)
 
 
-def by_grader(process: GradingProcess, grader: str | None, opened: str, columns: Columns) -> list[float | None]:
+def by_grader(process: GradingProcess, grader: str | None, opened: str, columns: Columns) -> list[float]:
     """Grade answers by this grader, or each by its own row's."""
     given = [columns[name] for name in ("completions", "reference", "grader", "entry")]
     return [
@@ -164,12 +167,13 @@ class Reward:
             alone = [{name: [values[i]] for name, values in batch.items()} for i in range(len(completions))]
             scores = [self._one(row, failures) for row in alone]
         if self.tally is not None:
-            count(self.tally, self.name, len(completions), failures)
+            groups = group_scores(columns.get("prompts"), scores)
+            count(self.tally, self.name, len(completions), failures, groups)
         return scores
 
     def _whole(self, batch: Columns) -> list[float | None] | None:
         try:
-            return self.score(batch)
+            return list(self.score(batch))
         except ScorerError:
             return None
 
@@ -182,6 +186,24 @@ class Reward:
             return 0.0
 
 
+def group_scores(prompts: Any, scores: Sequence[float | None]) -> list[list[float | None]]:
+    """Scores of answers to one prompt that stand together, by group; groups of one answer are left out.
+
+    Args:
+        prompts: As TRL gives them; None where it gives none.
+        scores: One an answer.
+    """
+    if not isinstance(prompts, Sequence) or len(prompts) != len(scores):
+        return []
+    found: list[list[float | None]] = []
+    for place, (prompt, score) in enumerate(zip(prompts, scores, strict=True)):
+        if place and prompt == prompts[place - 1]:
+            found[-1].append(score)
+        else:
+            found.append([score])
+    return [group for group in found if len(group) > 1]
+
+
 def as_long_json(values: Any, answers: int) -> bool:
     """Whether a column has one JSON value an answer: TRL adds its state and its loggers, which no process can share."""
     try:
@@ -191,8 +213,21 @@ def as_long_json(values: Any, answers: int) -> bool:
     return isinstance(values, Sequence) and len(values) == answers
 
 
-def count(tally: Path, name: str, graded: int, failures: Sequence[ScorerError]) -> None:
+def count(
+    tally: Path,
+    name: str,
+    graded: int,
+    failures: Sequence[ScorerError],
+    groups: Sequence[Sequence[float | None]] = (),
+) -> None:
     """Add a batch to a tally.
+
+    Args:
+        tally: Its file.
+        name: The reward's.
+        graded: How many answers it was given.
+        failures: On which of these.
+        groups: Scores by group of answers to one prompt.
 
     Raises:
         RunError: it cannot be written.
@@ -204,12 +239,16 @@ def count(tally: Path, name: str, graded: int, failures: Sequence[ScorerError]) 
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)  # each process of a job adds its own answers
         counts = json.loads(tally.read_bytes()) if tally.exists() else {}
-        old = counts.get(name, {"graded": 0, "failed": 0, "timed_out": 0, "example": ""})
+        old = counts.get(
+            name, {"graded": 0, "failed": 0, "timed_out": 0, "example": "", "groups": 0, "equal_groups": 0}
+        )
         counts[name] = {
             "graded": old["graded"] + graded,
             "failed": old["failed"] + len(failures) - timed_out,
             "timed_out": old["timed_out"] + timed_out,
             "example": old["example"] or (str(failures[0]) if failures else ""),
+            "groups": old["groups"] + len(groups),
+            "equal_groups": old["equal_groups"] + sum(len(set(group)) == 1 for group in groups),
         }
         write_json(tally, counts)
     finally:
@@ -220,12 +259,40 @@ def tally_warnings(tally: Path) -> list[str]:
     """Say what a tally holds against a job.
 
     Returns:
-        A sentence for each reward that failed on some answer; none where all were graded, or nothing was.
+        A sentence for each reward that failed on some answer, and one where groups of answers had equal rewards, from
+        which GRPO learns nothing; none where all were graded and told apart, or nothing was.
     """
     counts = json.loads(tally.read_bytes()) if tally.exists() else {}
-    return [
+    failed = [
         f"reward `{name}`: {one['failed'] + one['timed_out']:,} of {one['graded']:,} answers counted as 0 because its "
         f"scorer failed ({one['failed']:,}) or took too long ({one['timed_out']:,}). The first: {one['example']}."
         for name, one in counts.items()
         if one["failed"] or one["timed_out"]
     ]
+    return [*failed, *equal_warnings(counts)]
+
+
+def equal_warnings(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say where answers to one prompt had equal rewards: their advantage, a reward less its group's mean, is then 0."""
+    # The least equal of several rewards bounds how many groups had equal sums.
+    parts = {name: one for name, one in counts.items() if one.get("groups")}
+    if not parts:
+        return []
+    name = min(parts, key=lambda name: parts[name]["equal_groups"] / parts[name]["groups"])
+    groups, equal = parts[name]["groups"], parts[name]["equal_groups"]
+    what = f"reward `{name}`" if len(parts) == 1 else "every reward"
+    remedy = (
+        "The model solves none or all of its target questions, or the reward does not fit its answers: read a few of "
+        "these, ask easier or harder questions, or raise `train.args.num_generations` or its temperature."
+    )
+    if equal == groups:
+        return [
+            f"GRPO could learn nothing: {what} was equal for all answers in each of {groups:,} groups, so every "
+            f"advantage was 0. {remedy}"
+        ]
+    if equal > EQUAL_SHARE * groups:
+        return [
+            f"GRPO learned from {groups - equal:,} of {groups:,} groups only: in the others {what} was equal for all "
+            f"answers, so their advantage was 0. {remedy}"
+        ]
+    return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mixplan.grading.markup import CLOSED, OPENED, boxes, folded, without_markup
+from mixplan.grading.markup import CLOSED, OPENED, WORDED, boxes, folded, stated, without_markup
 from mixplan.grading.numbers import NUMBER, arithmetic, parsed
 from mixplan.grading.phrases import LINK, UNSPACED
 
@@ -43,6 +43,19 @@ def same(given: str, wanted: str) -> bool:
     found = [NUMBER.fullmatch(arithmetic(text)) for text in (given, wanted)]
     plain = [match for match in found if match and not match["divisor"] and not match["over"]]
     return len(plain) == 2 and parsed(plain[0]) == parsed(plain[1])
+
+
+def committed_text(answer: str) -> str:
+    """What stands in an answer's last box or behind the words that announce it, as written; else the answer itself.
+
+    Bold and code marks around the whole are taken off.
+    """
+    inside = stated(answer)
+    if inside is not answer:
+        return WORDED.sub(r"\1", inside)
+    text = re.sub(r"\A(?:\*\*|`)(.*)(?:\*\*|`)\Z", r"\1", answer.strip(), flags=re.DOTALL)
+    announced = list(ANNOUNCES.finditer(text))
+    return text[announced[-1].end() :].strip().strip("*`").strip() if announced else text
 
 
 def candidates(answer: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixplan.runs import content_hash, file_hash, translated, write_json
+from mixplan.runs import content_hash, translated, unchanged, write_json
 
 RECORD = "mixture.json"
 
@@ -119,7 +119,7 @@ def read_mixture(folder: Path) -> Mixture | None:
         return None
     if {path.name for path in folder.iterdir()} != {RECORD, *value["files"]}:
         return None
-    if any(file_hash(folder / name) != expected for name, expected in value["files"].items()):
+    if not all(unchanged(folder / name, expected) for name, expected in value["files"].items()):
         return None
     return Mixture(
         folder=folder,

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mixplan.leftovers import remove
 from mixplan.mixture.result import read_mixture
 from mixplan.runs import canonical_json, set_aside, translated
 
@@ -113,8 +114,7 @@ def beside(folder: Path) -> Iterator[Path]:
     partial = folder.with_name(f".{folder.name}.partial")
     with translated(partial):
         for leftover in (partial, folder.with_name(f".{folder.name}.old")):
-            if leftover.exists():
-                shutil.rmtree(leftover)
+            remove(leftover)
         partial.mkdir(parents=True)
     try:
         yield partial
@@ -131,7 +131,7 @@ def put_in_place(partial: Path, folder: Path) -> Path | None:
     kept = None
     old = folder.with_name(f".{folder.name}.old")
     with translated(folder):
-        if folder.exists():
+        if os.path.lexists(folder):
             if read_mixture(folder) is None:
                 kept = set_aside(folder)
             else:

@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from mixplan import embedded
 from mixplan.errors import ModelError
+from mixplan.leftovers import affixes
 from mixplan.model.classes import OUTPUT_SWITCHES, decoder_blocks, model_class, switch_outputs, text_config
 from mixplan.model.finite import refuse_weights
 from mixplan.model.held import hold_template, template_source
@@ -229,7 +230,8 @@ def embedded_folder() -> Path:
     rebuilt.load_state_dict(lm.state_dict())
     with translated(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as part:
+        before, after = affixes(folder.name)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=before, suffix=after) as part:
             made = Path(part) / "model"
             rebuilt.save_pretrained(made)
             tokenizer.save_pretrained(made)

@@ -14,6 +14,7 @@ of the spread between seeds; the interval is then over items alone.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -92,7 +93,42 @@ def table_over(
     for arm, evaluations in arms.items():
         base = {} if arm == BASELINE else arms.get(BASELINE, {})
         found[arm] = arm_line(chosen, evaluations, base, before) | {"rows": dict(rows.get(arm, {}))}
-    return {"domains": len(chosen), "arms": found}
+    pairs = [
+        pair for first, second in itertools.combinations(arms, 2) if (pair := pair_of(chosen, arms, first, second))
+    ]
+    return {"domains": len(chosen), "arms": found, "pairs": pairs}
+
+
+def pair_of(chosen: Mapping[str, tuple[str, str]], arms: Trained, first: str, second: str) -> dict[str, Any] | None:
+    """The paired difference of two arms' means over domains, the later arm less the earlier; None without both.
+
+    Args:
+        chosen: By domain, measure and quantity.
+        arms: Evaluations by arm and seed.
+        first: An arm.
+        second: The arm that is held against it.
+    """
+    both = sorted(set(arms[first]) & set(arms[second]))
+    if not both or not chosen:
+        return None
+    parts = [
+        matrix([arms[second][seed] for seed in both], name, *where)
+        - matrix([arms[first][seed] for seed in both], name, *where)
+        for name, where in chosen.items()
+    ]
+    against = mean_interval(parts)
+    return {
+        "arm": second,
+        "against": first,
+        "seeds": len(both),
+        "difference": against,
+        "verdict": verdict(against, direction_of(chosen)),
+    }
+
+
+def direction_of(chosen: Mapping[str, tuple[str, str]]) -> int:
+    """1 where more of the chosen quantities is better, -1 where less is."""
+    return -1 if any(quality(quantity) <= 0 for _, quantity in chosen.values()) else 1
 
 
 def arm_line(
@@ -115,7 +151,7 @@ def arm_line(
 
     target = headline_quantity([before, *evaluations.values(), *base.values()], "target")
     place = ("target", before.headlines["target"], target) if target else None
-    better = -1 if any(quality(quantity) <= 0 for _, quantity in chosen.values()) else 1
+    better = direction_of(chosen)
     own = {name: changes(name, *where) for name, where in chosen.items()}
     apart = {name: differences(name, *where) for name, where in chosen.items()} if both else {}
     worst = min(own, key=lambda name: (better * float(own[name].mean()), name), default=None)

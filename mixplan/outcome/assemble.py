@@ -157,6 +157,7 @@ def measured_part(
         "headline": headline,
         "measures": {m: {quantity: asdict(change) for quantity, change in found[m].items()} for m in order},
         "answers": {"before": graded(before, name), "after": graded(after, name)} if "exact" in found else None,
+        "floor": before.floors.get(name),
     }
 
 

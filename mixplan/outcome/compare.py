@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,8 @@ from mixplan.outcome.units import main_quantity
 from mixplan.plan import Watcher
 from mixplan.plan.make import scores_of
 from mixplan.plan.write import write_mixture
-from mixplan.runs import locked, write_json
+from mixplan.runs import locked
+from mixplan.saved import read_outcome, write_outcome
 from mixplan.train.make import make_job, train
 from mixplan.train.part import Part
 from mixplan.train.verify import verify
@@ -136,11 +136,11 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
     folder = make_outcome(replace(request.outcome, launch=launch), watcher=watcher)
     run = planned(OutcomeRequest(folder), watcher)
     with locked(folder):
-        outcome = json.loads((folder / "outcome.json").read_bytes())
+        outcome = read_outcome(folder)
         before, after = (read_evaluation(folder / "evaluation" / f"{when}.json") for when in ("before", "after"))
         found = measure_arms(run, request, before, watcher, steps=int(outcome["training"]["steps"]), own=after)
         table = arms_table(found.after, before, rows=found.rows, steps=found.steps)
-        write_json(folder / "outcome.json", with_arms(outcome, table))
+        write_outcome(folder, with_arms(outcome, table))
     return folder
 
 

@@ -49,7 +49,7 @@ def judge(domains: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     names = list(dict.fromkeys(name for domain in domains.values() for name in domain["predictors"]))
     found = []
-    for measure, quantity, sizes in measured_sizes(domains):
+    for measure, quantity, sizes, changed in measured_sizes(domains):
         for predictor in names:
             pairs = [
                 (float(value), size)
@@ -57,23 +57,32 @@ def judge(domains: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                 if (value := domains[domain]["predictors"].get(predictor)) is not None
             ]
             entry = {"predictor": predictor, "measure": measure, "quantity": quantity, "domains": len(pairs)}
-            found.append(entry | correlations(*np.array(pairs, dtype=np.float64).reshape(-1, 2).T))
+            found.append(
+                entry | {"changed": changed} | correlations(*np.array(pairs, dtype=np.float64).reshape(-1, 2).T)
+            )
     return found
 
 
-def measured_sizes(domains: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, dict[str, float]]]:
-    """The sizes of change to be predicted: (measure, quantity or unit, |change| by domain)."""
+def measured_sizes(domains: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, dict[str, float], int]]:
+    """The sizes of change to be predicted: measure, quantity or unit, |change| by domain, how many changed."""
     headlines = {name: change for name, domain in domains.items() if (change := headline_change(domain))}
     unit = common_unit(unit_of(quantity) for quantity, _ in headlines.values())
-    found: dict[tuple[str, str], dict[str, float]] = {}
+    found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     if unit:
-        same = {name: abs(change["change"]) for name, (q, change) in headlines.items() if unit_of(q) == unit}
-        found["headline", unit] = same
+        same = {name: change for name, (quantity, change) in headlines.items() if unit_of(quantity) == unit}
+        found["headline", unit] = dict(same)
     for name, domain in domains.items():
         for measure, quantities in domain["measures"].items():
             for quantity, change in quantities.items():
-                found.setdefault((measure, quantity), {})[name] = abs(change["change"])
-    return [(measure, quantity, sizes) for (measure, quantity), sizes in found.items()]
+                found.setdefault((measure, quantity), {})[name] = change
+    return [
+        (
+            *key,
+            {name: abs(one["change"]) for name, one in changes.items()},
+            sum(bool(one["changed"]) for one in changes.values()),
+        )
+        for key, changes in found.items()
+    ]
 
 
 def correlations(predicted: Doubles, size: Doubles) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from mixplan.domains import Domain
 from mixplan.domains.opened import opened
 from mixplan.errors import RunError
 from mixplan.evaluate.measure import evaluate
-from mixplan.evaluate.result import Evaluation, write_evaluation
+from mixplan.evaluate.result import Evaluation, read_evaluation, write_evaluation
 from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
@@ -21,7 +20,8 @@ from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
 from mixplan.plan.identity import data_hash
 from mixplan.recipe import LoadedRecipe, ModelSpec, load_recipe
-from mixplan.runs import content_hash, locked, write_json
+from mixplan.runs import content_hash, locked, quoted
+from mixplan.saved import plan_again, read_outcome, read_plan, write_outcome
 from mixplan.train.job import read_job
 from mixplan.train.launch import Launch
 from mixplan.train.make import Trained, finished, train
@@ -107,10 +107,10 @@ def planned(request: OutcomeRequest, watcher: Watcher) -> PlannedRun:
     else:
         loaded = load_recipe(request.place, request.overrides)
         folder = request.run or Path("runs") / loaded.path.stem
-        if request.budget is not None or not stands(folder, loaded):
+        if request.budget is not None or not stands(folder, loaded, watcher):
             make_plan(PlanRequest(request.place, request.overrides, request.budget, request.run), watcher=watcher)
         loaded = load_recipe(folder / "recipe.yaml")
-    plan = json.loads((folder / "plan.json").read_bytes())
+    plan = read_plan(folder)
     verify(folder, loaded, plan)
     target, domains = allowed(loaded.recipe.mixture, *opened(loaded))
     if data_hash(target, domains) != plan["hashes"]["data"]:
@@ -128,9 +128,9 @@ def saved_recipe(request: OutcomeRequest) -> LoadedRecipe:
         RunError: there is none, or something is asked for that would change the plan.
     """
     folder = request.place
-    for name in ("plan.json", "recipe.yaml"):
-        if not (folder / name).is_file():
-            raise RunError(f"{folder} has no {name}: it is not a planned run. Plan one with `mixplan plan RECIPE`.")
+    for name, again in (("recipe.yaml", plan_anew(folder)), ("plan.json", plan_again(folder))):
+        if not os.path.lexists(folder / name):
+            raise RunError(f"{folder} has no {name}: it is not a planned run. {again}")
     if request.overrides or request.budget is not None or request.run is not None:
         raise RunError(
             f"{folder} is planned already, so --set, --budget and --run have nothing to change. "
@@ -139,12 +139,19 @@ def saved_recipe(request: OutcomeRequest) -> LoadedRecipe:
     return load_recipe(folder / "recipe.yaml")
 
 
-def stands(folder: Path, loaded: LoadedRecipe) -> bool:
-    """Whether a folder's plan was made from this very recipe."""
+def plan_anew(folder: Path) -> str:
+    """The command that plans in a run folder whose own copy of the recipe is lost, as a sentence."""
+    return f"Plan from the recipe's own file: `mixplan plan RECIPE --run {quoted(folder)}`."
+
+
+def stands(folder: Path, loaded: LoadedRecipe, watcher: Watcher) -> bool:
+    """Whether a folder's plan was made from this very recipe; a damaged one was not, which is said."""
+    if not os.path.lexists(folder / "plan.json"):
+        return False
     try:
-        plan = json.loads((folder / "plan.json").read_bytes())
-        return bool(plan["hashes"]["recipe"] == content_hash(standalone(loaded)))
-    except (OSError, ValueError, LookupError, TypeError):
+        return bool(read_plan(folder)["hashes"].get("recipe") == content_hash(standalone(loaded)))
+    except RunError as error:
+        watcher.say(str(error).rpartition(". ")[0] + ". It is planned again.")
         return False
 
 
@@ -188,7 +195,7 @@ def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) 
         )
     run = planned(OutcomeRequest(folder), watcher)
     run = replace(run, loaded=load_recipe(folder / "recipe.yaml", overrides))
-    with locked(folder):
+    with locked(folder, protected=True):
         before = evaluated_before(run, watcher)
         if (folder / "training" / "job.json").exists() and (job := finished(folder, read_job(folder))) is not None:
             conclude(run, job, before, watcher)
@@ -197,29 +204,61 @@ def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) 
 def evaluated_before(run: PlannedRun, watcher: Watcher) -> Evaluation:
     """Measure the untrained model; its memory is free again before the job starts."""
     watcher.say(f"loading {run.loaded.recipe.model.name}")
-    before = run.evaluated(run.untrained(), watcher)
+    place = run.folder / "evaluation" / "before.json"
+    before = with_earlier(run.evaluated(run.untrained(), watcher), place)
     give_back_memory()
-    write_evaluation(before, run.folder / "evaluation" / "before.json")
+    write_evaluation(before, place)
     return before
+
+
+def with_earlier(evaluation: Evaluation, place: Path) -> Evaluation:
+    """An evaluation with what an earlier one of the same model measured besides, which stays measured.
+
+    Args:
+        evaluation: Made now; where both have a measure of a domain, its own counts.
+        place: File of the earlier one; there may be none.
+    """
+    try:
+        earlier = read_evaluation(place) if place.is_file() else None
+    except RunError:
+        return evaluation  # damaged, or of another version: it is written anew
+    same = ("name", "hash", "dtype", "device")
+    if earlier is None or any(earlier.model.get(key) != evaluation.model.get(key) for key in same):
+        return evaluation
+    domains = {name: {**evaluation.domains.get(name, {})} for name in [*evaluation.domains, *earlier.domains]}
+    for name, measures in earlier.domains.items():
+        for measure, measured in measures.items():
+            domains[name].setdefault(measure, measured)
+    return replace(
+        evaluation,
+        domains=domains,
+        headlines={**earlier.headlines, **evaluation.headlines},
+        floors={
+            **{name: one for name, one in earlier.floors.items() if name not in evaluation.domains},
+            **evaluation.floors,
+        },
+    )
 
 
 def conclude(run: PlannedRun, job: Trained, before: Evaluation, watcher: Watcher) -> None:
     """Measure what was trained, loaded afresh from its folder, and write outcome.json."""
     watcher.say(f"loading the trained model from {job.folder}")
     untrained, trained = run.untrained(), run.trained(job.folder)
-    after = run.evaluated(trained, watcher, untrained)
-    write_evaluation(after, run.folder / "evaluation" / "after.json")
+    place = run.folder / "evaluation" / "after.json"
+    after = with_earlier(run.evaluated(trained, watcher, untrained), place)
+    write_evaluation(after, place)
     drift = actual_drift(run.loaded, untrained, trained, run.target, run.plan, watcher=watcher)
     recipe = run.loaded.recipe
     found = assemble(run.plan, before, after, job, drift, spec=recipe.evaluate, seed=recipe.seed)
     arms = arms_standing(run.folder, found)
-    write_json(run.folder / "outcome.json", with_arms(found, arms) if arms else found)
+    write_outcome(run.folder, with_arms(found, arms) if arms else found)
 
 
 def arms_standing(folder: Path, found: Mapping[str, Any]) -> dict[str, Any] | None:
     """The table of arms that an earlier `mixplan compare` of this very plan has written, or None."""
     try:
-        earlier = json.loads((folder / "outcome.json").read_bytes())
-        return earlier["arms"] if earlier["hashes"] == found["hashes"] else None
-    except (OSError, ValueError, LookupError, TypeError):
+        earlier = read_outcome(folder)
+    except RunError:
         return None
+    same = earlier["hashes"] | {"outcome": None} == found["hashes"] | {"outcome": None}
+    return earlier.get("arms") if same else None

@@ -17,10 +17,11 @@ PREDICTOR_NAMES = {
     "total_shift": "the whole shift",
     "outside_shift": "the shift outside the drift dimensions",
 }
+TITLES_INSTEAD = {"behaviour": "how far behaviour moved", "likelihood": "bits a byte of the reference answers"}
 NAMED = 3
 """Domains named in one sentence."""
 BY_CHANCE = 0.05
-"""Of domains that did not change, how many 95 % intervals leave zero."""
+"""Of domains that did not change, how many would seem to, where an outcome does not say it of its own differences."""
 
 
 def summarise(outcome: Mapping[str, Any]) -> list[str]:
@@ -33,6 +34,7 @@ def summarise(outcome: Mapping[str, Any]) -> list[str]:
     found = [
         target(outcome["target"]),
         headlines(domains),
+        floors(domains),
         behaviour(domains),
         forecast(domains, outcome["forecast"]["kind"]),
         *judged(outcome["judgement"], outcome["settings"]["score"]),
@@ -52,7 +54,9 @@ def target(measured: Mapping[str, Any]) -> str:
     text = f"The target's {title(quantity)} went {ends}: {change_text(quantity, change)} over {change['items']} items"
     if change["changed"]:
         return f"{text}, a {change['direction']}."
-    return f"{text}. The interval holds zero: no gain is shown."
+    if change["low"] <= 0 <= change["high"]:
+        return f"{text}. The interval holds zero: no gain is shown."
+    return f"{text}. Chance gives as much as often as 1 in 20 times: no change is shown."
 
 
 def headlines(domains: Mapping[str, Mapping[str, Any]]) -> str:
@@ -70,10 +74,32 @@ def headlines(domains: Mapping[str, Mapping[str, Any]]) -> str:
             most = sorted(those, key=lambda name: (-abs(those[name][1]["change"]), name))
             listed = (f"{name} {change_text(*those[name])}" for name in most)
             parts.append(f"{len(those)} {plural(word, len(those))} ({few(listed, len(most))})")
+    seeming = sum(change.get("by_chance", BY_CHANCE) for _, change in found.values())
     return (
         f"{len(changed)} of {len(found)} domains changed beyond noise on their headline measure: {', '.join(parts)}. "
-        f"If none had changed, about {len(found) * BY_CHANCE:.1f} would seem to."
+        f"If none had changed, about {seeming:.1f} would seem to."
     )
+
+
+def floors(domains: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which domains' accuracy cannot show a loss, and what stands for them instead."""
+    found = {name: floor for name, domain in domains.items() if (floor := domain.get("floor"))}
+    sentences = []
+    for instead in dict.fromkeys(floor["instead"] for floor in found.values()):
+        those = {name: floor for name, floor in found.items() if floor["instead"] == instead}
+        listed = few((f"{name} {floor_text(floor)}" for name, floor in those.items()), len(those))
+        if instead is None:
+            rest = "add `behaviour` to `evaluate.also` and name no other measure for them to see whether they move"
+        else:
+            rest = f"there the headline is {TITLES_INSTEAD[instead]}"
+        sentences.append(f"Accuracy cannot show a loss where it is at its floor or at chance ({listed}): {rest}.")
+    return " ".join(sentences)
+
+
+def floor_text(floor: Mapping[str, Any]) -> str:
+    """An accuracy before training beside what guessing gives."""
+    text = f"{100 * floor['value']:.0f} % of {floor['items']}"
+    return f"{text}, by guessing {100 * floor['chance']:.0f} %" if floor["chance"] else text
 
 
 def plural(word: str, count: int) -> str:
@@ -96,6 +122,8 @@ def behaviour(domains: Mapping[str, Mapping[str, Any]]) -> str:
     }
     if len(moved) < 2:
         return ""
+    if not any(change.get("changed", True) for change in moved.values()):
+        return "Behaviour moved nowhere beyond what two readings of one model differ by."
     most, *_, least = sorted(moved, key=lambda name: (-moved[name]["change"], name))
     return (
         f"Behaviour moved most in {most}, {change_text('kl', moved[most])}, and least in {least}, "
@@ -134,7 +162,12 @@ def judged(judgement: Sequence[Mapping[str, Any]], score: str) -> list[str]:
     for measure in ("headline", "behaviour"):
         entries = {entry["predictor"]: entry for entry in judgement if entry["measure"] == measure}
         own = entries.get(f"sts_{score}")
-        if own is not None:
+        if own is not None and own.get("changed") == 0:
+            found.append(
+                f"No domain changed beyond noise in {title(own['quantity'])}, so no score can be held against how far "
+                "they moved."
+            )
+        elif own is not None:
             found.append(told(own, SCORE_NAMES[score]) + better(entries, own))
     return found
 
@@ -202,4 +235,22 @@ def arms(found: Mapping[str, Any] | None) -> list[str]:
                 f"Against the {found['baseline']} mixture, by the mean change of {title(quantity)} over "
                 f"{table['domains']} domains{less}: {', '.join(listed)}."
             )
+        # The baseline's own pairs are told above.
+        others = [pair for pair in table.get("pairs", ()) if found["baseline"] not in (pair["arm"], pair["against"])]
+        told_first = [pair for pair in others if "plan" in (pair["arm"], pair["against"])]
+        if told_first:
+            listed = [
+                f"{one} {words[verdict]} {other} ({change_text(quantity, difference, 'value')})"
+                for one, other, verdict, difference in map(from_the_plan, told_first)
+            ]
+            sentences.append(f"By the same mean of {title(quantity)}: {', '.join(listed)}.")
     return sentences
+
+
+def from_the_plan(pair: Mapping[str, Any]) -> tuple[str, str, str, dict[str, float]]:
+    """A pair of arms with the plan named first: the two, the verdict, and the difference."""
+    difference = pair["difference"]
+    if pair["arm"] == "plan":
+        return pair["arm"], pair["against"], pair["verdict"], difference
+    turned = {"value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
+    return pair["against"], pair["arm"], {"win": "loss", "loss": "win"}.get(pair["verdict"], "tie"), turned

@@ -26,9 +26,6 @@ LIBRARIES = (
 READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
 """Packages whose version can change a feature's value."""
 
-UNHASHED = {"model": ("why_dtype",), "mixture": ("inputs", "files"), "hashes": ("recipe", "plan")}
-"""Entries of a plan's sections that its hash leaves out; see `plan_hash`."""
-
 VERSION = 5
 """Of what scores hold; part of their key."""
 
@@ -42,22 +39,6 @@ def version_of(package: str) -> str:
 def library_versions() -> dict[str, str]:
     """Versions of the libraries a plan depends on, by package name."""
     return {name: version_of(name) for name in LIBRARIES}
-
-
-def plan_hash(plan: Mapping[str, Any]) -> str:
-    """Hash over what determines a plan and what it decided.
-
-    Left out is what another machine, folder or day changes without changing the plan: when and how fast it was made,
-    why a compute type was chosen (the type itself counts), and files and hashes that hold the place of a local file.
-    The recipe counts by its values, data, model, SAE and mixture by their content.
-
-    Args:
-        plan: What plan.json holds, with or without `hashes.plan`.
-    """
-    kept = {name: value for name, value in plan.items() if name not in ("created", "seconds")}
-    for section, places in UNHASHED.items():
-        kept[section] = {name: value for name, value in plan[section].items() if name not in places}
-    return content_hash(kept)
 
 
 def data_hash(target: Domain, domains: Mapping[str, Domain]) -> str:

@@ -27,7 +27,8 @@ from mixplan.forecast import (
 )
 from mixplan.mixture import allowed
 from mixplan.mixture.order import take_target
-from mixplan.plan.identity import data_hash, library_versions, plan_hash, scores_key, standalone
+from mixplan.plan.graded import grader_warnings
+from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.job import job_of, too_short
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
@@ -36,9 +37,9 @@ from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable
 from mixplan.runs import cache_folder, canonical_json, content_hash, locked, seal, unseal, write_atomic, write_json
+from mixplan.saved import VERSION as PLAN_VERSION
+from mixplan.saved import plan_hash
 from mixplan.sts import Score
-
-PLAN_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,13 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     take_target(target, loaded.recipe.mixture.target_rows)
     for one in (target, *everything[1].values()):
         watcher.say(f"{one.name}: {account(one)}")
+    unfit = grader_warnings(loaded, target, domains)
+    for sentence in unfit:
+        watcher.say(sentence)
     with locked(folder):
         write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
         scores = scores_of(loaded, target, domains, watcher)
+        scores = scores | {"warnings": [*scores["warnings"], *unfit]}
         plan = assemble(loaded, folder, target, domains, scores, watcher)
         write_json(folder / "plan.json", plan)
     return folder

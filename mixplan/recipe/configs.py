@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from mixplan.recipe.suggest import did_you_mean
 CONFIG_FOLDERS = {"model": "models", "domains": "domains"}
 """The sections that may name a config, and the folder under `configs/` that holds such configs."""
 CONFIG_KINDS = {"model": "model config", "domains": "domain suite"}
-REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
+CHECKOUT = (PACKAGE.parent / "pyproject.toml").is_file() and (PACKAGE.parent / "configs").is_dir()
+SHIPPED = PACKAGE.parent if CHECKOUT else PACKAGE / "shipped"
+"""Where the recipes/ and configs/ that come with mixplan are: in its repository, or in the installed package."""
 
 
 def display(path: Path) -> str:
@@ -69,13 +73,23 @@ _NAMING = {name for section in CONFIG_FOLDERS for name in (section, f"{section}.
 def recipes_near(path: Path) -> list[str]:
     """Recipes beside a path and in `recipes/`, as a person would write them."""
     beside = path.parent.glob("*.yaml")
-    return sorted({str(file) for file in (*beside, *Path("recipes").glob("*.yaml")) if file.is_file()})
+    shipped = (file.relative_to(SHIPPED) for file in (SHIPPED / "recipes").glob("*.yaml"))
+    here = (file for file in (*beside, *Path("recipes").glob("*.yaml")) if file.is_file())
+    return sorted({str(file) for file in (*here, *shipped)})
+
+
+def found_recipe(path: Path) -> Path:
+    """A recipe's file: the one here, else the one of this path that comes with mixplan."""
+    if os.path.lexists(path) or path.is_absolute():
+        return path
+    shipped = SHIPPED / path
+    return shipped if shipped.is_file() and shipped.resolve().is_relative_to(SHIPPED / "recipes") else path
 
 
 def config_folders(recipe: Path) -> list[Path]:
     """Where configs are looked for, in order: beside the recipe, in the current folder, with mixplan itself."""
     beside = recipe.resolve().parent
-    places = (beside.parent, beside, Path.cwd(), REPOSITORY)
+    places = (beside.parent, beside, Path.cwd(), SHIPPED)
     return list(dict.fromkeys(place / "configs" for place in places))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import RecipeError
-from mixplan.recipe.configs import assemble, display
+from mixplan.recipe.configs import assemble, display, found_recipe
 from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.rules import broken_rules
 from mixplan.recipe.spec import Recipe
@@ -46,16 +46,17 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     """Read and check a recipe, the configs it names, and `--set` overrides.
 
     Args:
-        path: The recipe's YAML file.
+        path: The recipe's YAML file; where there is none here, one that comes with mixplan, `recipes/NAME.yaml`.
         overrides: `key.path=value` texts, the value in YAML; later ones win.
 
     Raises:
         RecipeError: anything is wrong; one line for each problem, those in configs and overrides included.
     """
-    tree, problems = assemble(Path(path), overrides)
+    path = found_recipe(Path(path))
+    tree, problems = assemble(path, overrides)
     if tree is not None and {"recipe", "targets"} <= tree.value.keys():
-        raise RecipeError(f"{display(Path(path))}: this is a study, not a recipe. Give it to `mixplan study`.")
-    return checked(tree, Path(path), problems)
+        raise RecipeError(f"{display(path)}: this is a study, not a recipe. Give it to `mixplan study`.")
+    return checked(tree, path, problems)
 
 
 def checked(tree: Located | None, path: Path, problems: Sequence[Problem]) -> LoadedRecipe:

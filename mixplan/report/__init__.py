@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,9 +14,9 @@ from pydantic_core import ErrorDetails
 from mixplan.errors import RunError
 from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan, Version
-from mixplan.runs import translated
+from mixplan.runs import quoted, translated
+from mixplan.saved import VERSION, checked, outcome_again, plan_again, read_json
 
-VERSION = 1
 SHOWN_PROBLEMS = 8
 FOUND_LENGTH = 40
 SPREADS = ("rows", "ratios", "uniform", "shares")
@@ -36,12 +36,11 @@ def read_plan(run: Path) -> Plan:
     Raises:
         RunError: there is no plan, or the file is damaged, foreign, incomplete or of another version.
     """
-    saved = File(
-        run / "plan.json", "plan", f"plan again: mixplan plan {_quoted(run / 'recipe.yaml')} --run {_quoted(run)}"
-    )
+    saved = File(run / "plan.json", "plan", plan_again(run))
     plan = _checked(Plan, _bytes(run, saved.path), saved)
     if problems := _uneven(plan):
         raise RunError(_refusal(saved, problems))
+    checked(saved.path, read_json(saved.path, again=plan_again(run)))
     return plan
 
 
@@ -57,17 +56,19 @@ def read_outcome(run: Path) -> Outcome | None:
     Raises:
         RunError: the file is damaged, foreign, incomplete or of another version.
     """
-    saved = File(run / "outcome.json", "outcome", f"measure again: mixplan eval {_quoted(run)}")
-    if not saved.path.is_file():
+    saved = File(run / "outcome.json", "outcome", outcome_again(run))
+    if not os.path.lexists(saved.path):
         return None
-    with translated(saved.path):
+    with translated(saved.path, reading=True, again=outcome_again(run)):
         data = saved.path.read_bytes()
-    return _checked(Outcome, data, saved)
+    outcome = _checked(Outcome, data, saved)
+    checked(saved.path, read_json(saved.path, again=outcome_again(run)))
+    return outcome
 
 
 @dataclass(frozen=True)
 class File:
-    """A saved file: its place, what it holds, and how it is made again."""
+    """A saved file: its place, what it holds, and how it is made again, a sentence."""
 
     path: Path
     what: str
@@ -79,20 +80,20 @@ def _checked(kind: type[Read], data: bytes, saved: File) -> Read:
     if version.version != VERSION:
         raise RunError(
             f"{saved.path}: found {saved.what} version {version.version}, written by mixplan {version.mixplan!r}; "
-            f"expected version {VERSION}. Use that mixplan, or {saved.again}."
+            f"expected version {VERSION}. Use that mixplan. {saved.again}"
         )
     return _parse(kind, data, saved)
 
 
 def _bytes(run: Path, path: Path) -> bytes:
     if run.is_file():
-        folder = _quoted(run.parent)
-        raise RunError(f"{run}: found a file, expected a run folder. Give its folder: mixplan report {folder}.")
+        folder = quoted(run.parent)
+        raise RunError(f"{run}: found a file, expected a run folder. Give its folder: `mixplan report {folder}`.")
     if not run.is_dir():
         raise RunError(f"{run}: no such run folder. `mixplan ls` lists the runs there are.")
-    if not path.is_file():
-        raise RunError(f"{run}: no plan.json here yet. Plan first: mixplan plan RECIPE --run {_quoted(run)}.")
-    with translated(path):
+    if not os.path.lexists(path):
+        raise RunError(f"{run}: no plan.json here yet. Plan first: `mixplan plan RECIPE --run {quoted(run)}`.")
+    with translated(path, reading=True, again=plan_again(run)):
         return path.read_bytes()
 
 
@@ -133,11 +134,7 @@ def _refusal(saved: File, problems: list[str]) -> str:
     more = len(problems) - SHOWN_PROBLEMS
     lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     lines += [f"  and {more} more"] if more > 0 else []
-    listed, again = "\n".join(lines), f"{saved.again[:1].upper()}{saved.again[1:]}"
+    listed = "\n".join(lines)
     article = "an" if saved.what[0] in "aeiou" else "a"
     wrong = f"not {article} {saved.what} that mixplan wrote, or changed or damaged since"
-    return f"{saved.path}: {wrong}:\n{listed}\n{again}."
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
+    return f"{saved.path}: {wrong}:\n{listed}\n{saved.again}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mixplan.report import sheets
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import Quantity, quantity
@@ -66,10 +67,18 @@ def _over(arms: ArmsOver, baseline: str) -> list[Html]:
     axes = [_axis(arms, column) for column in columns]
     rows = [_row(name, arm, list(zip(columns, axes, strict=True)), arms, baseline) for name, arm in arms.arms.items()]
     feet = [cell(axis_strip(axis), kind="score") if axis else cell("") for axis in axes]
+    pairs = sheets.pairs(arms)
+    summary = tag("summary", f"{pairs.title}: {len(pairs.rows)}")
+    folds = [tag("details", summary, _plain_table(pairs))] if pairs.rows else []
     title = f"{unit.title} over {arms.domains} domains ({unit.change_unit or unit.title})"
     heads = ["Arm", *(column.head for column in columns), "Verdict"]
     laid = table("cards arms", heads, [*rows, row(header(""), *feet, cell(""), kind="foot")])
-    return [tag("h3", title if arms.quantity else NO_UNIT), laid]
+    return [tag("h3", title if arms.quantity else NO_UNIT), laid, *folds]
+
+
+def _plain_table(sheet: sheets.Sheet) -> Html:
+    """A sheet as a table of text."""
+    return table("wide", sheet.heads, [row(header(line[0]), *map(cell, line[1:])) for line in sheet.rows])
 
 
 def _target(arms: Arms, baseline: str) -> Column:

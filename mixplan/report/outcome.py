@@ -74,12 +74,16 @@ class Domain(Measured):
 
 
 class Judgement(Saved):
-    """How one predictor went with the size of one quantity's change over the domains, with 95 % intervals."""
+    """How one predictor went with the size of one quantity's change over the domains, with 95 % intervals.
+
+    `changed` counts the domains that changed beyond noise; where it is 0 there is nothing that a score could have told.
+    """
 
     predictor: str
     measure: str
     quantity: str
     domains: int
+    changed: int | None = None
     pearson: float | None
     pearson_low: float | None
     pearson_high: float | None
@@ -176,12 +180,23 @@ class Arm(Saved):
     by_domain: dict[str, int] | None = None
 
 
+class Pair(Saved):
+    """Two arms held against each other, `arm` less `against`, by the mean over domains with its 95 % interval."""
+
+    arm: str
+    against: str
+    seeds: int
+    difference: Interval
+    verdict: Literal["win", "tie", "loss"]
+
+
 class ArmsOver(Saved):
     """Every arm's changes of one quantity, over so many domains; no quantity where no unit is common."""
 
     quantity: str | None
     domains: int
     arms: dict[str, Arm]
+    pairs: list[Pair] = Field(default_factory=list)
 
 
 class Arms(ArmsOver):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+from mixplan.errors import RunError
 from mixplan.report import provenance, reasons
 from mixplan.report.actual import actual
 from mixplan.report.arms import compared
@@ -19,7 +20,7 @@ from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import ends, few_words, number, percent, stability_sentence, whole
 from mixplan.report.told import summary, told_by, training_line
 from mixplan.report.training import training
-from mixplan.runs import write_atomic
+from mixplan.runs import PROTECTED, quoted, write_atomic
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""
@@ -35,22 +36,30 @@ MEANING = {
 }
 
 
-def write_page(plan: Plan, run: Path, outcome: Outcome | None = None) -> Path:
-    """Write a run's page as its folder's report.html.
+def write_page(plan: Plan, run: Path, outcome: Outcome | None = None, *, file: Path | None = None) -> Path:
+    """Write a run's page.
 
     Args:
         plan: The saved plan.
         run: The run folder.
         outcome: The saved outcome; None before training.
+        file: Where to; the run folder's report.html when None.
 
     Returns:
         The page's path.
 
     Raises:
-        RunError: the folder cannot be written.
+        RunError: it cannot be written.
     """
-    page = run / "report.html"
-    write_atomic(page, render(plan, outcome).encode())
+    page = file or run / "report.html"
+    try:
+        write_atomic(page, render(plan, outcome).encode())
+    except RunError as error:
+        if file is not None or not isinstance(error.__cause__, OSError) or error.__cause__.errno not in PROTECTED:
+            raise
+        raise RunError(
+            f"{page}: no permission to write here. Write the page elsewhere: `mixplan report {quoted(run)} --out FILE`."
+        ) from error
     return page
 
 

@@ -124,6 +124,10 @@ def _at(axis: Axis, value: float) -> str:
     return f"{100 * axis.place(value):.2f}%"
 
 
+WHISKERED = 200
+"""Dots up to which a scatter draws their intervals and labels."""
+
+
 def scatter(dots: Sequence[Dot], x: Axis, y: Axis, *, summary: str) -> Html:
     """Draw domains as dots with their intervals and labels.
 
@@ -137,11 +141,13 @@ def scatter(dots: Sequence[Dot], x: Axis, y: Axis, *, summary: str) -> Html:
     grid = [
         tag("line", class_="zero" if t == 0 else None, x1=0, x2=100, y1=_down(y, t), y2=_down(y, t)) for t in y.ticks
     ]
-    spans = [line for dot in dots for line in _spans(dot, x, y)]
+    few = len(dots) <= WHISKERED
+    # Whiskers and labels of more would hide the dots.
+    spans = [line for dot in dots for line in _spans(dot, x, y)] if few else []
     drawing = tag("svg", *grid, *spans, viewBox="0 0 100 100", preserveAspectRatio="none", aria_hidden="true")
     ups = [tag("span", y.write(t), class_="y", style=f"bottom:{100 * y.place(t):.2f}%") for t in y.ticks]
     acrosses = [tag("span", x.write(t), class_="x", style=f"left:{100 * x.place(t):.2f}%") for t in spaced(x)]
-    sides = label_sides([dot.name for dot in dots], places)
+    sides = label_sides([dot.name for dot in dots], places) if few else [None] * len(dots)
     marks = [_mark(dot, place, side) for dot, place, side in zip(dots, places, sides, strict=True)]
     plot = tag("div", drawing, *ups, *acrosses, *marks, class_="plot scatter", role="img", aria_label=summary)
     return framed(plot, x, y)

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import quantity
 from mixplan.report.plan import Context, Domain, Expected, Foretold, Interval, Plan, Reason
-from mixplan.report.tables import cell, header, row, section, table
+from mixplan.report.tables import cell, header, left_out, row, section, table
 from mixplan.report.text import bounds, few_words, in_line, number, percent
+
+EXPLAINED = 100
+"""Domains whose reasons are written out, those that come first."""
 
 
 def why(plan: Plan) -> Html | None:
@@ -17,8 +20,9 @@ def why(plan: Plan) -> Html | None:
         return None
     note = "For each domain, the drift dimensions that make most of its score, and the tokens that fire them most."
     told = [name for name in plan.order() if plan.domains[name].why]
-    folds = [_fold(name, plan.domains[name], first=name == told[0]) for name in told]
-    return section("Why", tag("p", note), *folds)
+    folds = [_fold(name, plan.domains[name], first=name == told[0]) for name in told[:EXPLAINED]]
+    rest = tag("p", left_out(len(told) - EXPLAINED), ".", class_="quiet") if len(told) > EXPLAINED else None
+    return section("Why", tag("p", note), *folds, rest)
 
 
 def _fold(name: str, domain: Domain, *, first: bool) -> Html:

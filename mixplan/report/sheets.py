@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mixplan.report.measures import Quantity, forecast_line, quantity
-from mixplan.report.outcome import Arms, Consumption, Domain, Judgement, Measured, Outcome
+from mixplan.report.outcome import Arms, ArmsOver, Consumption, Domain, Judgement, Measured, Outcome
 from mixplan.report.plan import Interval, Plan
 from mixplan.report.text import number, whole
 
@@ -116,12 +116,15 @@ def judgement(outcome: Outcome) -> Sheet:
 
 
 def judged(outcome: Outcome) -> list[Judgement]:
-    """The judgement's lines: by measure in their saved order, and within one the scores before the baselines."""
+    """The judgement's lines: by measure in their saved order, and within one the scores before the baselines.
+
+    Measures in which no domain changed beyond noise are left out: their correlations are those of noise.
+    """
     measures = list(dict.fromkeys((line.measure, line.quantity) for line in outcome.judgement))
     ranks = {name: rank for rank, name in enumerate(PREDICTORS)}
     key = {pair: rank for rank, pair in enumerate(measures)}
     return sorted(
-        outcome.judgement,
+        (line for line in outcome.judgement if line.changed != 0),
         key=lambda line: (key[(line.measure, line.quantity)], ranks.get(line.predictor, len(ranks)), line.predictor),
     )
 
@@ -198,6 +201,14 @@ def arms(arms: Arms) -> Sheet:
         target = _amount(arm.target, quantity(arm.target_quantity or arms.quantity))
         lines.append((name, *target, *_amount(arm.mean, unit), worst, *_amount(arm.against, unit), verdict))
     return Sheet(f"Arms over {arms.domains} domains, {len(arms.seeds)} seeds", heads, tuple(lines), need, words=True)
+
+
+def pairs(arms: ArmsOver) -> Sheet:
+    """Every pair of arms by the mean over domains."""
+    unit = quantity(arms.quantity)
+    heads = ("arm", "against", f"difference in {unit.subject}", "95 %", "verdict")
+    lines = tuple((one.arm, one.against, *_amount(one.difference, unit), one.verdict) for one in arms.pairs)
+    return Sheet("Every pair of arms", heads, lines, (0,) * len(heads), words=True)
 
 
 def _amount(interval: Interval | None, unit: Quantity) -> tuple[str, str]:

@@ -13,8 +13,16 @@ def section(title: str, *parts: Html | None) -> Html:
     return tag("section", tag("h2", title, id=name), *parts, aria_labelledby=name)
 
 
+LONGEST = 300
+"""Lines of a table; nobody reads more on a page, and all are in the JSON files beside it."""
+LAST = 2
+"""Lines at a long table's end that stay: the target's, or an axis."""
+
+
 def table(kind: str, heads: Sequence[str], rows: Sequence[Html]) -> Html:
     """Lay out a table that scrolls by itself where the screen is narrower, also by keyboard.
+
+    Of more than `LONGEST` lines the first and last stay, with a line that says how many are left out.
 
     Args:
         kind: Its class in page.css.
@@ -23,8 +31,16 @@ def table(kind: str, heads: Sequence[str], rows: Sequence[Html]) -> Html:
     """
     titles = [tag("th", head, scope="col", role="columnheader") for head in heads]
     top = tag("thead", tag("tr", *titles, role="row"), role="rowgroup")
+    if (more := len(rows) - LONGEST - LAST) > 0:
+        said = row(header(left_out(more)), *[cell("")] * (len(heads) - 1), kind="foot")
+        rows = [*rows[:LONGEST], said, *rows[-LAST:]]
     laid = tag("table", top, tag("tbody", *rows, role="rowgroup"), role="table", class_=kind)
     return tag("div", laid, class_="scroll", tabindex=0, role="region", aria_label=f"Table: {', '.join(heads)}")
+
+
+def left_out(more: int) -> str:
+    """Say where the lines are that a page leaves out."""
+    return f"{more:,} more are in plan.json and outcome.json"
 
 
 def row(*cells: Html, kind: str | None = None) -> Html:

@@ -16,6 +16,7 @@ from mixplan.report import beside, sheets, told
 from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
 from mixplan.report.text import bounds, ends, few_words, number, percent, stability_sentence, visible, whole
+from mixplan.report.typed import installed, program, seen
 
 NARROW = 72
 """Columns below which the reasons are left to the page, so that the numbers keep their lines."""
@@ -24,13 +25,13 @@ NAME_WIDTH = 24
 """Columns up to which domain names stay on one line, and the reasons fold instead."""
 
 
-def show(plan: Plan, console: Console, page: Path) -> None:
+def show(plan: Plan, console: Console, page: Path | None) -> None:
     """Print the closing table.
 
     Args:
         plan: The saved plan.
         console: Where to; its width, encoding and colours are respected.
-        page: Where report.html was written.
+        page: Where report.html was written; None where it could not be.
     """
     for notice in plan.notices():
         _say(console, f"Warning: {notice}", style="yellow")
@@ -41,14 +42,14 @@ def show(plan: Plan, console: Console, page: Path) -> None:
     show_page(console, page)
 
 
-def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path) -> None:
+def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | None) -> None:
     """Print what was measured of one run.
 
     Args:
         plan: The saved plan.
         outcome: The saved outcome.
         console: Where to; its width, encoding and colours are respected.
-        page: Where report.html was written.
+        page: Where report.html was written; None where it could not be.
     """
     for notice in told.wrong(plan, outcome):
         _say(console, f"Warning: {notice}", style="yellow")
@@ -56,7 +57,8 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path) -> 
     for sentence in told.summary(outcome):
         _say(console, sentence)
     laid = [sheets.changes(plan, outcome), sheets.judgement(outcome), sheets.consumption(outcome)]
-    laid += [sheets.arms(outcome.arms)] if outcome.arms else []
+    if outcome.arms:
+        laid += [sheets.arms(outcome.arms), sheets.pairs(outcome.arms)]
     for sheet in laid:
         _lay(sheet, console)
     console.print("")
@@ -95,8 +97,10 @@ def _lay(sheet: sheets.Sheet, console: Console) -> None:
     console.print(table)
 
 
-def show_page(console: Console, page: Path) -> None:
-    """Say where a page was written, on one line whatever the width."""
+def show_page(console: Console, page: Path | None) -> None:
+    """Say where a page was written, on one line whatever the width; nothing where it could not be."""
+    if page is None:
+        return
     console.print(_text(f"Report: {page}", console), soft_wrap=True)
 
 
@@ -110,12 +114,12 @@ def show_next(plan: Plan, console: Console, run: Path) -> None:
     """
     if plan.mixture is None:
         return
-    folder, config = shlex.quote(str(run)), shlex.quote(plan.mixture.config)
+    folder, config = shlex.quote(str(seen(run))), shlex.quote(plan.mixture.config)
     method = Path(plan.mixture.config).stem
     flags = f" {WITHOUT_GPU}" if plan.model.device == "cpu" else ""
     for line in (
-        f"Next: mixplan train {folder}",
-        f"By TRL alone: cd {folder} && trl {method} --config {config}{flags}",
+        f"Next: {program()} train {folder}",
+        f"By TRL alone: cd {folder} && {installed('trl')} {method} --config {config}{flags}",
     ):
         console.print(_text(line, console), soft_wrap=True)
 

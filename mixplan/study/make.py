@@ -48,6 +48,7 @@ from mixplan.study.specific import judge_specific
 from mixplan.study.table import Table, write_table
 from mixplan.study.tabulate import tabulate
 from mixplan.study.trained_saes import train_saes, trainings
+from mixplan.tether import tethered
 from mixplan.train.part import Part
 
 RESAMPLES = 2000
@@ -288,9 +289,7 @@ def beside(request: StudyRequest, run: Path, *, device: str) -> Iterator[None]:
             variables = {**os.environ, **Part(number, request.jobs).environment(device)}
             with translated(run), open(run / f"worker-{number}.log", "ab") as log:
                 running.append(
-                    subprocess.Popen(
-                        command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=variables
-                    )
+                    tethered(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=variables)
                 )
         yield
     except BaseException:

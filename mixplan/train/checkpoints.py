@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixplan.runs import file_hash, set_aside, translated, write_json
+from mixplan.runs import file_hash, set_aside, translated, unchanged, write_json
 
 SEAL = "mixplan.json"
 PICKLED = "training_args.bin"
@@ -84,7 +84,7 @@ def newest_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
 
 def damaged(folder: Path, files: dict[str, str]) -> bool:
     """Whether a file of a sealed checkpoint is missing or no longer has its hash."""
-    return any(not (folder / name).is_file() or file_hash(folder / name) != kept for name, kept in files.items())
+    return not all(unchanged(folder / name, kept) for name, kept in files.items())
 
 
 def numbered(folder: Path) -> list[tuple[int, Path]]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mixplan.chat.calls import TOOLS
 from mixplan.errors import TrainError
 from mixplan.train.seen import trainable
 
 Length = Callable[[list[dict[str, str]], bool], int]
-"""Tokens of a conversation, with or without the opening of an answer at its end."""
+"""Tokens of a conversation, with or without the opening of an answer at its end; a first turn may hold its tools."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ def read_back(
     """
     counts, tokens = Counter(prepared["domain"]), Counter[str]()
     truncated, longest = Counter[str](), Counter[str]()
-    for row in batches(prepared, "prompt", "completion", "domain", "labels"):
+    for row in batches(prepared, "prompt", "completion", "domain", "labels", *tools_column(prepared)):
         name = row["domain"]
         tokens[name] += trainable(row["labels"])
         if limit is not None and len(row["labels"]) == limit:
-            whole = length(row["prompt"] + row["completion"], False)
+            whole = length(asked(row) + row["completion"], False)
             truncated[name] += whole > limit
             longest[name] = max(longest[name], whole)
     dropped = dropped_by_length(rows, prepared, limit=limit, length=length)
@@ -73,6 +74,17 @@ def batches(rows: Any, *columns: str) -> Iterator[dict[str, Any]]:
         yield from (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
 
 
+def tools_column(rows: Any) -> tuple[str, ...]:
+    """The name of the column that holds conversations' tools, where there is one."""
+    return (TOOLS,) if TOOLS in rows.column_names else ()
+
+
+def asked(row: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A row's prompt, its tools in a first turn of their own."""
+    tools = row.get(TOOLS)
+    return [*([{"role": TOOLS, "content": tools}] if tools else []), *row["prompt"]]
+
+
 def dropped_by_length(rows: Any, prepared: Any, *, limit: int | None, length: Length) -> Counter[str]:
     """Count the rows that the trainer left out because their question alone reaches the limit."""
     dropped = Counter[str]()
@@ -80,11 +92,11 @@ def dropped_by_length(rows: Any, prepared: Any, *, limit: int | None, length: Le
         return dropped
     names = ("domain", "row_id", "repeat")
     kept = Counter(tuple(row[name] for name in names) for row in batches(prepared, *names))
-    for row in batches(rows, "prompt", *names):
+    for row in batches(rows, "prompt", *names, *tools_column(rows)):
         identity = tuple(row[name] for name in names)
         if kept[identity]:
             kept[identity] -= 1
-        elif length(row["prompt"], True) >= limit:
+        elif length(asked(row), True) >= limit:
             dropped[row["domain"]] += 1
     return dropped
 

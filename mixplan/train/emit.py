@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mixplan.errors import RunError
 from mixplan.recipe import LoadedRecipe
-from mixplan.recipe.configs import REPOSITORY, config_folders
+from mixplan.recipe.configs import CHECKOUT, SHIPPED, config_folders
 from mixplan.recipe.paths import local_path
 from mixplan.runs import translated, write_atomic
 from mixplan.train.launch import Launch, config_file, shipped_for
@@ -53,6 +53,7 @@ def emit(
     config = config_file(launch.config or shipped_for(processes if on_gpu else 0, processes * nodes), loaded.path)
     if kind == "skypilot":
         refuse_local_model(loaded)
+        refuse_without_source()
     with translated(run):
         write_atomic(run / "training" / "launch.yaml", config.read_bytes())
     # Folders are quoted as one word for a shell; SkyPilot reads YAML, where a name with quotes in it stays as it is.
@@ -66,7 +67,7 @@ def emit(
         "RUN": quoted(str(run.resolve())),
         "FOLDER": quoted(str(Path.cwd())),
         "PYTHON": quoted(sys.executable),
-        "SOURCE": quoted(str(REPOSITORY)),
+        "SOURCE": quoted(str(SHIPPED)),
         "EXTRA": shlex.join(launch.extra),
     }
     path = run / "training" / TEMPLATES[kind]
@@ -100,6 +101,19 @@ def plain_name(text: str) -> str:
 def gpu_line(gpus: int) -> str:
     """Slurm's line that asks for GPUs on a node."""
     return f"#SBATCH --gpus-per-node={gpus}" if gpus else "# No GPUs are asked for."
+
+
+def refuse_without_source() -> None:
+    """Refuse to send mixplan to rented machines from where only its installed package is.
+
+    Raises:
+        RunError: this mixplan runs outside its repository.
+    """
+    if not CHECKOUT:
+        raise RunError(
+            "--emit skypilot: rented machines install mixplan from its repository, and this one runs from an installed "
+            "package. Run the same command with bin/mixplan of a clone of the repository."
+        )
 
 
 def refuse_local_model(loaded: LoadedRecipe) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import Any
 from mixplan.errors import RunError
 from mixplan.plan import Watcher
 from mixplan.runs import locked
+from mixplan.tether import end_group
 from mixplan.train.checkpoints import numbered
 from mixplan.train.curve import parsed
 
@@ -21,7 +20,7 @@ LOOK_SECONDS = 0.2
 SAY_SECONDS = 1.0
 """Losses come at most so often on the screen; the log has them all."""
 WAIT_SECONDS = 120.0
-"""How long a process that outlived its starter is given to save a checkpoint and end."""
+"""How long a process that is still there is given to end."""
 
 
 class Tail:
@@ -140,17 +139,16 @@ def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Leave no training process behind, whatever ended the following."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    if process.poll() != 0:
+        # One of several may be left when another was killed.
+        end_group(process)
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
 
 
 def wait_for_former(run: Path, watcher: Watcher) -> None:
-    """Wait until the training process of a killed mixplan has noticed, saved a checkpoint and ended.
+    """Wait until the training process of an earlier mixplan has ended.
 
     Raises:
         RunError: it has not ended in time.
@@ -164,6 +162,6 @@ def wait_for_former(run: Path, watcher: Watcher) -> None:
             if not isinstance(error.__cause__, BlockingIOError) or time.monotonic() - began > WAIT_SECONDS:
                 raise
         if not said:
-            watcher.say("waiting for an earlier training process to save a checkpoint and end")
+            watcher.say("waiting for an earlier training process to end")
             said = True
         time.sleep(LOOK_SECONDS)

@@ -12,6 +12,7 @@ from mixplan.errors import RunError
 from mixplan.recipe.configs import config_folders, config_names
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.runs import translated
+from mixplan.tether import tethered
 from mixplan.train.curve import FOLLOWED
 from mixplan.train.part import Part
 
@@ -123,18 +124,11 @@ def environment(run: Path, *, device: str, gpus: int, processes: int, part: Part
 def start(command: list[str], run: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start the training processes, apart from the terminal, so that Ctrl-C reaches them only as a wish to stop.
 
-    What they print goes to training/worker.log; their standard input ends when this process does.
+    What they print goes to training/worker.log. They end with this process, whatever ends it.
 
     Raises:
         RunError: the log cannot be written.
     """
     log = run / "training" / "worker.log"
     with translated(log), open(log, "ab") as output:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=variables,
-            start_new_session=True,
-        )
+        return tethered(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=variables)

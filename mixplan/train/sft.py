@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from mixplan.chat.calls import parted_tools
 from mixplan.errors import TrainError
 from mixplan.train.consumption import Consumption, batches, read_back, trainable_tokens
 from mixplan.train.job import Job
@@ -129,7 +130,10 @@ def consumed(job: Job, trainer: CountedTrainer, rows: Dataset, tokenizer: PreTra
     """
 
     def length(messages: list[dict[str, str]], awaiting: bool) -> int:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=awaiting)
+        tools, said = parted_tools([(turn["role"], turn["content"]) for turn in messages])
+        text = tokenizer.apply_chat_template(
+            messages[-len(said) :], tools=tools, tokenize=False, add_generation_prompt=awaiting
+        )
         return len(tokenizer(str(text), add_special_tokens=False)["input_ids"])
 
     prepared = trainer.train_dataset if trainer.unpacked is None else trainer.unpacked

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from mixplan.errors import TrainError
+from mixplan.leftovers import remove
 from mixplan.runs import translated
 from mixplan.train.job import Job
 from mixplan.train.tokens import model_place, save_tokenizer
@@ -163,5 +164,5 @@ def put_model(part: Path, run: Path, tokenizer: PreTrainedTokenizerBase) -> None
             if path.suffix in (".bin", ".pt", ".pth") or path.name == "README.md":
                 path.unlink()
         model = run / "model"
-        shutil.rmtree(model, ignore_errors=True)
+        remove(model)
         os.replace(part, model)

@@ -31,7 +31,7 @@ def verify(run: Path, loaded: LoadedRecipe, plan: Mapping[str, Any], *, mixture:
         RunError: the recipe, the mixture or the model is not the one that was planned; says which and how to re-plan.
     """
     again = replan(run, loaded)
-    if content_hash(standalone(loaded)) != plan["hashes"]["recipe"]:
+    if content_hash(standalone(loaded)) != plan["hashes"].get("recipe"):
         raise RunError(f"{run}: the recipe is not the one that was planned{changed(plan, loaded)}. {again}")
     found = read_mixture(mixture or run / "mixture")
     if found is None:

@@ -22,9 +22,12 @@ from mixplan.train.checkpoints import Checkpoint, seal_checkpoint
 from mixplan.train.curve import FOLLOWED, curve_point, parsed
 from mixplan.train.seen import Seen
 
+KILLED = 137
+"""Exit code of a process that ends because the one that follows it was killed."""
+
 
 class Stop:
-    """A wish to stop: SIGINT or SIGTERM, or the following process wrote a line or is gone."""
+    """A wish to stop: SIGINT or SIGTERM, or a line that the following process wrote; its end ends this process."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -41,10 +44,15 @@ class Stop:
         self.asked = True
 
     def read(self) -> None:
-        """Wait for a line, or for the end of the stream, which comes when the other end's process has died."""
+        """Wait for a line; the end of the stream, which comes when the other end's process has died, ends this one."""
         # Not through sys.stdin: a thread that waits with its lock held would abort the interpreter's end.
-        os.read(0, 1)
+        if not os.read(0, 1):
+            self.end()
         self.note()
+
+    def end(self) -> None:
+        """End this process: killed outright, the following one could not ask for a checkpoint."""
+        os._exit(KILLED)
 
     def anywhere(self) -> bool:
         """Whether any process of the job has noted the wish; every process must ask at the same step."""

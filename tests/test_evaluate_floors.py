@@ -1,0 +1,58 @@
+"""An accuracy that has nothing to lose is known, and another measure stands for its domain."""
+
+import math
+
+import pytest
+from evaluated import choice_rows
+
+from mixplan.evaluate.floors import Floor, floor_of
+from mixplan.evaluate.result import Measured
+
+ROWS = choice_rows(24)
+CHANCE = sum(1 / len(row.options) for row in ROWS) / 24
+FREE = [f"r:{i}" for i in range(24)]
+
+
+def choice(right):
+    values = tuple([1.0] * right + [0.0] * (24 - right))
+    return Measured("choice", tuple(row.id for row in ROWS), {"correct": values, "gold_probability": values}, {})
+
+
+def exact(right, items=24):
+    return Measured("exact", tuple(FREE[:items]), {"score": tuple([1.0] * right + [0.0] * (items - right))}, {})
+
+
+MOVED = {"behaviour": Measured("behaviour", tuple(FREE), {"kl": (0.0,) * 24}, {})}
+
+
+@pytest.mark.parametrize(("right", "floor"), [(0, True), (5, True), (6, False), (24, False)])
+def test_free_answers_need_six_to_lose(right, floor):
+    """Five losses of five: the signs of five flips are alike once in sixteen times."""
+    found = floor_of("exact", {"exact": exact(right)} | MOVED, (), named=False)
+    assert found == (Floor("exact", "score", right / 24, 0.0, 24, "behaviour") if floor else None)
+
+
+def test_choices_need_more_than_guessing_gives():
+    """The fewest right answers of 24 that guessing at 3, 2 and 4 options gives less often than 1 in 20 times."""
+
+    def guessed(right):
+        return sum(math.comb(24, k) * CHANCE**k * (1 - CHANCE) ** (24 - k) for k in range(right, 25))
+
+    found = {right: floor_of("choice", {"choice": choice(right)} | MOVED, ROWS, named=False) for right in range(25)}
+    assert {right for right, floor in found.items() if floor is None} == {k for k in range(25) if guessed(k) <= 0.05}
+    assert found[8] == Floor("choice", "correct", 8 / 24, pytest.approx(CHANCE), 24, "behaviour")
+    assert found[24] is None
+
+
+def test_what_stands_instead():
+    prose = Measured("likelihood", tuple(FREE), {"bits_per_byte": (1.0,) * 24}, {})
+    measures = {"exact": exact(0), "likelihood": prose} | MOVED
+    assert floor_of("exact", measures, (), named=False).instead == "likelihood"
+    assert floor_of("exact", measures, (), named=True).instead is None
+    assert floor_of("exact", {"exact": exact(0)}, (), named=False).instead is None
+
+
+def test_few_items_and_other_measures_have_no_floor():
+    assert floor_of("exact", {"exact": exact(0, 11)} | MOVED, (), named=False) is None
+    assert floor_of("behaviour", MOVED, (), named=False) is None
+    assert floor_of("exact", MOVED, (), named=False) is None
