@@ -237,7 +237,8 @@ def test_a_tally_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
     [function] = make(tmp_path / "training" / "tally.json", rewards={"exact": 1.0})
     with pytest.raises(RunError) as caught:
         function(**batch("Paris"))
-    assert str(caught.value) == f"{tmp_path / 'training' / 'tally.json'}: File exists."
+    place = tmp_path / "training"
+    assert str(caught.value).startswith(f"{place}: found a file, expected a folder. Move it away: ")
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,10 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
 def _generator_warnings(loaded: LoadedRecipe) -> Iterator[str]:
     """What is known of the scorers that grade generated rows."""
     recipe = loaded.recipe
-    specs = [recipe.target, *recipe.domains.values()]
-    scored = [spec.data.generator for spec in specs if spec.data.generator and spec.grader in ("auto", "generator")]
-    for name in dict.fromkeys(scored):
-        yield from warnings_of(name)
+    specs = [spec for spec in (recipe.target, *recipe.domains.values()) if spec.grader in ("auto", "generator")]
+    for name in dict.fromkeys(spec.data.generator for spec in specs if spec.data.generator):
+        rewarded = recipe.train.method == "grpo" and recipe.target.data.generator == name
+        yield from warnings_of(name, rewarded=rewarded)
 
 
 def _count(loaded: LoadedRecipe, result: Checked) -> None:

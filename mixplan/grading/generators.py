@@ -10,6 +10,8 @@ from importlib.resources import files
 
 TOLD_SHARE = 0.05
 """Wrong answers accepted, and own ones not accepted, from this share on are told."""
+PARTIAL = 0.5
+"""Mean score of wrong answers from which on a reward is told."""
 SAME_QUESTIONS = 0.5
 """From this share of questions on two seeds give the same ones."""
 
@@ -44,25 +46,24 @@ def known() -> dict[str, Facts]:
     return {name: Facts(**facts) for name, facts in found["generators"].items()}
 
 
-def warnings_of(name: str) -> Iterator[str]:
+def warnings_of(name: str, *, rewarded: bool) -> Iterator[str]:
     """What a reader should know before rows of a generator are measured or rewarded, a sentence each.
 
     Args:
         name: The generator's; nothing is known of one that the pinned reasoning-gym lacks.
+        rewarded: Whether its scores are rewards, to which part of the credit counts.
     """
     facts = known().get(name)
     if facts is None:
         return
     if facts.none:
         yield f"generator {name}: {facts.none:.0%} of its entries have no answer."
-    if facts.own < 1 - TOLD_SHARE:
-        yield f"generator {name}: its scorer accepts only {facts.own:.0%} of its own answers."
-    accepted = {kind: part for kind, part in facts.wrong.items() if part >= TOLD_SHARE}
+    elif facts.own < 1 - TOLD_SHARE:
+        yield f"generator {name}: its scorer accepts only {facts.own:.0%} of its own answers once they are saved."
+    accepted = {kind: part for kind, part in facts.wrong.items() if part > TOLD_SHARE}
     if accepted:
         listed = ", ".join(f"{kind} in {part:.0%} of entries" for kind, part in accepted.items())
         yield f"generator {name}: its scorer accepts wrong answers: {listed}."
-    if facts.same >= SAME_QUESTIONS:
-        yield (
-            f"generator {name}: another seed gives {facts.same:.0%} of the same questions, so it is no fresh data; "
-            "rows are told apart by content."
-        )
+    elif rewarded and max(facts.partial.values(), default=0) >= PARTIAL:
+        kind, score = max(facts.partial.items(), key=lambda item: item[1])
+        yield f"generator {name}: its scorer rewards wrong answers: {kind} scores {score:.2f} on average."
