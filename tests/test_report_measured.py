@@ -11,7 +11,7 @@ from mixplan.report.measures import WORDS, quantity
 from mixplan.report.plots import axis_over
 from mixplan.report.sheets import order
 from mixplan.report.text import percent
-from mixplan.report.told import wrong
+from mixplan.report.told import said_first, wrong
 
 
 def test_every_domain_says_before_after_change_interval_and_verdict() -> None:
@@ -106,7 +106,11 @@ def test_what_was_wrong_comes_as_a_list() -> None:
     plan, outcome = sample()
     section = notices(plan, outcome)
     assert section is not None
-    assert re.findall(r"<li>(.*?)</li>", section) == [line.replace("'", "&#x27;") for line in wrong(plan, outcome)]
+    assert re.findall(r"<li>(.*?)</li>", section) == [line.replace("'", "&#x27;") for line in said_first(plan, outcome)]
+    first, _, second = section.partition("What to know")
+    assert "What was wrong" in first
+    assert first.count("<li>") == len(wrong(plan, outcome)) > 0
+    assert second.count("<li>") == len(said_first(plan, outcome)) - len(wrong(plan, outcome))
 
 
 @pytest.mark.parametrize("forecast", ["learned", "none"])

@@ -53,7 +53,7 @@ def test_every_problem_at_once(run: Path) -> None:
         "  `target.measures.exact.score.direction`: expected 'gain', 'loss', 'moved' or 'none', found \"better\"\n"
         "  `domains.law.measures.behaviour`: dictionary should have at least 1 item after validation, not 0, found {}\n"
         "  `judgement` is missing\n"
-        f"Measure again: mixplan eval {run}."
+        f"Measure again: `mixplan eval {run}`."
     )
 
 
@@ -61,7 +61,7 @@ def test_another_version(run: Path) -> None:
     save(run, {"version": 7, "mixplan": "9.1.0"})
     assert refusal(run) == (
         f"{run}/outcome.json: found outcome version 7, written by mixplan '9.1.0'; expected version 1. "
-        f"Use that mixplan, or measure again: mixplan eval {run}."
+        f"Use that mixplan, or measure again: `mixplan eval {run}`."
     )
 
 
@@ -70,7 +70,7 @@ def test_not_json(run: Path) -> None:
     assert refusal(run) == (
         f"{run}/outcome.json: not an outcome that mixplan wrote, or changed or damaged since:\n"
         "  not JSON: EOF while parsing an object at line 1 column 1\n"
-        f"Measure again: mixplan eval {run}."
+        f"Measure again: `mixplan eval {run}`."
     )
 
 

@@ -283,6 +283,7 @@ def test_directions_are_seen_by_everyone(scheme: int) -> None:
 
 OUTCOME_TITLES = [
     "What was wrong",
+    "What to know",
     "Before and after",
     "Predicted against measured",
     "Arms",

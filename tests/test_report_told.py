@@ -3,7 +3,7 @@
 import pytest
 from saved_run import checked, sample, values
 
-from mixplan.report.told import drift_lines, duration, outside_line, summary, told_by, training_line, wrong
+from mixplan.report.told import drift_lines, duration, outside_line, said_first, summary, told_by, training_line, wrong
 
 
 def test_misses_then_the_outcomes_warnings_then_the_plans() -> None:
@@ -11,8 +11,8 @@ def test_misses_then_the_outcomes_warnings_then_the_plans() -> None:
     for name, domain in outcome["domains"].items():
         domain["outside_forecast"] = name in ("law", "coding", "history", "algebra")
     outcome["summary"][1] = "4 of 12 domains moved outside their forecast: algebra (…) and 3 more."
-    told = wrong(*checked(plan, outcome))
-    assert told == [
+    assert wrong(*checked(plan, outcome)) == ["4 of 12 domains moved outside their forecast: algebra (…) and 3 more."]
+    assert said_first(*checked(plan, outcome)) == [
         "4 of 12 domains moved outside their forecast: algebra (…) and 3 more.",
         *outcome["warnings"],
         *plan["warnings"],

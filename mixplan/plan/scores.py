@@ -358,6 +358,11 @@ def reading_warnings(readings: Mapping[str, Reading]) -> list[str]:
                 f"{name}: its query rows hold {reading.tokens} of the {reading.wanted_tokens} query tokens asked for; "
                 "raise its `split.query` for narrower intervals."
             )
+        if len({query.row for unit in reading.units for query in unit.queries}) == 1:
+            found.append(
+                f"{name}: its score rests on one query row, so its interval is no more than that row's value; raise "
+                "`sts.query_tokens`, or `drift.query_tokens` for the target, to read more rows."
+            )
         dropped = sum(unit.dropped_demonstrations for unit in reading.units)
         if dropped:
             found.append(f"{name}: {dropped} demonstrations did not fit the model's window and were left out whole.")

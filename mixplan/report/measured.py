@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mixplan.report.charts import Axis
-from mixplan.report.markup import Html, tag
+from mixplan.report.markup import Html, join, tag
 from mixplan.report.measures import WORDS, Quantity, forecast_line, quantity
 from mixplan.report.outcome import Change, Domain, Measured, Outcome, Relative
 from mixplan.report.plan import Expected, Plan
@@ -13,7 +13,7 @@ from mixplan.report.plots import axis_over, axis_strip, dumbbell, interval_strip
 from mixplan.report.sheets import order
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import percent, plain, whole
-from mixplan.report.told import wrong
+from mixplan.report.told import said_first, wrong
 
 GRADES = ("right", "wrong", "unparsable", "truncated")
 
@@ -21,13 +21,19 @@ Named = tuple[str, Measured]
 
 
 def notices(plan: Plan, outcome: Outcome) -> Html | None:
-    """Say first what was wrong: misses of the forecast, and every warning."""
-    if not (told := wrong(plan, outcome)):
-        return None
-    listed = tag("ul", *(tag("li", notice) for notice in told))
-    return tag(
-        "section", tag("h2", "What was wrong", id="warnings"), listed, class_="warnings", aria_labelledby="warnings"
-    )
+    """Say first what was wrong, then what else to know: the warnings of outcome and plan."""
+    missed = wrong(plan, outcome)
+    others = [notice for notice in said_first(plan, outcome) if notice not in missed]
+    parts = [("What was wrong", "wrong", missed), ("What to know", "warnings", others)]
+    shown = [
+        tag(
+            "section", tag("h2", title, id=name), tag("ul", *(tag("li", notice) for notice in listed)),
+            class_="warnings", aria_labelledby=name,
+        )
+        for title, name, listed in parts
+        if listed
+    ]  # fmt: skip
+    return join(shown) if shown else None
 
 
 def before_and_after(plan: Plan, outcome: Outcome) -> Html:

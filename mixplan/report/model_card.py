@@ -40,7 +40,7 @@ def model_card(plan: Plan, outcome: Outcome) -> str:
         "---\n" + yaml.safe_dump(_front(plan), sort_keys=False, allow_unicode=True).rstrip() + "\n---",
         f"# {_plain(plan.name)}",
         _opening(plan, outcome),
-        *(f"> {_plain(notice)}" for notice in told.wrong(plan, outcome)),
+        *(f"> {_plain(notice)}" for notice in told.said_first(plan, outcome)),
         "## Target and mixture",
         _mixture(plan),
         "## Evaluation",

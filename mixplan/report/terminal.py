@@ -51,7 +51,7 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | No
         console: Where to; its width, encoding and colours are respected.
         page: Where report.html was written; None where it could not be.
     """
-    for notice in told.wrong(plan, outcome):
+    for notice in told.said_first(plan, outcome):
         _say(console, f"Warning: {notice}", style="yellow")
     _say(console, f"{plan.name}: outcome", style="bold")
     for sentence in told.summary(outcome):

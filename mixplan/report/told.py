@@ -76,13 +76,17 @@ def summary(outcome: Outcome) -> list[str]:
     return [sentence for sentence in outcome.summary if MISSED not in sentence]
 
 
+def said_first(plan: Plan, outcome: Outcome) -> list[str]:
+    """What a reader should know before the answer: what was wrong, then the outcome's warnings and the plan's."""
+    return list(dict.fromkeys([*wrong(plan, outcome), *outcome.warnings, *plan.notices()]))
+
+
 def wrong(plan: Plan, outcome: Outcome) -> list[str]:
-    """What a reader should know before the answer: misses, the outcome's warnings, the plan's."""
+    """What did not come as foretold, and an outcome that is of another plan; no mere warnings."""
     missed = [sentence for sentence in outcome.summary if MISSED in sentence]
     outside = outside_line(outcome)
     stale = outcome.hashes.get("plan") != plan.hashes.get("plan")
-    told = [STALE] if stale else []
-    return list(dict.fromkeys([*told, *(missed or [outside] if outside else []), *outcome.warnings, *plan.notices()]))
+    return [*([STALE] if stale else []), *(missed or [outside] if outside else [])]
 
 
 def duration(seconds: float) -> str:
