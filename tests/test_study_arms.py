@@ -79,7 +79,8 @@ def test_every_target_is_planned_and_every_arm_trained(arms_study):
         assert sorted(job["job"] for job in done) == sorted(set(keys))
         assert len(set(keys)) >= len(ARMS["names"])
         assert {job["steps"] for job in done} == {2}
-        assert {job["consumption"]["target"]["rows"] for job in done} == {8}
+        assert {job["consumption"]["target"]["planned_rows"] for job in done} == {8}
+        assert all(sum(part["rows"] for part in job["consumption"].values()) == 2 * 4 for job in done)
 
 
 def test_what_each_plan_said_of_an_even_spread_is_judged(arms_study):
