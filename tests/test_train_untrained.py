@@ -26,7 +26,8 @@ def trained(folder, model, trainer=sft, **train):
     job = prepare(run, loaded, plan)
     config = trainer.trl_config(job, run)
     ready = worker.prepare(run, job, trainer, config, Stop())
-    worker.finish(run, job, ready, worker.trained(ready, None, run / ".part"), run / ".part")
+    state = worker.trained(ready, None, run / ".part")
+    worker.finish(run, job, ready, state, run / ".part", ready.trainer.seen.together())
     return ready.trainer.model.eval(), run / "model"
 
 
