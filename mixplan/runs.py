@@ -109,7 +109,8 @@ def refusal(path: Path, error: OSError, *, reading: bool, again: str = "") -> st
             else f"{place}: {found}. {aside}."
         )
     if error.errno == errno.ENOENT:
-        gone = "there is no such file" if reading else "its folder was removed while mixplan worked there"
+        here = reading or path.parent.is_dir()
+        gone = "there is no such file" if here else "its folder was removed while mixplan worked there"
         return f"{path}: {gone}. {again or 'Run the same command again.'}"
     return f"{path}: {error.strerror or error}." + (f" {again}" if again else "")
 

@@ -52,4 +52,4 @@ def test_another_version_and_a_missing_file(tmp_path):
     )
     with pytest.raises(RunError) as caught:
         read_evaluation(tmp_path / "after.json")
-    assert str(caught.value) == f"{tmp_path / 'after.json'}: No such file or directory."
+    assert str(caught.value) == f"{tmp_path / 'after.json'}: there is no such file. Run the same command again."

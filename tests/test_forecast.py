@@ -260,7 +260,7 @@ def test_the_recipe_says_which_runs_are_learned_from(recipe: Path, tmp_path: Pat
     made = planned(recipe, tmp_path / "runs" / "new")
     assert [entry["run"] for entry in made["forecast"]["learned_from"]] == ["old0", "old1"]
     assert [text for text in made["warnings"] if "torn" in text] == [
-        "torn/outcome.json is damaged or no outcome of this mixplan, so the forecast does not learn from it. "
+        "kept/torn/outcome.json is damaged or no outcome of this mixplan, so the forecast does not learn from it. "
         "Make it again with `mixplan train`, or leave it out of `forecast.runs`."
     ]
     copied = planned(tmp_path / "runs" / "new" / "recipe.yaml", tmp_path / "elsewhere" / "deep" / "run")

@@ -122,7 +122,7 @@ def test_unusable_folder_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(RunError) as caught:
         build(tmp_path / "run" / "mixture", {"law": 3})
-    assert str(caught.value) == f"{tmp_path}/run/.mixture.partial: Not a directory."
+    assert f"{tmp_path}/run: found a file, expected a folder. Move it away:" in str(caught.value)
 
 
 def test_full_disk_is_one_message_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

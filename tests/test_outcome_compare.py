@@ -27,7 +27,7 @@ def test_arms_share_steps_and_target_rows(trained):
     jobs = {path.parent.parent.name: json.loads(path.read_bytes()) for path in run.glob("arms/*/training/done.json")}
     assert set(jobs) == {"none-0", "none-1", "uniform-0", "uniform-1", "plan-1"}
     assert {job["steps"] for job in jobs.values()} == {3}
-    assert {job["consumption"]["target"]["rows"] for job in jobs.values()} == {8}
+    assert {job["consumption"]["target"]["planned_rows"] for job in jobs.values()} == {8}
     assert arms["behaviour"]["arms"]["uniform"]["against"] is None
     assert arms["behaviour"]["arms"]["plan"]["verdict"] in ("win", "tie", "loss")
     make_comparison(request, watcher=Silent())

@@ -119,6 +119,8 @@ def sample(path: str, field: FieldInfo) -> tuple[str, Any]:
         return "sparsify", "sparsify"
     if name == "options" and ".columns." in path:
         return "other", "other"
+    if path == "mixture.licences.exclude":
+        return "[unknown]", ["unknown"]
     if name in VALUES:
         return VALUES[name]
     annotation = field.annotation

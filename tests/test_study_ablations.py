@@ -16,7 +16,7 @@ from mixplan.runs import content_hash
 from mixplan.study.ablations import ablate, judge_view, predictors
 from mixplan.study.forecasts import DomainReading, TargetReading
 from mixplan.study.jobs import cells_of, write_drift
-from mixplan.study.spec import load_study
+from mixplan.study.spec import as_registered, load_study
 from mixplan.study.table import Table
 from mixplan.study.views import Moved, View, kept_change
 
@@ -246,7 +246,7 @@ def test_a_study_is_registered_as_before_with_ablations_and_without(tmp_path, ti
             dumped["reading"].pop(rewarded_only)
         values = {key: dumped[key] for key in keys}
         recipes = {name: loaded.resolved for name, loaded in study.recipes.items()}
-        assert study.hash == content_hash(values, recipes)
+        assert study.hash == content_hash(as_registered(values), as_registered(recipes))
 
 
 def test_what_is_wrong_with_ablations_is_told_with_its_line(tmp_path, tiny_model, tiny_sae):

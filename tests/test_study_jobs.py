@@ -72,7 +72,7 @@ def test_a_cell_s_folder_that_cannot_be_made(cell, tmp_path):
     (tmp_path / "cells").write_text("")
     with pytest.raises(RunError) as caught, taken(cell.folder):
         pass
-    assert str(caught.value) == f"{cell.folder}: Not a directory."
+    assert f"{tmp_path}/cells: found a file, expected a folder. Move it away:" in str(caught.value)
 
 
 def finished(folder: Path) -> tuple:

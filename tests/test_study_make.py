@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -335,7 +336,18 @@ def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
     assert request.first == Launch(Path("fsdp2"), 2, part=make.Part(0, 3))
     for command, *_ in started:
         assert command[1:] == [
-            *("-m", "mixplan", "study", str(place), "--run", str(run), "--cells-only"),
+            *(
+                "-m",
+                "mixplan.tether",
+                sys.executable,
+                "-m",
+                "mixplan",
+                "study",
+                str(place),
+                "--run",
+                str(run),
+                "--cells-only",
+            ),
             *("--processes", "2", "--launch", "fsdp2"),
         ]
 

@@ -105,4 +105,4 @@ def test_a_damaged_table_says_where(tmp_path, change, said):
 def test_a_table_that_is_not_there(tmp_path):
     with pytest.raises(RunError) as caught:
         read_table(tmp_path / "table.json")
-    assert str(caught.value) == f"{tmp_path / 'table.json'}: No such file or directory."
+    assert str(caught.value) == f"{tmp_path / 'table.json'}: there is no such file. Run the same command again."

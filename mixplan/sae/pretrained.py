@@ -156,7 +156,7 @@ def local_folder(spec: SaeSpec, folder: Path) -> Path | None:
         return embedded.sae_folder()
     if spec.path is None:
         return None
-    if (problem := absent_sae(spec, folder)) is not None:
+    if (problem := absent_sae(spec, folder, weights_too=False)) is not None:
         raise SaeError(problem)
     return folder / local_path(spec.path)
 
