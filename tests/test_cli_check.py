@@ -55,9 +55,12 @@ def run(monkeypatch, *arguments: str) -> int:
 
 
 def snapshot(hub: Path, repository: str, file: str) -> None:
-    path = hub / repository.replace("/", "--") / "snapshots/abc" / file
-    path.parent.mkdir(parents=True)
-    path.write_text("")
+    place = hub / repository.replace("/", "--")
+    path = place / "snapshots/abc" / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x02\0\0\0\0\0\0\0{}" if path.suffix == ".safetensors" else b"{}")
+    (place / "refs").mkdir(exist_ok=True)
+    (place / "refs" / "main").write_text("abc")
 
 
 def test_local_rows_are_counted_and_downloads_said(here, monkeypatch, capsys):
@@ -68,7 +71,7 @@ def test_local_rows_are_counted_and_downloads_said(here, monkeypatch, capsys):
         "  made    400 rows: evaluation 59, pool 339, of which query 339; demonstration 9 of their own data; "
         "2 left out: 2 duplicate\n"
         "  rows not read before a plan, their data being on the hub: target\n"
-        "  a plan would download:\n"
+        "  a plan would download, for which HF_HUB_OFFLINE must be unset:\n"
         "    model some/model\n"
         "    SAE layer_31/width_131k/average_l0_22 of google/gemma-scope-9b-it-res\n"
         "    data set some/data\n",
@@ -78,9 +81,11 @@ def test_local_rows_are_counted_and_downloads_said(here, monkeypatch, capsys):
 
 def test_what_the_hub_cache_holds_is_not_downloaded_again(here, monkeypatch, capsys):
     snapshot(here / "hub", "models--some/model", "config.json")
+    snapshot(here / "hub", "models--some/model", "model.safetensors")
     sae = "layer_31/width_131k/average_l0_22/params.npz"
     snapshot(here / "hub", "models--google/gemma-scope-9b-it-res", sae)
     snapshot(here / "hub", "datasets--some/data", "data.parquet")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # or the rows would be read
     assert run(monkeypatch, "recipe.yaml") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "  a plan downloads nothing"
 
@@ -240,3 +245,25 @@ def test_a_limit_that_bites_is_said(here, monkeypatch, capsys):
         "  warning: target: 8 of its 9 rows were read, as `target.data.limit` has it; the others are not trained on. "
         "Set `target.data.limit: 9` to take them all."
     )
+
+
+def test_what_no_plan_can_meet_is_said_before_a_model_is_loaded(here, monkeypatch, capsys):
+    split = "target.split={evaluation: 0, query: 3, demonstration: 2}"
+    sets = ["target.data={file: rows.jsonl}", split, "mixture.target_rows=10", "allocate.floors={local: 9}"]
+    assert run(monkeypatch, "recipe.yaml", *[word for text in sets for word in ("--set", text)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "recipe.yaml: mixture.target_rows is 10, but the target has 8 pool rows. Lower it to 8, or leave it out to "
+        "take them all.",
+        "recipe.yaml: allocate.floors.local: domain 'local' has 8 pool rows, but its floor is 9.",
+        "recipe.yaml: Lower `allocate.floors.local` to 8, or allow repeats with `budget.max_repeats: 2`.",
+    ]
+
+
+def test_licences_are_said_before_a_plan(here, monkeypatch, capsys):
+    split = "target.split={evaluation: 0, query: 3, demonstration: 2}"
+    sets = ["target.data={file: rows.jsonl}", split, "target.licence=cc-by-nc-4.0", "domains.local.licence=CC BY-NC"]
+    assert run(monkeypatch, "recipe.yaml", *[word for text in sets for word in ("--set", text)]) == 0
+    assert (
+        "  warning: rows of the mixture have a licence that forbids commercial use: the target's 8, and as many of "
+        "local as a plan takes. `mixture.licences.exclude: [non_commercial]` leaves such domains' rows out."
+    ) in capsys.readouterr().out.splitlines()

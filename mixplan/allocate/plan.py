@@ -88,6 +88,19 @@ def allocate(
     )
 
 
+def require_possible(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec) -> None:
+    """Check that some plan spends the last budget within every limit; scores do not matter.
+
+    Raises:
+        AllocationError: as `allocate` raises for such a problem.
+    """
+    unit, amounts = budgets(budget)
+    problem = build(demands, spec, unit, amounts[-1], budget.max_repeats)
+    require_feasible(problem)
+    if spec.prior_strength:
+        prior_shares(problem, spec)
+
+
 def budget_curve(
     demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec, halving: Halving | None = None
 ) -> tuple[CurvePoint, ...]:

@@ -10,17 +10,22 @@ from typing import Annotated
 
 import typer
 
-from mixplan.cli.downloads import is_cached, model_downloads
+from mixplan.cli.downloads import data_downloads, model_downloads
 from mixplan.cli.usable import problems_of_model
 from mixplan.domains import account, row_warnings
 from mixplan.domains.opened import at_hand
 from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
+from mixplan.mixture import allowed, licence_outlook, take_target
+from mixplan.mixture.possible import impossible
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.train.rehearsed import problems_of_training
 
 NAMED = 4
 """Domains named of those whose rows are on the hub; the others are told by their number."""
+
+
+OFFLINE = "  a plan would download, for which HF_HUB_OFFLINE must be unset:"
 
 
 @dataclass
@@ -104,16 +109,24 @@ def _count(loaded: LoadedRecipe, result: Checked) -> None:
     if not problems and len(found) == len(recipe.domains) + 1:
         others = {name: domain for name, domain in found.items() if name != "target"}
         result.warnings += row_warnings(found["target"], others)
+        wrong = list(impossible(recipe, found["target"], others))
+        result.problems += [f"{loaded.path}: {line}" for problem in wrong for line in str(problem).splitlines()]
+        if not wrong:
+            target, allowed_domains = allowed(recipe.mixture, found["target"], others)
+            rows = take_target(target, recipe.mixture.target_rows).count
+            result.warnings += licence_outlook(target, rows, allowed_domains)
     for name, spec in {"target": recipe.target, **recipe.domains}.items():
         domain = found.get(name)
         result.rows[name] = min(domain.source_rows, spec.data.limit) if domain else None
         result.told[name] = account(domain) if domain else None
         for data in (spec.data, spec.demonstrations):
-            if data is not None and data.hub is not None and not is_cached("dataset", data.hub):
-                result.download.append(f"data set {data.hub}")
+            if data is not None:
+                result.download += data_downloads(data)
 
 
 def _lines(result: Checked) -> Iterator[str]:
+    from huggingface_hub import is_offline_mode
+
     yield f"{result.recipe}: valid"
     width = max(map(len, result.rows))
     for name, text in result.told.items():
@@ -124,7 +137,7 @@ def _lines(result: Checked) -> Iterator[str]:
         yield f"  rows not read before a plan, their data being on the hub: {listed}"
     yield from (f"  warning: {text}" for text in result.warnings)
     if result.download:
-        yield "  a plan would download:"
+        yield "  a plan would download:" if not is_offline_mode() else OFFLINE
         yield from (f"    {item}" for item in result.download)
     else:
         yield "  a plan downloads nothing"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mixplan.domains.cached import read_offline
 from mixplan.domains.locate import file_pattern, locate, python_files
 from mixplan.domains.rows import Row
 from mixplan.domains.split import Domain, open_domains, open_some
@@ -38,14 +39,16 @@ def opened(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]]:
 
 
 def at_hand(loaded: LoadedRecipe) -> tuple[dict[str, Domain], list[DataError]]:
-    """Open what needs no look at the hub, or take all as it was when its data was last read.
+    """Open what needs no download, or take all as it was when its data was last read.
+
+    A hub data set that is whole in the cache is opened where the hub is switched off; elsewhere it may have changed.
 
     Returns:
         Target and domains by name, and what is wrong with those that could not be opened.
     """
     recipe = loaded.recipe
     specs = {"target": recipe.target, **recipe.domains}
-    local = [name for name, spec in specs.items() if not (spec.data.hub or (spec.demonstrations or spec.data).hub)]
+    local = [name for name, spec in specs.items() if all(map(_at_hand, (spec.data, spec.demonstrations)))]
     try:
         standing = as_kept(loaded)
     except DataError:
@@ -56,6 +59,10 @@ def at_hand(loaded: LoadedRecipe) -> tuple[dict[str, Domain], list[DataError]]:
     if len(found) == len(specs):
         keep(loaded, found.values())
     return found, problems
+
+
+def _at_hand(data: DataSpec | None) -> bool:
+    return data is None or data.hub is None or read_offline(data)
 
 
 def as_kept(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]] | None:

@@ -68,3 +68,21 @@ def licence_warnings(rows: Sequence[tuple[Domain, int]]) -> Iterator[str]:
             remedy = f" `mixture.licences.exclude: [{kind}]` leaves such domains' rows out."
             remedy = remedy if found.keys() - {"target"} else ""
             yield f"{sum(found.values()):,} rows of the mixture {words}: {listed}.{remedy}"
+
+
+def licence_outlook(target: Domain, count: int, domains: Mapping[str, Domain]) -> Iterator[str]:
+    """Say before a plan which rows would be under each restriction.
+
+    Args:
+        target: With `count` rows in the mixture.
+        count: Of the target's rows.
+        domains: Whose rows in the mixture the plan will tell.
+    """
+    for kind, words in WORDS.items():
+        sure = [f"the target's {count:,}"] if kind in restrictions(target.spec) else []
+        names = [name for name, domain in domains.items() if domain.pool and kind in restrictions(domain.spec)]
+        if names:
+            sure.append(f"as many of {', '.join(names)} as a plan takes")
+        if sure:
+            remedy = f" `mixture.licences.exclude: [{kind}]` leaves such domains' rows out." if names else ""
+            yield f"rows of the mixture {words}: {', and '.join(sure)}.{remedy}"

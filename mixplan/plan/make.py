@@ -25,8 +25,8 @@ from mixplan.forecast import (
     rows_save,
     with_studies,
 )
-from mixplan.mixture import allowed
-from mixplan.mixture.order import take_target
+from mixplan.mixture import allowed, take_target
+from mixplan.mixture.possible import impossible
 from mixplan.plan.graded import grader_warnings
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.job import job_of, too_short
@@ -81,8 +81,8 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
         scores_of(loaded, target, domains, watcher)
         return folder
     refuse_untrainable(loaded)
-    # A target too small for its mixture is known before anything is read.
-    take_target(target, loaded.recipe.mixture.target_rows)
+    for problem in impossible(loaded.recipe, *everything):
+        raise problem
     for one in (target, *everything[1].values()):
         watcher.say(f"{one.name}: {account(one)}")
     unfit = grader_warnings(loaded, target, domains)

@@ -1,0 +1,58 @@
+"""Finds what makes a plan impossible before a model is loaded: limits against pools, rows, excluded licences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from mixplan.domains import Domain
+from mixplan.errors import MixplanError
+from mixplan.mixture.licences import allowed
+from mixplan.mixture.order import take_target
+from mixplan.recipe import Recipe
+
+
+def impossible(recipe: Recipe, target: Domain, domains: Mapping[str, Domain]) -> Iterator[MixplanError]:
+    """Find what no plan of these rows can meet, whatever the scores turn out to be.
+
+    Args:
+        recipe: Budget, limits, and what the mixture may hold.
+        target: The opened target.
+        domains: The opened domains.
+
+    Yields:
+        One error for each; a budget in tokens is held against the limits alone, since rows have no length yet.
+    """
+    steps: list[Callable[[], object]] = [
+        lambda: take_target(target, recipe.mixture.target_rows),
+        lambda: require_limits(recipe, allowed(recipe.mixture, target, domains)[1]),
+    ]
+    for step in steps:
+        try:
+            step()
+        except MixplanError as error:
+            yield error
+
+
+def require_limits(recipe: Recipe, domains: Mapping[str, Domain]) -> None:
+    """Check that some plan meets the budget, the limits and the pools.
+
+    Raises:
+        AllocationError: none does; the message names the limits and the smallest change.
+    """
+    budget, limits = recipe.budget, recipe.allocate
+    asked = budget.rows if budget.rows is not None else budget.tokens
+    amount = asked[-1] if isinstance(asked, list) else asked or 0
+    in_rows = budget.rows is not None
+    pools = {name: len(domain.pool) for name, domain in domains.items()}
+    limited = any((limits.floors, limits.caps, limits.shares, limits.groups, isinstance(limits.prior, dict)))
+    if not limited and (not in_rows or amount <= sum(pools.values()) * budget.max_repeats):
+        return
+    from mixplan.allocate import DomainDemand, require_possible  # loads cvxpy, which recipes without limits do not need
+
+    # In tokens a pool with rows is taken to hold enough: it is held against its tokens once these are counted.
+    held = {name: float(rows if in_rows else amount * bool(rows)) for name, rows in pools.items()}
+    require_possible(
+        [DomainDemand(name, 1.0, 1.0, 1.0, pools[name], held[name], 1.0) for name in domains],
+        spec=limits,
+        budget=budget,
+    )
