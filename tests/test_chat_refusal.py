@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixplan.chat.refusal import remedy_for_turns
+from mixplan.chat.refusal import MOVED, remedy_for_turns
 
 
 def alternating(roles):
@@ -14,31 +14,30 @@ def after_system(roles):
 
 
 SYSTEM = "It takes them without the system turn"
-FIRST = "It takes them from the first user turn on: take the assistant turns before it out of the data."
-JOINED = "It takes turns that alternate: join neighbouring turns of one role into one turn in the data."
+ALTERNATING = "set `turn_order: alternating`"
 
 
 @pytest.mark.parametrize(
     ("roles", "accepts", "sentences"),
     [
         ("system user assistant", alternating, [SYSTEM]),
-        ("assistant user assistant", alternating, [FIRST]),
-        ("system assistant user assistant", after_system, [FIRST]),
-        ("user user assistant", alternating, [JOINED]),
-        ("system user user assistant", after_system, [JOINED]),
-        ("system user user assistant", alternating, [SYSTEM, JOINED]),
-        ("system assistant user user assistant", alternating, [SYSTEM, FIRST, JOINED]),
+        ("assistant user assistant", alternating, [ALTERNATING]),
+        ("system assistant user assistant", after_system, [ALTERNATING]),
+        ("user user assistant", alternating, [ALTERNATING]),
+        ("system user user assistant", after_system, [ALTERNATING]),
+        ("system user user assistant", alternating, [SYSTEM, ALTERNATING]),
+        ("system assistant user user assistant", alternating, [SYSTEM, ALTERNATING]),
     ],
 )
 def test_the_smallest_change_that_is_taken_is_named(roles, accepts, sentences):
-    said = remedy_for_turns(roles.split(), accepts)
-    assert [one for one in (SYSTEM, FIRST, JOINED) if one in said] == sentences
+    said = remedy_for_turns(roles.split(), accepts, system_column=True)
+    assert [one for one in (SYSTEM, ALTERNATING) if one in said] == sentences
 
 
 @pytest.mark.parametrize(
     ("column", "words"),
     [(True, "remove `system` from the domain's columns."),
-     (False, "move its text to the beginning of the first user turn in the data.")],
+     (False, MOVED)],
 )  # fmt: skip
 def test_a_system_turn_is_removed_where_it_comes_from(column, words):
     assert remedy_for_turns(["system", "user"], alternating, system_column=column) == f"{SYSTEM}: {words}"

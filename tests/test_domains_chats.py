@@ -6,7 +6,18 @@ import pytest
 
 from mixplan.chat.calls import parted_calls
 from mixplan.domains.causes import Lacking
-from mixplan.domains.chats import CUT, JOINED, ChatForm, examples, not_trained, read_turns, with_tools
+from mixplan.domains.chats import (
+    ASKED_JOINED,
+    CUT,
+    JOINED,
+    OPENING,
+    ChatForm,
+    examples,
+    joined_turns,
+    not_trained,
+    read_turns,
+    with_tools,
+)
 from mixplan.errors import DataError
 
 ASK, SAY = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
@@ -171,3 +182,25 @@ def test_answers_of_weight_0_are_not_trained():
         assert (example.prompt, example.answer) == (read[:3], "b")
     with pytest.raises(Lacking, match=r"^no answer$"):
         examples(read[:2], every=True, untrained={1})
+
+
+def test_turns_that_alternate_are_left_as_they_are():
+    chat = (("system", "s"), ("user", "q"), ("assistant", "a"), ("tool", "t"), ("tool", "u"), ("assistant", "b"))
+    assert joined_turns(chat, alternating=True).turns == chat
+    assert joined_turns(chat, alternating=True).changes == ()
+
+
+def test_a_conversation_is_made_to_alternate():
+    chat = (("assistant", "hello"), ("user", "p"), ("user", ""), ("user", "q"), ("assistant", "a"), ("assistant", "b"))
+    found = joined_turns(chat, {5}, alternating=True)
+    assert found.turns == (("user", "p\n\nq"), ("assistant", "a\n\nb"))
+    assert (found.untrained, set(found.changes)) == ({1}, {OPENING, ASKED_JOINED, JOINED})
+    as_given = joined_turns(chat, {5})
+    assert (len(as_given.turns), as_given.changes) == (5, (JOINED,))
+
+
+def test_a_system_turn_can_become_part_of_the_question():
+    message = {"role": "system", "content": "Be brief."}
+    chat = turns(message, ASK, SAY, roles={"system": "user"})
+    (found,) = examples(chat, every=False, alternating=True)
+    assert (found.prompt, found.answer) == ((("user", "Be brief.\n\nq"),), "a")

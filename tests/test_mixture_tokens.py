@@ -73,8 +73,9 @@ def test_a_template_that_refuses_a_role_is_named(tokenizer):
     assert str(caught.value) == (
         "the chat template of 'org/model' refuses a conversation with roles system, user, assistant: System role not "
         "supported. It takes them without the system turn: remove `system` from the domain's columns where the text "
-        "comes from there; where it is a turn of `messages` or `prompt`, move its text to the beginning of the first "
-        "user turn in the data."
+        "comes from there; where it is a turn of `messages` or `prompt`, set `roles: {system: user}` and "
+        "`turn_order: alternating` in the domain's section, which puts its text at the beginning of the first user "
+        "turn."
     )
 
 

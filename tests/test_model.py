@@ -155,8 +155,9 @@ def test_render_uses_the_chat_template_or_the_plain_format(tiny_model, build_mod
     assert str(caught.value) == (
         f"the chat template of '{tiny_model}' refuses a conversation with roles system, user: no system turn. "
         "It takes them without the system turn: remove `system` from the domain's columns where the text comes from "
-        "there; where it is a turn of `messages` or `prompt`, move its text to the beginning of the first user turn "
-        "in the data."
+        "there; where it is a turn of `messages` or `prompt`, set `roles: {system: user}` and "
+        "`turn_order: alternating` in the domain's section, which puts its text at the beginning of the first user "
+        "turn."
     )
 
 

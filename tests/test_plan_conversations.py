@@ -47,7 +47,7 @@ def test_refused_rows_are_named_with_a_remedy_for_their_format(reader):
     model = reader(STRICT)
     rows = [replace(row, prompt=(("system", "Be brief."), *row.prompt)) for row in asked_rows(3)]
     for columns, remedy in (
-        (ColumnsSpec(messages="messages"), "move its text to the beginning of the first user turn in the data."),
+        (ColumnsSpec(messages="messages"), MOVED),
         (ColumnsSpec(question="q", answer="a", system="s"), "remove `system` from the domain's columns."),
     ):
         sound, faulty = domain(["a"]), replace(domain_of("law", (), columns=columns), pool=tuple(rows))

@@ -90,6 +90,9 @@ def domain_cases(domain: str, read: str) -> dict[str, Case]:
         f"{domain}.labels": case(f"{domain}.labels=index1", read, *picks),
         f"{domain}.roles": case(f"{domain}.roles={{note: user}}", read, *chats),
         f"{domain}.turns": case(f"{domain}.turns=all", read, *chats),
+        f"{domain}.turn_order": case(
+            f"{domain}.turn_order=alternating", read, *chats, f"{domain}.roles={{note: user}}"
+        ),
         f"{columns}.role": case(f"{columns}.role=by", read, *chats),
         f"{columns}.content": case(f"{columns}.content=says", read, *chats),
         f"{columns}.tools": case(f"{columns}.tools=tools", "mixture", *chats),

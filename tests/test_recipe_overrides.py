@@ -51,6 +51,7 @@ TOGETHER = {
     "labels": ["{domain}.format=choice", "{domain}.columns={{question: q, options: o, answer: a}}"],
     "roles": ["{domain}.format=messages", "{domain}.columns={{messages: m}}"],
     "turns": ["{domain}.format=messages", "{domain}.columns={{messages: m}}"],
+    "turn_order": ["{domain}.format=messages", "{domain}.columns={{messages: m}}"],
     "drift.checkpoint": ["drift.from=checkpoint"],
     "drift.rollouts.prompts": ["drift.from=rollouts"],
     "drift.rollouts.samples": ["drift.from=rollouts"],
@@ -156,7 +157,7 @@ def companions(path: str) -> list[str]:
     parent, _, name = path.rpartition(".")
     kind = "data" if parent.rsplit(".", 1)[-1] in ("data", "demonstrations") else parent
     key = f"data.{'config' if name in ('split', 'revision') else name}" if kind == "data" else path
-    if name in ("format", "labels", "roles", "turns") and key not in TOGETHER:
+    if name in ("format", "labels", "roles", "turns", "turn_order") and key not in TOGETHER:
         key = name
     return [text.format(data=parent, domain=parent) for text in TOGETHER.get(key, [])]
 

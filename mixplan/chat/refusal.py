@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 
 Roles = Sequence[str]
 
-MOVED = "move its text to the beginning of the first user turn in the data."
+MOVED = (
+    "set `roles: {system: user}` and `turn_order: alternating` in the domain's section, which puts its text at the "
+    "beginning of the first user turn."
+)
+ALTERNATING = (
+    "It takes turns that alternate: set `turn_order: alternating` in the domain's section, which joins neighbouring "
+    "turns of one role and leaves out answers before the first question."
+)
 SYSTEM = {
     True: "It takes them without the system turn: remove `system` from the domain's columns.",
     False: f"It takes them without the system turn: {MOVED}",
@@ -53,19 +60,14 @@ def repairs(roles: list[str], system: str) -> list[tuple[list[str], str]]:
         roles: Of the turns.
         system: What to do with a system turn.
     """
-    first = "It takes them from the first user turn on: take the assistant turns before it out of the data."
-    joined = "It takes turns that alternate: join neighbouring turns of one role into one turn in the data."
-    bare, late = without_system(roles), from_first_user(roles)
-    everything = joined_turns(from_first_user(without_system(roles)))
-    return [
-        (bare, system),
-        (late, first),
-        (joined_turns(roles), joined),
-        (from_first_user(bare), f"{system} {first}"),
-        (joined_turns(bare), f"{system} {joined}"),
-        (joined_turns(late), f"{first} {joined}"),
-        (everything, f"{system} {first} {joined}"),
-    ]
+    bare = without_system(roles)
+    both = system if "turn_order" in system else f"{system} {ALTERNATING}"
+    return [(bare, system), (alternated(roles), ALTERNATING), (alternated(bare), both)]
+
+
+def alternated(roles: list[str]) -> list[str]:
+    """The roles as `turn_order: alternating` leaves them."""
+    return joined_turns(from_first_user(roles))
 
 
 def without_system(roles: list[str]) -> list[str]:

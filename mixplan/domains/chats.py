@@ -40,6 +40,8 @@ TEXT_PARTS = ("text", "input_text", "output_text")
 
 CUT = "cut behind the last answer"
 JOINED = "neighbouring answers joined"
+ASKED_JOINED = "neighbouring questions joined"
+OPENING = "answers before the first question left out"
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,13 @@ class ChatForm:
     Attributes:
         role, content: The keys of a message that hold its role and its text; the usual ones when None.
         roles: Role names of the data with what they mean, beside those in `ROLES`; `leave_out` leaves the row out.
+        alternating: Whether turns are made to alternate, see `joined_turns`.
     """
 
     role: str | None = None
     content: str | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
+    alternating: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,9 @@ def read_turns(value: Any, place: str, key: str, form: ChatForm) -> Messages:
     return tuple(_turn(message, f"{place}: message {number} of {key}", form) for number, message in enumerate(value, 1))
 
 
-def examples(turns: Messages, *, every: bool, untrained: Collection[int] = ()) -> list[Example]:
+def examples(
+    turns: Messages, *, every: bool, untrained: Collection[int] = (), alternating: bool = False
+) -> list[Example]:
     """The answers of a conversation, each with what stands before it.
 
     Neighbouring turns of the assistant are one answer, an empty line between them. An answer without a user turn before
@@ -102,22 +108,24 @@ def examples(turns: Messages, *, every: bool, untrained: Collection[int] = ()) -
         turns: The conversation.
         every: Whether all answers are wanted; else the last one.
         untrained: Turns by number, from 0, that the data says are not to be trained.
+        alternating: Whether turns are made to alternate, see `joined_turns`.
 
     Raises:
         Lacking: no user turn says anything, or none is answered.
     """
-    merged, skipped = _joined(turns, untrained)
+    joined_all = joined_turns(turns, untrained, alternating=alternating)
+    merged = joined_all.turns
     asked = next((number for number, (role, text) in enumerate(merged) if role == "user" and text.strip()), None)
     if asked is None:
         raise Lacking("no question")
     answers = [
         number
         for number, (role, text) in enumerate(merged)
-        if number > asked and role == "assistant" and text.strip() and number not in skipped
+        if number > asked and role == "assistant" and text.strip() and number not in joined_all.untrained
     ]
     if not answers:
         raise Lacking("no answer")
-    changes = ((JOINED,) if len(merged) < len(turns) else ()) + ((CUT,) if answers[-1] + 1 < len(merged) else ())
+    changes = (*joined_all.changes, *((CUT,) if answers[-1] + 1 < len(merged) else ()))
     found = [Example(merged[:at], merged[at][1], number, changes) for number, at in enumerate(answers, 1)]
     return found if every else found[-1:]
 
@@ -160,18 +168,48 @@ def _without_null(value: Any) -> Any:
     return [_without_null(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _joined(turns: Sequence[tuple[str, str]], untrained: Collection[int]) -> tuple[Messages, set[int]]:
-    """Turns with neighbouring ones of the assistant joined, and which of them end in one that is not trained."""
+@dataclass(frozen=True)
+class Joined:
+    """A conversation whose neighbouring turns were joined.
+
+    Attributes:
+        turns: The turns.
+        untrained: Which of them, by number from 0, end in one that is not trained.
+        changes: What was changed, in words.
+    """
+
+    turns: Messages
+    untrained: frozenset[int]
+    changes: tuple[str, ...]
+
+
+def joined_turns(turns: Messages, untrained: Collection[int] = (), *, alternating: bool = False) -> Joined:
+    """Join neighbouring turns of the assistant, an empty line between them.
+
+    Args:
+        turns: The conversation.
+        untrained: Turns by number, from 0, that the data says are not to be trained.
+        alternating: Whether the user's neighbouring turns are joined too, and answers before the first question left
+            out, so that a chat template which wants user and assistant to alternate takes them.
+    """
     found: list[tuple[str, str]] = []
     skipped: set[int] = set()
+    changes: dict[str, None] = {}
+    words = {"assistant": JOINED} | ({"user": ASKED_JOINED} if alternating else {})
+    asked = False
     for number, (role, text) in enumerate(turns):
-        if found and role == found[-1][0] == "assistant":
+        asked = asked or role == "user"
+        if alternating and not asked and role in ("assistant", "tool"):
+            changes[OPENING] = None
+            continue
+        if found and role == found[-1][0] and role in words:
             found[-1] = (role, "\n\n".join(part for part in (found[-1][1], text) if part.strip()))
+            changes[words[role]] = None
         else:
             found.append((role, text))
         place = len(found) - 1
         skipped = skipped | {place} if number in untrained else skipped - {place}
-    return tuple(found), skipped
+    return Joined(tuple(found), frozenset(skipped), tuple(changes))
 
 
 def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:

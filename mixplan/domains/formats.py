@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixplan.domains.causes import Lacking
-from mixplan.domains.chats import ChatForm, Messages, examples, not_trained, read_turns, with_tools
+from mixplan.domains.chats import ChatForm, Messages, examples, joined_turns, not_trained, read_turns, with_tools
 from mixplan.domains.choice import LETTERS, read_options, render
 from mixplan.domains.fields import as_text, first_text
 from mixplan.domains.labels import Named, no_option
@@ -97,7 +97,7 @@ class Reading:
         head = with_tools(with_system(turns, values, place), values.get("tools"), place)
         before = len(head) - len(turns)
         untrained = {number + before for number in not_trained(values.get("messages"))}
-        found = examples(head, every=self.every_turn, untrained=untrained)
+        found = examples(head, every=self.every_turn, untrained=untrained, alternating=self.chat.alternating)
         several = self.every_turn and len(found) > 1
         return [
             Draft(
@@ -116,6 +116,10 @@ class Reading:
         if completion is None or (isinstance(completion, str) and not completion.strip()):
             raise Lacking("no answer")
         turns = read_turns(prompt, place, "prompt", self.chat) if isinstance(prompt, list) else ()
+        changed: tuple[str, ...] = ()
+        if self.chat.alternating:
+            joined = joined_turns(turns, alternating=True)
+            turns, changed = joined.turns, joined.changes
         if isinstance(prompt, list) and (not turns or turns[-1][0] not in ("user", "tool")):
             raise DataError(
                 f"{place}: the prompt does not end with a user message. Use `format: messages` for whole chats."
@@ -132,7 +136,8 @@ class Reading:
         if not answer.strip():
             raise Lacking("no answer")
         turns = turns or (("user", as_text(prompt, f"{place}: the prompt") or ""),)
-        return Draft(with_tools(with_system(turns, values, place), values.get("tools"), place), answer)
+        head = with_tools(with_system(turns, values, place), values.get("tools"), place)
+        return Draft(head, answer, changes=changed)
 
 
 def question_answer(values: Mapping[str, Any], place: str) -> Draft:

@@ -82,7 +82,8 @@ class RowReader:
         columns = [name for key in self.templates for part in self.templates[key] for name in part.names]
         self.columns = list(dict.fromkeys([*columns, *(name for name in self.beside if name != CONVERSATION)]))
         self.labels: str | None = self.spec.labels
-        form = ChatForm(self.spec.columns.role, self.spec.columns.content, self.spec.roles)
+        alternating = self.spec.turn_order == "alternating"
+        form = ChatForm(self.spec.columns.role, self.spec.columns.content, self.spec.roles, alternating)
         self._reading = Reading(self.spec.format, form, self.spec.turns == "all")
         self._met: set[str] = set()
 

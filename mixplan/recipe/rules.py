@@ -33,6 +33,7 @@ ONLY_READ_BY = {
     "labels": ("choice",),
     "roles": ("messages", "prompt_completion"),
     "turns": ("messages",),
+    "turn_order": ("messages", "prompt_completion"),
 }
 """Keys of a domain with the formats that read them."""
 CONFIG_CLASSES = {

@@ -192,6 +192,11 @@ class DomainSpec(Section):
         default="last",
         description="Conversations: the last answer is trained and measured, or each answer, as a row of its own.",
     )
+    turn_order: Literal["as_given", "alternating"] = Field(
+        default="as_given",
+        description="Conversations: `alternating` joins neighbouring turns of the user as those of the assistant "
+        "always are, and leaves out answers before the first question, as strict chat templates want it.",
+    )
     demonstrations: DataSpec | None = Field(
         default=None, description="Demonstrations from data of their own, such as a validation split."
     )
@@ -211,7 +216,7 @@ class DomainSpec(Section):
     def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """The section without the later keys where they say nothing, so that they change no hash."""
         values: dict[str, Any] = written(self)
-        unset: dict[str, Any] = {"labels": None, "roles": {}, "turns": "last"}
+        unset: dict[str, Any] = {"labels": None, "roles": {}, "turns": "last", "turn_order": "as_given"}
         return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 
