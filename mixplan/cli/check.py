@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -62,9 +63,14 @@ def check(
     """Validate recipes, say what becomes of the rows where the data is local, and what would be downloaded."""
     looked = [look(recipe, overrides or []) for recipe in recipes]
     results = [result for result, _ in looked]
-    # Libraries take seconds to ask, and a recipe with another problem is asked about again anyway.
+    # Libraries take seconds to ask, so they are asked while rows are read.
     sound = [(result, loaded) for result, loaded in looked if loaded is not None and not result.problems]
-    for (result, _), problems in zip(sound, problems_of_training([it for _, it in sound], launch), strict=True):
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        trained = beside.submit(problems_of_training, [loaded for _, loaded in sound], launch)
+        for result, loaded in looked:
+            if loaded is not None:
+                _count(loaded, result)
+    for (result, _), problems in zip(sound, trained.result(), strict=True):
         result.problems += problems
     if as_json:
         typer.echo(json.dumps([asdict(result) for result in results], indent=2, ensure_ascii=False))
@@ -78,7 +84,7 @@ def check(
 
 
 def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None]:
-    """Check one recipe as far as that goes without a download and without torch; with the recipe, where it is one."""
+    """Check what is written in one recipe and its model's small files; with the recipe, where it is one."""
     result = Checked(str(path))
     try:
         loaded = load_recipe(path, overrides)
@@ -87,8 +93,6 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
         return result, None
     result.problems += problems_of_model(loaded)
     result.warnings += _generator_warnings(loaded)
-    _count(loaded, result)
-    result.download = list(dict.fromkeys([*model_downloads(loaded), *result.download]))
     return result, loaded
 
 
@@ -102,8 +106,9 @@ def _generator_warnings(loaded: LoadedRecipe) -> Iterator[str]:
 
 
 def _count(loaded: LoadedRecipe, result: Checked) -> None:
-    """Open and split what is on this machine, and say which data sets must be fetched first."""
+    """Open and split what is on this machine, and say what must be fetched first."""
     recipe = loaded.recipe
+    downloads = list(model_downloads(loaded))
     found, problems = at_hand(loaded)
     result.problems += [line for problem in problems for line in str(problem).splitlines()]
     if not problems and len(found) == len(recipe.domains) + 1:
@@ -121,7 +126,8 @@ def _count(loaded: LoadedRecipe, result: Checked) -> None:
         result.told[name] = account(domain) if domain else None
         for data in (spec.data, spec.demonstrations):
             if data is not None:
-                result.download += data_downloads(data)
+                downloads += data_downloads(data)
+    result.download = list(dict.fromkeys(downloads))
 
 
 def _lines(result: Checked) -> Iterator[str]:
