@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_loop import lay
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCES = ("mixplan", "configs", "recipes", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
@@ -41,7 +42,7 @@ def call(site: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[s
         env=os.environ | {"PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -80,3 +81,12 @@ def test_a_copy_of_a_shipped_recipe_is_written_here_not_into_the_package(install
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
     schema = next(line for line in (tmp_path / "mine.yaml").read_text().splitlines() if "$schema=" in line)
     assert Path(schema.partition("$schema=")[2]).is_file()
+
+
+def test_a_job_is_planned_trained_and_measured(installed, tmp_path, tiny_model, tiny_sae):
+    lay(tmp_path, tiny_model, tiny_sae)
+    done = call(installed, tmp_path, "train", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs" / "tiny"
+    assert json.loads((run / "outcome.json").read_bytes())["training"]["steps"] == 3
+    assert {"plan.json", "mixture", "model", "report.html"} <= {path.name for path in run.iterdir()}

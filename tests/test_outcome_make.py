@@ -14,9 +14,9 @@ from mixplan.outcome.make import evaluate_run
 REAL = """
 model: smollm2-135m
 target:
-  data: {generator: gsm_symbolic, limit: 60}
+  data: {generator: chain_sum, limit: 60}
   format: question_answer
-  columns: {question: question, answer: metadata.answer_cot}
+  columns: {question: question, answer: answer}
   split: {evaluation: 3, query: 12, demonstration: 4}
 domains:
   science:

@@ -220,6 +220,26 @@ def test_a_second_run_on_the_same_folder_is_refused(recipe, tmp_path):
     )
 
 
+def test_two_cold_runs_at_once_on_one_cache_give_the_bytes_of_one(recipe, tmp_path, monkeypatch):
+    plan(recipe, tmp_path / "alone")
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "empty"))
+    children = []
+    for number in range(2):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                plan(recipe, tmp_path / f"run{number}")
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    for name in ("plan.json", "mixture/train-00000.parquet", "mixture/README.md", "mixture/sft.yaml"):
+        alone = (tmp_path / "alone" / name).read_bytes()
+        assert {(tmp_path / f"run{number}" / name).read_bytes() for number in range(2)} == {alone}, name
+
+
 def test_two_processes_give_the_bytes_of_one(recipe, tmp_path, monkeypatch):
     plan(recipe, tmp_path / "one")
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "shared"))

@@ -9,6 +9,7 @@ through it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import io
 from collections.abc import Callable, Sequence
@@ -71,10 +72,8 @@ def load_task(name: str, task: str, folder: Path) -> Any:
     Raises:
         EvaluateError: it is not known, is a group of tasks, or cannot be loaded.
     """
-    from lm_eval.tasks import TaskManager
-
     file = folder / local_path(task)
-    manager = TaskManager(include_defaults=not file.is_file())
+    manager = task_manager(defaults=not file.is_file())
     if task in (*manager.all_groups, *manager.all_tags):
         members = [one for one in manager.all_subtasks if one.startswith(f"{task}_")]
         raise group_of_tasks(name, task, sorted(members, key=lambda one: (one.count("_"), one)))
@@ -93,6 +92,18 @@ def load_task(name: str, task: str, folder: Path) -> Any:
     if len(found) != 1:
         raise group_of_tasks(name, task, sorted(found))
     return next(iter(found.values()))
+
+
+@functools.cache
+def task_manager(*, defaults: bool) -> Any:
+    """The harness's index of tasks, made once in a process: it reads thousands of YAML files.
+
+    Args:
+        defaults: Whether the harness's own tasks are in it.
+    """
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_defaults=defaults)
 
 
 def group_of_tasks(name: str, task: str, members: Sequence[str]) -> EvaluateError:
