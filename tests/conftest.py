@@ -47,6 +47,20 @@ ARCHITECTURES = ("llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "gemma2", "gemma
 SAE_KINDS = ("standard", "gated", "jumprelu", "topk", "batchtopk")
 
 
+LONG_FILES = (
+    *("test_outcome_make", "test_study_arms", "test_outcome_compare", "test_study_arms_learned", "test_plan"),
+    *("test_recipes_hub", "test_evaluate_harness", "test_study_make", "test_mixture_trl_config", "test_train_worker"),
+    *("test_plan_scores", "test_quickstart", "test_study_zeroing", "test_installed", "test_outcome_keys"),
+)
+"""Files whose tests take longest, the longest first: begun last, one would keep all other processes waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; `bin/test` hands out whole files in this order."""
+    place = {name: number for number, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
 def save_tokenizer(folder: Path, *, chat: bool = True) -> None:
     """Save a byte-level BPE tokenizer of about 300 tokens that begins each text with `<s>`."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
