@@ -48,9 +48,9 @@ SAE_KINDS = ("standard", "gated", "jumprelu", "topk", "batchtopk")
 
 
 LONG_FILES = (
-    *("test_outcome_make", "test_study_arms", "test_outcome_compare", "test_study_arms_learned", "test_plan"),
+    *("test_outcome_make", "test_study_arms_make", "test_outcome_compare", "test_study_arms_learned", "test_plan"),
     *("test_recipes_hub", "test_evaluate_harness", "test_study_make", "test_mixture_trl_config", "test_train_worker"),
-    *("test_plan_scores", "test_quickstart", "test_study_zeroing", "test_installed", "test_outcome_keys"),
+    *("test_plan_scores", "test_quickstart", "test_study_ablations_zeroing", "test_installed", "test_outcome_keys"),
 )
 """Files whose tests take longest, the longest first: begun last, one would keep all other processes waiting."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mixplan.evaluate.result import Evaluation
 from mixplan.evaluate.result import Measured as Items
-from mixplan.study.arms_judge import QUANTITIES, Measured
+from mixplan.study.arms.judge import QUANTITIES, Measured
 
 Values = Mapping[str, Mapping[str, Sequence[float]]]
 """By domain (`target` is one) and quantity, a number an item."""

@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 from test_plan import HOOK, Silent, write_rows
 
+from mixplan.study.asked.request import StudyRequest
+from mixplan.study.asked.spec import load_study
 from mixplan.study.jobs import Bench
 from mixplan.study.make import make_study
-from mixplan.study.request import StudyRequest
-from mixplan.study.spec import load_study
 
 DOMAINS = ("sum", "patient", "fox", "colours")
 TARGETS = ("sums", "doctors")

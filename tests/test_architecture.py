@@ -18,7 +18,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
     *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "forecast", "allocate"),
-    *("mixture", "plan", "train", "evaluate", "outcome", "study", "report"),
+    *("mixture", "plan", "train", "evaluate", "outcome", "report", "study"),
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
 stages before it and saves them."""
@@ -117,6 +117,16 @@ def test_imports_go_one_way():
         and reaches_right(name_of(path).partition(".")[0], name.split(".")[1])
     ]
     assert wrong == []
+
+
+def test_only_its_own_command_enters_the_study():
+    entering = {
+        name_of(path)
+        for path in SOURCES
+        for _, name in imports(path)
+        if name.startswith("mixplan.study") and not name_of(path).startswith("study")
+    }
+    assert entering == {"cli.study"}
 
 
 @pytest.mark.parametrize(

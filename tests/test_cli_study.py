@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 from saved_further import further
-from test_report_study import MARKS, STUDY
-from test_study_judge import made_up
+from test_study_judged_judge import made_up
+from test_study_results_page import MARKS, STUDY
 from typer.testing import CliRunner, Result
 
 from mixplan.cli import app, main
 from mixplan.runs import write_json
 from mixplan.study import make
-from mixplan.study.judge import judge
-from mixplan.study.request import StudyRequest
-from mixplan.study.table import write_table
+from mixplan.study.asked.request import StudyRequest
+from mixplan.study.judged.judge import judge
+from mixplan.study.judged.table import write_table
 from mixplan.train.launch import Launch
 
 

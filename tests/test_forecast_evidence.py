@@ -12,7 +12,7 @@ from mixplan.forecast.earlier import Found, History, Kind, LeftOut, Noise, Run, 
 from mixplan.forecast.evidence import Study, Told
 from mixplan.forecast.job import Job
 from mixplan.sts import Score
-from mixplan.study.spec import load_study
+from mixplan.study.asked.spec import load_study
 
 SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 2}
 OURS = evidence.SHIPPED

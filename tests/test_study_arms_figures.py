@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mixplan.study.arms_figures import (
+from mixplan.study.arms.figures import (
     Figure,
     added,
     mean_of,

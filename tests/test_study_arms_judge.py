@@ -9,8 +9,8 @@ from made_arms import bits, compared
 from scipy import stats
 
 from mixplan.errors import RunError
-from mixplan.study.arms_figures import one_target
-from mixplan.study.arms_judge import (
+from mixplan.study.arms.figures import one_target
+from mixplan.study.arms.judge import (
     BOTH,
     domains_of,
     gain,
@@ -21,7 +21,7 @@ from mixplan.study.arms_judge import (
     quantities_of,
     worst_loss,
 )
-from mixplan.study.marks import Mark
+from mixplan.study.judged.marks import Mark
 
 TARGETS = ("sums", "poems", "law")
 

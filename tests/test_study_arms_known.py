@@ -6,7 +6,7 @@ import pytest
 
 from mixplan.errors import RunError
 from mixplan.evaluate.result import Evaluation, Measured
-from mixplan.study.arms_known import KnownTrainings, take_over, write_trainings
+from mixplan.study.arms.known import KnownTrainings, take_over, write_trainings
 
 STUDY = "5" * 64
 MEASURED_AS = {"sums": "5" * 32, "poems": "6" * 32}

@@ -17,14 +17,15 @@ from mixplan.forecast import Amount, Halving
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.plan.make import spread_again
 from mixplan.recipe.spec import HALF_ROWS
-from mixplan.report.study_arms import arms_markdown
-from mixplan.study import arms, jobs
-from mixplan.study.arms import DONE
-from mixplan.study.arms_judge import judge_arms
-from mixplan.study.arms_known import TRAVELS
-from mixplan.study.arms_learned import amount_of, judge_relearned
-from mixplan.study.arms_stages import Stage, stages
-from mixplan.study.spec import load_study
+from mixplan.study import jobs
+from mixplan.study.arms import make as arms
+from mixplan.study.arms.judge import judge_arms
+from mixplan.study.arms.known import TRAVELS
+from mixplan.study.arms.learned import amount_of, judge_relearned
+from mixplan.study.arms.make import DONE
+from mixplan.study.arms.stages import Stage, stages
+from mixplan.study.asked.spec import load_study
+from mixplan.study.results.arms import arms_markdown
 from mixplan.train.launch import Launch
 
 ARMS = ["none", "uniform", "plan", "plan_learned"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_arms import bits, compared
 
-from mixplan.report.study_arms import response
-from mixplan.study.arms_response import compared_values, losses_of, response_of
+from mixplan.study.arms.response import compared_values, losses_of, response_of
+from mixplan.study.results.arms import response
 
 ROWS = {"none": (0, 0), "uniform": (10, 10), "plan": (16, 4), "random": (1, 19)}
 LOST = (0.6, 0.2)

@@ -9,7 +9,7 @@ from small_study import DOMAINS, TARGETS, bench
 from mixplan.domains.sketch import Content, sketch
 from mixplan.forecast import History, Kind, evidence, with_studies
 from mixplan.study.evidence import noise_values
-from mixplan.study.table import Table, read_table
+from mixplan.study.judged.table import Table, read_table
 
 SETTINGS = {"method": "sft", "features": 10, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 2}
 

@@ -15,8 +15,8 @@ from mixplan.errors import DataError, RunError
 from mixplan.features.profile import read_profiles
 from mixplan.model import load_trained
 from mixplan.runs import cache_folder, seal
+from mixplan.study.asked.spec import load_study
 from mixplan.study.jobs import Cell, cells_of, done, read_drift, run_cells, taken
-from mixplan.study.spec import load_study
 from mixplan.train.launch import Launch
 
 HOLDS = """

@@ -14,12 +14,13 @@ from small_study import DOMAINS, QUANTITIES, TARGETS, bench, lay, study
 
 from mixplan.errors import RunError
 from mixplan.runs import locked
-from mixplan.study import foretell, jobs, make
+from mixplan.study import jobs, make
+from mixplan.study.asked.request import StudyRequest, study_name
+from mixplan.study.asked.spec import load_study
 from mixplan.study.jobs import Cell, cells_of
+from mixplan.study.judged.table import read_table
 from mixplan.study.make import register
-from mixplan.study.request import StudyRequest, study_name
-from mixplan.study.spec import load_study
-from mixplan.study.table import read_table
+from mixplan.study.reading import foretell
 from mixplan.train.launch import Launch
 
 ARTIFACTS = ("registered.json", "forecasts.json", "table.json", "results.json", "concentration.json")

@@ -8,8 +8,8 @@ import pytest
 from test_plan import Silent
 
 from mixplan.errors import RunError
+from mixplan.study.asked.spec import first_hash
 from mixplan.study.restate import restate
-from mixplan.study.spec import first_hash
 
 ADDED = ("contents", "jobs", "dtype", "model", "sae")
 

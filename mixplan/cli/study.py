@@ -11,12 +11,12 @@ from rich.console import Console
 
 from mixplan.cli.progress import Drawn
 from mixplan.errors import RunError
-from mixplan.report.study import results_markdown
-from mixplan.report.study_arms import arms_markdown
-from mixplan.report.study_further_plots import further_plots
-from mixplan.report.study_plots import plots
 from mixplan.runs import translated, write_atomic
-from mixplan.study.table import read_table
+from mixplan.study.judged.table import read_table
+from mixplan.study.results.arms import arms_markdown
+from mixplan.study.results.further_plots import further_plots
+from mixplan.study.results.page import results_markdown
+from mixplan.study.results.plots import plots
 
 FURTHER = ("concentration", "ablations", "zeroing", "labelled")
 """What a study may have looked into beyond its judgement, a file each."""
@@ -70,9 +70,9 @@ def study(
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
     """Train every target of a study, measure all domains, and say how good each forecast is."""
-    from mixplan.study.emit import emit_study  # loads torch, which `--help` does not need
+    from mixplan.study.asked.emit import emit_study  # loads torch, which `--help` does not need
+    from mixplan.study.asked.request import StudyRequest
     from mixplan.study.make import make_study
-    from mixplan.study.request import StudyRequest
     from mixplan.train.launch import Launch
 
     request = StudyRequest(place, run, jobs, Launch(launch, processes), cells_only, so_far, ablations, measured)

@@ -13,10 +13,10 @@ from mixplan.forecast.earlier import ICL, settings_of, unit_of
 from mixplan.forecast.evidence import EVIDENCE_VERSION, SCORE_NAMES
 from mixplan.outcome.units import main_quantity
 from mixplan.plan.job import job_of
-from mixplan.study.arms_judge import BOTH
+from mixplan.study.arms.judge import BOTH
 from mixplan.study.jobs import Bench, evaluated
-from mixplan.study.table import Table
-from mixplan.study.tabulate import over_seeds
+from mixplan.study.judged.table import Table
+from mixplan.study.judged.tabulate import over_seeds
 
 BEHAVIOUR = "kl"
 

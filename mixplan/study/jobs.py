@@ -30,7 +30,7 @@ from mixplan.plan.write import write_mixture
 from mixplan.recipe import LoadedRecipe, ModelSpec
 from mixplan.runs import cache_folder, content_hash, locked, seal, unseal, write_atomic, write_json
 from mixplan.sae import Sae, load_sae
-from mixplan.study.spec import LoadedStudy
+from mixplan.study.asked.spec import LoadedStudy
 from mixplan.train.launch import Launch
 from mixplan.train.make import Trained, train
 

@@ -24,7 +24,9 @@ from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
 from mixplan.runs import locked, translated, write_json
-from mixplan.study.arms import (
+from mixplan.study.ablations.further import write_further
+from mixplan.study.ablations.trained_saes import train_saes, trainings
+from mixplan.study.arms.make import (
     all_finished,
     arms_so_far,
     compare_free,
@@ -33,21 +35,19 @@ from mixplan.study.arms import (
     plan_arms,
     plans_written,
 )
+from mixplan.study.asked.request import StudyRequest, expect_options, run_of
+from mixplan.study.asked.spec import LoadedStudy, load_study
 from mixplan.study.evidence import evidence_of
-from mixplan.study.foretell import read_ahead, read_forecasts, write_forecasts
-from mixplan.study.further import write_further
 from mixplan.study.jobs import Bench, Cell, cells_of, done, read_drift, run_cells, wait_until
-from mixplan.study.judge import judge
-from mixplan.study.learned import judge_learned
-from mixplan.study.marks import Mark
-from mixplan.study.pilots import train_pilots
-from mixplan.study.rehearse import rehearse
-from mixplan.study.request import StudyRequest, expect_options, run_of
-from mixplan.study.spec import LoadedStudy, load_study
-from mixplan.study.specific import judge_specific
-from mixplan.study.table import Table, write_table
-from mixplan.study.tabulate import tabulate
-from mixplan.study.trained_saes import train_saes, trainings
+from mixplan.study.judged.judge import judge
+from mixplan.study.judged.learned import judge_learned
+from mixplan.study.judged.marks import Mark
+from mixplan.study.judged.rehearse import rehearse
+from mixplan.study.judged.specific import judge_specific
+from mixplan.study.judged.table import Table, write_table
+from mixplan.study.judged.tabulate import tabulate
+from mixplan.study.reading.foretell import read_ahead, read_forecasts, write_forecasts
+from mixplan.study.reading.pilots import train_pilots
 from mixplan.tether import tethered
 from mixplan.train.part import Part
 

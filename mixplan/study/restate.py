@@ -15,10 +15,10 @@ from mixplan.domains import Domain, open_domains
 from mixplan.errors import RunError
 from mixplan.plan import Watcher
 from mixplan.runs import translated, write_json
+from mixplan.study.asked.spec import LoadedStudy, first_hash, load_study
 from mixplan.study.evidence import evidence_of, head_of
 from mixplan.study.jobs import Bench, Taught
-from mixplan.study.spec import LoadedStudy, first_hash, load_study
-from mixplan.study.table import Table, read_table
+from mixplan.study.judged.table import Table, read_table
 
 SAME = 1e-9
 """Relative difference up to which a number is the one that stood there."""

@@ -1,0 +1,1 @@
+"""Repeats a study's forecasts with one setting changed at a time."""

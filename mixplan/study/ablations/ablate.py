@@ -1,0 +1,178 @@
+"""A study's cells in, its overlap and correlations out with other numbers of features, rows in front, tokens and SAEs.
+
+Nothing is trained. How many features count needs no reading either: the profiles hold all of them. For everything else
+the untrained model is read again, targets and domains alike, and for another SAE what each kept trained model changed
+is read through it too. With s(t) and s(d) the mean squared shifts of target and domain, a(d) the domain's mean
+activations, r(t) the target's actual squared change and D_N(·) the N features where it is largest,
+
+    overlap       = |D_N(s(t)) ∩ D_N(r(t))| / N          by chance N / live features
+    captured      = sum of r(t) over D_N(s(t)) / sum of r(t)
+    concentration = sum of r(t) over D_N(r(t)) / sum of r(t)
+    sts_icl, sts_act = sums of s(d), a(d) over D_N(s(t)), correlated over domains with the measured change
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import hypergeom
+
+from mixplan.drift import concentration, drift_dimensions, overlap
+from mixplan.errors import RunError
+from mixplan.sae import Sae, load_sae
+from mixplan.study.ablations.trained_saes import trained_saes
+from mixplan.study.ablations.views import View, again, changes_through, kept_change, through
+from mixplan.study.asked.spec import AblationSpec
+from mixplan.study.forecasts.formulas import DomainReading, TargetReading
+from mixplan.study.jobs import Bench, Cell
+from mixplan.study.judged.judge import measured_domains, part_of, pooled, scores
+from mixplan.study.judged.overlap import mean_over_targets, seed_means
+from mixplan.study.judged.table import Table
+
+Doubles = npt.NDArray[np.float64]
+
+QUANTITY = "kl"
+"""What scores are correlated with."""
+
+
+def ablate(
+    bench: Bench,
+    cells: Sequence[Cell],
+    table: Table,
+    targets: Mapping[str, TargetReading],
+    domains: Mapping[str, DomainReading],
+) -> Iterator[dict[str, Any]]:
+    """Judge a finished study again with each of the file's `ablations`, one changed at a time, the quickest first.
+
+    Args:
+        bench: The study's model and data.
+        cells: All cells, finished.
+        table: Their measures.
+        targets: What was read of each target.
+        domains: What was read of each domain.
+
+    Yields:
+        All that is known so far, as JSON values, each time that there is more. `quantity`, `kept` (the study's own
+        settings), `seeds` (those judged), and lists of entries under `features`, `demonstrations`, `tokens` and `saes`,
+        each with what was changed and what `judge_view` gives; the first of `saes` is the study's own, named None.
+        Under `concentration`, by cell, the curve of (leading features, their part of the whole actual change).
+
+    Raises:
+        RunError: the study did not measure `behaviour`.
+        MixplanError: an SAE cannot be loaded or trained.
+    """
+    if QUANTITY not in table.measures:
+        raise RunError(
+            f"{bench.study.path}: ablations are judged by the change of `behaviour`, which this study did not measure. "
+            "Add it to `recipe.evaluate.also`."
+        )
+    count = bench.study.whole.recipe.drift.features
+    spec, reading = bench.study.spec.ablations or AblationSpec(), bench.study.spec.reading
+    own = View(
+        {name: found.own for name, found in targets.items()},
+        {name: found.own for name, found in domains.items()},
+        {(cell.target, cell.seed): kept_change(cell) for cell in cells},
+    )
+    found: dict[str, Any] = {
+        "quantity": QUANTITY,
+        "kept": {"features": count} | reading.model_dump(include={"demonstrations", "target_tokens", "query_tokens"}),
+        "seeds": list(table.seeds),
+        "features": [judge_view(table, own, n) for n in spec.features if n <= bench.sae.d_sae],
+        "demonstrations": [],
+        "tokens": [],
+        "saes": [{"sae": None, **described(bench.sae, own)} | judge_view(table, own, count)],
+        "concentration": {f"{t}-{s}": [list(p) for p in concentration(one.shift)] for (t, s), one in own.moved.items()},
+    }
+    yield found
+    for shots in spec.demonstrations:
+        view = again(bench, own.moved, shots=shots)
+        found["demonstrations"].append({"demonstrations": shots} | judge_view(table, view, count))
+        yield found
+    for share in spec.tokens:
+        view = again(bench, own.moved, share=share)
+        found["tokens"].append({"tokens": share} | judge_view(table, view, count))
+        yield found
+    found["saes"] += by_sae(bench, cells, table, spec, count)
+    yield found
+
+
+def by_sae(bench: Bench, cells: Sequence[Cell], table: Table, spec: AblationSpec, count: int) -> list[dict[str, Any]]:
+    """An entry for each other SAE, at most all of its features counting; all are in memory at once."""
+    folder = bench.study.path.parent
+    saes = {name: load_sae(one, bench.model, folder=folder) for name, one in spec.saes.items()} | trained_saes(bench)
+    views = through(bench, saes, changes_through(bench, cells, saes)) if saes else {}
+    return [
+        {"sae": name, **described(saes[name], view)} | judge_view(table, view, min(count, saes[name].d_sae))
+        for name, view in views.items()
+    ]
+
+
+def judge_view(table: Table, view: View, count: int) -> dict[str, Any]:
+    """Overlap, what it captures, concentration and correlations under one way to read.
+
+    Args:
+        table: The study's measures.
+        view: What was read.
+        count: N.
+
+    Returns:
+        JSON values: `features` (N), `dropped`; `overlap`, `captured` and `concentration` with `value`, `low`, `high`
+        (95 % t interval over targets, seeds averaged first) and `targets`, for `overlap` also `by_target`, `live` (the
+        fewest of any cell), `chance` and `chance_high` (97.5 % quantile, hypergeometric); `correlations` by set of
+        targets, score and predictor as the study's own `pooled`.
+    """
+    shape = (len(table.targets), len(table.seeds))
+    found = {name: np.full(shape, np.nan) for name in ("overlap", "captured", "concentration")}
+    for (target, seed), moved in view.moved.items():
+        place = table.targets.index(target), table.seeds.index(seed)
+        predicted = drift_dimensions(view.targets[target].shift, count=count)
+        actual = drift_dimensions(moved.shift, count=count)
+        found["overlap"][place] = overlap(predicted, actual) / count
+        found["captured"][place] = moved.shift[predicted].sum() / moved.shift.sum()
+        found["concentration"][place] = moved.shift[actual].sum() / moved.shift.sum()
+    live = min(moved.live for moved in view.moved.values())
+    drawn = min(count, live)
+    by_target = dict(zip(table.targets, seed_means(found["overlap"]).tolist(), strict=True))
+    told: dict[str, Any] = {name: mean_over_targets(seed_means(values)) for name, values in found.items()}
+    told["overlap"] |= {
+        "by_target": {name: None if np.isnan(value) else value for name, value in by_target.items()},
+        "live": live,
+        "chance": drawn / live,
+        "chance_high": float(hypergeom.ppf(0.975, live, drawn, drawn) / drawn),
+    }
+    return {"features": count, "dropped": view.dropped, **told, "correlations": correlations(table, view, count)}
+
+
+def correlations(table: Table, view: View, count: int) -> dict[str, Any]:
+    """Both scores against the measured change, as the study judges its own predictors but for the bootstrap."""
+    judged = replace(table, predictors=predictors(table, view, count), competitors=(), bounds=())
+    sets = {"all": table.targets, "development": table.development, "held_out": table.held_out}
+    told = {}
+    for name, among in sets.items():
+        if among and measured_domains(table, QUANTITY, among):
+            part = part_of(judged, QUANTITY, among, table.domains, 0, 0)
+            told[name] = pooled(part, scores(part), tuple(judged.predictors))
+    return told
+
+
+def predictors(table: Table, view: View, count: int) -> dict[str, Doubles]:
+    """`sts_icl` and `sts_act`, `[T, D]` each; NaN where the change was not measured."""
+    shift = np.array([view.domains[name].shift / view.domains[name].tokens for name in table.domains])
+    act = np.array([view.domains[name].act / view.domains[name].tokens for name in table.domains])
+    chosen = [drift_dimensions(view.targets[name].shift, count=count) for name in table.targets]
+    missing = np.isnan(table.measures[QUANTITY]).all(2)
+    return {
+        name: np.where(missing, np.nan, np.array([values[:, features].sum(1) for features in chosen]))
+        for name, values in (("sts_icl", shift), ("sts_act", act))
+    }
+
+
+def described(sae: Sae, view: View) -> dict[str, Any]:
+    """Where an SAE reads, how wide it is, and how many features are active on a target's token."""
+    fired = sum(float(profile.fired.sum()) for profile in view.targets.values())
+    tokens = sum(profile.tokens for profile in view.targets.values())
+    return {"hook_name": sae.hook_name, "d_sae": sae.d_sae, "active": fired / tokens}

@@ -1,0 +1,1 @@
+"""Compares mixtures of equal size: planned, trained, judged and learned from."""

@@ -1,0 +1,96 @@
+"""A planned target and the other targets' measured arms in, the plan as these would have made it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixplan.forecast.amounts import Amount, chosen
+from mixplan.forecast.response import Halving, respond
+from mixplan.plan import Watcher
+from mixplan.plan.make import spread_again
+from mixplan.recipe import load_recipe
+from mixplan.study.arms.figures import one_target
+from mixplan.study.arms.judge import Measured, Study, spared
+from mixplan.study.arms.response import common_quantity, losses_of
+from mixplan.study.asked.arms import LEARNED
+
+
+@dataclass(frozen=True)
+class Relearned:
+    """A plan made again.
+
+    Attributes:
+        rows: By domain.
+        text: What halves a loss, and by what that is known.
+        even_as_good: Whether this plan says that an even spread may do as well.
+    """
+
+    rows: dict[str, int]
+    text: str
+    even_as_good: bool
+
+
+def relearned(folder: Path, others: Study, watcher: Watcher) -> Relearned:
+    """Spread a planned run's budget by what halves a loss in the arms of other targets.
+
+    Args:
+        folder: The run folder.
+        others: The other targets as they were measured.
+        watcher: Told of progress.
+
+    Raises:
+        MixplanError: the run cannot be planned any more.
+    """
+    amount = amount_of(others, usual=load_recipe(folder / "recipe.yaml").recipe.allocate.half)
+    spent = spread_again(folder, amount, watcher)
+    return Relearned(spent.rows, amount.text, spent.allocation.no_better_than_uniform is not None)
+
+
+def amount_of(others: Study, *, usual: float) -> Amount:
+    """What halves a loss by the arms of other targets, where that foretells their losses better than the usual number.
+
+    Args:
+        others: At least two targets.
+        usual: Rows of its own that halve a domain's loss where nothing better is learned.
+    """
+    quantity = common_quantity(others)
+    found = None
+    if quantity is not None:
+        found = respond([losses_of(budgets, quantity) for budgets in others.values()], assumed=usual)
+    if found is None:
+        return Amount(Halving(usual), f"{usual:g} rows are taken to halve a domain's loss: nothing was learned.")
+    return chosen(found, len(others), usual)
+
+
+def judge_relearned(study: Study, quantity: str) -> list[dict[str, Any]]:
+    """Hold the learned plans against the plans, target by target.
+
+    Args:
+        study: What was measured, the arm `plan_learned` with it.
+        quantity: Loss is told in it.
+
+    Returns:
+        JSON values for each target and budget: what halves a loss in words (`text`), whether an even spread may do as
+        well by it (`said`), how many rows lie elsewhere than in the `plan` and in an even spread (`from_plan`,
+        `from_uniform`), and what it avoids of the plan's `mean` and `worst` loss, with intervals over seeds and items.
+    """
+    return [
+        {
+            "target": one.target,
+            "budget": str(budget),
+            **(one.learned or {}),
+            **{f"from_{arm}": elsewhere(one, arm) for arm in ("plan", "uniform")},
+            **{part: one_target(figure) for part, figure in spared(one, "plan", LEARNED, quantity).items()},
+        }
+        for found in study.values()
+        for budget, one in found.items()
+    ]
+
+
+def elsewhere(one: Measured, arm: str) -> int:
+    """Rows of the learned plan that another arm gives to other domains."""
+    here: Mapping[str, int] = one.rows[LEARNED]
+    return sum(max(0, count - one.rows[arm].get(name, 0)) for name, count in here.items())

@@ -1,0 +1,1 @@
+"""Reads what a study asks: its file, its arms, the command's request."""

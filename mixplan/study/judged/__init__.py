@@ -1,0 +1,1 @@
+"""Judges a study's forecasts against what trainings measured, with intervals."""

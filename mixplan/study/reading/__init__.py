@@ -1,0 +1,1 @@
+"""Reads features, pilots and rollouts before a study's first training."""

@@ -1,0 +1,1 @@
+"""Writes a study's results as Markdown, tables and charts."""

@@ -1,0 +1,108 @@
+"""A table of a study: what it refuses, and that it comes back from its file as it was."""
+
+import json
+import re
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from mixplan.errors import RunError
+from mixplan.study.judged.table import Table, read_table, write_table
+
+AGAIN = "Run mixplan study again: it makes the table from the cells that are kept."
+
+
+def small_table() -> Table:
+    rng = np.random.default_rng(3)
+    kl = rng.random((2, 3, 2))
+    kl[1, 2] = np.nan
+    return Table(
+        targets=("math", "code"),
+        domains=("law", "poems", "sums"),
+        kinds={"law": "short", "poems": "text", "sums": "short"},
+        seeds=(0, 7),
+        development=("math",),
+        measures={"kl": kl},
+        noise={"kl": kl / 10},
+        predictors={"sts": rng.random((2, 3)), "size": rng.random((2, 3)), "actual": rng.random((2, 3))},
+        competitors=("size",),
+        bounds=("actual",),
+        overlaps={"icl": np.array([[40.0, 41.0], [50.0, np.nan]])},
+        live={"icl": 2000},
+        drift_features={"icl": 100},
+        signs={"front": rng.standard_normal((2, 3))},
+        items={"kl": (20, 30, 40)},
+    )
+
+
+def test_a_table_comes_back_as_it_was_written(tmp_path):
+    table, path = small_table(), tmp_path / "table.json"
+    write_table(table, path)
+    back = read_table(path)
+    for part in fields(Table):
+        one, other = getattr(table, part.name), getattr(back, part.name)
+        if part.name in ("measures", "noise", "predictors", "overlaps", "signs"):
+            assert list(one) == list(other)
+            for name in one:
+                np.testing.assert_array_equal(one[name], other[name])
+        else:
+            assert one == other
+    assert json.loads(path.read_text())["measures"]["kl"][1][2] == [None, None]
+
+
+def test_forecasts_and_held_out_targets_are_the_rest():
+    assert small_table().forecasts == ("sts",)
+    assert small_table().held_out == ("code",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"predictors": {"sts": np.zeros((2, 4))}}, "predictors.sts: found 2 x 4 numbers, expected 2 x 3"),
+        ({"overlaps": {"icl": np.zeros(2)}}, "overlaps.icl: found 2 numbers, expected 2 x 2"),
+        ({"kinds": {"law": "short", "sums": "short"}}, "kinds: 'poems' is missing"),
+        ({"live": {}}, "live: 'icl' is missing"),
+        ({"noise": {}}, "noise: 'kl' is missing"),
+        ({"drift_features": {"icl": 9, "raw": 9}}, "drift_features: 'raw' is not expected"),
+        ({"development": ("maths",)}, "development: found 'maths', expected one of math, code"),
+        ({"competitors": ("length",)}, "competitors: found 'length', expected one of sts, size, actual"),
+        ({"bounds": ("length",)}, "bounds: found 'length', expected one of sts, size, actual"),
+        ({"items": {"kl": (1, 2)}}, "items.kl: found 2 entries, expected 3"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        replace(small_table(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda v: v.pop("kinds"), "'kinds' is missing from this study's table."),
+        (lambda v: v.update(version=2), "a table of version 2; this mixplan reads version 1."),
+        (
+            lambda v: v["measures"]["kl"].pop(),
+            "this is not a whole table of a study: measures.kl: found 1 x 3 x 2 numbers, expected 2 x 3 x 2.",
+        ),
+        (
+            lambda v: v["predictors"].update(sts="many"),
+            "this is not a whole table of a study: could not convert string to float: 'many'.",
+        ),
+    ],
+)
+def test_a_damaged_table_says_where(tmp_path, change, said):
+    path = tmp_path / "table.json"
+    write_table(small_table(), path)
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+    with pytest.raises(RunError) as caught:
+        read_table(path)
+    assert str(caught.value) == f"{path}: {said} {AGAIN}"
+
+
+def test_a_table_that_is_not_there(tmp_path):
+    with pytest.raises(RunError) as caught:
+        read_table(tmp_path / "table.json")
+    assert str(caught.value) == f"{tmp_path / 'table.json'}: there is no such file. Run the same command again."
