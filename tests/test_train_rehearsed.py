@@ -66,8 +66,9 @@ def asked(monkeypatch) -> list[bool]:
         ("use_liger_kernel: true", "sft", "null", "Install it with `pip install liger-kernel`"),
         ("", "sft", "{r: 4, target_modules: [nothing]}", "train.lora: this job cannot be trained: NoMatching"),
         ("", "sft", "{r: 4, target_modules: [lm_head]}", "train.lora: this job cannot be trained: ValueError"),
-        ("num_generations: 3, per_device_train_batch_size: 4", "grpo", "null", "must be divisible by num_generations"),
-        ("num_generations: 1", "grpo", "null", "requires at least 2 generations"),
+        ("num_generations: 3, per_device_train_batch_size: 4", "grpo", "null",
+         "(3). Set `train.args.num_generations` to 2 or 4, or `train.args.generation_batch_size` to 12."),
+        ("num_generations: 1", "grpo", "null", "Set `train.args.num_generations` to 2 or more."),
         ("num_generations: 2, per_device_train_batch_size: 64", "grpo", "null", "takes 32 different prompts, but the"),
     ],
 )  # fmt: skip
@@ -178,3 +179,8 @@ def test_a_launch_file_that_is_not_there(recipe, tmp_path):
 
 def test_vllm_is_asked_for(recipe):
     assert "pip install 'trl[vllm]'" in next(missing_packages(recipe("use_vllm: true", method="grpo")))
+
+
+@pytest.mark.parametrize("mended", ["num_generations: 4", "num_generations: 3, generation_batch_size: 12"])
+def test_the_size_that_is_named_is_taken(recipe, asked, mended):
+    assert problems_of_training([recipe(f"{mended}, per_device_train_batch_size: 4", method="grpo")]) == [[]]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import math
 import netrc
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,8 +63,22 @@ def problems_of_training(recipes: Sequence[LoadedRecipe], launch: Path | None = 
         if text is not None:
             path = ("train", "lora") if "peft" in text.lower() or "target_modules" in text else ("train", "args")
             where = recipes[place].where(path)
-            found[place].append(f"{where}: {'.'.join(path)}: this job cannot be trained: {text}")
+            found[place].append(f"{where}: {'.'.join(path)}: this job cannot be trained: {text}{fitting(text)}")
     return found
+
+
+def fitting(text: str) -> str:
+    """The numbers that fit where TRL refuses a GRPO batch for its size; nothing else is said of other refusals."""
+    if "at least 2 generations" in text:
+        return " Set `train.args.num_generations` to 2 or more."
+    found = re.search(r"generation_batch_size \((\d+)\) must be divisible by num_generations \((\d+)\)", text)
+    if found is None:
+        return ""
+    batch, group = int(found[1]), int(found[2])
+    sizes = [str(size) for size in range(2, batch + 1) if batch % size == 0]
+    least = math.lcm(batch, group)
+    other = f"`train.args.generation_batch_size` to {least}"
+    return f" Set `train.args.num_generations` to {' or '.join(sizes)}, or {other}." if sizes else f" Set {other}."
 
 
 def refuse_untrainable_job(loaded: LoadedRecipe, launch: Path | None = None) -> None:
