@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mixplan.domains.domain import Domain
 from mixplan.domains.rows import Row
-from mixplan.domains.split import Domain
 from mixplan.recipe import DomainSpec
 from mixplan.runs import content_hash
 
@@ -69,9 +69,16 @@ class Content:
 
 def sketch(domain: Domain) -> Content:
     """Sketch a domain by its questions, the target by its questions with the answers that it teaches."""
-    taught = domain.name == "target"
-    keys = sorted({row_hash(row, taught=taught) for row in domain.rows})
-    return Content(source_of(domain.spec), len(keys), tuple(keys[:SKETCH_KEYS]))
+    keys = sorted({row_hash(row, taught=domain.is_taught) for row in domain.rows})
+    return Content(origin_of(domain), len(keys), tuple(keys[:SKETCH_KEYS]))
+
+
+def origin_of(domain: Domain) -> str | None:
+    """Hash of what a domain's rows are drawn from; of several sources together, where a name tells each from others."""
+    origins = [source_of(part.spec) for part in domain.parts]
+    if not domain.sources or None in origins:
+        return origins[0] if not domain.sources else None
+    return content_hash(sorted(filter(None, origins)))
 
 
 def row_hash(row: Row, *, taught: bool) -> str:
