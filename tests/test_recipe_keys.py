@@ -270,7 +270,10 @@ def artifacts(run: Path) -> dict[str, Any]:
     }
 
 
-TAUGHT = domain_cases("target", "drift")
+TAUGHT = domain_cases("target", "drift") | {
+    f"target.{key}.faulty_share": case(f"target.{key}={{file: faulty.jsonl, faulty_share: 0.05}}", "drift")
+    for key in ("data", "demonstrations")
+}
 """The keys of a target's own section, which each of its sources has too."""
 
 
@@ -440,13 +443,15 @@ def test_a_key_shows_in_its_artifact_and_in_none_before_its_stage(key, planned):
 
 
 def test_the_keys_of_a_source_are_those_of_a_target_and_its_amount():
-    leaves = {name for name, _ in sections(SourceSpec, "source", {})}
-    assert leaves == {*(f"source.{name.removeprefix('target.')}" for name in TAUGHT), "source.rows"}
+    leaves = {name.removeprefix("source.") for name, _ in sections(SourceSpec, "source", {})}
+    of_target = {name.removeprefix("target.") for name in LEAVES if name.startswith("target.")}
+    assert leaves == of_target | {"rows"}
+    assert {name.removeprefix("target.") for name in TAUGHT} == of_target
 
 
 @pytest.mark.parametrize("key", TAUGHT)
 def test_a_key_of_a_source_is_read_as_the_target_s_own(key, home):
-    """What the key changes of the target it changes of a source, and what opens otherwise opens as the target."""
+    """With the key given, a source opens to the very rows, and with the very counts, that the target opens to."""
     one = TAUGHT[key]
     written = yaml.safe_load((home / "keys.yaml").read_text())["target"]
     whole = f"target={json.dumps({'sources': {'one': {**written, 'split': written['split']}}})}"

@@ -1,6 +1,8 @@
 """A target of several sources from recipe to outcome and report, on a tiny random model."""
 
+import html
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -100,6 +102,8 @@ def test_the_report_shows_every_source(made):
     plan = Plan.model_validate_json((run / "plan.json").read_bytes())
     found = Outcome.model_validate_json((run / "outcome.json").read_bytes())
     page = render(plan, found)
+    lead = re.findall(r'<p class="lead">(.*?)</p>', page)
+    assert [html.unescape(text) for text in lead] == found.summary[:3]  # the target, its sources, the domains
     for name in AMOUNTS:
         assert f"target.{name}" in page
     assert '<h2 id="by-source">By source</h2>' in page

@@ -91,7 +91,7 @@ class Domain:
 
     @property
     def amount(self) -> int:
-        """Rows of a target, or of a source of it, in the mixture: those asked for, else all of its pool."""
+        """Rows of a source in the mixture: those asked for, else all of its pool; of a target its sources' together."""
         if self.sources:
             return sum(part.amount for part in self.sources)
         asked = self.spec.rows if isinstance(self.spec, SourceSpec) else None

@@ -27,7 +27,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""
 
 LEADING = 2
-"""Sentences of an outcome's summary that open its page: what became of the target and of the domains."""
+"""Sentences of an outcome's summary that open its page: what became of the target and of the domains.
+
+One more stands between them where the target has several sources."""
 
 STYLES = ("page.css", "outcome.css")
 
@@ -128,13 +130,13 @@ def _planned(plan: Plan) -> list[Html | None]:
 
 
 def _outcome_title(plan: Plan, outcome: Outcome) -> Html:
-    told = summary(outcome)
+    told, leading = summary(outcome), LEADING + bool(outcome.sources)
     return tag(
         "header",
         tag("p", "Outcome", class_="kicker"),
         tag("h1", plan.name),
-        *(tag("p", sentence, class_="lead") for sentence in told[:LEADING]),
-        tag("ul", *(tag("li", sentence) for sentence in told[LEADING:]), class_="told") if told[LEADING:] else None,
+        *(tag("p", sentence, class_="lead") for sentence in told[:leading]),
+        tag("ul", *(tag("li", sentence) for sentence in told[leading:]), class_="told") if told[leading:] else None,
         tag("p", training_line(outcome), class_="quiet"),
     )
 
