@@ -12,10 +12,10 @@ from mixplan.domains import account, by_name, open_domains, row_warnings
 from mixplan.domains.domain import BY_SOURCE
 from mixplan.domains.joined import in_proportion
 from mixplan.domains.opened import kept, rebuilt
-from mixplan.domains.sketch import sketch
+from mixplan.domains.sketch import Content, same_content, sketch
 from mixplan.errors import DataError
 from mixplan.mixture.order import take_target
-from mixplan.recipe import DataSpec, SourceSpec, SourcesSpec, SplitSpec
+from mixplan.recipe import ColumnsSpec, DataSpec, SourceSpec, SourcesSpec, SplitSpec
 
 
 def source(name: str, rows: int | None = None, **changes) -> SourceSpec:
@@ -77,8 +77,6 @@ def test_two_halves_of_a_file_are_the_file(files):
     alone, _ = opened(files, domain("code", evaluation=0))
     whole, _ = opened(files, several(first=source("first", split=split), second=source("second", split=split)))
     assert Counter(keys(whole, "pool")) == Counter(keys(alone, "pool"))
-    # The same rows, drawn from files of the person's own, are the same target to a later plan.
-    assert sketch(whole).keys == sketch(alone).keys
 
 
 def test_a_row_of_two_sources_is_trained_once_whatever_their_order(files):
@@ -137,6 +135,35 @@ def test_a_rare_source_is_read_all_the_same(files):
     split = SplitSpec(evaluation=2, query=3, demonstration=2)
     whole, _ = opened(files, several(code=source("code", 800, split=split), chat=source("chat", 1)))
     assert {whole.part_of(row).source for row in whole.query} == {"code", "chat"}
+
+
+def test_a_later_plan_takes_a_target_for_the_same_in_the_same_proportions_alone(files):
+    code, chat = source("code", 20), source("chat", 10)
+    whole = sketch(opened(files, several(code=code, chat=chat))[0])
+    assert same_content(whole, sketch(opened(files, several(one=chat, other=code))[0])) is True
+    # Half of its rows lie in each of these, and all of theirs in it, but they are other jobs.
+    for alone in ("code", "chat"):
+        assert same_content(whole, sketch(opened(files, domain(alone))[0])) is False
+    assert same_content(whole, sketch(opened(files, several(code=source("code", 10), chat=chat))[0])) is False
+    assert Content.from_json(whole.as_json()) == whole
+
+
+def test_named_sources_are_known_by_their_names_and_shares(files):
+    def made(limit: int, rows: int) -> SourceSpec:
+        return source("sums", rows, data=DataSpec(generator="chain_sum", limit=limit),
+                      columns=ColumnsSpec(question="question", answer="answer"))  # fmt: skip
+
+    def other(rows: int) -> SourceSpec:
+        return source("gcd", rows, data=DataSpec(generator="gcd", limit=40),
+                      columns=ColumnsSpec(question="question", answer="answer"))  # fmt: skip
+
+    first, again, turned = (
+        sketch(opened(files, several(sums=made(limit, rows), gcd=other(30 - rows)))[0])
+        for limit, rows in ((40, 20), (50, 20), (40, 10))
+    )
+    assert first.source == again.source != turned.source
+    assert same_content(first, again) is True
+    assert same_content(first, turned) is False
 
 
 def test_amounts_tell_two_targets_apart(files):
