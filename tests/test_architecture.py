@@ -60,6 +60,7 @@ WHOLE_HOUSE = {
     "recipe_overrides": "`--set`, which the recipe's loader, rules and command line share",
     "recipes_hub": "a paper's recipe through the hub's code",
     "recipes_shipped": "each recipe and config in the tree",
+    "sources": "a target of several sources, from recipe to report",
 }
 """Tests of no single module, with what they are about."""
 

@@ -112,6 +112,26 @@ def test_json_says_the_same(here, monkeypatch, capsys):
     }
 
 
+def test_a_target_of_several_sources_has_a_line_a_source_and_amounts_are_checked(here, monkeypatch, capsys):
+    for name, numbers in (("more", range(20, 27)), ("other", range(40, 49))):
+        lines = (json.dumps({"q": f"{number}?", "a": str(number)}) + "\n" for number in numbers)
+        (here / f"{name}.jsonl").write_text("".join(lines))
+    read = "format: question_answer, columns: {question: q, answer: a}, split: {evaluation: 1}"
+    sources = f"{{one: {{data: {{file: rows.jsonl}}, {read}, rows: 3}}, two: {{data: {{file: more.jsonl}}, {read}}}}}"
+    sets = ["--set", f"target={{sources: {sources}}}", "--set", "domains.local.data.file=other.jsonl"]
+    assert run(monkeypatch, "recipe.yaml", *sets) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "  target.one  9 rows: evaluation 1, pool 8, of which query 6 and demonstration 2; 3 in the mixture",
+        "  target.two  7 rows: evaluation 1, pool 6, of which query 4 and demonstration 2; 6 in the mixture",
+    ]
+    assert run(monkeypatch, "recipe.yaml", *sets, "--set", "target.sources.two.rows=9") == 1
+    refused = (
+        "recipe.yaml: target.sources.two.rows is 9, but target.two has 6 pool rows. Lower it to 6, "
+        "or leave it out to take them all."
+    )
+    assert refused in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_local_model_and_sae_are_no_download(here, tiny_model, monkeypatch, capsys):
     shutil.copytree(tiny_model, here / "model")
     (here / "sae").mkdir()

@@ -11,10 +11,12 @@ import datasets
 import pytest
 from sample_mixtures import Answerer, all_bytes, build, make_domain, make_row, own_answers, read_rows
 
+from mixplan.domains.joined import joined
 from mixplan.errors import DataError, ModelError, RecipeError
 from mixplan.mixture import Untrained, describe
-from mixplan.recipe import DataSpec, MixtureSpec, TrainSpec
+from mixplan.recipe import DataSpec, MixtureSpec, SourceSpec, SourcesSpec, TrainSpec
 from mixplan.runs import file_hash
+from mixplan.train.rewards import graded
 
 
 def test_exactly_the_planned_counts_and_whole_provenance(tmp_path: Path) -> None:
@@ -111,6 +113,53 @@ def test_grpo_rows_carry_reference_grader_and_entry(tmp_path: Path) -> None:
     loaded = datasets.load_dataset(str(mixture.folder), cache_dir=str(tmp_path / "cache"), split="train")
     assert loaded.to_list() == read_rows(mixture.folder)
     assert mixture.parts[1].answers == {"reference": 4}
+
+
+def several(**graders: str) -> Any:
+    """A target whose sources are graded in different ways, ten pool rows of each, four of each in the mixture."""
+    parts = []
+    for name, grader in graders.items():
+        one = make_domain(f"target.{name}", 10, data=DataSpec(hub=f"org/{name}"), grader=grader, source=name)
+        fields = {key: getattr(one.spec, key) for key in ("data", "format", "licence")}
+        parts.append(replace(one, spec=SourceSpec(**fields, rows=4)))
+    return joined(SourcesSpec(sources={one.source: one.spec for one in parts}), parts)
+
+
+def test_each_row_of_a_target_of_several_sources_is_rewarded_by_its_source_s_grader(tmp_path: Path) -> None:
+    target = several(words="exact", sums="number", terms="math")
+    mixture = build(tmp_path / "mixture", {"law": 2}, target=target, train=TrainSpec(method="grpo"))
+    rows = read_rows(mixture.folder)
+    graders = {"target.words": "exact", "target.sums": "number", "target.terms": "math", "law": "exact"}
+    assert Counter(row["domain"] for row in rows) == {**dict.fromkeys(list(graders)[:3], 4), "law": 2}
+    assert [row["grader"] for row in rows] == [graders[row["domain"]] for row in rows]
+    # "the answer 3" holds the right number, is the right term, and is not the right words.
+    said = [[{"role": "assistant", "content": f"it is {row['row_id'].split(':')[1]}"}] for row in rows]
+    references = [row["row_id"].split(":")[1] for row in rows]
+    rewards = graded(said, references, [row["grader"] for row in rows], [None] * len(rows))
+    by_domain = {row["domain"]: reward for row, reward in zip(rows, rewards, strict=True)}
+    alone = {grader: graded(said[:1], references[:1], [grader], [None])[0] for grader in ("exact", "number", "math")}
+    assert by_domain == {name: alone[grader] for name, grader in graders.items()}
+    assert alone["number"] == 1
+
+
+def test_a_source_that_cannot_be_graded_is_refused_for_grpo(tmp_path: Path) -> None:
+    target = several(words="exact", chat="none")
+    with pytest.raises(RecipeError, match=r"^target\.sources\.chat\.grader: found 'none', "):
+        build(tmp_path / "mixture", {}, target=target, train=TrainSpec(method="grpo"))
+
+
+def test_sources_teach_their_own_answers_whatever_the_domains_carry(tmp_path: Path) -> None:
+    target = several(words="exact", sums="number")
+    reasoned = [tuple(replace(row, rationale="long") for row in part.pool) for part in target.sources]
+    sources = tuple(replace(part, pool=pool) for part, pool in zip(target.sources, reasoned, strict=True))
+    mixture = build(
+        tmp_path / "mixture",
+        {"law": 2},
+        target=replace(target, sources=sources),
+        spec=MixtureSpec(answers="rationale"),
+    )
+    assert [part.answers for part in mixture.parts[:2]] == [{"gold": 4}, {"gold": 4}]
+    assert not [text for text in mixture.warnings if "target." in text]
 
 
 def test_progress_reaches_the_end(tmp_path: Path) -> None:

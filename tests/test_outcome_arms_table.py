@@ -1,5 +1,7 @@
 """The arms' table against paired t tests in closed form, simulations with known truth, and every message in full."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -170,3 +172,31 @@ def test_other_items_are_refused():
         "arms: 'law' was measured on different rows in different arms, so they cannot be compared. "
         "Delete the run folder's arms/ and run mixplan compare again."
     )
+
+
+def test_the_sources_of_a_target_are_no_domains():
+    def split(one):
+        """The same evaluation with the target's items in two sources too."""
+        parts = {f"target.{name}": one.domains["target"] for name in ("a", "b")}
+        return replace(
+            one, domains={**parts, **one.domains}, headlines={**dict.fromkeys(parts, "exact"), **one.headlines}
+        )
+
+    before = evaluation([0, 0, 1, 0], [1, 1, 0, 1], [1, 1, 1, 0], [2, 2])
+    after = {
+        "uniform": {0: evaluation([1, 0, 1, 0], [1, 0, 0, 1], [1, 1, 0, 0], [2, 3])},
+        "plan": {0: evaluation([1, 1, 1, 0], [1, 1, 0, 1], [1, 0, 0, 0], [2, 2])},
+    }
+    several = {arm: {seed: split(one) for seed, one in found.items()} for arm, found in after.items()}
+    alone = arms_table(after, before, rows={}, steps=3)
+    assert arms_table(several, split(before), rows={}, steps=3, sources=["target.a", "target.b"]) == alone
+    # Without a measure that all sources have in common there is no target as a whole.
+    apart = {arm: {seed: without_target(one) for seed, one in found.items()} for arm, found in several.items()}
+    table = arms_table(apart, without_target(split(before)), rows={}, steps=3, sources=["target.a", "target.b"])
+    assert table["arms"]["plan"]["target"] is None
+    assert table["arms"]["plan"]["mean"] == alone["arms"]["plan"]["mean"]
+
+
+def without_target(one):
+    domains = {name: measures for name, measures in one.domains.items() if name != "target"}
+    return replace(one, domains=domains, headlines={name: one.headlines[name] for name in domains})

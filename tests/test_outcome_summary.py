@@ -3,7 +3,19 @@
 import pytest
 from saved_outcome import sample
 
-from mixplan.outcome.summary import arms, behaviour, drift, floors, forecast, headlines, judged, summarise, target
+from mixplan.outcome.summary import (
+    arms,
+    behaviour,
+    drift,
+    floors,
+    forecast,
+    headlines,
+    judged,
+    sources,
+    summarise,
+    target,
+    whole,
+)
 
 WON = {"items": 100, "before": 0.31, "after": 0.402, "change": 0.092, "low": 0.051, "high": 0.133, "changed": True,
        "direction": "gain"}  # fmt: skip
@@ -27,6 +39,19 @@ def test_the_target():
     )
     assert target({"headline": None, "measures": {}}) == (
         "The target was not measured: it has no evaluation rows, or no measure fits it."
+    )
+
+
+def test_a_target_of_several_sources():
+    parts = {"code": of(WON), "chat": of(STILL), "new": {"headline": None, "measures": {}}}
+    assert sources(parts) == (
+        "By source: code's share of right answers +9.2 points [+5.1, +13.3] over 100 items (a gain); chat's share of "
+        "right answers +1.0 points [-3.0, +5.0] over 40 items (no change is shown); new was not measured."
+    )
+    assert sources({}) == ""
+    assert whole(of(WON)) == target(of(WON))
+    assert whole({"headline": None, "measures": {}}) == (
+        "The target's sources have no headline measure in common, so each is reported by itself."
     )
 
 

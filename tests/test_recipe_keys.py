@@ -22,9 +22,10 @@ from test_plan import HOOK, Silent
 from test_recipe_overrides import sections
 
 from mixplan import embedded
+from mixplan.domains.opened import opened
 from mixplan.errors import MixplanError
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.recipe import Recipe
+from mixplan.recipe import Recipe, SourceSpec, load_recipe
 from mixplan.runs import content_hash
 
 DOMAIN = "domains.fox"
@@ -269,6 +270,13 @@ def artifacts(run: Path) -> dict[str, Any]:
     }
 
 
+TAUGHT = domain_cases("target", "drift") | {
+    f"target.{key}.faulty_share": case(f"target.{key}={{file: faulty.jsonl, faulty_share: 0.05}}", "drift")
+    for key in ("data", "demonstrations")
+}
+"""The keys of a target's own section, which each of its sources has too."""
+
+
 def rows_of(topic: str, count: int) -> list[dict[str, Any]]:
     """Rows with every column that a case reads."""
     return [
@@ -432,6 +440,30 @@ def test_a_key_shows_in_its_artifact_and_in_none_before_its_stage(key, planned):
     assert one.shows in found
     first = FIRST.get(key) or FIRST.get(key.partition(".")[0], FLOW[0])
     assert [name for name in found if FLOW.index(name) < FLOW.index(first)] == []
+
+
+def test_the_keys_of_a_source_are_those_of_a_target_and_its_amount():
+    leaves = {name.removeprefix("source.") for name, _ in sections(SourceSpec, "source", {})}
+    of_target = {name.removeprefix("target.") for name in LEAVES if name.startswith("target.")}
+    assert leaves == of_target | {"rows"}
+    assert {name.removeprefix("target.") for name in TAUGHT} == of_target
+
+
+@pytest.mark.parametrize("key", TAUGHT)
+def test_a_key_of_a_source_is_read_as_the_target_s_own(key, home):
+    """With the key given, a source opens to the very rows, and with the very counts, that the target opens to."""
+    one = TAUGHT[key]
+    written = yaml.safe_load((home / "keys.yaml").read_text())["target"]
+    whole = f"target={json.dumps({'sources': {'one': {**written, 'split': written['split']}}})}"
+    sets = [*one.given, *one.change]
+    alone, _ = opened(load_recipe(home / "keys.yaml", sets))
+    at_source = [text.replace("target.", "target.sources.one.", 1) if text.startswith("target.") else text
+                 for text in sets]  # fmt: skip
+    joined, _ = opened(load_recipe(home / "keys.yaml", ["mixture.target_rows=null", whole, *at_source]))
+    (source,) = joined.sources
+    kept = ("evaluation", "query", "demonstration", "pool", "grader", "dropped", "changed", "labels", "group")
+    assert {name: getattr(source, name) for name in kept} == {name: getattr(alone, name) for name in kept}
+    assert dict(source.spec) == {**dict(alone.spec), "rows": None}
 
 
 @pytest.mark.parametrize("key", REFUSED)

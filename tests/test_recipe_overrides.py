@@ -4,7 +4,7 @@ import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 from pydantic.fields import FieldInfo
@@ -103,6 +103,8 @@ def sections(model: type[Section], path: str, dotted: dict[str, list[str]]) -> I
 def section_of(annotation: Any) -> type[Section] | None:
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
+    if get_origin(annotation) is Annotated:
+        return section_of(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType, dict):
         found = [inner for part in get_args(annotation) if (inner := section_of(part)) is not None]
         return found[0] if found else None

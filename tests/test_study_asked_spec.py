@@ -91,6 +91,17 @@ def test_equal_names_in_other_folders_or_packages_are_other_data(tmp_path):
     assert "sums" in packed.recipes["math"].recipe.domains
 
 
+def test_a_target_of_several_sources_is_refused_with_what_a_study_takes(tmp_path):
+    sums = "    data: {file: ./sums.jsonl}\n    format: question_answer\n    columns: {question: q, answer: a}\n"
+    source = "{data: {file: sums.jsonl}, format: question_answer, columns: {question: q, answer: a}}"
+    path = lay(tmp_path, (sums, f"    sources: {{one: {source}, two: {source}}}\n"))
+    line = 1 + path.read_text().split("sources:")[0].count("\n")
+    assert refused(path) == (
+        f"{path}:{line}: targets.math.sources: a study compares targets of one source each. Give every source as a "
+        "target of its own, or plan the whole with `mixplan plan`."
+    )
+
+
 def test_the_hash_is_over_meaning_not_over_wording(tmp_path):
     first = load_study(lay(tmp_path)).hash
     worded = lay(tmp_path, ("title:", "# a comment\ntitle:"), ("seeds: [4, 5]", "seeds:\n- 4\n- 5"))

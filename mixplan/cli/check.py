@@ -13,7 +13,7 @@ import typer
 
 from mixplan.cli.downloads import data_downloads, model_downloads
 from mixplan.cli.usable import problems_of_model
-from mixplan.domains import account, row_warnings
+from mixplan.domains import account, row_warnings, whole
 from mixplan.domains.opened import at_hand
 from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
@@ -99,9 +99,10 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
 def _generator_warnings(loaded: LoadedRecipe) -> Iterator[str]:
     """What is known of the scorers that grade generated rows."""
     recipe = loaded.recipe
-    specs = [spec for spec in (recipe.target, *recipe.domains.values()) if spec.grader in ("auto", "generator")]
+    specs = [spec for _, spec in recipe.row_sections.values() if spec.grader in ("auto", "generator")]
     for name in dict.fromkeys(spec.data.generator for spec in specs if spec.data.generator):
-        rewarded = recipe.train.method == "grpo" and recipe.target.data.generator == name
+        taught = (spec.data.generator for _, spec in recipe.target_sections.values())
+        rewarded = recipe.train.method == "grpo" and name in taught
         yield from warnings_of(name, rewarded=rewarded)
 
 
@@ -111,16 +112,15 @@ def _count(loaded: LoadedRecipe, result: Checked) -> None:
     downloads = list(model_downloads(loaded))
     found, problems = at_hand(loaded)
     result.problems += [line for problem in problems for line in str(problem).splitlines()]
-    if not problems and len(found) == len(recipe.domains) + 1:
-        others = {name: domain for name, domain in found.items() if name != "target"}
-        result.warnings += row_warnings(found["target"], others)
-        wrong = list(impossible(recipe, found["target"], others))
+    if not problems and len(found) == len(recipe.row_sections):
+        target, domains = whole(recipe, found)
+        result.warnings += row_warnings(target, domains)
+        wrong = list(impossible(recipe, target, domains))
         result.problems += [f"{loaded.path}: {line}" for problem in wrong for line in str(problem).splitlines()]
         if not wrong:
-            target, allowed_domains = allowed(recipe.mixture, found["target"], others)
-            rows = take_target(target, recipe.mixture.target_rows).count
-            result.warnings += licence_outlook(target, rows, allowed_domains)
-    for name, spec in {"target": recipe.target, **recipe.domains}.items():
+            taken = [(one.domain, one.count) for one in take_target(target, recipe.mixture.target_rows)]
+            result.warnings += licence_outlook(taken, allowed(recipe.mixture, target, domains)[1])
+    for name, (_, spec) in recipe.row_sections.items():
         domain = found.get(name)
         result.rows[name] = min(domain.source_rows, spec.data.limit) if domain else None
         result.told[name] = account(domain) if domain else None

@@ -2,15 +2,17 @@
 
 from mixplan.domains.account import account, row_warnings
 from mixplan.domains.content import normalised
+from mixplan.domains.domain import Domain, by_name, describe
 from mixplan.domains.fields import fill
 from mixplan.domains.rows import Row, read_rows, read_texts
 from mixplan.domains.sources import count_rows, read_records
-from mixplan.domains.split import Domain, describe, open_domains, open_some
+from mixplan.domains.split import open_domains, open_some, whole
 
 __all__ = [
     "Domain",
     "Row",
     "account",
+    "by_name",
     "count_rows",
     "describe",
     "fill",
@@ -21,4 +23,5 @@ __all__ = [
     "read_rows",
     "read_texts",
     "row_warnings",
+    "whole",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from mixplan.domains.domain import Domain
 from mixplan.domains.labels import WORDS
-from mixplan.domains.split import Domain
 
 
 def account(domain: Domain) -> str:
@@ -24,17 +24,19 @@ def account(domain: Domain) -> str:
         parts = f"{rows['evaluation']}, {rows['pool']}, of which {rows['query']}; {shown}"
     else:
         parts = f"{rows['evaluation']}, {rows['pool']}, of which {rows['query']} and {shown}"
-    return "; ".join([f"{_read(domain)}: {parts}", *_labels(domain), *_causes(domain)])
+    return "; ".join([f"{_read(domain)}: {parts}", *_amount(domain), *_labels(domain), *_causes(domain)])
 
 
 def row_warnings(target: Domain, domains: Mapping[str, Domain]) -> Iterator[str]:
     """Say in whole sentences what a reader should know before trusting what the rows show."""
-    if domain_limit_bit(target):
-        yield (
-            f"target: {target.spec.data.limit:,} of its {target.source_rows:,} rows were read, as `target.data.limit` "
-            f"has it; the others are not trained on. Set `target.data.limit: {target.source_rows}` to take them all."
-        )
-    for one in (target, *domains.values()):
+    for one in target.parts:
+        if domain_limit_bit(one):
+            yield (
+                f"{one.name}: {one.spec.data.limit:,} of its {one.source_rows:,} rows were read, as "
+                f"`{one.key}.data.limit` has it; the others are not trained on. Set "
+                f"`{one.key}.data.limit: {one.source_rows}` to take them all."
+            )
+    for one in (*target.parts, *domains.values()):
         for name, count in one.shared.items():
             whose = "its own pool's rows" if name == one.name else f"pool rows of {name}"
             yield (
@@ -49,7 +51,7 @@ def domain_limit_bit(domain: Domain) -> bool:
 
 
 def _remedy(one: Domain, name: str) -> str:
-    place = "target" if one.name == "target" else f"domains.{one.name}"
+    place = one.key
     if name != one.name:
         return f"Give both data in which no `{one.group}` is shared, or set `{place}.group: false` if it is no passage."
     return f"Name the column of the passage as `{place}.group`, or set it to false if `{one.group}` is none."
@@ -59,6 +61,12 @@ def _read(domain: Domain) -> str:
     limit, found = domain.spec.data.limit, domain.source_rows
     read = f"{limit:,} of {found:,} rows (data.limit)" if domain_limit_bit(domain) else f"{found:,} rows"
     return f"{read}, each answer one by itself" if domain.spec.turns == "all" else read
+
+
+def _amount(domain: Domain) -> Iterator[str]:
+    """How many of a source's rows the mixture takes."""
+    if domain.source is not None:
+        yield f"{domain.amount:,} in the mixture"
 
 
 def _labels(domain: Domain) -> Iterator[str]:

@@ -6,22 +6,21 @@ import dataclasses
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mixplan.domains.cached import read_offline
+from mixplan.domains.domain import PARTS, Domain, KeyPath, by_name, source_name
 from mixplan.domains.locate import file_pattern, locate, python_files
 from mixplan.domains.rows import Row
-from mixplan.domains.split import Domain, open_domains, open_some
+from mixplan.domains.split import open_domains, open_some, whole
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 
 VERSION = 6
 """Of how rows are read, split and kept; part of the key."""
-
-PARTS = ("evaluation", "query", "demonstration", "pool")
 
 
 def opened(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]]:
@@ -34,7 +33,7 @@ def opened(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]]:
     if standing is not None:
         return standing
     target, domains = open_domains(loaded.recipe, folder=loaded.folder, where=loaded.where)
-    keep(loaded, [target, *domains.values()])
+    keep(loaded, by_name(target, domains).values())
     return target, domains
 
 
@@ -44,17 +43,17 @@ def at_hand(loaded: LoadedRecipe) -> tuple[dict[str, Domain], list[DataError]]:
     A hub data set that is whole in the cache is opened where the hub is switched off; elsewhere it may have changed.
 
     Returns:
-        Target and domains by name, and what is wrong with those that could not be opened.
+        Target or its sources, and domains, by name, and what is wrong with those that could not be opened.
     """
     recipe = loaded.recipe
-    specs = {"target": recipe.target, **recipe.domains}
-    local = [name for name, spec in specs.items() if all(map(_at_hand, (spec.data, spec.demonstrations)))]
+    specs = recipe.row_sections
+    local = [name for name, (_, spec) in specs.items() if all(map(_at_hand, (spec.data, spec.demonstrations)))]
     try:
         standing = as_kept(loaded)
     except DataError:
         standing = None
     if standing is not None:
-        return {"target": standing[0], **standing[1]}, []
+        return by_name(*standing), []
     found, problems = open_some(recipe, local, folder=loaded.folder, where=loaded.where)
     if len(found) == len(specs):
         keep(loaded, found.values())
@@ -82,10 +81,7 @@ def keep(loaded: LoadedRecipe, domains: Iterable[Domain]) -> None:
 def kept_place(loaded: LoadedRecipe) -> Path | None:
     """Where the opened domains are kept, or None when their data's state cannot be told."""
     states = []
-    for path, spec in [
-        (("target",), loaded.recipe.target),
-        *((("domains", n), s) for n, s in loaded.recipe.domains.items()),
-    ]:
+    for path, spec in loaded.recipe.row_sections.values():
         for key, data in (("data", spec.data), ("demonstrations", spec.demonstrations)):
             if data is not None:
                 states.append(data_state(data, loaded.folder((*path, key, "file"))))
@@ -142,16 +138,14 @@ def row_values(row: Row) -> tuple[Any, ...]:
 
 def restored(loaded: LoadedRecipe, values: list[dict[str, Any]]) -> tuple[Domain, dict[str, Domain]]:
     """Domains from their kept form."""
-    specs: Mapping[str, DomainSpec] = loaded.recipe.domains
-    target, *rest = values
-    domains = {one["name"]: rebuilt(one, specs[one["name"]]) for one in rest}
-    return rebuilt(target, loaded.recipe.target), domains
+    sections = loaded.recipe.row_sections
+    return whole(loaded.recipe, {one["name"]: rebuilt(one, *sections[one["name"]]) for one in values})
 
 
-def rebuilt(value: dict[str, Any], spec: DomainSpec) -> Domain:
-    """One domain from its kept form."""
+def rebuilt(value: dict[str, Any], path: KeyPath, spec: DomainSpec) -> Domain:
+    """One domain from its kept form, by the key of its section."""
     parts: dict[str, Any] = {part: tuple(row_from(entry) for entry in value.pop(part)) for part in PARTS}
-    return Domain(spec=spec, **parts, **value)
+    return Domain(spec=spec, source=source_name(path), **parts, **value)
 
 
 def row_from(entry: list[Any]) -> Row:

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mixplan.domains.domain import Domain
 from mixplan.domains.rows import Row
-from mixplan.domains.split import Domain
 from mixplan.recipe import DomainSpec
 from mixplan.runs import content_hash
 
@@ -68,20 +68,37 @@ class Content:
 
 
 def sketch(domain: Domain) -> Content:
-    """Sketch a domain by its questions, the target by its questions with the answers that it teaches."""
-    taught = domain.name == "target"
-    keys = sorted({row_hash(row, taught=taught) for row in domain.rows})
+    """Sketch a domain by its questions, the target by its questions with the answers that it teaches.
+
+    A target of several sources is another job than each of them alone, and than the same sources in other proportions,
+    though they share rows; so its rows count under its sources and their shares.
+    """
+    if domain.sources:
+        return joint_sketch(domain)
+    keys = sorted({row_hash(row, taught=domain.is_taught) for row in domain.rows})
     return Content(source_of(domain.spec), len(keys), tuple(keys[:SKETCH_KEYS]))
 
 
-def row_hash(row: Row, *, taught: bool) -> str:
+def joint_sketch(target: Domain) -> Content:
+    """Sketch a target of several sources: alike are those of the same sources in the same shares, to one per cent."""
+    shares = [round(part.amount / max(1, target.amount), 2) for part in target.sources]
+    origins = [source_of(part.spec) for part in target.sources]
+    source = None if None in origins else content_hash(sorted(zip(map(str, origins), shares, strict=True)))
+    parts = [[sketch(part).as_json(), share] for part, share in zip(target.sources, shares, strict=True)]
+    job = content_hash(sorted(parts, key=content_hash))
+    keys = sorted({row_hash(row, taught=True, job=job) for row in target.rows})
+    return Content(source, len(keys), tuple(keys[:SKETCH_KEYS]))
+
+
+def row_hash(row: Row, *, taught: bool, job: str = "") -> str:
     """A row's hash.
 
     Args:
         row: The row.
         taught: Whether its answer counts: the same questions with other answers are another job.
+        job: Counts too, where rows alone do not tell the job.
     """
-    parts = [row.key, *([row.answer, row.rationale or ""] if taught else [])]
+    parts = [row.key, *([row.answer, row.rationale or ""] if taught else []), *([job] if job else [])]
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=DIGITS // 2).hexdigest()
 
 

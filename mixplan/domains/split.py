@@ -11,85 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.domains.causes import Causes
+from mixplan.domains.domain import PARTS, Domain, KeyPath, source_name
 from mixplan.domains.generator import Generator
+from mixplan.domains.joined import joined
 from mixplan.domains.passages import Groups, Passages
 from mixplan.domains.rows import Row, RowReader
 from mixplan.domains.sizes import DEMONSTRATION_ROWS, demonstration_rows, evaluation_rows, query_rows, smaller
 from mixplan.domains.sources import Source, open_source
 from mixplan.errors import DataError
-from mixplan.recipe import DomainSpec, Recipe
+from mixplan.recipe import DomainSpec, Recipe, SourcesSpec
 from mixplan.runs import content_hash
 
-PARTS = ("evaluation", "query", "demonstration", "pool")
-
-KeyPath = tuple[str | int, ...]
 Folder = Path | Callable[[KeyPath], Path]
 Where = Callable[[KeyPath], str]
-
-
-@dataclass(frozen=True)
-class Domain:
-    """A target or a downstream domain, opened and split.
-
-    Attributes:
-        name: The recipe's name for it; the target is called `target`.
-        spec: The recipe section it came from.
-        grader: The resolved grader (never `auto`).
-        evaluation: Held-out rows, in seeded order; no other part of any domain has one of them.
-        query, demonstration: Rows in seeded order; none in both.
-        pool: What may be trained on: every row but the evaluation's, those that are neither query nor demonstration
-            rows first. With `split.apart`, these alone.
-        read_rows: Rows read after `where` and `limit`, those of `demonstrations` included.
-        dropped: What was left out, by reason (`duplicate`, `in evaluation of law`, ...), with counts.
-        fingerprint: Hash over every row's key and content, in order, with the part it is in.
-        changed: Rows that are used with a change, by what was changed, with counts.
-        examples: The first row, in words, of each cause in `dropped` or `changed` that names one.
-        labels: Of choices, how their answers name the right option: a key of the recipe's `labels`, or `label`.
-        source_rows: Rows of `data` that pass `where`, of which at most `limit` were read.
-        group: The column whose shared texts keep rows on one side of the evaluation split; None where none does.
-        shared: Evaluation rows whose text of that column pool rows share all the same, by whose pool that is.
-    """
-
-    name: str
-    spec: DomainSpec
-    grader: str
-    evaluation: tuple[Row, ...]
-    query: tuple[Row, ...]
-    demonstration: tuple[Row, ...]
-    pool: tuple[Row, ...]
-    read_rows: int
-    dropped: dict[str, int] = field(default_factory=dict)
-    fingerprint: str = ""
-    changed: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, str] = field(default_factory=dict)
-    labels: str | None = None
-    source_rows: int = 0
-    group: str | None = None
-    shared: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """Every row once, whatever parts it is in."""
-        parts = (self.evaluation, self.demonstration, self.query, self.pool)
-        return tuple({(row.key, row.id): row for part in parts for row in part}.values())
-
-
-def describe(domain: Domain) -> dict[str, Any]:
-    """A domain's counts and fingerprint as JSON values, for the plan."""
-    return {
-        "rows": {part: len(getattr(domain, part)) for part in PARTS},
-        "read_rows": domain.read_rows,
-        "source_rows": domain.source_rows,
-        "group": domain.group,
-        "shared": dict(domain.shared),
-        "dropped": dict(domain.dropped),
-        "changed": dict(domain.changed),
-        "examples": dict(domain.examples),
-        "labels": domain.labels,
-        "fingerprint": domain.fingerprint,
-        "grader": domain.grader,
-        "licence": domain.spec.licence,
-    }
 
 
 def open_domains(recipe: Recipe, *, folder: Folder, where: Where | None = None) -> tuple[Domain, dict[str, Domain]]:
@@ -111,10 +45,18 @@ def open_domains(recipe: Recipe, *, folder: Folder, where: Where | None = None) 
     Raises:
         DataError: a source or its rows cannot be used, or there are too few rows for the split.
     """
-    found, problems = open_some(recipe, ("target", *recipe.domains), folder=folder, where=where, first=True)
+    found, problems = open_some(recipe, recipe.row_sections, folder=folder, where=where, first=True)
     for problem in problems:
         raise problem
-    return found.pop("target"), found
+    return whole(recipe, found)
+
+
+def whole(recipe: Recipe, found: Mapping[str, Domain]) -> tuple[Domain, dict[str, Domain]]:
+    """The target, its sources joined where it has several, and the domains, of all that was opened by name."""
+    domains = {name: found[name] for name in recipe.domains}
+    if isinstance(recipe.target, SourcesSpec):
+        return joined(recipe.target, [found[name] for name in recipe.target_sections]), domains
+    return found["target"], domains
 
 
 def open_some(
@@ -124,7 +66,8 @@ def open_some(
 
     Args:
         recipe: The validated recipe.
-        names: Domains, and `target`; what the others hold out is not known, so it is not taken out of these.
+        names: Domains, and `target` or its sources; what the others hold out is not known, so it is not taken out of
+            these.
         folder: As for `open_domains`.
         where: As for `open_domains`.
         first: Stop at the first problem.
@@ -133,11 +76,12 @@ def open_some(
         What could be opened and split by name, in the recipe's order, and what is wrong with the others.
     """
     locate = where or (lambda path: ".".join(map(str, path)))
-    specs = {"target": recipe.target, **recipe.domains}
+    sections = recipe.row_sections
     read, found, problems = [], {}, list[DataError]()
-    for name in (name for name in specs if name in names):
+    met: dict[str, str] = {}
+    for name in (name for name in _reading_order(recipe) if name in names):
         try:
-            read.append(_open(recipe, name, specs[name], folder, locate))
+            read.append(_open(recipe, name, *sections[name], folder, locate, met))
         except DataError as error:
             problems.append(error)
             if first:
@@ -149,9 +93,14 @@ def open_some(
             problems.append(error)
             if first:
                 return {}, problems
-    whole = [one for one in read if one.name in found]
-    shared = {one.name: _shared(one, whole, found.values()) for one in whole}
-    return {name: replace(domain, shared=shared[name]) for name, domain in found.items()}, problems
+    split = [one for one in read if one.name in found]
+    shared = {one.name: _shared(one, split, found.values()) for one in split}
+    return {name: replace(found[name], shared=shared[name]) for name in sections if name in found}, problems
+
+
+def _reading_order(recipe: Recipe) -> list[str]:
+    """The target or its sources, by name whatever order they are written in, then the domains."""
+    return [*sorted(recipe.target_sections), *recipe.domains]
 
 
 @dataclass
@@ -173,21 +122,44 @@ class _Read:
     seed: int
     evaluation: list[Row] = field(init=False)
 
+    @property
+    def is_taught(self) -> bool:
+        """Whether it is the target, or a source of it."""
+        return self.path[0] == "target"
+
+    @property
+    def called(self) -> str:
+        """What messages call it."""
+        return self.name if self.is_taught else f"domain {self.name!r}"
+
     def __post_init__(self) -> None:
         elsewhere = self.apart is not None
         wanted = evaluation_rows(self.spec.split, len(self.rows), shown=self.shown, elsewhere=elsewhere)
         self.evaluation = self.groups.draw(self.rows, wanted, self.seed, fill=False)
 
 
-def _open(recipe: Recipe, name: str, spec: DomainSpec, folder: Folder, locate: Where) -> _Read:
-    path: KeyPath = ("target",) if name == "target" else ("domains", name)
-    with _located(locate((*path, "columns")), name):
+def _open(
+    recipe: Recipe, name: str, path: KeyPath, spec: DomainSpec, folder: Folder, locate: Where, met: dict[str, str]
+) -> _Read:
+    """Read one section's rows.
+
+    Args:
+        recipe: As for `open_some`.
+        name: What the rows are called.
+        path: The section's key.
+        spec: The section.
+        folder: As for `open_some`.
+        locate: Its `where`.
+        met: By row key, which source of the target has the row already; the rows of a further one are added.
+    """
+    called = name if path[0] == "target" else f"domain {name!r}"
+    with _located(locate((*path, "columns")), called):
         passages = Passages.of(spec)
         reader = RowReader(spec, spec.data.generator is not None, beside=passages.names, note=passages.note)
 
     def rows_of(key: str) -> tuple[list[Row], Source]:
         data = spec.data if key == "data" else spec.demonstrations or spec.data
-        with _located(locate((*path, key)), name):
+        with _located(locate((*path, key)), called):
             base = folder if isinstance(folder, Path) else folder((*path, key, "file"))
             source = open_source(data, folder=base, seed=recipe.seed)
             rows = list(reader.read(source, data, recipe.seed))
@@ -197,11 +169,13 @@ def _open(recipe: Recipe, name: str, spec: DomainSpec, folder: Folder, locate: W
         return kept, source
 
     rows, source = rows_of("data")
+    if source_name(path) is not None:
+        rows = _not_met(rows, name, met, reader.causes)
     groups, passed = passages.groups([row.id for row in rows]), reader.passed
-    with _located(locate((*path, "grader")), name):
+    with _located(locate((*path, "grader")), called):
         grader = _grader(spec, source)
     apart = rows_of("demonstrations")[0] if spec.demonstrations else None
-    section, shown = ("drift", recipe.drift) if name == "target" else ("sts", recipe.sts)
+    section, shown = ("drift", recipe.drift) if path[0] == "target" else ("sts", recipe.sts)
     counter = f"{section}.demonstrations"
     return _Read(
         name, path, spec, grader, rows, apart, reader.rows, passed, reader.causes, groups, shown.demonstrations,
@@ -209,17 +183,23 @@ def _open(recipe: Recipe, name: str, spec: DomainSpec, folder: Folder, locate: W
     )  # fmt: skip
 
 
+def _not_met(rows: list[Row], name: str, met: dict[str, str], causes: Causes) -> list[Row]:
+    """Those rows of a source that no source before it has, so that the job trains on each once."""
+    for row in rows:
+        if row.key in met:
+            causes.left_out[f"duplicate of {met[row.key]}"] += 1
+    kept = [row for row in rows if row.key not in met]
+    met |= dict.fromkeys((row.key for row in kept), name)
+    return kept
+
+
 @contextmanager
-def _located(place: str, name: str) -> Iterator[None]:
-    """Open a data error's message with the recipe's place and the domain's name."""
+def _located(place: str, called: str) -> Iterator[None]:
+    """Open a data error's message with the recipe's place and what the section is called."""
     try:
         yield
     except DataError as error:
-        raise DataError(f"{place}: {_named(name)}: {error}") from error
-
-
-def _named(name: str) -> str:
-    return "target" if name == "target" else f"domain {name!r}"
+        raise DataError(f"{place}: {called}: {error}") from error
 
 
 def _grader(spec: DomainSpec, source: Source) -> str:
@@ -280,6 +260,7 @@ def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
     return Domain(
         name=one.name,
         spec=one.spec,
+        source=source_name(one.path),
         grader=one.grader,
         read_rows=one.read_rows,
         source_rows=one.source_rows,
@@ -320,7 +301,7 @@ def _enough(
     left_out = f" (left out: {left_out})" if left_out else ""
     if one.apart is not None and len(demonstration) < one.shown:
         raise DataError(
-            f"{locate((*one.path, 'demonstrations'))}: {_named(one.name)} has {len(demonstration)} demonstration rows, "
+            f"{locate((*one.path, 'demonstrations'))}: {one.called} has {len(demonstration)} demonstration rows, "
             f"but {one.counter} puts {one.shown} in front of a query{left_out}. "
             f"Lower `{one.counter}`, or remove `{dotted}.demonstrations` to take them from `data`."
         )
@@ -334,9 +315,9 @@ def _enough(
     # Whole passages may make a few evaluation rows less than were asked for.
     held_out = inside["evaluation"] if one.groups.column else len(one.evaluation)
     found = {"evaluation": held_out, "query": len(query), "demonstration": len(demonstration)}
-    if all(found[part] >= count for part, count in inside.items()) and (pool or one.name != "target"):
+    if all(found[part] >= count for part, count in inside.items()) and (pool or not one.is_taught):
         return
-    more = one.name == "target" and split.apart
+    more = one.is_taught and split.apart
     needed = sum(inside.values()) + more
     usable = len({row.key for row in (*one.evaluation, *query, *pool, *(() if elsewhere else demonstration))})
     wanted = " + ".join(f"{part} {count}" for part, count in inside.items()) + (" + 1 to train on" if more else "")
@@ -349,6 +330,6 @@ def _enough(
         keep = ", apart: true" if split.apart else ""
         remedy = f"Set `{dotted}.split` to {{{listed}{keep}}}, leave it out, or add data."
     raise DataError(
-        f"{locate((*one.path, 'split'))}: {_named(one.name)} has {usable} rows{left_out}, but {wanted} need {needed}. "
+        f"{locate((*one.path, 'split'))}: {one.called} has {usable} rows{left_out}, but {wanted} need {needed}. "
         f"{remedy}"
     )

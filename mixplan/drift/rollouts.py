@@ -124,11 +124,15 @@ class Sampler:
         settings = self.spec.model_dump(mode="json", exclude={"prompts"})
         train = self.train
         key = content_hash(
-            VERSION, self.model.fingerprint, self.model.device.type, settings, self.seed, self.target.grader,
+            VERSION, self.model.fingerprint, self.model.device.type, settings, self.seed, self.graders(rows),
             [train.rewards, train.answer_format, train.grader_seconds],
             [[self.prompt(row), *asdict(row).values()] for row in rows],
         )  # fmt: skip
         return self.folder / key[:2] / f"{key}.json"
+
+    def graders(self, rows: Sequence[Row]) -> str | list[str]:
+        """The target's grader; where it has several sources, that of each row."""
+        return [self.target.part_of(row).grader for row in rows] if self.target.sources else self.target.grader
 
     def kept(self, rows: Sequence[Row]) -> Batch | None:
         """A batch from the cache, or None; a damaged one is set aside."""
@@ -176,7 +180,7 @@ class Sampler:
             "prompts": [[{"role": role, "content": text} for role, text in row.prompt] for row, _ in pairs],
             "completions": [[{"role": "assistant", "content": answer}] for _, answer in pairs],
             "reference": [row.answer for row, _ in pairs],
-            "grader": [self.target.grader] * len(pairs),
+            "grader": [self.target.part_of(row).grader for row, _ in pairs],
             "entry": [row.entry for row, _ in pairs],
         }
         with tempfile.TemporaryDirectory() as folder:

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixplan.domains import Domain, Row
+from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import DataError
 from mixplan.evaluate.floors import floor_of
+from mixplan.evaluate.pooled import pooled
 from mixplan.evaluate.result import Evaluation, Measured, as_json, from_json
 from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.recipe import EvaluateSpec
@@ -58,7 +59,8 @@ def evaluate(
 
     Args:
         model: What is measured.
-        target: The opened target; a domain without evaluation rows is passed over.
+        target: The opened target; a domain without evaluation rows is passed over. Its sources are measured each by
+            itself where it has several, and together under `target` where their headline measures agree.
         domains: The opened domains, by name.
         spec: The recipe's section.
         folder: What a task's YAML file is relative to.
@@ -76,7 +78,7 @@ def evaluate(
     headlines: dict[str, str] = {}
     floors: dict[str, dict[str, Any]] = {}
     stood = total = 0
-    for name, domain in {"target": target, **domains}.items():
+    for name, domain in by_name(target, domains).items():
         rows = domain.evaluation[: spec.rows]
         if not rows:
             watcher.say(f"{name} has no evaluation rows and is not measured; set `split.evaluation`")
@@ -84,12 +86,14 @@ def evaluate(
         headlines[name] = headline(name, domain, spec)
         measured[name], standing = work.domain(name, domain, rows)
         # The target is there to gain, which a floor does not hide.
-        if model is origin and name != "target":
+        if model is origin and not domain.is_taught:
             floor = floor_of(headlines[name], measured[name], rows, named=name in spec.measures)
             if floor is not None:
                 floors[name] = asdict(floor)
                 headlines[name] = floor.instead or headlines[name]
         stood, total = stood + standing, total + len(measured[name])
+    if (whole := pooled(measured, headlines, [part.name for part in target.sources])) is not None:
+        measured["target"], headlines["target"] = whole
     if stood:
         watcher.say(f"{stood} of {total} measures stand from an earlier evaluation")
     for dtype, count in work.reused.items():
@@ -97,9 +101,13 @@ def evaluate(
             f"{count} measures of the untrained model were measured in {dtype} and are reused; this run computes "
             f"{model.dtype}"
         )
-    described = {"name": model.name, "hash": model.weights, "dtype": model.dtype, "device": str(model.device)}
-    model_described = described | ({"reused": dict(work.reused)} if work.reused else {})
-    return Evaluation(model_described, measured, headlines, floors)
+    return Evaluation(described(model, work.reused), measured, headlines, floors)
+
+
+def described(model: Model, reused: Mapping[str, int]) -> dict[str, Any]:
+    """The model as an evaluation says it, with how many measures were taken over from other types, where any were."""
+    values = {"name": model.name, "hash": model.weights, "dtype": model.dtype, "device": str(model.device)}
+    return values | ({"reused": dict(reused)} if reused else {})
 
 
 def headline(name: str, domain: Domain, spec: EvaluateSpec) -> str:

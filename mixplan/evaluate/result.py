@@ -49,7 +49,8 @@ class Evaluation:
     Attributes:
         model: `name`, `hash` (of its weights), `dtype`, `device`, and `reused`, how many measures were taken over
             from other types, by type, where any were.
-        domains: By domain (`target` among them when it has evaluation rows), by measure.
+        domains: By domain (`target` among them when it has evaluation rows, and `target.NAME` for each of several
+            sources), by measure.
         headlines: The measure that stands for a domain, by domain.
         floors: By domain, where its accuracy cannot show a loss: the values of a `mixplan.evaluate.floors.Floor`.
     """

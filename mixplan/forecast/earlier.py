@@ -307,7 +307,7 @@ def run_of(name: str, mark: str, value: Mapping[str, Any]) -> Run:
     contents, job = value.get("content") or {}, value.get("job")
     # Rows of several epochs count once, as planned rows do; older outcomes say only what was there to be read.
     consumed = {part: one.get("distinct_rows", one["rows"]) for part, one in value["training"]["consumption"].items()}
-    given = {part: finite(rows) for part, rows in consumed.items() if part != TARGET}
+    given = {part: finite(rows) for part, rows in consumed.items() if part in value["domains"]}
     arms = ((value.get("arms") or {}).get("behaviour") or {}).get("arms", {})
     bare = arms.get(NONE, {}).get("losses", {})
     found = {}

@@ -77,7 +77,7 @@ def build_mixture(
         return standing
     own = take_target(target, spec.target_rows)
     others = [take(d, rows.get(d.name, 0), spec, budget_max_repeats, untrained, progress) for d in domains.values()]
-    stream = Stream([own, *others], spec.answers, job, seed, count_tokens, progress)
+    stream = Stream([*own, *others], spec.answers, job, seed, count_tokens, progress)
     return write_mixture(stream, inputs, folder)
 
 
@@ -92,6 +92,7 @@ def write_mixture(stream: Stream, inputs: str, folder: Path) -> Mixture:
         parts, warnings = stream.parts(), (*job.warnings, *stream.told(), *restricted)
         text = card(
             parts,
+            taught=sum(one.domain.is_taught for one in stream.selections),
             method=job.method,
             content=content,
             seed=stream.seed,
@@ -120,7 +121,7 @@ def hash_inputs(
     """Hash everything a mixture is made from."""
     opened = [
         [one.name, one.fingerprint, one.grader, one.spec.model_dump(), rows.get(one.name, 0)]
-        for one in (target, *domains.values())
+        for one in (*target.parts, *domains.values())
     ]
     return content_hash(FORMAT, opened, list(settings), untrained.fingerprint if untrained else None)
 
@@ -146,11 +147,10 @@ def refuse_unplannable(
             f"mixture.answers: found '{spec.answers}', expected 'gold' because `train.method` is grpo: GRPO rewards "
             "the model's own attempts against reference answers, so its rows carry no other answers."
         )
-    for one in (target, *(domains[name] for name, count in rows.items() if count)):
+    for one in (*target.parts, *(domains[name] for name, count in rows.items() if count)):
         if one.grader == "none":
-            place = "target" if one is target else f"domains.{one.name}"
             raise RecipeError(
-                f"{place}.grader: found 'none', expected one that can grade, because `train.method` is grpo. "
+                f"{one.key}.grader: found 'none', expected one that can grade, because `train.method` is grpo. "
                 "Choose choice, exact, number, math or generator."
             )
 

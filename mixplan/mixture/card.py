@@ -34,6 +34,14 @@ PROVENANCE = {
 }
 
 
+SOURCES = {"domain": "the recipe's name of the domain, or `target.NAME` for a source of the target"}
+
+
+def provenance(taught: int) -> dict[str, str]:
+    """The columns that say where a row is from, for a target of so many parts."""
+    return PROVENANCE | (SOURCES if taught > 1 else {})
+
+
 def data_line(data: DataSpec) -> str:
     """Where rows come from, in one line."""
     if data.hub is not None:
@@ -49,6 +57,7 @@ def data_line(data: DataSpec) -> str:
 def card(
     parts: Sequence[Part],
     *,
+    taught: int = 1,
     method: str,
     content: str,
     seed: int,
@@ -60,7 +69,8 @@ def card(
     """Write the card, with the front matter that `datasets.load_dataset` reads.
 
     Args:
-        parts: The target, then the domains.
+        parts: The target or its sources, then the domains.
+        taught: How many of them are the target's.
         method: `sft` or `grpo`.
         content: Hash over the rows' content.
         seed: The recipe's seed.
@@ -72,11 +82,12 @@ def card(
     files = [{"split": "train", "path": "train-*.parquet"}]
     front = {"configs": [{"config_name": config_name(method, content), "data_files": files}]}
     rows = sum(part.rows for part in parts)
-    target = parts[0].rows
+    target = sum(part.rows for part in parts[:taught])
+    sources = f", from {taught} sources," if taught > 1 else ""
     lines = ["---", yaml.safe_dump(front, sort_keys=False).rstrip(), "---", "# Mixture", ""]
     lines += [
-        f"{rows:,} rows for {method.upper()}: {target:,} of the target and {rows - target:,} of "
-        f"{sum(part.rows > 0 for part in parts[1:])} domains, shuffled with seed {seed}. Made by mixplan.",
+        f"{rows:,} rows for {method.upper()}: {target:,} of the target{sources} and {rows - target:,} of "
+        f"{sum(part.rows > 0 for part in parts[taught:])} domains, shuffled with seed {seed}. Made by mixplan.",
         "",
     ]
     lines += [f"> {warning}\n" for warning in warnings]
@@ -85,7 +96,9 @@ def card(
     lines += ["## Columns", ""]
     lines += [
         f"- `{name}`: {meaning}"
-        for name, meaning in (COLUMNS[method] | PROVENANCE | tools_column(tools) | settings_column(settings)).items()
+        for name, meaning in (
+            COLUMNS[method] | provenance(taught) | tools_column(tools) | settings_column(settings)
+        ).items()
     ]
     lines += ["", "## Use", "", "In the run folder:", "", "```python", "import datasets", ""]
     lines += [f'rows = datasets.load_dataset("./{folder_name}", split="train")', "```", "", "```bash"]

@@ -40,15 +40,17 @@ def allowed(spec: MixtureSpec, target: Domain, domains: Mapping[str, Domain]) ->
     """The target, and the domains as far as a mixture may take their rows: without a pool where they are excluded.
 
     Raises:
-        RecipeError: the target's own rows are excluded.
+        RecipeError: the target's own rows, or those of a source of it, are excluded.
     """
     excluded = set(spec.licences.exclude)
-    if found := [kind for kind in restrictions(target.spec) if kind in excluded]:
-        raise RecipeError(
-            f"mixture.licences.exclude names {found[0]}, but the target's own rows {WORDS[found[0]]}"
-            f"{f' ({target.spec.licence})' if target.spec.licence else ''}. Correct `target.licence` or choose other "
-            f"data, or take {found[0]} out."
-        )
+    for one in target.parts:
+        if found := [kind for kind in restrictions(one.spec) if kind in excluded]:
+            whose = "the target's own rows" if one is target else f"the rows of {one.name}"
+            raise RecipeError(
+                f"mixture.licences.exclude names {found[0]}, but {whose} {WORDS[found[0]]}"
+                f"{f' ({one.spec.licence})' if one.spec.licence else ''}. Correct `{one.key}.licence` or choose other "
+                f"data, or take {found[0]} out."
+            )
     return target, {
         name: replace(domain, pool=()) if excluded & set(restrictions(domain.spec)) else domain
         for name, domain in domains.items()
@@ -62,24 +64,27 @@ def licence_warnings(rows: Sequence[tuple[Domain, int]]) -> Iterator[str]:
         rows: The target and the domains, each with its rows in the mixture.
     """
     for kind, words in WORDS.items():
-        found = {one.name: count for one, count in rows if count and kind in restrictions(one.spec)}
+        found = [(one, count) for one, count in rows if count and kind in restrictions(one.spec)]
         if found:
-            listed = ", ".join(f"{name} {count:,}" for name, count in found.items())
+            listed = ", ".join(f"{one.name} {count:,}" for one, count in found)
             remedy = f" `mixture.licences.exclude: [{kind}]` leaves such domains' rows out."
-            remedy = remedy if found.keys() - {"target"} else ""
-            yield f"{sum(found.values()):,} rows of the mixture {words}: {listed}.{remedy}"
+            remedy = "" if all(one.is_taught for one, _ in found) else remedy
+            yield f"{sum(count for _, count in found):,} rows of the mixture {words}: {listed}.{remedy}"
 
 
-def licence_outlook(target: Domain, count: int, domains: Mapping[str, Domain]) -> Iterator[str]:
+def licence_outlook(taken: Sequence[tuple[Domain, int]], domains: Mapping[str, Domain]) -> Iterator[str]:
     """Say before a plan which rows would be under each restriction.
 
     Args:
-        target: With `count` rows in the mixture.
-        count: Of the target's rows.
+        taken: The target, or each of its sources, with its rows in the mixture.
         domains: Whose rows in the mixture the plan will tell.
     """
     for kind, words in WORDS.items():
-        sure = [f"the target's {count:,}"] if kind in restrictions(target.spec) else []
+        sure = [
+            f"{one.name if one.source else 'the target'}'s {count:,}"
+            for one, count in taken
+            if kind in restrictions(one.spec)
+        ]
         names = [name for name, domain in domains.items() if domain.pool and kind in restrictions(domain.spec)]
         if names:
             sure.append(f"as many of {', '.join(names)} as a plan takes")

@@ -55,16 +55,18 @@ class Selection:
         return number // len(self.usable)
 
 
-def take_target(target: Domain, count: int | None) -> Selection:
-    """Take the target's own rows, each once.
+def take_target(target: Domain, count: int | None) -> tuple[Selection, ...]:
+    """Take the target's own rows, each once; of several sources as many of each as the recipe asks for.
 
     Args:
         target: The opened target.
-        count: How many; all of its pool when None.
+        count: How many; all of its pool when None. Sources have amounts of their own.
 
     Raises:
-        DataError: the pool is empty, or smaller than `count`.
+        DataError: a pool is empty, or smaller than what is asked of it.
     """
+    if target.sources:
+        return tuple(take_source(source) for source in target.sources)
     found = len(target.pool)
     if found == 0:
         raise DataError(
@@ -76,7 +78,28 @@ def take_target(target: Domain, count: int | None) -> Selection:
             f"mixture.target_rows is {count}, but the target has {found} pool rows. Lower it to {found}, or leave it "
             "out to take them all."
         )
-    return Selection(target, found if count is None else count, range(found))
+    return (Selection(target, found if count is None else count, range(found)),)
+
+
+def take_source(source: Domain) -> Selection:
+    """Take the rows that the recipe asks of one of a target's several sources, each once.
+
+    Raises:
+        DataError: its pool is empty, or smaller than what is asked of it.
+    """
+    found, wanted = len(source.pool), source.amount
+    if found == 0:
+        raise DataError(
+            f"mixture: {source.name} has no pool row left once the evaluation rows are held out and what other sources "
+            f"have is left out. Lower `{source.key}.split.evaluation`, raise `{source.key}.data.limit`, or remove "
+            f"`{source.key}`."
+        )
+    if wanted > found:
+        raise DataError(
+            f"{source.key}.rows is {wanted}, but {source.name} has {found} pool rows. Lower it to {found}, or leave it "
+            "out to take them all."
+        )
+    return Selection(source, wanted, range(found))
 
 
 def take_domain(domain: Domain, count: int, *, max_repeats: int) -> Selection:

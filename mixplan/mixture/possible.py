@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from mixplan.domains import Domain
 from mixplan.errors import MixplanError
 from mixplan.mixture.licences import allowed
-from mixplan.mixture.order import take_target
+from mixplan.mixture.order import take_source, take_target
 from mixplan.recipe import Recipe
 
 
@@ -23,7 +24,8 @@ def impossible(recipe: Recipe, target: Domain, domains: Mapping[str, Domain]) ->
         One error for each; a budget in tokens is held against the limits alone, since rows have no length yet.
     """
     steps: list[Callable[[], object]] = [
-        lambda: take_target(target, recipe.mixture.target_rows),
+        *(partial(take_source, source) for source in target.sources),
+        *([] if target.sources else [lambda: take_target(target, recipe.mixture.target_rows)]),
         lambda: require_limits(recipe, allowed(recipe.mixture, target, domains)[1]),
     ]
     for step in steps:

@@ -61,7 +61,7 @@ class Stream:
             position = selection.position(number)
             row = selection.domain.pool[position]
             refuse_held_out(row, selection.domain.name, keys)
-            kind, text = self.answer(row, selection.answers.get(position), is_target=owner == 0)
+            kind, text = self.answer(row, selection.answers.get(position), is_target=selection.domain.is_taught)
             self.count(self.tallies[owner], row, kind, text)
             yield self.columns(selection.domain.name, row, text, selection.domain.grader) | {
                 "domain": selection.domain.name,
@@ -129,7 +129,7 @@ class Stream:
         """Say in whole sentences what a reader should know before training, once all rows have passed."""
         for selection, tally in zip(self.selections, self.tallies, strict=True):
             of_all = f"of {selection.count} rows of '{selection.domain.name}'"
-            if self.answers == "rationale" and selection is not self.selections[0] and tally.answers["gold"]:
+            if self.answers == "rationale" and not selection.domain.is_taught and tally.answers["gold"]:
                 yield f"{tally.answers['gold']} {of_all} have no rationale and carry their gold answer."
             if selection.empty_answers:
                 yield (

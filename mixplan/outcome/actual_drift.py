@@ -26,7 +26,8 @@ from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Model
 from mixplan.plan import Watcher
 from mixplan.plan.drifted import drift_reading
-from mixplan.plan.scores import REPLICAS, Reader, plan_readings
+from mixplan.plan.reader import Reader
+from mixplan.plan.scores import REPLICAS, plan_readings
 from mixplan.plan.workers import Workers
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,12 @@ Trained = Mapping[str, Mapping[int, Evaluation]]
 
 
 def arms_table(
-    arms: Trained, before: Evaluation, *, rows: Mapping[str, Mapping[str, int]], steps: int
+    arms: Trained,
+    before: Evaluation,
+    *,
+    rows: Mapping[str, Mapping[str, int]],
+    steps: int,
+    sources: Collection[str] = (),
 ) -> dict[str, Any]:
     """Hold the arms against each other.
 
@@ -44,6 +49,7 @@ def arms_table(
         before: The untrained model's, on the same items.
         rows: Each arm's rows by domain (of its first seed, where seeds draw different ones).
         steps: Optimiser steps, the same for every arm.
+        sources: What the sources of a target that has several are called; they are no domains.
 
     Returns:
         JSON values: the table over headline measures of the unit that most domains have, and under `behaviour` the
@@ -54,7 +60,7 @@ def arms_table(
     """
     everyone = [before, *(one for found in arms.values() for one in found.values())]
     refuse_other_items(everyone)
-    names = [name for name in before.domains if name != "target"]
+    names = [name for name in before.domains if name != "target" and name not in sources]
     headlines = {name: quantity for name in names if (quantity := headline_quantity(everyone, name))}
     unit = common_unit(map(unit_of, headlines.values()))
     chosen = {name: (before.headlines[name], q) for name, q in headlines.items() if unit_of(q) == unit}

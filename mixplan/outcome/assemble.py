@@ -57,15 +57,16 @@ def assemble(
         RunError: the evaluations cannot be compared.
     """
     compared = changes(before, after, resamples=spec.resamples, seed=seed)
-    measured = {name: measured_part(name, compared, before, after) for name in ("target", *plan["domains"])}
+    sources = sources_of(plan)
+    names = ("target", *sources.values(), *plan["domains"])
+    measured = {name: measured_part(name, compared, before, after) for name in names}
     domains = beside_plan(plan, {name: measured[name] for name in plan["domains"]})
-    marks = {part: plan["hashes"][part] for part in ("plan", "model", "sae")}
     outcome = {
         "version": OUTCOME_VERSION,
         "mixplan": __version__,
         "name": plan["name"],
         "hashes": {
-            **marks,
+            **{part: plan["hashes"][part] for part in ("plan", "model", "sae")},
             "trained": trained.model_hash,
             "before": evaluation_hash(before),
             "after": evaluation_hash(after),
@@ -76,9 +77,10 @@ def assemble(
         **({"config": plan["model"]["config"]} if "config" in plan["model"] else {}),
         "settings": settings_of(plan["recipe"]) | {"score": plan["score"]},
         "content": contents_of(plan),
-        "job": job_as_run(plan.get("job"), trained),
+        "job": job_as_run(plan.get("job"), trained, plan["domains"]),
         "training": training_part(plan["recipe"]["train"]["method"], trained),
         "target": measured["target"],
+        **({"sources": {name: measured[called] for name, called in sources.items()}} if sources else {}),
         "domains": domains,
         "forecast": {"kind": plan["forecast"]["kind"], "text": plan["forecast"]["text"]},
         "judgement": judge(domains),
@@ -119,14 +121,29 @@ def contents_of(plan: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def job_as_run(planned: Mapping[str, Any] | None, trained: Trained) -> dict[str, Any] | None:
-    """What the job trained with: as planned, with the optimiser steps that its target rows took."""
+def job_as_run(
+    planned: Mapping[str, Any] | None, trained: Trained, domains: Mapping[str, object]
+) -> dict[str, Any] | None:
+    """What the job trained with: as planned, with the optimiser steps that its target rows took.
+
+    Args:
+        planned: The plan's job.
+        trained: The finished job.
+        domains: By name; all else that was read is the target's.
+    """
     rows = {name: consumed["rows"] for name, consumed in trained.consumption.items()}
-    if planned is None or not rows.get("target"):
+    taught = [consumed for name, consumed in trained.consumption.items() if name not in domains]
+    read = sum(consumed["rows"] for consumed in taught)
+    if planned is None or not read:
         return None
-    steps = trained.steps * rows["target"] / sum(rows.values())
-    target = trained.consumption["target"]
-    return {**planned, "target_rows": target.get("distinct_rows", target["rows"]), "steps": steps}
+    steps = trained.steps * read / sum(rows.values())
+    distinct = sum(consumed.get("distinct_rows", consumed["rows"]) for consumed in taught)
+    return {**planned, "target_rows": distinct, "steps": steps}
+
+
+def sources_of(plan: Mapping[str, Any]) -> dict[str, str]:
+    """What the rows of each source of a plan's target are called, by the source's name; empty for a target of one."""
+    return {name: f"target.{name}" for name in plan["target"].get("sources", {})}
 
 
 def beside_plan(plan: Mapping[str, Any], measured: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -205,7 +222,7 @@ def warnings_of(outcome: Mapping[str, Any], measured: Mapping[str, Mapping[str, 
     found += [
         f"{name}: nothing was measured; it has no evaluation rows, or no measure fits it."
         for name, part in measured.items()
-        if not part["measures"]
+        if not part["measures"] and not (name == "target" and outcome.get("sources"))
     ]
     cut = [
         f"{name} {counts['truncated']} of {sum(counts.values())}"

@@ -139,7 +139,8 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
         outcome = read_outcome(folder)
         before, after = (read_evaluation(folder / "evaluation" / f"{when}.json") for when in ("before", "after"))
         found = measure_arms(run, request, before, watcher, steps=int(outcome["training"]["steps"]), own=after)
-        table = arms_table(found.after, before, rows=found.rows, steps=found.steps)
+        sources = [source.name for source in run.target.sources]
+        table = arms_table(found.after, before, rows=found.rows, steps=found.steps, sources=sources)
         write_outcome(folder, with_arms(outcome, table))
     return folder
 

@@ -32,7 +32,8 @@ def summarise(outcome: Mapping[str, Any]) -> list[str]:
     """
     domains = outcome["domains"]
     found = [
-        target(outcome["target"]),
+        target(outcome["target"]) if "sources" not in outcome else whole(outcome["target"]),
+        sources(outcome.get("sources", {})),
         headlines(domains),
         floors(domains),
         behaviour(domains),
@@ -57,6 +58,28 @@ def target(measured: Mapping[str, Any]) -> str:
     if change["low"] <= 0 <= change["high"]:
         return f"{text}. The interval holds zero: no gain is shown."
     return f"{text}. Chance gives as much as often as 1 in 20 times: no change is shown."
+
+
+def whole(measured: Mapping[str, Any]) -> str:
+    """The gain of a target of several sources, where their measures agree."""
+    if headline_change(measured) is None:
+        return "The target's sources have no headline measure in common, so each is reported by itself."
+    return target(measured)
+
+
+def sources(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """The gain of each source of a target that has several."""
+    texts = []
+    for name, measured in parts.items():
+        if (headline := headline_change(measured)) is None:
+            texts.append(f"{name} was not measured")
+            continue
+        quantity, change = headline
+        verdict = f"a {change['direction']}" if change["changed"] else "no change is shown"
+        texts.append(
+            f"{name}'s {title(quantity)} {change_text(quantity, change)} over {change['items']} items ({verdict})"
+        )
+    return f"By source: {'; '.join(texts)}." if texts else ""
 
 
 def headlines(domains: Mapping[str, Mapping[str, Any]]) -> str:

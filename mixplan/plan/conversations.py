@@ -10,7 +10,7 @@ from mixplan.chat.kept import asked_beyond_trained, keeping_setting, keeps_reaso
 from mixplan.chat.reasoning import parted
 from mixplan.chat.refusal import remedy_for_turns
 from mixplan.chat.template import ChatTemplate
-from mixplan.domains import Domain, Row
+from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import ModelError
 from mixplan.model import Model, chat_template
 from mixplan.recipe import Recipe
@@ -25,7 +25,8 @@ def refuse_conversations(model: Model, target: Domain, domains: Mapping[str, Dom
         ModelError: names the domain, its rows, what is wrong in them and what to change.
     """
     template = chat_template(model)
-    for place, domain in (("target", target), *((f"domains.{name}", one) for name, one in domains.items())):
+    for domain in by_name(target, domains).values():
+        place = domain.key
         rows = domain.rows
         by_roles: dict[tuple[str, ...], list[Row]] = {}
         for row in rows:
@@ -45,9 +46,9 @@ def conversation_warnings(recipe: Recipe, model: Model, target: Domain, domains:
     """What the chat template holds, leaves out or adds, in whole sentences."""
     template = chat_template(model)
     found = list(date_held(model))
-    found += tools_left_out(template, {"target": target, **domains})
+    found += tools_left_out(template, by_name(target, domains))
     trains = recipe.train.method == "sft"
-    for name, domain in {"target": target, **domains}.items():
+    for name, domain in by_name(target, domains).items():
         if trains and (rows := [row.answer for row in domain.pool if reasons(row.answer)]):
             found += left_out(recipe, model, template, name, rows, last=True)
         shown = [row.rationale or row.answer for row in domain.demonstration]

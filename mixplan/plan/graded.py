@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mixplan.domains import Domain, Row
+from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import DataError
 from mixplan.grading.probes import SECONDS, TRIED_ROWS, bounded, findings, probe, refusal
 from mixplan.grading.process import GradingProcess
@@ -26,14 +26,13 @@ def grader_warnings(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, 
     process = GradingProcess(seconds=SECONDS)
     found: list[str] = []
     try:
-        for name, domain in {"target": target, **domains}.items():
-            rows = graded_rows(domain, rewarded=rewarded and name == "target")
+        for name, domain in by_name(target, domains).items():
+            rows = graded_rows(domain, rewarded=rewarded and domain.is_taught)
             if domain.grader == "none" or not rows:
                 continue
             probed = probe(rows, bounded(domain.grader, process))
             if probed.refused:
-                path = ("target",) if name == "target" else ("domains", name)
-                raise DataError(f"{loaded.where((*path, 'grader'))}: {refusal(name, domain.grader, probed)}")
+                raise DataError(f"{loaded.where((*domain.path, 'grader'))}: {refusal(name, domain.grader, probed)}")
             found += findings(name, domain.grader, probed)
     finally:
         process.close()

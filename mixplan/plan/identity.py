@@ -100,7 +100,8 @@ def drift_inputs(loaded: LoadedRecipe, target: Domain) -> list[Any]:
     recipe = loaded.recipe
     if recipe.drift.from_ == "rollouts":
         train = recipe.train
-        return [train.rewards, train.answer_format, train.grader_seconds, target.grader]
+        graders = [part.grader for part in target.sources] or target.grader
+        return [train.rewards, train.answer_format, train.grader_seconds, graders]
     if recipe.drift.from_ == "checkpoint":
         return [folder_state(checkpoint_folder(loaded))]
     return []

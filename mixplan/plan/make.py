@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan import __version__
-from mixplan.domains import Domain, account, describe, row_warnings
+from mixplan.domains import Domain, account, by_name, describe, row_warnings
 from mixplan.domains.opened import opened
 from mixplan.domains.sketch import sketch
 from mixplan.errors import ModelError
@@ -83,7 +83,7 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     refuse_untrainable(loaded)
     for problem in impossible(loaded.recipe, *everything):
         raise problem
-    for one in (target, *everything[1].values()):
+    for one in by_name(target, everything[1]).values():
         watcher.say(f"{one.name}: {account(one)}")
     unfit = grader_warnings(loaded, target, domains)
     for sentence in unfit:
@@ -177,18 +177,13 @@ def assemble(
             *mixture["warnings"],
             *short,
         ],
-        "target": describe(target)
-        | {
-            "content": planned.target.as_json() if planned.target else None,
-            "query_tokens": reading["target"]["query_tokens"],
-            "demonstration_tokens_mean": reading["target"]["context_tokens_mean"],
-        },
+        "target": described_target(target, scores, planned),
         "drift": {"from": recipe.drift.from_, **scores["drift"]},
         "score": recipe.sts.score,
         "domains": described_domains(domains, scores, planned, risks),
         "ranking": scores["ranking"],
         "reading": reading,
-        "allocation": spent.describe(recipe, mixture["target_rows"]),
+        "allocation": spent.describe(recipe, taught_rows(target, mixture)),
         "forecast": risks.describe_all(),
         "mixture": mixture,
         "job": planned.job.as_json() if planned.job else None,
@@ -199,6 +194,24 @@ def assemble(
     plan["hashes"] = {"recipe": content_hash(standalone(loaded)), "data": data_hash(target, domains), **parts}
     plan["hashes"]["plan"] = plan_hash(plan)
     return plan
+
+
+def described_target(target: Domain, scores: Mapping[str, Any], planned: Planned) -> dict[str, Any]:
+    """The target's rows, sketch and reading, as JSON values for the plan, and each source's where it has several."""
+    reading = scores["reading"]["target"]
+    sources = {
+        one.source: describe(one) | scores["sources"][one.source] | {"mixture_rows": one.amount}
+        for one in target.sources
+    }
+    return (
+        describe(target)
+        | {
+            "content": planned.target.as_json() if planned.target else None,
+            "query_tokens": reading["query_tokens"],
+            "demonstration_tokens_mean": reading["context_tokens_mean"],
+        }
+        | ({"sources": sources} if sources else {})
+    )
 
 
 def described_domains(
@@ -212,6 +225,11 @@ def described_domains(
         | {"content": planned.domains[name].as_json(), "forecast": risks.describe(name)}
         for name, domain in domains.items()
     }
+
+
+def taught_rows(target: Domain, mixture: Mapping[str, Any]) -> dict[str, int]:
+    """Rows of the target in the mixture, of each source where it has several, by name."""
+    return {part["name"]: part["rows"] for part in mixture["parts"][: len(target.parts)]}
 
 
 def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
@@ -237,7 +255,7 @@ def planned_of(
     loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], scores: Mapping[str, Any]
 ) -> Planned:
     """What this plan is of: sketches of its data, its job, and the type that its scores were read in."""
-    rows = take_target(target, loaded.recipe.mixture.target_rows).count
+    rows = sum(taken.count for taken in take_target(target, loaded.recipe.mixture.target_rows))
     return Planned(
         target=sketch(target),
         domains={name: sketch(domain) for name, domain in domains.items()},

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from mixplan.domains import Domain
+from mixplan.domains.joined import scarcest
 from mixplan.drift import Drift, predict_drift
-from mixplan.errors import DataError, MixplanError
+from mixplan.errors import DataError
 from mixplan.features.examples import examples_of
 from mixplan.features.forward import read_alone, reading_way
-from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Reading, Unit, plan_reading
-from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
+from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Checked, Model, chat_template, load_model, slower
+from mixplan.plan.by_source import SourceDrift, scores_by_source, source_drifts
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
 from mixplan.plan.drifted import DriftReading, drift_reading
+from mixplan.plan.reader import Reader
 from mixplan.plan.tokenizer import keep_tokenizer, tokens_of
 from mixplan.plan.watch import Watcher
 from mixplan.plan.workers import Workers
 from mixplan.recipe import LoadedRecipe, Recipe
-from mixplan.runs import cache_folder, content_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, content_hash
 from mixplan.sae import Sae, load_sae
 from mixplan.sae.health import Health, check_health, refuse_doubtful
 from mixplan.sae.outline import sae_depth
@@ -39,59 +40,6 @@ ROWS_COUNTED = 200
 
 REASONS = 5
 """Drift dimensions shown for each domain."""
-
-
-@dataclass(frozen=True)
-class Reader:
-    """What reading needs: model, SAE, where statistics are kept, who is told, and a trained model to hold beside."""
-
-    model: Model
-    sae: Sae
-    folder: Path
-    watcher: Watcher
-    workers: Workers
-    trained: Model | None = None
-
-    def read(
-        self, units: Sequence[Unit], *, columns: Columns | None = None, replicas: int = 0, whole: bool = True
-    ) -> list[Statistics]:
-        """Statistics of units, from the cache or read now; with several processes each reads its share."""
-        found: list[Statistics | None] = []
-        for number, unit in enumerate(units):
-            kept = self.kept(unit, columns, replicas, whole)
-            if kept is None and number % self.workers.count == self.workers.rank:
-                kept = measure_unit(
-                    self.model, self.sae, unit, columns=columns, replicas=replicas, whole=whole,
-                    trained=self.trained, on_tokens=self.watcher.advance,
-                )  # fmt: skip
-                write_atomic(self.place(unit, columns, replicas, whole), seal(to_bytes(kept)))
-            elif kept is not None:
-                self.watcher.advance(unit.tokens)
-            found.append(kept)
-        self.workers.wait()
-        return [self.again(unit, part, columns, replicas, whole) for unit, part in zip(units, found, strict=True)]
-
-    def again(
-        self, unit: Unit, part: Statistics | None, columns: Columns | None, replicas: int, whole: bool
-    ) -> Statistics:
-        """Statistics that another process has read."""
-        part = part or self.kept(unit, columns, replicas, whole)
-        if part is None:
-            raise MixplanError(
-                f"{self.folder}: another process's statistics did not arrive. "
-                "All processes must share one cache folder: set MIXPLAN_CACHE to a shared one."
-            )
-        return part
-
-    def place(self, unit: Unit, columns: Columns | None, replicas: int, whole: bool) -> Path:
-        """Where a unit's statistics are kept."""
-        key = statistics_key(self.model, self.sae, unit, columns, replicas=replicas, whole=whole, trained=self.trained)
-        return self.folder / key[:2] / f"{key}.safetensors"
-
-    def kept(self, unit: Unit, columns: Columns | None, replicas: int, whole: bool) -> Statistics | None:
-        """A unit's statistics from the cache, or None; damaged ones are set aside."""
-        data = unseal(self.place(unit, columns, replicas, whole))
-        return None if data is None else from_bytes(data)
 
 
 @dataclass(frozen=True)
@@ -123,7 +71,8 @@ def measure_scores(
         watcher: Told of progress.
 
     Returns:
-        JSON values: `model`, `tokenizer`, `sae`, `drift`, `domains`, `ranking`, `reading`, `warnings`.
+        JSON values: `model`, `tokenizer`, `sae`, `drift`, `sources` where the target has several, `domains`,
+        `ranking`, `reading`, `warnings`.
 
     Raises:
         MixplanError: model, SAE or data cannot be used.
@@ -137,33 +86,66 @@ def measure_scores(
     told = drift_reading(loaded, model, target, readings["target"], watcher=watcher, workers=reader.workers)
     readings["target"] = told.reading
     drift = measure_drift(recipe, reader, told)
+    sources = source_drifts(recipe, model, target, reader, told)
     told = replace(told, trained=None)  # its memory is free again before the domains are read
-    columns = Columns(drift.features, drift.low, drift.raw)
-    scored: dict[str, DomainScores] = {}
-    described: dict[str, Any] = {}
-    for name in domains:
-        units = readings[name].units
-        watcher.stage(f"reading {name}", readings[name].tokens, "tokens")
-        parts = reader.read(units, columns=columns, whole=recipe.sts.outside)
-        scored[name] = score_domain(parts, resamples=recipe.sts.resamples, seed=recipe.seed)
-        described[name] = describe_scores(scored[name]) | {
-            "query_tokens": readings[name].tokens,
-            "row_tokens_mean": mean_row_tokens(model, domains[name]),
-            "why": reasons(reader, units, parts, scored[name], drift, recipe.sts.score),
-        }
+    scored, described = score_domains(recipe, reader, readings, domains, drift, sources)
     return {
         "model": describe_model(model, ready.checked),
-        "tokenizer": keep_tokenizer(model, (target, *domains.values())),
+        "tokenizer": keep_tokenizer(model, (*target.parts, *domains.values())),
         "sae": describe_sae(sae, health),
         "drift": describe_drift(drift, len(told.reading.units)) | told.figures,
+        **({"sources": {one.name: one.describe(drift) for one in sources}} if sources else {}),
         "domains": described,
         "ranking": {
             "stability": ranking_stability(scored, f"sts_{recipe.sts.score}"),
             "of": "mean Spearman correlation of resampled scores with the reported ones",
         },
         "reading": {name: describe_reading(reading) for name, reading in readings.items()},
-        "warnings": [*ready.warnings, *filter(None, [health.warning]), *told.warnings, *reading_warnings(readings)],
+        "warnings": [
+            *ready.warnings,
+            *filter(None, [health.warning]),
+            *told.warnings,
+            *reading_warnings(readings, target),
+        ],
     }
+
+
+def score_domains(
+    recipe: Recipe,
+    reader: Reader,
+    readings: Mapping[str, Reading],
+    domains: Mapping[str, Domain],
+    drift: Drift,
+    sources: Sequence[SourceDrift],
+) -> tuple[dict[str, DomainScores], dict[str, Any]]:
+    """Read and score every domain.
+
+    Args:
+        recipe: What is asked of scores.
+        reader: Reads.
+        readings: What is read of each domain.
+        domains: The opened domains.
+        drift: The target's drift dimensions.
+        sources: Those of each source, where the target has several; by these too all features are read.
+
+    Returns:
+        By domain, the scores, and what plan.json says of them.
+    """
+    columns = Columns(drift.features, drift.low, drift.raw)
+    scored: dict[str, DomainScores] = {}
+    described: dict[str, Any] = {}
+    for name in domains:
+        units = readings[name].units
+        reader.watcher.stage(f"reading {name}", readings[name].tokens, "tokens")
+        parts = reader.read(units, columns=columns, whole=recipe.sts.outside or bool(sources))
+        scored[name] = score_domain(parts, resamples=recipe.sts.resamples, seed=recipe.seed)
+        described[name] = describe_scores(scored[name]) | {
+            "query_tokens": readings[name].tokens,
+            "row_tokens_mean": mean_row_tokens(reader.model, domains[name]),
+            **({"by_source": scores_by_source(sources, parts)} if sources else {}),
+            "why": reasons(reader, units, parts, scored[name], drift, recipe.sts.score),
+        }
+    return scored, described
 
 
 def made_ready(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], watcher: Watcher) -> Ready:
@@ -349,11 +331,17 @@ def describe_reading(reading: Reading) -> dict[str, Any]:
     }
 
 
-def reading_warnings(readings: Mapping[str, Reading]) -> list[str]:
+def reading_warnings(readings: Mapping[str, Reading], target: Domain) -> list[str]:
     """What the person should know about budgets not met and demonstrations dropped."""
     found = []
     for name, reading in readings.items():
-        if reading.tokens < reading.wanted_tokens:
+        if reading.tokens < reading.wanted_tokens and name == "target" and target.sources:
+            found.append(
+                f"target: its sources' query rows, in proportion to their amounts, hold {reading.tokens} of the "
+                f"{reading.wanted_tokens} query tokens asked for; raise `{scarcest(target).key}.split.query`, whose "
+                "rows run out first."
+            )
+        elif reading.tokens < reading.wanted_tokens:
             found.append(
                 f"{name}: its query rows hold {reading.tokens} of the {reading.wanted_tokens} query tokens asked for; "
                 "raise its `split.query` for narrower intervals."

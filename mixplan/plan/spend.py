@@ -30,16 +30,17 @@ class Spent:
         """Whole rows by domain."""
         return dict(self.allocation.rows)
 
-    def describe(self, recipe: Recipe, target_rows: int) -> dict[str, Any]:
+    def describe(self, recipe: Recipe, target_rows: Mapping[str, int]) -> dict[str, Any]:
         """The allocation as JSON values, for the plan.
 
         Args:
             recipe: For what was asked.
-            target_rows: Target rows in the mixture, for the ratios.
+            target_rows: Rows of the target in the mixture, or of each of its sources, by name, for the ratios.
         """
         made = self.allocation
-        everything = target_rows + sum(made.rows.values())
-        ratios = {"target": target_rows / everything} | {name: rows / everything for name, rows in made.rows.items()}
+        counts = {**target_rows, **made.rows}
+        everything = sum(counts.values())
+        ratios = {name: rows / everything for name, rows in counts.items()}
         return asdict(made) | {
             "max_repeats": recipe.budget.max_repeats,
             "objective": recipe.allocate.objective,

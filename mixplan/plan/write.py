@@ -63,7 +63,7 @@ def write_mixture(
         seed=recipe.seed,
         folder=folder / "mixture",
         untrained=untrained,
-        count_tokens=kept_counter(loaded, scores["tokenizer"], (target, *domains.values()), watcher),
+        count_tokens=kept_counter(loaded, scores["tokenizer"], (*target.parts, *domains.values()), watcher),
         progress=in_steps(watcher),
     )
     if made.set_aside is not None:
@@ -71,7 +71,7 @@ def write_mixture(
     return describe(made) | {
         "folder": "mixture",
         "config": f"mixture/{recipe.train.method}.yaml",
-        "target_rows": next(part.rows for part in made.parts if part.name == "target"),
+        "target_rows": sum(part.rows for part in made.parts[: len(target.parts)]),
     }
 
 

@@ -1,14 +1,12 @@
 """A recipe's YAML in, frozen and validated models out; every problem at once, each with its file and line."""
 
+from mixplan.recipe.domain_spec import ColumnsSpec, DataSpec, DomainSpec, SourceSpec, SourcesSpec, SplitSpec, TargetSpec
 from mixplan.recipe.load import LoadedRecipe, load_recipe
 from mixplan.recipe.reading_spec import DriftSpec, RolloutsSpec, StsSpec
 from mixplan.recipe.section import Name, Scalar, Section
 from mixplan.recipe.spec import (
     AllocateSpec,
     BudgetSpec,
-    ColumnsSpec,
-    DataSpec,
-    DomainSpec,
     EvaluateSpec,
     ForecastSpec,
     GroupSpec,
@@ -18,7 +16,6 @@ from mixplan.recipe.spec import (
     ModelSpec,
     Recipe,
     SaeSpec,
-    SplitSpec,
     TrainSpec,
 )
 
@@ -43,8 +40,11 @@ __all__ = [
     "SaeSpec",
     "Scalar",
     "Section",
+    "SourceSpec",
+    "SourcesSpec",
     "SplitSpec",
     "StsSpec",
+    "TargetSpec",
     "TrainSpec",
     "load_recipe",
 ]

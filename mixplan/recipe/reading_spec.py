@@ -63,5 +63,6 @@ class StsSpec(Section):
     )
     outside: bool = Field(
         default=True,
-        description="Also measure the shift outside the drift dimensions; false reads their columns alone.",
+        description="Also measure the shift outside the drift dimensions; false reads their columns alone, unless the "
+        "target has several sources.",
     )

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from mixplan.recipe.arguments import arguments
 from mixplan.recipe.configs import dotted
+from mixplan.recipe.domain_spec import DataSpec, DomainSpec, SourceSpec
 from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.reading_spec import DriftSpec, StsSpec
 from mixplan.recipe.releases import sae_hint
 from mixplan.recipe.section import Section
-from mixplan.recipe.spec import AllocateSpec, BudgetSpec, DataSpec, DomainSpec, EvaluateSpec, ModelSpec, TrainSpec
+from mixplan.recipe.spec import AllocateSpec, BudgetSpec, EvaluateSpec, MixtureSpec, ModelSpec, TrainSpec
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import describe
 
@@ -48,6 +49,8 @@ TEMPLATE_ARGS = {"chat_template_path", "chat_template_kwargs"}
 """Fields that would have TRL train on another text than is read and measured."""
 TEMPLATE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 NOT_SETTINGS = {"messages", "add_generation_prompt", "tools", "documents", "bos_token", "eos_token"}
+NAME_LENGTH = 100
+"""Letters of a name at most, that of a target's source with `target.` in front included."""
 LORA_CLASS = ("peft", "tuners/lora/config.py", "LoraConfig")
 
 
@@ -64,17 +67,20 @@ def _findings(tree: Located) -> Iterator[Finding]:
     drift, sts = _section(tree, ("drift",), DriftSpec), _section(tree, ("sts",), StsSpec)
     if (model := _section(tree, ("model",), ModelSpec)) is not None:
         yield from _model(model)
-    if (target := _section(tree, ("target",), DomainSpec)) is not None:
-        yield from _domain(("target",), target, "drift.demonstrations", drift.demonstrations if drift else 0)
+    targets = _targets(tree)
+    for path, target in targets.items():
+        if target is not None:
+            yield from _domain(path, target, "drift.demonstrations", drift.demonstrations if drift else 0)
     train = _section(tree, ("train",), TrainSpec)
     if drift is not None:
-        yield from _drift(drift, target, train)
+        yield from _drift(drift, targets, train)
     domains = _domains(tree)
     for name, domain in domains.items():
         if domain is not None:
             yield from _domain(("domains", name), domain, "sts.demonstrations", sts.demonstrations if sts else 0)
     if "target" in domains:
         yield ("domains", "target"), "this name is kept for the target. Choose another."
+    yield from _sources(tree, targets, domains)
     if (budget := _section(tree, ("budget",), BudgetSpec)) is not None and "budget" in tree.value:
         yield from _budget(budget)
     if (allocate := _section(tree, ("allocate",), AllocateSpec)) is not None:
@@ -82,7 +88,34 @@ def _findings(tree: Located) -> Iterator[Finding]:
     if train is not None:
         yield from _train(train)
     if (evaluate := _section(tree, ("evaluate",), EvaluateSpec)) is not None:
-        yield from _evaluate(evaluate, domains, target)
+        yield from _evaluate(evaluate, domains, targets)
+
+
+def _targets(tree: Located) -> dict[KeyPath, DomainSpec | None]:
+    """The target's section, or those of its sources; None for one that its own model refuses."""
+    node = tree.nearest(("target", "sources"))
+    if node is tree.nearest(("target",)):
+        return {("target",): _section(tree, ("target",), DomainSpec)}
+    names = list(node.value) if isinstance(node.value, Mapping) else []
+    return {("target", "sources", name): _section(tree, ("target", "sources", name), SourceSpec) for name in names}
+
+
+def _sources(tree: Located, targets: Mapping[KeyPath, object], domains: Mapping[str, object]) -> Iterator[Finding]:
+    """What a target of several sources asks of other sections."""
+    names = [str(path[2]) for path in targets if len(path) > 1]
+    mixture = _section(tree, ("mixture",), MixtureSpec)
+    if names and mixture is not None and mixture.target_rows is not None:
+        yield (
+            ("mixture", "target_rows"),
+            "the target has several sources, each with an amount of its own. Give `target.sources.NAME.rows`, and "
+            "leave this out.",
+        )
+    for name in names:
+        if (taken := f"target.{name}") in domains:
+            yield ("domains", taken), f"this name is kept for the target's source '{name}'. Choose another."
+        if len(taken) > NAME_LENGTH:
+            text = f"the name is too long to be measured as `{taken}`. Choose one of at most {NAME_LENGTH - 7} letters."
+            yield ("target", "sources", name), text
 
 
 def _section(tree: Located, path: KeyPath, kind: type[SectionKind]) -> SectionKind | None:
@@ -188,18 +221,21 @@ def _domain(path: KeyPath, domain: DomainSpec, counter: str, demonstrations: int
         )
 
 
-def _drift(drift: DriftSpec, target: DomainSpec | None, train: TrainSpec | None) -> Iterator[Finding]:
+def _drift(
+    drift: DriftSpec, targets: Mapping[KeyPath, DomainSpec | None], train: TrainSpec | None
+) -> Iterator[Finding]:
     """What each way of telling the drift needs."""
     if drift.from_ == "checkpoint" and drift.checkpoint is None:
         text = "`from: checkpoint` needs `checkpoint`, the folder of a trained model or adapter. Add it."
         yield ("drift", "from"), text
     graded = train is None or "graded" in train.rewards
-    if drift.from_ == "rollouts" and graded and target is not None and target.grader == "none":
-        yield (
-            ("drift", "from"),
-            "`from: rollouts` grades the model's own answers, but `target` has the grader none. Choose one, or set "
-            "`drift.from` to icl.",
-        )
+    for path, target in targets.items():
+        if drift.from_ == "rollouts" and graded and target is not None and target.grader == "none":
+            yield (
+                ("drift", "from"),
+                f"`from: rollouts` grades the model's own answers, but `{dotted(path)}` has the grader none. Choose "
+                "one, or set `drift.from` to icl.",
+            )
 
 
 def _budget(budget: BudgetSpec) -> Iterator[Finding]:
@@ -295,10 +331,13 @@ def _rewards(train: TrainSpec) -> Iterator[Finding]:
 
 
 def _evaluate(
-    evaluate: EvaluateSpec, domains: Mapping[str, DomainSpec | None], target: DomainSpec | None
+    evaluate: EvaluateSpec,
+    domains: Mapping[str, DomainSpec | None],
+    targets: Mapping[KeyPath, DomainSpec | None],
 ) -> Iterator[Finding]:
+    own = {".".join(("target", *map(str, path[2:]))): target for path, target in targets.items()}
     # Where the domains could not be read, their names are not known.
-    measured = {**domains, "target": target} if domains else {}
+    measured = {**domains, **own} if domains else {}
     yield from _known(("evaluate", "measures"), evaluate.measures, measured)
     yield from _known(("evaluate", "tasks"), evaluate.tasks, measured)
     for name, measure in evaluate.measures.items():

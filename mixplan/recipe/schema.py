@@ -22,6 +22,7 @@ def recipe_schema() -> Schema:
         definitions[f"Partial{name}"] = _partial(definitions[name])
     for part in (*definitions.values(), *keys.values()):
         _close(part)
+    keys["target"]["anyOf"] = keys["target"].pop("oneOf")
     full = keys["domains"]
     keys["model"] = _named("A config in configs/models.", {"$ref": "#/$defs/ModelSpec"}, _model(definitions))
     keys["domains"] = _named("A suite in configs/domains.", full, _suite())

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from mixplan.recipe.domain_spec import DomainSpec, SourcesSpec, TargetSpec
+from mixplan.recipe.lines import KeyPath
 from mixplan.recipe.reading_spec import DriftSpec, StsSpec
 from mixplan.recipe.section import Count, Name, Positive, Scalar, Section, Share
 
@@ -74,152 +76,6 @@ class ModelSpec(Section):
         return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 
-class DataSpec(Section):
-    """Where rows come from: exactly one of `hub`, `file`, `package` (with `file`), `generator`."""
-
-    hub: str | None = Field(default=None, description="A hub data set id.")
-    config: str | None = Field(default=None, description="The hub data set's configuration name.")
-    split: str | None = Field(default=None, description="The hub data set's split; `train` when not given.")
-    revision: str | None = Field(default=None, description="Hub commit, tag or branch.")
-    file: str | None = Field(
-        default=None,
-        description="JSONL, JSON, CSV, Parquet, a saved data set's folder, or a pattern such as `**/*.py`, whose "
-        "documented functions are the rows; relative to the YAML.",
-    )
-    package: str | None = Field(default=None, description="An installed Python package; `file` is then relative to it.")
-    generator: str | None = Field(default=None, description="A reasoning-gym data set name.")
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Options of the generator, but for seed and size."
-    )
-    where: dict[str, Scalar | list[Scalar]] = Field(
-        default_factory=dict, description="Keep rows whose column equals the value, or one of them."
-    )
-    limit: Positive = Field(
-        default=20_000, description="At most so many rows, a seeded sample of the source (for a generator: its size)."
-    )
-    faulty_share: Share = Field(
-        default=0.01,
-        description="At most this share of the rows may be faulty; they are left out and counted. 1 leaves out all "
-        "that cannot be read.",
-    )
-
-    @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The section without `faulty_share` where it is not given, so that it changes no hash."""
-        values: dict[str, Any] = written(self)
-        return {key: value for key, value in values.items() if (key, value) != ("faulty_share", 0.01)}
-
-
-class ColumnsSpec(Section):
-    """Which columns hold what: a column's name (`metadata.reasoning` reaches inside) or a template with `{column}`s."""
-
-    messages: str | None = Field(default=None, description="A conversation: a list of messages, or its JSON text.")
-    role: str | None = Field(
-        default=None, description="The key of a message that holds its role; `role` or `from` when not given."
-    )
-    content: str | None = Field(
-        default=None, description="The key of a message that holds its text; `content` or `value` when not given."
-    )
-    tools: str | None = Field(default=None, description="The tools of a conversation: a list, or its JSON text.")
-    prompt: str | None = Field(default=None, description="What the model is given.")
-    completion: str | None = Field(default=None, description="What it is trained to say.")
-    system: str | None = Field(default=None, description="A system message before the prompt.")
-    question: str | None = Field(default=None, description="The question.")
-    options: str | Annotated[list[str], Field(min_length=2)] | None = Field(
-        default=None,
-        description="Choices: a column with a list, an object by label, or lines that open with their letter; or a "
-        "list of columns, one an option.",
-    )
-    answer: str | None = Field(
-        default=None, description="The answer: text, or what names a choice's right option, as `labels` says."
-    )
-    rationale: str | None = Field(default=None, description="A worked solution with the answer at its end.")
-
-    @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The section without the later keys where they are not given, so that they change no hash."""
-        values: dict[str, Any] = written(self)
-        return {key: value for key, value in values.items() if key not in ("role", "content", "tools") or value}
-
-
-class SplitSpec(Section):
-    """How many rows play which part; all but the evaluation rows are also in the pool that the job trains on."""
-
-    evaluation: Count | None = Field(
-        default=None,
-        description="Held-out rows, never trained on nor shown as demonstrations; 15 % of the rows, at most 100, when "
-        "not given.",
-    )
-    query: Count | None = Field(
-        default=None, description="Rows whose features are read; what is left, at most 1000, when not given."
-    )
-    demonstration: Count | None = Field(
-        default=None,
-        description="Rows put in front of queries; a fifth of what is left, at most 40, when not given.",
-    )
-    apart: bool = Field(
-        default=False,
-        description="Keep query and demonstration rows out of the pool too, as studies do, which hold what is read "
-        "against what is trained.",
-    )
-
-    @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The section without `apart` where it says nothing."""
-        values: dict[str, Any] = written(self)
-        return {key: value for key, value in values.items() if key != "apart" or value}
-
-
-class DomainSpec(Section):
-    """A target or a downstream domain: its data, and how a row becomes question and answer."""
-
-    data: DataSpec
-    format: Literal["messages", "prompt_completion", "question_answer", "choice"] = Field(
-        description="How a row is read."
-    )
-    columns: ColumnsSpec = Field(default_factory=ColumnsSpec)
-    labels: Literal["index0", "index1", "letter", "text", "one_hot"] | None = Field(
-        default=None,
-        description="Choices: how the answers name the right option: index from 0, index from 1, letter, the option's "
-        "text, or a list with a single 1; found over the whole column when not given.",
-    )
-    roles: dict[str, Literal["system", "user", "assistant", "tool", "leave_out"]] = Field(
-        default_factory=dict,
-        description="Conversations: what role names of the data mean, beside the usual ones; `leave_out` leaves out "
-        "the rows that have such a turn.",
-    )
-    turns: Literal["last", "all"] = Field(
-        default="last",
-        description="Conversations: the last answer is trained and measured, or each answer, as a row of its own.",
-    )
-    turn_order: Literal["as_given", "alternating"] = Field(
-        default="as_given",
-        description="Conversations: `alternating` joins neighbouring turns of the user as those of the assistant "
-        "always are, and leaves out answers before the first question, as strict chat templates want it.",
-    )
-    demonstrations: DataSpec | None = Field(
-        default=None, description="Demonstrations from data of their own, such as a validation split."
-    )
-    split: SplitSpec = Field(default_factory=SplitSpec)
-    group: str | bool = Field(
-        default=True,
-        description="The column whose shared texts, such as a passage with several questions, keep rows on one side "
-        "of the evaluation split: found by itself when not given; false keeps no rows together.",
-    )
-    grader: Literal["auto", "choice", "exact", "number", "math", "generator", "none"] = Field(
-        default="auto",
-        description="How an answer is graded: `auto` is choice, generator or exact, by the format and the data.",
-    )
-    licence: str | None = Field(default=None, description="Licence of the data, for the data card.")
-
-    @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The section without the later keys where they say nothing, so that they change no hash."""
-        values: dict[str, Any] = written(self)
-        unset: dict[str, Any] = {"labels": None, "roles": {}, "turns": "last", "turn_order": "as_given"}
-        return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
-
-
 class BudgetSpec(Section):
     """How much may be added: exactly one of `rows` and `tokens`; a list gives the curve, its last entry the plan."""
 
@@ -285,7 +141,10 @@ class LicencesSpec(Section):
 class MixtureSpec(Section):
     """What the mixed data set holds."""
 
-    target_rows: Positive | None = Field(default=None, description="Target rows; all of its pool when not given.")
+    target_rows: Positive | None = Field(
+        default=None,
+        description="Target rows; all of its pool when not given. Sources of a target have amounts of their own.",
+    )
     answers: Literal["gold", "rationale", "self"] = Field(
         default="gold", description="Whose answers the domains' rows carry."
     )
@@ -335,7 +194,9 @@ class EvaluateSpec(Section):
     """What is measured before and after, on the held-out evaluation rows."""
 
     measures: dict[Name, Measure] = Field(
-        default_factory=dict, description="A domain's headline measure; by its format when not given."
+        default_factory=dict,
+        description="A domain's headline measure, the target's as `target`, a source's of it as `target.NAME`; by its "
+        "format when not given.",
     )
     also: list[Measure] = Field(default=["behaviour"], description="Measured too, in each domain that they fit.")
     rows: Positive | None = Field(
@@ -367,7 +228,7 @@ class Recipe(Section):
     """One training job: what it teaches, what it may hurt, and what protects that."""
 
     model: ModelSpec
-    target: DomainSpec
+    target: TargetSpec
     domains: dict[Name, DomainSpec] = Field(min_length=1)
     drift: DriftSpec = Field(default_factory=DriftSpec)
     sts: StsSpec = Field(default_factory=StsSpec)
@@ -378,3 +239,16 @@ class Recipe(Section):
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
     forecast: ForecastSpec = Field(default_factory=ForecastSpec)
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @property
+    def target_sections(self) -> dict[str, tuple[KeyPath, DomainSpec]]:
+        """The target's sections with their keys, by what their rows are called: `target`, or `target.NAME` a source."""
+        if isinstance(self.target, SourcesSpec):
+            return {f"target.{name}": (("target", "sources", name), spec) for name, spec in self.target.sources.items()}
+        return {"target": (("target",), self.target)}
+
+    @property
+    def row_sections(self) -> dict[str, tuple[KeyPath, DomainSpec]]:
+        """All sections that rows are read by, with their keys: the target's, then the domains', by name."""
+        domains = {name: (("domains", name), spec) for name, spec in self.domains.items()}
+        return {**self.target_sections, **domains}

@@ -68,11 +68,22 @@ def _problems(tree: Located, found: dict[KeyPath, str], model: type[Section]) ->
         if kind == "missing":
             text = f"missing. Expected {words(fragment(path, model), model)}.{_sae_hint(tree, path)}"
         elif kind == "extra_forbidden":
+            if path[:-1] == ("target",) and "sources" in tree.nearest(("target",)).value:
+                yield path, Problem(node.place, _two_forms(path))
+                continue
             named = ["config"] if model is Recipe and len(path) == 2 and path[0] in CONFIG_FOLDERS else []
             text = f"unknown key.{did_you_mean(str(path[-1]), [*_properties(parent, model), *named])}"
         else:
             text = f"found {describe(node.value)}, expected {words(fragment(path, model), model)}."
         yield path, Problem(node.place, f"{dotted(path)}: {text}" if path else text)
+
+
+def _two_forms(path: KeyPath) -> str:
+    """What is said of a key beside the sources of a target, which then has none of its own."""
+    return (
+        f"{dotted(path)}: a target has either `sources` or keys of its own. Give each source this key, as "
+        f"`target.sources.NAME.{path[-1]}`, or remove `target.sources`."
+    )
 
 
 def _sae_hint(tree: Located, path: KeyPath) -> str:
@@ -114,8 +125,8 @@ def fragment(path: KeyPath, model: type[Section] = Recipe) -> Schema:
 def words(part: Schema, model: type[Section] = Recipe) -> str:
     """Say what a schema allows."""
     part = _resolved(part, model)
-    if "anyOf" in part:
-        said = [words(branch, model) for branch in part["anyOf"] if branch.get("type") != "null"]
+    if branches := _alternatives(part):
+        said = [words(branch, model) for branch in branches if branch.get("type") != "null"]
         return " or ".join(dict.fromkeys(said))
     if "const" in part:
         return repr(part["const"])
@@ -157,7 +168,12 @@ def _resolved(part: Schema, model: type[Section]) -> Schema:
 
 def _branches(part: Schema, model: type[Section]) -> list[Schema]:
     part = _resolved(part, model)
-    return [_resolved(branch, model) for branch in part["anyOf"]] if "anyOf" in part else [part]
+    return [_resolved(branch, model) for branch in _alternatives(part)] or [part]
+
+
+def _alternatives(part: Schema) -> list[Schema]:
+    """A union's branches; those of one whose form decides are `oneOf`."""
+    return list(part.get("anyOf") or part.get("oneOf") or [])
 
 
 def _below(part: Schema, step: int | str) -> Schema | None:

@@ -52,7 +52,7 @@ def _correlation(line: Judgement | None) -> tuple[str, str]:
 
 def changes_by_run(runs: Sequence[Run], width: int) -> list[Sheet]:
     """Every domain's headline change in each run, so many runs beside each other in a table as the width takes."""
-    names = ["target", *dict.fromkeys(name for _, plan, outcome in runs for name in order(plan, outcome))]
+    names = names_of(runs)
     units = [_unit_of(name, runs) for name in names]
     columns = [(label, *map(partial(_change_in, outcome), names, units)) for label, _, outcome in runs]
     groups: list[list[tuple[str, ...]]] = []
@@ -78,7 +78,13 @@ def _beside(names: Sequence[str], units: Sequence[str], columns: Sequence[tuple[
 
 def of_run(outcome: Outcome, name: str) -> Measured | None:
     """What a run measured of the target or a domain; None where it did not."""
-    return outcome.target if name == "target" else outcome.domains.get(name)
+    return outcome.taught().get(name) or outcome.domains.get(name)
+
+
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """What runs measured, by name: the target, its sources where it has several, and the domains."""
+    taught = dict.fromkeys(["target", *(name for *_, outcome in runs for name in outcome.taught())])
+    return [*taught, *dict.fromkeys(name for _, plan, outcome in runs for name in order(plan, outcome))]
 
 
 def _unit_of(name: str, runs: Sequence[Run]) -> str:

@@ -38,7 +38,7 @@ def notices(plan: Plan, outcome: Outcome) -> Html | None:
 
 def before_and_after(plan: Plan, outcome: Outcome) -> Html:
     """Draw every domain's headline before and after, one panel for each quantity, the target first."""
-    named: list[Named] = [("target", outcome.target), *((name, outcome.domains[name]) for name in order(plan, outcome))]
+    named: list[Named] = [*outcome.taught().items(), *((name, outcome.domains[name]) for name in order(plan, outcome))]
     quantities = dict.fromkeys(measured.quantity for _, measured in named if measured.quantity)
     panels = [_panel(key, [(n, m) for n, m in named if m.quantity == key]) for key in quantities]
     missing = [name for name, measured in named if measured.change is None]
@@ -139,7 +139,7 @@ def _shares_row(name: str, risk: Relative, axis: Axis, *, outside: bool) -> Html
 
 def every_measure(plan: Plan, outcome: Outcome) -> Html:
     """List every quantity of every measure, folded."""
-    named: list[Named] = [("target", outcome.target), *((name, outcome.domains[name]) for name in order(plan, outcome))]
+    named: list[Named] = [*outcome.taught().items(), *((name, outcome.domains[name]) for name in order(plan, outcome))]
     lines = [
         _quantity_row(name, measured, measure, key, change)
         for name, measured in named

@@ -96,8 +96,11 @@ def _opening(plan: Plan, outcome: Outcome) -> str:
 def _mixture(plan: Plan) -> str:
     heads = ("data", "rows", "ratio", plan.score_name, "licence")
     score = {name: plan.score_of(name) for name in plan.domains}
-    rows = [("target", whole(plan.mixture.target_rows) if plan.mixture else "", _ratio(plan, "target"), "")]
-    lines = [(*row, plan.target.licence or "not stated") for row in rows]
+    licences = {f"target.{name}": source.licence for name, source in plan.target.sources.items()}
+    lines = [
+        (name, whole(rows), percent(ratio), "", licences.get(name, plan.target.licence) or "not stated")
+        for name, (rows, ratio) in plan.taught().items()
+    ] or [("target", "", _ratio(plan, "target"), "", plan.target.licence or "not stated")]
     for name in plan.order():
         figures = (whole(plan.allocation.rows[name]), _ratio(plan, name), number(score[name].value))
         lines.append((name, *figures, plan.domains[name].licence or "not stated"))

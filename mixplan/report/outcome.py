@@ -225,6 +225,7 @@ class Outcome(Saved):
     sae: str
     training: Training
     target: Measured
+    sources: dict[str, Measured] = Field(default_factory=dict)
     domains: Annotated[dict[str, Domain], Field(min_length=1)]
     forecast: Forecast
     judgement: list[Judgement]
@@ -232,6 +233,14 @@ class Outcome(Saved):
     arms: Arms | None = None
     summary: list[str]
     warnings: list[str]
+
+    def taught(self) -> dict[str, Measured]:
+        """The target as a whole and each source of it, by what they are called; a whole without a measure is left out.
+
+        A target of one source is there in any case.
+        """
+        whole = {"target": self.target} if self.target.measures or not self.sources else {}
+        return whole | {f"target.{name}": measured for name, measured in self.sources.items()}
 
     def outside(self) -> list[str]:
         """Domains that moved outside their forecast, as saved."""

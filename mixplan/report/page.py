@@ -10,6 +10,7 @@ from mixplan.errors import RunError
 from mixplan.report import provenance, reasons
 from mixplan.report.actual import actual
 from mixplan.report.arms import compared
+from mixplan.report.by_source import by_source
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
@@ -26,7 +27,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""
 
 LEADING = 2
-"""Sentences of an outcome's summary that open its page: what became of the target and of the domains."""
+"""Sentences of an outcome's summary that open its page: what became of the target and of the domains.
+
+One more stands between them where the target has several sources."""
 
 STYLES = ("page.css", "outcome.css")
 
@@ -116,17 +119,24 @@ def _style(name: str) -> str:
 
 def _planned(plan: Plan) -> list[Html | None]:
     sections = [_mixture(plan), _uniform(plan), _limits(plan), _budget(plan)]
-    return [*sections, _drift(plan), reasons.why(plan), reasons.scores(plan), *provenance.sections(plan)]
+    return [
+        *sections,
+        _drift(plan),
+        by_source(plan),
+        reasons.why(plan),
+        reasons.scores(plan),
+        *provenance.sections(plan),
+    ]
 
 
 def _outcome_title(plan: Plan, outcome: Outcome) -> Html:
-    told = summary(outcome)
+    told, leading = summary(outcome), LEADING + bool(outcome.sources)
     return tag(
         "header",
         tag("p", "Outcome", class_="kicker"),
         tag("h1", plan.name),
-        *(tag("p", sentence, class_="lead") for sentence in told[:LEADING]),
-        tag("ul", *(tag("li", sentence) for sentence in told[LEADING:]), class_="told") if told[LEADING:] else None,
+        *(tag("p", sentence, class_="lead") for sentence in told[:leading]),
+        tag("ul", *(tag("li", sentence) for sentence in told[leading:]), class_="told") if told[leading:] else None,
         tag("p", training_line(outcome), class_="quiet"),
     )
 
@@ -163,8 +173,7 @@ def _mixture(plan: Plan) -> Html:
     heads = ["Domain", f"{title} with 95 % interval", "Rows", f"Ratio ({unit})", "Tokens behind it"]
     highest = max(max(found.high, found.value) for found in planned_by.values())
     lines = [_domain_row(plan, name, found, highest) for name, found in planned_by.items()]
-    if plan.mixture and "target" in plan.allocation.ratios:
-        lines.append(_target_row(plan.mixture.target_rows, plan.allocation.ratios["target"]))
+    lines += [_target_row(name, *found) for name, found in plan.taught().items()]
     learned = (
         f"Rows are planned by how far each domain's behaviour is expected to move, which was learned from its "
         f"{plan.score_name} in earlier runs; the interval is for what a run will measure. "
@@ -199,9 +208,9 @@ def _domain_row(plan: Plan, name: str, found: Interval, highest: float) -> Html:
     )
 
 
-def _target_row(rows: int, ratio: float) -> Html:
+def _target_row(name: str, rows: int, ratio: float) -> Html:
     whole_row = [cell("", kind="score"), cell(whole(rows), kind="n rows"), cell(percent(ratio), kind="n ratio")]
-    return row(header("target"), *whole_row, cell("", kind="why"), kind="target")
+    return row(header(name), *whole_row, cell("", kind="why"), kind="target")
 
 
 def words(tokens: list[str]) -> list[Html]:

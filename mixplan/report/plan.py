@@ -108,10 +108,22 @@ class Data(Saved):
     query_tokens: int
 
 
+class SourceData(Data):
+    """What was read of one source of the target, its rows in the mixture, and its own drift dimensions.
+
+    `features` holds (feature index, shift); `in_target` counts those that the whole target has too.
+    """
+
+    mixture_rows: int
+    features: list[tuple[int, float]]
+    in_target: int
+
+
 class Target(Data):
-    """What was read of the target."""
+    """What was read of the target, and of each source where it has several."""
 
     demonstration_tokens_mean: float
+    sources: dict[str, SourceData] = {}
 
 
 class Context(Saved):
@@ -131,6 +143,13 @@ class Reason(Saved):
     contexts: list[Context]
 
 
+class BySource(Saved):
+    """A domain's scores over the drift dimensions of one source of the target."""
+
+    sts_icl: float
+    sts_act: float
+
+
 class Domain(Data):
     """A downstream domain's scores, forecast and reasons."""
 
@@ -141,6 +160,7 @@ class Domain(Data):
     outside_shift: Interval | None
     forecast: Risk | None
     why: list[Reason]
+    by_source: dict[str, BySource] = {}
 
 
 class Rollouts(Saved):
@@ -255,10 +275,13 @@ class Source(Saved):
     """The target's data: its place as the recipe names it."""
 
     data: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
 
     @property
     def where(self) -> str | None:
         """The hub's name, the generator's, or a file's; None where the recipe is not known."""
+        if self.sources:
+            return ", ".join(source.where or name for name, source in self.sources.items())
         if file := self.data.get("file"):
             return PurePath(str(file)).name
         found = self.data.get("hub") or self.data.get("generator")
@@ -312,6 +335,15 @@ class Plan(Saved):
         if self.forecast.planned_by == "score" or risk is None or risk.expected is None:
             return None
         return risk.expected.behaviour
+
+    def taught(self) -> dict[str, tuple[int, float]]:
+        """Rows of the target in the mixture and their ratio, of each source where it has several, by name."""
+        ratios = self.allocation.ratios
+        if self.mixture is None:
+            return {}
+        rows = {f"target.{name}": source.mixture_rows for name, source in self.target.sources.items()}
+        rows = rows or {"target": self.mixture.target_rows}
+        return {name: (count, ratios[name]) for name, count in rows.items() if name in ratios}
 
     def order(self) -> list[str]:
         """Domain names, highest first of what planned the rows; equal ones by name."""

@@ -33,7 +33,9 @@ def _data(plan: Plan) -> Html:
         "Left out",
         "Changed",
     ]
-    lines = [_data_row("target", plan.target), *(_data_row(name, plan.domains[name]) for name in plan.order())]
+    lines = [_data_row("target", plan.target)]
+    lines += [_data_row(f"target.{name}", source) for name, source in plan.target.sources.items()]
+    lines += [*(_data_row(name, plan.domains[name]) for name in plan.order())]
     note = (
         "Rows in each part. Evaluation rows are held out: no other part of any domain has one, or a duplicate of one. "
         "Query and demonstration rows are in the pool too, unless `split.apart` keeps them out. A target demonstration "

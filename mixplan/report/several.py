@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mixplan.report.beside import Run, of_run, verdict_on
+from mixplan.report.beside import Run, names_of, of_run, verdict_on
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import WORDS, Quantity, quantity
@@ -13,7 +13,7 @@ from mixplan.report.outcome import Judgement
 from mixplan.report.page import document
 from mixplan.report.plots import axis_over, axis_strip, interval_strip
 from mixplan.report.predicted import DRAWN, judged_scatter, pearson
-from mixplan.report.sheets import MAIN, PREDICTORS, judged, order
+from mixplan.report.sheets import MAIN, PREDICTORS, judged
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import plain
 from mixplan.report.told import outside_line
@@ -64,7 +64,7 @@ def _wrong(runs: Sequence[Run]) -> Html | None:
 
 def _changes(runs: Sequence[Run]) -> Html:
     """Draw every domain's headline change, runs beside each other, one table for each quantity."""
-    names = ["target", *dict.fromkeys(name for _, plan, outcome in runs for name in order(plan, outcome))]
+    names = names_of(runs)
     measured = [found for name in names for _, _, outcome in runs if (found := of_run(outcome, name))]
     tables = []
     for key in dict.fromkeys(found.quantity for found in measured if found.quantity):

@@ -74,7 +74,7 @@ def changes(plan: Plan, outcome: Outcome) -> Sheet:
     """Predicted and measured of each domain, highest planning score first; the target last."""
     heads = ("domain", plan.score_name, "expected", "before", "after", "change", "95 %", "noise", "forecast", "verdict")
     lines = [_change_row(name, outcome.domains[name], plan) for name in order(plan, outcome)]
-    lines.append(_change_row("target", outcome.target, plan))
+    lines += [_change_row(name, measured, plan) for name, measured in outcome.taught().items()]
     need = (0, 3, 8, 6, 7, 0, 2, 5, 4, 1)
     return Sheet("Before and after", heads, tuple(lines), need, words=True).filled()
 

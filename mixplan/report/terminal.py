@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixplan.mixture.trl_config import WITHOUT_GPU
-from mixplan.report import beside, sheets, told
+from mixplan.report import beside, by_source, sheets, told
 from mixplan.report.outcome import Outcome
 from mixplan.report.plan import Plan
 from mixplan.report.text import bounds, ends, few_words, number, percent, stability_sentence, visible, whole
@@ -138,6 +138,7 @@ def sentences(plan: Plan) -> list[str]:
         f"Distance of the extra {allocation.unit} from uniform {number(allocation.distance_from_uniform, 2)}, "
         f"from size-proportional {number(allocation.distance_from_size, 2)} (0 is equal, 1 is disjoint).",
         stability_sentence(plan.ranking, plan.score_name),
+        *by_source.lines(plan),
         *([] if plan.drift.from_ == "icl" else [told.told_by(plan.drift)]),
         f"SAE {plan.sae.name}: {percent(health.fvu)} of variance unexplained, L0 {number(health.l0)}, "
         f"{percent(health.dead_share)} dead on {whole(health.tokens)} of these tokens.",
@@ -173,13 +174,8 @@ def _table(plan: Plan, console: Console) -> Table:
     for name in plan.order():
         cells = _cells(plan, name)
         table.add_row(*(_text(cell, console) for cell in (cells if with_reasons else cells[:-1])))
-    if plan.mixture and "target" in plan.allocation.ratios:
-        cells = [
-            "target",
-            *[""] * len(planned_by),
-            whole(plan.mixture.target_rows),
-            percent(plan.allocation.ratios["target"]),
-        ]
+    for name, (rows, ratio) in plan.taught().items():
+        cells = [name, *[""] * len(planned_by), whole(rows), percent(ratio)]
         table.add_row(*(_text(cell, console) for cell in cells), style="dim")
     return table
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from mixplan.errors import RecipeError
+from mixplan.recipe.domain_spec import DataSpec
 from mixplan.recipe.lines import read
 from mixplan.recipe.section import Name, Positive, Section
-from mixplan.recipe.spec import DataSpec
 from mixplan.recipe.suggest import did_you_mean
 
 

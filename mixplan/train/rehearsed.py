@@ -20,7 +20,7 @@ import yaml
 
 from mixplan import embedded
 from mixplan.errors import RecipeError, TrainError
-from mixplan.recipe import LoadedRecipe
+from mixplan.recipe import LoadedRecipe, SourcesSpec
 from mixplan.recipe.descent import cached
 from mixplan.runs import cache_folder, content_hash, file_hash, seal, unseal, write_atomic
 from mixplan.train.job import MODEL_KEYS, Job
@@ -226,6 +226,9 @@ def planned_rows(loaded: LoadedRecipe) -> dict[str, int]:
     if loaded.recipe.train.method == "sft":
         return {}
     rows, target = loaded.recipe.budget.rows, loaded.recipe.mixture.target_rows
+    if isinstance(loaded.recipe.target, SourcesSpec):
+        asked = [source.rows for source in loaded.recipe.target.sources.values()]
+        target = None if None in asked else sum(filter(None, asked))
     if rows is None or not isinstance(target, int):
         return {}
     return {"target": target, "domains": rows[-1] if isinstance(rows, list) else rows}

@@ -237,6 +237,12 @@ def recipe_tree(
         The recipe's tree and all that is wrong with it, key paths as the study's file has them.
     """
     base, targets = tree.value["recipe"], tree.value["targets"]
+    if isinstance(targets.value[target].value, Mapping) and "sources" in targets.value[target].value:
+        text = (
+            f"targets.{target}.sources: a study compares targets of one source each. Give every source as a target of "
+            "its own, or plan the whole with `mixplan plan`."
+        )
+        return None, [Problem(targets.value[target].value["sources"].place, text)]
     allowed = TRAINING_KEYS if of_arms(tree) else ()
     taken = [key for key in OWN_KEYS if key in base.value and key not in allowed]
     own_keys = [
