@@ -53,3 +53,16 @@ def test_rows_of_the_hub_s_cache_are_read_where_the_hub_is_off(tmp_path, monkeyp
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     found, problems = at_hand(loaded)
     assert (found["target"].source_rows, problems) == (40, [])
+
+
+def test_what_was_opened_for_other_demonstrations_is_opened_again(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"q": f"{n}?", "a": str(n)}) for n in range(60)))
+    law = RECIPE["domains"]["law"]
+    value = RECIPE | {"target": law, "domains": {"law": law | {"demonstrations": {"file": "rows.jsonl"}}}}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(value))
+    counts = []
+    for shown in (1, 12, 1):
+        found, problems = at_hand(load_recipe(tmp_path / "recipe.yaml", [f"drift.demonstrations={shown}"]))
+        assert problems == []
+        counts.append(len(found["target"].demonstration))
+    assert counts[0] == counts[2] < counts[1]

@@ -88,7 +88,9 @@ def kept_place(loaded: LoadedRecipe) -> Path | None:
     if any(state is None for state in states):
         return None
     sections = {name: loaded.resolved[name] for name in ("target", "domains", "seed")}
-    return cache_folder() / "opened" / f"{content_hash(VERSION, sections, states)}.json"
+    # Splits that are not given leave so many rows for demonstrations.
+    shown = [loaded.recipe.drift.demonstrations, loaded.recipe.sts.demonstrations]
+    return cache_folder() / "opened" / f"{content_hash(VERSION, sections, states, shown)}.json"
 
 
 def data_state(spec: DataSpec, folder: Path) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,15 +86,15 @@ def open_some(
             problems.append(error)
             if first:
                 return {}, problems
+    holders = _holders(read)
     for one in read:
         try:
-            found[one.name] = _claim(one, _others_evaluation(one, read), locate)
+            found[one.name] = _claim(one, _others_evaluation(one, holders), locate)
         except DataError as error:
             problems.append(error)
             if first:
                 return {}, problems
-    split = [one for one in read if one.name in found]
-    shared = {one.name: _shared(one, split, found.values()) for one in split}
+    shared = _shared([one for one in read if one.name in found], found)
     return {name: replace(found[name], shared=shared[name]) for name in sections if name in found}, problems
 
 
@@ -226,9 +226,22 @@ def _content(row: Row) -> list[Any]:
     return [row.key, row.prompt, row.answer, row.rationale, row.options, row.gold, row.entry, row.accepted]
 
 
-def _others_evaluation(one: _Read, all_read: Iterable[_Read]) -> dict[str, str]:
-    """Key to name of the domain that holds it out, over all other domains and the target."""
-    return {row.key: other.name for other in all_read if other is not one for row in other.evaluation}
+def _holders(all_read: Iterable[_Read]) -> dict[str, list[str]]:
+    """Which domains hold a row out, by its key and in the order in which they are read."""
+    found: dict[str, list[str]] = {}
+    for one in all_read:
+        for row in one.evaluation:
+            found.setdefault(row.key, []).append(one.name)
+    return found
+
+
+def _others_evaluation(one: _Read, holders: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Key to name of the last domain that holds it out, of a domain's rows that another holds out."""
+    found = {}
+    for row in (*one.rows, *(one.apart or ())):
+        if names := [name for name in holders.get(row.key, ()) if name != one.name]:
+            found[row.key] = names[-1]
+    return found
 
 
 def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
@@ -274,14 +287,18 @@ def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
     )
 
 
-def _shared(one: _Read, read: Iterable[_Read], split: Iterable[Domain]) -> dict[str, int]:
-    """How many evaluation rows of a domain share a passage with pool rows, by whose pool that is."""
-    passages = [one.groups.keys[row.id] for row in one.evaluation if row.id in one.groups.keys]
+def _shared(read: Sequence[_Read], split: Mapping[str, Domain]) -> dict[str, dict[str, int]]:
+    """How many evaluation rows of each domain share a passage with pool rows, by whose pool that is."""
+    pools: dict[str, list[str]] = {}
+    for one in read:
+        for passage in one.groups.of(split[one.name].pool):
+            pools.setdefault(passage, []).append(one.name)
+    order = {one.name: place for place, one in enumerate(read)}
     found = {}
-    for other, domain in zip(read, split, strict=True):
-        pool = other.groups.of(domain.pool) if passages else set()
-        if count := sum(passage in pool for passage in passages):
-            found[domain.name] = count
+    for one in read:
+        passages = [one.groups.keys[row.id] for row in one.evaluation if row.id in one.groups.keys]
+        counts = Counter(name for passage in passages for name in pools.get(passage, ()))
+        found[one.name] = {name: counts[name] for name in sorted(counts, key=order.__getitem__)}
     return found
 
 
