@@ -51,6 +51,7 @@ BANNED_NAMES = {"utils", "util", "helpers", "common", "base", "types", "manager"
 WHOLE_HOUSE = {
     "architecture": "this file: rules on the package as a whole",
     "damage": "every kind of file that a run and its cache hold, damaged, under each command",
+    "docs": "README and docs/: links, commands, formats, generated pages",
     "installed": "the wheel, installed elsewhere",
     "models_hub": "each model config through the hub's code",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",

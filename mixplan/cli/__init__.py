@@ -51,10 +51,11 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, *args: Any, **kwargs: Any) -> Any:
         """Find the command that the arguments name, and load it."""
         name, stand_in, rest = super().resolve_command(*args, **kwargs)
-        return name, _load(name) if name in COMMANDS else stand_in, rest
+        return name, load_command(name) if name in COMMANDS else stand_in, rest
 
 
-def _load(name: str) -> Any:
+def load_command(name: str) -> Any:
+    """Import a command, as the parser that typer makes of it."""
     module, _, attribute = COMMANDS[name][0].partition(":")
     found = getattr(importlib.import_module(module), attribute)
     if isinstance(found, typer.Typer):

@@ -102,7 +102,9 @@ class AllocateSpec(Section):
     """How the budget is spread over domains."""
 
     objective: Literal["alpha_fair", "min_max", "diminishing"] = Field(
-        default="alpha_fair", description="See README, Allocation."
+        default="alpha_fair",
+        description="What is optimised: a value that grows with the rows (alpha_fair), the worst domain's expected "
+        "loss (min_max), or the expected loss of all domains (diminishing); see docs/allocation.md.",
     )
     alpha: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
         default=1.0, description="alpha_fair: 1 is proportional to STS, 0 greedy, large equal."
