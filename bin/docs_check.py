@@ -21,6 +21,8 @@ from docs_blocks import ROOT, Block, blocks, pages
 
 MARK = "docs-check"
 IN_RUN_FOLDER = "docs-check in the run folder"
+LONG = "docs-check --long"
+"""A quarter of an hour and more, run only where it is asked for."""
 ELSEWHERE = ("bin/test",)
 """Commands that have their own place in a check of everything."""
 SIZES = ("drift.query_tokens=240", "drift.draws=1", "sts.query_tokens=80", "sts.draws=1", "sts.demonstrations=2")
@@ -41,7 +43,7 @@ def as_run(command: str, page: str) -> str:
     """A command as it is run in a folder elsewhere: scripts by their place, README's recipe cut to few tokens."""
     command = re.sub(r"(^|\()bin/", rf"\1{ROOT}/bin/", command)
     command = re.sub(r"^mixplan ", f"{ROOT}/bin/mixplan ", command)
-    if command.endswith("bin/quickstart"):
+    if re.search(r"bin/quickstart( --train)?$", command):
         return f"{command} --run $PWD/runs/quickstart"
     if page == "README.md" and re.search(r"mixplan (plan|train) ", command):
         return command + "".join(f" --set {size}" for size in SIZES)
@@ -91,13 +93,13 @@ def lay(page: str, folder: Path) -> None:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def check(page: str, folder: Path) -> list[str]:
-    """Run a page's blocks in a folder; what it shows and was not printed."""
+def check(page: str, folder: Path, marks: Sequence[str]) -> list[str]:
+    """Run a page's blocks with one of the marks in a folder; what it shows and was not printed."""
     lay(page, folder)
     wrong: list[str] = []
     found = list(blocks(ROOT / page))
     for number, block in enumerate(found):
-        if block.comment not in (MARK, IN_RUN_FOLDER):
+        if block.comment not in marks:
             continue
         place = folder
         if block.comment == IN_RUN_FOLDER:
@@ -119,11 +121,13 @@ def print_line(text: str) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Check the pages given, or all."""
     wrong: list[str] = []
-    for page in arguments or [str(path.relative_to(ROOT)) for path in pages()]:
-        if any(block.comment in (MARK, IN_RUN_FOLDER) for block in blocks(ROOT / page)):
+    marks = (MARK, IN_RUN_FOLDER, *([LONG] if "--long" in arguments else []))
+    wanted = [argument for argument in arguments if argument != "--long"]
+    for page in wanted or [str(path.relative_to(ROOT)) for path in pages()]:
+        if any(block.comment in marks for block in blocks(ROOT / page)):
             print_line(page)
             with tempfile.TemporaryDirectory(prefix="mixplan-docs-") as folder:
-                wrong += check(page, Path(folder))
+                wrong += check(page, Path(folder), marks)
     if wrong:
         raise SystemExit("\n".join(wrong))
     print_line("Every command ran, and what is shown was printed.")

@@ -170,7 +170,7 @@ def test_each_block_of_commands_is_run(block):
     if block.comment and block.comment.startswith("run by "):
         assert (REPOSITORY / block.comment.removeprefix("run by ")).is_file()
     elif RUN_HERE.get(block.page) != "bash":
-        assert block.comment in ("docs-check", "docs-check in the run folder", "docs-check too long")
+        assert block.comment in ("docs-check", "docs-check in the run folder", "docs-check --long")
 
 
 def test_the_comparison_of_shown_and_printed_lines():
