@@ -26,8 +26,8 @@ class DriftSpec(Section):
     from_: Literal["icl", "rollouts", "checkpoint"] = Field(
         default="icl",
         alias="from",
-        description="What they are predicted from: the target's worked examples in front of its questions; the model's own "
-        "answers, accepted against rejected ones; or what a pilot run's checkpoint moved.",
+        description="What they are predicted from: the target's worked examples in front of its questions; the model's "
+        "own answers, accepted against rejected ones; or what a pilot run's checkpoint moved.",
     )
     features: Positive = Field(default=100, description="How many drift dimensions to keep (N).")
     demonstrations: Positive = Field(default=2, description="Target demonstrations in front of a query (t).")
