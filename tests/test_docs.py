@@ -173,6 +173,13 @@ def test_each_block_of_commands_is_run(block):
         assert block.comment in ("docs-check", "docs-check in the run folder", "docs-check --long")
 
 
+@pytest.mark.parametrize("page", [page for page in HELD if page != "docs/your-data.md"])
+def test_what_is_shown_follows_the_command_that_printed_it(page):
+    own = [block for block in ALL if block.page == page]
+    shown = [number for number, block in enumerate(own) if block.language == "text"]
+    assert [place(own[number]) for number in shown if own[number - 1].comment != "docs-check"] == []
+
+
 def test_the_comparison_of_shown_and_printed_lines():
     assert missing("a   table 1\n…\nthe rest … here\n", "a table\n1\nand the rest\nis over here") == []
     assert missing("a table 2\n", "a table 1") == ["a table 2"]
