@@ -9,5 +9,5 @@ OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)#]+)(?:#[^)]*)?\)")
 
 
 def on_page_markdown(markdown: str, **_rest: Any) -> str:
-    """Write `[RESULTS.md](../recipes/x/RESULTS.md)` as a path; mkdocs calls this for each page."""
-    return OUTSIDE.sub(lambda found: f"{found[1]} (`{found[2]}`)", markdown)
+    """Write `[RESULTS.md](../recipes/x/RESULTS.md)` as its path; mkdocs calls this for each page."""
+    return OUTSIDE.sub(lambda found: f"`{found[2]}`", markdown)
