@@ -27,6 +27,7 @@ ELSEWHERE = ("bin/test",)
 """Commands that have their own place in a check of everything."""
 SIZES = ("drift.query_tokens=240", "drift.draws=1", "sts.query_tokens=80", "sts.draws=1", "sts.demonstrations=2")
 SIZES += ("evaluate.rows=2", "evaluate.answer_tokens=8", "evaluate.behaviour_tokens=8", "mixture.target_rows=16")
+SIZES += ("train.args.max_steps=3",)
 WIDTH = "160"
 """Columns of the terminal: no cell of a table is folded."""
 
