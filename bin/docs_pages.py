@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.cli import COMMANDS, load_command
+from mixplan.recipe.domain_spec import DomainSpec, SourceSpec, SourcesSpec
 from mixplan.recipe.rules import COLUMNS
 from mixplan.recipe.section import Section
 from mixplan.recipe.spec import Recipe
@@ -69,8 +70,23 @@ def recipe_page() -> str:
             continue
         lines += list(section_part(name, section, 2))
         if name == "target":
+            lines += sources_part()
             lines += ["## domains", "", "A mapping of names to domains, each with the keys of [`target`](#target).", ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def sources_part() -> list[str]:
+    """What a target of several sources says: the keys that a source has beside a target's own."""
+    lines = ["### target.sources", "", docline(SourcesSpec), ""]
+    lines += ["In place of the keys above; each source, by a name of your choice, has them, and", ""]
+    lines += ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
+    schema = SourceSpec.model_json_schema()["properties"]
+    for name, field in SourceSpec.model_fields.items():
+        if name not in DomainSpec.model_fields:
+            default = "required" if field.is_required() else shown(field.get_default(call_default_factory=True))
+            about = " ".join((field.description or "").split())
+            lines.append(f"| `{name}` | {cell(words(schema[name], SourceSpec))} | {cell(default)} | {cell(about)} |")
+    return [*lines, ""]
 
 
 def section_part(path: str, section: type[Section], level: int) -> Iterator[str]:
@@ -110,7 +126,7 @@ def section_of(annotation: Any) -> type[Section] | None:
     """The section that a field holds, alone or as a mapping's values; None where it holds plain values."""
     if inspect.isclass(annotation) and issubclass(annotation, Section):
         return annotation
-    if typing.get_origin(annotation) in (dict, typing.Union, types.UnionType):
+    if typing.get_origin(annotation) in (dict, typing.Union, types.UnionType, typing.Annotated):
         found = [section_of(part) for part in typing.get_args(annotation)]
         return next((section for section in found if section), None)
     return None
