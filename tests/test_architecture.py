@@ -32,7 +32,7 @@ LEAVES = {
     "tether": set(),
     "weights": {"errors", "runs"},
 }
-ENTRY = {"cli", "__main__"}
+ENTRY = {"api", "cli", "__main__"}
 
 TENSORS = {"model", "sae", "features", "train", "evaluate"}
 ALLOWED = {

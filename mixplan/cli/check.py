@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -61,7 +61,27 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each recipe.")] = False,
 ) -> None:
     """Validate recipes, say what becomes of the rows where the data is local, and what would be downloaded."""
-    looked = [look(recipe, overrides or []) for recipe in recipes]
+    results = checked(recipes, overrides or [], launch)
+    if as_json:
+        typer.echo(json.dumps([asdict(result) for result in results], indent=2, ensure_ascii=False))
+    else:
+        for result in results:
+            if not result.problems:
+                typer.echo("\n".join(_lines(result)))
+    problems = [line for result in results for line in result.problems]
+    if problems:
+        raise RecipeError("\n".join(problems))
+
+
+def checked(recipes: Sequence[Path], overrides: list[str], launch: Path | None) -> list[Checked]:
+    """Check several recipes.
+
+    Args:
+        recipes: Their files.
+        overrides: `key=value` texts, for each.
+        launch: accelerate's config file that the jobs will be started with.
+    """
+    looked = [look(recipe, overrides) for recipe in recipes]
     results = [result for result, _ in looked]
     # Libraries take seconds to ask, so they are asked while rows are read.
     sound = [(result, loaded) for result, loaded in looked if loaded is not None and not result.problems]
@@ -72,15 +92,7 @@ def check(
                 _count(loaded, result)
     for (result, _), problems in zip(sound, trained.result(), strict=True):
         result.problems += problems
-    if as_json:
-        typer.echo(json.dumps([asdict(result) for result in results], indent=2, ensure_ascii=False))
-    else:
-        for result in results:
-            if not result.problems:
-                typer.echo("\n".join(_lines(result)))
-    problems = [line for result in results for line in result.problems]
-    if problems:
-        raise RecipeError("\n".join(problems))
+    return results
 
 
 def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None]:

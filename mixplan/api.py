@@ -1,0 +1,420 @@
+"""Offers what the commands do as Python functions that print nothing and return typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixplan.errors import RunError
+from mixplan.recipe import LoadedRecipe
+from mixplan.recipe import load_recipe as load_recipe
+from mixplan.report import read_outcome as saved_outcome
+from mixplan.report import read_plan as saved_plan
+from mixplan.report.outcome import Change
+from mixplan.report.outcome import Outcome as SavedOutcome
+from mixplan.report.plan import Plan as SavedPlan
+
+if TYPE_CHECKING:
+    import datasets
+
+    from mixplan.cli.check import Checked
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, how much of it is done, and how much there is."""
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A planned run.
+
+    Attributes:
+        folder: The run folder.
+        saved: All that its plan.json holds.
+    """
+
+    folder: Path
+    saved: SavedPlan
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Extra rows by domain, in the recipe's order."""
+        return dict(self.saved.allocation.rows)
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Shares of the mixture's rows, 0 to 1, of the target and of each domain."""
+        return dict(self.saved.allocation.ratios)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before trusting the plan, in whole sentences."""
+        return list(self.saved.warnings)
+
+    def scores(self) -> list[Row]:
+        """List each domain's planning score with its 95 % interval, its rows and its ratio, for a data frame."""
+        planned = self.saved.allocation
+        return [
+            {
+                "domain": name,
+                "score": (score := self.saved.score_of(name)).value,
+                "low": score.low,
+                "high": score.high,
+                "rows": planned.rows[name],
+                "ratio": planned.ratios[name],
+            }
+            for name in self.saved.domains
+        ]
+
+    def mixture(self) -> datasets.Dataset:
+        """Open the mixed data set.
+
+        Returns:
+            Its rows in training order, with the columns that TRL reads, `domain`, `row_id` and `repeat`.
+
+        Raises:
+            RunError: the run folder holds none.
+        """
+        place = self.folder / "mixture"
+        if not any(place.glob("*.parquet")):
+            raise RunError(
+                f"{place}: there is no mixture. Plan again with `mixplan plan {self.folder / 'recipe.yaml'}`."
+            )
+        from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, load_dataset
+
+        drawn = not are_progress_bars_disabled()
+        disable_progress_bars()
+        try:
+            return load_dataset(str(place), split="train")
+        finally:
+            if drawn:
+                enable_progress_bars()
+
+    def _repr_html_(self) -> str:
+        """Show the scores and rows as a table in a notebook."""
+        heads = {"domain": "domain", "score": self.saved.score_name, "rows": "rows", "ratio": "ratio"}
+        lines = [{**row, "score": f"{row['score']:.4g}", "ratio": f"{row['ratio']:.1%}"} for row in self.scores()]
+        return _table(f"Plan of {self.saved.name}", heads, lines, self.folder)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained run, measured before and after.
+
+    Attributes:
+        folder: The run folder.
+        saved: All that its outcome.json holds.
+    """
+
+    folder: Path
+    saved: SavedOutcome
+
+    @property
+    def summary(self) -> list[str]:
+        """What came out, in whole sentences."""
+        return list(self.saved.summary)
+
+    @cached_property
+    def target(self) -> Row | None:
+        """The target's headline change as `changes` lists them; None where nothing of it was measured."""
+        return next((row for row in self.changes() if row["domain"] == "target"), None)
+
+    def changes(self) -> list[Row]:
+        """List the headline change of the target and of each domain with its 95 % interval, for a data frame."""
+        named = {**self.saved.taught(), **self.saved.domains}
+        return [_change(name, one.headline, one.change) for name, one in named.items() if one.change is not None]
+
+    def _repr_html_(self) -> str:
+        """Show the changes as a table in a notebook."""
+        heads = {name: name for name in ("domain", "measure", "before", "after", "change", "direction")}
+        lines = [{**row, **{key: f"{row[key]:.4g}" for key in ("before", "after", "change")}} for row in self.changes()]
+        return _table(f"Outcome of {self.saved.name}", heads, lines, self.folder)
+
+
+def check_recipe(recipe: str | Path, *, overrides: Sequence[str] = (), launch: Path | None = None) -> Checked:
+    """Look for all that is wrong with a recipe before a model is loaded, as `mixplan check` does.
+
+    Args:
+        recipe: Its YAML file.
+        overrides: `key=value` texts.
+        launch: accelerate's config file that the job will be started with.
+
+    Returns:
+        Problems, warnings, what becomes of the rows, and what a plan would download; nothing is raised for a problem.
+    """
+    from mixplan.cli.check import checked
+
+    (found,) = checked([Path(recipe)], list(overrides), launch)
+    return found
+
+
+def make_plan(
+    recipe: str | Path,
+    *,
+    run: str | Path | None = None,
+    budget: int | Sequence[int] | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Plan:
+    """Plan a mixture, as `mixplan plan` does; what was read before is reused.
+
+    Args:
+        recipe: Its YAML file.
+        run: The run folder; `runs/NAME` when not given.
+        budget: In the recipe's unit; of several, the last is the plan and all give the curve.
+        overrides: `key=value` texts.
+        progress: Called as work goes on.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    from mixplan.plan import PlanRequest
+    from mixplan.plan import make_plan as planned
+    from mixplan.report.page import write_page
+
+    watcher = Following(progress)
+    folder = planned(PlanRequest(Path(recipe), tuple(overrides), _budget(budget), _path(run)), watcher=watcher)
+    made = read_plan(folder)
+    write_page(made.saved, folder)
+    return made
+
+
+def replan(
+    run: str | Path, *, budget: int | Sequence[int], overrides: Sequence[str] = (), progress: Progress | None = None
+) -> Plan:
+    """Plan a run again with another budget or other limits, in its own folder; the model is not read again.
+
+    Args:
+        run: The run folder.
+        budget: In the recipe's unit.
+        overrides: `key=value` texts.
+        progress: Called as work goes on.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    return make_plan(Path(run) / "recipe.yaml", run=run, budget=budget, overrides=overrides, progress=progress)
+
+
+def train_run(
+    place: str | Path,
+    *,
+    run: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    launch: Path | None = None,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Measure, train on the planned mixture and measure again, as `mixplan train` does; it resumes where it stopped.
+
+    Args:
+        place: A recipe, which is planned first where it needs to be, or a planned run folder.
+        run: The run folder of a recipe; `runs/NAME` when not given.
+        overrides: `key=value` texts.
+        launch: accelerate's config file; by the hardware when not given.
+        processes: How many train together.
+        progress: Called as work goes on.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    from mixplan.outcome.make import OutcomeRequest, make_outcome
+    from mixplan.train.launch import Launch
+
+    request = OutcomeRequest(Path(place), tuple(overrides), None, _path(run), Launch(launch, processes))
+    return _measured(make_outcome(request, watcher=Following(progress)))
+
+
+def evaluate_run(run: str | Path, *, overrides: Sequence[str] = (), progress: Progress | None = None) -> Outcome | None:
+    """Measure a run's models by further measures, as `mixplan eval` does.
+
+    Args:
+        run: A planned run folder, trained or not.
+        overrides: `evaluate.key=value` texts.
+        progress: Called as work goes on.
+
+    Returns:
+        The outcome; None where the run is not trained yet.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    from mixplan.outcome.make import evaluate_run as measured
+
+    measured(Path(run), tuple(overrides), watcher=Following(progress))
+    return read_outcome(run)
+
+
+def compare_arms(
+    place: str | Path, arms: Sequence[str], *, seeds: int = 1, jobs: int = 1, progress: Progress | None = None
+) -> Outcome:
+    """Train other mixtures of as many steps and target rows and compare them, as `mixplan compare` does.
+
+    Args:
+        place: A recipe or a run folder.
+        arms: Such as `none`, `uniform`, `plan`.
+        seeds: Trainings of each arm.
+        jobs: How many train at once.
+        progress: Called as work goes on.
+
+    Returns:
+        The outcome, with the arms under `saved.arms`.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    from mixplan.outcome.compare import CompareRequest, make_comparison
+    from mixplan.outcome.make import OutcomeRequest
+
+    request = CompareRequest(OutcomeRequest(Path(place), (), None, None), tuple(arms), seeds, jobs)
+    return _measured(make_comparison(request, watcher=Following(progress)))
+
+
+def allocate_budget(
+    scores: Mapping[str, float], pools: Mapping[str, int], rows: int, *, max_repeats: int = 1, **limits: Any
+) -> dict[str, int]:
+    """Spread a budget of rows over domains by any scores.
+
+    Args:
+        scores: 0 or more by domain.
+        pools: Rows that may be drawn, by domain.
+        rows: The budget.
+        max_repeats: How often a row may be used.
+        limits: Keys of a recipe's `allocate` section, such as `objective="min_max"` or `floors={"law": 10}`.
+
+    Returns:
+        Whole rows by domain, which sum to the budget.
+
+    Raises:
+        RecipeError: a key of `limits` is unknown or has a wrong value.
+        AllocationError: the limits clash.
+    """
+    from pydantic import ValidationError
+
+    from mixplan.allocate import DomainDemand, allocate
+    from mixplan.errors import RecipeError
+    from mixplan.recipe import AllocateSpec, BudgetSpec
+
+    try:
+        spec = AllocateSpec.model_validate(limits)
+        budget = BudgetSpec(rows=rows, max_repeats=max_repeats)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        raise RecipeError(f"{'.'.join(map(str, wrong['loc'])) or 'rows'}: {wrong['msg']}.") from error
+    demands = [
+        DomainDemand(name, score, score, score, pools.get(name, 0), float(pools.get(name, 0)), 1.0)
+        for name, score in scores.items()
+    ]
+    return dict(allocate(demands, spec=spec, budget=budget).rows)
+
+
+def read_plan(run: str | Path) -> Plan:
+    """Read a planned run.
+
+    Raises:
+        RunError: there is no plan, or the file is damaged, changed since, or of another version.
+    """
+    return Plan(Path(run), saved_plan(Path(run)))
+
+
+def read_outcome(run: str | Path) -> Outcome | None:
+    """Read what was measured of a run; None where it is not trained yet.
+
+    Raises:
+        RunError: the file is damaged, changed since, or of another version.
+    """
+    found = saved_outcome(Path(run))
+    return None if found is None else Outcome(Path(run), found)
+
+
+def write_report(run: str | Path, *, out: Path | None = None) -> Path:
+    """Write a run's page again.
+
+    Args:
+        run: The run folder.
+        out: The file; `report.html` of the run folder when not given.
+
+    Raises:
+        RunError: a file of the run is damaged, or the page cannot be written.
+    """
+    from mixplan.report.page import write_page
+
+    return write_page(saved_plan(Path(run)), Path(run), saved_outcome(Path(run)), file=out)
+
+
+class Following:
+    """A watcher that hands progress to a caller's function, and is silent without one."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress, self.name, self.done, self.total = progress, "", 0, 0
+
+    def stage(self, name: str, total: int, unit: str) -> None:  # noqa: ARG002 - as every watcher is called
+        """A step begins."""
+        self.name, self.done, self.total = name, 0, total
+        self.advance(0)
+
+    def advance(self, amount: int) -> None:
+        """So much more of it is done."""
+        self.done += amount
+        if self.progress is not None:
+            self.progress(self.name, self.done, self.total)
+
+    def say(self, text: str) -> None:
+        """A line for a terminal, which nobody sees here; plans and outcomes hold their warnings."""
+
+
+def _measured(run: Path) -> Outcome:
+    from mixplan.report.page import write_page
+
+    found = read_outcome(run)
+    if found is None:
+        raise RunError(f"{run}: nothing was measured. Run `mixplan train {run}`.")
+    write_page(saved_plan(run), run, found.saved)
+    return found
+
+
+def _change(name: str, measure: str | None, change: Change) -> Row:
+    kept = ("before", "after", "change", "low", "high", "noise", "direction")
+    return {"domain": name, "measure": measure, **{key: getattr(change, key) for key in kept}}
+
+
+def _table(caption: str, heads: Mapping[str, str], lines: Sequence[Row], folder: Path) -> str:
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads.values())
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(row[key]))}</td>" for key in heads) + "</tr>" for row in lines)
+    page = escape(str(folder / "report.html"), quote=True)
+    return (
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f'<p><a href="{page}">Report</a></p>'
+    )
+
+
+def _path(place: str | Path | None) -> Path | None:
+    return None if place is None else Path(place)
+
+
+def _budget(budget: int | Sequence[int] | None) -> str | None:
+    if budget is None:
+        return None
+    return str(budget) if isinstance(budget, int) else ",".join(map(str, budget))
+
+
+__all__ = [
+    "LoadedRecipe",
+    "Outcome",
+    "Plan",
+    "allocate_budget",
+    "check_recipe",
+    "compare_arms",
+    "evaluate_run",
+    "load_recipe",
+    "make_plan",
+    "read_outcome",
+    "read_plan",
+    "replan",
+    "train_run",
+    "write_report",
+]

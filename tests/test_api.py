@@ -1,0 +1,101 @@
+"""The public Python names: lazy, quiet, typed, and equal to what the commands write."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_loop import lay
+
+import mixplan
+from mixplan.errors import AllocationError, RecipeError, RunError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_importing_it_loads_nothing():
+    code = "import sys, mixplan; print(sorted({'torch', 'pydantic', 'datasets', 'yaml', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
+
+
+def test_every_public_name_is_there_and_no_other():
+    assert all(getattr(mixplan, name) is not None for name in mixplan.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        _ = mixplan.no_such_name
+
+
+def test_a_trained_run_is_read(trained, capsys):
+    run, made = trained
+    plan, outcome = mixplan.read_plan(run), mixplan.read_outcome(run)
+    saved = json.loads((run / "plan.json").read_bytes())
+    assert (plan.rows, plan.ratios) == (saved["allocation"]["rows"], saved["allocation"]["ratios"])
+    rows = {row["domain"]: row for row in plan.scores()}
+    assert {name: row["score"] for name, row in rows.items()} == {
+        name: entry["sts_icl"]["value"] for name, entry in saved["domains"].items()
+    }
+    assert plan.mixture().num_rows == saved["mixture"]["rows"]
+    changes = {row["domain"]: row for row in outcome.changes()}
+    assert set(changes) == {"target", *saved["domains"]}
+    assert outcome.target == changes["target"]
+    for name, domain in made["domains"].items():
+        measured = next(iter(domain["measures"][domain["headline"]].values()))
+        assert {key: changes[name][key] for key in ("before", "after", "change")} == {
+            key: measured[key] for key in ("before", "after", "change")
+        }
+    assert outcome.summary == made["summary"]
+    assert capsys.readouterr() == ("", "")
+    page = mixplan.write_report(run, out=run / "other.html")
+    assert page.read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
+
+
+def test_a_notebook_shows_text_as_text(trained):
+    run, _ = trained
+    plan = mixplan.read_plan(run)
+    named = plan.saved.model_copy(update={"name": "<script>alert(1)</script>"})
+    shown = mixplan.Plan(plan.folder, named)._repr_html_()
+    assert "<script>" not in shown
+    assert shown.count("<tr>") == 1 + len(plan.rows)
+    assert mixplan.read_outcome(run)._repr_html_().count("<tr>") == 2 + len(plan.rows)
+
+
+def test_the_example_plans_and_plans_again(tmp_path, tiny_model, tiny_sae, capsys):
+    recipe = lay(tmp_path, tiny_model, tiny_sae)
+    place = importlib.util.spec_from_file_location("plan_in_python", ROOT / "examples" / "plan_in_python.py")
+    example = importlib.util.module_from_spec(place)
+    place.loader.exec_module(example)
+    example.main(str(recipe), str(tmp_path / "run"))
+    printed = capsys.readouterr().out
+    assert "reading the target 120/120" in printed
+    assert printed.rstrip().splitlines()[-1].startswith("half the budget: {'patient': ")
+    assert sum(mixplan.read_plan(tmp_path / "run").rows.values()) == 4
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert mixplan.read_outcome(tmp_path / "run") is None
+
+
+def test_a_recipe_s_problems_are_listed_not_raised(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("model: embedded\n")
+    assert mixplan.check_recipe(tmp_path / "recipe.yaml").problems
+    with pytest.raises(mixplan.MixplanError):
+        mixplan.load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_a_budget_is_spread_by_any_scores():
+    pools = {"law": 100, "code": 3}
+    assert mixplan.allocate_budget({"law": 1.0, "code": 3.0}, {"law": 100, "code": 100}, 8) == {"law": 2, "code": 6}
+    assert mixplan.allocate_budget({"law": 1.0, "code": 3.0}, pools, 8) == {"law": 5, "code": 3}
+    assert mixplan.allocate_budget({"law": 1.0, "code": 3.0}, pools, 8, caps={"code": 1}) == {"law": 7, "code": 1}
+    with pytest.raises(AllocationError, match=r"cannot be spent: all pools together hold 103"):
+        mixplan.allocate_budget({"law": 1.0, "code": 3.0}, pools, 104)
+    with pytest.raises(RecipeError, match="objektive"):
+        mixplan.allocate_budget({"law": 1.0}, pools, 1, objektive="min_max")
+
+
+def test_a_folder_without_a_plan_or_a_mixture(trained, tmp_path):
+    with pytest.raises(RunError, match=r"plan\.json"):
+        mixplan.read_plan(tmp_path)
+    plan = mixplan.read_plan(trained[0])
+    with pytest.raises(RunError, match="there is no mixture"):
+        mixplan.Plan(tmp_path, plan.saved).mixture()
