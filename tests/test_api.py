@@ -48,7 +48,7 @@ def test_a_trained_run_is_read(trained, capsys):
     assert outcome.summary == made["summary"]
     assert capsys.readouterr() == ("", "")
     page = mixplan.write_report(run, out=run / "other.html")
-    assert page.read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_a_notebook_shows_text_as_text(trained):

@@ -137,7 +137,7 @@ def test_paths_that_are_named_are_there(page):
 def test_generated_pages_are_fresh(name):
     made = PAGES[name]()
     assert (REPOSITORY / "docs" / name).read_text(encoding="utf-8") == made, "stale: run bin/docs"
-    assert "| required |" in made
+    assert ("## make_plan" if name == "python-api.md" else "| required |") in made
 
 
 # Commands: each is one that the parser knows, and each block has something that runs it.

@@ -46,7 +46,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     """Read and check a recipe, the configs it names, and `--set` overrides.
 
     Args:
-        path: The recipe's YAML file; where there is none here, one that comes with mixplan, `recipes/NAME.yaml`.
+        path: The recipe's YAML file; where there is none here, one that comes with mixplan, by its short path.
         overrides: `key.path=value` texts, the value in YAML; later ones win.
 
     Raises:
