@@ -124,8 +124,8 @@ OFFLINE = "not in a local cache, and the hub is switched off by HF_HUB_OFFLINE. 
             "Set `config`.",
         ),
         (
-            DataSpec(hub="GAIR/LIMO"),
-            f"hub data set GAIR/LIMO (split train): {OFFLINE}hf download GAIR/LIMO --repo-type dataset",
+            DataSpec(hub="GAIR/LIMO-v2"),  # which no other test lays into the cache
+            f"hub data set GAIR/LIMO-v2 (split train): {OFFLINE}hf download GAIR/LIMO-v2 --repo-type dataset",
         ),
         (
             mmlu_pro(revision="v2"),
