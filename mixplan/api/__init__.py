@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixplan.api.following import Following, Progress
-from mixplan.api.results import Outcome, Plan
+from mixplan.api.results import Outcome as Outcome
+from mixplan.api.results import Plan as Plan
 from mixplan.errors import RunError
-from mixplan.recipe import LoadedRecipe
 from mixplan.recipe import load_recipe as load_recipe
 from mixplan.report import read_outcome as saved_outcome
 from mixplan.report import read_plan as saved_plan
@@ -247,21 +247,3 @@ def _budget(budget: int | Sequence[int] | None) -> str | None:
     if budget is None:
         return None
     return str(budget) if isinstance(budget, int) else ",".join(map(str, budget))
-
-
-__all__ = [
-    "LoadedRecipe",
-    "Outcome",
-    "Plan",
-    "allocate_budget",
-    "check_recipe",
-    "compare_arms",
-    "evaluate_run",
-    "load_recipe",
-    "make_plan",
-    "read_outcome",
-    "read_plan",
-    "replan",
-    "train_run",
-    "write_report",
-]
