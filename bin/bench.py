@@ -80,7 +80,7 @@ def floor(model: Model, depth: int, unit: Unit) -> float:
     start = time.perf_counter()
     for kind, prefix in (("alone", unit.alone_prefix), ("context", unit.context_prefix)):
         sequences = [getattr(query, kind) for query in unit.queries]
-        cache = read_prefix(model, depth, sequences[0][:prefix])
+        cache = read_prefix(model, depth, sequences[0][:prefix], "packed")
         for part in packs_of(unit, PACK_TOKENS.get(model.device.type, 2048)):
             tokens = [token for index in part for token in sequences[index][prefix:]]
             read_stream(model, depth, torch.tensor([tokens]), cache=cache)

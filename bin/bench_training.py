@@ -78,7 +78,7 @@ def lay_job(folder: Path, rows: int) -> tuple[Path, LoadedRecipe, dict[str, Any]
     hashes = {
         "recipe": content_hash(standalone(loaded)),
         "mixture": mixture.hash,
-        "model": model_hash(loaded, dtype="float32"),
+        "model": model_hash(loaded),
     }
     plan = {"recipe": loaded.resolved, "model": {"dtype": "float32"}, "mixture": describe(mixture), "hashes": hashes}
     return run, loaded, plan
