@@ -89,13 +89,19 @@ def test_a_budget_is_spread_by_any_scores():
     assert mixplan.allocate_budget({"law": 1.0, "code": 3.0}, pools, 8, caps={"code": 1}) == {"law": 7, "code": 1}
     with pytest.raises(AllocationError, match=r"cannot be spent: all pools together hold 103"):
         mixplan.allocate_budget({"law": 1.0, "code": 3.0}, pools, 104)
+    with pytest.raises(AllocationError, match="different domains: Code, code"):
+        mixplan.allocate_budget({"law": 1.0, "code": 3.0}, {"law": 100, "Code": 100}, 8)
     with pytest.raises(RecipeError, match="objektive"):
-        mixplan.allocate_budget({"law": 1.0}, pools, 1, objektive="min_max")
+        mixplan.allocate_budget({"law": 1.0, "code": 1.0}, pools, 1, objektive="min_max")
 
 
 def test_a_folder_without_a_plan_or_a_mixture(trained, tmp_path):
     with pytest.raises(RunError, match=r"plan\.json"):
         mixplan.read_plan(tmp_path)
+    with pytest.raises(RunError, match=r"plan\.json"):
+        mixplan.read_outcome(tmp_path)
+    with pytest.raises(RecipeError, match="expected a whole number"):
+        mixplan.replan(trained[0], budget="12")
     plan = mixplan.read_plan(trained[0])
     with pytest.raises(RunError, match="there is no mixture"):
         mixplan.Plan(tmp_path, plan.saved).mixture()

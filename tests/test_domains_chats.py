@@ -192,10 +192,10 @@ def test_turns_that_alternate_are_left_as_they_are():
 
 def test_a_conversation_is_made_to_alternate():
     chat = (("assistant", "hello"), ("user", "p"), ("user", ""), ("user", "q"), ("assistant", "a"), ("assistant", "b"))
-    found = joined_turns(chat, {5}, alternating=True)
+    found = joined_turns(chat, {4, 5}, alternating=True)
     assert found.turns == (("user", "p\n\nq"), ("assistant", "a\n\nb"))
     assert (found.untrained, set(found.changes)) == ({1}, {OPENING, ASKED_JOINED, JOINED})
-    as_given = joined_turns(chat, {5})
+    as_given = joined_turns(chat, {4, 5})
     assert (len(as_given.turns), as_given.changes) == (5, (JOINED,))
 
 
@@ -204,3 +204,11 @@ def test_a_system_turn_can_become_part_of_the_question():
     chat = turns(message, ASK, SAY, roles={"system": "user"})
     (found,) = examples(chat, every=False, alternating=True)
     assert (found.prompt, found.answer) == ((("user", "Be brief.\n\nq"),), "a")
+
+
+@pytest.mark.parametrize("untrained", [{1}, {2}])
+def test_an_answer_that_is_not_trained_is_joined_with_none_that_is(untrained):
+    chat = (("user", "q"), ("assistant", "wrong"), ("assistant", "good"))
+    with pytest.raises(Lacking, match="an answer of weight 0 beside one that is trained"):
+        examples(chat, every=False, untrained=untrained)
+    assert joined_turns(chat, {1, 2}).untrained == {1}

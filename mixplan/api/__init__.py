@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mixplan.api.following import Following, Progress
 from mixplan.api.results import Outcome as Outcome
 from mixplan.api.results import Plan as Plan
-from mixplan.errors import RunError
+from mixplan.errors import AllocationError, RecipeError, RunError
 from mixplan.recipe import load_recipe as load_recipe
 from mixplan.report import read_outcome as saved_outcome
 from mixplan.report import read_plan as saved_plan
@@ -174,14 +175,16 @@ def allocate_budget(
 
     Raises:
         RecipeError: a key of `limits` is unknown or has a wrong value.
-        AllocationError: the limits clash.
+        AllocationError: the limits clash, or scores and pools name different domains.
     """
     from pydantic import ValidationError
 
     from mixplan.allocate import DomainDemand, allocate
-    from mixplan.errors import RecipeError
     from mixplan.recipe import AllocateSpec, BudgetSpec
 
+    if scores.keys() != pools.keys():
+        unlike = ", ".join(sorted(map(str, scores.keys() ^ pools.keys())))
+        raise AllocationError(f"scores and pools name different domains: {unlike}. Give both for each domain.")
     try:
         spec = AllocateSpec.model_validate(limits)
         budget = BudgetSpec(rows=rows, max_repeats=max_repeats)
@@ -189,8 +192,7 @@ def allocate_budget(
         wrong = error.errors(include_url=False)[0]
         raise RecipeError(f"{'.'.join(map(str, wrong['loc'])) or 'rows'}: {wrong['msg']}.") from error
     demands = [
-        DomainDemand(name, score, score, score, pools.get(name, 0), float(pools.get(name, 0)), 1.0)
-        for name, score in scores.items()
+        DomainDemand(name, score, score, score, pools[name], float(pools[name]), 1.0) for name, score in scores.items()
     ]
     return dict(allocate(demands, spec=spec, budget=budget).rows)
 
@@ -208,13 +210,14 @@ def read_outcome(run: str | Path) -> Outcome | None:
     """Read what was measured of a run; None where it is not trained yet.
 
     Raises:
-        RunError: the file is damaged, changed since, or of another version.
+        RunError: there is no planned run, or the file is damaged, changed since, or of another version.
     """
+    saved_plan(Path(run))
     found = saved_outcome(Path(run))
     return None if found is None else Outcome(Path(run), found)
 
 
-def write_report(run: str | Path, *, out: Path | None = None) -> Path:
+def write_report(run: str | Path, *, out: str | Path | None = None) -> Path:
     """Write a run's page again.
 
     Args:
@@ -226,7 +229,7 @@ def write_report(run: str | Path, *, out: Path | None = None) -> Path:
     """
     from mixplan.report.page import write_page
 
-    return write_page(saved_plan(Path(run)), Path(run), saved_outcome(Path(run)), file=out)
+    return write_page(saved_plan(Path(run)), Path(run), saved_outcome(Path(run)), file=_path(out))
 
 
 def _measured(run: Path) -> Outcome:
@@ -243,7 +246,11 @@ def _path(place: str | Path | None) -> Path | None:
     return None if place is None else Path(place)
 
 
-def _budget(budget: int | Sequence[int] | None) -> str | None:
+def _budget(budget: Any) -> str | None:
     if budget is None:
         return None
-    return str(budget) if isinstance(budget, int) else ",".join(map(str, budget))
+    amounts = list(budget) if isinstance(budget, list | tuple) else [budget]
+    try:
+        return ",".join(str(operator.index(amount)) for amount in amounts)
+    except TypeError as error:
+        raise RecipeError(f"budget: found {budget!r}, expected a whole number or a list of them.") from error

@@ -127,6 +127,10 @@ def _count(loaded: LoadedRecipe, result: Checked) -> None:
     if not problems and len(found) == len(recipe.row_sections):
         target, domains = whole(recipe, found)
         result.warnings += row_warnings(target, domains)
+        if recipe.budget.tokens is not None:
+            result.warnings.append(
+                "the budget and limits are in tokens, which a plan counts: they are not held against the pools here"
+            )
         wrong = list(impossible(recipe, target, domains))
         result.problems += [f"{loaded.path}: {line}" for problem in wrong for line in str(problem).splitlines()]
         if not wrong:

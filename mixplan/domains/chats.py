@@ -191,6 +191,9 @@ def joined_turns(turns: Messages, untrained: Collection[int] = (), *, alternatin
         untrained: Turns by number, from 0, that the data says are not to be trained.
         alternating: Whether the user's neighbouring turns are joined too, and answers before the first question left
             out, so that a chat template which wants user and assistant to alternate takes them.
+
+    Raises:
+        Lacking: of neighbouring answers one is trained and another is not, so that no text is right to train on.
     """
     found: list[tuple[str, str]] = []
     skipped: set[int] = set()
@@ -203,6 +206,8 @@ def joined_turns(turns: Messages, untrained: Collection[int] = (), *, alternatin
             changes[OPENING] = None
             continue
         if found and role == found[-1][0] and role in words:
+            if (number in untrained) is not (len(found) - 1 in skipped):
+                raise Lacking("an answer of weight 0 beside one that is trained")
             found[-1] = (role, "\n\n".join(part for part in (found[-1][1], text) if part.strip()))
             changes[words[role]] = None
         else:
