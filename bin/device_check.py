@@ -30,7 +30,8 @@ DTYPE = {"cuda": "bfloat16", "cpu": "float32"}
 alone."""
 
 TINY_JOB = ("budget.rows=0", "mixture.target_rows=4", "evaluate.rows=1", "evaluate.also=[behaviour]",
-            "evaluate.behaviour_tokens=2", "evaluate.answer_tokens=2", "train.args.max_steps=1")  # fmt: skip
+            "evaluate.behaviour_tokens=2", "evaluate.answer_tokens=2", "train.args.max_steps=1",
+            "train.args.warmup_steps=0")  # fmt: skip
 """What proves the job's path on a CPU."""
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "sae-lens", "numpy")

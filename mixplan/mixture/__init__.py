@@ -2,7 +2,7 @@
 
 from mixplan.mixture.answers import Untrained, messages
 from mixplan.mixture.build import build_mixture
-from mixplan.mixture.licences import allowed, licence_outlook
+from mixplan.mixture.licences import allowed, excluded_lines, licence_outlook
 from mixplan.mixture.order import take_target
 from mixplan.mixture.result import Mixture, Part, Progress, describe, read_mixture
 from mixplan.mixture.tokens import TokenCounter, token_counter
@@ -16,6 +16,7 @@ __all__ = [
     "allowed",
     "build_mixture",
     "describe",
+    "excluded_lines",
     "licence_outlook",
     "messages",
     "read_mixture",

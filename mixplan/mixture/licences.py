@@ -57,6 +57,17 @@ def allowed(spec: MixtureSpec, target: Domain, domains: Mapping[str, Domain]) ->
     }
 
 
+def excluded_lines(spec: MixtureSpec, domains: Mapping[str, Domain]) -> Iterator[str]:
+    """Say of which domains all pool rows are left out of the mixture, with their count."""
+    excluded = set(spec.licences.exclude)
+    for name, domain in domains.items():
+        if kinds := [kind for kind in restrictions(domain.spec) if kind in excluded]:
+            yield (
+                f"{name}: `mixture.licences.exclude` leaves its {len(domain.pool):,} pool rows out of the mixture, "
+                f"since they {WORDS[kinds[0]]}"
+            )
+
+
 def licence_warnings(rows: Sequence[tuple[Domain, int]]) -> Iterator[str]:
     """Say how many rows of a mixture are under each restriction.
 

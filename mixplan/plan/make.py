@@ -25,7 +25,7 @@ from mixplan.forecast import (
     rows_save,
     with_studies,
 )
-from mixplan.mixture import allowed, take_target
+from mixplan.mixture import allowed, excluded_lines, take_target
 from mixplan.mixture.possible import impossible
 from mixplan.plan.graded import grader_warnings
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
@@ -85,6 +85,8 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
         raise problem
     for one in by_name(target, everything[1]).values():
         watcher.say(f"{one.name}: {account(one)}")
+    for sentence in excluded_lines(loaded.recipe.mixture, everything[1]):
+        watcher.say(sentence)
     unfit = grader_warnings(loaded, target, domains)
     for sentence in unfit:
         watcher.say(sentence)
