@@ -47,6 +47,11 @@ def test_key_and_role_names_of_ones_own():
     assert "`roles: {Customer: assistant}`" in refused(message, role="speaker", content="says")
 
 
+def test_role_names_are_read_in_any_case_unless_the_recipe_says_otherwise():
+    assert turns({"role": "User", "content": "q"}, {"role": "Assistant", "content": "a"}) == turns(ASK, SAY)
+    assert turns({"role": "User", "content": "q"}, roles={"User": "system"}) == (("system", "q"),)
+
+
 def test_developer_reads_as_system():
     assert turns({"role": "developer", "content": "d"}) == (("system", "d"),)
 

@@ -224,7 +224,7 @@ def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:
     if role_key is None or (content_key is None and not calls):
         raise _no_message(message, where, form)
     named = message[role_key]
-    role = form.roles.get(named, ROLES.get(named)) if isinstance(named, str) else None
+    role = form.roles.get(named, ROLES.get(named.lower())) if isinstance(named, str) else None
     if role is None:
         raise DataError(
             f"{where} has the role {named!r}, not {', '.join(list(ROLES)[:-1])} or {list(ROLES)[-1]}. Say in this "
