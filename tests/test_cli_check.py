@@ -287,3 +287,9 @@ def test_licences_are_said_before_a_plan(here, monkeypatch, capsys):
         "  warning: rows of the mixture have a licence that forbids commercial use: the target's 8, and as many of "
         "local as a plan takes. `mixture.licences.exclude: [non_commercial]` leaves such domains' rows out."
     ) in capsys.readouterr().out.splitlines()
+
+
+def test_limits_that_cannot_be_held_against_pools_yet_are_said(here, monkeypatch, capsys):
+    assert run(monkeypatch, "recipe.yaml", "--set", "allocate.floors={local: 9}") == 0
+    said = "  warning: floors, caps, shares and groups are not held against the pools before all rows are here"
+    assert said in capsys.readouterr().out.splitlines()

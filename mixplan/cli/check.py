@@ -120,7 +120,7 @@ def _generator_warnings(loaded: LoadedRecipe) -> Iterator[str]:
 
 def _count(loaded: LoadedRecipe, result: Checked) -> None:
     """Open and split what is on this machine, and say what must be fetched first."""
-    recipe = loaded.recipe
+    recipe, limits = loaded.recipe, loaded.recipe.allocate
     downloads = list(model_downloads(loaded))
     found, problems = at_hand(loaded)
     result.problems += [line for problem in problems for line in str(problem).splitlines()]
@@ -139,6 +139,10 @@ def _count(loaded: LoadedRecipe, result: Checked) -> None:
         if not wrong:
             taken = [(one.domain, one.count) for one in take_target(target, recipe.mixture.target_rows)]
             result.warnings += licence_outlook(taken, allowed(recipe.mixture, target, domains)[1])
+    elif not problems and any((limits.floors, limits.caps, limits.shares, limits.groups)):
+        result.warnings.append(
+            "floors, caps, shares and groups are not held against the pools before all rows are here"
+        )
     for name, (_, spec) in recipe.row_sections.items():
         domain = found.get(name)
         result.rows[name] = min(domain.source_rows, spec.data.limit) if domain else None
