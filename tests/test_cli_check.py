@@ -1,6 +1,7 @@
 """`mixplan check` says what becomes of local rows and what to download, gathers every problem, and loads no torch."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -211,7 +212,7 @@ def test_no_recipe_is_wrong_usage(monkeypatch):
     assert run(monkeypatch) == 2
 
 
-def test_it_loads_no_torch():
+def test_it_loads_no_torch(tmp_path):
     recipes = sorted(str(path) for path in (REPOSITORY / "recipes").glob("*.yaml"))
     code = (
         "import sys; from mixplan.cli import main\n"
@@ -220,7 +221,9 @@ def test_it_loads_no_torch():
         "except SystemExit as ended: code = ended.code\n"
         "print(code, sorted({'torch', 'transformers', 'sae_lens', 'trl', 'peft'} & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    nothing_downloaded = os.environ | {"HF_HOME": str(tmp_path)}  # other tests lay down tiny rows under public names
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=nothing_downloaded)
     assert done.stderr == "0 []\n"
     found = {Path(entry["recipe"]).stem: entry for entry in json.loads(done.stdout)}
     assert found["quickstart"]["download"] == []
