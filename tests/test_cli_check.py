@@ -296,3 +296,14 @@ def test_limits_that_cannot_be_held_against_pools_yet_are_said(here, monkeypatch
     assert run(monkeypatch, "recipe.yaml", "--set", "allocate.floors={local: 9}") == 0
     said = "  warning: floors, caps, shares and groups are not held against the pools before all rows are here"
     assert said in capsys.readouterr().out.splitlines()
+
+
+def test_a_target_on_the_hub_whose_split_is_excluded_is_refused_before_a_download(monkeypatch, here, capsys):
+    recipe = RECIPE.replace("hub: some/data", "hub: some/data, split: test")
+    (here / "recipe.yaml").write_text(f"{recipe}mixture: {{licences: {{exclude: [test_split]}}}}\n")
+    assert run(monkeypatch, "recipe.yaml") == 1
+    assert capsys.readouterr().err == (
+        "recipe.yaml:23: mixture.licences.exclude names test_split, but the target's own rows come from a public test "
+        "split, on which the trained model can then not be compared with others. Choose another split for "
+        "`target.data`, or other data, or take test_split out.\n"
+    )

