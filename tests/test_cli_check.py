@@ -303,7 +303,7 @@ def test_a_target_on_the_hub_whose_split_is_excluded_is_refused_before_a_downloa
     (here / "recipe.yaml").write_text(f"{recipe}mixture: {{licences: {{exclude: [test_split]}}}}\n")
     assert run(monkeypatch, "recipe.yaml") == 1
     assert capsys.readouterr().err == (
-        "recipe.yaml:23: mixture.licences.exclude names test_split, but the target's own rows come from a public test "
+        "recipe.yaml:21: mixture.licences.exclude names test_split, but the target's own rows come from a public test "
         "split, on which the trained model can then not be compared with others. Choose another split for "
         "`target.data`, or other data, or take test_split out.\n"
     )
