@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mixplan.errors import AllocationError, DataError, RecipeError
-from mixplan.mixture.possible import impossible
+from mixplan.errors import AllocationError, DataError
+from mixplan.mixture.possible import impossible, left_out_budgets
 from mixplan.recipe import Recipe
 from tests.sample_mixtures import make_domain
 
@@ -13,10 +13,13 @@ DATA = {"data": {"file": "rows.jsonl"}, "format": "question_answer", "columns": 
 OPENED = make_domain("target", 12), {"law": make_domain("law", 10), "code": make_domain("code", 4)}
 
 
-def found(opened=OPENED, **sections) -> list[Exception]:
+def recipe_of(**sections) -> Recipe:
     values = {"model": {"name": "embedded", "sae": {"embedded": True}}, "target": DATA, "budget": {"rows": 5}}
-    recipe = Recipe.model_validate({**values, "domains": {"law": DATA, "code": DATA}, **sections})
-    return list(impossible(recipe, *opened))
+    return Recipe.model_validate({**values, "domains": {"law": DATA, "code": DATA}, **sections})
+
+
+def found(opened=OPENED, **sections) -> list[Exception]:
+    return list(impossible(recipe_of(**sections), *opened))
 
 
 def test_rows_that_pools_hold_are_possible_and_one_more_is_not():
@@ -52,7 +55,13 @@ def test_tokens_are_held_against_limits_and_empty_pools_alone():
 
 
 def test_all_that_is_impossible_is_told_at_once():
-    licensed = replace(OPENED[0], spec=OPENED[0].spec.model_copy(update={"licence": "CC BY-NC 4.0"}))
-    mixture = {"target_rows": 13, "licences": {"exclude": ["non_commercial"]}}
-    problems = found((licensed, OPENED[1]), mixture=mixture)
-    assert [type(problem) for problem in problems] == [DataError, RecipeError]
+    problems = found(mixture={"target_rows": 13}, budget={"rows": 15})
+    assert [type(problem) for problem in problems] == [DataError, AllocationError]
+
+
+def test_earlier_budgets_of_a_list_that_limits_forbid_are_told():
+    said = left_out_budgets(recipe_of(budget={"rows": [2, 4, 6]}, allocate={"floors": {"code": 3}}), OPENED[1])
+    assert said == [
+        "The curve leaves out 2 rows: No plan of 2 rows meets all limits. These clash: `allocate.floors.code` (3)."
+    ]
+    assert left_out_budgets(recipe_of(budget={"rows": 2}, allocate={"floors": {"code": 3}}), OPENED[1]) == []

@@ -1,6 +1,6 @@
 """Scores and a budget in, rows per domain out, with what each limit costs and how far the plan is from uniform."""
 
-from mixplan.allocate.plan import allocate, budget_curve, require_possible
+from mixplan.allocate.plan import allocate, budget_curve, left_out, require_possible
 from mixplan.allocate.problem import DomainDemand
 from mixplan.allocate.result import AgainstEven, Allocation, CurvePoint, Dual, Saved
 
@@ -13,5 +13,6 @@ __all__ = [
     "Saved",
     "allocate",
     "budget_curve",
+    "left_out",
     "require_possible",
 ]

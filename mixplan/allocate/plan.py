@@ -82,7 +82,7 @@ def allocate(
         pays_until=pays,
         duals=() if optimum.duals is None else explain.dual_texts(problem, spec, optimum.duals),
         binding=explain.binding(problem, optimum.amount),
-        notes=(*_notes(found, optimum, rows, against, pays), *_left_out(demands, spec, budget)),
+        notes=tuple(_notes(found, optimum, rows, against, pays)),
         solver=optimum.solver,
         status=optimum.status,
     )
@@ -116,7 +116,7 @@ def budget_curve(
         halving: As for `allocate`.
 
     Returns:
-        One point for each amount that the limits fit; `allocate` notes those they do not.
+        One point for each amount that the limits fit; `left_out` names the others.
 
     Raises:
         AllocationError: a limit names an unknown domain, or no solver reached an optimum.
@@ -160,8 +160,8 @@ def _clash(problem: Problem) -> str | None:
     return None
 
 
-def _left_out(demands: Sequence[DomainDemand], spec: AllocateSpec, budget: BudgetSpec) -> Iterator[str]:
-    """Say which budgets of the list have no point on the curve, and why."""
+def left_out(demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec) -> Iterator[str]:
+    """Say which budgets of a list `budget_curve` leaves out, and why; scores do not matter."""
     unit, amounts = budgets(budget)
     for amount in sorted(set(amounts[:-1])):
         if clash := _clash(build(demands, spec, unit, amount, budget.max_repeats)):

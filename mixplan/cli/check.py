@@ -18,7 +18,7 @@ from mixplan.domains.opened import at_hand
 from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
 from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
-from mixplan.mixture.possible import impossible
+from mixplan.mixture.possible import impossible, left_out_budgets
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.train.rehearsed import problems_of_training
 
@@ -141,6 +141,7 @@ def _count(loaded: LoadedRecipe, result: Checked) -> None:
         result.problems += [f"{loaded.path}: {line}" for problem in wrong for line in str(problem).splitlines()]
         result.problems += [f"{loaded.path}: {line}" for line in left_out if wrong]
         if not wrong:
+            result.warnings += left_out_budgets(recipe, allowed(recipe.mixture, domains))
             taken = [(one.domain, one.count) for one in take_target(target, recipe.mixture.target_rows)]
             result.warnings += licence_outlook(taken, allowed(recipe.mixture, domains))
     elif not problems and any((limits.floors, limits.caps, limits.shares, limits.groups)):

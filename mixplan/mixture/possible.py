@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mixplan.domains import Domain
 from mixplan.errors import MixplanError
 from mixplan.mixture.licences import allowed
 from mixplan.mixture.order import take_source, take_target
 from mixplan.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mixplan.allocate import DomainDemand
 
 
 def impossible(recipe: Recipe, target: Domain, domains: Mapping[str, Domain]) -> Iterator[MixplanError]:
@@ -49,12 +53,28 @@ def require_limits(recipe: Recipe, domains: Mapping[str, Domain]) -> None:
     limited = any((limits.floors, limits.caps, limits.shares, limits.groups, isinstance(limits.prior, dict)))
     if not limited and (not in_rows or amount <= sum(pools.values()) * budget.max_repeats):
         return
-    from mixplan.allocate import DomainDemand, require_possible  # loads cvxpy, which recipes without limits do not need
+    from mixplan.allocate import require_possible  # loads cvxpy, which recipes without limits do not need
 
+    require_possible(_demands(domains, amount, in_rows=in_rows), spec=limits, budget=budget)
+
+
+def left_out_budgets(recipe: Recipe, domains: Mapping[str, Domain]) -> list[str]:
+    """Say which budgets before the last of a list no plan of these rows can spend within the limits, and why."""
+    rows, tokens = recipe.budget.rows, recipe.budget.tokens
+    asked = rows if rows is not None else tokens
+    if not isinstance(asked, list) or len(asked) < 2:
+        return []
+    from mixplan.allocate import left_out
+
+    demands = _demands(domains, max(asked), in_rows=rows is not None)
+    return list(left_out(demands, spec=recipe.allocate, budget=recipe.budget))
+
+
+def _demands(domains: Mapping[str, Domain], amount: int, *, in_rows: bool) -> list[DomainDemand]:
+    """Domains without scores, which limits do not need."""
+    from mixplan.allocate import DomainDemand
+
+    pools = {name: len(domain.pool) for name, domain in domains.items()}
     # In tokens a pool with rows is taken to hold enough: it is held against its tokens once these are counted.
     held = {name: float(rows if in_rows else amount * bool(rows)) for name, rows in pools.items()}
-    require_possible(
-        [DomainDemand(name, 1.0, 1.0, 1.0, pools[name], held[name], 1.0) for name in domains],
-        spec=limits,
-        budget=budget,
-    )
+    return [DomainDemand(name, 1.0, 1.0, 1.0, pools[name], held[name], 1.0) for name in domains]

@@ -178,6 +178,7 @@ def assemble(
             *scores["warnings"],
             *risks.warnings,
             *mixture["warnings"],
+            *spent.left_out,
             *short,
         ],
         "target": described_target(target, scores, planned),

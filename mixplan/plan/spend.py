@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve
+from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve, left_out
 from mixplan.domains import Domain
 from mixplan.forecast import Amount
 from mixplan.recipe import Recipe
@@ -20,10 +20,12 @@ class Spent:
     Attributes:
         allocation: The plan's.
         curve: One point for each budget asked for; empty for a single one.
+        left_out: Which budgets the curve lacks, and why, in sentences.
     """
 
     allocation: Allocation
     curve: tuple[CurvePoint, ...]
+    left_out: tuple[str, ...]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -87,4 +89,5 @@ def spend(
         amounts = halving.rows.times(each)
     curve = budget_curve(demands, spec=spec, budget=recipe.budget, halving=amounts)
     made = allocate(demands, spec=spec, budget=recipe.budget, halving=amounts)
-    return Spent(made, curve if len(curve) > 1 else ())
+    lacking = tuple(left_out(demands, spec=spec, budget=recipe.budget))
+    return Spent(made, curve if len(curve) > 1 else (), lacking)
