@@ -1,12 +1,14 @@
 """What became of a domain's rows, in one line, and what of that a reader is warned of."""
 
+import json
 from pathlib import Path
 
 from test_domains_passages import TWO, texts
 from test_domains_split import domain, questions, recipe, save
 
 from mixplan.domains import account, open_domains, row_warnings
-from mixplan.recipe import ColumnsSpec, DataSpec, SplitSpec
+from mixplan.domains.opened import opened as opened_recipe
+from mixplan.recipe import ColumnsSpec, DataSpec, SplitSpec, load_recipe
 
 
 def opened(folder: Path, target, domains):
@@ -66,3 +68,21 @@ def test_how_answers_of_choices_were_read_is_told(tmp_path):
     assert target.labels == "index1"
     said = domain("target", format="choice", columns=columns, labels="index1")
     assert "each answer" not in account(opened(tmp_path, said, {"law": domain("law")})[0])
+
+
+def test_a_role_that_no_message_has_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "cache"))
+    turns = [{"role": "agent", "content": "Say"}, {"role": "gpt", "content": "So"}]
+    rows = [{"messages": [{**turns[0], "content": f"Say {number}"}, turns[1]]} for number in range(30)]
+    (tmp_path / "chats.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    section = "data: {file: chats.jsonl}, format: messages, columns: {messages: messages}"
+    (tmp_path / "recipe.yaml").write_text(
+        "model: {name: embedded, sae: {embedded: true}}\n"
+        f"target: {{{section}, roles: {{agent: user, bot: user}}}}\n"
+        f"domains: {{law: {{{section}, roles: {{agent: user}}}}}}\nbudget: {{rows: 5}}\n"
+    )
+    loaded = load_recipe(tmp_path / "recipe.yaml")
+    for _ in range(2):  # as read, and as kept
+        assert list(row_warnings(*opened_recipe(loaded))) == [
+            "target: `target.roles` names 'bot', which no message read has. Correct or remove it."
+        ]

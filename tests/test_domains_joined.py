@@ -91,6 +91,16 @@ def test_a_row_of_two_sources_is_trained_once_whatever_their_order(files):
     assert "9 duplicate of target.code" in account(first.sources[1])
 
 
+def test_a_source_that_lies_wholly_in_another_says_what_helps(files):
+    save(files, "more", questions("code", 9))
+    with pytest.raises(DataError) as refused:
+        opened(files, several(code=source("code"), more=source("more")))
+    assert str(refused.value).endswith(
+        "(left out: 9 duplicate of target.code), but evaluation 2 + query 3 + demonstration 2 need 7. Remove "
+        "`target.sources.more`, or add rows that no other source has: even the smallest split needs 3 rows."
+    )
+
+
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_no_evaluation_row_is_trained_read_or_shown_anywhere(tmp_path_factory, data):

@@ -37,6 +37,9 @@ def row_warnings(target: Domain, domains: Mapping[str, Domain]) -> Iterator[str]
                 f"`{one.key}.data.limit: {one.source_rows}` to take them all."
             )
     for one in (*target.parts, *domains.values()):
+        if one.unmet_roles:
+            names = ", ".join(map(repr, one.unmet_roles))
+            yield f"{one.name}: `{one.key}.roles` names {names}, which no message read has. Correct or remove it."
         for name, count in one.shared.items():
             whose = "its own pool's rows" if name == one.name else f"pool rows of {name}"
             yield (

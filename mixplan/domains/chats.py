@@ -52,12 +52,14 @@ class ChatForm:
         role, content: The keys of a message that hold its role and its text; the usual ones when None.
         roles: Role names of the data with what they mean, beside those in `ROLES`; `leave_out` leaves the row out.
         alternating: Whether turns are made to alternate, see `joined_turns`.
+        met: Filled with the role names that messages have, in order of their first use.
     """
 
     role: str | None = None
     content: str | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
     alternating: bool = False
+    met: dict[str, None] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,7 @@ def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:
     if role_key is None or (content_key is None and not calls):
         raise _no_message(message, where, form)
     named = message[role_key]
+    form.met[str(named)] = None
     role = form.roles.get(named, ROLES.get(named.lower())) if isinstance(named, str) else None
     if role is None:
         raise DataError(

@@ -35,6 +35,7 @@ class Domain:
         changed: Rows that are used with a change, by what was changed, with counts.
         examples: The first row, in words, of each cause in `dropped` or `changed` that names one.
         labels: Of choices, how their answers name the right option: a key of the recipe's `labels`, or `label`.
+        unmet_roles: Names in the section's `roles` that no message read has.
         source_rows: Rows of `data` that pass `where`, of which at most `limit` were read.
         group: The column whose shared texts keep rows on one side of the evaluation split; None where none does.
         shared: Evaluation rows whose text of that column pool rows share all the same, by whose pool that is.
@@ -55,6 +56,7 @@ class Domain:
     changed: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     labels: str | None = None
+    unmet_roles: tuple[str, ...] = ()
     source_rows: int = 0
     group: str | None = None
     shared: dict[str, int] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 
-VERSION = 6
+VERSION = 7
 """Of how rows are read, split and kept; part of the key."""
 
 
@@ -128,6 +128,7 @@ def kept(domain: Domain) -> dict[str, Any]:
         "changed": domain.changed,
         "examples": domain.examples,
         "labels": domain.labels,
+        "unmet_roles": domain.unmet_roles,
         "fingerprint": domain.fingerprint,
         **rows,
     }
@@ -147,7 +148,8 @@ def restored(loaded: LoadedRecipe, values: list[dict[str, Any]]) -> tuple[Domain
 def rebuilt(value: dict[str, Any], path: KeyPath, spec: DomainSpec) -> Domain:
     """One domain from its kept form, by the key of its section."""
     parts: dict[str, Any] = {part: tuple(row_from(entry) for entry in value.pop(part)) for part in PARTS}
-    return Domain(spec=spec, source=source_name(path), **parts, **value)
+    unmet = tuple(value.pop("unmet_roles"))
+    return Domain(spec=spec, source=source_name(path), unmet_roles=unmet, **parts, **value)
 
 
 def row_from(entry: list[Any]) -> Row:

@@ -83,9 +83,14 @@ class RowReader:
         self.columns = list(dict.fromkeys([*columns, *(name for name in self.beside if name != CONVERSATION)]))
         self.labels: str | None = self.spec.labels
         alternating = self.spec.turn_order == "alternating"
-        form = ChatForm(self.spec.columns.role, self.spec.columns.content, self.spec.roles, alternating)
+        self._form = form = ChatForm(self.spec.columns.role, self.spec.columns.content, self.spec.roles, alternating)
         self._reading = Reading(self.spec.format, form, self.spec.turns == "all")
         self._met: set[str] = set()
+
+    @property
+    def unmet_roles(self) -> tuple[str, ...]:
+        """Names in the section's `roles` that no message read so far has."""
+        return tuple(name for name in self.spec.roles if name not in self._form.met)
 
     def read(self, source: Source, data: DataSpec, seed: int) -> Iterator[Row]:
         """Read a source's rows; the reader may be used for several sources.

@@ -22,6 +22,9 @@ from mixplan.errors import DataError
 from mixplan.recipe import DomainSpec, Recipe, SourcesSpec
 from mixplan.runs import content_hash
 
+DUPLICATE_OF = "duplicate of "
+"""How the cause begins under which a source's rows are counted that another source of the target has."""
+
 Folder = Path | Callable[[KeyPath], Path]
 Where = Callable[[KeyPath], str]
 
@@ -120,6 +123,7 @@ class _Read:
     shown: int
     counter: str
     seed: int
+    unmet_roles: tuple[str, ...]
     evaluation: list[Row] = field(init=False)
 
     @property
@@ -179,7 +183,7 @@ def _open(
     counter = f"{section}.demonstrations"
     return _Read(
         name, path, spec, grader, rows, apart, reader.rows, passed, reader.causes, groups, shown.demonstrations,
-        counter, recipe.seed,
+        counter, recipe.seed, reader.unmet_roles,
     )  # fmt: skip
 
 
@@ -187,7 +191,7 @@ def _not_met(rows: list[Row], name: str, met: dict[str, str], causes: Causes) ->
     """Those rows of a source that no source before it has, so that the job trains on each once."""
     for row in rows:
         if row.key in met:
-            causes.left_out[f"duplicate of {met[row.key]}"] += 1
+            causes.left_out[f"{DUPLICATE_OF}{met[row.key]}"] += 1
     kept = [row for row in rows if row.key not in met]
     met |= dict.fromkeys((row.key for row in kept), name)
     return kept
@@ -282,6 +286,7 @@ def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
         changed=dict(sorted(one.causes.changed.items())),
         examples=dict(sorted(one.causes.examples.items())),
         labels=one.causes.labels,
+        unmet_roles=one.unmet_roles,
         fingerprint=content_hash(*([part, *_content(row)] for part in PARTS for row in parts[part])),
         **kept,
     )
@@ -341,7 +346,10 @@ def _enough(
     least = {part: min(inside[part], one.shown if part == "demonstration" else 1) for part in inside}
     fitting = smaller(inside, least, usable, pool=split.apart)
     if isinstance(fitting, int):
-        remedy = f"Add data: even the smallest split needs {fitting} rows."
+        # A source of a target has none of the rows that another source has, so more of the same would not help.
+        also = any(cause.startswith(DUPLICATE_OF) for cause in dropped)
+        add = f"Remove `{dotted}`, or add rows that no other source has" if also else "Add data"
+        remedy = f"{add}: even the smallest split needs {fitting} rows."
     else:
         listed = ", ".join(f"{part}: {count}" for part, count in fitting.items())
         keep = ", apart: true" if split.apart else ""
