@@ -35,6 +35,7 @@ from mixplan.features.queries import Query, Unit
 from mixplan.model import Model, generate, load_trained
 from mixplan.model.answers import generation_way
 from mixplan.recipe import ModelSpec, SaeSpec
+from mixplan.train.adapted import adapter_config
 
 RIGHT = 1e-5
 """Largest difference of a stream from a plain pass's, of the stream's root mean square, in float32."""
@@ -218,7 +219,7 @@ def trained_or_said(model: Model, family: str, *, lora: bool) -> str:
 
 def trained(model: Model, family: str, *, lora: bool) -> str:
     """Train a copy for a few steps, save it, load it as `mixplan` loads a trained model, and hold its logits."""
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
     torch.manual_seed(1)
     with tempfile.TemporaryDirectory() as place:
@@ -230,7 +231,7 @@ def trained(model: Model, family: str, *, lora: bool) -> str:
         copy = tiny_model(family).lm
         lm: Any = copy
         if lora:
-            lm = get_peft_model(copy, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+            lm = get_peft_model(copy, adapter_config({"r": 2, "target_modules": "all-linear"}, copy))
         else:
             copy.requires_grad_(True)
         lm.train()

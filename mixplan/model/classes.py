@@ -54,8 +54,9 @@ def model_class(config: PreTrainedConfig, name: str) -> Any:
             entry = mapping[type(config)]
             found += entry if isinstance(entry, tuple) else [entry]
     for kind in found:
-        # The causal LM of some image-text models is made from their text config alone.
-        if isinstance(config, kind.config_class):
+        # The causal LM of some image-text models is made from their text config alone; a config of one part may be
+        # another family's with a name of its own, as InternLM3's is Llama's.
+        if isinstance(config, kind.config_class) or not config.sub_configs:
             return kind
     raise ModelError(
         f"model '{name}' is a {config.model_type} model, for which transformers {transformers.__version__} has neither "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from mixplan.errors import ModelError
@@ -59,11 +61,15 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
     base = load_model(spec, folder=folder)
     try:
         options = placement_around(base.lm, spec)
-        wrapped: Any = PeftModel.from_pretrained(base.lm, str(trained), torch_device=str(base.device), **options)
+        with warnings.catch_warnings():
+            # What it misses is held against the file below, and put in place or refused.
+            warnings.filterwarnings("ignore", message="Found missing adapter keys")
+            wrapped: Any = PeftModel.from_pretrained(base.lm, str(trained), torch_device=str(base.device), **options)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         why = " ".join(str(error).split())[:300]
         raise damaged(trained, f"the adapter cannot be put on '{spec.name}': {why}") from error
     refuse_strangers(wrapped, trained, spec.name)
+    put_in_place(wrapped, trained / ADAPTER[1])
     merge = base.dtype == "float32" and not is_dispatched(base.lm) and not hasattr(base.lm, "hf_quantizer")
     lm = wrapped.merge_and_unload() if merge else wrapped.get_base_model()
     lm = lm.eval().requires_grad_(False)
@@ -92,6 +98,36 @@ def refuse_strangers(wrapped: Any, trained: Path, name: str) -> None:
         raise damaged(trained, f"the adapter has no tensor '{missing[0]}', which '{name}' needs of it")
     if strange := sorted(key for key in stored - placed if "lora_" in key):
         raise damaged(trained, f"'{name}' has no layer for the adapter's tensor '{strange[0]}'")
+
+
+def put_in_place(wrapped: Any, file: Path) -> int:
+    """Put those tensors of an adapter's file in their layers that peft has passed over.
+
+    peft renames a file's tensors by transformers' table of older names before it looks for their layers; where a new
+    name looks like an old one (Laguna's shared experts, Inkling 2's short convolutions), it finds none, warns, and
+    leaves the layers as they began.
+
+    Args:
+        wrapped: Peft's model, with the adapter on it.
+        file: The adapter's safetensors file, whose names are those of its layers; see `refuse_strangers`.
+
+    Returns:
+        How many tensors were put in place.
+    """
+    from peft import get_peft_model_state_dict  # as above
+
+    placed = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    mended = 0
+    with torch.no_grad(), safe_open(file, framework="pt") as stored:
+        for name in stored.keys():  # noqa: SIM118 - not a mapping
+            held = placed.get(name)
+            if held is None or held.is_meta:
+                continue
+            value = stored.get_tensor(name).to(held)
+            if not torch.equal(held, value):
+                held.copy_(value)  # shares its memory with the layer's
+                mended += 1
+    return mended
 
 
 def read_settings(trained: Path) -> dict[str, Any]:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
 from accelerate import PartialState
 from peft import LoraConfig
-from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 from trl.trainer.utils import create_model_from_path
 
-from mixplan.model import decoder_blocks, is_wrapped, model_class, text_config
+from mixplan.model import is_wrapped, model_class
 from mixplan.model.load import refuse_misfits
+from mixplan.train.adapted import adapter_config
 from mixplan.train.job import Job
 from mixplan.train.tokens import model_place
-
-ROUTERS = ("gate", "router", "shared_expert_gate")
-"""Linear layers that choose experts, which an adapter leaves alone where the recipe does not name them."""
 
 
 def model_config(job: Job) -> PreTrainedConfig:
@@ -83,32 +77,5 @@ def made_trainable(lm: PreTrainedModel) -> PreTrainedModel:
 
 
 def adapter(job: Job, lm: PreTrainedModel) -> LoraConfig | None:
-    """Peft's config of the adapter; None for full fine-tuning.
-
-    Where the recipe names no layers and peft has no default for the model's type, all linear layers of the decoder's
-    blocks are adapted but for routers. Of an image-text model only the language model is.
-    """
-    if job.train["lora"] is None:
-        return None
-    lora = {"task_type": "CAUSAL_LM", **job.train["lora"]}
-    if not lora.get("target_modules") and not lora.get("target_parameters"):
-        # peft's own defaults too: by itself it finds none for a Mixtral (0.21.2 with transformers 5.23).
-        lora["target_modules"] = default_targets(lm)
-    if is_wrapped(lm) and not lora.get("exclude_modules"):
-        names = {id(module): name for name, module in lm.named_modules()}
-        decoder, head = (re.escape(names[id(part)]) for part in (lm.get_decoder(), lm.get_output_embeddings()))
-        lora["exclude_modules"] = rf"(?!{decoder}\.|{head}$).*"
-    return LoraConfig(**lora)
-
-
-def default_targets(lm: PreTrainedModel) -> list[str] | str:
-    """Layers that an adapter changes where the recipe names none, as names or as peft's pattern."""
-    for config in (lm.config, text_config(lm)):
-        if (usual := TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(config.model_type)) is not None:
-            return usual if isinstance(usual, str) else list(usual)
-    linear = {
-        name.rpartition(".")[2]
-        for name, module in decoder_blocks(lm).named_modules()
-        if isinstance(module, nn.Linear | Conv1D)
-    }
-    return sorted(linear - set(ROUTERS))
+    """Peft's config of the job's adapter; None for full fine-tuning."""
+    return None if job.train["lora"] is None else adapter_config(job.train["lora"], lm)

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather
+from peft import PeftModel
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from mixplan.errors import TrainError
+from mixplan.model.trained import ADAPTER, put_in_place
 from mixplan.runs import write_atomic
 from mixplan.train.checkpoints import Checkpoint, seal_checkpoint
 from mixplan.train.curve import FOLLOWED, curve_point, parsed
@@ -93,9 +95,11 @@ class Watched(TrainerCallback):
     Attributes:
         stopped: Whether training ended before its last step because someone wished so.
         seen: What the optimiser has read in this process; the trainer's own count.
+        adapter: The adapter's file of the checkpoint that training goes on from.
     """
 
     seen: Seen | None = None
+    adapter: Path | None = None
 
     def __init__(self, log: Log, stop: Stop, *, key: str, cycle: int) -> None:
         """Watch a job.
@@ -116,14 +120,24 @@ class Watched(TrainerCallback):
             if self.seen is not None and PartialState().is_main_process:
                 self.seen.resume(checkpoint.seen)
             self.first, self.seconds_before = checkpoint.step, checkpoint.seconds
+            self.adapter = checkpoint.folder / ADAPTER[1]
 
     @property
     def seconds(self) -> float:
         """Of training, over all starts."""
         return self.seconds_before + time.monotonic() - self.began
 
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        """Say where training goes on, and how far it goes."""
+    def on_train_begin(
+        self,
+        args: Any,  # noqa: ARG002 - the trainer's signature
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        model: Any = None,
+        **_: Any,
+    ) -> None:
+        """Say where training goes on, and how far it goes; complete the adapter that was just loaded."""
+        if self.adapter is not None and self.adapter.exists() and isinstance(model, PeftModel):
+            put_in_place(model, self.adapter)
         self.began = time.monotonic()
         self.log.begin(step=self.first, steps=state.max_steps, processes=PartialState().num_processes)
 

@@ -10,7 +10,7 @@ import importlib
 import shutil
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +24,7 @@ from transformers import TrainerState
 from mixplan.errors import MixplanError, RunError
 from mixplan.grading.rewards import tally_warnings
 from mixplan.runs import locked, write_json
+from mixplan.train.adapted import adapts_all_layers, unadapted_warning
 from mixplan.train.checkpoints import Checkpoint, newest_checkpoint
 from mixplan.train.consumption import Consumption
 from mixplan.train.curve import curve_point
@@ -146,6 +147,8 @@ def prepare(run: Path, job: Job, method: ModuleType, config: Any, stop: Stop) ->
     consumption, before = None, set()
     if processes.is_main_process:
         consumption = method.consumed(job, trainer, rows, tokenizer)
+        if adapts_all_layers(job) and (sentence := unadapted_warning(trainer.model)):
+            consumption = replace(consumption, warnings=(*consumption.warnings, sentence))
         before = {digest(tensor) for tensor in trained_tensors(trainer.model).values()}
     return Ready(trainer, tokenizer, watched, consumption, before)
 
