@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,18 @@ def test_a_budget_is_spread_by_any_scores():
         mixplan.allocate_budget({"law": 1.0, "code": 3.0}, {"law": 100, "Code": 100}, 8)
     with pytest.raises(RecipeError, match="objektive"):
         mixplan.allocate_budget({"law": 1.0, "code": 1.0}, pools, 1, objektive="min_max")
+    with pytest.raises(AllocationError, match=r"the pool of 'law': found 50\.5, expected a whole number of rows"):
+        mixplan.allocate_budget({"law": 1.0}, {"law": 50.5}, 1)
+    with pytest.raises(AllocationError, match="the score of 'law': found '1000"):
+        mixplan.allocate_budget({"law": 10**400}, {"law": 50}, 1)
+
+
+@pytest.mark.parametrize("limits", [{}, {"objective": "min_max"}, {"alpha": 2.0}, {"alpha": 0.5}])
+@pytest.mark.parametrize("ratio", [1e30, 1e160, 1e300])
+def test_scores_of_any_scale_give_the_larger_one_all_it_can_take(limits, ratio):
+    scores, pools = {"low": 1 / ratio, "high": ratio}, {"low": 50, "high": 50}
+    assert mixplan.allocate_budget(scores, pools, 40, **limits) == {"low": 0, "high": 40}
+    assert mixplan.allocate_budget(scores, pools, 70, **limits) == {"low": 20, "high": 50}
 
 
 def test_a_folder_without_a_plan_or_a_mixture(trained, tmp_path):
@@ -102,6 +115,18 @@ def test_a_folder_without_a_plan_or_a_mixture(trained, tmp_path):
         mixplan.read_outcome(tmp_path)
     with pytest.raises(RecipeError, match="expected a whole number"):
         mixplan.replan(trained[0], budget="12")
-    plan = mixplan.read_plan(trained[0])
+    for call in (mixplan.evaluate_run, mixplan.train_run):
+        with pytest.raises(RunError, match="there is no such run folder"):
+            call(tmp_path / "none")
+
+
+def test_a_plan_that_was_read_before_another_has_no_mixture(trained, tmp_path):
+    run = tmp_path / "copied"
+    run.mkdir()
+    shutil.copy(trained[0] / "plan.json", run)
+    plan = mixplan.read_plan(run)
     with pytest.raises(RunError, match="there is no mixture"):
-        mixplan.Plan(tmp_path, plan.saved).mixture()
+        plan.mixture()
+    older = plan.saved.model_copy(update={"hashes": {**plan.saved.hashes, "plan": "0" * 64}})
+    with pytest.raises(RunError, match="was planned again since this plan was read"):
+        mixplan.Plan(run, older).mixture()

@@ -115,7 +115,9 @@ def marginal_value(problem: Problem, spec: AllocateSpec, amount: Array) -> Array
         return worth
     whole = effective_amount(score, amount, spec.alpha)
     if whole > 0:
-        worth[counted] = np.exp(np.log(weights) + spec.alpha * (np.log(whole) - np.log(amount[counted])))
+        worth[counted] = np.exp(
+            np.log(score[counted]) - np.log(score.sum()) + spec.alpha * (np.log(whole) - np.log(amount[counted]))
+        )
     return worth
 
 

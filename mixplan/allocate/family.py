@@ -43,7 +43,8 @@ def ideal_curve(score: Array, spec: AllocateSpec) -> tuple[NDArray[np.int64], Ar
         return np.unique(-score, return_inverse=True)[1].astype(np.int64), np.zeros_like(score), 0.0
     power, offset = (1 / spec.alpha, 0.0) if spec.objective == "alpha_fair" else (0.5, spec.half)
     log_curve = np.zeros_like(score)
-    log_curve[positive] = power * np.log(score[positive] / score.max())
+    if positive.any():
+        log_curve[positive] = power * (np.log(score[positive]) - np.log(score.max()))
     return (~positive).astype(np.int64), log_curve, offset
 
 
@@ -133,7 +134,7 @@ def effective_amount(score: Array, amount: Array, alpha: float) -> float:
         logs = np.log(values)
     if alpha == 1:
         return float(np.exp(weights @ logs))
-    terms = np.log(weights) + (1 - alpha) * logs
+    terms = np.log(score[counted]) - np.log(score[counted].sum()) + (1 - alpha) * logs
     if np.isneginf(terms).all():
         return 0.0
     top = terms.max()

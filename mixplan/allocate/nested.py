@@ -240,7 +240,7 @@ def least_worst(problem: Problem, spec: AllocateSpec, nest: Nest) -> Array:
         `[n]` amounts, within the domains' bounds, that leave a plan.
     """
     scored = problem.score > 0
-    log_score = np.log(problem.score[scored] / problem.score.max())
+    log_score = np.log(problem.score[scored]) - np.log(problem.score.max())
 
     def needed(log_worst: float) -> Array:
         found = problem.low.copy()

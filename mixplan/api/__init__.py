@@ -72,10 +72,13 @@ def replan(
 ) -> Plan:
     """Plan a run again with another budget or other limits, in its own folder; the model is not read again.
 
+    The folder's plan, mixture and recipe become those of the new plan: a `Plan` that was read before keeps its figures,
+    but no longer has a mixture.
+
     Args:
         run: The run folder.
         budget: In the recipe's unit.
-        overrides: `key=value` texts.
+        overrides: `key=value` texts, which stay in the folder's recipe.
         progress: Called as work goes on.
 
     Raises:
@@ -191,9 +194,10 @@ def allocate_budget(
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         raise RecipeError(f"{'.'.join(map(str, wrong['loc'])) or 'rows'}: {wrong['msg']}.") from error
-    demands = [
-        DomainDemand(name, score, score, score, pools[name], float(pools[name]), 1.0) for name, score in scores.items()
-    ]
+    demands = []
+    for name, score in scores.items():
+        worth, held = _number(score, f"the score of {name!r}"), _rows(pools[name], f"the pool of {name!r}")
+        demands.append(DomainDemand(name, worth, worth, worth, held, float(held), 1.0))
     return dict(allocate(demands, spec=spec, budget=budget).rows)
 
 
@@ -230,6 +234,20 @@ def write_report(run: str | Path, *, out: str | Path | None = None) -> Path:
     from mixplan.report.page import write_page
 
     return write_page(saved_plan(Path(run)), Path(run), saved_outcome(Path(run)), file=_path(out))
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        return float(value) if not isinstance(value, str | bytes) else float("nan")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise AllocationError(f"{what}: found {str(value)[:40]!r}, expected a number, 0 or more.") from error
+
+
+def _rows(value: Any, what: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise AllocationError(f"{what}: found {value!r}, expected a whole number of rows.") from error
 
 
 def _measured(run: Path) -> Outcome:

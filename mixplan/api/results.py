@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixplan.errors import RunError
+from mixplan.report import read_plan
 from mixplan.report.outcome import Change
 from mixplan.report.outcome import Outcome as SavedOutcome
 from mixplan.report.plan import Plan as SavedPlan
@@ -69,9 +70,14 @@ class Plan:
             Its rows in training order, with the columns that TRL reads, `domain`, `row_id` and `repeat`.
 
         Raises:
-            RunError: the run folder holds none.
+            RunError: the run folder holds none, or was planned again since, so that it holds another plan's.
         """
         place = self.folder / "mixture"
+        if read_plan(self.folder).hashes["plan"] != self.saved.hashes["plan"]:
+            raise RunError(
+                f"{self.folder}: was planned again since this plan was read. Read it with "
+                f"`mixplan.read_plan({str(self.folder)!r})`, or plan each budget in a folder of its own."
+            )
         if not any(place.glob("*.parquet")):
             raise RunError(
                 f"{place}: there is no mixture. Plan again with `mixplan plan {self.folder / 'recipe.yaml'}`."

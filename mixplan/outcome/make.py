@@ -102,6 +102,8 @@ def planned(request: OutcomeRequest, watcher: Watcher) -> PlannedRun:
             "mixplan train starts its processes itself. Run it without `accelerate launch`, and say how many with "
             "`--processes N`."
         )
+    if not request.place.exists() and request.place.suffix.lower() not in (".yaml", ".yml"):
+        raise RunError(f"{request.place}: there is no such run folder or recipe. `mixplan ls` lists both.")
     if request.place.is_dir():
         folder, loaded = request.place, saved_recipe(request)
     else:
@@ -194,6 +196,8 @@ def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) 
         raise RunError(
             f"--set {foreign[0]}: mixplan eval changes keys under evaluate alone. Plan again to change others."
         )
+    if not folder.is_dir():
+        raise RunError(f"{folder}: there is no such run folder. `mixplan ls` lists the runs there are.")
     run = planned(OutcomeRequest(folder), watcher)
     run = replace(run, loaded=load_recipe(folder / "recipe.yaml", overrides))
     with locked(folder, protected=True):

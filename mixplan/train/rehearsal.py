@@ -11,6 +11,7 @@ import importlib
 import json
 import sys
 import tempfile
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ from accelerate import PartialState
 from datasets import Dataset, disable_progress_bars
 from transformers import LlamaConfig, Trainer, TrainerCallback
 
+import mixplan
 from mixplan.errors import MixplanError
 from mixplan.train.job import Job
 from mixplan.train.settings import on_gpu
@@ -58,8 +60,16 @@ def rehearse(job: Job, *, with_model: bool) -> str | None:
         except MixplanError as error:
             return str(error)
         except REFUSALS as error:
+            if isinstance(error, AttributeError | LookupError) and raised_here(error):
+                raise
             return f"{type(error).__name__}: {' '.join(str(error).split())[:600]}"
     return None
+
+
+def raised_here(error: BaseException) -> bool:
+    """Whether mixplan's own code raised an error, which is then no refusal of a library's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return Path(frames[-1].filename).is_relative_to(Path(mixplan.__file__).parent)
 
 
 def of_stand_in(job: Job, place: Path) -> Job:
