@@ -113,6 +113,11 @@ CHOICE = [
     ("The answer is B and C.", "B. blue", False),
     ("Could the answer be B? I do not know.", "B. blue", False),
     ("B is not correct.", "B. blue", False),
+    # an option whose own words read like a commitment
+    ("B. the answer is 6", "B. the answer is 6", True),
+    ("the answer is 6", "B. the answer is 6", True),
+    ("C. the answer is 6", "B. the answer is 6", False),
+    ("the answer is 7", "B. the answer is 6", False),
     # one letter on the way, another at the end
     ("The answer is B. Note that answer A is a common distractor.", "B. blue", True),
     ("Answer A is wrong, answer B is right.", "B. blue", True),

@@ -66,6 +66,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "where": ("{c: [x, 1]}", {"c": ["x", 1]}),
     "format": ("messages", "messages"),
     "labels": ("index1", "index1"),
+    "hub": ("my/rows", "my/rows"),
     "roles": ("{bot: assistant}", {"bot": "assistant"}),
     "grader": ("exact", "exact"),
     "floors": ("{law: 3}", {"law": 3}),

