@@ -103,6 +103,25 @@ def test_counting_downloads_nothing(tmp_path):
     assert count_rows(mmlu_pro(), tmp_path) is None
 
 
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_copy_that_lacks_rows_names_the_download_that_helps(tmp_path, monkeypatch, broken):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    held = tmp_path / "datasets--my--rows"
+    (held / "refs").mkdir(parents=True)
+    (held / "refs/main").write_text("abc")
+    rows = held / "snapshots/abc/data/train-00000-of-00001.parquet"
+    rows.parent.mkdir(parents=True)
+    if broken:
+        rows.symlink_to("../../../blobs/never-fetched")
+    with pytest.raises(DataError) as refused:
+        open_hub(DataSpec(hub="my/rows"))
+    lacks = "1 of 1 files are missing" if broken else "no file of rows"
+    assert str(refused.value) == (
+        f"hub data set my/rows (split train): only in part in a local cache ({lacks}), and the hub is switched off by "
+        "HF_HUB_OFFLINE. Unset it, or fetch the data once with: hf download my/rows --repo-type dataset"
+    )
+
+
 OFFLINE = "not in a local cache, and the hub is switched off by HF_HUB_OFFLINE. Unset it, or fetch the data once with: "
 
 

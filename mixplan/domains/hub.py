@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mixplan.domains.cached import copy_with_rows, snapshot, unfinished
 from mixplan.domains.tables import BATCH_ROWS, Table
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec
@@ -115,6 +116,8 @@ def explain(error: Exception, spec: DataSpec, *, offline: bool) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, broken_connections()):
         return _out_of_reach(spec, text, offline=offline)
+    if offline and (lacks := _lacking(spec)):
+        return _out_of_reach(spec, text, offline=True, lacks=f"only in part in a local cache ({lacks})")
     if isinstance(error, DatasetNotFoundError):
         return _not_found(spec, text)
     if isinstance(error, DataFilesNotFoundError):
@@ -148,11 +151,19 @@ CHOICES: dict[str, Callable[[DataSpec, list[str]], str]] = {
 """What `datasets` says when a name is wrong, and how to say which names are right."""
 
 
-def _out_of_reach(spec: DataSpec, text: str, *, offline: bool) -> str:
+def _lacking(spec: DataSpec) -> str | None:
+    """What the hub cache's copy of a data set lacks, in words; None where it is whole or there is none."""
+    folder = snapshot("dataset", str(spec.hub), spec.revision)
+    if folder is None:
+        return None
+    return unfinished(folder) or (None if copy_with_rows(spec) else "no file of rows")
+
+
+def _out_of_reach(spec: DataSpec, text: str, *, offline: bool, lacks: str = "not in a local cache") -> str:
     if offline:
         revision = f" --revision {spec.revision}" if spec.revision else ""
         return (
-            "not in a local cache, and the hub is switched off by HF_HUB_OFFLINE. Unset it, or fetch the data once "
+            f"{lacks}, and the hub is switched off by HF_HUB_OFFLINE. Unset it, or fetch the data once "
             f"with: hf download {spec.hub} --repo-type dataset{revision}"
         )
     return f"the hub cannot be reached ({text.rstrip('.')}). Check the network, or HF_ENDPOINT if it is set."
