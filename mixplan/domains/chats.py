@@ -39,9 +39,9 @@ REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
 TEXT_PARTS = ("text", "input_text", "output_text")
 
 CUT = "cut behind the last answer"
-JOINED = "neighbouring answers joined"
-ASKED_JOINED = "neighbouring questions joined"
-OPENING = "answers before the first question left out"
+JOINED = "with neighbouring answers joined"
+ASKED_JOINED = "with neighbouring questions joined"
+OPENING = "without answers before the first question"
 
 
 @dataclass(frozen=True)
