@@ -239,6 +239,18 @@ def cases(base: Path) -> list[Case]:
     return [Case(file, way, name, COMMANDS[name]) for file, names in found for way in WAYS for name in names]
 
 
+STUDYING = {
+    "study": ("study", "study.yaml", "--run", "run"),
+    "study so far": ("study", "study.yaml", "--run", "run", "--so-far"),
+}
+"""What is tried on a study's folder."""
+
+
+def study_cases(base: Path) -> list[Case]:
+    """Each kind of file of a study, damaged in each way, under each command that reads it."""
+    return [Case(file, way, name, STUDYING[name]) for file in kinds(base, "run") for way in WAYS for name in STUDYING]
+
+
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY")
 """Environment variables that a run is made under, none of which may be written anywhere."""
 SECRET = "hf_thisMayNotBeWrittenAnywhere"
@@ -267,16 +279,39 @@ def build(base: Path, *, arms: bool) -> None:
         assert command("report", "run").code == 0
 
 
+def build_study(base: Path) -> None:
+    """Run a whole study on a tiny model, its data and cache beside it, to be copied and damaged."""
+    from conftest import save_model, save_sae
+    from small_study import lay
+
+    lay(base, save_model("llama", base / "llama"), save_sae)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIXPLAN_CACHE", str(base / "cache"))
+        patch.chdir(base)
+        train_here(patch)
+        for words in STUDYING.values():
+            ended = command(*words)
+            assert ended.code == 0, ended.said
+
+
 def main() -> int:
     """Try every case, or those of the files and ways whose names hold the words given; say what is wrong."""
-    words, wrong = sys.argv[1:], 0
+    words, wrong = [word for word in sys.argv[1:] if word != "--study"], 0
+    study = "--study" in sys.argv
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         base = Path(folder) / "base"
         base.mkdir()
         patch.setattr("mixplan.model.place.time_matmul", lambda dtype, width: 1.0)
-        build(base, arms=True)
+        if study:
+            build_study(base)
+        else:
+            build(base, arms=True)
         train_here(patch)
-        chosen = [case for case in cases(base) if all(word in f"{case.file} {case.way}" for word in words)]
+        chosen = [
+            case
+            for case in (study_cases(base) if study else cases(base))
+            if all(word in f"{case.file} {case.way}" for word in words)
+        ]
         for number, case in enumerate(chosen, 1):
             found = case.wrong(base, Path(folder) / "copy", patch)
             wrong += found is not None
