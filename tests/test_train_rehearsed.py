@@ -184,3 +184,19 @@ def test_vllm_is_asked_for(recipe):
 @pytest.mark.parametrize("mended", ["num_generations: 4", "num_generations: 3, generation_batch_size: 12"])
 def test_the_size_that_is_named_is_taken(recipe, asked, mended):
     assert problems_of_training([recipe(f"{mended}, per_device_train_batch_size: 4", method="grpo")]) == [[]]
+
+
+def test_shipped_recipes_are_known_to_be_trainable_without_asking(monkeypatch, tmp_path):
+    def ask(questions):
+        raise AssertionError("bin/rehearse was not run since a recipe, a version or what is asked changed")
+
+    monkeypatch.setattr(rehearsed, "asked_of_libraries", ask)
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path))
+    recipes = [load_recipe(path) for path in sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))]
+    chosen = [loaded for loaded in recipes if not {"bf16", "fp16", "tf32"} & set(loaded.recipe.train.args)]
+    assert len(chosen) > 3
+    monkeypatch.setattr(rehearsed, "small_files", lambda loaded: {})
+    assert refused(chosen) == [None] * len(chosen)
+    changed = load_recipe(recipes[0].path.parent / "quickstart.yaml", ["train.args.max_steps=7"])
+    with pytest.raises(AssertionError, match="bin/rehearse"):
+        refused([changed])

@@ -26,8 +26,10 @@ from mixplan.runs import cache_folder, content_hash, file_hash, seal, unseal, wr
 from mixplan.train.job import MODEL_KEYS, Job
 from mixplan.train.launch import config_file
 
-VERSION = 1
+VERSION = 2
 """Of what is tried and kept; part of the key."""
+
+SHIPPED = Path(__file__).parent / "rehearsed.json"
 
 LIBRARIES = ("trl", "transformers", "peft", "accelerate", "torch", "datasets")
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -150,24 +152,45 @@ def refused(recipes: Sequence[LoadedRecipe]) -> list[str | None]:
     Raises:
         TrainError: the libraries could not be asked.
     """
-    asked = [{"job": asdict(job_of(loaded)), "with_model": len(small_files(loaded)) > 1} for loaded in recipes]
-    places = [kept_place(loaded, question) for loaded, question in zip(recipes, asked, strict=True)]
-    missing = [number for number, place in enumerate(places) if unseal(place) is None]
+    files = [small_files(loaded) for loaded in recipes]
+    asked = [question_of(loaded, found) for loaded, found in zip(recipes, files, strict=True)]
+    keys = [key_of(question, found) for question, found in zip(asked, files, strict=True)]
+    places = [cache_folder() / "rehearsed" / f"{key}.json" for key in keys]
+    known = set(shipped_keys())
+    missing = [number for number, place in enumerate(places) if keys[number] not in known and unseal(place) is None]
     if missing:
         answers = asked_of_libraries([asked[number] for number in missing])
         for number, answer in zip(missing, answers, strict=True):
             write_atomic(places[number], seal(json.dumps(answer).encode()))
-    return [json.loads(unseal(place) or b"null") for place in places]
+    return [
+        None if key in known else json.loads(unseal(place) or b"null") for key, place in zip(keys, places, strict=True)
+    ]
 
 
-def kept_place(loaded: LoadedRecipe, question: Mapping[str, Any]) -> Path:
-    """Where the libraries' answer is kept."""
-    key = content_hash(
-        VERSION, question, {name: file_hash(path) for name, path in small_files(loaded).items()},
+def question_of(loaded: LoadedRecipe, files: Mapping[str, Path]) -> dict[str, Any]:
+    """What the libraries are asked about a recipe, of whose model these small files are here."""
+    return {"job": asdict(job_of(loaded)), "with_model": len(files) > 1}
+
+
+def key_of(question: Mapping[str, Any], files: Mapping[str, Path]) -> str:
+    """Under what the libraries' answer is kept: all that decides it, wherever the embedded model was put."""
+    job = question["job"]
+    if job["model"]["name"] == str(embedded.converted_folder()):
+        job = {**job, "model": {**job["model"], "name": "embedded"}}
+    return content_hash(
+        VERSION, {**question, "job": job}, {name: file_hash(path) for name, path in files.items()},
         {name: importlib.metadata.version(name) for name in LIBRARIES},
         sorted(name for name, (module, _) in PACKAGES.items() if importlib.util.find_spec(module)),
     )  # fmt: skip
-    return cache_folder() / "rehearsed" / f"{key}.json"
+
+
+def shipped_keys() -> list[str]:
+    """Keys of shipped recipes' jobs that the libraries were seen to take, in the versions of constraints.txt.
+
+    `bin/rehearse` asks them and writes the file, so that who begins with a shipped recipe need not wait for that.
+    """
+    found: list[str] = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    return found
 
 
 def asked_of_libraries(questions: Sequence[Mapping[str, Any]]) -> list[str | None]:

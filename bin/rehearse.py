@@ -1,0 +1,39 @@
+"""Writes the keys of shipped recipes' jobs that the installed libraries take, to travel with mixplan."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from mixplan.model.load import embedded_folder
+from mixplan.recipe import load_recipe
+from mixplan.train import rehearsed
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+PRECISION = ("bf16", "fp16", "tf32")
+"""Settings whose answer is another one where there is a GPU."""
+
+
+def main() -> int:
+    """Ask about every recipe whose answer is the same on every machine, with the embedded model's files and without."""
+    embedded_folder()  # converts the embedded model where it was not yet
+    cases = []
+    for path in RECIPES:
+        loaded = load_recipe(path)
+        if set(PRECISION) & set(loaded.recipe.train.args):
+            continue
+        files = rehearsed.small_files(loaded) if loaded.recipe.model.name == "embedded" else {}
+        cases += [(path.name, rehearsed.question_of(loaded, here), here) for here in ({}, files)[: 1 + bool(files)]]
+    answers = rehearsed.asked_of_libraries([question for _, question, _ in cases])
+    keys = set()
+    for (name, question, files), answer in zip(cases, answers, strict=True):
+        sys.stdout.write(f"{name}, {'with' if files else 'without'} the model's files: {answer or 'taken'}\n")
+        if answer is None:
+            keys.add(rehearsed.key_of(question, files))
+    rehearsed.SHIPPED.write_text(f"{json.dumps(sorted(keys), indent=1)}\n", encoding="utf-8")
+    return int(any(answer is not None for answer in answers))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
