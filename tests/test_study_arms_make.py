@@ -194,7 +194,7 @@ def test_budgets_that_all_targets_are_compared_at_are_judged_so_far(arms_study, 
         study(path, run, so_far=True)
     assert str(refused.value) == (
         f"{run}: {known} trainings are measured, but at no budget are all targets' arms with any seed, so there is "
-        "nothing to judge yet. Give the same command again later."
+        f"nothing to judge yet. Wait for who works on it, or finish it: `mixplan study {path} --run {run}`."
     )
 
 

@@ -226,7 +226,7 @@ def test_before_any_seed_is_finished_with_every_target_there_is_nothing_to_judge
     forget(run, "sums-3")
     assert refused(place, run, so_far=True) == (
         f"{run}: 1 of 2 cells are finished, but no seed is with every target, so there is nothing to judge yet. "
-        "Give the same command again later."
+        f"Wait for who works on it, or finish it: `mixplan study {place} --run {run}`."
     )
     assert not (run / "cells" / "sums-3" / "cell.json").exists()
 

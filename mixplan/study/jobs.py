@@ -28,7 +28,7 @@ from mixplan.plan import Watcher, standalone
 from mixplan.plan.tokenizer import keep_tokenizer
 from mixplan.plan.write import write_mixture
 from mixplan.recipe import LoadedRecipe, ModelSpec
-from mixplan.runs import cache_folder, content_hash, locked, seal, unseal, write_atomic, write_json
+from mixplan.runs import cache_folder, content_hash, locked, quoted, seal, unseal, write_atomic, write_json
 from mixplan.sae import Sae, load_sae
 from mixplan.study.asked.spec import LoadedStudy
 from mixplan.train.launch import Launch
@@ -79,6 +79,12 @@ class Bench:
         self.study, self.run, self.watcher = study, run, watcher
         self._taught: dict[str, Taught] = {}
         self._kept = Kept()
+
+    @property
+    def how_to_finish(self) -> str:
+        """What to do about an unfinished study, as a sentence."""
+        command = f"mixplan study {quoted(self.study.path)} --run {quoted(self.run)}"
+        return f"Wait for who works on it, or finish it: `{command}`."
 
     @cached_property
     def spec(self) -> ModelSpec:

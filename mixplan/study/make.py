@@ -327,7 +327,7 @@ def judge_so_far(bench: Bench, cells: list[Cell], *, further: bool = False) -> P
     if not whole:
         raise RunError(
             f"{bench.run}: {len(finished)} of {len(cells)} cells are finished, but no seed is with every target, so "
-            "there is nothing to judge yet. Give the same command again later."
+            f"there is nothing to judge yet. {bench.how_to_finish}"
         )
     folder = bench.run / "so-far"
     readings = read_forecasts(bench)

@@ -182,7 +182,7 @@ def arms_so_far(bench: Bench, marks: list[Mark]) -> Path:
     if whole is None:
         raise RunError(
             f"{bench.run}: {trainings} trainings are measured, but at no budget are all targets' arms with any seed, "
-            "so there is nothing to judge yet. Give the same command again later."
+            f"so there is nothing to judge yet. {bench.how_to_finish}"
         )
     judge_compared(bench, marks, whole, folder)
     return folder
