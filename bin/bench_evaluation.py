@@ -18,9 +18,9 @@ from mixplan.domains import Row, read_rows
 from mixplan.evaluate.choice import measure_choice, option_answers
 from mixplan.evaluate.likelihood import measure_likelihood
 from mixplan.evaluate.prompts import prompt_text, tree_of
-from mixplan.evaluate.result import Measured
 from mixplan.model import Model, load_model
 from mixplan.recipe import ColumnsSpec, DataSpec, DomainSpec, ModelSpec, SaeSpec
+from mixplan.saved.evaluation import Measured
 
 BATCH_SIZES = (1, 8, 32)
 """The `hf` backend is measured with each, and its fastest counts."""

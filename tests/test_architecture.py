@@ -17,18 +17,17 @@ TESTS = ROOT / "tests"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
-    *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "forecast", "allocate"),
-    *("mixture", "plan", "train", "evaluate", "outcome", "report", "study"),
+    *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "saved"),
+    *("forecast", "allocate", "mixture", "plan", "train", "evaluate", "outcome", "report", "study"),
 )
-"""Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `plan` runs the
-stages before it and saves them."""
-EVERYWHERE = {"errors", "leftovers", "runs", "embedded", "saved", "tether", "weights"}
+"""Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `saved` is what
+plan.json, evaluations and outcome.json are, `plan` runs the stages before it and saves them."""
+EVERYWHERE = {"errors", "leftovers", "runs", "embedded", "tether", "weights"}
 LEAVES = {
     "errors": set(),
     "leftovers": set(),
     "runs": {"errors", "leftovers"},
     "embedded": {"errors", "runs"},
-    "saved": {"errors", "runs"},
     "tether": set(),
     "weights": {"errors", "runs"},
 }
@@ -235,7 +234,7 @@ def test_a_type_error_is_ignored_by_name_and_with_a_reason():
 def test_no_exception_is_swallowed_whole():
     wrong = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in (*SOURCES, *TESTS.glob("*.py"))
+        for path in (*SOURCES, *TESTS.rglob("*.py"))
         for node in ast.walk(tree(path))
         if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) == "Exception")
     ]
@@ -245,7 +244,7 @@ def test_no_exception_is_swallowed_whole():
 def test_no_test_is_skipped():
     wrong = [
         f"{path.name}:{node.lineno}: {ast.unparse(node)}"
-        for path in TESTS.glob("*.py")
+        for path in TESTS.rglob("*.py")
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute) and node.attr in ("skip", "skipif", "xfail", "importorskip")
     ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixplan.domains import Domain, describe, open_domains
+from mixplan.domains import Domain, open_domains
 from mixplan.domains.split import PARTS
 from mixplan.errors import DataError
 from mixplan.recipe import (
@@ -182,7 +182,7 @@ def test_graders(tmp_path, monkeypatch):
     _, domains = open_domains(plan, folder=tmp_path)
     graders = {name: one.grader for name, one in domains.items()}
     assert graders == {"exact": "exact", "number": "number", "choice": "choice", "sum": "generator", "grid": "exact"}
-    assert describe(domains["choice"])["grader"] == "choice"
+    assert domains["choice"].grader == "choice"
     grid = domain("", data=DataSpec(generator="arc_agi", limit=10), columns=asked, grader="generator")
     assert refused(recipe(domain("target"), {"grid": grid}), tmp_path) == (
         "domains.grid.grader: domain 'grid': generator 'arc_agi': its scorer does not accept its own saved answers. "
@@ -355,26 +355,6 @@ def test_problems_open_with_their_place_and_files_with_their_folder(tmp_path):
     assert refused(recipe(broken, {"law": domain("law")}), folder, where=where) == (
         "r.yaml:2: target: template '{q': '{' is not a place. Write `{column}`; double a brace that is text."
     )
-
-
-def test_describe(tmp_path):
-    save(tmp_path, "target", [*questions("target", 20), "Target question 3", {"q": "r", "a": None}])
-    save(tmp_path, "law", questions("law", 20))
-    target, _ = open_domains(recipe(domain("target", licence="MIT"), {"law": domain("law")}), folder=tmp_path)
-    assert describe(target) == {
-        "rows": {"evaluation": 2, "query": 3, "demonstration": 2, "pool": 18},
-        "read_rows": 22,
-        "source_rows": 22,
-        "group": None,
-        "shared": {},
-        "dropped": {"duplicate": 1, "no answer": 1},
-        "changed": {},
-        "examples": {"no answer": "target.jsonl, line 22"},
-        "labels": None,
-        "fingerprint": target.fingerprint,
-        "grader": "exact",
-        "licence": "MIT",
-    }
 
 
 def test_a_pool_is_a_fair_draw(tmp_path):

@@ -205,7 +205,7 @@ def test_a_baseline_in_another_type_stands_and_is_said_to(tiny_model, target, do
         "3 of 6 measures stand from an earlier evaluation",
         "3 measures of the untrained model were measured in float32 and are reused; this run computes bfloat16",
     ]
-    assert (found.model["dtype"], found.model["reused"]) == ("bfloat16", {"float32": 3})
+    assert (found.model.dtype, found.model.reused) == ("bfloat16", {"float32": 3})
     for name in found.domains:
         assert found.domains[name][found.headlines[name]] == first.domains[name][found.headlines[name]]
     # A trained model is measured in its own type, whatever else is kept of it.

@@ -8,6 +8,7 @@ import pytest
 
 from mixplan.errors import RunError
 from mixplan.evaluate import Evaluation, Measured, change, changes
+from mixplan.saved.evaluation import EvaluatedModel
 
 NORMAL_975 = 1.959963985
 
@@ -131,7 +132,7 @@ def test_items_must_pair():
 def evaluation(values, rows, *, measure="choice", quantity="correct", **model):
     measured = Measured(measure, tuple(rows), {quantity: tuple(values)}, {})
     described = {"name": "m", "hash": "h", "dtype": "float32", "device": "cpu", **model}
-    return Evaluation(described, {"law": {measure: measured}}, {"law": measure})
+    return Evaluation(EvaluatedModel(**described), {"law": {measure: measured}}, {"law": measure})
 
 
 def test_evaluations_are_paired_by_row():

@@ -6,7 +6,7 @@ import pytest
 from evaluated import choice_rows
 
 from mixplan.evaluate.floors import Floor, floor_of
-from mixplan.evaluate.result import Measured
+from mixplan.saved.evaluation import Measured
 
 ROWS = choice_rows(24)
 CHANCE = sum(1 / len(row.options) for row in ROWS) / 24
@@ -29,7 +29,8 @@ MOVED = {"behaviour": Measured("behaviour", tuple(FREE), {"kl": (0.0,) * 24}, {}
 def test_free_answers_need_six_to_lose(right, floor):
     """Five losses of five: the signs of five flips are alike once in sixteen times."""
     found = floor_of("exact", {"exact": exact(right)} | MOVED, (), named=False)
-    assert found == (Floor("exact", "score", right / 24, 0.0, 24, "behaviour") if floor else None)
+    told = {"measure": "exact", "quantity": "score", "value": right / 24, "chance": 0.0, "items": 24}
+    assert found == (Floor(**told, instead="behaviour") if floor else None)
 
 
 def test_choices_need_more_than_guessing_gives():
@@ -40,7 +41,9 @@ def test_choices_need_more_than_guessing_gives():
 
     found = {right: floor_of("choice", {"choice": choice(right)} | MOVED, ROWS, named=False) for right in range(25)}
     assert {right for right, floor in found.items() if floor is None} == {k for k in range(25) if guessed(k) <= 0.05}
-    assert found[8] == Floor("choice", "correct", 8 / 24, pytest.approx(CHANCE), 24, "behaviour")
+    assert found[8].chance == pytest.approx(CHANCE)
+    told = {"measure": "choice", "quantity": "correct", "value": 8 / 24, "chance": found[8].chance, "items": 24}
+    assert found[8] == Floor(**told, instead="behaviour")
     assert found[24] is None
 
 

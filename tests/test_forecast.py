@@ -28,10 +28,13 @@ RELATIVE_ALL = {"kind": "relative", "planned_by": "score", "text": RELATIVE, "ev
 
 def test_a_share_of_the_total_with_its_interval() -> None:
     made = forecast({"law": Score(3.0, 2.0, 5.0), "history": Score(1.0, 0.0, 1.0)})
-    assert made.risks == {"law": Risk(0.75, 0.5, 1.25), "history": Risk(0.25, 0.0, 0.25)}
-    assert made.describe("law") == {"relative_risk": 0.75, "low": 0.5, "high": 1.25}
+    assert made.risks == {
+        "law": Risk(relative_risk=0.75, low=0.5, high=1.25),
+        "history": Risk(relative_risk=0.25, low=0.0, high=0.25),
+    }
+    assert made.describe("law").values() == {"relative_risk": 0.75, "low": 0.5, "high": 1.25}
     assert (made.kind, made.text) == ("relative", RELATIVE)
-    assert made.describe_all() == RELATIVE_ALL
+    assert made.describe_all().values() == RELATIVE_ALL
 
 
 @given(values=st.lists(st.tuples(POSITIVE, POSITIVE, POSITIVE), min_size=1, max_size=30), unit=POSITIVE)
@@ -55,7 +58,7 @@ def test_risks_sum_to_one_keep_the_ranking_and_have_no_unit(
 
 def test_scores_of_zero_are_told() -> None:
     made = forecast({"law": Score(0.0, 0.0, 0.0), "history": Score(0.0, 0.0, 2.0)})
-    assert set(made.risks.values()) == {Risk(0.0, 0.0, 0.0)}
+    assert set(made.risks.values()) == {Risk(relative_risk=0.0, low=0.0, high=0.0)}
     assert made.text == f"{RELATIVE} Every domain's score is 0, so the forecast cannot tell one from another."
 
 
@@ -102,7 +105,7 @@ def test_one_run_is_too_few_and_that_is_told() -> None:
         "checked on the other; train another target, or name a run of one in `forecast.runs`. Until then the forecast "
         "is relative: " + RELATIVE.partition("relative: ")[2]
     )
-    assert "expected" not in made.describe("d0")
+    assert "expected" not in made.describe("d0").values()
 
 
 def test_own_factors_are_used_and_said_why() -> None:
@@ -122,11 +125,11 @@ def test_own_factors_are_used_and_said_why() -> None:
         "3 targets are few: the intervals are wide for it, and the choice may turn with the next run."
     )
     assert made.runs == (("run0", "9" * 64), ("run1", "8" * 64), ("run2", "7" * 64))
-    assert made.describe_all()["learned_from"][0] == {"run": "run0", "hash": "9" * 64}
+    assert made.describe_all().values()["learned_from"][0] == {"run": "run0", "hash": "9" * 64}
     total = sum(entry.value for entry in made.planning.values())
     for name, risk in made.risks.items():
         assert risk.relative_risk == pytest.approx(made.planning[name].value / total)
-    found = made.describe("d0")
+    found = made.describe("d0").values()
     assert set(found) == {"relative_risk", "low", "high", "expected"}
     assert found["expected"]["headline"]["sign"] == "down"
     assert found["expected"]["headline"]["change"] == pytest.approx(-0.2, abs=0.02)

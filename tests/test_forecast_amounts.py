@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from mixplan.forecast import Halving, Kind, halving_rows
+from mixplan.saved.outcome import Settings
 
-KIND = Kind("m" * 64, "s" * 64, {"method": "sft"})
+SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "sts_demonstrations": 2}
+KIND = Kind("m" * 64, "s" * 64, Settings(**SETTINGS))
 HASHES = {"model": KIND.model, "sae": KIND.sae}
 
 
@@ -25,7 +27,7 @@ def columns(half: float, seed: int, shared: float = math.inf) -> dict[str, list[
 def lay_study(folder: Path, targets: dict[str, dict[str, object]], **changes: object) -> None:
     """A study's evidence."""
     folder.mkdir(parents=True)
-    value = {"version": 1, "hashes": HASHES, "settings": {"method": "sft"}, "compared": targets, **changes}
+    value = {"version": 1, "hashes": HASHES, "settings": SETTINGS, "compared": targets, **changes}
     (folder / "evidence.json").write_text(json.dumps(value))
 
 
@@ -42,7 +44,7 @@ def lay_run(folder: Path, half: float, seed: int, **changes: object) -> None:
         },
         "random": {"seeds": 2, "losses": dict.fromkeys(names, 9.0), "rows": dict.fromkeys(names, 5)},
     }
-    value = {"hashes": HASHES, "settings": {"method": "sft"}, "arms": {"quantity": "correct", "arms": arms}, **changes}
+    value = {"hashes": HASHES, "settings": SETTINGS, "arms": {"quantity": "correct", "arms": arms}, **changes}
     folder.mkdir(parents=True)
     (folder / "outcome.json").write_text(json.dumps(value))
 

@@ -12,7 +12,7 @@ from mixplan.forecast.earlier import Found, Noise, Run
 from mixplan.forecast.job import Job
 from mixplan.forecast.response import Halving, Losses, foretold
 
-JOB = Job(100, 20.0, 1e-4, "full")
+JOB = Job(target_rows=100, steps=20.0, learning_rate=1e-4, adapter="full")
 
 
 def run(rows, *, behaviour=0.2, bare=None, job=None, headline=-0.1):
@@ -79,7 +79,9 @@ def test_what_the_arm_without_rows_measured_comes_first():
 
 
 def test_changes_and_their_noise_are_scaled_to_this_plans_job():
-    known, found = restated(run({"law": 0}, job=Job(50, 5.0, 2e-4, "full")), job=JOB)
+    known, found = restated(
+        run({"law": 0}, job=Job(target_rows=50, steps=5.0, learning_rate=2e-4, adapter="full")), job=JOB
+    )
     assert found["law"].behaviour == pytest.approx(0.2 * 2)
     assert found["law"].headline == ("choice", "correct", pytest.approx(-0.1 * 2))
     noise = found["law"].behaviour_noise

@@ -142,7 +142,10 @@ def test_one_target_alone_is_enough_where_it_is_this_plans_own():
 
 def test_the_jobs_difference_is_in_the_forecast_and_in_its_words():
     runs, truth = world(np.random.default_rng(3))
-    old, new = Job(200, 25.0, 2e-4, "LoRA r 16"), Job(80, 10.0, 2e-4, "LoRA r 16")
+    old, new = (
+        Job(target_rows=200, steps=25.0, learning_rate=2e-4, adapter="LoRA r 16"),
+        Job(target_rows=80, steps=10.0, learning_rate=2e-4, adapter="LoRA r 16"),
+    )
     runs = [Run(one.name, one.hash, one.domains, target=one.target, job=old) for one in runs]
     scores = {name: Score(float(s), float(s), float(s)) for name, s in zip(NAMES, truth[0][0], strict=True)}
     same = forecast(scores, History(tuple(runs)), planned=Planned(content(0), job=old))

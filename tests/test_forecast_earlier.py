@@ -8,9 +8,10 @@ import pytest
 from saved_outcome import sample, save
 
 from mixplan.forecast.earlier import Kind, LeftOut, earlier_runs, settings_of
+from mixplan.saved.outcome import Settings
 
 SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 5}
-KIND = Kind("m" * 64, "s" * 64, SETTINGS)
+KIND = Kind("m" * 64, "s" * 64, Settings(**SETTINGS))
 
 
 def outcome(seed=0, *, model="m" * 64, sae="s" * 64, **settings):
@@ -147,7 +148,7 @@ def test_settings_are_what_gives_scores_their_meaning():
         "drift": {"features": 100, "demonstrations": 2, "query_tokens": 9},
         "sts": {"demonstrations": 5, "score": "act"},
     }
-    assert settings_of(recipe) == SETTINGS
+    assert settings_of(recipe) == Settings(**SETTINGS)
     assert Kind.of(recipe, "m" * 64, "s" * 64) == KIND
 
 

@@ -11,13 +11,14 @@ from mixplan.forecast import evidence, forecast, halving_rows, with_studies
 from mixplan.forecast.earlier import Found, History, Kind, LeftOut, Noise, Run, earlier_runs
 from mixplan.forecast.evidence import Study, Told
 from mixplan.forecast.job import Job
+from mixplan.saved.outcome import Settings
 from mixplan.sts import Score
 from mixplan.study.asked.spec import load_study
 
 SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 2}
 OURS = evidence.SHIPPED
 STUDIES = Path(__file__).resolve().parent.parent / "recipes" / "studies"
-KIND = Kind("m" * 64, "s" * 64, SETTINGS)
+KIND = Kind("m" * 64, "s" * 64, Settings(**SETTINGS))
 SCORES = {"law": 1.0, "code": 2.0, "verse": 4.0}
 
 
@@ -63,7 +64,7 @@ def test_what_comes_with_mixplan_teaches_plans_of_the_embedded_model(tmp_path, m
         name: load_study(STUDIES / name / "study.yaml").hash for name in ("smollm2-135m", "smollm2-135m-arms")
     }
     hashes = files["smollm2-135m"]["hashes"]
-    kind = Kind(hashes["model"], hashes["sae"], files["smollm2-135m"]["settings"])
+    kind = Kind(hashes["model"], hashes["sae"], Settings(**files["smollm2-135m"]["settings"]))
     history, known = studies(tmp_path / "runs", kind=kind)
     assert history.warnings == ()
     assert sorted((len(study.runs), study.even is not None) for study in known) == [(0, True), (8, False)]
@@ -106,7 +107,7 @@ def test_what_learned_factors_tell_is_said_to_those_who_learn_them(tmp_path):
         "r = 0.65 [0.18, 0.88]."
     )
     assert "own factor" not in study.sentence("sts_act", 2)
-    (other,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS | {"features": 50}))[1]
+    (other,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, Settings(**SETTINGS | {"features": 50})))[1]
     assert "own factor" not in other.sentence("sts_icl", 2)
 
 
@@ -130,7 +131,7 @@ def test_scores_of_other_settings_teach_nothing_but_their_evidence_is_told(tmp_p
             (f"drift.features: {SETTINGS['features']}", "sts.demonstrations: 2"),
         ),
     ):
-        history, (found,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS | other))
+        history, (found,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, Settings(**SETTINGS | other)))
         assert history.runs == ()
         assert history.left_out == (LeftOut("Eight targets", "settings", needed),)
         assert found.sentence("sts_icl", 2) is not None
@@ -139,7 +140,7 @@ def test_scores_of_other_settings_teach_nothing_but_their_evidence_is_told(tmp_p
 def test_the_type_that_scores_were_read_in_is_told_where_it_is_another(tmp_path):
     lay(tmp_path / "runs" / "study", saved(dtype="float32"))
     for dtype, told in (("float32", False), ("bfloat16", True), ("", False)):
-        (found,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, SETTINGS, dtype))[1]
+        (found,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, Settings(**SETTINGS), dtype))[1]
         sentence = " It was measured in float32; STS in bfloat16 is 0.6 % off its value in float32."
         assert (sentence in found.sentence("sts_icl", 2)) == told
         assert len(found.runs) == 3  # they teach in any type
@@ -165,9 +166,10 @@ def test_a_study_of_arms_says_how_its_plans_did_against_an_even_spread(tmp_path)
 
 @pytest.mark.parametrize(
     ("other", "reason", "keys"),
-    [(Kind("x" * 64, KIND.sae, SETTINGS), "model", ("model.name: embedded",)),
-     (Kind(KIND.model, "x" * 64, SETTINGS), "SAE", ("model.sae",)),
-     (Kind(KIND.model, KIND.sae, SETTINGS | {"method": "grpo"}), "training method", ("train.method: sft",))],
+    [(Kind("x" * 64, KIND.sae, Settings(**SETTINGS)), "model", ("model.name: embedded",)),
+     (Kind(KIND.model, "x" * 64, Settings(**SETTINGS)), "SAE", ("model.sae",)),
+     (Kind(KIND.model, KIND.sae, Settings(**SETTINGS | {"method": "grpo"})), "training method",
+      ("train.method: sft",))],
 )  # fmt: skip
 def test_studies_of_another_model_sae_or_method_are_left_out_with_the_key(tmp_path, shipped, other, reason, keys):
     lay(tmp_path / "runs" / "study", saved(model="embedded"))
@@ -251,7 +253,7 @@ def test_what_a_study_says_of_its_targets_is_read(tmp_path):
     lay(tmp_path / "runs" / "study", value)
     small, middle, big = studies(tmp_path / "runs")[0].runs
     content = Content("s", 9, ("a" * 12, "b" * 12))
-    assert (small.target, small.job) == (content, Job(200, 25.0, 2e-4, "full"))
+    assert (small.target, small.job) == (content, Job(target_rows=200, steps=25.0, learning_rate=2e-4, adapter="full"))
     assert (middle.target, middle.job, big.job) == (None, None, None)
     law = small.domains["law"]
     assert (law.content, small.domains["code"].content) == (content, None)

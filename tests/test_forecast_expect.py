@@ -129,8 +129,8 @@ def test_a_quantity_of_one_run_only_is_not_learned():
     )
     found = expect(History((*one.runs, *other.runs)))
     assert set(found.ways) == {"kl"}
-    assert found.describe("d0")["headline"] is None
-    assert set(found.describe("d0")["behaviour"]) == {"measure", "quantity", "change", "low", "high", "sign"}
+    assert found.describe("d0").headline is None
+    assert set(found.describe("d0").behaviour.values()) == {"measure", "quantity", "change", "low", "high", "sign"}
 
 
 def test_scores_of_zero_or_of_another_name_teach_nothing():

@@ -15,17 +15,19 @@ from mixplan.forecast.job import (
     widened,
 )
 
-STUDY = Job(200, 25.0, 2e-4, "LoRA r 16")
+STUDY = Job(target_rows=200, steps=25.0, learning_rate=2e-4, adapter="LoRA r 16")
 
 
 def test_rows_steps_and_rate_scale_a_change_and_widen_it():
-    far = distance(Job(80, 10.0, 2e-4, "LoRA r 16"), STUDY)
+    far = distance(Job(target_rows=80, steps=10.0, learning_rate=2e-4, adapter="LoRA r 16"), STUDY)
     assert far.factor == pytest.approx(10 / 25)
     assert far.spread == pytest.approx(EXPONENT_SPREAD * math.log(2.5))
-    assert distance(Job(200, 25.0, 4e-4, "LoRA r 16"), STUDY).factor == pytest.approx(2.0)
+    assert distance(
+        Job(target_rows=200, steps=25.0, learning_rate=4e-4, adapter="LoRA r 16"), STUDY
+    ).factor == pytest.approx(2.0)
     assert distance(STUDY, STUDY) == distance(None, STUDY) == distance(STUDY, None) == Distance()
     assert Distance().spread == 0
-    full = distance(Job(200, 25.0, 2e-4, "full"), STUDY)
+    full = distance(Job(target_rows=200, steps=25.0, learning_rate=2e-4, adapter="full"), STUDY)
     assert (full.factor, full.spread) == (1.0, ADAPTER_SPREAD)
 
 
@@ -56,8 +58,8 @@ def test_a_factor_that_is_not_known_widens_as_its_quantiles_do(change):
 
 
 def test_a_job_is_read_back_and_a_damaged_one_refused():
-    assert Job.from_json(STUDY.as_json()) == STUDY
+    assert Job.model_validate(STUDY.values()) == STUDY
     assert STUDY.text() == "200 rows, 25 steps at 0.0002, LoRA r 16"
     for change in ({"steps": 0}, {"learning_rate": -1.0}, {"steps": math.inf}, {"learning_rate": math.nan}):
-        with pytest.raises(ValueError, match="expected numbers above 0"):
-            Job.from_json(STUDY.as_json() | change)
+        with pytest.raises(ValueError, match=r"greater than 0|finite number"):
+            Job.model_validate(STUDY.values() | change)

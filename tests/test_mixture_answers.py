@@ -190,7 +190,7 @@ t.build(place / "mixture", {{"law": 40}}, domains={{"law": t.make_domain("law", 
 
 
 def test_kill_minus_nine_while_answering(tmp_path: Path) -> None:
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    paths = [str(Path(__file__).parent / "helpers"), str(Path(__file__).parents[1])]
     script = KILLED.format(paths=paths, place=str(tmp_path / "killed"))
     done = subprocess.run([sys.executable, "-c", script], check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == -signal.SIGKILL

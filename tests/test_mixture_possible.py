@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from sample_mixtures import make_domain
 
 from mixplan.errors import AllocationError, DataError
 from mixplan.mixture.possible import impossible, left_out_budgets
 from mixplan.recipe import Recipe
-from tests.sample_mixtures import make_domain
 
 DATA = {"data": {"file": "rows.jsonl"}, "format": "question_answer", "columns": {"question": "q", "answer": "a"}}
 OPENED = make_domain("target", 12), {"law": make_domain("law", 10), "code": make_domain("code", 4)}

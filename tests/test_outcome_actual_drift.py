@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from as_saved import plain
 from hypothesis import given
 from hypothesis import strategies as st
 from test_features import numpy_encode, whole_stream
@@ -19,6 +20,7 @@ from mixplan.model import load_model
 from mixplan.outcome.actual_drift import Readings, actual_drift, by_chance, held_against, largest
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.recipe import load_recipe
+from mixplan.saved import read_plan
 
 COUNT = 12
 
@@ -58,7 +60,7 @@ def planned(tmp_path, tiny_model, tiny_sae, sae_kind):
     path.write_text(yaml.safe_dump(value, sort_keys=False))
     folder = make_plan(PlanRequest(path, run=tmp_path / "run"), watcher=Silent())
     loaded = load_recipe(path)
-    return loaded, opened(loaded)[0], json.loads((folder / "plan.json").read_text())
+    return loaded, opened(loaded)[0], read_plan(folder)
 
 
 def moved_from(model, *, blocks):
@@ -95,10 +97,10 @@ def test_it_is_the_mean_squared_change_of_each_feature(planned, tmp_path):
     loaded, target, plan = planned
     untrained = load_model(loaded.recipe.model)
     trained, watcher = moved_from(untrained, blocks=[0, 1]), Silent()
-    found = actual_drift(loaded, untrained, trained, target, plan, watcher=watcher)
+    found = plain(actual_drift(loaded, untrained, trained, target, plan, watcher=watcher))
     (one, x), (other, y) = (dense(model, target, tmp_path / "sae", 120) for model in (untrained, trained))
     shift, raw = np.square(other - one).sum(0), np.square(y - x).sum(0)
-    predicted = [entry[0] for entry in plan["drift"]["features"]]
+    predicted = [entry[0] for entry in plan.drift.features]
     order = np.argsort(-shift, kind="stable")
     moved = [int(index) for index in order[:COUNT] if shift[index] > 0]
     live = np.flatnonzero((one > 0).any(0) | (other > 0).any(0))
@@ -182,7 +184,7 @@ def test_overlap_by_hand():
         live=np.array([True, True, True, True, False, False]),
         tokens=2,
     )
-    found = held_against(sums, np.array([0, 1]))
+    found = plain(held_against(sums, np.array([0, 1])))
     assert (found["overlap"], found["of"], found["live"], found["chance"]) == (1, 2, 4, 1.0)
     assert (found["raw_overlap"], found["raw_of"]) == (1, 2)
     assert found["active_overlap"] == 0

@@ -2,28 +2,32 @@
 
 import numpy as np
 import pytest
+from as_saved import typed
 from hypothesis import given
 from hypothesis import strategies as st
+from saved_plan import sample
 
 from mixplan.errors import RunError
 from mixplan.outcome.arms import ARMS, arm_rows, filled
+from mixplan.saved import Plan
+from mixplan.saved.part import Interval
+
+PLAN = typed(Plan, sample(domains=4))
+LAW = PLAN.domains["law"]
+SPLITS = LAW.rows
 
 
 def plan_of(pools, rows, *, repeats=1, each=None):
     names = [f"d{number:02d}" for number in range(len(pools))]
     each = each or [1.0] * len(pools)
-    return {
-        "domains": {
-            name: {"rows": {"pool": pool}, "row_tokens_mean": tokens, "sts_icl": {"value": number + 1.0}}
-            for number, (name, pool, tokens) in enumerate(zip(names, pools, each, strict=True))
-        },
-        "score": "icl",
-        "allocation": {
-            "unit": "tokens" if set(each) != {1.0} else "rows",
-            "max_repeats": repeats,
-            "rows": dict(zip(names, rows, strict=True)),
-        },
-    }
+    domains = {}
+    for number, (name, pool, tokens) in enumerate(zip(names, pools, each, strict=True)):
+        score = Interval(value=number + 1.0, low=0.0, high=9.0)
+        splits = SPLITS.model_copy(update={"pool": pool})
+        domains[name] = LAW.model_copy(update={"rows": splits, "row_tokens_mean": tokens, "sts_icl": score})
+    unit = "tokens" if set(each) != {1.0} else "rows"
+    spread = {"unit": unit, "max_repeats": repeats, "rows": dict(zip(names, rows, strict=True))}
+    return PLAN.model_copy(update={"domains": domains, "allocation": PLAN.allocation.model_copy(update=spread)})
 
 
 def test_the_arms_of_a_small_plan():
@@ -129,5 +133,4 @@ def test_an_unknown_arm():
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_plan_without_domains_has_no_rows(arm):
-    plan = {"allocation": {"rows": {}, "unit": "rows", "max_repeats": 1}, "domains": {}, "score": "icl"}
-    assert arm_rows(arm, plan, seed=0) == {}
+    assert arm_rows(arm, plan_of([], []), seed=0) == {}

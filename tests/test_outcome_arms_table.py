@@ -4,19 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from as_saved import plain
 from scipy import stats
 
 from mixplan.errors import RunError
-from mixplan.evaluate.result import Evaluation, Measured
 from mixplan.outcome.arms_table import arms_table, item_variance, mean_interval, verdict
+from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured
+from mixplan.saved.part import Interval
 
 
 def test_one_seed_is_a_paired_t_interval_over_items():
     differences = np.random.default_rng(0).standard_normal(40)
     expected = stats.ttest_1samp(differences, 0).confidence_interval()
     found = mean_interval([differences[None]])
-    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
-    assert found["value"] == pytest.approx(differences.mean())
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.value == pytest.approx(differences.mean())
 
 
 def test_one_seed_of_two_domains_is_welchs_interval_of_their_mean():
@@ -25,18 +27,18 @@ def test_one_seed_of_two_domains_is_welchs_interval_of_their_mean():
     # The mean of two domains is half the difference of the one and the other with its sign turned.
     expected = stats.ttest_ind(one, -other, equal_var=False).confidence_interval()
     found = mean_interval([one[None], other[None]])
-    assert (found["low"], found["high"]) == pytest.approx((expected.low / 2, expected.high / 2))
+    assert (found.low, found.high) == pytest.approx((expected.low / 2, expected.high / 2))
 
 
 def test_items_that_agree_leave_a_t_interval_over_seeds():
     by_seed = np.array([0.1, 0.3, -0.2])
     expected = stats.ttest_1samp(by_seed, 0).confidence_interval()
     found = mean_interval([np.repeat(by_seed[:, None], 20, axis=1)])
-    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_no_spread_is_no_width():
-    assert mean_interval([np.full((2, 5), 0.25)]) == {"value": 0.25, "low": 0.25, "high": 0.25}
+    assert mean_interval([np.full((2, 5), 0.25)]) == Interval(value=0.25, low=0.25, high=0.25)
 
 
 def test_what_seeds_leave_in_the_items_is_taken_out():
@@ -56,7 +58,7 @@ def test_intervals_hold_the_truth(seeds, between):
             0.2 + level + 0.5 * rng.standard_normal(25) + rng.standard_normal((seeds, 25)) for _ in range(4)
         ]  # four domains share their seeds
         found = mean_interval(parts)
-        held += found["low"] <= 0.2 <= found["high"]
+        held += found.low <= 0.2 <= found.high
     assert 0.92 <= held / count <= 0.995
 
 
@@ -65,7 +67,11 @@ def test_intervals_hold_the_truth(seeds, between):
     [(0.1, 0.2, 1, "win"), (0.1, 0.2, -1, "loss"), (-0.2, -0.1, -1, "win"), (-0.1, 0.1, 1, "tie"), (0, 0, 1, "tie")],
 )
 def test_verdicts(low, high, better, word):
-    assert verdict({"low": low, "high": high}, better) == word
+    assert verdict(Interval(value=low, low=low, high=high), better) == word
+
+
+def table_of(*arguments, **named):
+    return plain(arms_table(*arguments, **named))
 
 
 def measured(measure, quantity, values, rows=None):
@@ -83,7 +89,7 @@ def evaluation(target, law, sums, prose, *, kl=None, rows=None):
     for name, value in (kl or {}).items():
         domains[name]["behaviour"] = measured("behaviour", "kl", value)
     headlines = {"target": "exact", "law": "choice", "sums": "exact", "prose": "likelihood"}
-    return Evaluation({"name": "tiny"}, domains, headlines)
+    return Evaluation(EvaluatedModel(name="tiny", hash="", dtype="float32"), domains, headlines)
 
 
 def kl(law, prose):
@@ -96,7 +102,7 @@ def made(**changes):
         "uniform": {0: evaluation([1, 0, 1, 0], [1, 0, 0, 1], [1, 1, 0, 0], [2, 3], kl=kl(0.2, 0.3))},
         "plan": {0: evaluation([1, 1, 1, 0], [1, 1, 0, 1], [1, 0, 0, 0], [2, 2], kl=kl(0.1, 0.1))},
     } | changes
-    return arms_table(arms, before, rows={"uniform": {"law": 3}, "plan": {"law": 5}}, steps=60)
+    return table_of(arms, before, rows={"uniform": {"law": 3}, "plan": {"law": 5}}, steps=60)
 
 
 def test_the_table():
@@ -136,7 +142,7 @@ def test_every_pair_is_held_against_each_other_without_the_baseline_too():
     assert moved["none", "plan"]["verdict"] == "tie"
     # What was asked for is shown without the baseline, too.
     before = evaluation([0, 0, 1, 0], [1, 1, 0, 1], [1, 1, 1, 0], [2, 2])
-    two = arms_table({"none": none, "plan": none}, before, rows={}, steps=1)
+    two = table_of({"none": none, "plan": none}, before, rows={}, steps=1)
     assert [(pair["arm"], pair["against"], pair["verdict"]) for pair in two["pairs"]] == [("plan", "none", "tie")]
 
 
@@ -154,12 +160,12 @@ def test_arms_are_paired_over_the_seeds_that_both_have():
     same = evaluation([1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [2, 2])
     worse = evaluation([0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [2, 2])
     before = evaluation([0, 0, 1, 0], [1, 1, 0, 1], [1, 1, 1, 0], [2, 2])
-    table = arms_table({"plan": {1: same, 2: worse}, "uniform": {0: worse, 1: worse}}, before, rows={}, steps=1)
+    table = table_of({"plan": {1: same, 2: worse}, "uniform": {0: worse, 1: worse}}, before, rows={}, steps=1)
     assert table["arms"]["plan"]["seeds"] == 2
     assert table["arms"]["plan"]["against"]["value"] == pytest.approx(1.0)
     assert table["seeds"] == [0, 1, 2]
     assert table["behaviour"] is None
-    alone = arms_table({"plan": {1: same}}, before, rows={}, steps=1)
+    alone = table_of({"plan": {1: same}}, before, rows={}, steps=1)
     assert alone["arms"]["plan"]["against"] is None
     assert alone["arms"]["plan"]["mean"]["value"] == pytest.approx(0.25)
 
@@ -188,11 +194,11 @@ def test_the_sources_of_a_target_are_no_domains():
         "plan": {0: evaluation([1, 1, 1, 0], [1, 1, 0, 1], [1, 0, 0, 0], [2, 2])},
     }
     several = {arm: {seed: split(one) for seed, one in found.items()} for arm, found in after.items()}
-    alone = arms_table(after, before, rows={}, steps=3)
-    assert arms_table(several, split(before), rows={}, steps=3, sources=["target.a", "target.b"]) == alone
+    alone = table_of(after, before, rows={}, steps=3)
+    assert table_of(several, split(before), rows={}, steps=3, sources=["target.a", "target.b"]) == alone
     # Without a measure that all sources have in common there is no target as a whole.
     apart = {arm: {seed: without_target(one) for seed, one in found.items()} for arm, found in several.items()}
-    table = arms_table(apart, without_target(split(before)), rows={}, steps=3, sources=["target.a", "target.b"])
+    table = table_of(apart, without_target(split(before)), rows={}, steps=3, sources=["target.a", "target.b"])
     assert table["arms"]["plan"]["target"] is None
     assert table["arms"]["plan"]["mean"] == alone["arms"]["plan"]["mean"]
 

@@ -1,17 +1,19 @@
 """outcome.json's values from a plan, two evaluations and a job, against the parts they are made from."""
 
-import json
-from dataclasses import asdict
+from dataclasses import replace
 
 import pytest
+from as_saved import filled, plain, typed
 from saved_plan import sample
 
 from mixplan.evaluate.compare import changes
-from mixplan.evaluate.result import Evaluation, Measured
 from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.recipe.spec import EvaluateSpec
-from mixplan.report.outcome import Outcome
 from mixplan.runs import canonical_json
+from mixplan.saved import Plan
+from mixplan.saved.arms import Arms
+from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured
+from mixplan.saved.outcome import Consumption, Drift, LogLine
 from mixplan.train.make import Trained
 
 RECIPE = {
@@ -33,7 +35,8 @@ def evaluation(shift, *, truncated=0, without=()):
         kl = Measured("behaviour", rows, {"kl": values(0.0, 0.1 * (number + 1))}, {})
         domains[name] = {} if name in without else {"behaviour": kl, "exact": exact}
     headlines = dict.fromkeys(domains, "exact")
-    return Evaluation({"name": "tiny", "hash": "a", "dtype": "float32", "device": "cpu"}, domains, headlines)
+    model = EvaluatedModel(name="tiny", hash="a", dtype="float32", device="cpu")
+    return Evaluation(model, domains, headlines)
 
 
 def planned(**changes_of_plan):
@@ -54,16 +57,27 @@ DRIFT = {"overlap": 7, "of": 10, "chance": 1.0, "low": 0, "high": 3, "live": 90,
          "concentration": [[1, 0.1], [10, 1.0]], "unexpected": [], "query_tokens": 120}  # fmt: skip
 
 
-def made(job, plan=None, before=None, after=None, drift=DRIFT):
+def outcome(job, plan=None, before=None, after=None, drift=DRIFT):
     before, after = before or evaluation(0.0), after or evaluation(0.5)
-    return assemble(plan or planned(), before, after, job, drift, spec=EvaluateSpec(), seed=3)
+    ended = replace(
+        job,
+        log=[typed(LogLine, line) for line in job.log],
+        consumption={name: typed(Consumption, one) for name, one in job.consumption.items()},
+    )
+    drift = None if drift is None else typed(Drift, drift)
+    return assemble(typed(Plan, plan or planned()), before, after, ended, drift, spec=EvaluateSpec(), seed=3)
+
+
+def made(*arguments, **named):
+    """An outcome as its file holds it."""
+    return plain(outcome(*arguments, **named))
 
 
 def test_changes_are_evaluates_own_with_the_headline_first(job):
     found = made(job)
     expected = changes(evaluation(0.0), evaluation(0.5), resamples=1000, seed=3)
     assert found["domains"]["law"]["measures"] == {
-        measure: {quantity: asdict(change) for quantity, change in quantities.items()}
+        measure: {quantity: plain(change) for quantity, change in quantities.items()}
         for measure, quantities in expected["law"].items()
     }
     assert list(found["domains"]["law"]["measures"]) == ["exact", "behaviour"]
@@ -169,7 +183,7 @@ def test_a_domain_that_was_not_measured_is_no_hindrance(job):
     ]
 
 
-def test_the_report_reads_it(job):
+def test_arms_are_added_with_a_sentence(job):
     arms = {
         "baseline": "uniform", "seeds": [0], "steps": 60, "quantity": "accuracy", "domains": 6, "behaviour": None,
         "arms": {
@@ -181,11 +195,10 @@ def test_the_report_reads_it(job):
             } for name in ("uniform", "plan")
         },
     }  # fmt: skip
-    found = with_arms(made(job), arms)
-    assert found["summary"][-1] == (
+    found = with_arms(outcome(job), filled(Arms, arms))
+    assert found.summary[-1] == (
         "Against the uniform mixture, by the mean change of accuracy over 6 domains: "
         "plan beat it (+10.0 points [+5.0, +20.0])."
     )
-    read = Outcome.model_validate_json(json.dumps(found, allow_nan=False))
-    assert read.drift.overlap == 7
-    assert read.arms.arms["plan"].verdict == "win"
+    assert found.drift.overlap == 7
+    assert found.arms.arms["plan"].verdict == "win"

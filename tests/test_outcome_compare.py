@@ -6,10 +6,11 @@ import pytest
 from test_plan import Silent
 
 from mixplan.errors import RunError
-from mixplan.evaluate.result import read_evaluation
 from mixplan.outcome.arms import arm_rows
 from mixplan.outcome.compare import CompareRequest, losses_of, make_comparison, seeds_of
 from mixplan.outcome.make import OutcomeRequest, evaluate_run
+from mixplan.saved import read_plan
+from mixplan.saved.evaluation import read_evaluation
 
 
 def test_arms_share_steps_and_target_rows(trained):
@@ -78,5 +79,4 @@ def test_the_oracle_follows_what_the_arm_none_lost(trained):
         early = before.domains[name][measure].values[quantity]
         worse = (sum(early) - sum(late)) / len(late) * (-1 if quantity == "bits_per_byte" else 1)
         assert loss == pytest.approx(max(0.0, worse))
-    plan = json.loads((run / "plan.json").read_bytes())
-    assert found["arms"]["oracle"]["rows"] == arm_rows("oracle", plan, seed=0, losses=losses)
+    assert found["arms"]["oracle"]["rows"] == arm_rows("oracle", read_plan(run), seed=0, losses=losses)

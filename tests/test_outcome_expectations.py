@@ -1,10 +1,35 @@
 """Forecasts held against measured changes, by hand and by invariances."""
 
 import pytest
+from as_saved import filled, plain, typed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixplan.outcome.expectations import apart, expected, outside, shares, size
+from mixplan.outcome import expectations
+from mixplan.saved.outcome import Change, Measured, Relative
+from mixplan.saved.part import Expected
+from mixplan.saved.plan import Risk
+
+
+def expected(planned, part, measured):
+    return plain(expectations.expected(typed(Risk, risk(0.5) | planned), part, filled(Measured, measured)))
+
+
+def outside(expectation, measured):
+    return expectations.outside(typed(Expected, expectation), filled(Measured, measured))
+
+
+def shares(planned, domains):
+    risks = {name: typed(Risk, value) for name, value in planned.items()}
+    return plain(expectations.shares(risks, {name: filled(Measured, domain) for name, domain in domains.items()}))
+
+
+def size(values):
+    return expectations.size(filled(Change, values))
+
+
+def apart(share):
+    return expectations.apart(typed(Relative, share))
 
 
 def change(middle, low=None, high=None):
@@ -32,12 +57,13 @@ def test_a_change_outside_its_interval_is_outside():
 
 
 def test_an_expectation_is_of_the_very_quantity_that_was_measured():
-    planned = {"expected": {"headline": EXPECTED, "behaviour": {"measure": "behaviour", "quantity": "kl"}}}
+    kl = EXPECTED | {"measure": "behaviour", "quantity": "kl"}
+    planned = {"expected": {"headline": EXPECTED, "behaviour": kl}}
     assert expected(planned, "headline", domain()) == EXPECTED
     assert expected(planned, "headline", domain("exact", "score")) is None
     assert expected(planned, "headline", {"headline": None, "measures": {}}) is None
     assert expected(planned, "behaviour", domain()) is None
-    assert expected(planned, "behaviour", domain(kl=0.1)) == {"measure": "behaviour", "quantity": "kl"}
+    assert expected(planned, "behaviour", domain(kl=0.1)) == kl
     assert expected(risk(0.5), "headline", domain()) is None
 
 

@@ -4,11 +4,22 @@ import math
 
 import numpy as np
 import pytest
+from as_saved import filled, plain
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mixplan.outcome.judge import correlations, judge, pearson, pearson_interval, spearman_interval, squared
+from mixplan.outcome import judge as judging
+from mixplan.outcome.judge import pearson, pearson_interval, spearman_interval, squared
+from mixplan.saved.outcome import Domain
+
+
+def correlations(predicted, size):
+    return plain(judging.correlations(predicted, size))
+
+
+def judge(domains):
+    return plain(judging.judge({name: filled(Domain, domain) for name, domain in domains.items()}))
 
 
 def drawn(n, seed=0):

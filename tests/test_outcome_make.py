@@ -8,8 +8,8 @@ from test_plan import Silent, write_rows
 
 from mixplan import embedded
 from mixplan.errors import MixplanError, RunError
-from mixplan.evaluate.result import read_evaluation
 from mixplan.outcome.make import evaluate_run
+from mixplan.saved.evaluation import read_evaluation
 
 REAL = """
 model: smollm2-135m
@@ -78,7 +78,7 @@ def test_the_loop_runs_from_recipe_to_outcome_and_is_not_run_twice(trained):
 def test_the_trained_model_is_what_was_saved(trained):
     run, made = trained
     before, after = (read_evaluation(run / "evaluation" / f"{name}.json") for name in ("before", "after"))
-    assert before.model["hash"] == made["hashes"]["model"] != after.model["hash"]
+    assert before.model.hash == made["hashes"]["model"] != after.model.hash
     assert before.domains["fox"]["exact"].rows == after.domains["fox"]["exact"].rows
 
 

@@ -1,27 +1,62 @@
 """Every sentence in full, good news and bad."""
 
 import pytest
+from as_saved import filled, typed
 from saved_outcome import sample
 
-from mixplan.outcome.summary import (
-    arms,
-    behaviour,
-    drift,
-    floors,
-    forecast,
-    headlines,
-    judged,
-    sources,
-    summarise,
-    target,
-    whole,
-)
+from mixplan.outcome import summary
+from mixplan.saved.arms import Arms
+from mixplan.saved.outcome import Domain, Drift, Judgement, Measured, Outcome
 
 WON = {"items": 100, "before": 0.31, "after": 0.402, "change": 0.092, "low": 0.051, "high": 0.133, "changed": True,
        "direction": "gain"}  # fmt: skip
 STILL = {"items": 40, "before": 0.5, "after": 0.51, "change": 0.01, "low": -0.03, "high": 0.05, "changed": False,
          "direction": "none"}  # fmt: skip
 LOST = WON | {"change": -0.04, "low": -0.07, "high": -0.01, "direction": "loss"}
+
+
+def target(measured):
+    return summary.target(filled(Measured, measured))
+
+
+def whole(measured):
+    return summary.whole(filled(Measured, measured))
+
+
+def each(function, kind, values):
+    return function({name: filled(kind, value) for name, value in values.items()})
+
+
+def sources(parts):
+    return each(summary.sources, Measured, parts)
+
+
+def headlines(domains):
+    return each(summary.headlines, Measured, domains)
+
+
+def floors(domains):
+    return each(summary.floors, Measured, domains)
+
+
+def behaviour(domains):
+    return each(summary.behaviour, Measured, domains)
+
+
+def forecast(domains, kind):
+    return summary.forecast({name: filled(Domain, domain) for name, domain in domains.items()}, kind)
+
+
+def judged(judgement, score):
+    return summary.judged([filled(Judgement, entry) for entry in judgement], score)
+
+
+def drift(found):
+    return summary.drift(None if found is None else filled(Drift, found))
+
+
+def arms(found):
+    return summary.arms(None if found is None else filled(Arms, found))
 
 
 def of(change, headline="exact", quantity="score", **more):
@@ -205,7 +240,7 @@ def test_arms():
 
 @pytest.mark.parametrize("kind", ["learned", "relative", "none"])
 def test_a_whole_outcome_is_told_in_sentences(kind):
-    told = summarise(sample(forecast=kind))
+    told = summary.summarise(typed(Outcome, sample(forecast=kind)))
     assert len(told) == 9
     assert all(not sentence[0].islower() and sentence.endswith(".") for sentence in told)
 

@@ -23,7 +23,7 @@ def train(method="sft", lora=None, **args):
     ],
 )
 def test_steps_are_epochs_over_rows_a_step(args, steps):
-    assert job_of(train(**args), 100) == Job(100, steps, 1e-4, "full")
+    assert job_of(train(**args), 100) == Job(target_rows=100, steps=steps, learning_rate=1e-4, adapter="full")
 
 
 def test_with_grpo_a_step_holds_answers():

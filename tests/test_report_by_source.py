@@ -9,9 +9,9 @@ from saved_plan import sample
 
 from mixplan.report.by_source import by_source, lines
 from mixplan.report.page import render
-from mixplan.report.plan import Plan
 from mixplan.report.provenance import sections
 from mixplan.report.terminal import sentences
+from mixplan.saved.plan import Plan
 
 
 def plan_of(value: dict[str, Any]) -> Plan:
@@ -22,7 +22,9 @@ def plan_of(value: dict[str, Any]) -> Plan:
 def value() -> dict[str, Any]:
     """A plan of three domains whose target has two sources, one of 600 and one of 220 rows."""
     made = sample(domains=3)
-    own = {key: made["target"][key] for key in ("rows", "dropped", "query_tokens")}
+    own = {
+        key: made["target"][key] for key in ("rows", "read_rows", "dropped", "fingerprint", "grader", "query_tokens")
+    }
     counts = {"chat": (220, 12, "MIT"), "code": (600, 88, None)}
     made["target"]["sources"] = {
         name: {**own, "licence": licence, "mixture_rows": rows, "in_target": shared, "features": [[1, 0.5]] * 100}

@@ -10,7 +10,7 @@ from saved_run import checked, sample, values
 
 from mixplan.report.measures import quantity
 from mixplan.report.model_card import base_of, model_card
-from mixplan.report.plan import Plan
+from mixplan.saved.plan import Plan
 
 
 def made(name: str, lora: object = None, method: str = "sft") -> str:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from saved_plan import learned, sample
 
 from mixplan.report.page import render, write_page
-from mixplan.report.plan import Plan
 from mixplan.report.text import bounds, in_line, number, percent
+from mixplan.saved.plan import Plan
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -201,7 +201,11 @@ def with_text(value: dict[str, Any], text: str) -> dict[str, Any]:
     value["model"] = {**value["model"], "name": text, "dtype": text, "device": text, "why_dtype": text}
     value["sae"] = {**value["sae"], "name": text, "kind": text, "hook_name": text}
     value["mixture"] = {**value["mixture"], "folder": text, "config": text}
-    value["allocation"] = {**value["allocation"], "objective": text, "duals": [{"limit": text, "text": text}]}
+    value["allocation"] = {
+        **value["allocation"],
+        "objective": text,
+        "duals": [{"limit": text, "step": 1.0, "brings": 0.1, "text": text}],
+    }
     value["seconds"] = value["tokens"] = {text: 1.0}
     return value
 

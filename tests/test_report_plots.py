@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixplan.report.charts import Axis
-from mixplan.report.outcome import Change
-from mixplan.report.plan import Expected
 from mixplan.report.plots import (
     CHARACTER,
     LINE,
@@ -22,6 +20,8 @@ from mixplan.report.plots import (
     ticks_over,
 )
 from mixplan.report.text import plain
+from mixplan.saved.outcome import Change
+from mixplan.saved.part import Expected
 
 AXIS = Axis("", [0, 0.5, 1], 0, 1, plain)
 

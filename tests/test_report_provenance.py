@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from saved_plan import sample
 
-from mixplan.report.plan import Plan
 from mixplan.report.provenance import sections
+from mixplan.saved.plan import Plan
 
 
 def html_of(value: dict[str, Any]) -> str:

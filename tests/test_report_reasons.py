@@ -5,8 +5,8 @@ from typing import Any
 
 from saved_plan import sample
 
-from mixplan.report.plan import Plan
 from mixplan.report.reasons import features, scores, why
+from mixplan.saved.plan import Plan
 
 
 def plan_of(value: dict[str, Any]) -> Plan:

@@ -13,9 +13,9 @@ from rich.console import Console
 from saved_plan import learned, sample
 
 from mixplan.report.measures import quantity
-from mixplan.report.plan import Plan
 from mixplan.report.terminal import sentences, show, show_next, show_outcome, show_several
 from mixplan.report.text import bounds, number, percent
+from mixplan.saved.plan import Plan
 
 PAGE = Path("runs/quickstart/report.html")
 

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from saved_plan import sample
 
-from mixplan.report.plan import Domain, Interval, Ranking
 from mixplan.report.text import bounds, few_words, in_line, number, percent, stability_sentence, visible, whole
+from mixplan.saved.part import Interval
+from mixplan.saved.plan import Domain
+from mixplan.saved.scores import Ranking
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ from small_loop import outcome
 from small_sources import AMOUNTS, lay_sources
 from test_plan import Silent
 
-from mixplan.evaluate.result import read_evaluation
 from mixplan.forecast.earlier import run_of
 from mixplan.outcome.make import evaluate_run
-from mixplan.report.outcome import Outcome
 from mixplan.report.page import render
-from mixplan.report.plan import Plan
 from mixplan.report.sheets import changes
+from mixplan.saved.evaluation import read_evaluation
+from mixplan.saved.outcome import Outcome
+from mixplan.saved.plan import Plan
 
 
 @pytest.fixture(scope="session")

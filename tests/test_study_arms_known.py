@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mixplan.errors import RunError
-from mixplan.evaluate.result import Evaluation, Measured
+from mixplan.saved.evaluation import Evaluation, Measured
 from mixplan.study.arms.known import KnownTrainings, take_over, write_trainings
 
 STUDY = "5" * 64

@@ -8,6 +8,7 @@ from small_study import DOMAINS, TARGETS, bench
 
 from mixplan.domains.sketch import Content, sketch
 from mixplan.forecast import History, Kind, evidence, with_studies
+from mixplan.saved.outcome import Settings
 from mixplan.study.evidence import noise_values
 from mixplan.study.judged.table import Table, read_table
 
@@ -55,7 +56,7 @@ def test_a_later_plan_reads_it_back(saved, whole_study, monkeypatch, tmp_path):
     monkeypatch.setattr(evidence, "SHIPPED", tmp_path)
     run, found = saved
     ours = bench(whole_study[0] / "study.yaml", run)
-    kind = Kind(ours.model.weights, ours.sae.fingerprint, SETTINGS)
+    kind = Kind(ours.model.weights, ours.sae.fingerprint, Settings(**SETTINGS))
     history, (study,) = with_studies(History(), None, folder=run, run=run.parent / "later", kind=kind)
     assert history.warnings == ()
     assert [each.name for each in history.runs] == [f"A small study: {name}" for name in TARGETS]

@@ -5,7 +5,7 @@ import pytest
 from small_study import bench, lay, study
 
 from mixplan.errors import RunError
-from mixplan.evaluate.result import Measured
+from mixplan.saved.evaluation import Measured
 from mixplan.study.jobs import cells_of
 from mixplan.study.judged.rehearse import moved_items, rehearse
 from mixplan.study.make import marks_of

@@ -8,7 +8,7 @@ import pytest
 from small_study import DOMAINS, TARGETS, bench
 from test_study_forecasts_formulas import RAW, WIDE, largest, profile
 
-from mixplan.evaluate.result import Evaluation, Measured, read_evaluation
+from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, read_evaluation
 from mixplan.study.forecasts.formulas import BOUNDS, COMPETITORS, TargetReading
 from mixplan.study.jobs import cells_of, evaluated
 from mixplan.study.judged.tabulate import (
@@ -96,7 +96,7 @@ def test_overlaps_are_counted_among_live_dimensions(made):
 
 def evaluation(values: dict[str, dict[str, tuple[float, ...]]], rows: tuple[str, ...]) -> Evaluation:
     measured = {name: {"choice": Measured("choice", rows, kinds, {})} for name, kinds in values.items()}
-    return Evaluation({}, measured, {})
+    return Evaluation(EvaluatedModel(hash="", dtype="float32"), measured, {})
 
 
 def test_only_items_that_both_hold_are_paired():

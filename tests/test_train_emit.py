@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from small_jobs import ARGS, ROWS, Silent, lay_run
 from mixplan.errors import RunError
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.recipe import load_recipe
+from mixplan.saved import read_plan
 from mixplan.train.emit import emit
 from mixplan.train.job import read_job
 from mixplan.train.launch import Launch
+from mixplan.train.verify import AsPlanned
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -51,7 +54,7 @@ def test_the_slurm_script_starts_the_job_on_every_node(planned):
 def test_on_gpus_it_asks_for_eight_a_node_unless_told(planned):
     run, loaded, plan = planned
     other = load_recipe(loaded.path, ["model.device=cuda"])
-    plan = {**plan, "hashes": {**plan["hashes"], "recipe": recipe_hash(other)}}
+    plan = replace(plan, recipe=recipe_hash(other))
     assert "#SBATCH --gpus-per-node=8" in emit("slurm", run, other, plan, launch=Launch()).read_text().splitlines()
     assert (run / "training" / "launch.yaml").read_bytes() == (
         REPOSITORY / "configs/launch/multi-gpu.yaml"
@@ -107,7 +110,7 @@ def test_slurm_runs_the_script_from_the_job_to_the_outcome(tmp_path, tiny_model,
              "sts.demonstrations=2", "sts.resamples=100"]  # fmt: skip
     shutil.rmtree(tmp_path / "run")
     run = make_plan(PlanRequest(tmp_path / "job.yaml", tuple(sizes), None, tmp_path / "run"), watcher=Silent())
-    loaded, plan = load_recipe(run / "recipe.yaml"), json.loads((run / "plan.json").read_text())
+    loaded, plan = load_recipe(run / "recipe.yaml"), AsPlanned.of(read_plan(run))
     script = emit("slurm", run, loaded, plan, launch=Launch(processes=2))
     with own_slurm():
         ended = subprocess.run(["sbatch", "--wait", script], capture_output=True, text=True)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mixplan.errors import DataError, RecipeError, TrainError
 from mixplan.plan import standalone
 from mixplan.recipe import load_recipe
 from mixplan.runs import content_hash
+from mixplan.saved.outcome import LogLine
 from mixplan.train.job import files_hash, read_job
 from mixplan.train.launch import Launch
 from mixplan.train.make import Trained, finished, prepare, train
@@ -61,9 +63,9 @@ def test_two_processes_train_on_all_that_was_planned(tmp_path, tiny_model):
     # 16 rows, 2 processes × 2 rows × 2 accumulated a step: 2 steps an epoch.
     assert (trained.steps, done["processes"], done["epochs"]) == (4, 2, 2.0)
     # Each epoch reads all of them, whichever process does.
-    assert {name: entry["rows"] for name, entry in trained.consumption.items()} == {"target": 14, "law": 10, "fox": 8}
-    assert [entry["distinct_rows"] for entry in trained.consumption.values()] == [7, 5, 4]
-    assert [point["step"] for point in trained.log] == [1, 2, 3, 4]
+    assert {name: entry.rows for name, entry in trained.consumption.items()} == {"target": 14, "law": 10, "fox": 8}
+    assert [entry.distinct_rows for entry in trained.consumption.values()] == [7, 5, 4]
+    assert [point.step for point in trained.log] == [1, 2, 3, 4]
     assert watcher.stages == [("training", 4, "steps")]
     assert watcher.advanced == 4
     assert watcher.said[0] == "starting training: sft with 2 processes"
@@ -80,7 +82,7 @@ def test_a_finished_job_is_known_by_its_hash_and_its_model_s_files(planned, monk
     run, loaded, plan = planned
     starts, watcher = stand_in(monkeypatch, FINISHES), Silent()
     trained = train(run, loaded, plan, launch=Launch(), watcher=watcher)
-    assert trained == Trained(run / "model", 2, 1.5, [{"step": 2, "loss": 1.0}], {}, files_hash(run / "model"))
+    assert trained == Trained(run / "model", 2, 1.5, [LogLine(step=2, loss=1.0)], {}, files_hash(run / "model"))
     assert watcher.said == ["starting training: sft with 1 process", "1 of 5 rows of 'law' were cut."]
     train(run, loaded, plan, launch=Launch(), watcher=watcher)
     (run / "model" / "README.md").write_text("a card")
@@ -141,7 +143,7 @@ def test_a_damaged_record_is_not_taken_for_a_result(planned, text):
 def test_vllm_is_asked_for_where_it_is_not_installed(planned):
     run, loaded, plan = planned
     other = load_recipe(loaded.path, ["train.method=grpo", "train.args={use_vllm: true}"])
-    plan = {**plan, "hashes": {**plan["hashes"], "recipe": content_hash(standalone(other))}}
+    plan = replace(plan, recipe=content_hash(standalone(other)))
     with pytest.raises(RecipeError) as error:
         prepare(run, other, plan)
     assert str(error.value) == (

@@ -3,14 +3,17 @@
 import json
 from collections import Counter
 
+from as_saved import plain
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixplan.saved.outcome import Consumption
 from mixplan.train.seen import Answered, Seen, packed_rows, whole_rows
 
 DOMAINS = ["target", "law", "target", "law", "fox"]
 LABELS = [[-100, 5, 5], [5], [-100, -100, 5], [5, 5, 5, 5], [-100, 5]]
-PREPARED = {name: {"planned_rows": 2, "rows": 2, "truncated_rows": 0, "dropped_rows": 0} for name in ("target", "law")}
+ENTRY = {"planned_rows": 2, "rows": 2, "trainable_tokens": 0, "truncated_rows": 0, "dropped_rows": 0}
+PREPARED = {name: Consumption(**ENTRY) for name in ("target", "law")}
 
 
 def test_rows_count_as_often_as_they_are_read():
@@ -18,9 +21,9 @@ def test_rows_count_as_often_as_they_are_read():
     seen = Seen(DOMAINS)
     for number in (0, 1, 2, 0, 1):
         seen.read(holds[number])
-    assert seen.entries(PREPARED) == {
-        "target": PREPARED["target"] | {"rows": 1, "distinct_rows": 1, "trainable_tokens": 1},
-        "law": PREPARED["law"] | {"rows": 4, "distinct_rows": 2, "trainable_tokens": 2 * (2 + 1)},
+    assert plain(seen.entries(PREPARED)) == {
+        "target": ENTRY | {"rows": 1, "distinct_rows": 1, "trainable_tokens": 1},
+        "law": ENTRY | {"rows": 4, "distinct_rows": 2, "trainable_tokens": 2 * (2 + 1)},
     }
 
 
@@ -53,7 +56,7 @@ def test_a_prompt_counts_once_whatever_the_number_of_its_answers():
     seen = Answered(DOMAINS, answers=2)
     seen.read([(0, 3, True), (0, 4, True), (1, 5, True), (1, 6, True)])
     found = seen.together().entries(PREPARED)
-    assert [(entry["rows"], entry["distinct_rows"], entry["trainable_tokens"]) for entry in found.values()] == [
+    assert [(entry.rows, entry.distinct_rows, entry.trainable_tokens) for entry in found.values()] == [
         (1, 1, 7),
         (1, 1, 11),
     ]

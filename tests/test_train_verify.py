@@ -1,5 +1,6 @@
 """Nothing trains on a plan that no longer describes what is there: which part, and the command that mends it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_what_was_planned_is_given_back(planned):
     run, loaded, plan = planned
     found = verify(run, loaded, plan)
     assert {part.name: part.rows for part in found.parts} == {"target": 7, "law": 5, "fox": 4}
-    assert found.hash == plan["hashes"]["mixture"]
+    assert found.hash == plan.mixture
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_the_run_s_own_copy_of_the_recipe_is_the_same_recipe(planned, tmp_path):
 
     run, loaded, plan = planned
     (run / "recipe.yaml").write_text(recipe_text(loaded))
-    assert verify(run, load_recipe(run / "recipe.yaml"), plan).hash == plan["hashes"]["mixture"]
+    assert verify(run, load_recipe(run / "recipe.yaml"), plan).hash == plan.mixture
     value = yaml.safe_load((run / "recipe.yaml").read_text())
     value["target"]["data"]["file"] = str(tmp_path / "law.jsonl")
     (run / "recipe.yaml").write_text(yaml.safe_dump(value))
@@ -79,7 +80,7 @@ def test_a_changed_or_missing_mixture_is_refused(planned):
 
 def test_another_mixture_is_refused_unless_it_is_an_arm_s_own(planned):
     run, loaded, plan = planned
-    other = {**plan, "hashes": {**plan["hashes"], "mixture": "0" * 64}}
+    other = replace(plan, mixture="0" * 64)
     text = f"{run / 'mixture'}: the mixture's rows are not those of {run / 'plan.json'}. {again(run, loaded)}"
     assert refusal(run, loaded, other) == text
     assert verify(run, loaded, other, mixture=run / "mixture").rows == 16
@@ -105,7 +106,6 @@ def test_the_model_is_hashed_without_loading_it_in_whatever_type_it_was_planned(
     run, loaded, plan = planned
     monkeypatch.setattr("mixplan.model.load_model", None)
     assert verify(run, loaded, plan)
-    assert verify(run, loaded, {**plan, "model": {**plan["model"], "dtype": "bfloat16"}})
 
 
 def test_a_mixture_for_the_other_method_is_refused(planned, tmp_path, tiny_model):
@@ -121,10 +121,10 @@ def test_a_mixture_for_the_other_method_is_refused(planned, tmp_path, tiny_model
 def test_a_model_with_another_config_or_template_is_refused(planned):
     run, loaded, plan = planned
     config, template = settings_now(loaded.recipe.model, Path())
-    plan = {**plan, "model": {**plan["model"], "config": config, "chat_template": template}}
+    plan = replace(plan, config=config, chat_template=template)
     assert verify(run, loaded, plan)
     for part, what in (("config", "config.json"), ("chat_template", "chat template")):
-        other = {**plan, "model": {**plan["model"], part: "0" * 64}}
+        other = replace(plan, **{part: "0" * 64})
         assert refusal(run, loaded, other) == (
             f"{run}: the {what} of the model '{loaded.recipe.model.name}' is not the one that was planned with. "
             f"{again(run, loaded)}"

@@ -12,8 +12,8 @@ from mixplan.api.results import Outcome as Outcome
 from mixplan.api.results import Plan as Plan
 from mixplan.errors import AllocationError, RecipeError, RunError
 from mixplan.recipe import load_recipe as load_recipe
-from mixplan.report import read_outcome as saved_outcome
-from mixplan.report import read_plan as saved_plan
+from mixplan.saved import read_outcome as saved_outcome
+from mixplan.saved import read_plan as saved_plan
 
 if TYPE_CHECKING:
     from mixplan.cli.check import Checked

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixplan.errors import RunError
-from mixplan.report import read_plan
-from mixplan.report.outcome import Change
-from mixplan.report.outcome import Outcome as SavedOutcome
-from mixplan.report.plan import Plan as SavedPlan
+from mixplan.saved import read_plan
+from mixplan.saved.outcome import Change
+from mixplan.saved.outcome import Outcome as SavedOutcome
+from mixplan.saved.plan import Plan as SavedPlan
 
 if TYPE_CHECKING:
     import datasets

@@ -12,7 +12,8 @@ from rich.console import Console
 from mixplan.cli.progress import Drawn
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.recipe import load_recipe
-from mixplan.report import page, read_plan, terminal
+from mixplan.report import page, terminal
+from mixplan.saved import read_plan
 from mixplan.train.rehearsed import refuse_untrainable_job
 
 

@@ -11,11 +11,12 @@ from rich.console import Console
 
 from mixplan.errors import RunError
 from mixplan.leftovers import sweep
-from mixplan.report import page, read_outcome, read_plan, several, terminal
+from mixplan.report import page, several, terminal
 from mixplan.report.beside import Run
-from mixplan.report.outcome import Outcome
-from mixplan.report.plan import Plan
 from mixplan.report.text import few_words
+from mixplan.saved import read_outcome, read_plan
+from mixplan.saved.outcome import Outcome
+from mixplan.saved.plan import Plan
 
 
 def report(

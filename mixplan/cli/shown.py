@@ -8,9 +8,10 @@ import typer
 from rich.console import Console
 
 from mixplan.errors import RunError
-from mixplan.report import page, read_outcome, read_plan, terminal
+from mixplan.report import page, terminal
 from mixplan.report.model_card import model_card
 from mixplan.runs import write_atomic
+from mixplan.saved import read_outcome, read_plan
 
 
 def shown(folder: Path, console: Console, *, as_json: bool) -> None:

@@ -41,6 +41,7 @@ def train(
     from mixplan.train.emit import emit
     from mixplan.train.launch import Launch
     from mixplan.train.rehearsed import refuse_untrainable_job
+    from mixplan.train.verify import AsPlanned
 
     request = OutcomeRequest(place, tuple(overrides or ()), budget, run, Launch(launch, processes, tuple(flags or ())))
     console = Console(stderr=as_json, highlight=False)
@@ -50,7 +51,9 @@ def train(
     with Drawn(console) as watcher:
         if cluster is not None:
             ready = planned(request, watcher)
-            file = emit(cluster, ready.folder, ready.loaded, ready.plan, launch=request.launch, nodes=nodes)
+            file = emit(
+                cluster, ready.folder, ready.loaded, AsPlanned.of(ready.plan), launch=request.launch, nodes=nodes
+            )
         else:
             folder = make_outcome(request, watcher=watcher)
     if cluster is not None:

@@ -2,7 +2,7 @@
 
 from mixplan.domains.account import account, row_warnings
 from mixplan.domains.content import normalised
-from mixplan.domains.domain import Domain, by_name, describe
+from mixplan.domains.domain import Domain, by_name
 from mixplan.domains.fields import fill
 from mixplan.domains.rows import Row, read_rows, read_texts
 from mixplan.domains.sources import count_rows, read_records
@@ -14,7 +14,6 @@ __all__ = [
     "account",
     "by_name",
     "count_rows",
-    "describe",
     "fill",
     "normalised",
     "open_domains",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from mixplan.domains.rows import Row
 from mixplan.recipe import DomainSpec, SourceSpec
@@ -113,29 +112,3 @@ def source_name(path: KeyPath) -> str | None:
 def by_name(target: Domain, domains: Mapping[str, Domain]) -> dict[str, Domain]:
     """All that rows are read of, by name: the target or each of its sources, then the domains."""
     return {**{part.name: part for part in target.parts}, **domains}
-
-
-def describe(domain: Domain) -> dict[str, Any]:
-    """A domain's counts and fingerprint as JSON values, for the plan."""
-    return {
-        "rows": {part: len(getattr(domain, part)) for part in PARTS},
-        "read_rows": domain.read_rows,
-        "source_rows": domain.source_rows,
-        "group": domain.group,
-        "shared": dict(domain.shared),
-        "dropped": dict(domain.dropped),
-        "changed": dict(domain.changed),
-        "examples": dict(domain.examples),
-        "labels": domain.labels,
-        "fingerprint": domain.fingerprint,
-        "grader": domain.grader,
-        "licence": licence_of(domain),
-    }
-
-
-def licence_of(domain: Domain) -> str | None:
-    """The licence that the recipe states; of a target of several sources each one's, None where none is stated."""
-    if not domain.sources:
-        return domain.spec.licence
-    stated = [f"{part.source}: {part.spec.licence or 'not stated'}" for part in domain.sources]
-    return "; ".join(stated) if any(part.spec.licence for part in domain.sources) else None

@@ -1,8 +1,9 @@
 """A model and held-out rows in, item-wise measures out, and two evaluations of the same items compared."""
 
-from mixplan.evaluate.compare import Change, change, changes
+from mixplan.evaluate.compare import change, changes
 from mixplan.evaluate.measure import evaluate, headline, measures_of
-from mixplan.evaluate.result import QUALITY, Evaluation, Measured, quality, read_evaluation, write_evaluation
+from mixplan.saved.evaluation import QUALITY, Evaluation, Measured, quality, read_evaluation, write_evaluation
+from mixplan.saved.outcome import Change
 
 __all__ = [
     "QUALITY",

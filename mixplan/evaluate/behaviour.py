@@ -26,10 +26,10 @@ from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.packing import Ids, Tree
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.evaluate.reading import Asked, read_together
-from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import divergences
 from mixplan.model import Model
 from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.saved.evaluation import Measured
 
 READ_AGAIN = 8
 """Answers that the untrained model reads twice, to see what rounding alone moves."""

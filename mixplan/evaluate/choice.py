@@ -17,9 +17,9 @@ from mixplan.domains import Row
 from mixplan.domains.choice import LETTERS
 from mixplan.evaluate.prompts import fitting, tree_of
 from mixplan.evaluate.reading import Asked, read_together
-from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import Scored
 from mixplan.model import Model
+from mixplan.saved.evaluation import Measured
 
 
 def measure_choice(model: Model, rows: Sequence[Row], *, advance: Callable[[int], None]) -> Measured:

@@ -3,42 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from mixplan.errors import RunError
 from mixplan.evaluate.intervals import beyond, chance_of_seeming, interval, is_graded, noise_floor
-from mixplan.evaluate.result import Evaluation, Measured, quality
-
-
-@dataclass(frozen=True)
-class Change:
-    """How much one quantity changed on the same items.
-
-    Attributes:
-        items: How many.
-        before: Mean before.
-        after: Mean after.
-        change: Mean of after minus before.
-        low: Lower end of its 95 % interval, see `mixplan.evaluate.intervals`.
-        high: Upper end.
-        noise: Noise floor: what 95 % of the absolute mean changes stay at or under when each item's sign is random.
-        changed: Whether the interval leaves zero and the change is beyond the noise floor, on at least six items.
-        direction: `gain` or `loss`; `moved` for a quantity without a better side; `none` when not changed.
-        by_chance: The share of sign flips of the very differences that would count as changed.
-    """
-
-    items: int
-    before: float
-    after: float
-    change: float
-    low: float
-    high: float
-    noise: float
-    changed: bool
-    direction: str
-    by_chance: float
+from mixplan.saved.evaluation import Evaluation, Measured, quality
+from mixplan.saved.outcome import Change, Direction
 
 
 def change(before: Sequence[float], after: Sequence[float], *, quality: int, resamples: int, seed: int) -> Change:
@@ -76,7 +47,7 @@ def change(before: Sequence[float], after: Sequence[float], *, quality: int, res
     )
 
 
-def direction(mean: float, quality: int) -> str:
+def direction(mean: float, quality: int) -> Direction:
     """The word for a change that is one."""
     if quality == 0:
         return "moved"
@@ -102,11 +73,11 @@ def changes(
             change, or they share a measure but not one of its items.
     """
     for key in ("dtype", "device"):
-        if before.model[key] != after.model[key]:
+        first, second = getattr(before.model, key), getattr(after.model, key)
+        if first != second:
             raise RunError(
-                f"the evaluation before was computed with {key} {before.model[key]}, the one after with "
-                f"{after.model[key]}, so rounding would show as change. Set `model.{key}` in the recipe and evaluate "
-                "both again."
+                f"the evaluation before was computed with {key} {first}, the one after with {second}, so rounding "
+                f"would show as change. Set `model.{key}` in the recipe and evaluate both again."
             )
     return {
         name: {

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from mixplan.domains import Domain, Row
 from mixplan.evaluate.answering import Answering
-from mixplan.evaluate.result import Measured
 from mixplan.grading.grade import Grade
 from mixplan.grading.probes import SECONDS, bounded
 from mixplan.grading.process import GradingProcess
 from mixplan.model import Answer, spoken
+from mixplan.saved.evaluation import Measured
 
 
 def measure_exact(

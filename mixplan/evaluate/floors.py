@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from scipy.stats import binom
 
 from mixplan.domains import Row
 from mixplan.evaluate.intervals import FEWEST_ITEMS
-from mixplan.evaluate.result import Measured
+from mixplan.saved.evaluation import Measured
+from mixplan.saved.outcome import Floor
 
 GRADED = {"choice": "correct", "exact": "score"}
 """Measures that grade answers, each with its quantity."""
@@ -18,26 +18,6 @@ INSTEAD = ("likelihood", "behaviour")
 FEW = 2 * FEWEST_ITEMS
 """With fewer items it is their number that shows nothing."""
 BY_CHANCE = 0.05
-
-
-@dataclass(frozen=True)
-class Floor:
-    """An accuracy that is as low as it can be.
-
-    Attributes:
-        measure, quantity: What was measured.
-        value: Before training.
-        chance: What guessing gives, 0 where answers are free.
-        items: How many.
-        instead: The measure that stands for the domain instead; None where none was made, or the recipe names one.
-    """
-
-    measure: str
-    quantity: str
-    value: float
-    chance: float
-    items: int
-    instead: str | None
 
 
 def floor_of(headline: str, measures: Mapping[str, Measured], rows: Sequence[Row], *, named: bool) -> Floor | None:
@@ -64,4 +44,4 @@ def floor_of(headline: str, measures: Mapping[str, Measured], rows: Sequence[Row
     if right >= FEWEST_ITEMS and not guessed:
         return None
     instead = next((measure for measure in INSTEAD if measure in measures and not named), None)
-    return Floor(headline, quantity, right / items, chance, items, instead)
+    return Floor(measure=headline, quantity=quantity, value=right / items, chance=chance, items=items, instead=instead)

@@ -22,11 +22,11 @@ from mixplan.domains.rows import RowReader
 from mixplan.domains.sources import Record
 from mixplan.errors import DataError, EvaluateError
 from mixplan.evaluate.packing import Ids, Tree
-from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import score_continuations
 from mixplan.model import Model, generation_way
 from mixplan.recipe import DomainSpec
 from mixplan.recipe.paths import local_path
+from mixplan.saved.evaluation import Measured
 
 SCORED_AT_ONCE = 16
 """Requests that the harness runs together where it generates text."""

@@ -9,9 +9,9 @@ from dataclasses import replace
 from mixplan.domains import Row
 from mixplan.evaluate.prompts import fitting, taught_tree
 from mixplan.evaluate.reading import Asked, read_together
-from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import Scored
 from mixplan.model import Model
+from mixplan.saved.evaluation import Measured
 
 
 def measure_likelihood(model: Model, rows: Sequence[Row], *, advance: Callable[[int], None]) -> Measured:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,11 @@ from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import DataError
 from mixplan.evaluate.floors import floor_of
 from mixplan.evaluate.pooled import pooled
-from mixplan.evaluate.result import Evaluation, Measured, as_json, from_json
 from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.recipe import EvaluateSpec
-from mixplan.runs import cache_folder, canonical_json, content_hash, file_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, content_hash, file_hash, seal, unseal, write_atomic
+from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, items_from, items_text
+from mixplan.saved.outcome import Floor
 
 if TYPE_CHECKING:
     from mixplan.evaluate.answering import Answering
@@ -76,7 +76,7 @@ def evaluate(
     work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {}, Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
-    floors: dict[str, dict[str, Any]] = {}
+    floors: dict[str, Floor] = {}
     stood = total = 0
     for name, domain in by_name(target, domains).items():
         rows = domain.evaluation[: spec.rows]
@@ -89,7 +89,7 @@ def evaluate(
         if model is origin and not domain.is_taught:
             floor = floor_of(headlines[name], measured[name], rows, named=name in spec.measures)
             if floor is not None:
-                floors[name] = asdict(floor)
+                floors[name] = floor
                 headlines[name] = floor.instead or headlines[name]
         stood, total = stood + standing, total + len(measured[name])
     if (whole := pooled(measured, headlines, [part.name for part in target.sources])) is not None:
@@ -104,10 +104,10 @@ def evaluate(
     return Evaluation(described(model, work.reused), measured, headlines, floors)
 
 
-def described(model: Model, reused: Mapping[str, int]) -> dict[str, Any]:
+def described(model: Model, reused: Mapping[str, int]) -> EvaluatedModel:
     """The model as an evaluation says it, with how many measures were taken over from other types, where any were."""
-    values = {"name": model.name, "hash": model.weights, "dtype": model.dtype, "device": str(model.device)}
-    return values | ({"reused": dict(reused)} if reused else {})
+    found = EvaluatedModel(name=model.name, hash=model.weights, dtype=model.dtype, device=str(model.device))
+    return found.model_copy(update={"reused": dict(reused)}) if reused else found
 
 
 def headline(name: str, domain: Domain, spec: EvaluateSpec) -> str:
@@ -155,7 +155,7 @@ class _Work:
         """Each measure of one domain, and how many stood from an earlier evaluation."""
         places = {one: kept_place(self.key(name, domain, rows, one)) for one in measures_of(name, domain, self.spec)}
         found = {
-            measure: from_json(measure, json.loads(standing))
+            measure: items_from(measure, standing)
             for measure, place in places.items()
             if (standing := unseal(place)) is not None
         }
@@ -184,7 +184,7 @@ class _Work:
                     continue
                 place = kept_place(self.key(name, domain, rows, measure, identity(self.model, dtype)))
                 if (standing := unseal(place)) is not None:
-                    found[measure] = from_json(measure, json.loads(standing))
+                    found[measure] = items_from(measure, standing)
                     self.reused[dtype] += 1
         return found
 
@@ -195,10 +195,10 @@ class _Work:
         if len(found.rows) < len(rows):
             left = len(rows) - len(found.rows)
             self.watcher.say(f"{name}: {left} of {len(rows)} rows are left out of `{found.measure}`")
-        text = canonical_json(as_json(found))
+        text = items_text(found)
         write_atomic(place, seal(text.encode()))
         # Read back, so that an evaluation does not tell whether its values were measured or stood.
-        return from_json(found.measure, json.loads(text))
+        return items_from(found.measure, text)
 
     def nothing_fits(self, name: str, rows: Sequence[Row], measure: str) -> str:
         """The message when every row is longer than the window."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mixplan.evaluate.result import Measured
+from mixplan.saved.evaluation import Measured
 
 
 def pooled(

@@ -9,9 +9,9 @@ from mixplan.evaluate.behaviour import OwnAnswers, behaviour_of, equal_readings
 from mixplan.evaluate.choice import ask_choice, choice_of
 from mixplan.evaluate.likelihood import ask_likelihood, likelihood_of
 from mixplan.evaluate.reading import read_together
-from mixplan.evaluate.result import Measured
 from mixplan.evaluate.scoring import check_vocabularies
 from mixplan.model import Model
+from mixplan.saved.evaluation import Measured
 
 SCORED = {"choice": (ask_choice, choice_of), "likelihood": (ask_likelihood, likelihood_of)}
 """Measures by log-probability: what they ask of a row, and what becomes of the scores."""

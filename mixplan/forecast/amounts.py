@@ -136,7 +136,7 @@ def chosen(response: Response, targets: int, usual: float) -> Amount:
 
 def same_job(kind: Kind, value: Mapping[str, Any]) -> bool:
     """Whether arms were trained from the plan's model by its training method."""
-    same = (value["hashes"]["model"], value["settings"]["method"]) == (kind.model, kind.settings["method"])
+    same = (value["hashes"]["model"], value["settings"]["method"]) == (kind.model, kind.settings.method)
     return bool(same) and not of_another_config(kind, value)
 
 

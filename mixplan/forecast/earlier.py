@@ -14,6 +14,7 @@ from typing import Any
 from mixplan.domains.sketch import Content
 from mixplan.forecast.job import Job
 from mixplan.recipe.paths import local_path
+from mixplan.saved.outcome import Settings
 
 OUTCOME = "outcome.json"
 OUTCOME_VERSION = 1
@@ -60,7 +61,7 @@ class Kind:
 
     model: str
     sae: str
-    settings: Mapping[str, Any]
+    settings: Settings
     dtype: str = ""
     config: str = ""
 
@@ -78,15 +79,19 @@ class Kind:
         return cls(model, sae, settings_of(recipe), dtype, config)
 
 
-def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What an outcome must share with a later plan to teach it: scores of one meaning, and one kind of job."""
-    return {
-        "method": recipe["train"]["method"],
-        "features": recipe["drift"]["features"],
-        "drift_demonstrations": recipe["drift"]["demonstrations"],
-        "drift_from": recipe["drift"].get("from", ICL),
-        "sts_demonstrations": recipe["sts"]["demonstrations"],
-    }
+def settings_of(recipe: Mapping[str, Any]) -> Settings:
+    """What an outcome must share with a later plan to teach it: scores of one meaning, and one kind of job.
+
+    Args:
+        recipe: The resolved recipe's values.
+    """
+    return Settings(
+        method=recipe["train"]["method"],
+        features=recipe["drift"]["features"],
+        drift_demonstrations=recipe["drift"]["demonstrations"],
+        drift_from=recipe["drift"].get("from", ICL),
+        sts_demonstrations=recipe["sts"]["demonstrations"],
+    )
 
 
 @dataclass(frozen=True)
@@ -280,7 +285,7 @@ def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) 
         return LeftOut(name, "model config", ("model.name: a folder with that run's config.json",), asked)
     if hashes["sae"] != kind.sae:
         return LeftOut(name, "SAE", (named("model.sae", value.get("sae")),), asked)
-    differing = [setting for setting, wanted in kind.settings.items() if settings[setting] != wanted]
+    differing = [setting for setting, wanted in kind.settings.fields().items() if settings[setting] != wanted]
     if not differing:
         return None
     keys = tuple(named(SETTING_KEYS[setting], settings[setting]) for setting in differing)
@@ -324,7 +329,7 @@ def run_of(name: str, mark: str, value: Mapping[str, Any]) -> Run:
         mark,
         found,
         target=Content.from_json(contents[TARGET]) if TARGET in contents else None,
-        job=None if job is None else Job.from_json(job),
+        job=None if job is None else Job.model_validate(job),
         dtype=str(value.get("dtype") or ""),
     )
 

@@ -275,7 +275,7 @@ def run_of(value: Mapping[str, Any], mark: str, target: str) -> Run:
         domains=domains,
         studied=True,
         target=None if taught is None else Content.from_json(taught),
-        job=None if job is None else Job.from_json(job),
+        job=None if job is None else Job.model_validate(job),
         dtype=str(value.get("dtype") or ""),
     )
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from mixplan.forecast.direct import Estimate, Measured, bounded, combined, measu
 from mixplan.forecast.earlier import Run, unit_of
 from mixplan.forecast.factors import Changes, Predicted, left_out_error, predict
 from mixplan.forecast.job import Distance, common_distance, widened
+from mixplan.saved.part import Expected
+from mixplan.saved.plan import Foretold
 from mixplan.sts import Score
 
 FEWEST_TARGETS = 2
@@ -28,27 +30,6 @@ BEHAVIOUR = ("behaviour", "kl")
 MAIN_QUANTITIES = {"choice": "correct", "exact": "score", "likelihood": "bits_per_byte"}
 BOUNDS = {"accuracy": (-1.0, 1.0), "kl": (0.0, np.inf)}
 """Between which a change of a unit lies."""
-
-
-@dataclass(frozen=True)
-class Expected:
-    """The change to expect of one quantity of a domain.
-
-    Attributes:
-        measure: Such as `choice`.
-        quantity: Such as `correct`; the change is in its unit.
-        change: Expected change, after less before.
-        low: Lower end of the 95 % interval for what a run will measure.
-        high: Its upper end.
-        sign: `up` or `down` where the interval leaves 0, None where the runs do not support one, and for `kl`.
-    """
-
-    measure: str
-    quantity: str
-    change: float
-    low: float
-    high: float
-    sign: str | None
 
 
 @dataclass(frozen=True)
@@ -114,10 +95,10 @@ class Learned:
     planning: dict[str, Score] | None
     weights: dict[str, float]
 
-    def describe(self, name: str) -> dict[str, Any]:
-        """One domain's expectations as JSON values, for the plan."""
+    def describe(self, name: str) -> Foretold:
+        """One domain's expectations, for the plan."""
         found = self.expected[name]
-        return {part: asdict(found[part]) if part in found else None for part in ("headline", "behaviour")}
+        return Foretold(headline=found.get("headline"), behaviour=found.get("behaviour"))
 
 
 def learn(known: Known, scores: Mapping[str, Score], *, score: str, measures: Mapping[str, str]) -> Learned | None:
@@ -266,8 +247,15 @@ def headlines(
 
 def as_expected(place: tuple[str, str], unit: str, found: Estimate) -> Expected:
     """One domain's expectation, with the sign that its interval supports."""
-    sign = None if unit == "kl" else "up" if found.low > 0 else "down" if found.high < 0 else None
-    return Expected(*place, found.change, found.low, found.high, sign)
+    sign: Literal["up", "down"] | None = "up" if found.low > 0 else "down" if found.high < 0 else None
+    return Expected(
+        measure=place[0],
+        quantity=place[1],
+        change=found.change,
+        low=found.low,
+        high=found.high,
+        sign=None if unit == "kl" else sign,
+    )
 
 
 def planning_scores(moved: Mapping[str, Estimate]) -> dict[str, Score] | None:

@@ -17,9 +17,10 @@ parameters (another LoRA rank, or all of them) are taken to differ by a factor o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mixplan.saved.plan import Job as Job
 
 EXPONENT = 1.0
 EXPONENT_SPREAD = 1.0
@@ -29,49 +30,6 @@ ADAPTER_SPREAD = 0.5
 """Standard deviation of the logarithm of what other trained parameters do to a change."""
 REACH = 1.96
 """Standard deviations on either side that a 95 % interval holds."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a job trains with.
-
-    Attributes:
-        target_rows: Rows of the target.
-        steps: Optimiser steps over them; those that extra rows take are not counted.
-        learning_rate: The highest of the schedule.
-        adapter: What is trained, such as `full` or `LoRA r 16`.
-    """
-
-    target_rows: int
-    steps: float
-    learning_rate: float
-    adapter: str
-
-    @property
-    def strength(self) -> float:
-        """Steps times learning rate."""
-        return self.steps * self.learning_rate
-
-    def as_json(self) -> dict[str, Any]:
-        """As it is saved."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Job:
-        """Read back.
-
-        Raises:
-            ValueError: a number is none, or not above 0.
-            LookupError: something is missing.
-        """
-        steps, rate = float(value["steps"]), float(value["learning_rate"])
-        if not (0 < steps < math.inf and 0 < rate < math.inf):
-            raise ValueError(f"steps {steps} and learning rate {rate}: expected numbers above 0")
-        return cls(int(value["target_rows"]), steps, rate, str(value["adapter"]))
-
-    def text(self) -> str:
-        """The job in words."""
-        return f"{self.target_rows} rows, {self.steps:.3g} steps at {self.learning_rate:.3g}, {self.adapter}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from mixplan.errors import DriftError
 from mixplan.forecast.alike import Planned
@@ -13,6 +12,8 @@ from mixplan.forecast.comparable import Known, Saved, comparable
 from mixplan.forecast.earlier import UNIT_NAMES, History
 from mixplan.forecast.expect import Learned, Way, learn
 from mixplan.forecast.job import REACH, Distance
+from mixplan.saved import plan as saved
+from mixplan.saved.plan import Risk as Risk
 from mixplan.sts import Score
 
 NOTHING = "No measured runs yet, so the forecast is relative: "
@@ -30,21 +31,6 @@ RELATIVE = (
 FEW_TARGETS = 6
 TITLES = {"accuracy": "Accuracy", "bits_per_byte": "Bits a byte", "kl": "Behaviour"}
 NOTHING_MOVES = "Every domain's score is 0, so the forecast cannot tell one from another."
-
-
-@dataclass(frozen=True)
-class Risk:
-    """A domain's expected loss, as a share of the expected loss of all domains together.
-
-    Attributes:
-        relative_risk: 0 to 1; the domains' sum to 1, or are all 0 when no score is above 0.
-        low: The score's lower end over the same total.
-        high: The score's upper end over the same total; above 1 where one domain outweighs the rest uncertainly.
-    """
-
-    relative_risk: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -73,21 +59,20 @@ class Forecast:
     warnings: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
 
-    def describe(self, name: str) -> dict[str, Any]:
-        """One domain's risk, and what earlier runs let expect of it, as JSON values for the plan."""
+    def describe(self, name: str) -> Risk:
+        """One domain's risk, and what earlier runs let expect of it, for the plan."""
         risk = self.risks[name]
-        found: dict[str, Any] = {"relative_risk": risk.relative_risk, "low": risk.low, "high": risk.high}
-        return found | ({"expected": self.learned.describe(name)} if self.learned else {})
+        return risk.model_copy(update={"expected": self.learned.describe(name)}) if self.learned else risk
 
-    def describe_all(self) -> dict[str, Any]:
-        """What the forecast rests on as JSON values, for the plan."""
-        return {
-            "kind": self.kind,
-            "planned_by": "behaviour" if self.learned and self.learned.planning else "score",
-            "text": self.text,
-            "evidence": list(self.evidence),
-            "learned_from": [{"run": name, "hash": mark} for name, mark in self.runs],
-        }
+    def describe_all(self) -> saved.Forecast:
+        """What the forecast rests on, for the plan."""
+        return saved.Forecast(
+            kind=self.kind,
+            planned_by="behaviour" if self.learned and self.learned.planning else "score",
+            text=self.text,
+            evidence=list(self.evidence),
+            learned_from=[saved.LearnedFrom(run=name, hash=mark) for name, mark in self.runs],
+        )
 
 
 def forecast(
@@ -155,7 +140,9 @@ def risks_of(scores: Mapping[str, Score]) -> dict[str, Risk]:
     """Each domain's share of all scores."""
     total = math.fsum(score.value for score in scores.values())
     return {
-        name: Risk(score.value / total, score.low / total, score.high / total) if total else Risk(0.0, 0.0, 0.0)
+        name: Risk(relative_risk=score.value / total, low=score.low / total, high=score.high / total)
+        if total
+        else Risk(relative_risk=0.0, low=0.0, high=0.0)
         for name, score in scores.items()
     }
 

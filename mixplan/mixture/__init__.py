@@ -4,12 +4,11 @@ from mixplan.mixture.answers import Untrained, messages
 from mixplan.mixture.build import build_mixture
 from mixplan.mixture.licences import allowed, excluded_lines, licence_outlook, require_own_rows
 from mixplan.mixture.order import take_target
-from mixplan.mixture.result import Mixture, Part, Progress, describe, read_mixture
+from mixplan.mixture.result import Mixture, Progress, describe, read_mixture
 from mixplan.mixture.tokens import TokenCounter, token_counter
 
 __all__ = [
     "Mixture",
-    "Part",
     "Progress",
     "TokenCounter",
     "Untrained",

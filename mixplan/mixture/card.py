@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from mixplan.mixture.result import Part
 from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.recipe import DataSpec
+from mixplan.saved.plan import MixturePart
 
 COLUMNS = {
     "sft": {
@@ -55,7 +55,7 @@ def data_line(data: DataSpec) -> str:
 
 
 def card(
-    parts: Sequence[Part],
+    parts: Sequence[MixturePart],
     *,
     taught: int = 1,
     method: str,
@@ -127,7 +127,7 @@ def settings_column(settings: Mapping[str, Any]) -> dict[str, str]:
     return {"chat_template_kwargs": "what the model's chat template is given, the same in each row"} if settings else {}
 
 
-def holdings(parts: Sequence[Part], rows: int) -> list[str]:
+def holdings(parts: Sequence[MixturePart], rows: int) -> list[str]:
     """The table of counts: rows, share, distinct rows, most uses, answers, and tokens where they were counted."""
     counted = any(part.tokens is not None for part in parts)
     head = ["domain", "rows", "share of rows", "distinct rows", "most uses", "answers"]
@@ -142,7 +142,7 @@ def holdings(parts: Sequence[Part], rows: int) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in table]
 
 
-def origins(parts: Sequence[Part]) -> list[str]:
+def origins(parts: Sequence[MixturePart]) -> list[str]:
     """The table of origins and licences."""
     table = [["domain", "data", "licence"], ["---", "---", "---"]]
     table += [[part.name, f"`{part.data}`", part.licence or "not stated in the recipe"] for part in parts]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mixplan.runs import content_hash, translated, unchanged, write_json
+from mixplan.saved.plan import MixturePart, MixtureRecord
 
 RECORD = "mixture.json"
 
@@ -20,38 +20,6 @@ Messages = list[dict[str, str]]
 
 Progress = Callable[[str, int, int], None]
 """Called with the step's name, how many are done, and how many there are."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One domain's rows in the mixture (the target's under the name `target`).
-
-    Attributes:
-        name: The recipe's name for it.
-        rows: Rows in the mixture, repeats counted.
-        distinct_rows: Different pool rows among them.
-        most_uses: How often the most used row stands in the mixture; 0 without rows.
-        answers: Rows by whose answer they carry: `gold`, `rationale`, `self`; for GRPO `reference`.
-        empty_answers: Pool rows passed over because the untrained model's answer had no text.
-        cut_answers: Pool rows passed over because the untrained model's answer was cut at its longest length; where
-            such answers are kept, the rows that carry one.
-        tokens: Tokens of its rows, prompt and answer, when a counter was given.
-        longest_tokens: Tokens of its longest row, when a counter was given.
-        data: Where its rows come from, in one line.
-        licence: As the recipe states it.
-    """
-
-    name: str
-    rows: int
-    distinct_rows: int
-    most_uses: int
-    answers: dict[str, int]
-    empty_answers: int
-    cut_answers: int
-    tokens: int | None
-    longest_tokens: int | None
-    data: str
-    licence: str | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +42,7 @@ class Mixture:
     hash: str
     inputs: str
     files: dict[str, str]
-    parts: tuple[Part, ...]
+    parts: tuple[MixturePart, ...]
     warnings: tuple[str, ...] = ()
     set_aside: Path | None = field(default=None, compare=False)
 
@@ -84,24 +52,24 @@ class Mixture:
         return sum(part.rows for part in self.parts)
 
 
-def describe(mixture: Mixture) -> dict[str, Any]:
-    """A mixture as JSON values, free of the place it lies in, for the plan."""
-    return {
-        "format": FORMAT,
-        "method": mixture.method,
-        "hash": mixture.hash,
-        "inputs": mixture.inputs,
-        "rows": mixture.rows,
-        "files": mixture.files,
-        "parts": [asdict(part) for part in mixture.parts],
-        "warnings": list(mixture.warnings),
-    }
+def describe(mixture: Mixture) -> MixtureRecord:
+    """What a mixture is, free of the place it lies in: for the record beside it, and for the plan."""
+    return MixtureRecord(
+        format=FORMAT,
+        method=mixture.method,
+        hash=mixture.hash,
+        inputs=mixture.inputs,
+        rows=mixture.rows,
+        files=mixture.files,
+        parts=list(mixture.parts),
+        warnings=list(mixture.warnings),
+    )
 
 
 def write_record(mixture: Mixture, folder: Path) -> None:
     """Write the record that lets a later run know the mixture by its hashes."""
-    value = describe(mixture)
-    write_json(folder / RECORD, value | {"record": content_hash(value)})
+    values = describe(mixture).values()
+    write_json(folder / RECORD, values | {"record": content_hash(values)})
 
 
 def read_mixture(folder: Path) -> Mixture | None:
@@ -112,21 +80,22 @@ def read_mixture(folder: Path) -> Mixture | None:
     """
     try:
         with translated(folder / RECORD, reading=True):
-            value = json.loads((folder / RECORD).read_bytes()) if (folder / RECORD).is_file() else {}
-    except ValueError:
+            values = json.loads((folder / RECORD).read_bytes()) if (folder / RECORD).is_file() else None
+        if not isinstance(values, dict) or values.pop("record", None) != content_hash(values):
+            return None
+        record = MixtureRecord.model_validate_json(json.dumps(values))
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict) or value.pop("record", None) != content_hash(value) or value["format"] != FORMAT:
+    if record.format != FORMAT or {path.name for path in folder.iterdir()} != {RECORD, *record.files}:
         return None
-    if {path.name for path in folder.iterdir()} != {RECORD, *value["files"]}:
-        return None
-    if not all(unchanged(folder / name, expected) for name, expected in value["files"].items()):
+    if not all(unchanged(folder / name, expected) for name, expected in record.files.items()):
         return None
     return Mixture(
         folder=folder,
-        method=value["method"],
-        hash=value["hash"],
-        inputs=value["inputs"],
-        files=value["files"],
-        parts=tuple(Part(**part) for part in value["parts"]),
-        warnings=tuple(value["warnings"]),
+        method=record.method,
+        hash=record.hash,
+        inputs=record.inputs,
+        files=record.files,
+        parts=tuple(record.parts),
+        warnings=tuple(record.warnings),
     )

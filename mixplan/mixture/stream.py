@@ -13,10 +13,11 @@ from mixplan.errors import RecipeError
 from mixplan.mixture.answers import messages
 from mixplan.mixture.card import data_line
 from mixplan.mixture.order import Selection, held_out, refuse_held_out, shuffled, walk
-from mixplan.mixture.result import Part, Progress
+from mixplan.mixture.result import Progress
 from mixplan.mixture.tokens import TokenCounter
 from mixplan.mixture.trl_config import Job
 from mixplan.mixture.write import Record
+from mixplan.saved.plan import MixturePart
 
 PROGRESS_ROWS = 1_000
 
@@ -120,7 +121,7 @@ class Stream:
                 tally.untrained_rows += asked >= most
                 tally.cut_rows += asked < most
 
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[MixturePart, ...]:
         """What each domain gave, once all rows have passed: the target, then the domains."""
         counted = self.count_tokens is not None
         return tuple(part(*pair, counted=counted) for pair in zip(self.selections, self.tallies, strict=True))
@@ -165,10 +166,10 @@ def any_tools(domains: Sequence[Domain]) -> bool:
     return any(row.prompt[0][0] == TOOLS for domain in domains for row in domain.pool)
 
 
-def part(selection: Selection, tally: Tally, *, counted: bool) -> Part:
+def part(selection: Selection, tally: Tally, *, counted: bool) -> MixturePart:
     """What one domain gave, as the card and the plan state it."""
     distinct = min(selection.count, len(selection.usable))
-    return Part(
+    return MixturePart(
         name=selection.domain.name,
         rows=selection.count,
         distinct_rows=distinct,

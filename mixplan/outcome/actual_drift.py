@@ -1,4 +1,4 @@
-"""Two models in, what training moved in the SAE's features out, held against what was predicted.
+"""Reads what training moved in the SAE's features, and holds it against what was predicted.
 
 The target's query tokens that predicted the drift are read without demonstrations through both models with the same
 SAE. A feature's actual shift is the mean over tokens of (h_j trained - h_j untrained)²; the actual drift dimensions are
@@ -10,9 +10,8 @@ Source: arXiv 2603.02908, sections 4.1 and 5; the chance interval and the compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +31,9 @@ from mixplan.plan.workers import Workers
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder
 from mixplan.sae import load_sae
+from mixplan.saved import Plan
+from mixplan.saved.outcome import Drift, Unexpected
+from mixplan.saved.part import Context
 
 Integers = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -90,10 +92,10 @@ def actual_drift(
     untrained: Model,
     trained: Model,
     target: Domain,
-    plan: Mapping[str, Any],
+    plan: Plan,
     *,
     watcher: Watcher,
-) -> dict[str, Any] | None:
+) -> Drift | None:
     """Read the target through both models and hold the predicted drift dimensions against the actual ones.
 
     Args:
@@ -101,11 +103,11 @@ def actual_drift(
         untrained: The model that was planned with.
         trained: What the job saved, loaded afresh.
         target: The opened target.
-        plan: What plan.json holds.
+        plan: Its plan.
         watcher: Told of progress.
 
     Returns:
-        JSON values for outcome.json's `drift`, or None when no feature moved: training changed nothing below the SAE.
+        For outcome.json; None when no feature moved: training changed nothing below the SAE.
 
     Raises:
         MixplanError: the SAE or the target's rows cannot be used.
@@ -121,12 +123,10 @@ def actual_drift(
     sums = Readings.of(predicted, actual)
     if not sums.actual.any():
         return None
-    features = np.array([entry[0] for entry in plan["drift"]["features"]], dtype=np.int64)
+    features = np.array([feature for feature, *_ in plan.drift.features], dtype=np.int64)
     found = held_against(sums, features)
-    shown = np.array([entry["feature"] for entry in found["unexpected"][:EXPLAINED]], dtype=np.int64)
     back = Reader(trained, sae, folder, watcher, workers, untrained)
-    explain(found["unexpected"], back, bare, shown, sums)
-    return found
+    return found.model_copy(update={"unexpected": explained(found.unexpected, back, bare, sums)})
 
 
 def foretold(loaded: LoadedRecipe, target: Domain, reading: Reading, reader: Reader) -> list[Statistics]:
@@ -136,7 +136,7 @@ def foretold(loaded: LoadedRecipe, target: Domain, reading: Reading, reader: Rea
     return replace(reader, trained=told.trained).read(told.reading.units, replicas=REPLICAS)
 
 
-def held_against(sums: Readings, features: Integers) -> dict[str, Any]:
+def held_against(sums: Readings, features: Integers) -> Drift:
     """Hold predicted drift dimensions against the features that training moved most.
 
     Args:
@@ -148,24 +148,24 @@ def held_against(sums: Readings, features: Integers) -> dict[str, Any]:
     low, high, chance = by_chance(live, int(sums.live[features].sum()), len(moved))
     raw, raw_moved = (largest(shift, len(features)) for shift in (sums.raw_predicted, sums.raw_actual))
     raw_low, raw_high, raw_chance = by_chance(len(sums.raw_actual), len(raw), len(raw_moved))
-    return {
-        "overlap": overlap(moved, features),
-        "of": len(moved),
-        "chance": chance,
-        "low": low,
-        "high": high,
-        "live": live,
-        "active_overlap": overlap(moved, largest(sums.active, len(features))),
-        "raw_overlap": overlap(raw_moved, raw),
-        "raw_of": len(raw_moved),
-        "raw_chance": raw_chance,
-        "raw_low": raw_low,
-        "raw_high": raw_high,
-        "share_of_shift": float(sums.actual[features].sum() / sums.actual.sum()),
-        "concentration": [list(step) for step in concentration(sums.actual)],
-        "unexpected": unexpected(sums, moved[~np.isin(moved, features)][:SHOWN]),
-        "query_tokens": sums.tokens,
-    }
+    return Drift(
+        overlap=overlap(moved, features),
+        of=len(moved),
+        chance=chance,
+        low=low,
+        high=high,
+        live=live,
+        active_overlap=overlap(moved, largest(sums.active, len(features))),
+        raw_overlap=overlap(raw_moved, raw),
+        raw_of=len(raw_moved),
+        raw_chance=raw_chance,
+        raw_low=raw_low,
+        raw_high=raw_high,
+        share_of_shift=float(sums.actual[features].sum() / sums.actual.sum()),
+        concentration=list(concentration(sums.actual)),
+        unexpected=unexpected(sums, moved[~np.isin(moved, features)][:SHOWN]),
+        query_tokens=sums.tokens,
+    )
 
 
 def largest(values: Doubles, count: int) -> Integers:
@@ -184,7 +184,7 @@ def by_chance(dimensions: int, chosen: int, drawn: int) -> tuple[int, int, float
     return int(law.ppf(0.025)), int(law.ppf(0.975)), drawn * chosen / dimensions
 
 
-def unexpected(sums: Readings, features: Integers) -> list[dict[str, Any]]:
+def unexpected(sums: Readings, features: Integers) -> list[Unexpected]:
     """Features that training moved although the plan did not expect it.
 
     Returns:
@@ -195,28 +195,36 @@ def unexpected(sums: Readings, features: Integers) -> list[dict[str, Any]]:
     ranks[np.argsort(-sums.predicted, kind="stable")] = np.arange(1, len(ranks) + 1)
     whole = float(sums.actual.sum())
     return [
-        {
-            "feature": int(feature),
-            "share": float(sums.actual[feature]) / whole,
-            "predicted_rank": int(ranks[feature]) if sums.predicted[feature] > 0 else None,
-            "before": float(sums.active[feature]) / sums.tokens,
-            "after": None,
-            "contexts": [],
-        }
+        Unexpected(
+            feature=int(feature),
+            share=float(sums.actual[feature]) / whole,
+            predicted_rank=int(ranks[feature]) if sums.predicted[feature] > 0 else None,
+            before=float(sums.active[feature]) / sums.tokens,
+            after=None,
+            contexts=[],
+        )
         for feature in features
     ]
 
 
-def explain(
-    found: list[dict[str, Any]], reader: Reader, units: Sequence[Unit], shown: Integers, sums: Readings
-) -> None:
-    """Add to the leading entries, in place, their mean activation after training and the tokens that fire them then."""
+def explained(found: list[Unexpected], reader: Reader, units: Sequence[Unit], sums: Readings) -> list[Unexpected]:
+    """Add to the leading entries their mean activation after training and the tokens that fire them then."""
+    shown = np.array([entry.feature for entry in found[:EXPLAINED]], dtype=np.int64)
     if not len(shown):
-        return
+        return found
     none = np.zeros(0, dtype=np.int64)
     reader.watcher.stage("reading what moved unexpectedly", sums.tokens, "tokens")
     parts = reader.read(units, columns=Columns(shown, none, none), whole=False)
     after = np.sum([part.by_column["drift_act"] for part in parts], axis=0) / sums.tokens
-    for column, entry in enumerate(found[: len(shown)]):
-        entry["after"] = float(after[column])
-        entry["contexts"] = [vars(example) for example in examples_of(reader.model, units, parts, column)]
+    leading = [
+        entry.model_copy(
+            update={
+                "after": float(after[column]),
+                "contexts": [
+                    Context.model_validate(vars(example)) for example in examples_of(reader.model, units, parts, column)
+                ],
+            }
+        )
+        for column, entry in enumerate(found[: len(shown)])
+    ]
+    return [*leading, *found[len(shown) :]]

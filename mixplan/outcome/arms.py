@@ -1,15 +1,15 @@
-"""A plan in, each control mixture's rows by domain out: as much as the plan adds, spread another way."""
+"""Spreads as much as a plan adds another way, as the rows by domain of each control mixture."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.errors import RunError
 from mixplan.recipe.suggest import did_you_mean
+from mixplan.saved import Plan
 
 ARMS = ("none", "uniform", "proportional_to_size", "proportional_to_sts", "random", "oracle", "plan")
 BASELINE = "uniform"
@@ -18,9 +18,7 @@ Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def arm_rows(
-    arm: str, plan: Mapping[str, Any], *, seed: int, losses: Mapping[str, float] | None = None
-) -> dict[str, int]:
+def arm_rows(arm: str, plan: Plan, *, seed: int, losses: Mapping[str, float] | None = None) -> dict[str, int]:
     """Give one arm's rows by domain.
 
     Every arm but `none` adds as much as the plan does, in the budget's unit: to the row, or for a budget in tokens to
@@ -32,7 +30,7 @@ def arm_rows(
 
     Args:
         arm: One of `ARMS`.
-        plan: What plan.json holds.
+        plan: The plan.
         seed: Of the random shares; the other arms do not depend on it.
         losses: For `oracle`, each domain's measured loss, at least 0; all alike when none lost anything.
 
@@ -43,21 +41,21 @@ def arm_rows(
         RunError: there is no such arm.
     """
     known_arms([arm])
-    domains, allocation = plan["domains"], plan["allocation"]
+    domains, allocation = plan.domains, plan.allocation
     names = list(domains)
-    planned = np.array([allocation["rows"][name] for name in names], dtype=np.int64)
+    planned = np.array([allocation.rows[name] for name in names], dtype=np.int64)
     if arm == "plan":
         return dict(zip(names, planned.tolist(), strict=True))
     if arm == "none":
         return dict.fromkeys(names, 0)
-    pool = np.array([domains[name]["rows"]["pool"] for name in names], dtype=np.float64)
+    pool = np.array([domains[name].rows.pool for name in names], dtype=np.float64)
     each = np.ones(len(names))
-    if allocation["unit"] == "tokens":
-        each = np.array([domains[name]["row_tokens_mean"] for name in names], dtype=np.float64)
-    most = pool * allocation["max_repeats"]
+    if allocation.unit == "tokens":
+        each = np.array([domains[name].row_tokens_mean for name in names], dtype=np.float64)
+    most = pool * allocation.max_repeats
     total = float(planned @ each)
     if arm == "proportional_to_sts":
-        wanted = np.array([domains[name][f"sts_{plan['score']}"]["value"] for name in names], dtype=np.float64)
+        wanted = np.array([plan.score_of(name).value for name in names], dtype=np.float64)
     elif arm == "oracle":
         wanted = np.array([(losses or {}).get(name, 0.0) for name in names], dtype=np.float64)
     else:

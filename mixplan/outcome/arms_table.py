@@ -1,4 +1,4 @@
-"""Evaluations of every arm in, one table out: target change, mean and worst domain change, each against uniform.
+"""Holds the evaluations of all arms against each other: target, mean and worst domain change, each against uniform.
 
 Every item is measured in every seed of every arm, so seeds and items cross. For D domains with n_d items and S seeds, a
 mean over domains of differences y_dsi has
@@ -17,19 +17,21 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
 from mixplan.errors import RunError
-from mixplan.evaluate.result import Evaluation, quality
 from mixplan.forecast.earlier import unit_of
 from mixplan.outcome.arms import BASELINE
 from mixplan.outcome.units import common_unit, main_quantity
+from mixplan.saved.arms import Arm, Arms, ArmsOver, Pair, Verdict
+from mixplan.saved.evaluation import Evaluation, quality
+from mixplan.saved.part import Interval
 
 Doubles = npt.NDArray[np.float64]
+VERDICTS: tuple[Verdict, ...] = ("win", "tie", "loss")
 Trained = Mapping[str, Mapping[int, Evaluation]]
 """By arm and seed, the evaluation of that arm's trained model."""
 
@@ -41,7 +43,7 @@ def arms_table(
     rows: Mapping[str, Mapping[str, int]],
     steps: int,
     sources: Collection[str] = (),
-) -> dict[str, Any]:
+) -> Arms:
     """Hold the arms against each other.
 
     Args:
@@ -52,7 +54,7 @@ def arms_table(
         sources: What the sources of a target that has several are called; they are no domains.
 
     Returns:
-        JSON values: the table over headline measures of the unit that most domains have, and under `behaviour` the
+        The table over headline measures of the unit that most domains have, and under `behaviour` the
         table over how far the trained model moved from the untrained one.
 
     Raises:
@@ -65,14 +67,17 @@ def arms_table(
     unit = common_unit(map(unit_of, headlines.values()))
     chosen = {name: (before.headlines[name], q) for name, q in headlines.items() if unit_of(q) == unit}
     moved = {name: ("behaviour", "kl") for name in names if has(everyone, name, "behaviour")}
-    table = table_over(chosen, arms, before, rows) | {"quantity": unit}
-    return {
-        "baseline": BASELINE,
-        "seeds": sorted({seed for found in arms.values() for seed in found}),
-        "steps": steps,
-        **table,
-        "behaviour": table_over(moved, arms, before, rows) | {"quantity": "kl"} if moved else None,
-    }
+    table = table_over(chosen, arms, before, rows, quantity=unit)
+    return Arms(
+        baseline=BASELINE,
+        seeds=sorted({seed for found in arms.values() for seed in found}),
+        steps=steps,
+        domains=table.domains,
+        arms=table.arms,
+        pairs=table.pairs,
+        quantity=table.quantity,
+        behaviour=table_over(moved, arms, before, rows, quantity="kl") if moved else None,
+    )
 
 
 def has(evaluations: Iterable[Evaluation], name: str, measure: str) -> bool:
@@ -92,20 +97,25 @@ def headline_quantity(evaluations: Sequence[Evaluation], name: str) -> str | Non
 
 
 def table_over(
-    chosen: Mapping[str, tuple[str, str]], arms: Trained, before: Evaluation, rows: Mapping[str, Mapping[str, int]]
-) -> dict[str, Any]:
+    chosen: Mapping[str, tuple[str, str]],
+    arms: Trained,
+    before: Evaluation,
+    rows: Mapping[str, Mapping[str, int]],
+    *,
+    quantity: str | None,
+) -> ArmsOver:
     """The arms over one quantity of each chosen domain."""
     found = {}
     for arm, evaluations in arms.items():
         base = {} if arm == BASELINE else arms.get(BASELINE, {})
-        found[arm] = arm_line(chosen, evaluations, base, before) | {"rows": dict(rows.get(arm, {}))}
+        found[arm] = arm_line(chosen, evaluations, base, before, dict(rows.get(arm, {})))
     pairs = [
         pair for first, second in itertools.combinations(arms, 2) if (pair := pair_of(chosen, arms, first, second))
     ]
-    return {"domains": len(chosen), "arms": found, "pairs": pairs}
+    return ArmsOver(domains=len(chosen), arms=found, pairs=pairs, quantity=quantity)
 
 
-def pair_of(chosen: Mapping[str, tuple[str, str]], arms: Trained, first: str, second: str) -> dict[str, Any] | None:
+def pair_of(chosen: Mapping[str, tuple[str, str]], arms: Trained, first: str, second: str) -> Pair | None:
     """The paired difference of two arms' means over domains, the later arm less the earlier; None without both.
 
     Args:
@@ -123,13 +133,13 @@ def pair_of(chosen: Mapping[str, tuple[str, str]], arms: Trained, first: str, se
         for name, where in chosen.items()
     ]
     against = mean_interval(parts)
-    return {
-        "arm": second,
-        "against": first,
-        "seeds": len(both),
-        "difference": against,
-        "verdict": verdict(against, direction_of(chosen)),
-    }
+    return Pair(
+        arm=second,
+        against=first,
+        seeds=len(both),
+        difference=against,
+        verdict=verdict(against, direction_of(chosen)),
+    )
 
 
 def direction_of(chosen: Mapping[str, tuple[str, str]]) -> int:
@@ -142,7 +152,8 @@ def arm_line(
     evaluations: Mapping[int, Evaluation],
     base: Mapping[int, Evaluation],
     before: Evaluation,
-) -> dict[str, Any]:
+    rows: dict[str, int],
+) -> Arm:
     """One arm's line: its own changes, and the paired difference from the baseline over the seeds that both have."""
     seeds, both = sorted(evaluations), sorted(set(evaluations) & set(base))
 
@@ -163,19 +174,20 @@ def arm_line(
     worst = min(own, key=lambda name: (better * float(own[name].mean()), name), default=None)
     against = mean_interval(list(apart.values())) if apart else None
     each = [verdict(mean_interval([part]), better) for part in apart.values()]
-    return {
-        "seeds": len(seeds),
-        "target": mean_interval([changes(*place)]) if place else None,
-        "target_quantity": target,
-        "target_against": mean_interval([differences(*place)]) if place and both else None,
-        "mean": mean_interval(list(own.values())) if own else None,
-        "worst": mean_interval([own[worst]]) if worst else None,
-        "worst_domain": worst,
-        "losses": {name: -better * float(part.mean()) for name, part in own.items()},
-        "against": against,
-        "verdict": verdict(against, better) if against else None,
-        "by_domain": {word: each.count(word) for word in ("win", "tie", "loss")} if apart else None,
-    }
+    return Arm(
+        seeds=len(seeds),
+        target=mean_interval([changes(*place)]) if place else None,
+        target_quantity=target,
+        target_against=mean_interval([differences(*place)]) if place and both else None,
+        mean=mean_interval(list(own.values())) if own else None,
+        worst=mean_interval([own[worst]]) if worst else None,
+        worst_domain=worst,
+        losses={name: -better * float(part.mean()) for name, part in own.items()},
+        against=against,
+        verdict=verdict(against, better) if against else None,
+        by_domain={word: each.count(word) for word in VERDICTS} if apart else None,
+        rows=rows,
+    )
 
 
 def matrix(evaluations: Iterable[Evaluation], name: str, measure: str, quantity: str) -> Doubles:
@@ -199,14 +211,11 @@ def refuse_other_items(evaluations: Sequence[Evaluation]) -> None:
                 )
 
 
-def mean_interval(parts: Sequence[Doubles]) -> dict[str, float]:
+def mean_interval(parts: Sequence[Doubles]) -> Interval:
     """Mean over domains of a paired difference, with its 95 % interval over seeds and items.
 
     Args:
         parts: For each domain `[S, n_d]`; S is the same for all.
-
-    Returns:
-        `value`, `low`, `high`.
 
     Source: see the module; Satterthwaite, Biometrics Bulletin 2 (1946) 110.
     """
@@ -220,7 +229,7 @@ def mean_interval(parts: Sequence[Doubles]) -> dict[str, float]:
         freedom = variance**2 / math.fsum(piece**2 / degrees for piece, degrees in pieces)
         squares += float(student.ppf(0.975, freedom)) ** 2 * variance
     half = math.sqrt(squares)
-    return {"value": value, "low": value - half, "high": value + half}
+    return Interval(value=value, low=value - half, high=value + half)
 
 
 def item_variance(part: Doubles) -> float:
@@ -234,12 +243,12 @@ def item_variance(part: Doubles) -> float:
     return max(0.0, between - residual / float(seeds))
 
 
-def verdict(against: Mapping[str, float], better: int) -> str:
+def verdict(against: Interval, better: int) -> Verdict:
     """Win, loss or, where the interval holds zero, tie.
 
     Args:
         against: The difference from the baseline with its interval.
         better: 1 where more is better, -1 where less is: less loss, and less movement of what was to be kept.
     """
-    low, high = sorted(better * against[end] for end in ("low", "high"))
+    low, high = sorted((better * against.low, better * against.high))
     return "win" if low > 0 else "loss" if high < 0 else "tie"

@@ -1,4 +1,4 @@
-"""A recipe and a list of arms in; each arm trained for as many steps on its own mixture, and their table, out."""
+"""Trains each arm of a comparison for as many steps on its own mixture, and tabulates what they changed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from mixplan.errors import RunError
-from mixplan.evaluate.result import Evaluation, quality, read_evaluation, write_evaluation
 from mixplan.model import give_back_memory, use_threads
 from mixplan.outcome.arms import arm_rows, known_arms
 from mixplan.outcome.arms_table import arms_table
@@ -21,12 +20,13 @@ from mixplan.outcome.make import OutcomeRequest, PlannedRun, evaluated_before, m
 from mixplan.outcome.units import main_quantity
 from mixplan.plan import Watcher
 from mixplan.plan.make import scores_of
-from mixplan.plan.write import write_mixture
+from mixplan.plan.write import ReadBy, write_mixture
 from mixplan.runs import locked
-from mixplan.saved import read_outcome, write_outcome
+from mixplan.saved import outcome_again, read_outcome, write_outcome
+from mixplan.saved.evaluation import Evaluation, quality, read_evaluation, write_evaluation
 from mixplan.train.make import make_job, train
 from mixplan.train.part import Part
-from mixplan.train.verify import verify
+from mixplan.train.verify import AsPlanned, verify
 
 
 class Known(Protocol):
@@ -137,8 +137,10 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
     run = planned(OutcomeRequest(folder), watcher)
     with locked(folder):
         outcome = read_outcome(folder)
+        if outcome is None:
+            raise RunError(f"{folder / 'outcome.json'}: there is no such file. {outcome_again(folder)}")
         before, after = (read_evaluation(folder / "evaluation" / f"{when}.json") for when in ("before", "after"))
-        found = measure_arms(run, request, before, watcher, steps=int(outcome["training"]["steps"]), own=after)
+        found = measure_arms(run, request, before, watcher, steps=outcome.training.steps, own=after)
         sources = [source.name for source in run.target.sources]
         table = arms_table(found.after, before, rows=found.rows, steps=found.steps, sources=sources)
         write_outcome(folder, with_arms(outcome, table))
@@ -193,14 +195,14 @@ def measure_arms(
         own: What the plan's own training measured, where that was done already.
     """
     seeds = seeds_of(request, run.loaded.recipe.seed)
-    scores = scores_of(run.loaded, run.target, run.domains, watcher)
+    read_by = ReadBy.of(scores_of(run.loaded, run.target, run.domains, watcher))
     found: dict[str, dict[int, Evaluation]] = {arm: {} for arm in request.arms}
     cells: list[Cell] = []
     # The oracle's rows are known only once the arm `none` is measured.
     for arms in ([arm for arm in request.arms if arm != "oracle"], [arm for arm in request.arms if arm == "oracle"]):
         losses = losses_of(found["none"].values(), before) if arms == ["oracle"] else {}
         more = [
-            cell_of(run, request, arm, seed, scores, watcher, losses, steps)
+            cell_of(run, request, arm, seed, read_by, watcher, losses, steps)
             for arm in arms
             for seed in (request.none_seeds or seeds if arm == "none" else seeds)
         ]
@@ -273,7 +275,7 @@ def cell_of(
     request: CompareRequest,
     arm: str,
     seed: int,
-    scores: Mapping[str, Any],
+    read_by: ReadBy,
     watcher: Watcher,
     losses: Mapping[str, float],
     steps: int,
@@ -290,10 +292,10 @@ def cell_of(
         folder, place = run.folder if seed == run.loaded.recipe.seed else folder, run.folder
     else:
         place = folder if arm == "random" else arms / arm
-        write_mixture(run.loaded, place, run.target, run.domains, rows, scores, watcher)
-    mixture = verify(folder, run.loaded, run.plan, mixture=place / "mixture")
-    model_hash = run.plan["hashes"]["model"]
-    job = make_job(folder, run.loaded, mixture, model_hash=model_hash, max_steps=steps, seed=seed)
+        write_mixture(run.loaded, place, run.target, run.domains, rows, read_by, watcher)
+    planned = AsPlanned.of(run.plan)
+    mixture = verify(folder, run.loaded, planned, mixture=place / "mixture")
+    job = make_job(folder, run.loaded, mixture, model_hash=planned.model, max_steps=steps, seed=seed)
     return Cell(arm, seed, rows, folder, place / "mixture", job.key)
 
 
@@ -317,9 +319,15 @@ def trained(
         part = free.get()
         try:
             train(
-                cell.folder, run.loaded, run.plan, launch=replace(request.outcome.launch, part=part), watcher=told,
-                mixture=cell.mixture, max_steps=steps, seed=cell.seed,
-            )  # fmt: skip
+                cell.folder,
+                run.loaded,
+                AsPlanned.of(run.plan),
+                launch=replace(request.outcome.launch, part=part),
+                watcher=told,
+                mixture=cell.mixture,
+                max_steps=steps,
+                seed=cell.seed,
+            )
         finally:
             free.put(part)
         return cell

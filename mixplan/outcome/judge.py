@@ -1,4 +1,4 @@
-"""Each domain's predictors and measured changes in, how well each predictor went with the size of the changes out.
+"""Judges how well each predictor went with the size of the measured changes over the domains.
 
 Over n domains, r is Pearson's correlation of a predictor with |change|, and z = atanh r.
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,7 @@ from scipy.stats import t as student
 
 from mixplan.forecast.earlier import unit_of
 from mixplan.outcome.units import common_unit, headline_change
+from mixplan.saved.outcome import Change, Correlations, Domain, Judgement
 
 Doubles = npt.NDArray[np.float64]
 Pair = tuple[float, float]
@@ -37,55 +37,55 @@ FEWEST_DOMAINS = 5
 """For an interval: with fewer, leaving one out leaves a correlation of three points."""
 
 
-def judge(domains: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def judge(domains: Mapping[str, Domain]) -> list[Judgement]:
     """Hold every predictor against every measured quantity.
 
     Args:
-        domains: Of outcome.json: `headline`, `measures` (measure, quantity, change) and `predictors` of each domain.
+        domains: What was measured of each, with its predictors.
 
     Returns:
         One entry for each quantity and predictor. The measure `headline` stands first: over the domains whose headline
         has the unit that most headlines have. Correlations are None where they are not defined.
     """
-    names = list(dict.fromkeys(name for domain in domains.values() for name in domain["predictors"]))
+    names = list(dict.fromkeys(name for domain in domains.values() for name in domain.predictors))
     found = []
     for measure, quantity, sizes, changed in measured_sizes(domains):
         for predictor in names:
             pairs = [
                 (float(value), size)
                 for domain, size in sizes.items()
-                if (value := domains[domain]["predictors"].get(predictor)) is not None
+                if (value := domains[domain].predictors.get(predictor)) is not None
             ]
+            of = correlations(*np.array(pairs, dtype=np.float64).reshape(-1, 2).T)
             entry = {"predictor": predictor, "measure": measure, "quantity": quantity, "domains": len(pairs)}
-            found.append(
-                entry | {"changed": changed} | correlations(*np.array(pairs, dtype=np.float64).reshape(-1, 2).T)
-            )
+            found.append(Judgement.model_validate(entry | {"changed": changed} | of.fields()))
     return found
 
 
-def measured_sizes(domains: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, dict[str, float], int]]:
+def measured_sizes(domains: Mapping[str, Domain]) -> list[tuple[str, str, dict[str, float], int]]:
     """The sizes of change to be predicted: measure, quantity or unit, |change| by domain, how many changed."""
-    headlines = {name: change for name, domain in domains.items() if (change := headline_change(domain))}
+    headlines = {name: headline for name, domain in domains.items() if (headline := headline_change(domain))}
     unit = common_unit(unit_of(quantity) for quantity, _ in headlines.values())
-    found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    found: dict[tuple[str, str], dict[str, Change]] = {}
     if unit:
-        same = {name: change for name, (quantity, change) in headlines.items() if unit_of(quantity) == unit}
-        found["headline", unit] = dict(same)
+        found["headline", unit] = {
+            name: one for name, (quantity, one) in headlines.items() if unit_of(quantity) == unit
+        }
     for name, domain in domains.items():
-        for measure, quantities in domain["measures"].items():
+        for measure, quantities in domain.measures.items():
             for quantity, change in quantities.items():
                 found.setdefault((measure, quantity), {})[name] = change
     return [
         (
             *key,
-            {name: abs(one["change"]) for name, one in changes.items()},
-            sum(bool(one["changed"]) for one in changes.values()),
+            {name: abs(change.change) for name, change in changes.items()},
+            sum(change.changed for change in changes.values()),
         )
         for key, changes in found.items()
     ]
 
 
-def correlations(predicted: Doubles, size: Doubles) -> dict[str, Any]:
+def correlations(predicted: Doubles, size: Doubles) -> Correlations:
     """Pearson, Spearman and R² of one predictor with the sizes of change, with 95 % intervals.
 
     Args:
@@ -98,18 +98,18 @@ def correlations(predicted: Doubles, size: Doubles) -> dict[str, Any]:
     rho = pearson(*(np.asarray(rankdata(values), dtype=np.float64) for values in (predicted, size)))
     rank_low, rank_high = spearman_interval(rho, len(size))
     squares = squared(low, high)
-    return {
-        "pearson": r,
-        "pearson_low": low,
-        "pearson_high": high,
-        "pearson_leave_one_out": [min(without), max(without)] if without else None,
-        "spearman": rho,
-        "spearman_low": rank_low,
-        "spearman_high": rank_high,
-        "r2": None if r is None else r * r,
-        "r2_low": squares[0],
-        "r2_high": squares[1],
-    }
+    return Correlations(
+        pearson=r,
+        pearson_low=low,
+        pearson_high=high,
+        pearson_leave_one_out=(min(without), max(without)) if without else None,
+        spearman=rho,
+        spearman_low=rank_low,
+        spearman_high=rank_high,
+        r2=None if r is None else r * r,
+        r2_low=squares[0],
+        r2_high=squares[1],
+    )
 
 
 def pearson(left: Doubles, right: Doubles) -> float | None:

@@ -1,18 +1,15 @@
-"""A recipe or a planned run in; the trained model, measured before and after, and outcome.json out."""
+"""Trains a recipe or a planned run, measures the model before and after, and writes the outcome."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from mixplan.domains import Domain
 from mixplan.domains.opened import opened
 from mixplan.errors import RunError
 from mixplan.evaluate.measure import evaluate
-from mixplan.evaluate.result import Evaluation, read_evaluation, write_evaluation
 from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
@@ -21,11 +18,13 @@ from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
 from mixplan.plan.identity import data_hash
 from mixplan.recipe import LoadedRecipe, ModelSpec, load_recipe
 from mixplan.runs import content_hash, locked, quoted
-from mixplan.saved import plan_again, read_outcome, read_plan, write_outcome
+from mixplan.saved import Outcome, Plan, plan_again, read_outcome, read_plan, write_outcome
+from mixplan.saved.arms import Arms
+from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
 from mixplan.train.job import read_job
 from mixplan.train.launch import Launch
 from mixplan.train.make import Trained, finished, train
-from mixplan.train.verify import verify
+from mixplan.train.verify import AsPlanned, verify
 
 
 @dataclass(frozen=True)
@@ -54,20 +53,20 @@ class PlannedRun:
     Attributes:
         folder: The run folder.
         loaded: Its recipe.
-        plan: What plan.json holds.
+        plan: Its plan.
         target: The opened target.
         domains: The opened domains, by name.
     """
 
     folder: Path
     loaded: LoadedRecipe
-    plan: dict[str, Any]
+    plan: Plan
     target: Domain
     domains: dict[str, Domain]
 
     def spec(self) -> ModelSpec:
         """The recipe's model in the plan's compute type: `auto` might choose another one at each loading."""
-        return self.loaded.recipe.model.model_copy(update={"dtype": self.plan["model"]["dtype"]})
+        return self.loaded.recipe.model.model_copy(update={"dtype": self.plan.model.dtype})
 
     def untrained(self) -> Model:
         """Load the model as it is before training."""
@@ -113,10 +112,10 @@ def planned(request: OutcomeRequest, watcher: Watcher) -> PlannedRun:
             make_plan(PlanRequest(request.place, request.overrides, request.budget, request.run), watcher=watcher)
         loaded = load_recipe(folder / "recipe.yaml")
     plan = read_plan(folder)
-    verify(folder, loaded, plan)
+    verify(folder, loaded, AsPlanned.of(plan))
     target, read = opened(loaded)
     domains = allowed(loaded.recipe.mixture, read)
-    if data_hash(target, domains) != plan["hashes"]["data"]:
+    if data_hash(target, domains) != plan.hashes["data"]:
         raise RunError(
             f"{folder}: the rows of its target or domains are not those it was planned on. "
             f"Plan again with `mixplan plan {folder / 'recipe.yaml'} --run {folder}`."
@@ -152,7 +151,7 @@ def stands(folder: Path, loaded: LoadedRecipe, watcher: Watcher) -> bool:
     if not os.path.lexists(folder / "plan.json"):
         return False
     try:
-        return bool(read_plan(folder)["hashes"].get("recipe") == content_hash(standalone(loaded)))
+        return read_plan(folder).hashes.get("recipe") == content_hash(standalone(loaded))
     except RunError as error:
         watcher.say(str(error).rpartition(". ")[0] + ". It is planned again.")
         return False
@@ -176,7 +175,7 @@ def make_outcome(request: OutcomeRequest, *, watcher: Watcher) -> Path:
     run = planned(request, watcher)
     with locked(run.folder):
         before = evaluated_before(run, watcher)
-        job = train(run.folder, run.loaded, run.plan, launch=request.launch, watcher=watcher)
+        job = train(run.folder, run.loaded, AsPlanned.of(run.plan), launch=request.launch, watcher=watcher)
         conclude(run, job, before, watcher)
     return run.folder
 
@@ -228,7 +227,7 @@ def with_earlier(evaluation: Evaluation, place: Path) -> Evaluation:
     except RunError:
         return evaluation  # damaged, or of another version: it is written anew
     same = ("name", "hash", "dtype", "device")
-    if earlier is None or any(earlier.model.get(key) != evaluation.model.get(key) for key in same):
+    if earlier is None or any(getattr(earlier.model, key) != getattr(evaluation.model, key) for key in same):
         return evaluation
     domains = {name: {**evaluation.domains.get(name, {})} for name in [*evaluation.domains, *earlier.domains]}
     for name, measures in earlier.domains.items():
@@ -259,11 +258,11 @@ def conclude(run: PlannedRun, job: Trained, before: Evaluation, watcher: Watcher
     write_outcome(run.folder, with_arms(found, arms) if arms else found)
 
 
-def arms_standing(folder: Path, found: Mapping[str, Any]) -> dict[str, Any] | None:
+def arms_standing(folder: Path, found: Outcome) -> Arms | None:
     """The table of arms that an earlier `mixplan compare` of this very plan has written, or None."""
     try:
         earlier = read_outcome(folder)
     except RunError:
         return None
-    same = earlier["hashes"] | {"outcome": None} == found["hashes"] | {"outcome": None}
-    return earlier.get("arms") if same else None
+    same = earlier is not None and earlier.hashes | {"outcome": ""} == found.hashes | {"outcome": ""}
+    return earlier.arms if earlier is not None and same else None

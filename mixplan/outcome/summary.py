@@ -1,11 +1,13 @@
-"""An outcome's values in, plain sentences out: what the job did, how right the plan was, bad news as plain as good."""
+"""Says in plain sentences what a job did and how right its plan was, bad news as plain as good."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from mixplan.outcome.units import change_text, headline_change, title, value_text
+from mixplan.saved.arms import Arms, Pair, Verdict
+from mixplan.saved.outcome import Domain, Drift, Floor, Judgement, Measured, Outcome
+from mixplan.saved.part import Interval
 
 SCORE_NAMES = {"icl": "STS_ICL", "act": "STS_act"}
 PREDICTOR_NAMES = {
@@ -20,54 +22,52 @@ PREDICTOR_NAMES = {
 TITLES_INSTEAD = {"behaviour": "how far behaviour moved", "likelihood": "bits a byte of the reference answers"}
 NAMED = 3
 """Domains named in one sentence."""
-BY_CHANCE = 0.05
-"""Of domains that did not change, how many would seem to, where an outcome does not say it of its own differences."""
 
 
-def summarise(outcome: Mapping[str, Any]) -> list[str]:
+def summarise(outcome: Outcome) -> list[str]:
     """Say in whole sentences what outcome.json holds.
 
     Args:
-        outcome: Its values, without `summary` and `warnings`.
+        outcome: The outcome, whose `summary` and `warnings` are not read.
     """
-    domains = outcome["domains"]
+    domains = outcome.domains
     found = [
-        target(outcome["target"]) if "sources" not in outcome else whole(outcome["target"]),
-        sources(outcome.get("sources", {})),
+        whole(outcome.target) if outcome.sources else target(outcome.target),
+        sources(outcome.sources),
         headlines(domains),
         floors(domains),
         behaviour(domains),
-        forecast(domains, outcome["forecast"]["kind"]),
-        *judged(outcome["judgement"], outcome["settings"]["score"]),
-        drift(outcome["drift"]),
-        *arms(outcome["arms"]),
+        forecast(domains, outcome.forecast.kind),
+        *judged(outcome.judgement, outcome.settings.score or "icl"),
+        drift(outcome.drift),
+        *arms(outcome.arms),
     ]
     return [sentence for sentence in found if sentence]
 
 
-def target(measured: Mapping[str, Any]) -> str:
+def target(measured: Measured) -> str:
     """The target's own gain."""
     headline = headline_change(measured)
     if headline is None:
         return "The target was not measured: it has no evaluation rows, or no measure fits it."
     quantity, change = headline
-    ends = f"from {value_text(quantity, change['before'])} to {value_text(quantity, change['after'])}"
-    text = f"The target's {title(quantity)} went {ends}: {change_text(quantity, change)} over {change['items']} items"
-    if change["changed"]:
-        return f"{text}, a {change['direction']}."
-    if change["low"] <= 0 <= change["high"]:
+    ends = f"from {value_text(quantity, change.before)} to {value_text(quantity, change.after)}"
+    text = f"The target's {title(quantity)} went {ends}: {change_text(quantity, change)} over {change.items} items"
+    if change.changed:
+        return f"{text}, a {change.direction}."
+    if change.low <= 0 <= change.high:
         return f"{text}. The interval holds zero: no gain is shown."
     return f"{text}. Chance gives as much as often as 1 in 20 times: no change is shown."
 
 
-def whole(measured: Mapping[str, Any]) -> str:
+def whole(measured: Measured) -> str:
     """The gain of a target of several sources, where their measures agree."""
     if headline_change(measured) is None:
         return "The target's sources have no headline measure in common, so each is reported by itself."
     return target(measured)
 
 
-def sources(parts: Mapping[str, Mapping[str, Any]]) -> str:
+def sources(parts: Mapping[str, Measured]) -> str:
     """The gain of each source of a target that has several."""
     texts = []
     for name, measured in parts.items():
@@ -75,41 +75,41 @@ def sources(parts: Mapping[str, Mapping[str, Any]]) -> str:
             texts.append(f"{name} was not measured")
             continue
         quantity, change = headline
-        verdict = f"a {change['direction']}" if change["changed"] else "no change is shown"
+        verdict = f"a {change.direction}" if change.changed else "no change is shown"
         texts.append(
-            f"{name}'s {title(quantity)} {change_text(quantity, change)} over {change['items']} items ({verdict})"
+            f"{name}'s {title(quantity)} {change_text(quantity, change)} over {change.items} items ({verdict})"
         )
     return f"By source: {'; '.join(texts)}." if texts else ""
 
 
-def headlines(domains: Mapping[str, Mapping[str, Any]]) -> str:
+def headlines(domains: Mapping[str, Measured]) -> str:
     """How many domains changed on their headline measure, and which most."""
     found = {name: headline for name, domain in domains.items() if (headline := headline_change(domain))}
-    changed = {name: one for name, one in found.items() if one[1]["changed"]}
+    changed = {name: one for name, one in found.items() if one[1].changed}
     if not found:
         return "No domain was measured."
     if not changed:
         return f"None of {len(found)} domains changed beyond noise on its headline measure."
     parts = []
     for word in ("loss", "gain", "moved"):
-        those = {name: one for name, one in changed.items() if one[1]["direction"] == word}
+        those = {name: one for name, one in changed.items() if one[1].direction == word}
         if those:
-            most = sorted(those, key=lambda name: (-abs(those[name][1]["change"]), name))
+            most = sorted(those, key=lambda name: (-abs(those[name][1].change), name))
             listed = (f"{name} {change_text(*those[name])}" for name in most)
             parts.append(f"{len(those)} {plural(word, len(those))} ({few(listed, len(most))})")
-    seeming = sum(change.get("by_chance", BY_CHANCE) for _, change in found.values())
+    seeming = sum(change.by_chance for _, change in found.values())
     return (
         f"{len(changed)} of {len(found)} domains changed beyond noise on their headline measure: {', '.join(parts)}. "
         f"If none had changed, about {seeming:.1f} would seem to."
     )
 
 
-def floors(domains: Mapping[str, Mapping[str, Any]]) -> str:
+def floors(domains: Mapping[str, Measured]) -> str:
     """Which domains' accuracy cannot show a loss, and what stands for them instead."""
-    found = {name: floor for name, domain in domains.items() if (floor := domain.get("floor"))}
+    found = {name: floor for name, domain in domains.items() if (floor := domain.floor)}
     sentences = []
-    for instead in dict.fromkeys(floor["instead"] for floor in found.values()):
-        those = {name: floor for name, floor in found.items() if floor["instead"] == instead}
+    for instead in dict.fromkeys(floor.instead for floor in found.values()):
+        those = {name: floor for name, floor in found.items() if floor.instead == instead}
         listed = few((f"{name} {floor_text(floor)}" for name, floor in those.items()), len(those))
         if instead is None:
             rest = "add `behaviour` to `evaluate.also` and name no other measure for them to see whether they move"
@@ -119,10 +119,10 @@ def floors(domains: Mapping[str, Mapping[str, Any]]) -> str:
     return " ".join(sentences)
 
 
-def floor_text(floor: Mapping[str, Any]) -> str:
+def floor_text(floor: Floor) -> str:
     """An accuracy before training beside what guessing gives."""
-    text = f"{100 * floor['value']:.0f} % of {floor['items']}"
-    return f"{text}, by guessing {100 * floor['chance']:.0f} %" if floor["chance"] else text
+    text = f"{100 * floor.value:.0f} % of {floor.items}"
+    return f"{text}, by guessing {100 * floor.chance:.0f} %" if floor.chance else text
 
 
 def plural(word: str, count: int) -> str:
@@ -136,30 +136,28 @@ def few(listed: Iterable[str], count: int) -> str:
     return ", ".join(first) + (f" and {count - NAMED} more" if count > NAMED else "")
 
 
-def behaviour(domains: Mapping[str, Mapping[str, Any]]) -> str:
+def behaviour(domains: Mapping[str, Measured]) -> str:
     """Where the trained model answers least like the untrained one."""
     moved = {
-        name: domain["measures"]["behaviour"]["kl"]
-        for name, domain in domains.items()
-        if "behaviour" in domain["measures"]
+        name: domain.measures["behaviour"]["kl"] for name, domain in domains.items() if "behaviour" in domain.measures
     }
     if len(moved) < 2:
         return ""
-    if not any(change.get("changed", True) for change in moved.values()):
+    if not any(change.changed for change in moved.values()):
         return "Behaviour moved nowhere beyond what two readings of one model differ by."
-    most, *_, least = sorted(moved, key=lambda name: (-moved[name]["change"], name))
+    most, *_, least = sorted(moved, key=lambda name: (-moved[name].change, name))
     return (
         f"Behaviour moved most in {most}, {change_text('kl', moved[most])}, and least in {least}, "
         f"{change_text('kl', moved[least])}."
     )
 
 
-def forecast(domains: Mapping[str, Mapping[str, Any]], kind: str) -> str:
+def forecast(domains: Mapping[str, Domain], kind: str) -> str:
     """How many domains moved outside their forecast."""
-    checked = {name: domain for name, domain in domains.items() if domain["outside_forecast"] is not None}
+    checked = {name: domain for name, domain in domains.items() if domain.outside_forecast is not None}
     if not checked:
         return "No forecast could be checked: the plan had no unit, and the domains share none."
-    wrong = {name: domain for name, domain in checked.items() if domain["outside_forecast"]}
+    wrong = {name: domain for name, domain in checked.items() if domain.outside_forecast}
     how = "" if kind != "relative" else " The forecast was of each domain's share of all change, without unit or sign."
     if not wrong:
         return f"All {len(checked)} domains moved within their forecast.{how}"
@@ -167,27 +165,28 @@ def forecast(domains: Mapping[str, Mapping[str, Any]], kind: str) -> str:
     return f"{len(wrong)} of {len(checked)} domains moved outside their forecast: {listed}.{how}"
 
 
-def miss(domain: Mapping[str, Any]) -> str:
+def miss(domain: Domain) -> str:
     """What a domain did instead of what was forecast."""
-    expected = domain["expected"] or domain["expected_behaviour"]
+    expected = domain.expected or domain.expected_behaviour
     if expected:
-        quantity = expected["quantity"]
-        change = domain["measures"][expected["measure"]][quantity]
+        quantity = expected.quantity
+        change = domain.measures[expected.measure][quantity]
         return f"({change_text(quantity, change)}, forecast {change_text(quantity, expected)})"
-    share = domain["relative"]
-    low, high = (f"{100 * share[end]:.0f}" for end in ("low", "high"))
-    return f"({100 * share['measured']:.0f} % of all change, forecast {100 * share['share']:.0f} % [{low}, {high}])"
+    share = domain.relative
+    assert share is not None, "only a forecast that was checked can have missed"
+    low, high = f"{100 * share.low:.0f}", f"{100 * share.high:.0f}"
+    return f"({100 * share.measured:.0f} % of all change, forecast {100 * share.share:.0f} % [{low}, {high}])"
 
 
-def judged(judgement: Sequence[Mapping[str, Any]], score: str) -> list[str]:
+def judged(judgement: Sequence[Judgement], score: str) -> list[str]:
     """Whether the planning score told where change would be, by headline and by behaviour, and what told it better."""
     found = []
     for measure in ("headline", "behaviour"):
-        entries = {entry["predictor"]: entry for entry in judgement if entry["measure"] == measure}
+        entries = {entry.predictor: entry for entry in judgement if entry.measure == measure}
         own = entries.get(f"sts_{score}")
-        if own is not None and own.get("changed") == 0:
+        if own is not None and own.changed == 0:
             found.append(
-                f"No domain changed beyond noise in {title(own['quantity'])}, so no score can be held against how far "
+                f"No domain changed beyond noise in {title(own.quantity)}, so no score can be held against how far "
                 "they moved."
             )
         elif own is not None:
@@ -195,85 +194,88 @@ def judged(judgement: Sequence[Mapping[str, Any]], score: str) -> list[str]:
     return found
 
 
-def told(entry: Mapping[str, Any], name: str) -> str:
+def told(entry: Judgement, name: str) -> str:
     """One predictor against one quantity."""
-    where, over = f"how far {title(entry['quantity'])} would move", f"over {entry['domains']} domains"
-    if entry["pearson"] is None:
+    where, over = f"how far {title(entry.quantity)} would move", f"over {entry.domains} domains"
+    if entry.pearson is None:
         return f"Whether {name} told {where} cannot be said {over}: too few, or all alike."
-    if entry["pearson_low"] is None:
-        return f"Whether {name} told {where} is open: Pearson {entry['pearson']:.2f} {over}, too few for an interval."
-    figures = f"Pearson {entry['pearson']:.2f} [{entry['pearson_low']:.2f}, {entry['pearson_high']:.2f}]"
-    figures += f", Spearman {entry['spearman']:.2f} {over}"
-    if entry["pearson_low"] > 0:
+    if entry.pearson_low is None or entry.pearson_high is None:
+        return f"Whether {name} told {where} is open: Pearson {entry.pearson:.2f} {over}, too few for an interval."
+    figures = f"Pearson {entry.pearson:.2f} [{entry.pearson_low:.2f}, {entry.pearson_high:.2f}]"
+    figures += f", Spearman {entry.spearman:.2f} {over}"
+    if entry.pearson_low > 0:
         return f"{name} told {where}: {figures}."
-    if entry["pearson_high"] < 0:
+    if entry.pearson_high < 0:
         return f"{name} told {where} the wrong way round: {figures}."
     return f"{name} is not shown to tell {where}: {figures}; the interval holds zero."
 
 
-def better(entries: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -> str:
+def better(entries: Mapping[str, Judgement], own: Judgement) -> str:
     """The comparison that went closest with the change, where it went closer than the planning score."""
-    others = {name: entry["pearson"] for name, entry in entries.items() if entry["pearson"] is not None}
-    if own["pearson"] is None:
+    others = {name: entry.pearson for name, entry in entries.items() if entry.pearson is not None}
+    if own.pearson is None:
         return ""
-    best = max(others, key=lambda name: (others[name], name == own["predictor"]))
-    if best == own["predictor"]:
+    best = max(others, key=lambda name: (others[name], name == own.predictor))
+    if best == own.predictor:
         return ""
-    name, high = PREDICTOR_NAMES.get(best, best), own["pearson_high"]
+    name, high = PREDICTOR_NAMES.get(best, best), own.pearson_high
     within = ", which is within that interval" if high is not None and others[best] <= high else ""
     return f" {name[0].upper()}{name[1:]} went closer with it: Pearson {others[best]:.2f}{within}."
 
 
-def drift(found: Mapping[str, Any] | None) -> str:
+def drift(found: Drift | None) -> str:
     """Predicted against actual drift dimensions."""
     if found is None:
         return ""
-    chance = f"chance gives {found['chance']:.1f} [{found['low']}, {found['high']}]"
-    more = "" if found["overlap"] > found["high"] else ", so the prediction is no better than chance"
-    text = f"Of the {found['of']} features that training moved most, {found['overlap']} were predicted; {chance}{more}."
-    if found["active_overlap"] >= found["overlap"]:
-        text += f" Naming the most active features would have met {found['active_overlap']}."
+    chance = f"chance gives {found.chance:.1f} [{found.low}, {found.high}]"
+    more = "" if found.overlap > found.high else ", so the prediction is no better than chance"
+    text = f"Of the {found.of} features that training moved most, {found.overlap} were predicted; {chance}{more}."
+    if found.active_overlap >= found.overlap:
+        text += f" Naming the most active features would have met {found.active_overlap}."
+    if found.raw_chance is None:
+        return text
     return (
-        f"{text} In the raw stream {found['raw_overlap']} of {found['raw_of']} were; chance gives "
-        f"{found['raw_chance']:.1f} [{found['raw_low']}, {found['raw_high']}]."
+        f"{text} In the raw stream {found.raw_overlap} of {found.raw_of} were; chance gives "
+        f"{found.raw_chance:.1f} [{found.raw_low}, {found.raw_high}]."
     )
 
 
-def arms(found: Mapping[str, Any] | None) -> list[str]:
+def arms(found: Arms | None) -> list[str]:
     """How each arm did against the baseline, by the mean over domains."""
     if found is None:
         return []
-    tables = [table for table in (found, found["behaviour"]) if table and table["domains"]]
+    tables = [table for table in (found, found.behaviour) if table and table.domains]
     sentences = []
     for table in tables:
-        quantity, words = table["quantity"], {"win": "beat", "tie": "tied with", "loss": "lost to"}
+        quantity, words = table.quantity or "", {"win": "beat", "tie": "tied with", "loss": "lost to"}
         listed = [
-            f"{name} {words[arm['verdict']]} it ({change_text(quantity, arm['against'], 'value')})"
-            for name, arm in table["arms"].items()
-            if arm["verdict"]
+            f"{name} {words[arm.verdict]} it ({change_text(quantity, arm.against)})"
+            for name, arm in table.arms.items()
+            if arm.verdict and arm.against
         ]
         if listed:
             less = ", where less is better" if quantity == "kl" else ""
             sentences.append(
-                f"Against the {found['baseline']} mixture, by the mean change of {title(quantity)} over "
-                f"{table['domains']} domains{less}: {', '.join(listed)}."
+                f"Against the {found.baseline} mixture, by the mean change of {title(quantity)} over "
+                f"{table.domains} domains{less}: {', '.join(listed)}."
             )
         # The baseline's own pairs are told above.
-        others = [pair for pair in table.get("pairs", ()) if found["baseline"] not in (pair["arm"], pair["against"])]
-        told_first = [pair for pair in others if "plan" in (pair["arm"], pair["against"])]
+        others = [pair for pair in table.pairs if found.baseline not in (pair.arm, pair.against)]
+        told_first = [pair for pair in others if "plan" in (pair.arm, pair.against)]
         if told_first:
             listed = [
-                f"{one} {words[verdict]} {other} ({change_text(quantity, difference, 'value')})"
+                f"{one} {words[verdict]} {other} ({change_text(quantity, difference)})"
                 for one, other, verdict, difference in map(from_the_plan, told_first)
             ]
             sentences.append(f"By the same mean of {title(quantity)}: {', '.join(listed)}.")
     return sentences
 
 
-def from_the_plan(pair: Mapping[str, Any]) -> tuple[str, str, str, dict[str, float]]:
+def from_the_plan(pair: Pair) -> tuple[str, str, Verdict, Interval]:
     """A pair of arms with the plan named first: the two, the verdict, and the difference."""
-    difference = pair["difference"]
-    if pair["arm"] == "plan":
-        return pair["arm"], pair["against"], pair["verdict"], difference
-    turned = {"value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
-    return pair["against"], pair["arm"], {"win": "loss", "loss": "win"}.get(pair["verdict"], "tie"), turned
+    difference = pair.difference
+    if pair.arm == "plan":
+        return pair.arm, pair.against, pair.verdict, difference
+    turned = Interval(value=-difference.value, low=-difference.high, high=-difference.low)
+    verdicts: dict[Verdict, Verdict] = {"win": "loss", "loss": "win", "tie": "tie"}
+    return pair.against, pair.arm, verdicts[pair.verdict], turned

@@ -1,11 +1,12 @@
-"""A measured quantity's name in, its unit out: which quantities may be pooled over domains, and how one is written."""
+"""Says the unit of a measured quantity: which quantities may be pooled over domains, and how one is written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from mixplan.forecast.earlier import UNIT_NAMES
+from mixplan.saved.outcome import Change, Measured
+from mixplan.saved.part import Expected, Interval
 
 PER_CENT = ("accuracy", "correct", "score", "acc", "gold_probability")
 """Quantities written in per cent, their changes in percentage points."""
@@ -30,13 +31,9 @@ def common_unit(units: Iterable[str]) -> str | None:
     return max(sorted(set(found)), key=found.count, default=None)
 
 
-def headline_change(measured: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The main quantity of a domain's headline measure with its change; None where it was not measured.
-
-    Args:
-        measured: A domain of outcome.json, with `headline` and `measures`.
-    """
-    quantities = measured["measures"].get(measured["headline"])
+def headline_change(measured: Measured) -> tuple[str, Change] | None:
+    """The main quantity of a domain's headline measure with its change; None where it was not measured."""
+    quantities = measured.measures.get(measured.headline or "")
     return next(iter(quantities.items())) if quantities else None
 
 
@@ -50,15 +47,10 @@ def value_text(quantity: str, value: float) -> str:
     return f"{100 * value:.1f} %" if quantity in PER_CENT else f"{value:.3g}"
 
 
-def change_text(quantity: str, change: Mapping[str, float], key: str = "change") -> str:
-    """A change with its unit and its interval.
-
-    Args:
-        quantity: What changed.
-        change: With `low`, `high` and the change itself.
-        key: The change's own key.
-    """
-    middle, low, high = (amount(quantity, change[end]) for end in (key, "low", "high"))
+def change_text(quantity: str, change: Change | Expected | Interval) -> str:
+    """A change with its unit and its interval."""
+    value = change.value if isinstance(change, Interval) else change.change
+    middle, low, high = (amount(quantity, end) for end in (value, change.low, change.high))
     unit = " points" if quantity in PER_CENT else UNIT_NAMES.get(quantity, "")
     return f"{middle}{unit} [{low}, {high}]"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from mixplan.model import Model
 from mixplan.plan.drifted import DriftReading
 from mixplan.plan.reader import Reader
 from mixplan.recipe import Recipe
+from mixplan.saved.scores import BySource, SourceScores
 
 Integers = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -45,14 +45,14 @@ class SourceDrift:
     share_of_shift: float
     tokens: int
 
-    def describe(self, whole: Drift) -> dict[str, Any]:
-        """The source's drift dimensions as JSON values, beside those of the target as a whole."""
-        return {
-            "features": [[int(one), float(shift)] for one, shift in zip(self.features, self.shift, strict=True)],
-            "share_of_shift": self.share_of_shift,
-            "in_target": overlap(self.features, whole.features),
-            "query_tokens": self.tokens,
-        }
+    def describe(self, whole: Drift) -> SourceScores:
+        """The source's drift dimensions for the plan, beside those of the target as a whole."""
+        return SourceScores(
+            features=[(int(feature), float(shift)) for feature, shift in zip(self.features, self.shift, strict=True)],
+            in_target=overlap(self.features, whole.features),
+            query_tokens=self.tokens,
+            share_of_shift=self.share_of_shift,
+        )
 
 
 def source_drifts(
@@ -113,7 +113,7 @@ def drift_of(name: str, parts: Sequence[Statistics], *, count: int) -> SourceDri
     return SourceDrift(name, features, shift[features], share, tokens)
 
 
-def scores_by_source(sources: Sequence[SourceDrift], parts: Sequence[Statistics]) -> dict[str, dict[str, float]]:
+def scores_by_source(sources: Sequence[SourceDrift], parts: Sequence[Statistics]) -> dict[str, BySource]:
     """A domain's STS over each source's own drift dimensions, which need no reading of their own.
 
     Args:
@@ -131,5 +131,8 @@ def scores_by_source(sources: Sequence[SourceDrift], parts: Sequence[Statistics]
         for name, key in (("sts_icl", "shift"), ("sts_act", "act"))
     }
     return {
-        source.name: {name: float(values[source.features].sum()) for name, values in sums.items()} for source in sources
+        source.name: BySource(
+            sts_icl=float(sums["sts_icl"][source.features].sum()), sts_act=float(sums["sts_act"][source.features].sum())
+        )
+        for source in sources
     }

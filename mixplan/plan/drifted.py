@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mixplan.domains import Domain
 from mixplan.drift.rollouts import Batch, Sampler, draw_pairs, figures
@@ -18,6 +17,7 @@ from mixplan.plan.watch import Watcher
 from mixplan.plan.workers import Workers
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder
+from mixplan.saved.scores import Checkpoint, Rollouts
 
 SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
 """Fields of a model's config in which a checkpoint of it cannot differ."""
@@ -31,14 +31,16 @@ class DriftReading:
         reading: What is read of the target, twice each; the change between both readings is the drift.
         words: How, for whoever watches: the target is read …
         trained: Reads the contexts in the model's place, for what a checkpoint moved.
-        figures: What plan.json's `drift` says of it, by `drift.from`; nothing of worked examples.
+        rollouts: What plan.json's `drift` says of sampled answers; None of anything else.
+        checkpoint: The same of a checkpoint.
         warnings: What the person should know, in whole sentences.
     """
 
     reading: Reading
     words: str
     trained: Model | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
+    rollouts: Rollouts | None = None
+    checkpoint: Checkpoint | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -78,8 +80,8 @@ def by_rollouts(
     rollouts = [one for batch in batches for one in batch.rollouts]
     draws = max(1, min(recipe.drift.draws, len(target.query)))
     pairs = draw_pairs(rollouts, shots=recipe.drift.demonstrations, draws=draws, seed=recipe.seed, spec=spec)
-    told = figures(batches, spec)
-    failures, answers = told["failures"], told["prompts"] * spec.samples
+    told = Rollouts.model_validate(figures(batches, spec))
+    failures, answers = told.failures, told.prompts * spec.samples
     example = next((batch.example for batch in batches if batch.example), "")
     warning = (
         f"drift.rollouts: {failures:,} of {answers:,} sampled answers counted as 0 because a reward's scorer failed on "
@@ -88,7 +90,7 @@ def by_rollouts(
     return DriftReading(
         reading=plan_contrast(model, target.query, pairs, tokens=reading.wanted_tokens),
         words="with rejected and accepted answers",
-        figures={"rollouts": told},
+        rollouts=told,
         warnings=(warning,) if failures else (),
     )
 
@@ -128,13 +130,13 @@ def by_checkpoint(loaded: LoadedRecipe, model: Model, reading: Reading, watcher:
     folder = checkpoint_folder(loaded)
     watcher.say(f"loading the checkpoint from {folder}")
     trained = load_checkpoint(loaded, model, folder)
-    told = {"folder": loaded.recipe.drift.checkpoint, "hash": trained.weights}
+    told = Checkpoint(folder=str(loaded.recipe.drift.checkpoint), hash=trained.weights)
     bare = tuple(without_demonstrations(unit) for unit in reading.units)
     return DriftReading(
         reading=replace(reading, units=bare),
         words="through the checkpoint",
         trained=trained,
-        figures={"checkpoint": told},
+        checkpoint=told,
     )
 
 

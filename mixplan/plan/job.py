@@ -39,9 +39,7 @@ def job_of(train: Mapping[str, Any], target_rows: int) -> Job | None:
             answers = 1.0 if sft else number(args, "num_generations", sources)
             repeats = 1.0 if sft else number(args, "num_iterations", sources)
             steps = number(args, "num_train_epochs", sources) * target_rows * answers * repeats / a_step
-        return Job.from_json(
-            {"target_rows": target_rows, "steps": steps, "learning_rate": rate, "adapter": adapter_of(train["lora"])}
-        )
+        return Job(target_rows=target_rows, steps=steps, learning_rate=rate, adapter=adapter_of(train["lora"]))
     except (RunError, ValueError, TypeError, ZeroDivisionError):
         return None
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from mixplan import __version__
-from mixplan.domains import Domain, account, by_name, describe, row_warnings
+from mixplan.domains import Domain, account, by_name, row_warnings
 from mixplan.domains.opened import opened
 from mixplan.domains.sketch import sketch
 from mixplan.errors import ModelError
@@ -27,18 +26,21 @@ from mixplan.forecast import (
 )
 from mixplan.mixture import allowed, excluded_lines, require_own_rows, take_target
 from mixplan.mixture.possible import impossible
+from mixplan.plan.describe import domains_of, target_of, taught_rows
 from mixplan.plan.graded import grader_warnings
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.job import job_of, too_short
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.watch import Watcher
-from mixplan.plan.write import write_mixture
+from mixplan.plan.write import ReadBy, write_mixture
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable
-from mixplan.runs import cache_folder, canonical_json, content_hash, locked, seal, unseal, write_atomic, write_json
-from mixplan.saved import VERSION as PLAN_VERSION
-from mixplan.saved import plan_hash
+from mixplan.runs import cache_folder, canonical_json, content_hash, locked, seal, unseal, write_atomic
+from mixplan.saved import VERSION, Plan, write_plan
+from mixplan.saved.part import Interval
+from mixplan.saved.plan import Recipe
+from mixplan.saved.scores import Drift, Scores
 from mixplan.sts import Score
 
 
@@ -94,9 +96,8 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     with locked(folder):
         write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
         scores = scores_of(loaded, target, domains, watcher)
-        scores = scores | {"warnings": [*scores["warnings"], *unfit]}
-        plan = assemble(loaded, folder, target, domains, scores, watcher)
-        write_json(folder / "plan.json", plan)
+        scores = scores.model_copy(update={"warnings": [*scores.warnings, *unfit]})
+        write_plan(folder, assemble(loaded, folder, target, domains, scores, watcher))
     return folder
 
 
@@ -126,22 +127,22 @@ def recipe_text(loaded: LoadedRecipe) -> str:
     return head + write(standalone(loaded))
 
 
-def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], watcher: Watcher) -> dict[str, Any]:
+def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], watcher: Watcher) -> Scores:
     """Scores that stand for exactly this recipe, data, model and SAE, or measured now."""
     place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
     standing = unseal(place)
     if standing is not None:
         watcher.say("scores stand from an earlier run; no model is loaded")
-        return dict(json.loads(standing))
+        return Scores.model_validate_json(standing)
     from mixplan.plan.scores import measure_scores  # loads torch, which a new budget does not need
 
     scores = measure_scores(loaded, target, domains, watcher=watcher)
     # The key is taken again: a first download has given the model a commit that it did not have before.
     place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
-    text = canonical_json(scores)
+    text = canonical_json(scores.values())
     write_atomic(place, seal(text.encode()))
     # Read back, so that a plan's bytes do not tell whether its scores were measured or stood.
-    return dict(json.loads(text))
+    return Scores.model_validate_json(text)
 
 
 def assemble(
@@ -149,9 +150,9 @@ def assemble(
     folder: Path,
     target: Domain,
     domains: Mapping[str, Domain],
-    scores: dict[str, Any],
+    scores: Scores,
     watcher: Watcher,
-) -> dict[str, Any]:
+) -> Plan:
     """Forecast, allocate and write the mixture; everything together is the plan."""
     recipe = loaded.recipe
     planned = planned_of(loaded, target, domains, scores)
@@ -160,80 +161,38 @@ def assemble(
     spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), amount)
     if amount is not None:
         risks = replace(risks, evidence=(*risks.evidence, amount.text))
-    mixture = write_mixture(loaded, folder, target, domains, spent.rows, scores, watcher)
-    reading = scores["reading"]
-    short = filter(None, [too_short(loaded.resolved["train"], mixture["rows"])])
-    plan: dict[str, Any] = {
-        "version": PLAN_VERSION,
-        "mixplan": __version__,
-        "name": loaded.path.stem,
-        "created": None,
-        "hashes": {},
-        "libraries": library_versions(),
-        "recipe": loaded.resolved,
-        "model": scores["model"],
-        "sae": scores["sae"],
-        "warnings": [
-            *row_warnings(target, domains),
-            *scores["warnings"],
-            *risks.warnings,
-            *mixture["warnings"],
-            *spent.left_out,
-            *short,
-        ],
-        "target": described_target(target, scores, planned),
-        "drift": {"from": recipe.drift.from_, **scores["drift"]},
-        "score": recipe.sts.score,
-        "domains": described_domains(domains, scores, planned, risks),
-        "ranking": scores["ranking"],
-        "reading": reading,
-        "allocation": spent.describe(recipe, taught_rows(target, mixture)),
-        "forecast": risks.describe_all(),
-        "mixture": mixture,
-        "job": planned.job.as_json() if planned.job else None,
-        "seconds": {},
-        "tokens": {name: float(value["query_tokens"]) for name, value in reading.items()},
-    }
-    parts = {part: plan[part]["hash"] for part in ("model", "sae", "mixture")}
-    plan["hashes"] = {"recipe": content_hash(standalone(loaded)), "data": data_hash(target, domains), **parts}
-    plan["hashes"]["plan"] = plan_hash(plan)
-    return plan
-
-
-def described_target(target: Domain, scores: Mapping[str, Any], planned: Planned) -> dict[str, Any]:
-    """The target's rows, sketch and reading, as JSON values for the plan, and each source's where it has several."""
-    reading = scores["reading"]["target"]
-    sources = {
-        one.source: describe(one) | scores["sources"][one.source] | {"mixture_rows": one.amount}
-        for one in target.sources
-    }
-    return (
-        describe(target)
-        | {
-            "content": planned.target.as_json() if planned.target else None,
-            "query_tokens": reading["query_tokens"],
-            "demonstration_tokens_mean": reading["context_tokens_mean"],
-        }
-        | ({"sources": sources} if sources else {})
+    mixture = write_mixture(loaded, folder, target, domains, spent.rows, ReadBy.of(scores), watcher)
+    short = filter(None, [too_short(loaded.resolved["train"], mixture.rows)])
+    return Plan(
+        version=VERSION,
+        mixplan=__version__,
+        name=loaded.path.stem,
+        created=None,
+        hashes={
+            "recipe": content_hash(standalone(loaded)),
+            "data": data_hash(target, domains),
+            "model": scores.model.hash,
+            "sae": scores.sae.hash,
+            "mixture": mixture.hash,
+        },
+        libraries=library_versions(),
+        recipe=Recipe.model_validate(loaded.resolved),
+        model=scores.model,
+        sae=scores.sae,
+        warnings=[*row_warnings(target, domains), *scores.warnings, *risks.warnings, *mixture.warnings, *spent.left_out, *short],
+        target=target_of(target, scores, planned),
+        drift=Drift.model_validate({"from_": recipe.drift.from_, **scores.drift.fields()}),
+        score=recipe.sts.score,
+        domains=domains_of(domains, scores, planned, risks),
+        ranking=scores.ranking,
+        reading=scores.reading,
+        allocation=spent.describe(recipe, taught_rows(target, mixture)),
+        forecast=risks.describe_all(),
+        mixture=mixture,
+        job=planned.job,
+        seconds={},
+        tokens={name: float(reading.query_tokens) for name, reading in scores.reading.items()},
     )
-
-
-def described_domains(
-    domains: Mapping[str, Domain], scores: Mapping[str, Any], planned: Planned, risks: Forecast
-) -> dict[str, Any]:
-    """Each domain's scores, rows, sketch and forecast, as JSON values for the plan."""
-    return {
-        name: scores["domains"][name]
-        | {"outside_shift": scores["domains"][name].get("outside_shift")}
-        | describe(domain)
-        | {"content": planned.domains[name].as_json(), "forecast": risks.describe(name)}
-        for name, domain in domains.items()
-    }
-
-
-def taught_rows(target: Domain, mixture: Mapping[str, Any]) -> dict[str, int]:
-    """Rows of the target in the mixture, of each source where it has several, by name."""
-    return {part["name"]: part["rows"] for part in mixture["parts"][: len(target.parts)]}
 
 
 def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
@@ -256,20 +215,18 @@ def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
     return spend(loaded.recipe, domains, planning, amount)
 
 
-def planned_of(
-    loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], scores: Mapping[str, Any]
-) -> Planned:
+def planned_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], scores: Scores) -> Planned:
     """What this plan is of: sketches of its data, its job, and the type that its scores were read in."""
     rows = sum(taken.count for taken in take_target(target, loaded.recipe.mixture.target_rows))
     return Planned(
         target=sketch(target),
         domains={name: sketch(domain) for name, domain in domains.items()},
         job=job_of(loaded.resolved["train"], rows),
-        dtype=scores["model"]["dtype"],
+        dtype=scores.model.dtype,
     )
 
 
-def foretold(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any], planned: Planned) -> Forecast:
+def foretold(loaded: LoadedRecipe, folder: Path, scores: Scores, planned: Planned) -> Forecast:
     """The forecast: from this plan's scores, and from earlier runs and studies of the same kind."""
     recipe = loaded.recipe
     patterns, beneath = recipe.forecast.runs, loaded.folder(("forecast", "runs"))
@@ -294,7 +251,7 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any], plan
     )
 
 
-def halving(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Amount | None:
+def halving(loaded: LoadedRecipe, folder: Path, scores: Scores) -> Amount | None:
     """How many rows halve a domain's loss by arms compared earlier; None where the recipe says or does not ask."""
     recipe = loaded.recipe
     if recipe.allocate.half_rows is not None:
@@ -303,18 +260,22 @@ def halving(loaded: LoadedRecipe, folder: Path, scores: Mapping[str, Any]) -> Am
     return halving_rows(recipe.forecast.runs, folder=beneath, run=folder, kind=kind, usual=recipe.allocate.half)
 
 
-def kind_of(loaded: LoadedRecipe, scores: Mapping[str, Any]) -> Kind:
+def kind_of(loaded: LoadedRecipe, scores: Scores) -> Kind:
     """What earlier runs must share with this plan to teach it."""
-    model = scores["model"]
-    return Kind.of(loaded.resolved, model["hash"], scores["sae"]["hash"], model["dtype"], model["config"])
+    model = scores.model
+    return Kind.of(loaded.resolved, model.hash, scores.sae.hash, model.dtype, model.config or "")
 
 
-def planned_by(risks: Forecast, scores: Mapping[str, Any], score: str) -> dict[str, Any]:
+def planned_by(risks: Forecast, scores: Scores, score: str) -> Scores:
     """The scores with the planning one replaced by what the forecast plans the rows by."""
-    planning = {name: {f"sts_{score}": vars(risks.planning[name])} for name in risks.planning}
-    return {**scores, "domains": {name: {**entry, **planning[name]} for name, entry in scores["domains"].items()}}
+    planning = {name: Interval.model_validate(vars(value)) for name, value in risks.planning.items()}
+    domains = {
+        name: domain.model_copy(update={f"sts_{score}": planning[name]}) for name, domain in scores.domains.items()
+    }
+    return scores.model_copy(update={"domains": domains})
 
 
-def sts_of(scores: Mapping[str, Any], score: str) -> dict[str, Score]:
+def sts_of(scores: Scores, score: Literal["icl", "act"]) -> dict[str, Score]:
     """The planning score of each domain."""
-    return {name: Score(**entry[f"sts_{score}"]) for name, entry in scores["domains"].items()}
+    found = {name: domain.score(score) for name, domain in scores.domains.items()}
+    return {name: Score(one.value, one.low, one.high) for name, one in found.items()}

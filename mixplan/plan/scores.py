@@ -1,4 +1,4 @@
-"""Opened domains in, drift dimensions and scores out as JSON values; every unit of reading is kept, so work resumes."""
+"""Reads opened domains and scores them by the drift dimensions; every unit of reading is kept, so work resumes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from mixplan.runs import cache_folder, content_hash
 from mixplan.sae import Sae, load_sae
 from mixplan.sae.health import Health, check_health, refuse_doubtful
 from mixplan.sae.outline import sae_depth
-from mixplan.sts import DomainScores, ranking_stability, score_domain
+from mixplan.saved import scores as saved
+from mixplan.saved.part import Context, Interval
+from mixplan.sts import DomainScores, Score, ranking_stability, score_domain
 
 REPLICAS = 50
 """Bootstrap resamples behind a drift dimension's selection frequency: to a few per cent, at 50 x d_sae floats."""
@@ -61,7 +63,7 @@ class Ready:
 
 def measure_scores(
     loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], *, watcher: Watcher
-) -> dict[str, Any]:
+) -> saved.Scores:
     """Load model and SAE, predict drift, and score every domain.
 
     Args:
@@ -69,10 +71,6 @@ def measure_scores(
         target: The opened target.
         domains: The opened domains.
         watcher: Told of progress.
-
-    Returns:
-        JSON values: `model`, `tokenizer`, `sae`, `drift`, `sources` where the target has several, `domains`,
-        `ranking`, `reading`, `warnings`.
 
     Raises:
         MixplanError: model, SAE or data cannot be used.
@@ -89,25 +87,25 @@ def measure_scores(
     sources = source_drifts(recipe, model, target, reader, told)
     told = replace(told, trained=None)  # its memory is free again before the domains are read
     scored, described = score_domains(recipe, reader, readings, domains, drift, sources)
-    return {
-        "model": describe_model(model, ready.checked),
-        "tokenizer": keep_tokenizer(model, (*target.parts, *domains.values())),
-        "sae": describe_sae(sae, health),
-        "drift": describe_drift(drift, len(told.reading.units)) | told.figures,
-        **({"sources": {one.name: one.describe(drift) for one in sources}} if sources else {}),
-        "domains": described,
-        "ranking": {
-            "stability": ranking_stability(scored, f"sts_{recipe.sts.score}"),
-            "of": "mean Spearman correlation of resampled scores with the reported ones",
-        },
-        "reading": {name: describe_reading(reading) for name, reading in readings.items()},
-        "warnings": [
+    return saved.Scores(
+        model=describe_model(model, ready.checked),
+        tokenizer=keep_tokenizer(model, (*target.parts, *domains.values())),
+        sae=describe_sae(sae, health),
+        drift=describe_drift(drift, told),
+        sources={source.name: source.describe(drift) for source in sources},
+        domains=described,
+        ranking=saved.Ranking(
+            stability=ranking_stability(scored, f"sts_{recipe.sts.score}"),
+            of="mean Spearman correlation of resampled scores with the reported ones",
+        ),
+        reading={name: describe_reading(reading) for name, reading in readings.items()},
+        warnings=[
             *ready.warnings,
             *filter(None, [health.warning]),
             *told.warnings,
             *reading_warnings(readings, target),
         ],
-    }
+    )
 
 
 def score_domains(
@@ -117,7 +115,7 @@ def score_domains(
     domains: Mapping[str, Domain],
     drift: Drift,
     sources: Sequence[SourceDrift],
-) -> tuple[dict[str, DomainScores], dict[str, Any]]:
+) -> tuple[dict[str, DomainScores], dict[str, saved.DomainScores]]:
     """Read and score every domain.
 
     Args:
@@ -133,18 +131,21 @@ def score_domains(
     """
     columns = Columns(drift.features, drift.low, drift.raw)
     scored: dict[str, DomainScores] = {}
-    described: dict[str, Any] = {}
+    described: dict[str, saved.DomainScores] = {}
     for name in domains:
         units = readings[name].units
         reader.watcher.stage(f"reading {name}", readings[name].tokens, "tokens")
         parts = reader.read(units, columns=columns, whole=recipe.sts.outside or bool(sources))
         scored[name] = score_domain(parts, resamples=recipe.sts.resamples, seed=recipe.seed)
-        described[name] = describe_scores(scored[name]) | {
+        values: dict[str, object] = {
+            **{score: interval_of(value) for score, value in scored[name].scores.items()},
             "query_tokens": readings[name].tokens,
             "row_tokens_mean": mean_row_tokens(reader.model, domains[name]),
-            **({"by_source": scores_by_source(sources, parts)} if sources else {}),
             "why": reasons(reader, units, parts, scored[name], drift, recipe.sts.score),
         }
+        if sources:
+            values["by_source"] = scores_by_source(sources, parts)
+        described[name] = saved.DomainScores.model_validate(values)
     return scored, described
 
 
@@ -243,7 +244,7 @@ def measure_drift(recipe: Recipe, reader: Reader, told: DriftReading) -> Drift:
 
 def reasons(
     reader: Reader, units: Sequence[Unit], parts: Sequence[Statistics], scores: DomainScores, drift: Drift, score: str
-) -> list[dict[str, Any]]:
+) -> list[saved.Reason]:
     """The drift dimensions that make most of a domain's score, with the tokens that fire them."""
     by_column = scores.shift_by_column if score == "icl" else scores.act_by_column
     whole = float(by_column.sum())
@@ -253,82 +254,84 @@ def reasons(
             break
         contexts = examples_of(reader.model, units, parts, int(column))
         found.append(
-            {
-                "feature": int(drift.features[column]),
-                "share": float(by_column[column]) / whole,
-                "contexts": [vars(context) for context in contexts],
-            }
+            saved.Reason(
+                feature=int(drift.features[column]),
+                share=float(by_column[column]) / whole,
+                contexts=[Context.model_validate(vars(context)) for context in contexts],
+            )
         )
     return found
 
 
-def describe_model(model: Model, checked: Checked) -> dict[str, Any]:
-    """The model, for the plan; `reading` is packed, unpacked or whole."""
-    return {
-        "name": model.name,
-        "dtype": model.dtype,
-        "why_dtype": model.why_dtype,
-        "device": str(model.device),
-        "parameters": model.parameters,
-        "hash": model.weights,
-        "config": model.config,
-        "settings": model.settings,
-        "chat_template": content_hash(chat_template(model).source),
-        "template_date": model.template_date,
-        "reading": checked.way,
-    }
+def describe_model(model: Model, checked: Checked) -> saved.Model:
+    """The model, for the plan."""
+    return saved.Model(
+        name=model.name,
+        dtype=model.dtype,
+        why_dtype=model.why_dtype,
+        device=str(model.device),
+        parameters=model.parameters,
+        hash=model.weights,
+        config=model.config,
+        settings=model.settings,
+        chat_template=content_hash(chat_template(model).source),
+        template_date=model.template_date,
+        reading=checked.way,
+    )
 
 
-def describe_sae(sae: Sae, health: Health) -> dict[str, Any]:
+def describe_sae(sae: Sae, health: Health) -> saved.Sae:
     """The SAE and its health, for the plan."""
-    return {
-        "name": sae.name,
-        "kind": sae.kind,
-        "hook_name": sae.hook_name,
-        "layer": sae.depth - 1,
-        "d_in": sae.d_in,
-        "d_sae": sae.d_sae,
-        "hash": sae.fingerprint,
-        "health": {**vars(health), "fits": health.fits},
-    }
+    return saved.Sae(
+        name=sae.name,
+        kind=sae.kind,
+        hook_name=sae.hook_name,
+        layer=sae.depth - 1,
+        d_in=sae.d_in,
+        d_sae=sae.d_sae,
+        hash=sae.fingerprint,
+        health=saved.Health.model_validate({**vars(health), "fits": health.fits}),
+    )
 
 
-def describe_drift(drift: Drift, draws: int) -> dict[str, Any]:
-    """The drift dimensions, for the plan."""
-    return {
-        "features": [
-            [int(feature), float(shift), float(frequency)]
+def describe_drift(drift: Drift, told: DriftReading) -> saved.DriftFigures:
+    """The drift dimensions, for the plan, with the figures of what told them."""
+    figures = saved.DriftFigures(
+        features=[
+            (int(feature), float(shift), float(frequency))
             for feature, shift, frequency in zip(drift.features, drift.shift, drift.frequency, strict=True)
         ],
-        "share_of_shift": drift.share_of_shift,
-        "raw_share_of_shift": drift.raw_share_of_shift,
-        "concentration": [list(step) for step in drift.concentration],
-        "draws": draws,
-        "stability": drift.stability,
-        "of": "mean share of the drift dimensions that a resample of demonstration draws and rows selects too",
-        "left_out": drift.left_out,
-        "moved": drift.moved,
-        "query_tokens": drift.tokens,
-    }
+        share_of_shift=drift.share_of_shift,
+        raw_share_of_shift=drift.raw_share_of_shift,
+        concentration=list(drift.concentration),
+        draws=len(told.reading.units),
+        stability=drift.stability,
+        of="mean share of the drift dimensions that a resample of demonstration draws and rows selects too",
+        left_out=drift.left_out,
+        moved=drift.moved,
+        query_tokens=drift.tokens,
+    )
+    behind = {"rollouts": told.rollouts, "checkpoint": told.checkpoint}
+    return figures.model_copy(update={name: value for name, value in behind.items() if value is not None})
 
 
-def describe_scores(scores: DomainScores) -> dict[str, Any]:
-    """A domain's scores with their intervals, for the plan."""
-    return {name: vars(score) for name, score in scores.scores.items()}
+def interval_of(score: Score) -> Interval:
+    """A score, for the plan."""
+    return Interval(value=score.value, low=score.low, high=score.high)
 
 
-def describe_reading(reading: Reading) -> dict[str, Any]:
+def describe_reading(reading: Reading) -> saved.Reading:
     """What was read, for the plan."""
     contexts = [len(query.context) - query.count for unit in reading.units for query in unit.queries]
-    return {
-        "query_tokens": reading.tokens,
-        "wanted_tokens": reading.wanted_tokens,
-        "query_rows": len(contexts),
-        "draws": len(reading.units),
-        "context_tokens_mean": sum(contexts) / len(contexts),
-        "dropped_demonstrations": sum(unit.dropped_demonstrations for unit in reading.units),
-        "too_long": reading.too_long,
-    }
+    return saved.Reading(
+        query_tokens=reading.tokens,
+        wanted_tokens=reading.wanted_tokens,
+        query_rows=len(contexts),
+        draws=len(reading.units),
+        context_tokens_mean=sum(contexts) / len(contexts),
+        dropped_demonstrations=sum(unit.dropped_demonstrations for unit in reading.units),
+        too_long=reading.too_long,
+    )
 
 
 def reading_warnings(readings: Mapping[str, Reading], target: Domain) -> list[str]:

@@ -1,16 +1,17 @@
-"""Scores and a budget in, rows per domain with what the reader should know of them out."""
+"""Spreads a budget of rows or tokens over the domains by their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import Any
 
 from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve, left_out
 from mixplan.domains import Domain
 from mixplan.forecast import Amount
 from mixplan.recipe import Recipe
+from mixplan.saved import plan as saved
+from mixplan.saved.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Spent:
         """Whole rows by domain."""
         return dict(self.allocation.rows)
 
-    def describe(self, recipe: Recipe, target_rows: Mapping[str, int]) -> dict[str, Any]:
-        """The allocation as JSON values, for the plan.
+    def describe(self, recipe: Recipe, target_rows: Mapping[str, int]) -> saved.Allocation:
+        """The allocation, for the plan.
 
         Args:
             recipe: For what was asked.
@@ -43,17 +44,18 @@ class Spent:
         counts = {**target_rows, **made.rows}
         everything = sum(counts.values())
         ratios = {name: rows / everything for name, rows in counts.items()}
-        return asdict(made) | {
-            "max_repeats": recipe.budget.max_repeats,
-            "objective": recipe.allocate.objective,
-            "ratios": ratios,
-            "curve": [asdict(point) for point in self.curve],
-        }
+        return saved.Allocation.model_validate(
+            asdict(made)
+            | {
+                "max_repeats": recipe.budget.max_repeats,
+                "objective": recipe.allocate.objective,
+                "ratios": ratios,
+                "curve": tuple(asdict(point) for point in self.curve),
+            }
+        )
 
 
-def spend(
-    recipe: Recipe, domains: Mapping[str, Domain], scores: Mapping[str, Any], halving: Amount | None = None
-) -> Spent:
+def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Scores, halving: Amount | None = None) -> Spent:
     """Spread the budget over the domains by their scores.
 
     Args:
@@ -69,15 +71,15 @@ def spend(
     in_tokens = recipe.budget.tokens is not None
     demands = []
     for name, domain in domains.items():
-        entry = scores["domains"][name]
-        score = entry[f"sts_{recipe.sts.score}"]
-        each = entry["row_tokens_mean"] if in_tokens else 1.0
+        scored = scores.domains[name]
+        score = scored.score(recipe.sts.score)
+        each = scored.row_tokens_mean if in_tokens else 1.0
         demands.append(
             DomainDemand(
                 name=name,
-                score=score["value"],
-                low=score["low"],
-                high=score["high"],
+                score=score.value,
+                low=score.low,
+                high=score.high,
                 pool_rows=len(domain.pool),
                 pool_amount=len(domain.pool) * each,
                 mean_row_amount=each,

@@ -1,8 +1,9 @@
-"""Planned rows in, the mixture in the run folder out; the model is loaded only when its own answers are asked for."""
+"""Writes the planned rows as a mixture; the model is loaded only when its own answers are asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,28 @@ from mixplan.plan.watch import Watcher
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.paths import local_path
 from mixplan.runs import cache_folder, content_hash
+from mixplan.saved import plan as saved
+from mixplan.saved.scores import Scores
+
+
+@dataclass(frozen=True)
+class ReadBy:
+    """The model that a mixture is for.
+
+    Attributes:
+        model: Hashes and names that tell its answers from any other model's: its weights, its compute type, its
+            settings, its chat template.
+        tokenizer: Hash of the kept text that counts tokens as its tokenizer does; None where none does.
+    """
+
+    model: tuple[str | None, ...]
+    tokenizer: str | None
+
+    @classmethod
+    def of(cls, scores: Scores) -> ReadBy:
+        """The model that was scored."""
+        model = scores.model
+        return cls((model.hash, model.dtype, model.settings, model.chat_template), scores.tokenizer)
 
 
 def write_mixture(
@@ -22,9 +45,9 @@ def write_mixture(
     target: Domain,
     domains: Mapping[str, Domain],
     rows: Mapping[str, int],
-    scores: Mapping[str, Any],
+    read_by: ReadBy,
     watcher: Watcher,
-) -> dict[str, Any]:
+) -> saved.Mixture:
     """Write the mixed data set.
 
     Args:
@@ -33,22 +56,18 @@ def write_mixture(
         target: The opened target.
         domains: The opened domains.
         rows: Planned rows by domain.
-        scores: For the model's and its tokenizer's hash.
+        read_by: The model.
         watcher: Told of progress.
 
     Returns:
-        The mixture as JSON values for the plan, with `folder`, `config` and `target_rows`.
+        The mixture, for the plan.
     """
     recipe = loaded.recipe
     untrained = None
     if recipe.mixture.answers == "self" and any(rows.values()):
         untrained = Untrained(
             generate=answerer(loaded, watcher),
-            fingerprint=content_hash(
-                *(scores["model"][part] for part in ("hash", "dtype", "settings", "chat_template")),
-                "greedy",
-                recipe.mixture.answer_tokens,
-            ),
+            fingerprint=content_hash(*read_by.model, "greedy", recipe.mixture.answer_tokens),
             cache=cache_folder() / "answers",
         )
     made = build_mixture(
@@ -63,16 +82,19 @@ def write_mixture(
         seed=recipe.seed,
         folder=folder / "mixture",
         untrained=untrained,
-        count_tokens=kept_counter(loaded, scores["tokenizer"], (*target.parts, *domains.values()), watcher),
+        count_tokens=kept_counter(loaded, read_by.tokenizer, (*target.parts, *domains.values()), watcher),
         progress=in_steps(watcher),
     )
     if made.set_aside is not None:
         watcher.say(f"{made.folder} held a damaged or foreign file; it is now {made.set_aside}")
-    return describe(made) | {
-        "folder": "mixture",
-        "config": f"mixture/{recipe.train.method}.yaml",
-        "target_rows": sum(part.rows for part in made.parts[: len(target.parts)]),
-    }
+    return saved.Mixture.model_validate(
+        describe(made).fields()
+        | {
+            "folder": "mixture",
+            "config": f"mixture/{recipe.train.method}.yaml",
+            "target_rows": sum(part.rows for part in made.parts[: len(target.parts)]),
+        }
+    )
 
 
 def in_steps(watcher: Watcher) -> Progress:

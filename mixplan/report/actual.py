@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from mixplan.report.charts import Axis, line_chart, log_axis
 from mixplan.report.markup import Html, tag
-from mixplan.report.outcome import Drift, Outcome, Unexpected
-from mixplan.report.plan import Plan
 from mixplan.report.plots import axis_over, axis_strip, interval_strip
 from mixplan.report.reasons import contexts
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, percent, plain, whole
 from mixplan.report.told import drift_lines
+from mixplan.saved.outcome import Drift, Outcome, Unexpected
+from mixplan.saved.plan import Plan
 
 
 def actual(plan: Plan, outcome: Outcome) -> Html | None:
@@ -32,7 +32,9 @@ def actual(plan: Plan, outcome: Outcome) -> Html | None:
 
 def _overlap(drift: Drift) -> Html:
     """Draw both overlaps over what chance gives."""
-    found = [("SAE features", drift.overlap, drift.of, drift.chance, (drift.low, drift.high))]
+    found: list[tuple[str, int, int, float, tuple[float, float]]] = [
+        ("SAE features", drift.overlap, drift.of, drift.chance, (drift.low, drift.high))
+    ]
     if drift.raw_overlap is not None and drift.raw_of is not None and drift.raw_chance is not None:
         by_chance = (drift.raw_low, drift.raw_high)
         span = (by_chance[0], by_chance[1]) if by_chance[0] is not None and by_chance[1] is not None else None

@@ -9,11 +9,12 @@ from mixplan.report import sheets
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import Quantity, quantity
-from mixplan.report.outcome import Arm, Arms, ArmsOver, Outcome
-from mixplan.report.plan import Interval
 from mixplan.report.plots import axis_over, axis_strip, interval_strip
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import plain, whole
+from mixplan.saved.arms import Arm, Arms, ArmsOver
+from mixplan.saved.outcome import Outcome
+from mixplan.saved.part import Interval
 
 VERDICTS = {"win": "gain", "tie": "none", "loss": "loss"}
 """A verdict's mark in page.css."""

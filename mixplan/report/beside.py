@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from mixplan.report.measures import quantity
-from mixplan.report.outcome import Judgement, Measured, Outcome
-from mixplan.report.plan import Plan
 from mixplan.report.sheets import GAP, Sheet, between, figure, order
+from mixplan.saved.outcome import Judgement, Measured, Outcome
+from mixplan.saved.plan import Plan
 
 Run = tuple[str, Plan, Outcome]
 """A run's label with what is saved of it."""

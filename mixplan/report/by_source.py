@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mixplan.report.markup import Html, tag
-from mixplan.report.plan import Plan
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, percent, whole
+from mixplan.saved.plan import Plan
 
 NAMED = 3
 """Domains named on the terminal for each source, those most at risk by it."""

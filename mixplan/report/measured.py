@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, join, tag
 from mixplan.report.measures import WORDS, Quantity, forecast_line, quantity
-from mixplan.report.outcome import Change, Domain, Measured, Outcome, Relative
-from mixplan.report.plan import Expected, Plan
 from mixplan.report.plots import axis_over, axis_strip, dumbbell, interval_strip
 from mixplan.report.sheets import order
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import percent, plain, whole
 from mixplan.report.told import said_first, wrong
+from mixplan.saved.outcome import Change, Domain, Measured, Outcome, Relative
+from mixplan.saved.part import Expected
+from mixplan.saved.plan import Plan
 
 GRADES = ("right", "wrong", "unparsable", "truncated")
 

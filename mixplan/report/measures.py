@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mixplan.report.plan import Expected
 from mixplan.report.text import number, plain
+from mixplan.saved.part import Expected
 
 WORDS = {"gain": "gain", "loss": "loss", "moved": "moved", "none": "no clear change"}
 """A change's direction in words; "no clear change" where the interval does not leave zero."""

@@ -10,9 +10,9 @@ import yaml
 
 from mixplan.embedded import GGUF_NAME
 from mixplan.report import sheets, told
-from mixplan.report.outcome import Outcome
-from mixplan.report.plan import Plan
 from mixplan.report.text import number, percent, visible, whole
+from mixplan.saved.outcome import Outcome
+from mixplan.saved.plan import Plan
 
 EMBEDDED_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The hub's name of the model whose 4-bit copy mixplan brings along."""

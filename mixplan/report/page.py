@@ -14,14 +14,15 @@ from mixplan.report.by_source import by_source
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
-from mixplan.report.outcome import Outcome
-from mixplan.report.plan import Interval, Plan
 from mixplan.report.predicted import predicted
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import ends, few_words, number, percent, stability_sentence, whole
 from mixplan.report.told import summary, told_by, training_line
 from mixplan.report.training import training
 from mixplan.runs import PROTECTED, quoted, write_atomic
+from mixplan.saved.outcome import Outcome
+from mixplan.saved.part import Interval
+from mixplan.saved.plan import Plan
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mixplan.report.markup import Html, tag
-from mixplan.report.plan import Data, Plan
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, percent, whole
+from mixplan.saved.plan import Domain, Plan, SourceData, Target
 
 
 def sections(plan: Plan) -> list[Html]:
@@ -44,7 +44,7 @@ def _data(plan: Plan) -> Html:
     return section("Data", tag("p", note), table("wide", heads, lines))
 
 
-def _data_row(name: str, data: Data) -> Html:
+def _data_row(name: str, data: Target | SourceData | Domain) -> Html:
     splits = (data.rows.evaluation, data.rows.query, data.rows.demonstration, data.rows.pool, data.query_tokens)
     counts = [cell(whole(count), kind="n") for count in splits]
     source = cell("not recorded" if data.source_rows is None else whole(data.source_rows), kind="n")

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import quantity
-from mixplan.report.plan import Context, Domain, Expected, Foretold, Interval, Plan, Reason
 from mixplan.report.tables import cell, header, left_out, row, section, table
 from mixplan.report.text import bounds, few_words, in_line, number, percent
+from mixplan.saved.part import Context, Expected, Interval
+from mixplan.saved.plan import Domain, Foretold, Plan
+from mixplan.saved.scores import Reason
 
 EXPLAINED = 100
 """Domains whose reasons are written out, those that come first."""

@@ -9,7 +9,6 @@ from mixplan.report.beside import Run, names_of, of_run, verdict_on
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import WORDS, Quantity, quantity
-from mixplan.report.outcome import Judgement
 from mixplan.report.page import document
 from mixplan.report.plots import axis_over, axis_strip, interval_strip
 from mixplan.report.predicted import DRAWN, judged_scatter, pearson
@@ -18,6 +17,7 @@ from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import plain
 from mixplan.report.told import outside_line
 from mixplan.runs import write_atomic
+from mixplan.saved.outcome import Judgement
 
 
 def write_several(runs: Sequence[Run], file: Path) -> Path:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mixplan.report.measures import Quantity, forecast_line, quantity
-from mixplan.report.outcome import Arms, ArmsOver, Consumption, Domain, Judgement, Measured, Outcome
-from mixplan.report.plan import Interval, Plan
 from mixplan.report.text import number, whole
+from mixplan.saved.arms import Arms, ArmsOver
+from mixplan.saved.outcome import Consumption, Domain, Judgement, Measured, Outcome
+from mixplan.saved.part import Interval
+from mixplan.saved.plan import Plan
 
 PREDICTORS = {
     "sts_icl": "STS_ICL",

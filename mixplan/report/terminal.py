@@ -13,10 +13,10 @@ from rich.text import Text
 
 from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.report import beside, by_source, sheets, told
-from mixplan.report.outcome import Outcome
-from mixplan.report.plan import Plan
 from mixplan.report.text import bounds, ends, few_words, number, percent, stability_sentence, visible, whole
 from mixplan.report.typed import installed, program, seen
+from mixplan.saved.outcome import Outcome
+from mixplan.saved.plan import Plan
 
 NARROW = 72
 """Columns below which the reasons are left to the page, so that the numbers keep their lines."""

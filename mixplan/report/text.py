@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from mixplan.report.plan import Domain, Interval, Ranking
+from mixplan.saved.part import Interval
+from mixplan.saved.plan import Domain
+from mixplan.saved.scores import Ranking
 
 JOINERS = "\u200c\u200d"
 """Format characters that scripts and emoji need; all others are shown by their code."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from mixplan.report.outcome import Drift, Outcome
-from mixplan.report.plan import Drift as Predicted
-from mixplan.report.plan import Plan
 from mixplan.report.text import number, percent, plain, visible, whole
+from mixplan.saved.outcome import Drift, Outcome
+from mixplan.saved.plan import Plan
+from mixplan.saved.scores import Drift as Predicted
 
 MISSED = " moved outside their forecast"
 """How the outcome's own sentence on misses is known; it may name some of the domains only."""

@@ -77,7 +77,7 @@ def job_values(bench: Bench, target: str) -> dict[str, Any] | None:
     taught = bench.taught(target)
     rows = taught.loaded.recipe.mixture.target_rows
     job = job_of(taught.loaded.resolved["train"], len(taught.target.pool) if rows is None else rows)
-    return None if job is None else job.as_json()
+    return None if job is None else job.values()
 
 
 def ends_of(figure: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def head_of(bench: Bench, settings: Mapping[str, Any]) -> dict[str, Any]:
         "dtype": bench.model.dtype,
         "config": bench.model.config,
         "hashes": {"model": bench.model.weights, "sae": bench.sae.fingerprint},
-        "settings": {**settings_of(bench.study.whole.resolved), **settings},
+        "settings": {**settings_of(bench.study.whole.resolved).values(), **settings},
     }
 
 

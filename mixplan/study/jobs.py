@@ -23,16 +23,17 @@ from mixplan.evaluate import Evaluation, evaluate, read_evaluation, write_evalua
 from mixplan.features.kept import Kept
 from mixplan.features.profile import Profile, read_profiles
 from mixplan.features.queries import Reading, Unit, plan_reading, without_demonstrations
-from mixplan.model import Model, give_back_memory, load_model, load_trained
+from mixplan.model import Model, chat_template, give_back_memory, load_model, load_trained
 from mixplan.plan import Watcher, standalone
 from mixplan.plan.tokenizer import keep_tokenizer
-from mixplan.plan.write import write_mixture
+from mixplan.plan.write import ReadBy, write_mixture
 from mixplan.recipe import LoadedRecipe, ModelSpec
 from mixplan.runs import cache_folder, content_hash, locked, quoted, seal, unseal, write_atomic, write_json
 from mixplan.sae import Sae, load_sae
 from mixplan.study.asked.spec import LoadedStudy
 from mixplan.train.launch import Launch
 from mixplan.train.make import Trained, train
+from mixplan.train.verify import AsPlanned
 
 Doubles = npt.NDArray[np.float64]
 
@@ -234,7 +235,7 @@ def run_cell(bench: Bench, cell: Cell, launch: Launch) -> None:
             "seed": cell.seed,
             "steps": job.steps,
             "seconds": job.seconds,
-            "loss": [[point["step"], point["loss"]] for point in job.log],
+            "loss": [[line.step, line.loss] for line in job.log],
             "model_hash": job.model_hash,
         },
     )
@@ -257,15 +258,16 @@ def train_target(
         MixplanError: the job fails.
     """
     taught = bench.taught(name)
-    plan = stand_in_plan(bench, taught)
+    model, recipe = bench.model, content_hash(standalone(taught.loaded))
+    planned = AsPlanned(recipe=recipe, values=taught.loaded.resolved, model=model.weights)
+    tokenizer = keep_tokenizer(model, (taught.target, *taught.domains.values()))
+    read_by = ReadBy((model.weights, model.dtype, model.settings, content_hash(chat_template(model).source)), tokenizer)
     place = bench.run / "targets" / name
-    write_mixture(
-        taught.loaded, place, taught.target, taught.domains, dict.fromkeys(taught.domains, 0), plan["scores"],
-        bench.watcher,
-    )  # fmt: skip
+    none = dict.fromkeys(taught.domains, 0)
+    write_mixture(taught.loaded, place, taught.target, taught.domains, none, read_by, bench.watcher)
     bench.rest()
     return train(
-        folder, taught.loaded, plan, launch=launch, watcher=bench.watcher, mixture=place / "mixture", seed=seed,
+        folder, taught.loaded, planned, launch=launch, watcher=bench.watcher, mixture=place / "mixture", seed=seed,
         max_steps=max_steps,
     )  # fmt: skip
 
@@ -275,20 +277,6 @@ def measure(bench: Bench, taught: Taught, cell: Cell, folder: Path) -> None:
     trained = load_trained(bench.spec, folder, folder=taught.loaded.folder(("model", "name")))
     write_evaluation(evaluated(bench, taught, trained), cell.folder / "evaluation.json")
     write_drift(bench, taught, trained, cell)
-
-
-def stand_in_plan(bench: Bench, taught: Taught) -> dict[str, Any]:
-    """What a job's checks ask of a plan: hashes of recipe and model; its budget is 0, so no score is needed."""
-    model = bench.model
-    return {
-        "hashes": {"recipe": content_hash(standalone(taught.loaded)), "model": model.weights},
-        "model": {"dtype": model.dtype},
-        "recipe": taught.loaded.resolved,
-        "scores": {
-            "model": {"hash": model.weights},
-            "tokenizer": keep_tokenizer(model, (taught.target, *taught.domains.values())),
-        },
-    }
 
 
 def evaluated(bench: Bench, taught: Taught, model: Model) -> Evaluation:

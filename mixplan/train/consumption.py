@@ -9,6 +9,7 @@ from typing import Any
 
 from mixplan.chat.calls import TOOLS
 from mixplan.errors import TrainError
+from mixplan.saved.outcome import Consumption as Consumed
 from mixplan.train.seen import trainable
 
 Length = Callable[[list[dict[str, str]], bool], int]
@@ -20,12 +21,11 @@ class Consumption:
     """What a trainer has prepared.
 
     Attributes:
-        domains: By domain, once through the mixture: `planned_rows`, `rows`, `trainable_tokens` (None for GRPO, which
-            trains on what the model says), `truncated_rows`, `dropped_rows`.
+        domains: By domain, once through the mixture; no trainable tokens for GRPO, which trains on what the model says.
         warnings: Whole sentences on rows that were cut or dropped.
     """
 
-    domains: dict[str, dict[str, Any]]
+    domains: dict[str, Consumed]
     warnings: tuple[str, ...]
 
 
@@ -55,14 +55,14 @@ def read_back(
             longest[name] = max(longest[name], whole)
     dropped = dropped_by_length(rows, prepared, limit=limit, length=length)
     refuse_difference(planned, counts + dropped)
-    domains: dict[str, dict[str, Any]] = {
-        name: {
-            "planned_rows": count,
-            "rows": counts[name],
-            "trainable_tokens": tokens[name],
-            "truncated_rows": truncated[name],
-            "dropped_rows": dropped[name],
-        }
+    domains = {
+        name: Consumed(
+            planned_rows=count,
+            rows=counts[name],
+            trainable_tokens=tokens[name],
+            truncated_rows=truncated[name],
+            dropped_rows=dropped[name],
+        )
         for name, count in planned.items()
     }
     return Consumption(domains, tuple(told(domains, limit, longest)))
@@ -120,17 +120,17 @@ def refuse_difference(planned: Mapping[str, int], found: Mapping[str, int]) -> N
         )
 
 
-def told(domains: Mapping[str, Mapping[str, Any]], limit: int | None, longest: Mapping[str, int]) -> Iterator[str]:
+def told(domains: Mapping[str, Consumed], limit: int | None, longest: Mapping[str, int]) -> Iterator[str]:
     """Say which rows were cut or dropped, and what would keep them."""
     for name, entry in domains.items():
-        if entry["truncated_rows"]:
+        if entry.truncated_rows:
             yield (
-                f"{entry['truncated_rows']} of {entry['planned_rows']} rows of '{name}' were cut at {limit} tokens; "
+                f"{entry.truncated_rows} of {entry.planned_rows} rows of '{name}' were cut at {limit} tokens; "
                 f"their longest has {longest[name]}. Set train.args.max_length to keep it whole."
             )
-        if entry["dropped_rows"]:
+        if entry.dropped_rows:
             yield (
-                f"{entry['dropped_rows']} of {entry['planned_rows']} rows of '{name}' were dropped: their questions "
+                f"{entry.dropped_rows} of {entry.planned_rows} rows of '{name}' were dropped: their questions "
                 f"alone fill {limit} tokens. Set train.args.max_length higher to train on them."
             )
 
@@ -153,14 +153,8 @@ def count_prompts(prepared: Any, *, planned: Mapping[str, int], batch: int) -> C
     """
     counts = Counter(prepared["domain"])
     refuse_difference(planned, counts)
-    domains: dict[str, dict[str, Any]] = {
-        name: {
-            "planned_rows": count,
-            "rows": counts[name],
-            "trainable_tokens": None,
-            "truncated_rows": 0,
-            "dropped_rows": 0,
-        }
+    domains = {
+        name: Consumed(planned_rows=count, rows=counts[name], trainable_tokens=None, truncated_rows=0, dropped_rows=0)
         for name, count in planned.items()
     }
     left = len(prepared) % batch

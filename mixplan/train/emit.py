@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mixplan.errors import RunError
 from mixplan.recipe import LoadedRecipe
@@ -16,6 +16,7 @@ from mixplan.recipe.paths import local_path
 from mixplan.runs import translated, write_atomic
 from mixplan.train.launch import Launch, config_file, shipped_for
 from mixplan.train.make import prepare
+from mixplan.train.verify import AsPlanned
 
 TEMPLATES = {"slurm": "slurm.sh", "skypilot": "skypilot.yaml"}
 GPUS_A_NODE = 8
@@ -26,7 +27,7 @@ def emit(
     kind: Literal["slurm", "skypilot"],
     run: Path,
     loaded: LoadedRecipe,
-    plan: Mapping[str, Any],
+    planned: AsPlanned,
     *,
     launch: Launch,
     nodes: int = 1,
@@ -37,7 +38,7 @@ def emit(
         kind: For which cluster.
         run: The planned run folder.
         loaded: The recipe.
-        plan: What plan.json holds.
+        planned: What the plan was made from.
         launch: accelerate's config (`multi-gpu`, or `cpu` by the recipe's device, when None) and processes a node.
         nodes: How many machines.
 
@@ -47,7 +48,7 @@ def emit(
     Raises:
         RunError: the plan no longer holds, or the model lies on this machine alone.
     """
-    prepare(run, loaded, plan)
+    prepare(run, loaded, planned)
     on_gpu = loaded.recipe.model.device != "cpu"
     processes = launch.processes or (GPUS_A_NODE if on_gpu else 1)
     config = config_file(launch.config or shipped_for(processes if on_gpu else 0, processes * nodes), loaded.path)

@@ -1,13 +1,13 @@
-"""A planned run in, its trained model with the proof of what it read out; a job that is done is not run again."""
+"""Trains on a planned mixture, with the proof of what was read; a job that is done is not run again."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import Field, ValidationError
 
 from mixplan.errors import RecipeError, RunError
 from mixplan.mixture import Mixture
@@ -16,12 +16,14 @@ from mixplan.plan.job import too_short
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import translated
+from mixplan.saved.outcome import Consumption, LogLine
+from mixplan.saved.part import Saved
 from mixplan.train.failure import failure_of
 from mixplan.train.follow import follow, wait_for_former
 from mixplan.train.job import MODEL_KEYS, Job, files_hash, read_job, write_job
 from mixplan.train.launch import Launch, environment, gpus_for, launch_command, start
 from mixplan.train.rehearsed import missing_packages
-from mixplan.train.verify import verify
+from mixplan.train.verify import AsPlanned, verify
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,35 @@ class Trained:
         folder: The trained adapter or model, with its tokenizer.
         steps: Optimiser steps.
         seconds: Of training, over all starts; loading apart.
-        log: The curve: `step`, `loss`, `learning_rate`, and for GRPO `reward`, of each logged step.
-        consumption: By domain: `planned_rows`, `rows` and `trainable_tokens` that the optimiser read, each reading
-            counted, `distinct_rows` among them, `truncated_rows`, `dropped_rows`.
+        log: The curve, a line for each logged step.
+        consumption: By domain, what the optimiser read.
         model_hash: Over the folder's files.
     """
 
     folder: Path
     steps: int
     seconds: float
-    log: list[dict[str, Any]]
-    consumption: dict[str, dict[str, Any]]
+    log: list[LogLine]
+    consumption: dict[str, Consumption]
+    model_hash: str
+
+
+class Done(Saved):
+    """What training/done.json holds of a finished job, beside what only a person reads."""
+
+    job: str
+    steps: int
+    seconds: float
+    log: list[LogLine]
+    consumption: dict[str, Consumption]
+    warnings: list[str] = Field(default_factory=list)
     model_hash: str
 
 
 def train(
     run: Path,
     loaded: LoadedRecipe,
-    plan: Mapping[str, Any],
+    planned: AsPlanned,
     *,
     launch: Launch,
     watcher: Watcher,
@@ -62,7 +75,7 @@ def train(
     Args:
         run: The run folder, or an arm's: training/ and model/ go there.
         loaded: The recipe.
-        plan: What plan.json holds.
+        planned: What the plan was made from.
         launch: How the job is started.
         watcher: Told of progress.
         mixture: An arm's mixture; `run`/mixture when None.
@@ -76,7 +89,7 @@ def train(
         KeyboardInterrupt: it was stopped; a checkpoint was saved.
     """
     wait_for_former(run, watcher)
-    job = prepare(run, loaded, plan, mixture=mixture, max_steps=max_steps, seed=seed)
+    job = prepare(run, loaded, planned, mixture=mixture, max_steps=max_steps, seed=seed)
     if (standing := finished(run, job)) is not None:
         watcher.say(f"training stands from an earlier run: {standing.steps} steps, {run / 'model'}")
         return standing
@@ -104,7 +117,7 @@ def train(
 def prepare(
     run: Path,
     loaded: LoadedRecipe,
-    plan: Mapping[str, Any],
+    planned: AsPlanned,
     *,
     mixture: Path | None = None,
     max_steps: int | None = None,
@@ -118,8 +131,8 @@ def prepare(
     """
     for problem in missing_packages(loaded):
         raise RecipeError(problem)
-    checked = verify(run, loaded, plan, mixture=mixture)
-    job = make_job(run, loaded, checked, model_hash=plan["hashes"]["model"], max_steps=max_steps, seed=seed)
+    checked = verify(run, loaded, planned, mixture=mixture)
+    job = make_job(run, loaded, checked, model_hash=planned.model, max_steps=max_steps, seed=seed)
     if (run / "training" / "job.json").exists() and not same_job(run, job):
         with translated(run):
             shutil.rmtree(run / "training")
@@ -173,16 +186,9 @@ def same_job(run: Path, job: Job) -> bool:
 def finished(run: Path, job: Job) -> Trained | None:
     """A job's result when it is done and its model's files are as they were saved."""
     try:
-        done = json.loads((run / "training" / "done.json").read_bytes())
-        if done["job"] != job.key or files_hash(run / "model") != done["model_hash"]:
-            return None
-        return Trained(
-            folder=run / "model",
-            steps=done["steps"],
-            seconds=done["seconds"],
-            log=done["log"],
-            consumption=done["consumption"],
-            model_hash=done["model_hash"],
-        )
-    except (OSError, ValueError, LookupError, TypeError):
+        done = Done.model_validate_json((run / "training" / "done.json").read_bytes())
+    except (OSError, ValidationError):
         return None
+    if done.job != job.key or files_hash(run / "model") != done.model_hash:
+        return None
+    return Trained(run / "model", done.steps, done.seconds, done.log, done.consumption, done.model_hash)

@@ -10,6 +10,8 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from mixplan.saved.outcome import Consumption
+
 IGNORED = -100
 """The label on which no loss falls."""
 
@@ -62,20 +64,21 @@ class Seen:
         bits = sum(1 << row for row in self.rows)
         return {"readings": dict(self.readings), "tokens": dict(self.tokens), "rows": f"{bits:x}"}
 
-    def entries(self, prepared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    def entries(self, prepared: Mapping[str, Consumption]) -> dict[str, Consumption]:
         """What was prepared of each domain, with what was read of it in the place of what could have been.
 
         Args:
-            prepared: By domain, as `Consumption.domains`.
+            prepared: By domain.
         """
         distinct = Counter(self.domains[row] for row in self.rows)
         return {
-            name: {
-                **entry,
-                "rows": self.readings[name],
-                "distinct_rows": distinct[name],
-                "trainable_tokens": self.tokens[name],
-            }
+            name: entry.model_copy(
+                update={
+                    "rows": self.readings[name],
+                    "distinct_rows": distinct[name],
+                    "trainable_tokens": self.tokens[name],
+                }
+            )
             for name, entry in prepared.items()
         }
 
@@ -90,10 +93,10 @@ class Answered(Seen):
 
     answers: int = 1
 
-    def entries(self, prepared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    def entries(self, prepared: Mapping[str, Consumption]) -> dict[str, Consumption]:
         """As for `Seen`, with rows counted as prompts: the answers to one may be spread over processes."""
         found = super().entries(prepared)
-        return {name: {**entry, "rows": entry["rows"] // self.answers} for name, entry in found.items()}
+        return {name: entry.model_copy(update={"rows": entry.rows // self.answers}) for name, entry in found.items()}
 
 
 def whole_rows(labels: Iterable[Sequence[int]], rows: Iterable[int]) -> list[list[Piece]]:

@@ -139,7 +139,7 @@ def consumed(job: Job, trainer: CountedTrainer, rows: Dataset, tokenizer: PreTra
     prepared = trainer.train_dataset if trainer.unpacked is None else trainer.unpacked
     limit: int | None = vars(trainer.args)["max_length"]
     found = read_back(rows, prepared, planned=job.planned_rows, limit=limit, length=length)
-    counted = sum(entry["trainable_tokens"] for entry in found.domains.values())
+    counted = sum(entry.trainable_tokens or 0 for entry in found.domains.values())
     if trainer.unpacked is not None and (packed := trainable_tokens(trainer.train_dataset)) != counted:
         raise TrainError(
             f"training: the rows hold {counted} trainable tokens, but {packed} after packing. "

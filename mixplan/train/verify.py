@@ -1,10 +1,10 @@
-"""A run folder, its recipe and its plan in; the mixture that may be trained on out, or which hash no longer matches."""
+"""Refuses to train on a mixture, recipe or model that is not the one that was planned, and says which it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mixplan.errors import RunError
 from mixplan.mixture import Mixture, read_mixture
@@ -12,16 +12,51 @@ from mixplan.plan import standalone
 from mixplan.plan.identity import model_folder
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import content_hash
+from mixplan.saved import Plan
+from mixplan.saved.part import JsonObject
 from mixplan.weights import weight_files, weights_hash
 
 
-def verify(run: Path, loaded: LoadedRecipe, plan: Mapping[str, Any], *, mixture: Path | None = None) -> Mixture:
+@dataclass(frozen=True)
+class AsPlanned:
+    """What a job was planned with, against which is held what is there now.
+
+    Attributes:
+        recipe: Hash of the recipe's values.
+        values: The recipe's values, by which changed keys are named.
+        model: Hash of the untrained model's weights.
+        mixture: Hash of the mixture's rows; None of a job without a plan of its own.
+        config: Hash of what the model's config states; None where that was not kept.
+        chat_template: Hash of its chat template; None where that was not kept.
+    """
+
+    recipe: str | None
+    values: JsonObject
+    model: str
+    mixture: str | None = None
+    config: str | None = None
+    chat_template: str | None = None
+
+    @classmethod
+    def of(cls, plan: Plan) -> AsPlanned:
+        """What a plan was made with."""
+        return cls(
+            plan.hashes.get("recipe"),
+            plan.recipe.given if plan.recipe else {},
+            plan.model.hash,
+            plan.hashes["mixture"],
+            plan.model.config,
+            plan.model.chat_template,
+        )
+
+
+def verify(run: Path, loaded: LoadedRecipe, planned: AsPlanned, *, mixture: Path | None = None) -> Mixture:
     """Refuse to train on a plan that does not describe what is there now.
 
     Args:
         run: The run folder, or an arm's.
         loaded: The recipe.
-        plan: What plan.json holds.
+        planned: What the plan was made with.
         mixture: An arm's mixture, known by its own record; `run`/mixture, known by the plan, when None.
 
     Returns:
@@ -31,41 +66,41 @@ def verify(run: Path, loaded: LoadedRecipe, plan: Mapping[str, Any], *, mixture:
         RunError: the recipe, the mixture or the model is not the one that was planned; says which and how to re-plan.
     """
     again = replan(run, loaded)
-    if content_hash(standalone(loaded)) != plan["hashes"].get("recipe"):
-        raise RunError(f"{run}: the recipe is not the one that was planned{changed(plan, loaded)}. {again}")
+    if content_hash(standalone(loaded)) != planned.recipe:
+        raise RunError(f"{run}: the recipe is not the one that was planned{changed(planned, loaded)}. {again}")
     found = read_mixture(mixture or run / "mixture")
     if found is None:
         raise RunError(f"{mixture or run / 'mixture'}: the mixture is missing, or a file in it was changed. {again}")
-    if mixture is None and found.hash != plan["hashes"]["mixture"]:
+    if mixture is None and found.hash != planned.mixture:
         raise RunError(f"{found.folder}: the mixture's rows are not those of {run / 'plan.json'}. {again}")
     if found.method != loaded.recipe.train.method:
         raise RunError(
             f"{found.folder}: the mixture is for {found.method}, but the recipe trains with "
             f"{loaded.recipe.train.method}. {again}"
         )
-    if model_hash(loaded) != plan["hashes"]["model"]:
+    if model_hash(loaded) != planned.model:
         raise RunError(
             f"{run}: the model '{loaded.recipe.model.name}' has other weights than the one that was planned with. "
             f"{again}"
         )
-    refuse_other_settings(run, loaded, plan)
+    refuse_other_settings(run, loaded, planned)
     return found
 
 
-def refuse_other_settings(run: Path, loaded: LoadedRecipe, plan: Mapping[str, Any]) -> None:
+def refuse_other_settings(run: Path, loaded: LoadedRecipe, planned: AsPlanned) -> None:
     """Hold the model's config and chat template against those that were planned with: weights alone are no function.
 
     Raises:
         RunError: one of them was changed.
     """
-    planned = {"config.json": plan["model"].get("config"), "chat template": plan["model"].get("chat_template")}
-    if None in planned.values():
+    before = {"config.json": planned.config, "chat template": planned.chat_template}
+    if None in before.values():
         return
     from mixplan.model.load import settings_now  # loads transformers, which a plan without these does not need
 
     now = settings_now(loaded.recipe.model, loaded.folder(("model", "name")))
-    for (what, before), after in zip(planned.items(), now, strict=True):
-        if before != after:
+    for (what, then), after in zip(before.items(), now, strict=True):
+        if then != after:
             raise RunError(
                 f"{run}: the {what} of the model '{loaded.recipe.model.name}' is not the one that was planned with. "
                 f"{replan(run, loaded)}"
@@ -77,9 +112,9 @@ def replan(run: Path, loaded: LoadedRecipe) -> str:
     return f"Plan again: `mixplan plan {loaded.path} --run {run}`."
 
 
-def changed(plan: Mapping[str, Any], loaded: LoadedRecipe) -> str:
+def changed(planned: AsPlanned, loaded: LoadedRecipe) -> str:
     """The recipe keys whose values differ, as a clause; empty when only the places of files do."""
-    before, now = flat(plan["recipe"]), flat(loaded.resolved)
+    before, now = flat(planned.values), flat(loaded.resolved)
     keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     places = {key for key in keys if key.endswith((".file", ".path")) or key in ("model.name", "forecast.runs")}
     told = [key for key in keys if key not in places] or keys
@@ -87,9 +122,9 @@ def changed(plan: Mapping[str, Any], loaded: LoadedRecipe) -> str:
     return f": {', '.join(told[:5])}{more} changed" if told else ""
 
 
-def flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def flat(value: Mapping[str, object], above: str = "") -> dict[str, object]:
     """Nested keys as dotted ones."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, below in value.items():
         name = f"{above}.{key}" if above else str(key)
         found |= flat(below, name) if isinstance(below, Mapping) and below else {name: below}

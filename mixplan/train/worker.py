@@ -199,7 +199,7 @@ def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path, s
         "epochs": state.epoch,
         "seconds": ready.watched.seconds,
         "processes": PartialState().num_processes,
-        "consumption": seen.entries(ready.consumption.domains),
+        "consumption": {name: entry.values() for name, entry in seen.entries(ready.consumption.domains).items()},
         "warnings": [*ready.consumption.warnings, *tally_warnings(run / "training" / "rewards.json")],
         "model_hash": files_hash(run / "model"),
         "weights_changed": True,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mixplan.evaluate.result import Evaluation, quality
 from mixplan.outcome.units import main_quantity
+from mixplan.saved.evaluation import Evaluation, quality
 from mixplan.study.arms.figures import Figure, mean_of, one_target, over_targets, ratio
 from mixplan.study.asked.arms import LEARNED
 from mixplan.study.judged.marks import Mark, judge_marks

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import RunError
-from mixplan.evaluate.result import Evaluation, Measured, from_json
 from mixplan.runs import canonical_json, translated, write_atomic, write_json
+from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, MeasuredItems, measured_of
 
 VERSION = 2
 TRAVELS = "trainings.jsonl"
@@ -55,7 +55,7 @@ class KnownTrainings:
 def values_of(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as JSON values, without the texts that nothing is judged by."""
     return {
-        "model": {name: evaluation.model[name] for name in ("hash", "dtype")},  # its folder does not travel
+        "model": {"hash": evaluation.model.hash, "dtype": evaluation.model.dtype},  # its folder does not travel
         "headlines": evaluation.headlines,
         "domains": {
             name: {measure: {"rows": list(found.rows), "values": found.values} for measure, found in measures.items()}
@@ -73,10 +73,13 @@ def evaluation_of(value: Mapping[str, Any]) -> Evaluation:
         TypeError: something is of another kind.
     """
     domains: dict[str, dict[str, Measured]] = {
-        name: {measure: from_json(measure, {**found, "texts": {}}) for measure, found in measures.items()}
+        name: {
+            measure: measured_of(measure, MeasuredItems.model_validate({**found, "texts": {}}))
+            for measure, found in measures.items()
+        }
         for name, measures in value["domains"].items()
     }
-    return Evaluation(dict(value["model"]), domains, dict(value["headlines"]))
+    return Evaluation(EvaluatedModel.model_validate(value["model"]), domains, dict(value["headlines"]))
 
 
 def write_trainings(known: Path, place: Path, registered: Mapping[str, Any]) -> int:

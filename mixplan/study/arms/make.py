@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from mixplan.errors import RunError
-from mixplan.evaluate.result import Evaluation, read_evaluation
 from mixplan.forecast.earlier import EVIDENCE, settings_of
 from mixplan.outcome.compare import CompareRequest, compare_arms
 from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.plan import standalone
 from mixplan.recipe.lines import write
 from mixplan.runs import content_hash, translated, write_atomic, write_json
+from mixplan.saved.evaluation import Evaluation, read_evaluation
 from mixplan.study.arms.judge import Measured, judge_arms
 from mixplan.study.arms.known import TRAVELS, KnownTrainings, take_over, write_trainings
 from mixplan.study.arms.learned import Relearned, judge_relearned, relearned
@@ -60,17 +60,17 @@ def plan_arms(bench: Bench, marks: list[Mark], measured: Path | None) -> None:
     for target, budget in comparisons(bench.study):
         bench.watcher.say(f"plan of target {target}, {budget} extra rows")
         made = planned(request_of(bench, target, budget, Launch()), bench.watcher)
-        if bench.study.evidence is not None and not made.plan["forecast"]["learned_from"]:
+        if bench.study.evidence is not None and not made.plan.forecast.learned_from:
             raise RunError(
                 f"{bench.study.path}: arms.evidence: nothing in {bench.study.evidence} is of this study's model, SAE, "
-                f"training method and score settings ({settings_text(made.plan['recipe'])}), so plans cannot learn "
+                f"training method and score settings ({settings_text(made.loaded.resolved)}), so plans cannot learn "
                 "from it. Name other evidence, or read scores as that study did."
             )
 
 
 def settings_text(recipe: Mapping[str, Any]) -> str:
     """What evidence must share with a recipe, in words."""
-    return ", ".join(f"{name} {value}" for name, value in settings_of(recipe).items())
+    return ", ".join(f"{name} {value}" for name, value in settings_of(recipe).values().items())
 
 
 def plans_written(study: LoadedStudy, run: Path) -> bool:
@@ -258,7 +258,7 @@ def compared(bench: Bench, one: Stage, launch: Launch) -> Measured:
         given={} if again is None else {LEARNED: again.rows},
     )
     made = compare_arms(request, steps=steps_of(bench.study), watcher=bench.watcher)
-    even_as_good = made.run.plan["allocation"]["no_better_than_uniform"] is not None
+    even_as_good = made.run.plan.allocation.no_better_than_uniform is not None
     learned = None if again is None else {"text": again.text, "said": again.even_as_good}
     told = {"rows": made.rows, "steps": made.steps, "even_as_good": even_as_good, "jobs": made.jobs, "learned": learned}
     write_json(folder_of(bench.run, target, budget) / DONE, {"study": bench.study.hash, **told})

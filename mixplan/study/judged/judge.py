@@ -219,7 +219,7 @@ def by_target(table: Table, quantity: str) -> dict[str, Any]:
         hits = hits_within_targets(one, predicted[None], found.size, top=TOP)[0, 0]
         for t, target in enumerate(table.targets):
             known = ~np.isnan(predicted[t]) & ~np.isnan(found.size[t])
-            entry = correlations(predicted[t][known], found.size[t][known])
+            entry = correlations(predicted[t][known], found.size[t][known]).values()
             share = None if math.isnan(hits[t]) else float(hits[t])
             told[target][name] = entry | {"top3": share, "domains": int(known.sum())}
     return told

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mixplan.evaluate.result import Evaluation, Measured, quality
+from mixplan.saved.evaluation import Evaluation, Measured, quality
 from mixplan.study.jobs import Bench, Cell, evaluated
 from mixplan.study.judged.judge import judge
 from mixplan.study.judged.marks import Mark

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mixplan.evaluate.result import quality
+from mixplan.saved.evaluation import quality
 from mixplan.study.judged.resample import estimate, half_width, jackknife_variance, weights
 from mixplan.study.judged.sizes import cells
 

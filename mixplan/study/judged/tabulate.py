@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mixplan.drift import drift_dimensions, overlap
-from mixplan.evaluate.result import Evaluation, Measured
 from mixplan.runs import write_json
+from mixplan.saved.evaluation import Evaluation, Measured
 from mixplan.study.forecasts.formulas import BOUNDS, COMPETITORS, bounds_of, drift_variants
 from mixplan.study.forecasts.joint import PARTS, combined
 from mixplan.study.jobs import Bench, Cell, evaluated, evaluation_of, read_drift

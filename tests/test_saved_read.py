@@ -7,7 +7,7 @@ import pytest
 from saved_plan import sample, save
 
 from mixplan.errors import RunError
-from mixplan.report import read_plan
+from mixplan.saved import read_plan
 
 AGAIN = "Plan again: `mixplan plan {run}/recipe.yaml --run {run}`."
 

@@ -6,13 +6,31 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mixplan.report.plan import Context, Expected, Interval, Saved
+from mixplan.saved.arms import Arms
+from mixplan.saved.part import AsGiven, Context, Expected, Saved
+from mixplan.saved.plan import Content, Job
 
 Direction = Literal["gain", "loss", "moved", "none"]
 
+BY_CHANCE = 0.05
+"""Of domains that did not change, how many would seem to, where an outcome does not say it of its own differences."""
+
 
 class Change(Saved):
-    """One quantity's paired change, after less before, with its 95 % interval and its noise floor."""
+    """How much one quantity changed on the same items.
+
+    Attributes:
+        items: How many.
+        before: Mean before.
+        after: Mean after.
+        change: Mean of after minus before.
+        low: Lower end of its 95 % interval, see `mixplan.evaluate.intervals`.
+        high: Upper end.
+        noise: Noise floor: what 95 % of the absolute mean changes stay at or under when each item's sign is random.
+        changed: Whether the interval leaves zero and the change is beyond the noise floor, on at least six items.
+        direction: `gain` or `loss`; `moved` for a quantity without a better side; `none` when not changed.
+        by_chance: The share of sign flips of the very differences that would count as changed; 0.05 in older files.
+    """
 
     items: int
     before: float
@@ -23,6 +41,7 @@ class Change(Saved):
     noise: float
     changed: bool
     direction: Direction
+    by_chance: float = BY_CHANCE
 
 
 class Answers(Saved):
@@ -32,12 +51,33 @@ class Answers(Saved):
     after: dict[str, int]
 
 
+class Floor(Saved):
+    """An accuracy that is as low as it can be.
+
+    Attributes:
+        measure: What was measured.
+        quantity: Its main quantity.
+        value: Before training.
+        chance: What guessing gives, 0 where answers are free.
+        items: How many.
+        instead: The measure that stands for the domain instead; None where none was made, or the recipe names one.
+    """
+
+    measure: str
+    quantity: str
+    value: float
+    chance: float
+    items: int
+    instead: str | None
+
+
 class Measured(Saved):
     """What was measured on one domain's evaluation rows: measure, then quantity; a measure's first is its main one."""
 
     headline: str | None
     measures: dict[str, Annotated[dict[str, Change], Field(min_length=1)]]
     answers: Answers | None = None
+    floor: Floor | None = None
 
     @property
     def quantity(self) -> str | None:
@@ -73,8 +113,8 @@ class Domain(Measured):
     predictors: dict[str, float | None]
 
 
-class Judgement(Saved):
-    """How one predictor went with the size of one quantity's change over the domains, with 95 % intervals.
+class Judged(Saved):
+    """Which predictor is held against the size of which quantity's change, over how many domains.
 
     `changed` counts the domains that changed beyond noise; where it is 0 there is nothing that a score could have told.
     """
@@ -84,6 +124,11 @@ class Judgement(Saved):
     quantity: str
     domains: int
     changed: int | None = None
+
+
+class Correlations(Saved):
+    """A predictor's correlations with the sizes of change, with 95 % intervals; None where one is not defined."""
+
     pearson: float | None
     pearson_low: float | None
     pearson_high: float | None
@@ -92,6 +137,12 @@ class Judgement(Saved):
     spearman_low: float | None
     spearman_high: float | None
     r2: float | None
+    r2_low: float | None
+    r2_high: float | None
+
+
+class Judgement(Correlations, Judged):
+    """How one predictor went with the size of one quantity's change."""
 
 
 class Unexpected(Saved):
@@ -109,18 +160,21 @@ class Drift(Saved):
     """How many of the predicted drift dimensions are among the actual ones.
 
     `low` and `high` bound what chance alone would give, with `chance` its mean; `raw_` is the same for raw activations.
+    `live` counts the features that fired, `active_overlap` those of the most active ones that moved most.
     """
 
     overlap: int
     of: int
     chance: float
-    low: float
-    high: float
+    low: int
+    high: int
+    live: int
+    active_overlap: int
     raw_overlap: int | None = None
     raw_of: int | None = None
     raw_chance: float | None = None
-    raw_low: float | None = None
-    raw_high: float | None = None
+    raw_low: int | None = None
+    raw_high: int | None = None
     share_of_shift: float
     concentration: list[tuple[int, float]]
     unexpected: list[Unexpected]
@@ -135,14 +189,19 @@ class Consumption(Saved):
 
     planned_rows: int
     rows: int
-    distinct_rows: int | None = None
     trainable_tokens: int | None
     truncated_rows: int
     dropped_rows: int
+    distinct_rows: int | None = None
+
+    @property
+    def different_rows(self) -> int:
+        """Rows of several epochs counted once, as planned rows are."""
+        return self.rows if self.distinct_rows is None else self.distinct_rows
 
 
-class LogLine(Saved):
-    """One line of the trainer's log; other keys are passed over."""
+class LogLine(AsGiven):
+    """One line of the trainer's log, with whatever else the trainer logged."""
 
     step: int
     loss: float | None = None
@@ -165,49 +224,6 @@ class Training(Saved):
         return sorted((float(step), value) for step, value in found if value is not None)
 
 
-class Arm(Saved):
-    """One control mixture, over its seeds: changes with 95 % intervals, and how it did against the baseline arm."""
-
-    seeds: int
-    target: Interval | None
-    target_quantity: str | None
-    target_against: Interval | None = None
-    mean: Interval | None
-    worst: Interval | None
-    worst_domain: str | None
-    against: Interval | None
-    verdict: Literal["win", "tie", "loss"] | None
-    by_domain: dict[str, int] | None = None
-
-
-class Pair(Saved):
-    """Two arms held against each other, `arm` less `against`, by the mean over domains with its 95 % interval."""
-
-    arm: str
-    against: str
-    seeds: int
-    difference: Interval
-    verdict: Literal["win", "tie", "loss"]
-
-
-class ArmsOver(Saved):
-    """Every arm's changes of one quantity, over so many domains; no quantity where no unit is common."""
-
-    quantity: str | None
-    domains: int
-    arms: dict[str, Arm]
-    pairs: list[Pair] = Field(default_factory=list)
-
-
-class Arms(ArmsOver):
-    """Mixtures trained for comparison, with as many optimiser steps and the same target rows."""
-
-    baseline: str
-    seeds: list[int]
-    steps: int
-    behaviour: ArmsOver | None = None
-
-
 class Forecast(Saved):
     """What the expected changes rest on."""
 
@@ -215,14 +231,38 @@ class Forecast(Saved):
     text: str
 
 
+class Settings(Saved):
+    """What gives scores their meaning, and the training method: what runs must share for one to teach another."""
+
+    method: str | None = None
+    features: int
+    drift_demonstrations: int
+    drift_from: str = "icl"
+    sts_demonstrations: int
+    score: Literal["icl", "act"] | None = None
+
+
+class Contents(Saved):
+    """Sketches of the target and of each domain, by which later plans recognise them."""
+
+    target: Content
+    domains: dict[str, Content]
+
+
 class Outcome(Saved):
     """All that was measured of a run: changes, how right the plan was, actual drift, and the job."""
 
-    version: Literal[1]
+    version: Literal[1] = 1
+    mixplan: str = "unknown"
     name: str
     hashes: dict[str, str]
     model: str
     sae: str
+    dtype: str | None = None
+    config: str | None = None
+    settings: Settings
+    content: Contents | None = None
+    job: Job | None = None
     training: Training
     target: Measured
     sources: dict[str, Measured] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from mixplan.saved import plan_hash
+from mixplan.saved import Plan, plan_hash
 
 NAMES = (
     *("arithmetic", "algebra", "geometry", "law", "medicine", "spelling", "translation", "summaries"),
@@ -26,7 +26,7 @@ def sample(seed: int = 0, domains: int = 16) -> dict[str, Any]:
     draw = random.Random(seed)
     names = [NAMES[i] if i < len(NAMES) else f"domain-{i:05d}" for i in range(domains)]
     chosen = {name: domain(draw) for name in names}
-    target = {"rows": splits(draw), "dropped": {"duplicate": 3, "in evaluation of law": 1}, "licence": None}
+    target = data(splits(draw), {"duplicate": 3, "in evaluation of law": 1}, None)
     libraries = {"torch": "2.13.0", "transformers": "5.23.0", "sae-lens": "6.54.0", "cvxpy": "1.9.0"}
     parts = ("recipe", "data", "model", "sae", "mixture", "plan")
     plan = {
@@ -42,6 +42,7 @@ def sample(seed: int = 0, domains: int = 16) -> dict[str, Any]:
             "device": "cpu",
             "why_dtype": "float32 measured 1.9 times faster than bfloat16",
             "parameters": 134515008,
+            "hash": "m" * 64,
         },
         "sae": {
             "name": "embedded",
@@ -50,28 +51,57 @@ def sample(seed: int = 0, domains: int = 16) -> dict[str, Any]:
             "layer": 19,
             "d_in": 576,
             "d_sae": D_SAE,
+            "hash": "s" * 64,
             "health": {"fvu": 0.214, "l0": 32.1, "dead_share": 0.051, "tokens": 20000, "fits": True},
         },
         "warnings": ["9 rows longer than the model's window lost their second demonstration."],
-        "target": {**target, "read_rows": 1040, "query_tokens": 20000, "demonstration_tokens_mean": 310.2},
+        "target": {**target, "query_tokens": 20000, "demonstration_tokens_mean": 310.2},
         "drift": drift(draw),
         "score": "icl",
         "domains": chosen,
         "ranking": {"stability": 0.91, "of": "mean Spearman correlation between bootstrap resamples' rankings"},
         "allocation": allocation(chosen, 220),
         "forecast": {"kind": "relative", "text": "No measured runs yet: the forecast ranks domains and has no unit."},
-        "mixture": {
-            "rows": 1040,
-            "target_rows": 820,
-            "hash": hashlib.sha256(b"mixture").hexdigest(),
-            "folder": "mixture",
-            "config": "mixture/sft.yaml",
-        },
+        "mixture": mixture(),
         "seconds": {"open": 1.2, "target": 61.3, "domains": 140.8, "allocate": 0.2, "mixture": 1.9},
         "tokens": {"query": 180000, "demonstration": 95000},
     }
-    plan["hashes"]["plan"] = plan_hash(plan)
-    return plan
+    return with_hash(plan)
+
+
+def with_hash(plan: dict[str, Any]) -> dict[str, Any]:
+    """As the code writes a plan of these values, every one of which has to be one that it knows."""
+    values = json.loads(json.dumps(Plan.model_validate_json(json.dumps(plan)).values()))
+    assert values == plan
+    values["hashes"]["plan"] = plan_hash(values)
+    return values
+
+
+def mixture() -> dict[str, Any]:
+    return {
+        "format": 4,
+        "method": "sft",
+        "hash": hashlib.sha256(b"mixture").hexdigest(),
+        "inputs": hashlib.sha256(b"inputs").hexdigest(),
+        "rows": 1040,
+        "files": {},
+        "parts": [],
+        "warnings": [],
+        "folder": "mixture",
+        "config": "mixture/sft.yaml",
+        "target_rows": 820,
+    }
+
+
+def data(rows: dict[str, int], dropped: dict[str, int], licence: str | None) -> dict[str, Any]:
+    return {
+        "rows": rows,
+        "read_rows": 1040,
+        "dropped": dropped,
+        "fingerprint": "f" * 64,
+        "grader": "exact",
+        "licence": licence,
+    }
 
 
 def learned(value: dict[str, Any]) -> dict[str, Any]:
@@ -108,9 +138,8 @@ def domain(draw: random.Random) -> dict[str, Any]:
         "raw_icl": interval(draw, 31.0),
         "outside_shift": interval(draw, 3.0) if draw.random() > 0.2 else None,
         "query_tokens": 10000,
-        "rows": splits(draw),
-        "dropped": {"duplicate": draw.randint(0, 40)},
-        "licence": draw.choice(["MIT", "Apache-2.0", None]),
+        "row_tokens_mean": 80.5,
+        **data(splits(draw), {"duplicate": draw.randint(0, 40)}, draw.choice(["MIT", "Apache-2.0", None])),
         "forecast": {"relative_risk": 0.14, "low": 0.1, "high": 0.19},
         "why": [reason(draw) for _ in range(5)],
     }
@@ -157,6 +186,8 @@ def allocation(domains: dict[str, Any], budget: int) -> dict[str, Any]:
             "budget": size,
             "rows": {name: round(share * size) for name, share in shares.items()},
             "remaining_loss": 1 / (1 + size / 240),
+            "next_saves": 1 / (240 + size),
+            "pays": size < 500,
         }
         for size in (0, 50, 100, 220, 500, 1000)
     ]
@@ -166,13 +197,27 @@ def allocation(domains: dict[str, Any], budget: int) -> dict[str, Any]:
         "max_repeats": 1,
         "objective": "alpha_fair",
         "rows": rows,
+        "amounts": {name: float(count) for name, count in rows.items()},
         "ratios": ratios,
         "uniform": dict.fromkeys(domains, 1 / len(domains)),
         "shares": shares,
         "distance_from_uniform": 0.08,
         "distance_from_size": 0.21,
         "no_better_than_uniform": "The domains' intervals overlap: this plan is no better founded than uniform.",
-        "duals": [{"limit": "budget", "text": "100 more rows would lower the expected remaining loss by 0.11."}],
+        "value": 51.2,
+        "value_name": "effective rows",
+        "expected_loss": 9.1,
+        "pays_until": 420.0,
+        "solver": "water-filling",
+        "status": "optimal",
+        "duals": [
+            {
+                "limit": "budget",
+                "step": 100.0,
+                "brings": 0.11,
+                "text": "100 more rows would lower the expected remaining loss by 0.11.",
+            }
+        ],
         "curve": curve,
     }
 

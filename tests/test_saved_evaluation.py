@@ -5,9 +5,16 @@ import json
 import pytest
 
 from mixplan.errors import RunError
-from mixplan.evaluate import Evaluation, Measured, quality, read_evaluation, write_evaluation
+from mixplan.saved.evaluation import (
+    EvaluatedModel,
+    Evaluation,
+    Measured,
+    quality,
+    read_evaluation,
+    write_evaluation,
+)
 
-MODEL = {"name": "m", "hash": "h", "dtype": "float32", "device": "cpu"}
+MODEL = EvaluatedModel(name="m", hash="h", dtype="float32", device="cpu")
 
 
 def test_an_evaluation_reads_back_as_it_was(tmp_path):
@@ -28,18 +35,33 @@ def test_quantities_have_a_better_side():
     assert [quality(name) for name in ("correct", "bits_per_byte", "kl", "exact_match")] == [1, -1, 0, 1]
 
 
+HEAD = '{"version": 1, "model": {"hash": "h", "dtype": "float32"}, "domains": {"law": '
+
+
 @pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{}", '{"version": 1, "model": {}, "domains": {"law": {}}}',
-     '{"version": 1, "model": {}, "domains": {"law": {"headline": "exact", "measures": {"exact": '
-     '{"rows": ["a"], "values": {"score": [1, 2]}, "texts": {}}}}}}'],
-)  # fmt: skip
-def test_a_damaged_file_is_one_message(tmp_path, text):
+    ("text", "problem"),
+    [
+        ("", "not JSON: EOF while parsing a value at line 1 column 0"),
+        ("[]", "the file: expected an object, found []"),
+        ("{}", "`version` is missing"),
+        (HEAD + '{"headline": "exact"}}}', "`domains.law.measures` is missing"),
+        (
+            HEAD + '{"headline": "exact", "measures": {"exact": '
+            '{"rows": ["a"], "values": {"score": [1, 2]}, "texts": {}}}}}}',
+            '`domains.law.measures.exact`: value error, one entry a row is expected, found {"rows": ["a"], "values": '
+            '{"score": [1, ...',
+        ),
+    ],
+)
+def test_a_damaged_file_is_one_message(tmp_path, text, problem):
     path = tmp_path / "before.json"
     path.write_text(text)
     with pytest.raises(RunError) as caught:
         read_evaluation(path)
-    assert str(caught.value) == f"{path}: this is not a whole evaluation. Evaluate again with `mixplan eval`."
+    assert str(caught.value) == (
+        f"{path}: not an evaluation that mixplan wrote, or changed or damaged since:\n  {problem}\n"
+        "Evaluate again with `mixplan eval`."
+    )
 
 
 def test_another_version_and_a_missing_file(tmp_path):
@@ -48,8 +70,9 @@ def test_another_version_and_a_missing_file(tmp_path):
     with pytest.raises(RunError) as caught:
         read_evaluation(path)
     assert str(caught.value) == (
-        f"{path}: an evaluation of version 7; this mixplan reads version 1. Evaluate again with `mixplan eval`."
+        f"{path}: found evaluation version 7, written by mixplan 'unknown'; expected version 1. Use that mixplan. "
+        "Evaluate again with `mixplan eval`."
     )
     with pytest.raises(RunError) as caught:
         read_evaluation(tmp_path / "after.json")
-    assert str(caught.value) == f"{tmp_path / 'after.json'}: there is no such file. Run the same command again."
+    assert str(caught.value) == f"{tmp_path / 'after.json'}: there is no such file. Evaluate again with `mixplan eval`."

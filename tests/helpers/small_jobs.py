@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from mixplan.domains.opened import opened
-from mixplan.mixture import build_mixture, describe
+from mixplan.mixture import build_mixture
 from mixplan.plan import standalone
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.runs import content_hash
-from mixplan.train.verify import model_hash
+from mixplan.train.verify import AsPlanned, model_hash
 
 WORDS = ("the quick brown fox", "a lazy dog", "a patient with fever", "the sum of 12 and 30")
 ARGS = {"per_device_train_batch_size": 4, "learning_rate": 0.01, "max_steps": 6, "save_steps": 2, "logging_steps": 1,
@@ -55,8 +55,8 @@ def lay_rows(path: Path, topic: str, count: int) -> None:
 
 def lay_run(
     folder: Path, model: Path, *, rows: dict[str, int] = ROWS, **train: Any
-) -> tuple[Path, LoadedRecipe, dict[str, Any]]:
-    """A planned run of a target and two domains: its folder, its recipe, and as much of its plan as training reads."""
+) -> tuple[Path, LoadedRecipe, AsPlanned]:
+    """A planned run of a target and two domains: its folder, its recipe, and what it was planned with."""
     domain = {"format": "question_answer", "columns": {"question": "q", "answer": "a"},
               "split": {"evaluation": 1, "query": 1, "demonstration": 5}}  # fmt: skip
     for topic in ("target", *rows):
@@ -84,18 +84,8 @@ def lay_run(
         seed=loaded.recipe.seed,
         folder=run / "mixture",
     )
-    hashes = {
-        "recipe": content_hash(standalone(loaded)),
-        "mixture": mixture.hash,
-        "model": model_hash(loaded),
-    }
-    plan = {
-        "recipe": loaded.resolved,
-        "model": {"dtype": "float32"},
-        "mixture": describe(mixture),
-        "hashes": hashes,
-    }
-    return run, loaded, plan
+    planned = AsPlanned(content_hash(standalone(loaded)), loaded.resolved, model_hash(loaded), mixture.hash)
+    return run, loaded, planned
 
 
 def training_process(run: Path) -> Any:

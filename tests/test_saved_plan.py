@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from saved_plan import sample
 
-from mixplan.report.plan import Plan
+from mixplan.saved.plan import Plan
 
 
 def plan_of(value: dict[str, Any]) -> Plan:

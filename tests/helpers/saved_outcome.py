@@ -8,7 +8,7 @@ from typing import Any
 
 from saved_plan import D_SAE, NAMES, TOKENS, share_of
 
-from mixplan.saved import outcome_hash
+from mixplan.saved import Outcome, outcome_hash
 
 PREDICTORS = ("sts_icl", "sts_act", "raw_icl", "raw_act", "low_shift", "total_shift", "outside_shift")
 """Scores of plan.json that are held against the measured changes."""
@@ -33,14 +33,21 @@ def sample(seed: int = 0, domains: int = 12, *, forecast: str = "learned", arms:
     names = [NAMES[i] if i < len(NAMES) else f"domain-{i:05d}" for i in range(domains)]
     headlines = [list(HEADLINES)[i % 5 % 3] for i in range(domains)]
     made = {name: domain(draw, headline, forecast) for name, headline in zip(names, headlines, strict=True)}
-    return {
+    outcome = {
         "version": 1,
         "mixplan": "0.1.0",
         "name": "quickstart",
         "hashes": {part: f"{draw.getrandbits(256):064x}" for part in HASHES},
         "model": "SmolLM2-135M-Instruct",
         "sae": "embedded",
-        "settings": {"method": "sft", "score": "icl", "features": 100, "drift_shots": 2, "sts_shots": 5},
+        "settings": {
+            "method": "sft",
+            "features": 100,
+            "drift_demonstrations": 2,
+            "drift_from": "icl",
+            "sts_demonstrations": 5,
+            "score": "icl",
+        },
         "training": training(draw, names),
         "target": {"headline": "exact", "measures": measures(draw, "exact", 0.08)},
         "domains": made,
@@ -54,6 +61,9 @@ def sample(seed: int = 0, domains: int = 12, *, forecast: str = "learned", arms:
         ],
         "warnings": ["2 rows of law were cut to the longest length that the job reads."],
     }
+    values = json.loads(json.dumps(Outcome.model_validate_json(json.dumps(outcome)).values()))
+    assert values == outcome, "a key that mixplan does not write"
+    return values
 
 
 def change(draw: random.Random, quantity: str, effect: float) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import pytest
 from saved_outcome import sample, save
 
 from mixplan.errors import RunError
-from mixplan.report import read_outcome
-from mixplan.report.outcome import Outcome, Training
+from mixplan.saved import read_outcome
+from mixplan.saved.outcome import Outcome, Training
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_headline_change_and_quantity() -> None:
     assert outcome.domains["arithmetic"].quantity == "correct"
     assert outcome.target.quantity == "score"
     assert outcome.target.change is not None
-    assert outcome.target.change.model_dump() == value["target"]["measures"]["exact"]["score"]
+    assert outcome.target.change.values() == value["target"]["measures"]["exact"]["score"]
     value["target"]["measures"].pop("exact")
     unmeasured = Outcome.model_validate_json(json.dumps(value)).target
     assert (unmeasured.change, unmeasured.quantity) == (None, None)

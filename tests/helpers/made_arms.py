@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from mixplan.evaluate.result import Evaluation
-from mixplan.evaluate.result import Measured as Items
+from mixplan.saved.evaluation import EvaluatedModel, Evaluation
+from mixplan.saved.evaluation import Measured as Items
 from mixplan.study.arms.judge import QUANTITIES, Measured
 
 Values = Mapping[str, Mapping[str, Sequence[float]]]
@@ -23,7 +23,11 @@ def evaluation(values: Values) -> Evaluation:
             )
             for measure, found in by_measure.items()
         }
-    return Evaluation({"name": "tiny"}, domains, {name: next(iter(measures)) for name, measures in domains.items()})
+    return Evaluation(
+        EvaluatedModel(name="tiny", hash="", dtype="float32"),
+        domains,
+        {name: next(iter(measures)) for name, measures in domains.items()},
+    )
 
 
 def compared(

@@ -7,8 +7,8 @@ from typing import Any
 import saved_outcome
 import saved_plan
 
-from mixplan.report.outcome import Outcome
-from mixplan.report.plan import Plan
+from mixplan.saved.outcome import Outcome
+from mixplan.saved.plan import Plan
 
 DOMAINS = 12
 

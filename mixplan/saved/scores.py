@@ -1,0 +1,215 @@
+"""Defines what reading the untrained model gives a plan: model and SAE, drift dimensions, and every domain's scores."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mixplan.saved.part import KEY_ORDER, Context, Interval, Saved
+
+
+class Model(Saved):
+    """The untrained model as it was run.
+
+    Attributes:
+        hash: Of its weights.
+        config: Hash of what its config states; None in older files, as are the four that follow.
+        settings: Hash of its config and generation settings.
+        chat_template: Hash of its chat template's source.
+        template_date: The day that its template is told.
+        reading: How it is read: `packed`, `unpacked` or `whole`.
+    """
+
+    name: str
+    dtype: str
+    device: str
+    why_dtype: str
+    parameters: int
+    hash: str
+    config: str | None = None
+    settings: str | None = None
+    chat_template: str | None = None
+    template_date: str | None = None
+    reading: str | None = None
+
+
+class Health(Saved):
+    """How well the SAE fits the model on the recipe's own tokens."""
+
+    fvu: float
+    l0: float
+    dead_share: float
+    tokens: int
+    fits: bool
+
+
+class Sae(Saved):
+    """The SAE, its place in the model, its hash, and its health."""
+
+    name: str
+    kind: str
+    hook_name: str
+    layer: int
+    d_in: int
+    d_sae: int
+    hash: str
+    health: Health
+
+
+class Rollouts(Saved):
+    """The model's own sampled answers that told the drift: shares are of all answers."""
+
+    prompts: int
+    kept: int
+    samples: int
+    accepted: float
+    mean_reward: float
+    failures: int
+    temperature: float
+    answer_tokens: int
+
+
+class Checkpoint(Saved):
+    """The pilot run's checkpoint that told the drift."""
+
+    folder: str
+    hash: str
+
+
+class DriftFigures(Saved):
+    """The drift dimensions, and how the whole shift is spread over the features.
+
+    Attributes:
+        concentration: (Top features, their share of the shift).
+        features: (Feature index, shift, selection frequency), largest shift first.
+        of: What `stability` is the mean of.
+    """
+
+    checkpoint: Annotated[Checkpoint, KEY_ORDER] | None = None
+    concentration: list[tuple[int, float]]
+    draws: int
+    features: list[tuple[int, float, float]]
+    left_out: float | None = None
+    moved: int | None = None
+    of: str = "mean share of them that a resample selects too"
+    query_tokens: int | None = None
+    raw_share_of_shift: float
+    rollouts: Annotated[Rollouts, KEY_ORDER] | None = None
+    share_of_shift: float
+    stability: float
+
+
+class DriftSource(Saved):
+    """What told the drift: worked examples (`icl`), `rollouts` or a `checkpoint`."""
+
+    from_: Literal["icl", "rollouts", "checkpoint"] = Field(default="icl", alias="from")
+
+
+class Drift(DriftFigures, DriftSource):
+    """Both together, what told the drift first."""
+
+
+class Reason(Saved):
+    """One drift dimension that makes much of a domain's score: its share of the score, and what fires it."""
+
+    feature: int
+    share: float
+    contexts: list[Context]
+
+
+class BySource(Saved):
+    """A domain's scores over the drift dimensions of one source of the target."""
+
+    sts_icl: float
+    sts_act: float
+
+
+Score = Annotated[Interval, KEY_ORDER]
+
+
+class DomainScores(Saved):
+    """A domain's scores with their reasons, in squared SAE units (`sts_act`: SAE units; `raw_…`: the stream's).
+
+    Attributes:
+        by_source: Where the target has several sources, the scores by each.
+        outside_shift: The shift of all other features; None where they were not read.
+        row_tokens_mean: Tokens of a pool row, prompt and answer.
+    """
+
+    by_source: Annotated[dict[str, BySource], KEY_ORDER] = Field(default_factory=dict)
+    low_shift: Score
+    outside_shift: Score | None = None
+    query_tokens: int
+    raw_act: Score | None = None
+    raw_icl: Score
+    row_tokens_mean: float
+    sts_act: Score
+    sts_icl: Score
+    total_shift: Score | None = None
+    why: Annotated[list[Reason], KEY_ORDER]
+
+    def score(self, name: Literal["icl", "act"]) -> Interval:
+        """One of the two scores that can plan the rows."""
+        return self.sts_icl if name == "icl" else self.sts_act
+
+
+class SourceScores(Saved):
+    """What one source of a target by itself is expected to move.
+
+    Attributes:
+        features: (Feature index, shift) of its own drift dimensions.
+        in_target: How many of them the whole target has too.
+        query_tokens: Read of it.
+        share_of_shift: Part of the source's whole shift that they hold.
+    """
+
+    features: list[tuple[int, float]]
+    in_target: int
+    query_tokens: int
+    share_of_shift: float | None = None
+
+
+class Ranking(Saved):
+    """How stable the domains' order is, and by which figure; None where there are too few domains for an order."""
+
+    stability: float | None
+    of: str
+
+
+class Reading(Saved):
+    """What was read of the target or a domain, in tokens, rows and draws of demonstrations."""
+
+    context_tokens_mean: float
+    draws: int
+    dropped_demonstrations: int
+    query_rows: int
+    query_tokens: int
+    too_long: int
+    wanted_tokens: int
+
+
+class Scores(Saved):
+    """All that a plan needs of the model; it is kept, so that another budget needs no model.
+
+    Attributes:
+        model: The model as it was run.
+        tokenizer: Hash of the kept text that counts tokens as its tokenizer does; None where none does.
+        sae: The SAE.
+        drift: The drift dimensions.
+        sources: Those of each source, by name, where the target has several.
+        domains: By name.
+        ranking: Of the domains.
+        reading: By name, the target under `target`.
+        warnings: Whole sentences.
+    """
+
+    model: Model
+    tokenizer: str | None
+    sae: Sae
+    drift: DriftFigures
+    sources: dict[str, SourceScores] = Field(default_factory=dict)
+    domains: dict[str, DomainScores]
+    ranking: Ranking
+    reading: dict[str, Reading]
+    warnings: list[str]

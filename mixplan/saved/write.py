@@ -1,0 +1,60 @@
+"""Writes plan.json and outcome.json, each with the hash of its own content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mixplan.runs import content_hash, write_json
+from mixplan.saved.outcome import Outcome
+from mixplan.saved.plan import Plan
+
+UNHASHED = {"model": ("why_dtype",), "mixture": ("inputs", "files"), "hashes": ("recipe", "plan")}
+"""Entries of a plan's sections that its hash leaves out; see `plan_hash`."""
+
+
+def plan_hash(plan: Mapping[str, Any]) -> str:
+    """Hash over what determines a plan and what it decided.
+
+    Left out is what another machine, folder or day changes without changing the plan: when and how fast it was made,
+    why a compute type was chosen (the type itself counts), and files and hashes that hold the place of a local file.
+    The recipe counts by its values, data, model, SAE and mixture by their content.
+
+    Args:
+        plan: What plan.json holds, keys that this mixplan does not know among it, with or without `hashes.plan`.
+    """
+    kept = {name: value for name, value in plan.items() if name not in ("created", "seconds")}
+    for section, places in UNHASHED.items():
+        kept[section] = {name: value for name, value in plan[section].items() if name not in places}
+    return content_hash(kept)
+
+
+def outcome_hash(outcome: Mapping[str, Any]) -> str:
+    """Hash over all that outcome.json says.
+
+    Args:
+        outcome: What it holds, with or without `hashes.outcome`.
+    """
+    hashes = {name: value for name, value in outcome["hashes"].items() if name != "outcome"}
+    return content_hash({**outcome, "hashes": hashes})
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Write a run's plan.json with the hash of its own content.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full.
+    """
+    hashes = {**plan.hashes, "plan": plan_hash(plan.values())}
+    write_json(folder / "plan.json", plan.model_copy(update={"hashes": hashes}).values())
+
+
+def write_outcome(folder: Path, outcome: Outcome) -> None:
+    """Write a run's outcome.json with the hash of its own content.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full.
+    """
+    hashes = {**outcome.hashes, "outcome": outcome_hash(outcome.values())}
+    write_json(folder / "outcome.json", outcome.model_copy(update={"hashes": hashes}).values())
