@@ -20,11 +20,13 @@ from typing import Any
 import yaml
 
 from mixplan.domains.opened import opened
-from mixplan.mixture import build_mixture, describe
+from mixplan.mixture import build_mixture
 from mixplan.plan import standalone
+from mixplan.plan.watch import Silent
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.runs import content_hash
+from mixplan.train.verify import AsPlanned, model_hash
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 ARGS: dict[str, Any] = {
@@ -36,21 +38,8 @@ ARGS: dict[str, Any] = {
 LORA: dict[str, Any] = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.05, "target_modules": "all-linear"}
 
 
-class Silent:
-    """Told of progress, says nothing."""
-
-    def stage(self, name: str, total: int, unit: str) -> None:
-        """A long step begins."""
-
-    def advance(self, amount: int) -> None:
-        """So much more of it is done."""
-
-    def say(self, text: str) -> None:
-        """A line."""
-
-
-def lay_job(folder: Path, rows: int) -> tuple[Path, LoadedRecipe, dict[str, Any]]:
-    """A run folder with a mixture of school-maths rows, and as much of a plan as training reads."""
+def lay_job(folder: Path, rows: int) -> tuple[Path, LoadedRecipe, AsPlanned]:
+    """A run folder with a mixture of school-maths rows, and what its job is planned with."""
     quick = yaml.safe_load((RECIPES / "quickstart.yaml").read_text(encoding="utf-8"))
     quick["target"]["split"] = {"evaluation": 1, "query": 1, "demonstration": 5}
     value = {name: quick[name] for name in ("model", "target", "domains")} | {
@@ -73,15 +62,8 @@ def lay_job(folder: Path, rows: int) -> tuple[Path, LoadedRecipe, dict[str, Any]
         seed=0,
         folder=run / "mixture",
     )
-    from mixplan.train.verify import model_hash
-
-    hashes = {
-        "recipe": content_hash(standalone(loaded)),
-        "mixture": mixture.hash,
-        "model": model_hash(loaded),
-    }
-    plan = {"recipe": loaded.resolved, "model": {"dtype": "float32"}, "mixture": describe(mixture), "hashes": hashes}
-    return run, loaded, plan
+    planned = AsPlanned(content_hash(standalone(loaded)), loaded.resolved, model_hash(loaded), mixture.hash)
+    return run, loaded, planned
 
 
 def ours(folder: Path, rows: int) -> dict[str, float]:
@@ -90,9 +72,9 @@ def ours(folder: Path, rows: int) -> dict[str, float]:
     from mixplan.train.make import train
 
     folder.mkdir()
-    run, loaded, plan = lay_job(folder, rows)
+    run, loaded, planned = lay_job(folder, rows)
     start = time.perf_counter()
-    done = train(run, loaded, plan, launch=Launch(), watcher=Silent())
+    done = train(run, loaded, planned, launch=Launch(), watcher=Silent())
     return {"all": time.perf_counter() - start, "steps": done.seconds}
 
 

@@ -3,13 +3,13 @@
 import json
 import shlex
 
-from test_plan import recipe  # noqa: F401 - a fixture is used by its name
+from small_plan import recipe  # noqa: F401 - a fixture is used by its name
 from typer.testing import CliRunner
 
 from mixplan.cli import app
 
 
-def test_a_plan_ends_with_its_page_and_the_commands_that_train_on_it(recipe, tmp_path, monkeypatch):  # noqa: F811
+def test_a_plan_ends_with_its_page_and_the_commands_that_train_on_it(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr("mixplan.report.terminal.installed", str)
     run = tmp_path / "my run"
     result = CliRunner().invoke(app, ["plan", str(recipe), "--run", str(run)])
@@ -24,7 +24,7 @@ def test_a_plan_ends_with_its_page_and_the_commands_that_train_on_it(recipe, tmp
     assert train[-1] == str(run)
 
 
-def test_json_is_the_plan_alone(recipe, tmp_path):  # noqa: F811
+def test_json_is_the_plan_alone(recipe, tmp_path):
     result = CliRunner().invoke(app, ["plan", str(recipe), "--run", str(tmp_path / "run"), "--json"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == json.loads((tmp_path / "run" / "plan.json").read_text())

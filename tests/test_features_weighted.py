@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from evaluated import asked_rows, loaded
-from test_plan import HOOK
+from small_plan import HOOK
 
 from mixplan.features import weighted as module
 from mixplan.features.queries import read_tokens

@@ -15,6 +15,7 @@ from mixplan.errors import DriftError
 from mixplan.forecast import History, Risk, forecast
 from mixplan.forecast.earlier import Found, Run
 from mixplan.plan import PlanRequest, make_plan
+from mixplan.plan.watch import Silent
 from mixplan.runs import file_hash
 from mixplan.sts import Score
 
@@ -165,14 +166,6 @@ def test_no_better_than_expecting_nothing_is_told() -> None:
     none = f"which erred by {100 * way.error_none:.1f} points; domains' own factors erred by "
     assert f"Accuracy: not predicted better than by expecting no change at all, {none}" in found.text
     assert {found.learned.expected[name]["headline"].sign for name in SIX} == {None}
-
-
-class Silent:
-    def stage(self, name: str, total: int, unit: str) -> None: ...
-
-    def advance(self, amount: int) -> None: ...
-
-    def say(self, text: str) -> None: ...
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from saved_hub import (
     save_qwen_scope,
     tensors,
 )
-from test_plan import Silent
+from small_plan import Silent
 
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.recipe.releases import listed_saes

@@ -19,24 +19,11 @@ from mixplan.features.turns import query_tokens
 from mixplan.model import load_model
 from mixplan.outcome.actual_drift import Readings, actual_drift, by_chance, held_against, largest
 from mixplan.plan import PlanRequest, make_plan
+from mixplan.plan.watch import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan
 
 COUNT = 12
-
-
-class Silent:
-    def __init__(self):
-        self.stages = []
-
-    def stage(self, name, total, unit):
-        self.stages.append((name, total, unit))
-
-    def advance(self, amount):
-        pass
-
-    def say(self, text):
-        pass
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_plan import Silent
+from small_plan import Silent
 
 from mixplan.errors import RunError
 from mixplan.outcome.arms import arm_rows

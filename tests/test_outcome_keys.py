@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_plan import Silent
+from small_plan import Silent
 from test_recipe_keys import LATER_STAGES
 
 from mixplan.errors import MixplanError

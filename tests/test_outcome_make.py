@@ -4,7 +4,7 @@ import json
 
 import pytest
 from small_loop import lay, outcome
-from test_plan import Silent, write_rows
+from small_plan import Silent, write_rows
 
 from mixplan import embedded
 from mixplan.errors import MixplanError, RunError

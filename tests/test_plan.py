@@ -13,68 +13,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_plan import HOOK, plan, recipe, write_rows  # noqa: F401 - a fixture is used by its name
 
 from mixplan.errors import MixplanError, RunError
 from mixplan.plan import PlanRequest, make_plan, standalone
 from mixplan.plan.make import recipe_text
+from mixplan.plan.watch import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import plan_hash
-
-HOOK = "blocks.2.hook_resid_post"
-
-
-class Silent:
-    """A watcher that keeps what it is told."""
-
-    def __init__(self):
-        self.said, self.stages = [], []
-
-    def stage(self, name, total, unit):
-        self.stages.append((name, total, unit))
-
-    def advance(self, amount):
-        pass
-
-    def say(self, text):
-        self.said.append(text)
-
-
-def write_rows(path: Path, count: int, topic: str) -> None:
-    lines = [
-        json.dumps({"q": f"what is the {topic} of {n} and {n * 7 % 13} ?", "a": f"the answer is {n}"})
-        for n in range(count)
-    ]
-    path.write_text("\n".join(lines) + "\n")
-
-
-@pytest.fixture
-def recipe(tmp_path, tiny_model, tiny_sae):
-    """A recipe over a tiny model with three domains of sixty rows."""
-    tiny_sae("jumprelu", 32, 96, HOOK, tmp_path / "sae")
-    spec = {"format": "question_answer", "columns": {"question": "q", "answer": "a"},
-            "split": {"evaluation": 8, "query": 16, "demonstration": 6}}  # fmt: skip
-    value = {
-        "model": {"name": str(tiny_model), "dtype": "float32", "device": "cpu", "sae": {"path": "sae"}},
-        "target": {"data": {"file": "sum.jsonl"}, **spec},
-        "domains": {},
-        "drift": {"features": 10, "demonstrations": 2, "draws": 2, "query_tokens": 120},
-        "sts": {"demonstrations": 2, "draws": 2, "query_tokens": 90, "resamples": 100},
-        "budget": {"rows": 20},
-        "mixture": {"target_rows": 12},
-    }
-    for topic in ("sum", "patient", "fox", "doctor"):
-        write_rows(tmp_path / f"{topic}.jsonl", 60, topic)
-        if topic != "sum":
-            value["domains"][topic] = {"data": {"file": f"{topic}.jsonl"}, **spec}
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(value, sort_keys=False))
-    return path
-
-
-def plan(recipe: Path, run: Path, *overrides: str, budget: str | None = None) -> tuple[dict, Silent]:
-    watcher = Silent()
-    folder = make_plan(PlanRequest(recipe, overrides, budget, run), watcher=watcher)
-    return json.loads((folder / "plan.json").read_text()), watcher
 
 
 def test_the_run_folder_holds_the_plan(recipe, tmp_path):
@@ -101,9 +47,29 @@ def test_a_second_run_gives_the_same_bytes_from_nothing_and_from_the_cache(recip
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "empty"))
     plan(recipe, tmp_path / "third")
     for name in ("plan.json", "recipe.yaml", "mixture/train-00000.parquet", "mixture/README.md", "mixture/sft.yaml"):
-        first = (tmp_path / "first" / name).read_bytes()
-        assert first == (tmp_path / "second" / name).read_bytes(), name
-        assert first == (tmp_path / "third" / name).read_bytes(), name
+        first = content(tmp_path / "first" / name)
+        assert first == content(tmp_path / "second" / name), name
+        assert first == content(tmp_path / "third" / name), name
+
+
+def content(path: Path) -> bytes:
+    """A file's bytes; of a plan without the times when it was made and how long that took."""
+    if path.name != "plan.json":
+        return path.read_bytes()
+    value = json.loads(path.read_bytes())
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", value.pop("created"))
+    assert list(value["seconds"]) == ["data", "scores", "forecast", "allocation", "mixture"]
+    assert all(seconds >= 0 for seconds in value.pop("seconds").values())
+    return json.dumps(value).encode()
+
+
+def test_the_same_plan_in_its_own_folder_keeps_the_time_when_it_was_made(recipe, tmp_path):
+    plan(recipe, tmp_path / "run")
+    first = (tmp_path / "run" / "plan.json").read_bytes()
+    plan(recipe, tmp_path / "run")
+    assert (tmp_path / "run" / "plan.json").read_bytes() == first
+    plan(recipe, tmp_path / "run", budget="7")
+    assert (tmp_path / "run" / "plan.json").read_bytes() != first
 
 
 def test_the_saved_recipe_plans_the_same(recipe, tmp_path):
@@ -158,7 +124,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bytes(recipe, tmp_path, mon
     assert list(kept.rglob("*.safetensors")), "killed before the first unit was kept"
     subprocess.run(arguments, check=True, capture_output=True)
     for name in ("plan.json", "mixture/train-00000.parquet"):
-        assert (tmp_path / "run" / name).read_bytes() == (undisturbed / name).read_bytes()
+        assert content(tmp_path / "run" / name) == content(undisturbed / name)
 
 
 def test_damaged_cache_files_are_set_aside_and_made_again(recipe, tmp_path, own_cache):
@@ -203,7 +169,7 @@ def test_a_disk_that_fills_up_on_the_way_is_one_message_and_the_rerun_ends_the_s
     monkeypatch.setattr(os, "fsync", fsync)
     plan(recipe, tmp_path / "run")
     for name in ("plan.json", "recipe.yaml", "mixture/train-00000.parquet", "mixture/README.md", "mixture/sft.yaml"):
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes(), name
+        assert content(tmp_path / "run" / name) == content(tmp_path / "undisturbed" / name), name
     # What was read before the disk was full is not read again.
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
@@ -236,8 +202,8 @@ def test_two_cold_runs_at_once_on_one_cache_give_the_bytes_of_one(recipe, tmp_pa
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
     for name in ("plan.json", "mixture/train-00000.parquet", "mixture/README.md", "mixture/sft.yaml"):
-        alone = (tmp_path / "alone" / name).read_bytes()
-        assert {(tmp_path / f"run{number}" / name).read_bytes() for number in range(2)} == {alone}, name
+        alone = content(tmp_path / "alone" / name)
+        assert {content(tmp_path / f"run{number}" / name) for number in range(2)} == {alone}, name
 
 
 def test_two_processes_give_the_bytes_of_one(recipe, tmp_path, monkeypatch):
@@ -250,7 +216,7 @@ def test_two_processes_give_the_bytes_of_one(recipe, tmp_path, monkeypatch):
         [*launch, "-m", "mixplan", "plan", str(recipe), "--run", str(tmp_path / "two")], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "two" / "plan.json").read_bytes() == (tmp_path / "one" / "plan.json").read_bytes()
+    assert content(tmp_path / "two" / "plan.json") == content(tmp_path / "one" / "plan.json")
 
 
 def test_changed_data_is_read_again(recipe, tmp_path):

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from small_plan import Silent, plan
 from small_sources import AMOUNTS, lay_sources
 from test_features import dense
-from test_plan import Silent, plan
 
 from mixplan.domains.opened import opened
 from mixplan.errors import MixplanError

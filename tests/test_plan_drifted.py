@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 from test_features_contrast import transcribed
 from test_model_trained import save_adapter
 from test_outcome_actual_drift import dense
-from test_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 
 from mixplan.domains.opened import opened
 from mixplan.drift.rollouts import Sampler, draw_pairs
@@ -45,7 +45,7 @@ def parts_of(path: Path, *overrides: str):
     return loaded, model, target, domains, plan_readings(loaded.recipe, model, target, {})["target"]
 
 
-def test_rollouts_move_what_a_transcription_says(recipe, tmp_path):  # noqa: F811
+def test_rollouts_move_what_a_transcription_says(recipe, tmp_path):
     made, watcher = plan(recipe, tmp_path / "run", *ROLLOUTS)
     loaded, model, target, _, reading = parts_of(recipe, *ROLLOUTS)
     spec = loaded.recipe.drift.rollouts
@@ -74,7 +74,7 @@ def test_rollouts_move_what_a_transcription_says(recipe, tmp_path):  # noqa: F81
     assert features_of(plan(recipe, tmp_path / "icl")[0]) != features_of(made)
 
 
-def test_answers_are_sampled_once(recipe, tmp_path, monkeypatch):  # noqa: F811
+def test_answers_are_sampled_once(recipe, tmp_path, monkeypatch):
     first, _ = plan(recipe, tmp_path / "one", *ROLLOUTS)
     shutil.rmtree(cache_folder() / "scores")
     monkeypatch.setattr("mixplan.drift.rollouts.generate", None)
@@ -82,7 +82,7 @@ def test_answers_are_sampled_once(recipe, tmp_path, monkeypatch):  # noqa: F811
     assert again["drift"] == first["drift"]
 
 
-def test_two_processes_sample_a_half_each(recipe, tmp_path, monkeypatch):  # noqa: F811
+def test_two_processes_sample_a_half_each(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr("mixplan.drift.rollouts.BATCH_PROMPTS", 2)
     loaded, model, target, *_ = parts_of(recipe, *ROLLOUTS)
 
@@ -114,7 +114,7 @@ def test_two_processes_sample_a_half_each(recipe, tmp_path, monkeypatch):  # noq
     )
 
 
-def test_too_few_accepted_answers_end_the_plan(recipe, tmp_path):  # noqa: F811
+def test_too_few_accepted_answers_end_the_plan(recipe, tmp_path):
     with pytest.raises(DriftError) as caught:
         plan(recipe, tmp_path / "run", "drift.from=rollouts", "drift.rollouts.answer_tokens=2")
     assert str(caught.value) == (
@@ -125,7 +125,7 @@ def test_too_few_accepted_answers_end_the_plan(recipe, tmp_path):  # noqa: F811
     )
 
 
-def test_rewards_that_fail_are_warned_about(recipe, tmp_path, monkeypatch):  # noqa: F811
+def test_rewards_that_fail_are_warned_about(recipe, tmp_path, monkeypatch):
     code = "def score(completions, **_):\n    text = completions[0][0]['content']\n    assert 'e' not in text, 'an e'\n"
     (tmp_path / "fussy.py").write_text(code + "    return [float('a' in text)]\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -142,7 +142,7 @@ def test_rewards_that_fail_are_warned_about(recipe, tmp_path, monkeypatch):  # n
     assert "e" in warning.removeprefix(start)
 
 
-def test_a_checkpoint_moves_what_training_is_found_to_move(recipe, tiny_model, tmp_path):  # noqa: F811
+def test_a_checkpoint_moves_what_training_is_found_to_move(recipe, tiny_model, tmp_path):
     save_adapter(tiny_model, tmp_path / "pilot" / "model", scale=0.05)
     overrides = ("drift.from=checkpoint", f"drift.checkpoint={tmp_path / 'pilot' / 'model'}")
     made, watcher = plan(recipe, tmp_path / "run", *overrides)
@@ -163,7 +163,7 @@ def test_a_checkpoint_moves_what_training_is_found_to_move(recipe, tiny_model, t
     assert str(tmp_path / "pilot" / "model") in (tmp_path / "run" / "recipe.yaml").read_text()
 
 
-def test_the_outcome_reads_the_target_again_as_the_plan_did(recipe, tiny_model, tmp_path):  # noqa: F811
+def test_the_outcome_reads_the_target_again_as_the_plan_did(recipe, tiny_model, tmp_path):
     save_adapter(tiny_model, tmp_path / "model", scale=0.05)
     made, _ = plan(recipe, tmp_path / "run", *ROLLOUTS)
     loaded, model, target, _, _ = parts_of(recipe, *ROLLOUTS)
@@ -177,13 +177,13 @@ def test_the_outcome_reads_the_target_again_as_the_plan_did(recipe, tiny_model, 
     assert all(rank is None or rank > 10 for rank in ranks)
 
 
-def test_worked_examples_are_read_as_ever(recipe):  # noqa: F811
+def test_worked_examples_are_read_as_ever(recipe):
     loaded, model, target, _, reading = parts_of(recipe)
     told = drift_reading(loaded, model, target, reading, watcher=Silent(), workers=ALONE)
     assert told == drifted.DriftReading(reading, "with demonstrations")
 
 
-def test_a_folder_without_a_trained_model_is_refused(recipe, tmp_path, monkeypatch):  # noqa: F811
+def test_a_folder_without_a_trained_model_is_refused(recipe, tmp_path, monkeypatch):
     expected = (
         "expected adapter_config.json or config.json with safetensors weights. "
         "Name the `model` folder of a run that `mixplan train` finished."
@@ -207,7 +207,7 @@ def test_a_folder_without_a_trained_model_is_refused(recipe, tmp_path, monkeypat
     )
 
 
-def test_a_checkpoint_of_another_model_is_refused(recipe, build_model, tiny_model, tmp_path):  # noqa: F811
+def test_a_checkpoint_of_another_model_is_refused(recipe, build_model, tiny_model, tmp_path):
     loaded, model, *_ = parts_of(recipe)
     other = build_model("llama", tmp_path / "shallow", num_hidden_layers=3)
     with pytest.raises(DriftError) as caught:
@@ -229,7 +229,7 @@ def test_a_checkpoint_of_another_model_is_refused(recipe, build_model, tiny_mode
     assert "size mismatch" in str(caught.value)
 
 
-def test_a_checkpoint_that_changes_nothing_below_the_sae_is_refused(recipe, tiny_model, tmp_path):  # noqa: F811
+def test_a_checkpoint_that_changes_nothing_below_the_sae_is_refused(recipe, tiny_model, tmp_path):
     with pytest.raises(DriftError) as caught:
         plan(recipe, tmp_path / "run", "drift.from=checkpoint", f"drift.checkpoint={tiny_model}")
     assert str(caught.value) == (
@@ -238,7 +238,7 @@ def test_a_checkpoint_that_changes_nothing_below_the_sae_is_refused(recipe, tiny
     )
 
 
-def test_scores_stand_for_their_rewards_and_checkpoint_alone(recipe, tiny_model, tmp_path):  # noqa: F811
+def test_scores_stand_for_their_rewards_and_checkpoint_alone(recipe, tiny_model, tmp_path):
     target, domains = opened(load_recipe(recipe))
 
     def key(*overrides, target=target):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 from test_features import dense
-from test_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 
 from mixplan import embedded
 from mixplan.domains.opened import opened
@@ -55,7 +55,7 @@ def assert_agrees(made: dict, expected: tuple) -> None:
 
 
 def test_a_plan_agrees_with_numpy_in_any_row_order_and_by_any_number_of_processes(
-    recipe, tmp_path, monkeypatch  # noqa: F811
+    recipe, tmp_path, monkeypatch
 ):  # fmt: skip
     expected = transcribed(recipe)
     one, _ = plan(recipe, tmp_path / "one")

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from test_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
+from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 from transformers import AutoTokenizer
 
 from mixplan.domains import Row
@@ -25,7 +25,7 @@ class Pool:
     pool = tuple(Row(f"r:{n}", str(n), (("user", f"what is {n}?"),), f"the answer is {n}") for n in range(3))
 
 
-def test_the_plan_and_its_card_say_how_many_tokens(recipe, tmp_path, tiny_model):  # noqa: F811
+def test_the_plan_and_its_card_say_how_many_tokens(recipe, tmp_path, tiny_model):
     import datasets
 
     made, watcher = plan(recipe, tmp_path / "run")
@@ -42,7 +42,7 @@ def test_the_plan_and_its_card_say_how_many_tokens(recipe, tmp_path, tiny_model)
     assert watcher.said.count("loading " + str(tiny_model) + " for its tokenizer") == 0
 
 
-def test_a_lost_tokenizer_is_kept_again_and_counts_the_same(recipe, tmp_path, own_cache, tiny_model):  # noqa: F811
+def test_a_lost_tokenizer_is_kept_again_and_counts_the_same(recipe, tmp_path, own_cache, tiny_model):
     first, _ = plan(recipe, tmp_path / "first")
     (kept,) = (own_cache / "tokenizers").iterdir()
     kept.write_bytes(kept.read_bytes()[:-3])

@@ -8,6 +8,7 @@ import torch
 
 from mixplan import embedded
 from mixplan.plan import PlanRequest, make_plan
+from mixplan.plan.watch import Silent
 from mixplan.recipe import load_recipe
 
 QUICKSTART = Path(__file__).resolve().parent.parent / "recipes" / "quickstart.yaml"
@@ -16,22 +17,6 @@ FEW = ("knights", "medicine", "word_problems")
 """A game, a choice and worked maths; sixteen domains take minutes."""
 
 SMALL = ("drift.query_tokens=240", "drift.draws=1", "sts.query_tokens=80", "sts.draws=1", "sts.resamples=200")
-
-
-class Silent:
-    """A watcher that keeps what it is told."""
-
-    def __init__(self):
-        self.said = []
-
-    def stage(self, name, total, unit):
-        pass
-
-    def advance(self, amount):
-        pass
-
-    def say(self, text):
-        self.said.append(text)
 
 
 def with_float32_products(monkeypatch) -> None:

@@ -18,7 +18,7 @@ import pytest
 import torch
 import yaml
 from saved_hub import save_saelens5, save_sparsify, tensors
-from test_plan import HOOK, Silent
+from small_plan import HOOK, Silent
 from test_recipe_overrides import sections
 
 from mixplan import embedded

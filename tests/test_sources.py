@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import built_once
 from small_loop import outcome
+from small_plan import Silent
 from small_sources import AMOUNTS, lay_sources
-from test_plan import Silent
 
 from mixplan.forecast.earlier import run_of
 from mixplan.outcome.make import evaluate_run

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mixplan.errors import RunError
-from mixplan.saved.evaluation import Evaluation, Measured
+from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured
 from mixplan.study.arms.known import KnownTrainings, take_over, write_trainings
 
 STUDY = "5" * 64
@@ -20,7 +20,7 @@ def evaluation(kl: float) -> Evaluation:
     """Two rows of a domain, measured with a model from some folder."""
     measured = Measured("behaviour", ("fox-1", "fox-2"), {"kl": (kl, 0.1 + kl)}, {})
     model = {"name": "/home/someone/runs/model", "hash": "h", "dtype": "float32", "device": "cpu"}
-    return Evaluation(model, {"fox": {"behaviour": measured}}, {"fox": "behaviour"})
+    return Evaluation(EvaluatedModel(**model), {"fox": {"behaviour": measured}}, {"fox": "behaviour"})
 
 
 def known(folder, study=STUDY, target="sums") -> KnownTrainings:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from made_arms import bits, compared
 from small_jobs import fork_training
+from small_plan import Silent
 from small_study import lay, study, study_values
-from test_plan import Silent
 
 from mixplan.forecast import Amount, Halving
 from mixplan.plan import PlanRequest, make_plan

@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 from test_study_forecasts_formulas import COUNT, WIDE, domain, largest, profile  # noqa: F401 - a fixture is used by its name
 
+from mixplan.drift.rollouts import Sampled
 from mixplan.features.weighted import Weighted
 from mixplan.study.forecasts.formulas import TargetReading, drift_variants, forecasts_of
 from mixplan.study.forecasts.rewarded import SCORED, RewardedReading, rewarded_shifts
+
+SAMPLED = Sampled(9, 5, 4, 0.5, 0.5, 0, 1.0, 8)
 
 
 @pytest.fixture
 def rewarded() -> RewardedReading:
     rng = np.random.default_rng(20)
     answers = Weighted(33, rng.normal(0, 1, WIDE), rng.exponential(1, WIDE))
-    return RewardedReading(profile(11, 81), profile(12, 82), profile(13, 83), answers, profile(14, 84))
+    return RewardedReading(profile(11, 81), profile(12, 82), profile(13, 83), answers, profile(14, 84), SAMPLED)
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_dimensions_are_each_estimator_s_largest_features_beside_those_of_worked
     assert not set(expected) & set(beside)
 
 
-def test_domains_are_scored_on_the_dimensions(target, domain):  # noqa: F811
+def test_domains_are_scored_on_the_dimensions(target, domain):
     found = forecasts_of("t", target, domain, count=COUNT, seed=7)
     expected = {}
     for name in SCORED:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_plan import write_rows
 from small_study import bench, lay, study_values
-from test_plan import write_rows
 
 from mixplan.errors import DataError, RunError
 from mixplan.features.profile import read_profiles

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_plan import write_rows
 from small_study import bench, lay
-from test_plan import write_rows
 
 from mixplan.errors import DataError
 from mixplan.evaluate.answering import Answering

@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from test_plan import Silent
+from small_plan import Silent
 
 from mixplan.errors import RunError
 from mixplan.study.asked.spec import first_hash

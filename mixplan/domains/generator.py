@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixplan.domains.record import Values
 from mixplan.errors import DataError, RunError
 from mixplan.recipe import DataSpec
 from mixplan.recipe.suggest import did_you_mean
@@ -57,7 +58,7 @@ class Generator:
         key = content_hash(version, self.name, self.spec.options, self.seed, self.count, SCORER_OPTIONS)
         return cache_folder() / "generated" / f"{self.name}-{key[:16]}.jsonl"
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(self) -> Iterator[tuple[int, Values]]:
         """Entries by index from 0, as they read once saved as JSON; each has `question`, `answer` and `metadata`.
 
         Those made with options carry them, for their scorer.
@@ -129,12 +130,12 @@ def open_generator(spec: DataSpec, seed: int) -> Generator:
     return generator
 
 
-def saved_entry(entry: dict[str, Any]) -> str:
+def saved_entry(entry: Values) -> str:
     """An entry as JSON, for its scorer."""
     return json.dumps(entry, ensure_ascii=False, default=str)
 
 
-def _accepts(made: Any, entry: dict[str, Any]) -> bool:
+def _accepts(made: Any, entry: Values) -> bool:
     try:
         return bool(made.score_answer(entry["answer"], entry=entry) == 1.0)
     except REFUSALS:

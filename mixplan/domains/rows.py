@@ -18,6 +18,7 @@ from mixplan.domains.formats import Draft, Reading
 from mixplan.domains.generator import saved_entry
 from mixplan.domains.labels import Named, decide, fitting
 from mixplan.domains.limits import MAX_ROW_BYTES, too_long
+from mixplan.domains.record import Values
 from mixplan.domains.sources import Record, Source, draw, open_source
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec
@@ -147,13 +148,13 @@ class RowReader:
             tally.found.update(dict.fromkeys(record.values))
         return self._reading.drafts(self._values(record), record.place)
 
-    def _values(self, record: Record) -> dict[str, Any]:
+    def _values(self, record: Record) -> Values:
         """What each of the recipe's columns holds in a record.
 
         Raises:
             DataError: a template's column is no text, or the row is too long.
         """
-        values: dict[str, Any] = {}
+        values: Values = {}
         for key, parts in self.templates.items():
             found = [part.value(record.values, record.place) for part in parts]
             values[key] = found[0] if isinstance(getattr(self.spec.columns, key), str) else found

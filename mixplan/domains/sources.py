@@ -18,6 +18,7 @@ from mixplan.domains.functions import open_functions
 from mixplan.domains.generator import Generator, open_generator
 from mixplan.domains.hub import open_hub
 from mixplan.domains.locate import file_pattern, locate, python_files
+from mixplan.domains.record import Values
 from mixplan.domains.tables import Table, open_parquet, open_saved
 from mixplan.domains.textfiles import TextFile, open_text
 from mixplan.errors import DataError
@@ -40,7 +41,7 @@ class Record:
 
     id: str
     place: str
-    values: dict[str, Any]
+    values: Values
     fault: DataError | None = None
 
 
@@ -115,7 +116,7 @@ def draw(
 
 def read_records(
     spec: DataSpec, *, folder: Path, seed: int, columns: Collection[str] | None = None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Values]:
     """Open a source and read its rows' values by column; see `open_source` and `draw`."""
     for record in draw(open_source(spec, folder=folder, seed=seed), spec, seed=seed, columns=columns):
         if record.fault is not None:
@@ -226,7 +227,7 @@ def _tested(source: Source, where: Mapping[str, Any]) -> Iterator[tuple[int, byt
         yield index, None, values if where and not isinstance(values, DataError) else None
 
 
-def _read(source: TextFile, number: int, content: bytes | DataError) -> dict[str, Any] | DataError:
+def _read(source: TextFile, number: int, content: bytes | DataError) -> Values | DataError:
     """A row's values, or why it cannot be read."""
     try:
         return source.decode(number, content)
@@ -234,7 +235,7 @@ def _read(source: TextFile, number: int, content: bytes | DataError) -> dict[str
         return fault
 
 
-def _record(name: str, place: str, values: dict[str, Any] | DataError) -> Record:
+def _record(name: str, place: str, values: Values | DataError) -> Record:
     return Record(name, place, {}, values) if isinstance(values, DataError) else Record(name, place, values)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.domains.limits import not_utf8
+from mixplan.domains.record import Values
 from mixplan.errors import DataError
 
 BATCH_ROWS = 4096
@@ -35,7 +36,7 @@ class Table:
 
     def rows(
         self, columns: list[str], wanted: Collection[int] | None = None
-    ) -> Iterator[tuple[int, dict[str, Any] | DataError]]:
+    ) -> Iterator[tuple[int, Values | DataError]]:
         """Rows by index from 0, in order, with the columns named; all of them when `wanted` is None.
 
         In place of a row that cannot be decoded stands why.
@@ -128,9 +129,9 @@ def readable(place: str) -> Iterator[None]:
         ) from error
 
 
-def _decoded(part: Any, place: str, indices: list[int]) -> list[dict[str, Any] | DataError]:
+def _decoded(part: Any, place: str, indices: list[int]) -> list[Values | DataError]:
     try:
-        rows: list[dict[str, Any] | DataError] = part.to_pylist()
+        rows: list[Values | DataError] = part.to_pylist()
     except UnicodeDecodeError:
         rows = []
         for offset, index in enumerate(indices):
@@ -141,7 +142,7 @@ def _decoded(part: Any, place: str, indices: list[int]) -> list[dict[str, Any] |
     return rows
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> Values:
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mixplan.domains.csvfiles import separated_rows
 from mixplan.domains.jsonlist import json_items
 from mixplan.domains.limits import MAX_ROW_BYTES, not_utf8, too_long, value_kind
 from mixplan.domains.opening import kind_of, opened
+from mixplan.domains.record import Values
 from mixplan.errors import DataError
 
 
@@ -55,7 +55,7 @@ class TextFile:
         else:
             yield from _lines(self.path)
 
-    def decode(self, number: int, content: bytes | DataError) -> dict[str, Any]:
+    def decode(self, number: int, content: bytes | DataError) -> Values:
         """Read one row's JSON text.
 
         Raises:

@@ -249,22 +249,42 @@ def too_few(rollouts: Sequence[Rollout], kept: int, shots: int, spec: RolloutsSp
     )
 
 
-def figures(batches: Sequence[Batch], spec: RolloutsSpec) -> dict[str, Any]:
-    """What was sampled, for the plan.
+@dataclass(frozen=True)
+class Sampled:
+    """What was sampled, in figures.
 
-    Returns:
-        `prompts` answered, `kept` of them with accepted and rejected answers, `samples` a prompt, `accepted` (share of
-        all answers with an advantage above 0), `mean_reward` over all answers, `failures`, and the settings.
+    Attributes:
+        prompts: Questions answered.
+        kept: Of them, those with accepted and rejected answers.
+        samples: Answers a question.
+        accepted: Share of all answers with an advantage above 0.
+        mean_reward: Over all answers.
+        failures: Answers that counted as 0 because a reward's scorer failed on them.
+        temperature: Of the sampling.
+        answer_tokens: Longest answer.
     """
+
+    prompts: int
+    kept: int
+    samples: int
+    accepted: float
+    mean_reward: float
+    failures: int
+    temperature: float
+    answer_tokens: int
+
+
+def figures(batches: Sequence[Batch], spec: RolloutsSpec) -> Sampled:
+    """Say what was sampled, for the plan."""
     rollouts = [one for batch in batches for one in batch.rollouts]
     accepted = [float((one.advantages > 0).mean()) for one in rollouts]
-    return {
-        "prompts": len(rollouts),
-        "kept": len(taught(rollouts)),
-        "samples": spec.samples,
-        "accepted": float(np.mean(accepted)) if accepted else 0.0,
-        "mean_reward": float(np.mean([one.rewards for one in rollouts])) if rollouts else 0.0,
-        "failures": sum(batch.failures for batch in batches),
-        "temperature": spec.temperature,
-        "answer_tokens": spec.answer_tokens,
-    }
+    return Sampled(
+        prompts=len(rollouts),
+        kept=len(taught(rollouts)),
+        samples=spec.samples,
+        accepted=float(np.mean(accepted)) if accepted else 0.0,
+        mean_reward=float(np.mean([one.rewards for one in rollouts])) if rollouts else 0.0,
+        failures=sum(batch.failures for batch in batches),
+        temperature=spec.temperature,
+        answer_tokens=spec.answer_tokens,
+    )

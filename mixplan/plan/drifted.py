@@ -80,7 +80,7 @@ def by_rollouts(
     rollouts = [one for batch in batches for one in batch.rollouts]
     draws = max(1, min(recipe.drift.draws, len(target.query)))
     pairs = draw_pairs(rollouts, shots=recipe.drift.demonstrations, draws=draws, seed=recipe.seed, spec=spec)
-    told = Rollouts.model_validate(figures(batches, spec))
+    told = Rollouts.model_validate(vars(figures(batches, spec)))
     failures, answers = told.failures, told.prompts * spec.samples
     example = next((batch.example for batch in batches if batch.example), "")
     warning = (

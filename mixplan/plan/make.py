@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,7 @@ from mixplan.plan.graded import grader_warnings
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.job import job_of, too_short
 from mixplan.plan.spend import Spent, spend
+from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.watch import Watcher
 from mixplan.plan.write import ReadBy, write_mixture
 from mixplan.recipe import LoadedRecipe, load_recipe
@@ -76,10 +78,11 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
         MixplanError: anything that the person can mend.
     """
     loaded = load_recipe(request.recipe, overrides_of(request))
-    folder = request.run or Path("runs") / loaded.path.stem
+    folder, watch = request.run or Path("runs") / loaded.path.stem, Stopwatch()
     require_own_rows(loaded.recipe)
-    target, read = opened(loaded)
-    domains = allowed(loaded.recipe.mixture, read)
+    with watch.stage("data"):
+        target, read = opened(loaded)
+        domains = allowed(loaded.recipe.mixture, read)
     if rank:
         scores_of(loaded, target, domains, watcher)
         return folder
@@ -95,9 +98,11 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
         watcher.say(sentence)
     with locked(folder):
         write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
-        scores = scores_of(loaded, target, domains, watcher)
+        with watch.stage("scores"):
+            scores = scores_of(loaded, target, domains, watcher)
         scores = scores.model_copy(update={"warnings": [*scores.warnings, *unfit]})
-        write_plan(folder, assemble(loaded, folder, target, domains, scores, watcher))
+        plan = assemble(loaded, folder, target, domains, scores, watcher)
+        write_plan(folder, plan.model_copy(update={"seconds": watch.seconds | plan.seconds}))
     return folder
 
 
@@ -154,20 +159,23 @@ def assemble(
     watcher: Watcher,
 ) -> Plan:
     """Forecast, allocate and write the mixture; everything together is the plan."""
-    recipe = loaded.recipe
-    planned = planned_of(loaded, target, domains, scores)
-    risks = foretold(loaded, folder, scores, planned)
-    amount = halving(loaded, folder, scores)
-    spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), amount)
+    recipe, watch = loaded.recipe, Stopwatch()
+    with watch.stage("forecast"):
+        planned = planned_of(loaded, target, domains, scores)
+        risks = foretold(loaded, folder, scores, planned)
+        amount = halving(loaded, folder, scores)
+    with watch.stage("allocation"):
+        spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), amount)
     if amount is not None:
         risks = replace(risks, evidence=(*risks.evidence, amount.text))
-    mixture = write_mixture(loaded, folder, target, domains, spent.rows, ReadBy.of(scores), watcher)
+    with watch.stage("mixture"):
+        mixture = write_mixture(loaded, folder, target, domains, spent.rows, ReadBy.of(scores), watcher)
     short = filter(None, [too_short(loaded.resolved["train"], mixture.rows)])
     return Plan(
         version=VERSION,
         mixplan=__version__,
         name=loaded.path.stem,
-        created=None,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         hashes={
             "recipe": content_hash(standalone(loaded)),
             "data": data_hash(target, domains),
@@ -197,7 +205,7 @@ def assemble(
         forecast=risks.describe_all(),
         mixture=mixture,
         job=planned.job,
-        seconds={},
+        seconds=watch.seconds,
         tokens={name: float(reading.query_tokens) for name, reading in scores.reading.items()},
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer
 
-from mixplan.recipe.section import Count, Name, Positive, Scalar, Section, Share
+from mixplan.recipe.section import Count, Name, Positive, Scalar, Section, Share, Yaml
 
 
 class DataSpec(Section):
@@ -24,9 +24,7 @@ class DataSpec(Section):
     )
     package: str | None = Field(default=None, description="An installed Python package; `file` is then relative to it.")
     generator: str | None = Field(default=None, description="A reasoning-gym data set name.")
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Options of the generator, but for seed and size."
-    )
+    options: Yaml = Field(default_factory=dict, description="Options of the generator, but for seed and size.")
     where: dict[str, Scalar | list[Scalar]] = Field(
         default_factory=dict, description="Keep rows whose column equals the value, or one of them."
     )
@@ -40,9 +38,9 @@ class DataSpec(Section):
     )
 
     @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without `faulty_share` where it is not given, so that it changes no hash."""
-        values: dict[str, Any] = written(self)
+        values: Yaml = written(self)
         return {key: value for key, value in values.items() if (key, value) != ("faulty_share", 0.01)}
 
 
@@ -72,9 +70,9 @@ class ColumnsSpec(Section):
     rationale: str | None = Field(default=None, description="A worked solution with the answer at its end.")
 
     @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without the later keys where they are not given, so that they change no hash."""
-        values: dict[str, Any] = written(self)
+        values: Yaml = written(self)
         return {key: value for key, value in values.items() if key not in ("role", "content", "tools") or value}
 
 
@@ -100,13 +98,13 @@ class SplitSpec(Section):
     )
 
     @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without `apart` where it says nothing."""
-        values: dict[str, Any] = written(self)
+        values: Yaml = written(self)
         return {key: value for key, value in values.items() if key != "apart" or value}
 
 
-UNSET: dict[str, Any] = {"labels": None, "roles": {}, "turns": "last", "turn_order": "as_given"}
+UNSET: Yaml = {"labels": None, "roles": {}, "turns": "last", "turn_order": "as_given"}
 """Later keys of a domain with the values that say nothing."""
 
 
@@ -153,9 +151,9 @@ class DomainSpec(Section):
     licence: str | None = Field(default=None, description="Licence of the data, for the data card.")
 
     @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without the later keys where they say nothing, so that they change no hash."""
-        values: dict[str, Any] = written(self)
+        values: Yaml = written(self)
         return {key: value for key, value in values.items() if key not in UNSET or value != UNSET[key]}
 
 
@@ -167,9 +165,9 @@ class SourceSpec(DomainSpec):
     )
 
     @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without the keys that say nothing, as a domain's."""
-        values: dict[str, Any] = written(self)
+        values: Yaml = written(self)
         unset = {**UNSET, "rows": None}
         return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 

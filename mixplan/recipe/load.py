@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mixplan.errors import RecipeError
 from mixplan.recipe.configs import assemble, display, found_recipe
 from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.rules import broken_rules
+from mixplan.recipe.section import Yaml
 from mixplan.recipe.spec import Recipe
 from mixplan.recipe.validate import departures
 
@@ -27,7 +27,7 @@ class LoadedRecipe:
 
     recipe: Recipe
     path: Path
-    resolved: dict[str, Any]
+    resolved: Yaml
     _tree: Located = field(repr=False, compare=False)
 
     def where(self, key_path: KeyPath) -> str:

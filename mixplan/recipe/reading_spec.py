@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from mixplan.recipe.section import Positive, Section
+from mixplan.recipe.section import Positive, Section, Yaml
 
 
 class RolloutsSpec(Section):
@@ -39,9 +39,9 @@ class DriftSpec(Section):
     )
 
     @model_serializer(mode="wrap")
-    def as_read(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def as_read(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without the keys that this way of telling does not read, so that they change no hash."""
-        values: dict[str, Any] = written(self)
+        values: Yaml = written(self)
         values.pop("from_", None)
         if self.from_ == "icl":
             return {key: value for key, value in values.items() if key not in ("from", "rollouts", "checkpoint")}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mixplan.recipe.domain_spec import DomainSpec, SourcesSpec, TargetSpec
 from mixplan.recipe.lines import KeyPath
 from mixplan.recipe.reading_spec import DriftSpec, StsSpec
-from mixplan.recipe.section import Count, Name, Positive, Scalar, Section, Share
+from mixplan.recipe.section import Count, Name, Positive, Scalar, Section, Share, Yaml
 
 
 class SaeSpec(Section):
@@ -35,9 +35,9 @@ class SaeSpec(Section):
     )
 
     @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without the two later keys where they say nothing, so that older plans keep their hashes."""
-        values: dict[str, Any] = written(self)
+        values: Yaml = written(self)
         return {key: value for key, value in values.items() if key not in ("format", "accept") or value}
 
 
@@ -69,10 +69,10 @@ class ModelSpec(Section):
     sae: SaeSpec
 
     @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without the later keys where they say nothing, so that earlier hashes stand."""
-        values: dict[str, Any] = written(self)
-        unset: dict[str, Any] = {"device_map": None, "chat_template_kwargs": {}, "template_date": None}
+        values: Yaml = written(self)
+        unset: Yaml = {"device_map": None, "chat_template_kwargs": {}, "template_date": None}
         return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 
@@ -158,10 +158,10 @@ class MixtureSpec(Section):
     licences: LicencesSpec = Field(default_factory=LicencesSpec)
 
     @model_serializer(mode="wrap")
-    def as_given(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without `cut_answers` and `licences` where they say nothing, so that they change no hash."""
-        values: dict[str, Any] = written(self)
-        unset: dict[str, Any] = {"cut_answers": "drop", "licences": {"exclude": []}}
+        values: Yaml = written(self)
+        unset: Yaml = {"cut_answers": "drop", "licences": {"exclude": []}}
         return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 
@@ -171,10 +171,8 @@ class TrainSpec(Section):
     method: Literal["sft", "grpo"] = Field(
         default="sft", description="Supervised fine-tuning, or GRPO with graded answers."
     )
-    args: dict[str, Any] = Field(default_factory=dict, description="Fields of TRL's SFTConfig or GRPOConfig.")
-    lora: dict[str, Any] | None = Field(
-        default=None, description="Fields of peft's LoraConfig; full fine-tuning when not given."
-    )
+    args: Yaml = Field(default_factory=dict, description="Fields of TRL's SFTConfig or GRPOConfig.")
+    lora: Yaml | None = Field(default=None, description="Fields of peft's LoraConfig; full fine-tuning when not given.")
     rewards: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         default_factory=lambda: {"graded": 1.0},
         description="GRPO: rewards with their factors. `graded` grades each row by its own domain's grader; `choice`, "

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
 from mixplan.domains.fields import Template
+from mixplan.domains.record import Values
 from mixplan.domains.sources import read_records
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec
@@ -133,7 +134,7 @@ def words_of(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
-def records(data: DataSpec, folder: Path, spec: SaeTraining) -> Iterator[dict[str, Any]]:
+def records(data: DataSpec, folder: Path, spec: SaeTraining) -> Iterator[Values]:
     """Rows of a data spec; a `*` in a package's file name stands for every file that fits, in name order."""
     if data.package and data.file and "*" in data.file:
         root = package_folder(data.package)

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mixplan.runs import content_hash, write_json
+from pydantic import ValidationError
+
+from mixplan.runs import canonical_json, content_hash, write_json
 from mixplan.saved.outcome import Outcome
+from mixplan.saved.part import JsonObject
 from mixplan.saved.plan import Plan
+
+TIMES = ("created", "seconds")
+"""When a plan was made, and how long each stage took."""
 
 UNHASHED = {"model": ("why_dtype",), "mixture": ("inputs", "files"), "hashes": ("recipe", "plan")}
 """Entries of a plan's sections that its hash leaves out; see `plan_hash`."""
@@ -24,7 +30,7 @@ def plan_hash(plan: Mapping[str, Any]) -> str:
     Args:
         plan: What plan.json holds, keys that this mixplan does not know among it, with or without `hashes.plan`.
     """
-    kept = {name: value for name, value in plan.items() if name not in ("created", "seconds")}
+    kept = {name: value for name, value in plan.items() if name not in TIMES}
     for section, places in UNHASHED.items():
         kept[section] = {name: value for name, value in plan[section].items() if name not in places}
     return content_hash(kept)
@@ -43,11 +49,29 @@ def outcome_hash(outcome: Mapping[str, Any]) -> str:
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write a run's plan.json with the hash of its own content.
 
+    A plan that is there already stays as it is, with the time when it was made, where nothing else differs.
+
     Raises:
         RunError: the folder cannot be written, or the disk is full.
     """
     hashes = {**plan.hashes, "plan": plan_hash(plan.values())}
-    write_json(folder / "plan.json", plan.model_copy(update={"hashes": hashes}).values())
+    values = plan.model_copy(update={"hashes": hashes}).values()
+    if (earlier := values_there(folder / "plan.json")) is None or timeless(earlier) != timeless(values):
+        write_json(folder / "plan.json", values)
+
+
+def values_there(path: Path) -> JsonObject | None:
+    """The values of a plan that is there and mixplan's own; None of any other file."""
+    try:
+        plan = Plan.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return plan.values() if plan.hashes.get("plan") == plan_hash(plan.values()) else None
+
+
+def timeless(plan: JsonObject) -> str:
+    """A plan without what differs each time that it is made, as text."""
+    return canonical_json({name: value for name, value in plan.items() if name not in TIMES})
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:

@@ -26,24 +26,6 @@ ROWS = {"law": 5, "fox": 4}
 """Planned rows of the two domains; the target adds seven."""
 
 
-class Silent:
-    """A watcher that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.stages: list[tuple[str, int, str]] = []
-        self.advanced = 0
-
-    def stage(self, name: str, total: int, unit: str) -> None:
-        self.stages.append((name, total, unit))
-
-    def advance(self, amount: int) -> None:
-        self.advanced += amount
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
 def lay_rows(path: Path, topic: str, count: int) -> None:
     """Question and answer rows of a topic, of different lengths."""
     rows = [

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from test_plan import HOOK, Silent, write_rows
+from small_plan import HOOK, Silent, write_rows
 
 from mixplan.outcome.make import OutcomeRequest, make_outcome
 

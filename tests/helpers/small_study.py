@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from test_plan import HOOK, Silent, write_rows
+from small_plan import HOOK, Silent, write_rows
 
 from mixplan.study.asked.request import StudyRequest
 from mixplan.study.asked.spec import load_study

@@ -22,13 +22,13 @@ Each estimator's N largest features are its drift dimensions, and a domain's sts
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.drift import drift_dimensions
+from mixplan.drift.rollouts import Sampled
 from mixplan.features.profile import Profile
 from mixplan.features.weighted import Weighted
 
@@ -56,7 +56,7 @@ class RewardedReading:
     rejected: Profile
     answers: Weighted
     pilot: Profile
-    told: dict[str, Any] = field(default_factory=dict)
+    told: Sampled
 
 
 def rewarded_shifts(reading: RewardedReading, icl: Doubles) -> dict[str, Doubles]:

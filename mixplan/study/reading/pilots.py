@@ -6,7 +6,7 @@ import json
 from itertools import count
 from typing import Any
 
-from mixplan.drift.rollouts import Rollout, Sampler, against_nothing, draw_pairs, figures, taught
+from mixplan.drift.rollouts import Rollout, Sampled, Sampler, against_nothing, draw_pairs, figures, taught
 from mixplan.errors import DriftError
 from mixplan.features.contrast import Fronts, plan_contrast
 from mixplan.features.profile import Profile
@@ -62,7 +62,7 @@ def forecast_cost(bench: Bench, readings: dict[str, Any]) -> dict[str, Any]:
     return {
         "cost": {
             "pilots": {name: {key: pilot[key] for key in kept} for name, pilot in pilots.items()},
-            "rollouts": {name: reading.rewarded.told for name, reading in readings.items()},
+            "rollouts": {name: vars(reading.rewarded.told) for name, reading in readings.items()},
         }
     }
 
@@ -96,7 +96,7 @@ def rewarded_reading(bench: Bench, name: str) -> RewardedReading:
     )
 
 
-def sampled_answers(bench: Bench, name: str) -> tuple[list[Rollout], dict[str, Any]]:
+def sampled_answers(bench: Bench, name: str) -> tuple[list[Rollout], Sampled]:
     """The model's own answers to a target's demonstration rows, and what they are in figures.
 
     Raises:
