@@ -82,7 +82,11 @@ def test_nothing_is_fetched_and_nothing_runs(value: dict[str, Any]) -> None:
     reader = read(page)
     assert not {"script", "iframe", "object", "embed", "img", "form", "base"} & {name for name, _ in reader.shape}
     links = [(tag, name, text) for tag, name, text in reader.attributes if name in ("src", "href", "srcset", "action")]
-    assert links == [("link", "href", "data:,")]
+    assert links[0] == ("link", "href", "data:,")
+    places = {text for _, name, text in reader.attributes if name == "id"}
+    assert len(links) > 8
+    assert {(tag, name, text[:1]) for tag, name, text in links[1:]} == {("a", "href", "#")}
+    assert {text[1:] for _, _, text in links[1:]} <= places
     assert not [name for _, name, _ in reader.attributes if name.startswith("on")]
     assert not re.search(r"url\(|@import|https?:", page)
     assert ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in reader.attributes

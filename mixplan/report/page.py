@@ -15,10 +15,11 @@ from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
 from mixplan.report.predicted import predicted
-from mixplan.report.tables import cell, header, row, section, table
+from mixplan.report.tables import cell, contents, folded, header, row, section, table
 from mixplan.report.text import ends, few_words, number, percent, stability_sentence, whole
 from mixplan.report.told import summary, told_by, training_line
 from mixplan.report.training import training
+from mixplan.report.verdict import top
 from mixplan.runs import PROTECTED, quoted, write_atomic
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.part import Interval
@@ -78,7 +79,8 @@ def render(plan: Plan, outcome: Outcome | None = None) -> str:
         The document; it depends on these two alone.
     """
     if outcome is None:
-        return document(f"{plan.name}: mixture plan", _title(plan), [_notices(plan), *_planned(plan)])
+        planned = _planned(plan)
+        return document(f"{plan.name}: mixture plan", top(plan), [_notices(plan), contents(planned), *planned])
     measured = [
         notices(plan, outcome),
         before_and_after(plan, outcome),
@@ -119,15 +121,12 @@ def _style(name: str) -> str:
 
 
 def _planned(plan: Plan) -> list[Html | None]:
-    sections = [_mixture(plan), _uniform(plan), _limits(plan), _budget(plan)]
-    return [
-        *sections,
-        _drift(plan),
-        by_source(plan),
-        reasons.why(plan),
-        reasons.scores(plan),
-        *provenance.sections(plan),
+    """The plan's sections: the mixture is open, and what it rests on is folded."""
+    further = [
+        *(_uniform(plan), _limits(plan), _budget(plan)),
+        *(_drift(plan), by_source(plan), reasons.why(plan), reasons.scores(plan), *provenance.sections(plan)),
     ]
+    return [_mixture(plan), *(None if part is None else folded(part) for part in further)]
 
 
 def _outcome_title(plan: Plan, outcome: Outcome) -> Html:
@@ -139,22 +138,6 @@ def _outcome_title(plan: Plan, outcome: Outcome) -> Html:
         *(tag("p", sentence, class_="lead") for sentence in told[:leading]),
         tag("ul", *(tag("li", sentence) for sentence in told[leading:]), class_="told") if told[leading:] else None,
         tag("p", training_line(outcome), class_="quiet"),
-    )
-
-
-def _title(plan: Plan) -> Html:
-    allocation = plan.allocation
-    most = sorted(plan.domains, key=lambda name: (-allocation.rows[name], name))[:3]
-    leading = ", ".join(f"{name} {whole(allocation.rows[name])}" for name in most if allocation.rows[name])
-    beside = f" beside {whole(plan.mixture.target_rows)} target rows" if plan.mixture else ""
-    spread = f"{whole(allocation.budget)} extra {allocation.unit} over {len(plan.domains)} domains{beside}."
-    rows = f" The most rows: {leading}." if leading else ""
-    return tag(
-        "header",
-        tag("p", "Mixture plan", class_="kicker"),
-        tag("h1", plan.name),
-        tag("p", spread + rows, class_="lead"),
-        tag("p", f"Made {plan.created}", class_="quiet") if plan.created else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mixplan.report.markup import Html, tag
@@ -11,6 +12,27 @@ def section(title: str, *parts: Html | None) -> Html:
     """Open a part of the page with its heading."""
     name = title.lower().replace(" ", "-")
     return tag("section", tag("h2", title, id=name), *parts, aria_labelledby=name)
+
+
+HEADING = re.compile(r'<h2 id="([^"]*)">(.*?)</h2>')
+
+
+def folded(part: Html) -> Html:
+    """Fold a section made by `section`: its heading stays, the rest opens by a click or a key."""
+    found = HEADING.search(part)
+    if found is None:
+        return part
+    summary = tag("summary", Html(found[0]))
+    begin, end = part[: found.start()], part[found.end() :]
+    inside = end.removesuffix("</section>")
+    return Html(f"{begin}<details>{summary}{inside}</details></section>")
+
+
+def contents(parts: Sequence[Html | None]) -> Html:
+    """List the page's sections, with links to them."""
+    found = [match for part in parts if part is not None and (match := HEADING.search(part))]
+    items = [tag("li", tag("a", Html(match[2]), href=f"#{match[1]}")) for match in found]
+    return tag("nav", tag("ul", *items), aria_label="Contents", class_="contents")
 
 
 LONGEST = 300

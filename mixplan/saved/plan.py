@@ -265,6 +265,12 @@ class TrainSection(Saved):
     lora: JsonObject | None = None
 
 
+class AllocateSection(Saved):
+    """How the recipe has the budget spread, as far as a page says it."""
+
+    cautious: bool = False
+
+
 class Source(Saved):
     """The target's data: its place as the recipe names it."""
 
@@ -286,6 +292,7 @@ class Recipe(AsGiven):
     """The recipe with configs and overrides merged in; what the closing parts tell of it has fields of its own."""
 
     train: TrainSection = TrainSection()
+    allocate: AllocateSection = AllocateSection()
     target: Source = Source()
 
 

@@ -1,0 +1,120 @@
+"""Opens a plan's page: what was planned for which model, what it is expected to bring, and how far to trust that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mixplan.report.markup import Html, tag
+from mixplan.report.text import number, percent, whole
+from mixplan.saved.part import Interval
+from mixplan.saved.plan import Plan
+
+EXPOSED = 3
+"""Domains named as the most exposed."""
+
+
+def top(plan: Plan) -> Html:
+    """Draw the page's header: what this is, in one line, then four facts, then what was read and how to repeat it.
+
+    Args:
+        plan: The saved plan.
+    """
+    facts = [tag("div", tag("dt", name), tag("dd", tag("b", value), *rest)) for name, value, *rest in strip(plan)]
+    saved = saving_sentence(plan)
+    return tag(
+        "header",
+        tag("p", "Mixture plan", class_="kicker"),
+        tag("h1", plan.name),
+        tag("p", headline(plan), class_="lead"),
+        tag("p", saved, class_="lead") if saved else None,
+        tag("dl", *facts, class_="strip"),
+        tag("p", made_of(plan), class_="quiet"),
+        tag("p", "To repeat it, in this folder: ", tag("code", "mixplan plan recipe.yaml --run ."), class_="quiet"),
+    )
+
+
+def headline(plan: Plan) -> str:
+    """Say in one sentence how many rows go where."""
+    allocation = plan.allocation
+    most = sorted(plan.domains, key=lambda name: (-allocation.rows[name], name))[:EXPOSED]
+    leading = ", ".join(f"{name} {whole(allocation.rows[name])}" for name in most if allocation.rows[name])
+    beside = f" beside {whole(plan.mixture.target_rows)} target rows" if plan.mixture else ""
+    spread = f"{whole(allocation.budget)} extra {allocation.unit} over {len(plan.domains)} domains{beside}."
+    return spread + (f" The most rows: {leading}." if leading else "")
+
+
+def removed(plan: Plan) -> tuple[float, float | None] | None:
+    """The parts of all domains' expected loss that the plan and an even spread remove, 0 to 1.
+
+    Returns:
+        The plan's and the even spread's, None where they were not compared; None where no loss is expected at all.
+    """
+    allocation = plan.allocation
+    planned_by = [plan.expected_of(name) or plan.score_of(name) for name in plan.domains]
+    cautious = plan.recipe is not None and plan.recipe.allocate.cautious
+    values = [one.high if cautious else one.value if isinstance(one, Interval) else one.change for one in planned_by]
+    before = sum(values)
+    if not before > 0:
+        return None
+    mine = 1 - allocation.expected_loss / before
+    if allocation.against_uniform is None or allocation.against_uniform.together.value >= 1:
+        return mine, None
+    even = 1 - allocation.expected_loss / (1 - allocation.against_uniform.together.value) / before
+    return mine, even
+
+
+def saving_sentence(plan: Plan) -> str | None:
+    """Say what the rows are expected to remove of all domains' loss, and what an even spread would."""
+    found = removed(plan)
+    if found is None or not plan.allocation.budget:
+        return None
+    mine, even = found
+    rows = f"{whole(plan.allocation.budget)} {plan.allocation.unit} are expected to remove {percent(mine)} of the loss"
+    return f"{rows}." if even is None else f"{rows}, spread evenly {percent(even)}."
+
+
+def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
+    """The four facts that a reader asks for first: what is exposed, added and saved, and how far to trust it.
+
+    Yields:
+        A name, its value, and what is said beneath it.
+    """
+    allocation, order = plan.allocation, plan.order()
+    changes = plan.forecast.planned_by == "behaviour"
+    by = "by expected change of behaviour" if changes else f"by {plan.score_name}"
+    yield "Most exposed", order[0], small(f"then {', '.join(order[1:EXPOSED])}; {by}" if len(order) > 1 else by)
+    share = sum(allocation.ratios[name] for name in plan.domains)
+    yield "Added", f"{whole(allocation.budget)} {allocation.unit}", small(f"{percent(share)} of the mixture")
+    against = allocation.against_uniform
+    if against is None:
+        yield "Against an even spread", "not compared", small("there is nothing to spread in two ways")
+    else:
+        one = against.together
+        yield (
+            "Against an even spread",
+            f"{percent(abs(one.value))} {'less' if one.value >= 0 else 'more'} loss",
+            small(
+                f"95 % interval of what it saves [{percent(one.low)}, {percent(one.high)}]"
+                + ("; an even spread may do as well" if one.low <= 0 else "")
+            ),
+        )
+    learned = len(plan.forecast.learned_from)
+    stability = plan.ranking.stability
+    steady = "not defined" if stability is None else number(stability, 2)
+    grounds = f"{learned} earlier {'run' if learned == 1 else 'runs'}" if learned else "the score alone"
+    health = "the SAE fits these tokens" if plan.sae.health.fits else "the SAE does not fit these tokens"
+    yield "Rests on", grounds, small(f"stability of the ranking {steady}; {health}")
+
+
+def made_of(plan: Plan) -> str:
+    """Say which model, SAE and target were read, and when."""
+    where = plan.recipe.target.where if plan.recipe is not None else None
+    rows = plan.target.rows
+    data = f"{where or 'not recorded'}, {whole(rows.pool + rows.evaluation)} rows"
+    made = f" Made {plan.created}." if plan.created else ""
+    return f"Model {plan.model.name}, read by SAE {plan.sae.name}. Target data {data}.{made}"
+
+
+def small(text: str) -> Html:
+    """Set a remark beneath a fact."""
+    return tag("span", text, class_="quiet")
