@@ -1,4 +1,4 @@
-"""From a post-training recipe to the data mixture that protects the model's other abilities.
+"""Plans the data mixture that protects a model's other abilities in a post-training job, from one recipe.
 
 One flow, one direction: a **recipe** names a model with its SAE, a target and downstream **domains**;
 the untrained model's SAE **features**, read with and without demonstrations, give the **drift** dimensions

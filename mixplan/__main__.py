@@ -1,4 +1,4 @@
-"""`python -m mixplan` runs the command line, which is also how `accelerate launch -m mixplan` starts it."""
+"""Runs the command line as `python -m mixplan`, which is also how `accelerate launch -m mixplan` starts it."""
 
 from mixplan.cli import main
 

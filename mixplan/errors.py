@@ -1,4 +1,4 @@
-"""Every failure a person can mend, as one exception with the message they will read.
+"""Defines an exception for each kind of failure that a person can mend, with the message they will read.
 
 MixplanError            anything below; the command line prints it and exits with code 1
 ├── RecipeError         a recipe, config or `--set` value, each problem with file and line

@@ -1,4 +1,4 @@
-"""A run folder or cache in, artifacts out: written atomically, checked by content hash, locked against a second run."""
+"""Keeps artifacts in run folders and caches: written atomically, checked by hash, locked against a second run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A domain's feature statistics in, its STS out: by activation and by in-context learning, each with an interval."""
+"""Scores domains by their feature statistics (STS): by activation and by in-context learning, with intervals."""
 
 from __future__ import annotations
 

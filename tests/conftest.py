@@ -1,4 +1,4 @@
-"""Sizes in, folders of tiny random models and SAEs out; every test is offline and has a cache of its own."""
+"""Builds folders of tiny random models and SAEs for the tests, each of which is offline and has a cache of its own."""
 
 import atexit
 import fcntl

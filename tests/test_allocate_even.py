@@ -1,4 +1,4 @@
-"""What a plan saves beyond an even spread: the formula, its interval against simulation, and what is told of it."""
+"""What a plan saves beyond an even spread: the formula, its interval against simulation, and what is reported of it."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The package's own files in, the rules of the house held: who may import what, names, sentences, sizes, tests."""
+"""Holds the package's own files to the rules of the house: who may import what, names, sentences, sizes, tests."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What must be fetched is told by file names: nothing held, held in part, or cut before its end."""
+"""What must be fetched is known by file names: nothing held, held in part, or cut before its end."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""An accuracy that has nothing to lose is known, and another measure stands for its domain."""
+"""An accuracy that has nothing to lose is known, and another measure replaces it for its domain."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Rows that halve a loss by arms compared earlier: found again, used where they foretell better, and said why."""
+"""Rows that halve a loss by arms compared earlier: found again, used where they predict better, with the reason."""
 
 import json
 import math

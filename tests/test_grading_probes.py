@@ -1,4 +1,4 @@
-"""Graders that do not fit their rows are refused, those that accept what is wrong are told."""
+"""Graders that do not fit their rows are refused, those that accept what is wrong are reported."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Rows that may not be used freely are told with their count, and can be kept out of a mixture."""
+"""Rows that may not be used freely are reported with their count, and can be kept out of a mixture."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is told of rows and template before anything is read: refused turns, lost reasoning, dates."""
+"""What is reported of rows and template before anything is read: refused turns, lost reasoning, dates."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Plans whose drift is told by rollouts or by a checkpoint, against NumPy and against what training has moved."""
+"""Plans whose drift is found by rollouts or by a checkpoint, against NumPy and against what training has moved."""
 
 import dataclasses
 import json

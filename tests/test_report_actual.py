@@ -1,4 +1,4 @@
-"""The actual drift stands beside chance and beside the prediction, and what moved unexpectedly is shown in context."""
+"""The actual drift is shown beside chance and the prediction, and what moved unexpectedly is shown in context."""
 
 import re
 

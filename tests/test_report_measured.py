@@ -1,4 +1,4 @@
-"""Every domain stands before and after with its interval, in words as well as in the picture."""
+"""Every domain is shown before and after with its interval, in words as well as in the picture."""
 
 import re
 

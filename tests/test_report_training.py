@@ -1,4 +1,4 @@
-"""The job's curves are drawn from its log, and what was read stands beside the plan."""
+"""The job's curves are drawn from its log, and what was read is shown beside the plan."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What an SAE asks of its input: honoured, against formulas of its own, or refused; told from its config alone."""
+"""What an SAE asks of its input: honoured, against formulas of its own, or refused; read from its config alone."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Features taken out of trained models: which ones, what is measured then, and what is told of it."""
+"""Features taken out of trained models: which ones, what is measured then, and what is reported of it."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""RESULTS.md of a made-up study: figures are the judgement's, each question is answered, misses are told."""
+"""RESULTS.md of a made-up study: figures are the judgement's, each question is answered, misses are reported."""
 
 import re
 from copy import deepcopy

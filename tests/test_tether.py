@@ -1,4 +1,4 @@
-"""What was started ends with the process that started it, whatever ends that, and with what stands between."""
+"""What was started ends with the process that started it, whatever ends that, and with what lies between."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`train` as the command calls it: two real processes, what stands, what another job leaves, refusals in full."""
+"""`train` as the command calls it: two real processes, what is reused, what another job leaves, refusals in full."""
 
 import json
 import sys

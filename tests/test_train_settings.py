@@ -1,4 +1,4 @@
-"""What TRL and peft are told: the recipe's values, defaults for any length of job, types that keep small updates."""
+"""What TRL and peft are given: the recipe's values, defaults for any length of job, types that keep small updates."""
 
 from pathlib import Path
 

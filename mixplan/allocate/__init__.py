@@ -1,4 +1,4 @@
-"""Scores and a budget in, rows per domain out, with what each limit costs and how far the plan is from uniform."""
+"""Allocates a budget of rows to domains, and reports what each limit costs and how far the plan is from uniform."""
 
 from mixplan.allocate.plan import allocate, budget_curve, left_out, require_possible
 from mixplan.allocate.problem import DomainDemand

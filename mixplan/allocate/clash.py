@@ -1,4 +1,4 @@
-"""Limits in, nothing out when some plan meets them; else an error: which limits clash, and the smallest change."""
+"""Checks that some plan meets all limits, and else names those that clash and the smallest change that helps."""
 
 from __future__ import annotations
 

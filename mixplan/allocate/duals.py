@@ -1,4 +1,4 @@
-"""Optimal amounts in, their dual values out: what one looser limit would bring, in the objective's value."""
+"""Computes dual values at optimal amounts: how much the objective gains when one limit is loosened by one unit."""
 
 from __future__ import annotations
 

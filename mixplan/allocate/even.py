@@ -1,4 +1,4 @@
-"""A plan's amounts and an even spread's in, what the plan saves of the expected loss beyond it, and how surely, out.
+"""Estimates, with an interval, what part of an even spread's expected loss a plan of the same budget avoids.
 
 Expected losses are `score / (1 + amount / half)`, whatever the objective. Scores are drawn within their intervals, each
 domain's apart from the others', from two halves of normal distributions that meet at the score and reach the interval's

@@ -1,4 +1,4 @@
-"""Optimal amounts in, what a reader asks of them out: what looser limits bring, whether the scores found the plan."""
+"""Explains optimal amounts: which limits bind, what looser ones would bring, and whether scores justify the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores and limits in, the objectives' exact closed forms out: one family, water-filled between floors and caps.
+"""Computes the exact closed-form optima of the objectives, one family, by water-filling between floors and caps.
 
 Without groups every objective has the same answer: a water-fill of an ideal curve,
 

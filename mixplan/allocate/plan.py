@@ -1,4 +1,4 @@
-"""Domains with scores and a budget in, the allocation with everything a reader should know of it out.
+"""Allocates a budget to scored domains, and returns everything that a reader should know of the allocation.
 
 The problem, over amounts `x_d >= 0` in the budget's unit: `sum_d x_d = budget`; floors, caps, fixed shares by domain;
 at most `pool * max_repeats` each; joint bounds on groups. Objectives and closed forms are in `family`. The plan is

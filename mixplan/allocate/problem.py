@@ -1,4 +1,4 @@
-"""Domains with scores and a recipe's limits in, the arrays of one allocation problem out; wrong names all at once."""
+"""Builds the arrays of one allocation problem from domains and a recipe's limits; reports wrong names all at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an allocation is: rows by domain, what limits cost, how far from uniform it is, and whether scores found it."""
+"""Defines an allocation: rows by domain, what limits cost, how far it is from uniform, whether scores justify it."""
 
 from __future__ import annotations
 

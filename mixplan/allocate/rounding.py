@@ -1,4 +1,4 @@
-"""Fractional amounts in, whole rows out: by largest remainder, within every limit, the total exact.
+"""Rounds fractional amounts to whole rows by largest remainder, within every limit and with an exact total.
 
 A budget in rows is met to the row. One in tokens becomes rows by each domain's mean tokens a row: rows are added by
 largest remainder as long as they fit, so the total stays within the budget. Limits in tokens hold for the mean tokens.

@@ -1,4 +1,4 @@
-"""Rows that protect other domains, too, in; the same problem with rows that protect their own domain alone out.
+"""Reduces a problem whose rows protect other domains, too, to one whose rows protect their own domain alone.
 
     loss_d = s_d / (1 / left(T) + x_d / half),   T = sum_d x_d
 

@@ -1,4 +1,4 @@
-"""Tells which reasoning a chat template writes, and which of its settings keeps more."""
+"""Detects whether a chat template writes reasoning, and finds a setting of it that keeps more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds where a question or an answer stands in a rendered conversation, by rendering stand-ins in its place.
+"""Locates a question or an answer in a rendered conversation, by rendering stand-ins in its place.
 
 A short text such as "a", "end" or "user" may well stand elsewhere in the text too, in a role marker or a system turn;
 what the template writes before and behind a stand-in stands before and behind the text itself.

@@ -1,4 +1,4 @@
-"""The command line: arguments in, one command's work out; a command's module loads only when that command runs."""
+"""Holds the command line and its commands, each of whose modules loads only when that command runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mixplan check RECIPE...`: tells a recipe's problems, what becomes of its rows, and its downloads, without torch."""
+"""Checks recipes without torch (`mixplan check RECIPE...`): their problems, what becomes of rows, and downloads."""
 
 from __future__ import annotations
 

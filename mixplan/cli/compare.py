@@ -1,4 +1,4 @@
-"""`mixplan compare RECIPE|RUN`: control mixtures trained beside the planned one; one table of arms out."""
+"""Trains control mixtures beside the planned one and tabulates all arms (`mixplan compare RECIPE|RUN`)."""
 
 from __future__ import annotations
 

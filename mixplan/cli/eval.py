@@ -1,4 +1,4 @@
-"""`mixplan eval RUN`: a run measured again, with other measures where asked; predicted against measured out."""
+"""Measures a run again, with other measures where asked, and prints predicted against measured (`mixplan eval RUN`)."""
 
 from __future__ import annotations
 

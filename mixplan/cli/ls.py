@@ -1,4 +1,4 @@
-"""`mixplan ls`: the current folder in, its recipes, model configs, domain suites and past runs out."""
+"""Lists the recipes, model configs, domain suites and past runs that can be used here (`mixplan ls`)."""
 
 from __future__ import annotations
 

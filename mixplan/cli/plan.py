@@ -1,4 +1,4 @@
-"""`mixplan plan RECIPE`: a recipe in; mixture ratios with their reasons, a mixed data set and a report out."""
+"""Plans a recipe (`mixplan plan RECIPE`): mixture ratios with their reasons, a mixed data set and a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a long step tells of its progress in, bars with rates and time left on the terminal out."""
+"""Shows the progress of long steps on the terminal, as bars with rates and time left."""
 
 from __future__ import annotations
 

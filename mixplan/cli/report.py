@@ -1,4 +1,4 @@
-"""`mixplan report RUN...`: run folders in, their closing tables and report.html out, without torch."""
+"""Prints the closing tables of runs and writes their report.html, without torch (`mixplan report RUN...`)."""
 
 from __future__ import annotations
 

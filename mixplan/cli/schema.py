@@ -1,4 +1,4 @@
-"""`mixplan schema [FILE]`: the recipe's models in, their JSON Schema out, to a file or the terminal."""
+"""Writes the JSON Schema of recipes to a file or the terminal (`mixplan schema [FILE]`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run folder in; its tables on the terminal, its report.html and its model card out."""
+"""Shows a finished run: its tables on the terminal, its report.html and its model card."""
 
 from __future__ import annotations
 

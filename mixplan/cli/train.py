@@ -1,4 +1,4 @@
-"""`mixplan train RECIPE|RUN`: plan where needed, measure, train, measure again; predicted against measured out."""
+"""Trains on the planned mixture, planned first where needed, and measures before and after (`mixplan train`)."""
 
 from __future__ import annotations
 

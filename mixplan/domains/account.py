@@ -1,4 +1,4 @@
-"""Says in one line a domain what became of its rows: how many were read, in which part they are, what was left out."""
+"""Reports in one line what became of a domain's rows: how many were read, in which part they are, what was left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the key that tells duplicates: blind to case, spacing and punctuation at a word's edge."""
+"""Computes the key by which duplicates are found, blind to case, spacing and punctuation at a word's edge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A package's or folder's Python files in, its documented functions as rows out; nothing is imported or run."""
+"""Reads the documented functions of a package's or folder's Python files as rows; nothing is imported or run."""
 
 from __future__ import annotations
 

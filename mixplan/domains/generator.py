@@ -1,4 +1,4 @@
-"""A reasoning-gym data set's name, options, size and seed in, its entries out, kept between runs."""
+"""Generates the entries of a reasoning-gym data set from its name, options, size and seed, kept between runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hub data set's id, configuration, split and revision in, a memory-mapped table out, also from local caches."""
+"""Opens a hub data set at a configuration, split and revision as a memory-mapped table, also from local caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a row may be: its greatest length, and the words in which a wrong one is named."""
+"""Sets the greatest length of a row, and words the messages about malformed values."""
 
 from __future__ import annotations
 

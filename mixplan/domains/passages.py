@@ -1,4 +1,4 @@
-"""Finds the rows that share a passage, so that they stand on one side of the evaluation split."""
+"""Finds the rows that share a passage, so that they fall on one side of the evaluation split."""
 
 from __future__ import annotations
 

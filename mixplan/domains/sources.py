@@ -1,4 +1,4 @@
-"""A data spec in, its rows out: filtered, at most `limit` of them by a seeded draw, never all in memory at once."""
+"""Reads the rows of a data spec: filtered, at most `limit` by a seeded draw, never all in memory at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature statistics of the target in, drift dimensions out: what the job is expected to move, and how surely."""
+"""Picks the drift dimensions, the features that a job is expected to move, and measures how stable the choice is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A target's rows in, the untrained model's own answers to them out: sampled, rewarded, kept, and drawn in pairs.
+"""Samples the untrained model's own answers to a target's rows, rewards and keeps them, and draws pairs of them.
 
 GRPO has no worked examples: what moves the model is how its own answers to one prompt differ in reward. With rewards r
 of a group of answers to one prompt, GRPO's advantage of answer i is

@@ -1,4 +1,4 @@
-"""Nothing in, the places of the embedded model's file and of the SAE shipped with the package out."""
+"""Locates the embedded model's file and the SAE that is shipped with the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model and held-out rows in, item-wise measures out, and two evaluations of the same items compared."""
+"""Measures a model item by item on held-out rows, and compares two evaluations of the same items."""
 
 from mixplan.evaluate.compare import change, changes
 from mixplan.evaluate.measure import evaluate, headline, measures_of

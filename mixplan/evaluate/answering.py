@@ -1,4 +1,4 @@
-"""Rows in, a model's greedy answers out, those whose prompt is too long for its window left out."""
+"""Answers rows greedily with a model; rows whose prompt is too long for its window are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows in, how far the trained model's next-token distributions are from the untrained model's on its answers out.
+"""Measures how far a trained model's next-token distributions are from the untrained model's on the latter's answers.
 
 For each row the untrained model answers greedily; y(1) ... y(T) are the answer's tokens, the one that ends it included,
 and with P the untrained and Q the trained model's distribution over the whole vocabulary,

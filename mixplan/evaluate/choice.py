@@ -1,4 +1,4 @@
-"""Choice rows in, the likelihood of each option as the answer out: whether the right one is likeliest, and its share.
+"""Measures the likelihood of each option as the answer: whether the right one is likeliest, and its share.
 
 Options stand in the prompt as they do in training. Option k's answer is the text that a right answer has in training,
 `B. text`, and with L(k) = log P(answer k | prompt), summed over its tokens,

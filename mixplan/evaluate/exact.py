@@ -1,4 +1,4 @@
-"""Rows in, the model's greedy answers graded by the domain's grader out."""
+"""Measures how the domain's grader scores the model's greedy answers."""
 
 from __future__ import annotations
 

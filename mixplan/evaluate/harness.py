@@ -1,4 +1,4 @@
-"""A domain's rows and an lm-evaluation-harness task in, the task's own metric on exactly these rows out.
+"""Runs an lm-evaluation-harness task on exactly a domain's rows, and returns the task's own metric.
 
 The task's documents are read through the domain's columns and matched with its evaluation rows by content, so that the
 harness runs on the held-out rows alone. It asks mixplan's own scoring for log-probabilities, which gives the numbers of

@@ -1,4 +1,4 @@
-"""Rows in, how many bits the model needs for each byte of the reference answer out."""
+"""Measures how many bits the model needs for each byte of the reference answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model, the held-out rows of the target and the domains in, every measure's values out; each is kept once made."""
+"""Evaluates a model on the held-out rows of the target and the domains, keeping each measure once it is made."""
 
 from __future__ import annotations
 

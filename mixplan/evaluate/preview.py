@@ -1,4 +1,4 @@
-"""Questions and demonstrations of another domain in, what a model does with them in front of the questions out.
+"""Measures what demonstrations of another domain change in a model's predictions when put in front of questions.
 
 Demonstrations in front of a question are a rehearsal of training on them. With P the model's next-token distributions
 without the demonstrations and Q with them, both on the model's own answer y(1) ... y(T) to the bare question,

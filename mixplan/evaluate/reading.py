@@ -1,4 +1,4 @@
-"""Rows with what their measures ask of them in, scores and final states out: a prompt is read once for all measures."""
+"""Reads each prompt once for all measures that ask for it, and returns its scores and final states."""
 
 from __future__ import annotations
 

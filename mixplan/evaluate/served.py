@@ -1,4 +1,4 @@
-"""Prompts in, greedy answers by vLLM out, for a model on a GPU where vLLM is installed."""
+"""Answers prompts greedily by vLLM, for a model on a GPU where vLLM is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows and the measures that read them in, each measure's values out: every prompt is read once for all of them."""
+"""Computes several measures of the same rows by one reading, in which every prompt is read once for all of them."""
 
 from __future__ import annotations
 

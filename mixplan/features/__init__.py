@@ -1,1 +1,1 @@
-"""Token batches in, streamed feature statistics out, aligned with and without demonstrations."""
+"""Streams tokens through a model and an SAE into feature statistics, aligned with and without demonstrations."""

@@ -1,4 +1,4 @@
-"""Query rows and two sets of demonstrations a draw in, units of work out: each query behind the one and the other."""
+"""Builds units of work that read each query behind one set of demonstrations and behind another."""
 
 from __future__ import annotations
 

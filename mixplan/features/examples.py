@@ -1,4 +1,4 @@
-"""A domain's units with their statistics in, the tokens that fire its drift dimensions most, in context, out."""
+"""Finds the tokens of a domain that fire its drift dimensions most, and shows them in context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prefixes and streams that several units share in, each read once and kept while there is room."""
+"""Keeps prefixes and streams that several units share, so that each is read once while there is room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A unit in, its feature statistics out; memory does not grow with the number of tokens."""
+"""Computes the feature statistics of a unit in memory that does not grow with the number of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demonstrations in, neutral prose of the same lengths in their places out: what any text in front would do."""
+"""Replaces demonstrations by neutral prose of the same lengths, which shows what any text in front would do."""
 
 from __future__ import annotations
 

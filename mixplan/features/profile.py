@@ -1,4 +1,4 @@
-"""A unit in, its profile out: each feature's mean and spread of change, kept in a cache, for comparing directions."""
+"""Computes a unit's profile, each feature's mean and spread of change, and caches it for comparing directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows in, units of work out: the same query or answer tokens with and without demonstrations, aligned one to one."""
+"""Builds units that read the same query or answer tokens with and without demonstrations, aligned one to one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one unit of reading adds up to, as arrays that are saved, loaded and added; no torch."""
+"""Holds the sums of one unit's reading as arrays that are saved, loaded and added, without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows with answers and a number for each in, features' mean activations on the answers' tokens, weighed by it, out."""
+"""Computes features' mean activations on the tokens of answers, weighted by a number for each answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forecasts each domain's change from STS, earlier runs and studies; relative to others until runs give a unit."""
+"""Forecasts each domain's change from STS, earlier runs and studies; only relative risk until runs give a unit."""
 
 from mixplan.forecast.alike import Planned
 from mixplan.forecast.amounts import Amount, halving_rows, rows_save

@@ -1,4 +1,4 @@
-"""Scores and measured changes of several runs in, the change to expect of a score out, with an interval.
+"""Predicts a domain's change from its score, with an interval, by the scores and measured changes of several runs.
 
 The change of domain d in run r is its score s times a factor, and noise:
 

@@ -1,4 +1,4 @@
-"""Domains' losses without and with extra rows in, how many rows halve a loss out, and how well that foretells losses.
+"""Learns from measured losses how many extra rows halve a domain's loss, and how well that predicts losses.
 
     loss(rows, total) = loss(0) / (1 / left(total) + rows / half)
     left(total)       = stays + (1 - stays) / (1 + total / shared)

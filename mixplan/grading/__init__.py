@@ -1,4 +1,4 @@
-"""A model's answers and their rows in, grades and rewards out, within bounds of time and memory.
+"""Grades a model's answers and rewards GRPO's completions, within bounds of time and memory.
 
 Names are imported from their own modules: this one loads nothing, so that the grading process starts at once.
 """

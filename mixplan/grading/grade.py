@@ -1,4 +1,4 @@
-"""A model's answer and its row's reference in, a grade out: right, wrong or unparsable, with a score from 0 to 1."""
+"""Grades an answer against its row's reference: right, wrong or unparsable, with a score from 0 to 1."""
 
 from __future__ import annotations
 

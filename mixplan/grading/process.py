@@ -1,4 +1,4 @@
-"""Answers in, scores out of a child process: a scorer that fails, hangs or eats memory costs one answer, no more."""
+"""Scores answers in a child process, where a scorer that fails, hangs or exhausts memory costs one answer only."""
 
 from __future__ import annotations
 

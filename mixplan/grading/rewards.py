@@ -1,4 +1,4 @@
-"""GRPO completions and their mixture rows in, rewards out: by each row's grader, a named one, or a user's function."""
+"""Rewards GRPO completions by the grader of each mixture row, a named one, or a user's function."""
 
 from __future__ import annotations
 

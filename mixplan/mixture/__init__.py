@@ -1,4 +1,4 @@
-"""Planned rows in, the mixed data set out: Parquet shards, a data card and the TRL config that trains on them."""
+"""Writes the mixed data set of planned rows: Parquet shards, a data card and the TRL config that trains on them."""
 
 from mixplan.mixture.answers import Untrained, messages
 from mixplan.mixture.build import build_mixture

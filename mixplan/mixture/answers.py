@@ -1,4 +1,4 @@
-"""Questions in, the untrained model's own answers out: generated in batches, each batch kept once it is answered."""
+"""Generates the untrained model's own answers to questions in batches, each kept once it is answered."""
 
 from __future__ import annotations
 

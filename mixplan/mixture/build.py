@@ -1,4 +1,4 @@
-"""Opened domains and planned rows in, a mixture on disk out: selected, shuffled, written and described."""
+"""Builds a mixture on disk from opened domains and planned rows: selects, shuffles, writes and describes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finished mixture in, its data card out: what it holds, from where, and how to load and train on it."""
+"""Writes a finished mixture's data card: what it holds, from where, and how to load and train on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells which rows of a mixture may not be used freely: non-commercial or unknown licences, public test splits."""
+"""Finds the rows of a mixture that may not be used freely: non-commercial or unknown licences, public test splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A domain and its planned rows in, which pool row stands where in the shuffled mixture out."""
+"""Selects planned rows from the domains' pools, and orders them in the shuffled mixture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mixture holds, as values, and the record of it that lies beside the shards."""
+"""Holds a mixture as values, and writes and reads the record of it that lies beside the shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selected rows in, their columns in the mixture's final order out, counted as they pass."""
+"""Yields the selected rows one by one in the mixture's final order, and counts them as they pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipe's `train` section in, the YAML that TRL's own command line trains from out; TRL itself is not loaded."""
+"""Writes the recipe's `train` section as the YAML that TRL's own command line trains from, without loading TRL."""
 
 from __future__ import annotations
 

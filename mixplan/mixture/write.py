@@ -1,4 +1,4 @@
-"""Rows in their final order in, Parquet shards out, in memory that does not grow with the rows."""
+"""Writes rows in their final order as Parquet shards, in memory that does not grow with the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads a causal LM, untrained or trained, reads it after any block, and has it answer."""
+"""Loads a causal LM, untrained or trained, reads it after any block, and generates its answers."""
 
 from mixplan.model.answers import Answer, Sampling, generate, generation_way
 from mixplan.model.apart import own_cache, read_behind

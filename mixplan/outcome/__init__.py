@@ -1,1 +1,1 @@
-"""A plan and what was measured of its run in, outcome.json out: what the job did, and how right the plan was."""
+"""Trains and measures a planned run, and records in outcome.json what the job did and how right the plan was."""

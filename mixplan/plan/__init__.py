@@ -1,4 +1,4 @@
-"""A loaded recipe in, a run folder with scores, allocation, mixture and plan.json out: the stages in their order."""
+"""Makes a plan of a loaded recipe, stage by stage: a run folder with scores, allocation, mixture and plan.json."""
 
 from mixplan.plan.identity import standalone
 from mixplan.plan.make import PlanRequest, make_plan

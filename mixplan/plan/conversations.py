@@ -1,4 +1,4 @@
-"""Tells, before anything is read, what the model's chat template refuses or leaves out of a recipe's rows."""
+"""Reports, before anything is read, what the model's chat template refuses or leaves out of a recipe's rows."""
 
 from __future__ import annotations
 

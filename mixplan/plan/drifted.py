@@ -1,4 +1,4 @@
-"""A recipe's `drift.from` in, what is read of the target to tell its drift dimensions out, with the figures behind."""
+"""Decides what is read of the target to find its drift dimensions, as the recipe's `drift.from` says."""
 
 from __future__ import annotations
 

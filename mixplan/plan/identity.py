@@ -1,4 +1,4 @@
-"""A recipe and its opened domains in, the hashes that say whether scores can be reused out; loads no model."""
+"""Hashes a recipe and its opened domains, to decide whether scores can be reused, without loading a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes a plan in a run folder; scores that stand are reused, so that a new budget needs no model."""
+"""Makes a plan in a run folder; scores that are still valid are reused, so that a new budget needs no model."""
 
 from __future__ import annotations
 

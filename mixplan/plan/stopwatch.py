@@ -1,4 +1,4 @@
-"""Takes the seconds of each stage of a plan, which stand in the plan outside its hash."""
+"""Records the seconds of each stage of a plan, which the plan holds outside its hash."""
 
 from __future__ import annotations
 

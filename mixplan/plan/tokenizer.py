@@ -1,4 +1,4 @@
-"""A model's tokenizer in, its text kept in the cache out, so that a later plan counts tokens without the model."""
+"""Keeps a model's tokenizer in the cache as text, so that a later plan counts tokens without the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says what a long step tells about its progress, for whoever draws it, and keeps it where nobody does."""
+"""Defines what a long step reports of its progress, for whatever displays it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The launcher's environment in, out which of how many processes this is."""
+"""Reads from the launcher's environment which of how many processes this is."""
 
 from __future__ import annotations
 

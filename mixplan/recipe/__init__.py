@@ -1,4 +1,4 @@
-"""A recipe's YAML in, frozen and validated models out; every problem at once, each with its file and line."""
+"""Reads a recipe's YAML as frozen, validated models, and reports every problem at once with its file and line."""
 
 from mixplan.recipe.domain_spec import ColumnsSpec, DataSpec, DomainSpec, SourceSpec, SourcesSpec, SplitSpec, TargetSpec
 from mixplan.recipe.load import LoadedRecipe, load_recipe

@@ -1,4 +1,4 @@
-"""A TRL or peft config class's name in, its fields and their types out, read from source so that no torch loads."""
+"""Reads the fields and types of a TRL or peft config class from its source, so that no torch loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe file and `--set` arguments in, one tree of located values out, with its named configs merged beneath."""
+"""Merges a recipe file, the configs that it names and `--set` arguments into one tree of located values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML text in, values that remember their file and line out; every problem is gathered, none raised."""
+"""Reads YAML as values that remember their file and line; every problem is gathered, none raised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe's path and `--set` arguments in, a loaded recipe out that knows where each of its keys was written."""
+"""Loads a recipe from its path and `--set` arguments, and remembers where each of its keys was written."""
 
 from __future__ import annotations
 

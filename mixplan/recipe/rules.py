@@ -1,4 +1,4 @@
-"""Sections that each read well in, what does not fit between their keys out: choices, names that must exist, sums."""
+"""Checks what the keys of valid sections ask of each other: choices, names that must exist, sums."""
 
 from __future__ import annotations
 

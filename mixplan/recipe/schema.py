@@ -1,4 +1,4 @@
-"""The recipe's models in, the JSON Schema that editors check a recipe file with out."""
+"""Derives the JSON Schema that editors check a recipe file with from the recipe's models."""
 
 from __future__ import annotations
 

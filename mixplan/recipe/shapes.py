@@ -1,4 +1,4 @@
-"""Knows the shapes of the models that pretrained SAEs were made for, and tells a model's family from its name."""
+"""Lists the shapes of the models that pretrained SAEs were made for, and derives a model's family from its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipe's sections as frozen, strict models; they know what a key is, not where it was written."""
+"""Defines the recipe's sections as frozen, strict models; they know what a key is, not where it was written."""
 
 from __future__ import annotations
 

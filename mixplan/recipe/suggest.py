@@ -1,4 +1,4 @@
-"""A mistyped name and the known ones in, a `Did you mean` sentence out."""
+"""Suggests the nearest known name for a mistyped one, as a `Did you mean` sentence."""
 
 from __future__ import annotations
 

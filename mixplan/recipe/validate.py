@@ -1,4 +1,4 @@
-"""A tree of located values in, every way it departs from a model out: where, what, what was expected."""
+"""Reports every way in which a tree of located values departs from a model: where, what, what was expected."""
 
 from __future__ import annotations
 

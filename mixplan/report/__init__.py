@@ -1,1 +1,1 @@
-"""Shows a plan and an outcome, on a page, in the terminal and in figures, and computes nothing."""
+"""Shows plans and outcomes on a page, in the terminal and in figures, and computes nothing."""

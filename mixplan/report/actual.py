@@ -1,4 +1,4 @@
-"""A plan and its outcome in, the page's actual drift out: overlap against chance, concentration, what was missed."""
+"""Renders the page's section on actual drift: overlap against chance, concentration, what was missed."""
 
 from __future__ import annotations
 

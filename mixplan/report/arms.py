@@ -1,4 +1,4 @@
-"""An outcome's arms in, the page's comparison out: every mixture's changes, and how it did against a baseline."""
+"""Renders the page's comparison of an outcome's arms: each mixture's changes, and how it did against a baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several runs' plans and outcomes in, tables of plain text out that set the runs beside each other."""
+"""Tabulates several runs' plans and outcomes side by side, in plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved numbers in, small SVG pictures out, drawn in per cent of their width so that text never shrinks on a phone."""
+"""Draws saved numbers as small SVG pictures, in per cent of their width so that text never shrinks on a phone."""
 
 from __future__ import annotations
 

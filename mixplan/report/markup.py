@@ -1,4 +1,4 @@
-"""Names, attributes and children in, HTML out: every string is escaped and made visible unless it is already `Html`."""
+"""Builds HTML elements; every string in them is escaped and made visible unless it is already `Html`."""
 
 from __future__ import annotations
 

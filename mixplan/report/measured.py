@@ -1,4 +1,4 @@
-"""A plan and its outcome in, the page's first sections out: what was wrong, and every domain before and after."""
+"""Renders the page's first sections of a measured run: what was wrong, and every domain before and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quantities and changes in, their units and words out: one way of writing them in terminal, page and model card."""
+"""Writes quantities and changes with their units and words, alike in terminal, page and model card."""
 
 from __future__ import annotations
 

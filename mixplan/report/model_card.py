@@ -1,4 +1,4 @@
-"""A plan and its outcome in, the trained folder's model card out: what it learned, how it did, how to load it."""
+"""Writes the trained folder's model card: what the model learned, how it did, how to load it."""
 
 from __future__ import annotations
 

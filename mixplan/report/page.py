@@ -1,4 +1,4 @@
-"""A plan and its outcome in, one self-contained HTML page out: no network, no scripts, the same bytes each time."""
+"""Renders a plan and its outcome as one self-contained HTML page: no network, no scripts, the same bytes each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved changes and scores in, pictures with their intervals out: dumbbells, whiskers and scatters without scripts."""
+"""Draws saved changes and scores with their intervals, without scripts: dumbbells, whiskers and scatters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan and its outcome in, the page's judgement out: each score against the size of what was measured."""
+"""Renders the page's judgement of the scores: each against the size of what was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan's data, model and hashes in, the page's closing sections out: what the answer was made from."""
+"""Renders the page's closing sections, on the data, model and hashes that the plan was made from."""
 
 from __future__ import annotations
 

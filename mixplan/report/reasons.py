@@ -1,4 +1,4 @@
-"""A plan's domains in, the page's reasons out: the drift dimensions behind each score, what fires them, every score."""
+"""Renders the page's reasons: the drift dimensions behind each score, what fires them, every score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several runs' plans and outcomes in, one HTML page out that sets them side by side."""
+"""Renders several runs' plans and outcomes as one HTML page that sets them side by side."""
 
 from __future__ import annotations
 

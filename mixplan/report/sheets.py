@@ -1,4 +1,4 @@
-"""A plan and its outcome in, tables of plain text out, which the terminal, the page and the model card lay out."""
+"""Tabulates a plan and its outcome in plain text, which the terminal, the page and the model card lay out."""
 
 from __future__ import annotations
 

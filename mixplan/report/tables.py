@@ -1,4 +1,4 @@
-"""Headings and cells in, sections and tables out; roles are written out because phones lay rows out as cards."""
+"""Lays out HTML sections and tables; roles are written out because phones lay rows out as cards."""
 
 from __future__ import annotations
 

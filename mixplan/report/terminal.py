@@ -1,4 +1,4 @@
-"""Plans and outcomes in, their closing tables on the terminal out: what was wrong first, and last where the page is."""
+"""Prints the closing tables of plans and outcomes: what was wrong first, and last where the page is."""
 
 from __future__ import annotations
 

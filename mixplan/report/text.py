@@ -1,4 +1,4 @@
-"""Saved numbers and tokens in, short strings out that are safe to show to a person, whatever the data held."""
+"""Writes saved numbers and tokens as short strings that are safe to show to a person, whatever the data held."""
 
 from __future__ import annotations
 

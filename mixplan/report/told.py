@@ -1,4 +1,4 @@
-"""A plan and its outcome in, plain sentences out: what was wrong, the job, the drift."""
+"""Summarises a plan and its outcome in plain sentences: what was wrong, the job, the drift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An outcome's job in, the page's training section out: its curves, and what the trainer read beside the plan."""
+"""Renders the page's section on training: the job's curves, and what the trainer read beside the plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads the SAE that a spec names, and holds it against its model: hook point, width, layer, model, input."""
+"""Loads the SAE that a spec names, and checks that it fits its model: hook point, width, layer, model, input."""
 
 from __future__ import annotations
 

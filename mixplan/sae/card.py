@@ -1,4 +1,4 @@
-"""A trained SAE's folder and its held-out tokens in, its card out: where it came from and how well it fits."""
+"""Measures a trained SAE on held-out tokens, and writes its card: where it came from and how well it fits."""
 
 from __future__ import annotations
 

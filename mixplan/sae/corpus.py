@@ -1,4 +1,4 @@
-"""A corpus spec in, token contexts of one length out: deduplicated, mixed by kind, held-out ones set aside."""
+"""Builds a corpus of token contexts of one length: deduplicated, mixed by kind, held-out ones set aside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training, its model and its corpus in, a folder with the SAE in SAELens's layout and its card out."""
+"""Trains an SAE, measures it, and leaves a folder with the SAE in SAELens's layout and its card."""
 
 from __future__ import annotations
 

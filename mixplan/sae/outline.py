@@ -1,4 +1,4 @@
-"""Tells what an SAE reads, and what it asks of its input, from its config alone: before its parameters or its model."""
+"""Reads from an SAE's config alone what it reads and what it asks of its input, before parameters or model load."""
 
 from __future__ import annotations
 

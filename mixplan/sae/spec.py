@@ -1,4 +1,4 @@
-"""The YAML of an SAE training in, validated models out; every problem with its file and line."""
+"""Reads the YAML of an SAE training as validated models; every problem is reported with its file and line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds what plan.json, evaluations and outcome.json are: typed, versioned, written and read in one place."""
+"""Defines plan.json, evaluations and outcome.json as typed, versioned values, written and read in one place."""
 
 from mixplan.saved.outcome import Outcome as Outcome
 from mixplan.saved.plan import Plan as Plan

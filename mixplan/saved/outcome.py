@@ -1,4 +1,4 @@
-"""What outcome.json holds, key by key: what was measured before and after training, and how right the plan was."""
+"""Defines outcome.json key by key: what was measured before and after training, and how right the plan was."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A study file in, a table of targets by domains by seeds and what it says of each forecast out."""
+"""Runs a study: trains many targets with several seeds, measures every domain, and judges each forecast."""

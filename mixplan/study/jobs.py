@@ -1,4 +1,4 @@
-"""A registered study in, its cells trained and measured out: one target, one seed, each kept as soon as it is done."""
+"""Trains and measures the cells of a registered study: one target, one seed, each kept as soon as it is done."""
 
 from __future__ import annotations
 

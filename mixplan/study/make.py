@@ -1,4 +1,4 @@
-"""A study file in; its forecasts written down, its cells trained and measured, table.json and results.json out."""
+"""Runs a study: writes down its forecasts, trains and measures its cells, writes table.json and results.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trainer logs in, points of the training curve out; read and written without the trainer's libraries."""
+"""Converts what a trainer logs to points of the training curve, without the trainer's libraries."""
 
 from __future__ import annotations
 

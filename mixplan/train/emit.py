@@ -1,4 +1,4 @@
-"""A planned run in, a Slurm batch script or a SkyPilot task that trains it out, from templates in configs/cluster."""
+"""Writes a Slurm batch script or a SkyPilot task that trains a planned run, from templates in configs/cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training process died of in, one message with its remedy out; knows the libraries' words, loads none."""
+"""Translates what a training process died of into one message with its remedy, without loading the libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training processes and their log in; progress, losses and a wish to stop passed on, until they have ended."""
+"""Follows training processes and their log until they have ended, and passes on progress, losses and a stop request."""
 
 from __future__ import annotations
 

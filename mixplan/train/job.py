@@ -1,4 +1,4 @@
-"""A training job as values: all that a training process needs to know, kept in training/job.json."""
+"""Holds a training job as values: all that a training process needs to know, kept in training/job.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run folder with a job and the person's wishes in, training processes started by `accelerate launch` out."""
+"""Starts a run's training processes by `accelerate launch`, from its job and the options that the person gave."""
 
 from __future__ import annotations
 

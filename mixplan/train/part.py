@@ -1,4 +1,4 @@
-"""How many jobs run at once on this machine in, the processors and GPUs of each out: equal parts, to train alike."""
+"""Divides this machine's processors and GPUs equally between jobs that run at once, so that they train alike."""
 
 from __future__ import annotations
 

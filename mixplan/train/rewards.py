@@ -1,4 +1,4 @@
-"""What TRL's own command line asks a reward for in, the recipe's default rewards out."""
+"""Gives TRL's own command line the recipe's default rewards."""
 
 from __future__ import annotations
 

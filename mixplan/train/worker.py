@@ -1,4 +1,4 @@
-"""A run folder with a job in, the trained model and training/done.json out; accelerate starts it once a process.
+"""Trains the job of a run folder, and writes the model and training/done.json; accelerate starts it once a process.
 
 `accelerate launch … -m mixplan.train.worker RUN` trains what training/job.json says, whoever wrote that.
 """

@@ -1,4 +1,4 @@
-"""Answers as models write them, by grader: (answer, reference, whether it is right)."""
+"""Lists answers as models write them, by grader: (answer, reference, whether it is right)."""
 
 CHOICE = [
     # the letter alone, in its dresses

@@ -1,4 +1,4 @@
-"""Rows and models for the tests of evaluation: small enough to check by hand."""
+"""Builds rows and models for the tests of evaluation: small enough to check by hand."""
 
 from mixplan.domains import Domain, Row
 from mixplan.domains.choice import render

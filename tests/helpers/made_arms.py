@@ -1,4 +1,4 @@
-"""Evaluations of arms made up number by number, for the tests of their judgement and of its report."""
+"""Makes up evaluations of arms number by number, for the tests of their judgement and of its report."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Tiny random image-text models and mixtures of experts, saved as `from_pretrained` reads them."""
+"""Builds tiny random image-text models and mixtures of experts, saved as `from_pretrained` reads them."""
 
 import json
 from collections.abc import Callable

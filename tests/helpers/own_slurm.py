@@ -1,4 +1,4 @@
-"""A Slurm on this machine for as long as a test runs a job under it."""
+"""Runs a Slurm on this machine for as long as a test runs a job under it."""
 
 import getpass
 import os

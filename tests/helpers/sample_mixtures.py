@@ -1,4 +1,4 @@
-"""Domains of made-up rows, a stand-in for the untrained model, and mixtures built from them."""
+"""Builds domains of made-up rows, a stand-in for the untrained model, and mixtures of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

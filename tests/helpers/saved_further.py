@@ -1,4 +1,4 @@
-"""What a study with ablations saves beyond its judgement, made up by hand: four targets, five numbers of features."""
+"""Makes up what a study with ablations saves beyond its judgement: four targets, five numbers of features."""
 
 from typing import Any
 

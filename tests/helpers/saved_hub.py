@@ -1,4 +1,4 @@
-"""A name and some values in, a snapshot in the hub's cache out, laid out as the hub's own repositories are."""
+"""Writes snapshots into the hub's cache, laid out as the hub's own repositories are."""
 
 import hashlib
 import io

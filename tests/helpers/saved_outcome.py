@@ -1,4 +1,4 @@
-"""A seed in, an outcome.json of realistic shape out; its numbers are random and mean nothing."""
+"""Builds an outcome.json of realistic shape from a seed; its numbers are random and mean nothing."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""A seed in, a plan.json of realistic shape out; its numbers are random and mean nothing."""
+"""Builds a plan.json of realistic shape from a seed; its numbers are random and mean nothing."""
 
 import contextlib
 import hashlib

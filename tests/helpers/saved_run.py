@@ -1,4 +1,4 @@
-"""A plan and its outcome together, as one run's folder holds them."""
+"""Builds a plan and its outcome together, as one run's folder holds them."""
 
 import json
 from pathlib import Path

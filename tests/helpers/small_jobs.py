@@ -1,4 +1,4 @@
-"""Runs ready to train on a tiny model, and training processes forked from one that has the libraries loaded already."""
+"""Prepares runs to train on a tiny model, and forks training processes from one with the libraries loaded."""
 
 import json
 import multiprocessing

@@ -1,4 +1,4 @@
-"""A recipe for the whole loop on a tiny random model, and its run."""
+"""Writes a recipe for the whole loop on a tiny random model, and runs it."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A recipe whose target has two sources of different kinds, over a tiny random model."""
+"""Writes a recipe whose target has two sources of different kinds, over a tiny random model."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A study on a tiny random model: two targets, four domains, one of them a target's own data."""
+"""Writes a study on a tiny random model: two targets, four domains, one of them a target's own data."""
 
 import json
 from collections.abc import Callable

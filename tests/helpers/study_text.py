@@ -1,4 +1,4 @@
-"""A study's text with changes in, its file out."""
+"""Writes a study's file with some of its text changed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every chat template that TRL ships, on a small tokenizer, and rows as TRL's own SFT preparation tokenises them."""
+"""Lists every chat template that TRL ships, and tokenises rows as TRL's own SFT preparation does."""
 
 import types
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A sound recipe, laid out with a config of each kind, and what the command line says of a changed one."""
+"""Lays out a sound recipe with a config of each kind, and checks what the command line says of a changed one."""
 
 import sys
 from pathlib import Path

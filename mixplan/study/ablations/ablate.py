@@ -1,4 +1,4 @@
-"""A study's cells in, its overlap and correlations out with other numbers of features, rows in front, tokens and SAEs.
+"""Judges a study's overlap and correlations again with other numbers of features, rows in front, tokens and SAEs.
 
 Nothing is trained. How many features count needs no reading either: the profiles hold all of them. For everything else
 the untrained model is read again, targets and domains alike, and for another SAE what each kept trained model changed

@@ -1,4 +1,4 @@
-"""Some chosen features in, sets of others to hold them against out: random ones, and ones that are as active."""
+"""Draws control sets for chosen features: random ones, and ones that are as active."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judged cells of a study whose file asks for ablations in, labelled.json, zeroing.json and ablations.json out."""
+"""Runs the ablations that a judged study's file asks for: writes labelled.json, zeroing.json and ablations.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings of targets and domains in, how many of a target's own features are among those that move most out.
+"""Measures how many of a target's own features are among the features that move most.
 
 A feature is labelled as a target's own without any judge: by how much more active it is on the target's question tokens
 than on the domains'. With a_t,j its mean activation a target token, a_d,j the same over all domains' tokens together,

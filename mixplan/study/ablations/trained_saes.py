@@ -1,4 +1,4 @@
-"""SAE trainings that a study's ablations ask for in, the SAEs out, each trained where it is not there yet."""
+"""Trains the SAEs that a study's ablations ask for, each where it is not there yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's models and data in, what its targets and domains are read as with one setting changed out."""
+"""Reads a study's targets and domains again with one setting changed."""
 
 from __future__ import annotations
 

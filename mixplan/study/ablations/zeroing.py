@@ -1,4 +1,4 @@
-"""Trained cells in, how well each still does on its target without some features out: those that drifted, and others.
+"""Measures how well trained cells still do on their target without some features: those that drifted, and others.
 
 The features are taken out of every token's residual stream at the SAE's hook point (see `mixplan.features.zeroed`), N
 at a time: those that training moved most, those that were predicted to be, N live ones drawn blindly, and N others that

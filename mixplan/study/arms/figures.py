@@ -1,4 +1,4 @@
-"""Paired items over seeds in, a figure with an interval that holds items, seeds and targets out.
+"""Computes figures of paired items over seeds, with intervals over items, seeds and targets.
 
 A figure of one target is a value with the items behind it: for each domain `[S, n]` numbers of which, summed over
 domains, the mean's error is the figure's error. A mean over targets y_t of T targets, with V_T = spread of the y_t / T,

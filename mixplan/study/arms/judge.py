@@ -1,4 +1,4 @@
-"""Every target's arms as measured in, what each keeps of the target's gain and avoids of the domains' loss out."""
+"""Judges every target's arms: what each keeps of the target's gain and avoids of the domains' loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study of arms' trainings measured, a file each by the job's key, and all of them as one file that travels."""
+"""Keeps what a study of arms' trainings measured, by the job's key, and writes all of it as one file that travels."""
 
 from __future__ import annotations
 

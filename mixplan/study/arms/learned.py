@@ -1,4 +1,4 @@
-"""A planned target and the other targets' measured arms in, the plan as these would have made it out."""
+"""Plans a target again by what halves a loss in the other targets' measured arms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study of arms in; its plans written down, every target compared at each budget, results.json out."""
+"""Runs a study of arms: writes down its plans, compares every target at each budget, writes results.json."""
 
 from __future__ import annotations
 

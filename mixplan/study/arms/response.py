@@ -1,4 +1,4 @@
-"""Arms as measured in, how many extra rows halve a domain's loss, its own and any domains', learned from them, out."""
+"""Learns from measured arms how many extra rows halve a domain's loss: rows of its own, and of any domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study of arms in, what is worked on and in which order out."""
+"""Lists the stages of a study of arms in the order in which they are worked on."""
 
 from __future__ import annotations
 

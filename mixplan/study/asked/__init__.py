@@ -1,1 +1,1 @@
-"""Reads what a study asks: its file, its arms, the command's request."""
+"""Reads what a study asks for: its file, its section on arms, and the command's request."""

@@ -1,4 +1,4 @@
-"""What a study's file says of arms in, as a section; what is wrong with it beside the rest of the file out."""
+"""Defines the section on arms of a study's file, and finds what in it does not fit the rest of the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study in, a Slurm array that shares its jobs out, from the template configs/cluster/slurm-study.sh."""
+"""Writes a Slurm array that shares a study's jobs out, from the template configs/cluster/slurm-study.sh."""
 
 from __future__ import annotations
 

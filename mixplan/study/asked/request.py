@@ -1,4 +1,4 @@
-"""What `mixplan study` was asked, and what of it a study cannot give."""
+"""Holds what `mixplan study` was asked, and refuses what a study cannot give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's YAML in, its frozen spec and one valid recipe for each of its targets out; every problem at once."""
+"""Reads a study's YAML as a frozen spec with one valid recipe for each target; reports every problem at once."""
 
 from __future__ import annotations
 

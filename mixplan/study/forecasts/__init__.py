@@ -1,1 +1,1 @@
-"""Computes the forecasts that a study holds against each other."""
+"""Computes the forecasts that a study compares."""

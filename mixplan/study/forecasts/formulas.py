@@ -1,4 +1,4 @@
-"""Readings of the untrained model in, each training-free forecast and its competitors out, by target and domain.
+"""Computes each training-free forecast and its competitors, by target and domain, from the untrained model's readings.
 
 With t a target, d a domain, s(d) the mean squared shift that d's own demonstrations bring to the features of d's
 question tokens, s(t) the target's likewise, a(d) mean activations, v(d) mean signed changes, D_N(t) the N features with

@@ -1,4 +1,4 @@
-"""Several forecasts and the development targets' measured changes in, one joint forecast out, for every target.
+"""Fits one joint forecast, for every target, from several forecasts and the development targets' measured changes.
 
 With x the logarithms of the forecasts in `PARTS` and y that of the measured size, both less their mean over the
 target's domains and x in units of its standard deviation over all cells, the joint forecast is exp(x b), b minimising

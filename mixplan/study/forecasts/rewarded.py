@@ -1,4 +1,4 @@
-"""What rollouts and a pilot run tell of a target in, its drift dimensions by estimator and scores on them out.
+"""Computes a target's drift dimensions from rollouts and a pilot run, by estimator, and scores on them.
 
 For a study whose jobs train with GRPO, beside worked examples. With A a sampled answer's advantage (see
 `mixplan.drift.rollouts`), h a feature's activation on a query token of the target alone, h(a) and h(r) the same behind

@@ -1,4 +1,4 @@
-"""Predicted and measured cells with their weights in, correlations within targets and over all cells out."""
+"""Correlates predicted and measured cells by their weights, within targets and over all cells."""
 
 from __future__ import annotations
 

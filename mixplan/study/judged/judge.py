@@ -1,4 +1,4 @@
-"""A study's table in, how well each predictor did out: by target, pooled with intervals, and against its marks."""
+"""Judges how well each predictor of a study did: by target, pooled with intervals, and against its pass marks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's table in, what the forecast that learns from other targets' runs would have been worth for each target out.
+"""Judges, for each target left out, what a forecast that learns from the other targets' runs would have been worth.
 
 Every target's changes of behaviour are foretold from those of the others, as a plan's forecast does it (see
 `mixplan.forecast.factors`): a score times one factor, or times a factor of each domain's own. What a domain's own

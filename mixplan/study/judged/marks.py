@@ -1,4 +1,4 @@
-"""What was promised before the first training in, with the figures that answer it: reached or not out."""
+"""Compares the pass marks that were set before the first training with their figures: reached or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many drift dimensions predicted and actual drift share in, their mean over targets against chance out."""
+"""Averages over targets how many drift dimensions predicted and actual drift share, against chance."""
 
 from __future__ import annotations
 

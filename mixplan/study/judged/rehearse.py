@@ -1,4 +1,4 @@
-"""A study and its forecasts in, its judgement tried on made-up changes, so that nothing is trained that it refuses."""
+"""Tries a study's judgement on made-up changes, so that nothing is trained that it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table's shape in, weights of its cells out; a figure under those weights in, its 95 % interval out.
+"""Computes a figure's 95 % interval from its values under weights of a table's cells.
 
 Targets and domains cross: a domain that moves easily does so under each target. A figure v over T targets and D domains
 is taken again without each target, without each domain and without each single cell. With V the jackknife's variance of

@@ -1,4 +1,4 @@
-"""Forecasts of a direction and measured changes in, how often the direction was right where a domain surely moved out.
+"""Measures how often forecasts of direction were right where a domain's change is significant at 95 %.
 
 A cell surely moved when its mean change over seeds is more than 1.96 standard errors (items and seeds) from 0. A share
 p of such cells has the interval of Wilson at the number of independent cells n = p (1 - p) / V, V being the crossed

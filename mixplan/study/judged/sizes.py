@@ -1,4 +1,4 @@
-"""A table's changes by seed in, each cell's mean change with its error and size out, and each measure's noise floor."""
+"""Averages each cell's changes over seeds, with error and size, and computes each measure's noise floor."""
 
 from __future__ import annotations
 

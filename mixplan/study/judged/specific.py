@@ -1,4 +1,4 @@
-"""Predicted and actual drift of all targets in, how much of their overlap is the target's own, and what bounds it, out.
+"""Measures how much of the overlap of predicted and actual drift is the target's own, and what bounds it.
 
 That predicted dimensions are among those that training moves may only say that some dimensions are moved by any job. So
 each prediction is held against what the other targets' trainings moved, too; and trainings of one target that differ in

@@ -1,4 +1,4 @@
-"""What a study measured and what was forecast, as arrays over targets, domains and seeds, and the JSON file of them."""
+"""Holds what a study measured and forecast as arrays over targets, domains and seeds, and their JSON file."""
 
 from __future__ import annotations
 

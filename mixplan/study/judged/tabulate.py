@@ -1,4 +1,4 @@
-"""Finished cells and the forecasts made before them in, one table of targets by domains by seeds out."""
+"""Tabulates finished cells and the forecasts made before them, by target, domain and seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's untrained model in, all that its forecasts are made of read and every one written down out."""
+"""Reads all that a study's forecasts are made of from its untrained model, and writes every forecast down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A GRPO study's models and data in, what rollouts and a short pilot run tell of each target out."""
+"""Trains a GRPO study's short pilot runs, and reads what they and rollouts show of each target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's untrained model and data in, everything that its forecasts are made of out, before anything is trained."""
+"""Reads everything that a study's forecasts are made of from its untrained model, before anything is trained."""
 
 from __future__ import annotations
 

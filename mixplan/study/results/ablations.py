@@ -1,4 +1,4 @@
-"""A finished study's ablations in, further sections of RESULTS.md out: other numbers of features, readings and SAEs."""
+"""Writes RESULTS.md's sections on a study's ablations: other numbers of features, readings and SAEs."""
 
 from __future__ import annotations
 

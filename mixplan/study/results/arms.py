@@ -1,4 +1,4 @@
-"""A study of arms as registered and its judgement in, RESULTS.md out: what each mixture kept and what it avoided."""
+"""Writes RESULTS.md of a study of arms: what each mixture kept and what it avoided."""
 
 from __future__ import annotations
 

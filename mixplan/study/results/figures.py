@@ -1,4 +1,4 @@
-"""Figures with their intervals in, the cells, tables and headings of RESULTS.md out."""
+"""Writes figures with their intervals as the cells, tables and headings of RESULTS.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What forecasts that learned from other targets were worth in, their section of RESULTS.md out."""
+"""Writes RESULTS.md's section on what forecasts that learned from other targets were worth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trained models without some features, and targets' own features, in; what that says of drift, in RESULTS.md, out."""
+"""Writes RESULTS.md's sections on trained models without some features, and on targets' own features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's ablations in, SVG pictures for RESULTS.md out: overlap and correlation against N, and concentration."""
+"""Draws a study's ablations for RESULTS.md as SVG: overlap and correlation against N, and concentration."""
 
 from __future__ import annotations
 

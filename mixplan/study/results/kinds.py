@@ -1,4 +1,4 @@
-"""A study's judgement in, what is left of a forecast among domains of one kind and with easy movers taken out, out."""
+"""Reports how good a forecast is within kinds of domains, and once target and domain means are subtracted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study as registered, its judgement and its table in, RESULTS.md out: each question's answer, then its figures."""
+"""Writes RESULTS.md of a study from its judgement and table: each question's answer, then its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's judgement and table in, SVG pictures for RESULTS.md out: pooled scores, and predicted against measured."""
+"""Draws a study's results for RESULTS.md as SVG: pooled scores, and predicted against measured."""
 
 from __future__ import annotations
 
