@@ -163,7 +163,7 @@ def _mixture(plan: Plan) -> Html:
         f"{plan.score_name} in earlier runs; the interval is for what a run will measure. "
     )
     note = (
-        f"{learned if changes else ''}{plan.score_name} is {MEANING[plan.score]}. A higher score foretells a larger "
+        f"{learned if changes else ''}{plan.score_name} is {MEANING[plan.score]}. A higher score predicts a larger "
         f"change, not its sign. The ratio is a domain's share of all the mixture's {unit}. "
         f"{stability_sentence(plan.ranking, plan.score_name)}"
     )

@@ -72,9 +72,13 @@ def row(*cells: Html, kind: str | None = None) -> Html:
 
 def header(text: str) -> Html:
     """Make a line's title, which may break before each underscore."""
+    return tag("th", *breakable(text), scope="row", role="rowheader")
+
+
+def breakable(text: str) -> list[str]:
+    """Let a name break before each underscore."""
     first, *others = text.split("_")
-    broken = [part for other in others for part in (tag("wbr"), f"_{other}")]
-    return tag("th", first, *broken, scope="row", role="rowheader")
+    return [first, *(part for other in others for part in (tag("wbr"), f"_{other}"))]
 
 
 def cell(*parts: str, kind: str | None = None) -> Html:

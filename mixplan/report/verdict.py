@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mixplan.embedded import MODEL_NAME
 from mixplan.report.markup import Html, tag
+from mixplan.report.tables import breakable
 from mixplan.report.text import number, percent, whole
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan
@@ -19,7 +21,9 @@ def top(plan: Plan) -> Html:
     Args:
         plan: The saved plan.
     """
-    facts = [tag("div", tag("dt", name), tag("dd", tag("b", value), *rest)) for name, value, *rest in strip(plan)]
+    facts = [
+        tag("div", tag("dt", name), tag("dd", tag("b", *breakable(value)), *rest)) for name, value, *rest in strip(plan)
+    ]
     saved = saving_sentence(plan)
     return tag(
         "header",
@@ -112,7 +116,8 @@ def made_of(plan: Plan) -> str:
     rows = plan.target.rows
     data = f"{where or 'not recorded'}, {whole(rows.pool + rows.evaluation)} rows"
     made = f" Made {plan.created}." if plan.created else ""
-    return f"Model {plan.model.name}, read by SAE {plan.sae.name}. Target data {data}.{made}"
+    model = f"{MODEL_NAME} (embedded)" if plan.model.name == "embedded" else plan.model.name
+    return f"Model {model}, read by SAE {plan.sae.name}. Target data {data}.{made}"
 
 
 def small(text: str) -> Html:
