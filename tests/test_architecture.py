@@ -64,7 +64,7 @@ WHOLE_HOUSE = {
 }
 """Tests of no single module, with what they are about."""
 
-UNTYPED_LINES = 176
+UNTYPED_LINES = 178
 """Occurrences of `dict[str, Any]` in the package; half of them are in study/, as JSON values of its results."""
 UNTYPED_CROSSING = [
     "model.stream.taken",  # the arguments of a torch module's call, whatever they are

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from as_saved import plain, typed
 from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 from test_features_contrast import transcribed
 from test_model_trained import save_adapter
@@ -26,6 +27,7 @@ from mixplan.plan.scores import plan_readings
 from mixplan.plan.workers import Workers
 from mixplan.recipe import load_recipe
 from mixplan.runs import cache_folder
+from mixplan.saved import Plan as SavedPlan
 
 ROLLOUTS = ("drift.from=rollouts", "train.rewards={format: 1.0}", "train.answer_format='[aeiou]'",
             "drift.rollouts.answer_tokens=4", "drift.rollouts.samples=6")  # fmt: skip
@@ -151,7 +153,7 @@ def test_a_checkpoint_moves_what_training_is_found_to_move(recipe, tiny_model, t
     (one, _), (other, _) = (dense(side, target, tmp_path / "sae", 120) for side in (model, trained))
     shift = np.square((other - one).astype(np.float64)).mean(0)
     assert features_of(made) == largest(shift, 10).tolist()
-    found = actual_drift(loaded, model, trained, target, made, watcher=Silent())
+    found = plain(actual_drift(loaded, model, trained, target, typed(SavedPlan, made), watcher=Silent()))
     assert (found["overlap"], found["of"]) == (10, 10)
     assert found["unexpected"] == []
     assert found["share_of_shift"] == pytest.approx(made["drift"]["share_of_shift"])
@@ -168,7 +170,7 @@ def test_the_outcome_reads_the_target_again_as_the_plan_did(recipe, tiny_model, 
     made, _ = plan(recipe, tmp_path / "run", *ROLLOUTS)
     loaded, model, target, _, _ = parts_of(recipe, *ROLLOUTS)
     trained, watcher = load_trained(loaded.recipe.model, tmp_path / "model"), Silent()
-    found = actual_drift(loaded, model, trained, target, made, watcher=watcher)
+    found = plain(actual_drift(loaded, model, trained, target, typed(SavedPlan, made), watcher=watcher))
     assert ("reading the target with rejected and accepted answers", 120, "tokens") in watcher.stages
     (one, _), (other, _) = (dense(side, target, tmp_path / "sae", 120) for side in (model, trained))
     moved = largest(np.square((other - one).astype(np.float64)).sum(0), 10)

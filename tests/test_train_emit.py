@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 from own_slurm import own_slurm
-from small_jobs import ARGS, ROWS, Silent, lay_run
+from small_jobs import ARGS, ROWS, lay_run
 
 from mixplan.errors import RunError
 from mixplan.plan import PlanRequest, make_plan
+from mixplan.plan.watch import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan
 from mixplan.train.emit import emit

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from small_jobs import Silent
 
 from mixplan.errors import RunError
+from mixplan.plan.watch import Silent
 from mixplan.runs import locked
 from mixplan.train import follow as following
 from mixplan.train.follow import Tail, follow, wait_for_former

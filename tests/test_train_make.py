@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_jobs import ARGS, Silent, lay_run
+from small_jobs import ARGS, lay_run
 
 from mixplan.errors import DataError, RecipeError, TrainError
 from mixplan.plan import standalone
+from mixplan.plan.watch import Silent
 from mixplan.recipe import load_recipe
 from mixplan.runs import content_hash
 from mixplan.saved.outcome import LogLine
