@@ -117,10 +117,12 @@ def test_an_outcome_holds_the_hash_of_itself(tmp_path):
 @pytest.mark.parametrize("name", READ)
 def test_what_is_read_is_written_to_the_same_bytes(run, name, tmp_path):
     write = {"plan.json": write_plan, "outcome.json": write_outcome}[name]
-    write(run, READ[name](run))
-    first = (run / name).read_bytes()
-    write(tmp_path, READ[name](run))
-    assert (tmp_path / name).read_bytes() == first
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    write(one, READ[name](run))
+    write(two, READ[name](one))
+    assert (two / name).read_bytes() == (one / name).read_bytes()
 
 
 @pytest.mark.parametrize("kind", [Plan, Outcome])
