@@ -269,6 +269,16 @@ def even_race():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def training_forked():
+    """Training processes are forked from one that has the libraries loaded, which take many seconds to load."""
+    from small_jobs import fork_training
+
+    with pytest.MonkeyPatch.context() as patch:
+        fork_training(patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def libraries_not_asked(monkeypatch) -> Any:
     """No command of this process asks TRL whether it would train a recipe, which takes seconds each time."""
@@ -300,8 +310,12 @@ def loop(
     """The whole loop on a tiny model, run once: the folder with its data and `run`, and its cache."""
     from small_loop import lay, outcome
 
+    from mixplan.train import launch
+
     def build(folder: Path) -> None:
-        outcome(lay(folder, tiny_model, tiny_sae), run=folder / "run")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mixplan.train.make.start", launch.start)  # by accelerate, as a person's
+            outcome(lay(folder, tiny_model, tiny_sae), run=folder / "run")
 
     folder, _ = built_once(tmp_path_factory, "loop", build)
     return folder, folder / "cache"

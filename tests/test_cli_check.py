@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mixplan.cli import main
+from mixplan.domains import section
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECIPE = """\
@@ -210,6 +211,24 @@ def test_every_recipe_s_problems_come_at_once(here, monkeypatch, capsys):
 
 def test_no_recipe_is_wrong_usage(monkeypatch):
     assert run(monkeypatch) == 2
+
+
+def test_rows_that_two_recipes_share_are_read_once_and_split_by_each(here, monkeypatch, capsys):
+    other = RECIPE.replace("    split: {evaluation: 1, query: 2, demonstration: 5}", "    split: {evaluation: 2}")
+    (here / "other.yaml").write_text(other.replace("limit: 400", "limit: 300"))
+    alone = []
+    for recipe in ("recipe.yaml", "other.yaml"):
+        assert run(monkeypatch, recipe) == 0
+        alone.append(capsys.readouterr().out)
+    read = []
+    known = section.open_source
+    monkeypatch.setattr(section, "open_source", lambda data, **given: read.append(data.file) or known(data, **given))
+    assert run(monkeypatch, "recipe.yaml", "other.yaml") == 0
+    assert capsys.readouterr().out == "".join(alone)
+    assert "9 rows: evaluation 1," in alone[0]
+    assert "9 rows: evaluation 2," in alone[1]
+    # The generator's 400 and 300 entries are two data sets, each with the demonstrations.
+    assert read == ["rows.jsonl", None, "shots.jsonl", None, "shots.jsonl"]
 
 
 def test_it_loads_no_torch(tmp_path):

@@ -63,11 +63,12 @@ def own_backend(model, path, indices):
     from lm_eval.tasks import TaskManager
 
     with contextlib.redirect_stderr(io.StringIO()):
-        (task,) = TaskManager(include_defaults=False).load([str(path)])["tasks"].values()
+        manager = TaskManager(include_defaults=False)
+        (task,) = manager.load([str(path)])["tasks"].values()
         backend = HFLM(pretrained=model.lm, tokenizer=model.tokenizer, batch_size=3, max_length=512, device="cpu")
         results = simple_evaluate(
             model=backend, tasks=[task], samples={task.config.task: indices}, bootstrap_iters=0,
-            apply_chat_template=bool(model.tokenizer.chat_template),
+            apply_chat_template=bool(model.tokenizer.chat_template), task_manager=manager,
         )  # fmt: skip
     return {sample["doc_id"]: sample for sample in results["samples"][task.config.task]}
 

@@ -9,6 +9,7 @@ from small_plan import Silent
 from test_recipe_keys import LATER_STAGES
 
 from mixplan.errors import MixplanError
+from mixplan.evaluate import harness
 from mixplan.grading.rewards import reward_functions
 from mixplan.outcome.make import evaluate_run
 from mixplan.plan import PlanRequest, make_plan
@@ -90,8 +91,10 @@ def test_a_key_of_rewards_shows_in_a_reward(key, tmp_path, monkeypatch):
     )
 
 
-def test_a_task_is_looked_for_by_its_name(trained):
+def test_a_task_is_looked_for_by_its_name(trained, monkeypatch):
     run, _ = trained
+    few = harness.task_manager(defaults=False)  # an index of all the harness's tasks takes many seconds
+    monkeypatch.setattr(harness, "task_manager", lambda defaults: few)
     asked = ("evaluate.measures={fox: lm_eval}", "evaluate.tasks={fox: no_such_task_of_mine}")
     with pytest.raises(MixplanError) as refused:
         evaluate_run(run, asked, watcher=Silent())

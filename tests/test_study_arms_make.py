@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from small_jobs import fork_training
 from small_study import TARGETS, bench, lay, study
 
 from mixplan.errors import RunError
@@ -48,7 +47,6 @@ def arms_study(tmp_path_factory, tiny_model, tiny_sae) -> Path:
     folder = tmp_path_factory.mktemp("arms")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIXPLAN_CACHE", str(folder / "cache"))
-        fork_training(patch)
         study(laid(folder, tiny_model, tiny_sae), folder / "run")
     return folder
 
@@ -327,7 +325,6 @@ def two_seeds(arms_study, tmp_path_factory, tiny_model, tiny_sae) -> Path:
     assert load_study(path).spec.arms.budgets == [3]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIXPLAN_CACHE", str(arms_study / "cache"))
-        fork_training(patch)
         whole = arms.compared
 
         def until(bench, one, launch):
@@ -360,7 +357,6 @@ def test_the_seeds_that_all_targets_have_are_judged_so_far(two_seeds, arms_study
 
 def test_another_run_folder_goes_on_from_what_was_measured(two_seeds, arms_study, tmp_path, monkeypatch):
     monkeypatch.setenv("MIXPLAN_CACHE", str(arms_study / "cache"))
-    fork_training(monkeypatch)
     study(two_seeds / "study.yaml", two_seeds / "run", so_far=True)
     measured = two_seeds / "run" / "so-far" / TRAVELS
     said = study(two_seeds / "study.yaml", tmp_path / "run", measured=measured).said

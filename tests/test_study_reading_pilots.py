@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
-from small_jobs import fork_training
 from small_study import bench, lay, study_values
 
 from mixplan.drift.rollouts import Sampler, against_nothing, draw_pairs, taught
@@ -106,7 +105,6 @@ def test_questions_that_are_answered_alike_end_the_study(tmp_path, tiny_model, t
 
 
 def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tiny_model, tiny_sae, monkeypatch):
-    fork_training(monkeypatch)
     ours = bench(rewarded_study(tmp_path, tiny_model, tiny_sae), tmp_path / "run")
     train_pilots(ours, Launch())
     assert [text for text in ours.watcher.said if text.startswith("pilot")] == [

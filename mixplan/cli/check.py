@@ -15,6 +15,7 @@ from mixplan.cli.downloads import data_downloads, model_downloads
 from mixplan.cli.usable import problems_of_model
 from mixplan.domains import account, row_warnings, whole
 from mixplan.domains.opened import at_hand
+from mixplan.domains.section import Already
 from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
 from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
@@ -87,9 +88,10 @@ def checked(recipes: Sequence[Path], overrides: list[str], launch: Path | None) 
     sound = [(result, loaded) for result, loaded in looked if loaded is not None and not result.problems]
     with ThreadPoolExecutor(max_workers=1) as beside:
         trained = beside.submit(problems_of_training, [loaded for _, loaded in sound], launch)
+        already = Already()  # recipes mostly share domains
         for result, loaded in looked:
             if loaded is not None:
-                _count(loaded, result)
+                _count(loaded, result, already)
     for (result, _), problems in zip(sound, trained.result(), strict=True):
         result.problems += problems
     return results
@@ -122,11 +124,17 @@ def _generator_warnings(loaded: LoadedRecipe) -> Iterator[str]:
         yield from warnings_of(name, rewarded=rewarded)
 
 
-def _count(loaded: LoadedRecipe, result: Checked) -> None:
-    """Open and split what is on this machine, and say what must be fetched first."""
+def _count(loaded: LoadedRecipe, result: Checked, already: Already) -> None:
+    """Open and split what is on this machine, and say what must be fetched first.
+
+    Args:
+        loaded: The recipe.
+        result: Where to say it.
+        already: Rows read for the recipes before it; what is read here is added.
+    """
     recipe, limits = loaded.recipe, loaded.recipe.allocate
     downloads = list(model_downloads(loaded))
-    found, problems = at_hand(loaded)
+    found, problems = at_hand(loaded, already)
     result.problems += [line for problem in problems for line in str(problem).splitlines()]
     if not problems and len(found) == len(recipe.row_sections):
         target, domains = whole(recipe, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 KEY_LENGTH = 32
 
@@ -21,7 +22,7 @@ def normalised(text: str) -> str:
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(_DASHES)
-    return " ".join(filter(None, (word.strip(_EDGE_PUNCTUATION) for word in text.casefold().split())))
+    return " ".join(filter(None, map(str.strip, text.casefold().split(), repeat(_EDGE_PUNCTUATION))))
 
 
 def content_key(prompt: Sequence[tuple[str, str]], options: Iterable[str] = ()) -> str:

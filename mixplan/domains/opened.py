@@ -14,6 +14,7 @@ from mixplan.domains.cached import read_offline
 from mixplan.domains.domain import PARTS, Domain, KeyPath, by_name, source_name
 from mixplan.domains.locate import file_pattern, locate, python_files
 from mixplan.domains.rows import Row
+from mixplan.domains.section import Already
 from mixplan.domains.split import open_domains, open_some, whole
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
@@ -37,10 +38,14 @@ def opened(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]]:
     return target, domains
 
 
-def at_hand(loaded: LoadedRecipe) -> tuple[dict[str, Domain], list[DataError]]:
+def at_hand(loaded: LoadedRecipe, already: Already | None = None) -> tuple[dict[str, Domain], list[DataError]]:
     """Open what needs no download, or take all as it was when its data was last read.
 
     A hub data set that is whole in the cache is opened where the hub is switched off; elsewhere it may have changed.
+
+    Args:
+        loaded: The recipe.
+        already: As for `open_some`.
 
     Returns:
         Target or its sources, and domains, by name, and what is wrong with those that could not be opened.
@@ -54,7 +59,7 @@ def at_hand(loaded: LoadedRecipe) -> tuple[dict[str, Domain], list[DataError]]:
         standing = None
     if standing is not None:
         return by_name(*standing), []
-    found, problems = open_some(recipe, local, folder=loaded.folder, where=loaded.where)
+    found, problems = open_some(recipe, local, folder=loaded.folder, where=loaded.where, already=already)
     if len(found) == len(specs):
         keep(loaded, found.values())
     return found, problems

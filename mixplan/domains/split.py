@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
+import copy
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mixplan.domains.causes import Causes
 from mixplan.domains.domain import PARTS, Domain, KeyPath, source_name
-from mixplan.domains.generator import Generator
 from mixplan.domains.joined import joined
-from mixplan.domains.passages import Groups, Passages
-from mixplan.domains.rows import Row, RowReader
+from mixplan.domains.passages import Groups
+from mixplan.domains.rows import Row
+from mixplan.domains.section import ROW_KEYS, Already, Where, content, read_section
 from mixplan.domains.sizes import DEMONSTRATION_ROWS, demonstration_rows, evaluation_rows, query_rows, smaller
-from mixplan.domains.sources import Source, open_source
 from mixplan.errors import DataError
 from mixplan.recipe import DomainSpec, Recipe, SourcesSpec
 from mixplan.runs import content_hash
@@ -26,7 +24,6 @@ DUPLICATE_OF = "duplicate of "
 """How the cause begins under which a source's rows are counted that another source of the target has."""
 
 Folder = Path | Callable[[KeyPath], Path]
-Where = Callable[[KeyPath], str]
 
 
 def open_domains(recipe: Recipe, *, folder: Folder, where: Where | None = None) -> tuple[Domain, dict[str, Domain]]:
@@ -63,7 +60,13 @@ def whole(recipe: Recipe, found: Mapping[str, Domain]) -> tuple[Domain, dict[str
 
 
 def open_some(
-    recipe: Recipe, names: Collection[str], *, folder: Folder, where: Where | None = None, first: bool = False
+    recipe: Recipe,
+    names: Collection[str],
+    *,
+    folder: Folder,
+    where: Where | None = None,
+    first: bool = False,
+    already: Already | None = None,
 ) -> tuple[dict[str, Domain], list[DataError]]:
     """Open and split some of a recipe's target and domains, such as those whose rows are on this machine.
 
@@ -74,6 +77,7 @@ def open_some(
         folder: As for `open_domains`.
         where: As for `open_domains`.
         first: Stop at the first problem.
+        already: What was read for other recipes, which mostly share domains; what is read here is added.
 
     Returns:
         What could be opened and split by name, in the recipe's order, and what is wrong with the others.
@@ -84,7 +88,7 @@ def open_some(
     met: dict[str, str] = {}
     for name in (name for name in _reading_order(recipe) if name in names):
         try:
-            read.append(_open(recipe, name, *sections[name], folder, locate, met))
+            read.append(_open(recipe, name, *sections[name], folder, locate, met, {} if already is None else already))
         except DataError as error:
             problems.append(error)
             if first:
@@ -143,9 +147,16 @@ class _Read:
 
 
 def _open(
-    recipe: Recipe, name: str, path: KeyPath, spec: DomainSpec, folder: Folder, locate: Where, met: dict[str, str]
+    recipe: Recipe,
+    name: str,
+    path: KeyPath,
+    spec: DomainSpec,
+    folder: Folder,
+    locate: Where,
+    met: dict[str, str],
+    already: Already,
 ) -> _Read:
-    """Read one section's rows.
+    """Open one section's rows.
 
     Args:
         recipe: As for `open_some`.
@@ -155,35 +166,22 @@ def _open(
         folder: As for `open_some`.
         locate: Its `where`.
         met: By row key, which source of the target has the row already; the rows of a further one are added.
+        already: As for `open_some`.
     """
-    called = name if path[0] == "target" else f"domain {name!r}"
-    with _located(locate((*path, "columns")), called):
-        passages = Passages.of(spec)
-        reader = RowReader(spec, spec.data.generator is not None, beside=passages.names, note=passages.note)
-
-    def rows_of(key: str) -> tuple[list[Row], Source]:
-        data = spec.data if key == "data" else spec.demonstrations or spec.data
-        with _located(locate((*path, key)), called):
-            base = folder if isinstance(folder, Path) else folder((*path, key, "file"))
-            source = open_source(data, folder=base, seed=recipe.seed)
-            rows = list(reader.read(source, data, recipe.seed))
-        kept = _unique(rows, recipe.seed)
-        if len(rows) > len(kept):
-            reader.causes.left_out["duplicate"] += len(rows) - len(kept)
-        return kept, source
-
-    rows, source = rows_of("data")
+    bases = [str(folder if isinstance(folder, Path) else folder((*path, key, "file"))) for key in ROW_KEYS]
+    known = content_hash(spec.model_dump(mode="json", exclude={"split"}), bases, recipe.seed)
+    if (section := already.get(known)) is None:
+        called = name if path[0] == "target" else f"domain {name!r}"
+        section = already[known] = read_section(spec, path, bases, recipe.seed, locate, called)
+    rows, causes = section.rows, section.reader.causes
     if source_name(path) is not None:
-        rows = _not_met(rows, name, met, reader.causes)
-    groups, passed = passages.groups([row.id for row in rows]), reader.passed
-    with _located(locate((*path, "grader")), called):
-        grader = _grader(spec, source)
-    apart = rows_of("demonstrations")[0] if spec.demonstrations else None
-    section, shown = ("drift", recipe.drift) if path[0] == "target" else ("sts", recipe.sts)
-    counter = f"{section}.demonstrations"
+        causes = copy.deepcopy(causes)
+        rows = _not_met(rows, name, met, causes)
+    groups = section.passages.groups([row.id for row in rows])
+    drift_or_sts, shown = ("drift", recipe.drift) if path[0] == "target" else ("sts", recipe.sts)
     return _Read(
-        name, path, spec, grader, rows, apart, reader.rows, passed, reader.causes, groups, shown.demonstrations,
-        counter, recipe.seed, reader.unmet_roles,
+        name, path, spec, section.grader, rows, section.apart, section.reader.rows, section.passed, causes, groups,
+        shown.demonstrations, f"{drift_or_sts}.demonstrations", recipe.seed, section.reader.unmet_roles,
     )  # fmt: skip
 
 
@@ -195,39 +193,6 @@ def _not_met(rows: list[Row], name: str, met: dict[str, str], causes: Causes) ->
     kept = [row for row in rows if row.key not in met]
     met |= dict.fromkeys((row.key for row in kept), name)
     return kept
-
-
-@contextmanager
-def _located(place: str, called: str) -> Iterator[None]:
-    """Open a data error's message with the recipe's place and what the section is called."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(f"{place}: {called}: {error}") from error
-
-
-def _grader(spec: DomainSpec, source: Source) -> str:
-    scored = spec.grader in ("auto", "generator") and isinstance(source, Generator) and source.scores_saved_entries()
-    if spec.grader == "generator" and not scored:
-        raise DataError(f"{source.place}: its scorer does not accept its own saved answers. Set `grader` to `exact`.")
-    if spec.grader != "auto":
-        return spec.grader
-    return "choice" if spec.format == "choice" else "generator" if scored else "exact"
-
-
-def _unique(rows: Iterable[Row], seed: int) -> list[Row]:
-    """One row a key, the same one whatever order they come in, ordered by the hash of seed and key."""
-    kept: dict[str, Row] = {}
-    for row in rows:
-        other = kept.setdefault(row.key, row)
-        if other is not row and content_hash(_content(row)) < content_hash(_content(other)):
-            kept[row.key] = row
-    return sorted(kept.values(), key=lambda row: hashlib.sha256(f"{seed}:{row.key}".encode()).digest())
-
-
-def _content(row: Row) -> list[Any]:
-    """What a row says, without where it came from."""
-    return [row.key, row.prompt, row.answer, row.rationale, row.options, row.gold, row.entry, row.accepted]
 
 
 def _holders(all_read: Iterable[_Read]) -> dict[str, list[str]]:
@@ -287,7 +252,7 @@ def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
         examples=dict(sorted(one.causes.examples.items())),
         labels=one.causes.labels,
         unmet_roles=one.unmet_roles,
-        fingerprint=content_hash(*([part, *_content(row)] for part in PARTS for row in parts[part])),
+        fingerprint=content_hash(*([part, *content(row)] for part in PARTS for row in parts[part])),
         **kept,
     )
 

@@ -165,6 +165,8 @@ def run_task(model: Model, task: Any, indices: list[int]) -> list[dict[str, Any]
         bootstrap_iters=0,
         log_samples=True,
         apply_chat_template=bool(model.tokenizer.chat_template),
+        # It would index all its own tasks anew, which takes far longer than to run a small one.
+        task_manager=task_manager(defaults=False),
     )
     samples: list[dict[str, Any]] = results["samples"][task.config.task]
     return [sample for sample in samples if sample["filter"] == samples[0]["filter"]]

@@ -49,20 +49,26 @@ def require_limits(recipe: Recipe, domains: Mapping[str, Domain]) -> None:
     asked = budget.rows if budget.rows is not None else budget.tokens
     amount = asked[-1] if isinstance(asked, list) else asked or 0
     in_rows = budget.rows is not None
-    pools = {name: len(domain.pool) for name, domain in domains.items()}
-    limited = any((limits.floors, limits.caps, limits.shares, limits.groups, isinstance(limits.prior, dict)))
-    if not limited and (not in_rows or amount <= sum(pools.values()) * budget.max_repeats):
+    if unlimited(recipe, domains, amount):
         return
     from mixplan.allocate import require_possible  # loads cvxpy, which recipes without limits do not need
 
     require_possible(_demands(domains, amount, in_rows=in_rows), spec=limits, budget=budget)
 
 
+def unlimited(recipe: Recipe, domains: Mapping[str, Domain], amount: int) -> bool:
+    """Whether a budget needs no solver to tell that it can be spent: nothing limits it, and the pools have the rows."""
+    budget, limits = recipe.budget, recipe.allocate
+    if any((limits.floors, limits.caps, limits.shares, limits.groups, isinstance(limits.prior, dict))):
+        return False
+    return budget.rows is not None and amount <= sum(len(one.pool) for one in domains.values()) * budget.max_repeats
+
+
 def left_out_budgets(recipe: Recipe, domains: Mapping[str, Domain]) -> list[str]:
     """Say which budgets before the last of a list no plan of these rows can spend within the limits, and why."""
     rows, tokens = recipe.budget.rows, recipe.budget.tokens
     asked = rows if rows is not None else tokens
-    if not isinstance(asked, list) or len(asked) < 2:
+    if not isinstance(asked, list) or len(asked) < 2 or unlimited(recipe, domains, max(asked)):
         return []
     from mixplan.allocate import left_out
 

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from mixplan.plan import standalone
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.runs import content_hash
+from mixplan.train import launch
+from mixplan.train.curve import FOLLOWED
 from mixplan.train.verify import AsPlanned, model_hash
 
 WORDS = ("the quick brown fox", "a lazy dog", "a patient with fever", "the sum of 12 and 30")
@@ -70,31 +73,54 @@ def lay_run(
     return run, loaded, planned
 
 
-def training_process(run: Path) -> Any:
+class Forked:
+    """A training process forked from one that has the libraries loaded, as `follow` knows a command's."""
+
+    stdin = None
+
+    def __init__(self, run: Path, variables: dict[str, str]) -> None:
+        self.process = training_process(run, variables)
+        self.pid = self.process.pid
+
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self.process.exitcode
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        self.process.join()
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code."""
+        return self.poll()
+
+
+def training_process(run: Path, variables: Mapping[str, str] | None = None) -> Any:
     """Start a run's training process as accelerate would, without the seconds that loading the libraries takes."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"mixplan.train.{name}" for name in ("worker", "sft", "grpo")])
-    process = context.Process(target=trained_in_child, args=(str(run),))
+    process = context.Process(target=trained_in_child, args=(str(run), dict(variables or {})))
     process.start()
     return process
 
 
 def fork_training(patch: pytest.MonkeyPatch) -> None:
-    """Have `train` start its training processes so."""
-    patch.setattr("mixplan.train.make.start", lambda command, run, variables: training_process(run))
-    patch.setattr("mixplan.train.make.follow", waited_for)
+    """Have `train` start so what is one process of mixplan's own; any other command is started as it is."""
+
+    def started(command: list[str], run: Path, variables: dict[str, str]) -> Any:
+        alone = "mixplan.train.worker" in command and command[command.index("--num_processes") + 1] == "1"
+        return Forked(run, variables) if alone else launch.start(command, run, variables)
+
+    patch.setattr("mixplan.train.make.start", started)
 
 
-def waited_for(process: Any, run: Path, watcher: object) -> bool:
-    """Whether a training process ended well."""
-    process.join()
-    return bool(process.exitcode == 0)
-
-
-def trained_in_child(run: str) -> None:
+def trained_in_child(run: str, variables: dict[str, str]) -> None:
     """What the process does: train, with what it prints in training/worker.log."""
     from mixplan.train import worker
 
+    os.setsid()
+    os.environ.update({name: value for name, value in variables.items() if name != FOLLOWED})
     output = os.open(f"{run}/training/worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
