@@ -39,7 +39,7 @@ train:
   lora: {r: 8, lora_alpha: 16, target_modules: all-linear}
 evaluate: {answer_tokens: 8, behaviour_tokens: 4}
 """
-"""A job of two steps on the embedded model, with its embedded SAE; in float32, which any CPU computes fast."""
+"""A job of two steps on the embedded model, with its embedded SAE; trained in float32, which any CPU computes fast."""
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_rows_that_changed_since_the_plan_are_refused(trained, loop):
 def test_the_loop_on_the_embedded_model(tmp_path, real_model, monkeypatch):
     monkeypatch.setattr(embedded, "converted_folder", lambda: real_model)
     (tmp_path / "small.yaml").write_text(REAL)
-    made, _ = outcome(tmp_path / "small.yaml", run=tmp_path / "run")
+    made, _ = outcome(tmp_path / "small.yaml", "model.dtype=float32", run=tmp_path / "run")
     assert made["training"]["steps"] == 2
     kl = {name: domain["measures"]["behaviour"]["kl"] for name, domain in made["domains"].items()}
     assert all(0 < change["after"] < 5 for change in kl.values()), kl
