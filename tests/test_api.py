@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_loop import lay
 
@@ -94,6 +95,9 @@ def test_a_budget_is_spread_by_any_scores():
         mixplan.allocate_budget({"law": 1.0, "code": 3.0}, {"law": 100, "Code": 100}, 8)
     with pytest.raises(RecipeError, match="objektive"):
         mixplan.allocate_budget({"law": 1.0, "code": 1.0}, pools, 1, objektive="min_max")
+    assert mixplan.allocate_budget({"law": 1.0}, {"law": 5}, np.int64(3)) == {"law": 3}
+    with pytest.raises(AllocationError, match="rows: found '3', expected a whole number"):
+        mixplan.allocate_budget({"law": 1.0}, {"law": 5}, "3")
     with pytest.raises(AllocationError, match=r"the pool of 'law': found 50\.5, expected a whole number of rows"):
         mixplan.allocate_budget({"law": 1.0}, {"law": 50.5}, 1)
     with pytest.raises(AllocationError, match="the score of 'law': found '1000"):

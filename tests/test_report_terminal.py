@@ -162,7 +162,7 @@ def test_a_plan_without_a_mixture_has_no_target_line(value: dict[str, Any]) -> N
 def test_a_budget_in_tokens_says_so(value: dict[str, Any]) -> None:
     value["allocation"].update(unit="tokens", budget=22000)
     text = printed(value, 200)
-    assert "22,000 extra tokens over 16 domains beside 820 target rows (ratio: share of all tokens)" in text
+    assert "22,000 extra tokens over 16 domains beside 820 target rows (ratio: share of all rows)" in text
     assert "Distance of the extra tokens from uniform" in text
 
 

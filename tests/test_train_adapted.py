@@ -2,11 +2,13 @@
 
 import pytest
 import torch
-from conftest import save_tokenizer
+from conftest import save_tokenizer, tiny_config
 from evaluated import spec_of
+from other_models import WRAPPED
 from peft import get_peft_model
 from small_jobs import ARGS, lay_run
 from tiny_families import tiny_model
+from transformers import AutoModelForImageTextToText, LlamaForCausalLM
 
 from mixplan.errors import TrainError
 from mixplan.model import load_trained
@@ -91,6 +93,51 @@ def test_an_adapter_whose_names_peft_mistakes_is_read_back_and_gone_on_with(tmp_
         expected = lm(input_ids=TOKENS).logits
         read = load_trained(spec_of(model), run / ".part").lm(input_ids=TOKENS).logits
     torch.testing.assert_close(read, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "lora",
+    [
+        {"target_modules": ["q_proj", "embed_tokens"]},
+        {"target_modules": "all-linear", "layer_replication": [[0, 2], [1, 4]]},
+        {"target_modules": ["q_proj"], "lora_bias": True},
+    ],
+    ids=["tied", "replicated", "bias"],
+)
+def test_an_adapter_on_weights_that_are_shared_is_read_back_as_it_was_trained(tmp_path, lora):
+    model, out = tmp_path / "model", tmp_path / "out"
+    bias = {"attention_bias": True} if "lora_bias" in lora else {}
+    torch.manual_seed(0)
+    lm = LlamaForCausalLM(tiny_config("llama", tie_word_embeddings=True, **bias))
+    lm.save_pretrained(model)
+    save_tokenizer(model)
+    wrapped = get_peft_model(lm, adapter_config({"r": 2, **lora}, lm))
+    with torch.no_grad():
+        for name, value in wrapped.named_parameters():
+            if "lora_" in name:
+                value.normal_(std=0.3)
+    wrapped.save_pretrained(out, save_embedding_layers=False)
+    with torch.inference_mode():
+        expected = wrapped.eval()(input_ids=TOKENS).logits
+        read = load_trained(spec_of(model), out).lm(input_ids=TOKENS).logits
+    torch.testing.assert_close(read, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("lora", [{**ALL, "target_modules": "ALL-Linear"}, ALL])
+def test_all_linear_is_known_in_any_case(lora):
+    lm = tiny_model("bamba").lm
+    names = [name for name, _ in get_peft_model(lm, adapter_config(lora, lm)).named_parameters() if "lora_" in name]
+    assert names
+    assert not [name for name in names if ".out_proj." in name]
+
+
+@pytest.mark.parametrize("excluded", [["k_proj"], r".*\.k_proj"])
+def test_what_a_recipe_excludes_of_an_image_text_model_leaves_its_tower_alone(excluded):
+    lm = AutoModelForImageTextToText.from_config(WRAPPED["gemma3"]())
+    config = adapter_config({"r": 2, "target_modules": "all-linear", "exclude_modules": excluded}, lm)
+    names = [name for name, _ in get_peft_model(lm, config).named_parameters() if "lora_" in name]
+    assert names
+    assert not [name for name in names if "vision" in name or "k_proj" in name or "projector" in name]
 
 
 def test_a_family_that_names_another_s_class_is_loaded_in_it():

@@ -200,3 +200,11 @@ def test_shipped_recipes_are_known_to_be_trainable_without_asking(monkeypatch, t
     changed = load_recipe(recipes[0].path.parent / "quickstart.yaml", ["train.args.max_steps=7"])
     with pytest.raises(AssertionError, match="bin/rehearse"):
         refused([changed])
+
+
+def test_a_refusal_is_asked_about_again_and_a_pattern_that_is_none_is_one(recipe, asked):
+    broken = recipe(lora="{r: 4, target_modules: '*q_proj'}")
+    for _ in range(2):
+        with pytest.raises(RecipeError, match=r"'\*q_proj' is no regular expression"):
+            refuse_untrainable_job(broken)
+    assert asked == [True, True]

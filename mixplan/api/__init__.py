@@ -190,7 +190,7 @@ def allocate_budget(
         raise AllocationError(f"scores and pools name different domains: {unlike}. Give both for each domain.")
     try:
         spec = AllocateSpec.model_validate(limits)
-        budget = BudgetSpec(rows=rows, max_repeats=max_repeats)
+        budget = BudgetSpec(rows=_rows(rows, "rows"), max_repeats=max_repeats)
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         raise RecipeError(f"{'.'.join(map(str, wrong['loc'])) or 'rows'}: {wrong['msg']}.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def load_trained(spec: ModelSpec, trained: Path, *, folder: Path = Path(), depth
 
     An adapter is put on the untrained model that the recipe names. In float32 it is merged into it, which changes no
     answer; in a shorter type merging would round the change away, so there it stays beside the weights, as it does on a
-    quantised model or one that is spread over several devices.
+    quantised model, on one that is spread over several devices, and on weights that other layers share.
 
     Args:
         spec: The untrained model's section; its device and type hold for the trained one too.
@@ -70,7 +71,13 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
         raise damaged(trained, f"the adapter cannot be put on '{spec.name}': {why}") from error
     refuse_strangers(wrapped, trained, spec.name)
     put_in_place(wrapped, trained / ADAPTER[1])
-    merge = base.dtype == "float32" and not is_dispatched(base.lm) and not hasattr(base.lm, "hf_quantizer")
+    merge = (
+        base.dtype == "float32"
+        and not is_dispatched(base.lm)
+        and not hasattr(base.lm, "hf_quantizer")
+        and not settings.get("lora_bias")
+        and not on_shared_weights(wrapped)
+    )
     lm = wrapped.merge_and_unload() if merge else wrapped.get_base_model()
     lm = lm.eval().requires_grad_(False)
     weights = content_hash(base.weights, weights_hash([trained / ADAPTER[1]]), settings)
@@ -128,6 +135,16 @@ def put_in_place(wrapped: Any, file: Path) -> int:
                 held.copy_(value)  # shares its memory with the layer's
                 mended += 1
     return mended
+
+
+def on_shared_weights(wrapped: Any) -> bool:
+    """Whether an adapter lies on a weight that another layer has too, into which merging would change that one as well.
+
+    So it is with embeddings that are tied to the output head, and with peft's `layer_replication`.
+    """
+    uses = Counter(id(value) for _, value in wrapped.named_parameters(remove_duplicate=False))
+    adapted = (module for module in wrapped.modules() if hasattr(module, "base_layer") and hasattr(module, "lora_A"))
+    return any(uses[id(value)] > 1 for module in adapted for value in module.get_base_layer().parameters())
 
 
 def read_settings(trained: Path) -> dict[str, Any]:

@@ -51,7 +51,7 @@ TEMPLATE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 NOT_SETTINGS = {"messages", "add_generation_prompt", "tools", "documents", "bos_token", "eos_token"}
 NAME_LENGTH = 100
 """Letters of a name at most, that of a target's source with `target.` in front included."""
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 LORA_CLASS = ("peft", "tuners/lora/config.py", "LoraConfig")
 
 

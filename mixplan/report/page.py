@@ -150,11 +150,10 @@ def _notices(plan: Plan) -> Html | None:
 
 
 def _mixture(plan: Plan) -> Html:
-    unit = plan.allocation.unit
     planned_by = {name: _planned_by(plan, name) for name in plan.order()}
     changes = plan.forecast.planned_by == "behaviour"
     title = "Expected change of behaviour (nats a token)" if changes else plan.score_name
-    heads = ["Domain", f"{title} with 95 % interval", "Rows", f"Ratio ({unit})", "Tokens behind it"]
+    heads = ["Domain", f"{title} with 95 % interval", "Rows", "Ratio (rows)", "Tokens behind it"]
     highest = max(max(found.high, found.value) for found in planned_by.values())
     lines = [_domain_row(plan, name, found, highest) for name, found in planned_by.items()]
     lines += [_target_row(name, *found) for name, found in plan.taught().items()]
@@ -164,7 +163,7 @@ def _mixture(plan: Plan) -> Html:
     )
     note = (
         f"{learned if changes else ''}{plan.score_name} is {MEANING[plan.score]}. A higher score predicts a larger "
-        f"change, not its sign. The ratio is a domain's share of all the mixture's {unit}. "
+        f"change, not its sign. The ratio is a domain's share of all the mixture's rows. "
         f"{stability_sentence(plan.ranking, plan.score_name)}"
     )
     rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence))

@@ -152,7 +152,7 @@ def _headline(plan: Plan) -> str:
     beside = f" beside {whole(plan.mixture.target_rows)} target rows" if plan.mixture else ""
     extra = f"{whole(allocation.budget)} extra {allocation.unit} over {len(plan.domains)} domains"
     expected = "expected: how far behaviour will move, nats a token; " if _expected(plan) else ""
-    return f"{plan.name}: {extra}{beside} ({expected}ratio: share of all {allocation.unit})"
+    return f"{plan.name}: {extra}{beside} ({expected}ratio: share of all rows)"
 
 
 def _expected(plan: Plan) -> bool:

@@ -33,7 +33,7 @@ def top(plan: Plan) -> Html:
         tag("p", saved, class_="lead") if saved else None,
         tag("dl", *facts, class_="strip"),
         tag("p", made_of(plan), class_="quiet"),
-        tag("p", "To repeat it, in this folder: ", tag("code", "mixplan plan recipe.yaml --run ."), class_="quiet"),
+        tag("p", "To plan again in this folder: ", tag("code", "mixplan plan recipe.yaml --run ."), class_="quiet"),
     )
 
 
@@ -43,7 +43,8 @@ def headline(plan: Plan) -> str:
     most = sorted(plan.domains, key=lambda name: (-allocation.rows[name], name))[:EXPOSED]
     leading = ", ".join(f"{name} {whole(allocation.rows[name])}" for name in most if allocation.rows[name])
     beside = f" beside {whole(plan.mixture.target_rows)} target rows" if plan.mixture else ""
-    spread = f"{whole(allocation.budget)} extra {allocation.unit} over {len(plan.domains)} domains{beside}."
+    domains = "1 domain" if len(plan.domains) == 1 else f"{len(plan.domains)} domains"
+    spread = f"{whole(allocation.budget)} extra {allocation.unit} over {domains}{beside}."
     return spread + (f" The most rows: {leading}." if leading else "")
 
 
@@ -51,7 +52,7 @@ def removed(plan: Plan) -> tuple[float, float | None] | None:
     """The parts of all domains' expected loss that the plan and an even spread remove, 0 to 1.
 
     Returns:
-        The plan's and the even spread's, None where they were not compared; None where no loss is expected at all.
+        The plan's and the even spread's, None where they were not compared alike; None where no loss is expected.
     """
     allocation = plan.allocation
     planned_by = [plan.expected_of(name) or plan.score_of(name) for name in plan.domains]
@@ -61,8 +62,8 @@ def removed(plan: Plan) -> tuple[float, float | None] | None:
     if not before > 0:
         return None
     mine = 1 - allocation.expected_loss / before
-    if allocation.against_uniform is None or allocation.against_uniform.together.value >= 1:
-        return mine, None
+    if cautious or allocation.against_uniform is None or allocation.against_uniform.together.value >= 1:
+        return mine, None  # a cautious plan's loss is of upper ends, what it saves beside an even spread of the scores
     even = 1 - allocation.expected_loss / (1 - allocation.against_uniform.together.value) / before
     return mine, even
 
@@ -88,7 +89,7 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
     by = "by expected change of behaviour" if changes else f"by {plan.score_name}"
     yield "Most exposed", order[0], small(f"then {', '.join(order[1:EXPOSED])}; {by}" if len(order) > 1 else by)
     share = sum(allocation.ratios[name] for name in plan.domains)
-    yield "Added", f"{whole(allocation.budget)} {allocation.unit}", small(f"{percent(share)} of the mixture")
+    yield "Added", f"{whole(allocation.budget)} {allocation.unit}", small(f"{percent(share)} of the mixture's rows")
     against = allocation.against_uniform
     if against is None:
         yield "Against an even spread", "not compared", small("there is nothing to spread in two ways")
@@ -113,8 +114,7 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
 def made_of(plan: Plan) -> str:
     """Say which model, SAE and target were read, and when."""
     where = plan.recipe.target.where if plan.recipe is not None else None
-    rows = plan.target.rows
-    data = f"{where or 'not recorded'}, {whole(rows.pool + rows.evaluation)} rows"
+    data = f"{where or 'not recorded'}, {whole(plan.target.read_rows)} rows read"
     made = f" Made {plan.created}." if plan.created else ""
     model = f"{MODEL_NAME} (embedded)" if plan.model.name == "embedded" else plan.model.name
     return f"Model {model}, read by SAE {plan.sae.name}. Target data {data}.{made}"

@@ -32,7 +32,8 @@ def plan_hash(plan: Mapping[str, Any]) -> str:
     """
     kept = {name: value for name, value in plan.items() if name not in TIMES}
     for section, places in UNHASHED.items():
-        kept[section] = {name: value for name, value in plan[section].items() if name not in places}
+        if plan[section] is not None:  # a plan may have no mixture
+            kept[section] = {name: value for name, value in plan[section].items() if name not in places}
     return content_hash(kept)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from peft import LoraConfig
@@ -22,6 +22,7 @@ from mixplan.train.job import Job
 ROUTERS = ("gate", "router", "shared_expert_gate")
 """Linear layers that choose experts, which an adapter leaves alone where the recipe does not name them."""
 LINEAR = nn.Linear | Conv1D
+ALL_LINEAR = "all-linear"
 READ = r"\bself\.{name}\.weight\b(?!\.(dtype|device|shape|size|new_|is_)|\[)"
 """How a module's source hands a layer's weight on, and not only its type, its place, its shape or a slice of it."""
 
@@ -38,25 +39,26 @@ def adapter_config(lora: dict[str, Any], lm: PreTrainedModel) -> LoraConfig:
         lm: The model, with or without weights.
 
     Raises:
-        TrainError: the recipe names a layer that cannot be adapted.
+        TrainError: the recipe names a layer that cannot be adapted, or a pattern that is none.
     """
+    refuse_broken_patterns(lora)
     lora = {"task_type": "CAUSAL_LM", **lora}
     if not lora.get("target_modules") and not lora.get("target_parameters"):
         # peft's own defaults too: by itself it finds none for a Mixtral (0.21.2 with transformers 5.23).
         lora["target_modules"] = default_targets(lm)
     excluded = lora.get("exclude_modules")
     patterns = [excluded] if isinstance(excluded, str) else [rf"(.*\.)?{re.escape(name)}" for name in excluded or ()]
-    if is_wrapped(lm) and not excluded:
+    if is_wrapped(lm):
         names = {id(module): name for name, module in lm.named_modules()}
         decoder, head = (re.escape(names[id(part)]) for part in (lm.get_decoder(), lm.get_output_embeddings()))
         patterns.append(rf"(?!{decoder}\.|{head}$).*")
     broken = unadaptable(lm)
-    if lora.get("target_modules") == "all-linear":
+    if all_linear(lora):
         patterns += left_out(broken)
     if patterns:
         lora["exclude_modules"] = "|".join(patterns)
     config = LoraConfig(**lora)
-    if config.target_modules != "all-linear":
+    if not all_linear(lora):
         for name, why in broken.items():
             if check_target_module_exists(config, name):
                 short = name.rpartition(".")[2]
@@ -65,6 +67,23 @@ def adapter_config(lora: dict[str, Any], lm: PreTrainedModel) -> LoraConfig:
                     f"{short} out, or set `train.lora.target_modules: all-linear`, which leaves it out."
                 )
     return config
+
+
+def refuse_broken_patterns(lora: Mapping[str, Any]) -> None:
+    """Refuse a text that is no regular expression, which peft takes for the names of layers.
+
+    Raises:
+        TrainError: it is none.
+    """
+    for key in ("target_modules", "exclude_modules"):
+        pattern = lora.get(key)
+        try:
+            re.compile(pattern if isinstance(pattern, str) else "")
+        except re.error as error:
+            raise TrainError(
+                f"train.lora.{key}: {pattern!r} is no regular expression ({error}). Write one, such as "
+                f"'.*q_proj', or a list of layers' names: `{key}: [q_proj]`."
+            ) from error
 
 
 def default_targets(lm: PreTrainedModel) -> list[str] | str:
@@ -113,7 +132,12 @@ def unadaptable(lm: nn.Module) -> dict[str, str]:
 def adapts_all_layers(job: Job) -> bool:
     """Whether a job trains an adapter on all linear layers, or on those of mixplan's choice."""
     lora = job.train["lora"]
-    return lora is not None and lora.get("target_modules") in (None, [], "all-linear")
+    return lora is not None and (not lora.get("target_modules") or all_linear(lora))
+
+
+def all_linear(lora: dict[str, Any]) -> bool:
+    """Whether an adapter is asked for on all linear layers, which peft takes in any case of letters."""
+    return str(lora.get("target_modules")).lower() == ALL_LINEAR
 
 
 def unadapted_warning(lm: nn.Module) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import re
 import sys
 import tempfile
 import traceback
@@ -30,7 +31,10 @@ from mixplan.train.settings import on_gpu
 from mixplan.train.tokens import load_tokenizer
 from mixplan.train.untrained import weightless_model
 
-REFUSALS = (ValueError, TypeError, ImportError, RuntimeError, OSError, LookupError, AttributeError, NotImplementedError)
+REFUSALS = (
+    *(ValueError, TypeError, ImportError, RuntimeError, OSError, LookupError, AttributeError, NotImplementedError),
+    re.error,
+)
 """What TRL, peft, transformers and accelerate raise on settings that they do not take."""
 
 ROWS = 2

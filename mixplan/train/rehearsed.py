@@ -31,6 +31,9 @@ VERSION = 2
 
 SHIPPED = Path(__file__).parent / "rehearsed.json"
 
+TAKEN = b"null"
+"""What is kept of a job that the libraries take."""
+
 LIBRARIES = ("trl", "transformers", "peft", "accelerate", "torch", "datasets")
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """Files of a model without which its trainer cannot be built, and whose content decides what is refused."""
@@ -147,7 +150,7 @@ def logged_in_to_wandb() -> bool:
 
 
 def refused(recipes: Sequence[LoadedRecipe]) -> list[str | None]:
-    """What the libraries refuse of each recipe's job, in their words; kept by all that decides it.
+    """What the libraries refuse of each recipe's job, in their words; that they take one is kept.
 
     Raises:
         TrainError: the libraries could not be asked.
@@ -157,14 +160,15 @@ def refused(recipes: Sequence[LoadedRecipe]) -> list[str | None]:
     keys = [key_of(question, found) for question, found in zip(asked, files, strict=True)]
     places = [cache_folder() / "rehearsed" / f"{key}.json" for key in keys]
     known = set(shipped_keys())
-    missing = [number for number, place in enumerate(places) if keys[number] not in known and unseal(place) is None]
+    missing = [n for n, place in enumerate(places) if keys[n] not in known and unseal(place) != TAKEN]
+    found: dict[int, str | None] = {}
     if missing:
         answers = asked_of_libraries([asked[number] for number in missing])
-        for number, answer in zip(missing, answers, strict=True):
-            write_atomic(places[number], seal(json.dumps(answer).encode()))
-    return [
-        None if key in known else json.loads(unseal(place) or b"null") for key, place in zip(keys, places, strict=True)
-    ]
+        found = dict(zip(missing, answers, strict=True))
+    for number, answer in found.items():
+        if answer is None:  # a refusal may end with a package or a login, so it is asked about again
+            write_atomic(places[number], seal(TAKEN))
+    return [found.get(number) for number in range(len(recipes))]
 
 
 def question_of(loaded: LoadedRecipe, files: Mapping[str, Path]) -> dict[str, Any]:
