@@ -1,16 +1,20 @@
 """`mixplan train` hands on what it was asked and ends with the run's tables."""
 
+import json
 from pathlib import Path
 
 import pytest
 import saved_run
+from saved_plan import sample
 from typer.testing import CliRunner, Result
 
 from mixplan.cli import app
 from mixplan.outcome import make
 from mixplan.outcome.make import OutcomeRequest
+from mixplan.saved import Plan
 from mixplan.train import emit
 from mixplan.train.launch import Launch
+from mixplan.train.verify import AsPlanned
 
 
 def call(*words: object) -> Result:
@@ -47,13 +51,14 @@ def test_json_is_alone_on_stdout(asked, tmp_path):
 
 
 def test_emit_writes_a_job_file_and_trains_nothing(asked, tmp_path, monkeypatch):
-    ready = make.PlannedRun(tmp_path, None, {"hashes": {}}, None, {})
+    made = Plan.model_validate_json(json.dumps(sample()))
+    ready = make.PlannedRun(tmp_path, None, made, None, {})
     told = {}
     monkeypatch.setattr(make, "planned", lambda request, watcher: ready)
     monkeypatch.setattr(emit, "emit", lambda *given, **named: told.update(named, given=given) or tmp_path / "slurm.sh")
     result = call("mine.yaml", "--emit", "slurm", "--nodes", "2")
     assert result.output == f"{tmp_path / 'slurm.sh'}\n"
-    assert told["given"] == ("slurm", tmp_path, None, {"hashes": {}})
+    assert told["given"] == ("slurm", tmp_path, None, AsPlanned.of(made))
     assert told["nodes"] == 2
     assert asked == []
 

@@ -1,6 +1,6 @@
 """Sampled answers, their advantages and the draws from them, against GRPO's formulas and plain counting."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -198,8 +198,8 @@ def test_rewards_that_fail_count_as_0_and_are_counted(tiny_model, tmp_path, proc
 def test_figures_are_counts():
     first = Batch((rollout(0.0, 1.0, 1.0, 1.0), rollout(0.0, 0.0, 0.0, 0.0)), 1, "why")
     batches = [first, Batch((rollout(0.0, 0.0, 0.0, 2.0),), 0, "")]
-    assert figures(batches, SPEC) == {
+    assert asdict(figures(batches, SPEC)) == {
         "prompts": 3, "kept": 2, "samples": 4, "accepted": 4 / 12, "mean_reward": 5 / 12, "failures": 1,
         "temperature": 1.0, "answer_tokens": 4,
     }  # fmt: skip
-    assert figures([], SPEC)["accepted"] == 0.0
+    assert figures([], SPEC).accepted == 0.0

@@ -10,6 +10,7 @@ from mixplan.domains import Row
 from mixplan.errors import DataError
 from mixplan.evaluate import changes, evaluate, headline, measures_of, read_evaluation, write_evaluation
 from mixplan.recipe import EvaluateSpec
+from mixplan.saved.evaluation import EvaluatedModel
 
 SPEC = EvaluateSpec(answer_tokens=4, behaviour_tokens=3, resamples=100)
 
@@ -37,7 +38,8 @@ def test_each_domain_has_its_measures(tiny_model, target, domains, tmp_path):
     assert {name: list(measures) for name, measures in found.domains.items()} == {
         "target": ["exact", "behaviour"], "pick": ["choice", "behaviour"], "free": ["likelihood", "behaviour"]
     }  # fmt: skip
-    assert found.model == {"name": str(tiny_model), "hash": model.weights, "dtype": "float32", "device": "cpu"}
+    read = {"name": str(tiny_model), "hash": model.weights, "dtype": "float32", "device": "cpu"}
+    assert found.model == EvaluatedModel(**read)
     assert told.stages == [
         ("target: exact", 4, "rows"), ("target: own answers", 4, "rows"), ("target: behaviour", 4, "rows"),
         ("pick: own answers", 3, "rows"), ("pick: choice, behaviour", 3, "rows"),

@@ -119,7 +119,7 @@ def test_later_plans_learn_from_its_arms(arms_study):
     plan = json.loads((run / "arms" / "doctors-6" / "plan.json").read_bytes())
     assert evidence["hashes"] == {name: plan["hashes"][name] for name in ("model", "sae")}
     kind = Kind.of(plan["recipe"], **evidence["hashes"])
-    assert evidence["settings"] == kind.settings
+    assert evidence["settings"] == kind.settings.values()
     found = halving_rows(None, folder=run, run=arms_study / "later", kind=kind, usual=2.0)
     learned = results["response"]
     ends = (math.inf if learned[name] is None else learned[name] for name in ("half", "shared", "stays"))
