@@ -27,7 +27,7 @@ READ = r"\bself\.{name}\.weight\b(?!\.(dtype|device|shape|size|new_|is_)|\[)"
 """How a module's source hands a layer's weight on, and not only its type, its place, its shape or a slice of it."""
 
 
-def adapter_config(lora: dict[str, Any], lm: PreTrainedModel) -> LoraConfig:
+def adapter_config(lora: Mapping[str, Any], lm: PreTrainedModel) -> LoraConfig:
     """Peft's config of the adapter that a recipe asks for.
 
     Where the recipe names no layers and peft has no default for the model's type, all linear layers of the decoder's
@@ -135,7 +135,7 @@ def adapts_all_layers(job: Job) -> bool:
     return lora is not None and (not lora.get("target_modules") or all_linear(lora))
 
 
-def all_linear(lora: dict[str, Any]) -> bool:
+def all_linear(lora: Mapping[str, Any]) -> bool:
     """Whether an adapter is asked for on all linear layers, which peft takes in any case of letters."""
     return str(lora.get("target_modules")).lower() == ALL_LINEAR
 
