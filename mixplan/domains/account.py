@@ -1,4 +1,4 @@
-"""Reports in one line what became of a domain's rows: how many were read, in which part they are, what was left out."""
+"""Reports in one line how many rows of a domain were read, which part each went to, and why others were not used."""
 
 from __future__ import annotations
 

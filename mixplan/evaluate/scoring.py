@@ -183,7 +183,7 @@ def check_vocabularies(first: Model, second: Model) -> None:
 
 
 def head(model: Model, states: Tensor) -> Tensor:
-    """Logits of final states: `[rows, d_model]` in the model's type in, `[rows, vocabulary]` float32 out."""
+    """Compute the logits of final states, `[rows, vocabulary]` float32, from `[rows, d_model]` in the model's type."""
     if model.lm not in _HEADS:
         check_head(model)
     return _HEADS[model.lm](model, states)

@@ -1,4 +1,4 @@
-"""Tabulates a plan and its outcome in plain text, which the terminal, the page and the model card lay out."""
+"""Tabulates a plan and its outcome in plain text for the terminal, the page and the model card."""
 
 from __future__ import annotations
 

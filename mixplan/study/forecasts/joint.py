@@ -51,7 +51,7 @@ def combined(
 
 
 def coefficients(x: Doubles, y: Doubles) -> Doubles:
-    """Ridge regression without an intercept: `[t, D, P]` and `[t, D]` in, `[P]` out."""
+    """Fit a ridge regression without an intercept: `[P]` coefficients of `[t, D, P]` for `[t, D]`."""
     known = ~np.isnan(y) & ~np.isnan(x).any(2)
     rows, values = x[known], y[known]
     return np.asarray(np.linalg.solve(rows.T @ rows + RIDGE * np.eye(x.shape[2]), rows.T @ values))
