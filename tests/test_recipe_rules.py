@@ -207,6 +207,22 @@ RULES = {
         "recipe.yaml:17: train.args.eval_strategy: found the text 'steps', expected no. The mixture has a train split "
         "alone; mixplan evaluates on rows of its own before and after. Leave the key out.",
     ),
+    "evaluation by TRL before training": (
+        ("budget:", "train: {args: {eval_on_start: true}}\nbudget:"),
+        "recipe.yaml:17: train.args.eval_on_start: mixplan evaluates before and after by itself. Leave the key out.",
+    ),
+    "steps of no row": (
+        ("budget:", "train: {args: {gradient_accumulation_steps: 0}}\nbudget:"),
+        "recipe.yaml:17: train.args.gradient_accumulation_steps: found the number 0, expected 1 or more.",
+    ),
+    "steps backwards": (
+        ("budget:", "train: {args: {learning_rate: -1.0e-5}}\nbudget:"),
+        "recipe.yaml:17: train.args.learning_rate: found the number -1e-05, expected 0 or more.",
+    ),
+    "a frozen adapter": (
+        ("budget:", "train: {lora: {inference_mode: true}}\nbudget:"),
+        "recipe.yaml:17: train.lora.inference_mode: an adapter that is frozen is not trained. Leave the key out.",
+    ),
     "a folder for TRL's output": (
         ("budget:", "train: {args: {output_dir: elsewhere}}\nbudget:"),
         "recipe.yaml:17: train.args.output_dir: mixplan sets this itself. Leave the key out.",

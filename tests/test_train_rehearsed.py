@@ -145,6 +145,13 @@ def test_a_tracker_without_a_login(recipe, home, monkeypatch, tracker, variable)
     assert list(rehearsed.login_missing(recipe())) == []
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_all_trackers_are_those_that_are_installed(recipe, home, monkeypatch, installed):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed and name == "wandb" else None)
+    problems = list(rehearsed.login_missing(recipe("report_to: all")))
+    assert [("WANDB_API_KEY" in problem) for problem in problems] == ([True] if installed else [])
+
+
 def test_a_stored_login_counts(recipe, home, monkeypatch):
     loaded = recipe("report_to: wandb")
     (home / ".netrc").write_text("machine elsewhere\n  login user\n  password x\n")

@@ -51,6 +51,14 @@ TEMPLATE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 NOT_SETTINGS = {"messages", "add_generation_prompt", "tools", "documents", "bos_token", "eos_token"}
 NAME_LENGTH = 100
 """Letters of a name at most, that of a target's source with `target.` in front included."""
+LEAST = {
+    "per_device_train_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "dataloader_num_workers": 0,
+    "learning_rate": 0,
+    "max_length": 1,
+}
+"""Of numbers with which TRL's trainer would take no step, or fail only once it trains."""
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 LORA_CLASS = ("peft", "tuners/lora/config.py", "LoraConfig")
 
@@ -308,6 +316,14 @@ def _contrary(train: TrainSpec) -> Iterator[Finding]:
             f"found {describe(args['eval_strategy'])}, expected no. The mixture has a train split alone; mixplan "
             "evaluates on rows of its own before and after. Leave the key out.",
         )
+    if args.get("eval_on_start"):
+        yield ("train", "args", "eval_on_start"), "mixplan evaluates before and after by itself. Leave the key out."
+    for name, least in LEAST.items():
+        value = args.get(name)
+        if isinstance(value, int | float) and value < least:
+            yield ("train", "args", name), f"found {describe(value)}, expected {least} or more."
+    if (train.lora or {}).get("inference_mode"):
+        yield ("train", "lora", "inference_mode"), "an adapter that is frozen is not trained. Leave the key out."
     for name in sorted(OWN_ARGS & set(args)):
         yield ("train", "args", name), "mixplan sets this itself. Leave the key out."
     for name in sorted(TEMPLATE_ARGS & set(args)):

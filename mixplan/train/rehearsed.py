@@ -123,6 +123,8 @@ def login_missing(loaded: LoadedRecipe) -> Iterator[str]:
     reported = loaded.recipe.train.args.get("report_to") or []
     trackers = [reported] if isinstance(reported, str) else list(reported)
     where = loaded.where(("train", "args", "report_to"))
+    if "all" in trackers:  # to the trainer, every tracker that is installed
+        trackers += [name for name in ("wandb", "comet_ml", "neptune") if importlib.util.find_spec(name)]
     if "wandb" in trackers and not logged_in_to_wandb():
         yield (
             f"{where}: train.args.report_to: nobody is logged in to wandb. Run `wandb login`, set WANDB_API_KEY, or "
