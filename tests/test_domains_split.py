@@ -227,7 +227,7 @@ def test_what_is_suggested_works(tmp_path_factory, rows, evaluation, query, demo
     save(folder, "b", questions("b", 20))
     asked = {"evaluation": evaluation, "query": query, "demonstration": demonstration}
 
-    def plan(split: dict[str, int]) -> Recipe:
+    def plan(split: dict[str, int], apart: bool = apart) -> Recipe:
         one = domain("a", split=SplitSpec(**split, apart=apart))
         pair = (one, domain("b")) if is_target else (domain("b"), one)
         return recipe(pair[0], {"other": pair[1]}, drift=DriftSpec(demonstrations=2), sts=StsSpec(demonstrations=2))
@@ -241,6 +241,9 @@ def test_what_is_suggested_works(tmp_path_factory, rows, evaluation, query, demo
     if "Add data" in message:
         enough = int(message.rpartition("needs ")[2].split()[0])
         assert rows < enough <= 10
+        return
+    if f"Leave out `{place}.split`" in message:
+        open_domains(plan({}, apart=False), folder=folder)
         return
     listed = message.partition(f"Set `{place}.split` to {{")[2].partition("}")[0].removesuffix(", apart: true")
     split = {part: int(count) for part, count in (item.split(": ") for item in listed.split(", "))}
@@ -330,7 +333,8 @@ def test_too_few_demonstrations_of_their_own(tmp_path):
     law = domain("law", demonstration=9, demonstrations=DataSpec(file="worked.jsonl"))
     assert refused(recipe(domain("target"), {"law": law}, sts=StsSpec(demonstrations=5)), tmp_path) == (
         "domains.law.demonstrations: domain 'law' has 2 demonstration rows, but sts.demonstrations puts 5 in front of "
-        "a query. Lower `sts.demonstrations`, or remove `domains.law.demonstrations` to take them from `data`."
+        "a query. Lower `sts.demonstrations` to 2, remove `domains.law.demonstrations`, so that they come from `data`, "
+        "or add data."
     )
 
 

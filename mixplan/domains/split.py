@@ -5,23 +5,18 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mixplan.domains.causes import Causes
 from mixplan.domains.domain import PARTS, Domain, KeyPath, source_name
 from mixplan.domains.joined import joined
-from mixplan.domains.passages import Groups
+from mixplan.domains.parts import DUPLICATE_OF, Unsplit, divide, require_enough
 from mixplan.domains.rows import Row
 from mixplan.domains.section import ROW_KEYS, Already, Where, content, read_section
-from mixplan.domains.sizes import DEMONSTRATION_ROWS, demonstration_rows, evaluation_rows, query_rows, smaller
 from mixplan.errors import DataError
 from mixplan.recipe import DomainSpec, Recipe, SourcesSpec
 from mixplan.runs import content_hash
-
-DUPLICATE_OF = "duplicate of "
-"""How the cause begins under which a source's rows are counted that another source of the target has."""
 
 Folder = Path | Callable[[KeyPath], Path]
 
@@ -110,42 +105,6 @@ def _reading_order(recipe: Recipe) -> list[str]:
     return [*sorted(recipe.target_sections), *recipe.domains]
 
 
-@dataclass
-class _Read:
-    """A domain's rows before they are split: unique, in seeded order."""
-
-    name: str
-    path: KeyPath
-    spec: DomainSpec
-    grader: str
-    rows: list[Row]
-    apart: list[Row] | None
-    read_rows: int
-    source_rows: int
-    causes: Causes
-    groups: Groups
-    shown: int
-    counter: str
-    seed: int
-    unmet_roles: tuple[str, ...]
-    evaluation: list[Row] = field(init=False)
-
-    @property
-    def is_taught(self) -> bool:
-        """Whether it is the target, or a source of it."""
-        return self.path[0] == "target"
-
-    @property
-    def called(self) -> str:
-        """What messages call it."""
-        return self.name if self.is_taught else f"domain {self.name!r}"
-
-    def __post_init__(self) -> None:
-        elsewhere = self.apart is not None
-        wanted = evaluation_rows(self.spec.split, len(self.rows), shown=self.shown, elsewhere=elsewhere)
-        self.evaluation = self.groups.draw(self.rows, wanted, self.seed, fill=False)
-
-
 def _open(
     recipe: Recipe,
     name: str,
@@ -155,7 +114,7 @@ def _open(
     locate: Where,
     met: dict[str, str],
     already: Already,
-) -> _Read:
+) -> Unsplit:
     """Open one section's rows.
 
     Args:
@@ -179,7 +138,7 @@ def _open(
         rows = _not_met(rows, name, met, causes)
     groups = section.passages.groups([row.id for row in rows])
     drift_or_sts, shown = ("drift", recipe.drift) if path[0] == "target" else ("sts", recipe.sts)
-    return _Read(
+    return Unsplit(
         name, path, spec, section.grader, rows, section.apart, section.reader.rows, section.passed, causes, groups,
         shown.demonstrations, f"{drift_or_sts}.demonstrations", recipe.seed, section.reader.unmet_roles,
     )  # fmt: skip
@@ -195,7 +154,7 @@ def _not_met(rows: list[Row], name: str, met: dict[str, str], causes: Causes) ->
     return kept
 
 
-def _holders(all_read: Iterable[_Read]) -> dict[str, list[str]]:
+def _holders(all_read: Iterable[Unsplit]) -> dict[str, list[str]]:
     """Which domains hold a row out, by its key and in the order in which they are read."""
     found: dict[str, list[str]] = {}
     for one in all_read:
@@ -204,7 +163,7 @@ def _holders(all_read: Iterable[_Read]) -> dict[str, list[str]]:
     return found
 
 
-def _others_evaluation(one: _Read, holders: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def _others_evaluation(one: Unsplit, holders: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Key to name of the last domain that holds it out, of a domain's rows that another holds out."""
     found = {}
     for row in (*one.rows, *(one.apart or ())):
@@ -213,32 +172,10 @@ def _others_evaluation(one: _Read, holders: Mapping[str, Sequence[str]]) -> dict
     return found
 
 
-def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
+def _claim(one: Unsplit, barred: Mapping[str, str], locate: Where) -> Domain:
     """Split one domain's rows."""
-    split, dropped = one.spec.split, Counter(one.causes.left_out)
-    own = {row.key for row in one.evaluation}
-    rest = _without([row for row in one.rows if row.key not in own], barred, dropped)
-    if one.apart is None:
-        demonstration = one.groups.draw(
-            rest, demonstration_rows(split, len(rest), shown=one.shown), one.seed, fill=True
-        )
-    else:
-        held = {**barred, **dict.fromkeys(own, one.name)}
-        most = DEMONSTRATION_ROWS if split.demonstration is None else split.demonstration
-        demonstration = _without(one.apart, held, dropped)[:most]
-    shown = {row.key for row in demonstration}
-    unshown = [row for row in rest if row.key not in shown]
-    if one.apart is not None and split.apart:
-        dropped["also a demonstration"] += len(rest) - len(unshown)
-        rest = unshown
-    wanted = query_rows(split, len(unshown))
-    query = one.groups.draw(unshown, wanted, one.seed, fill=True) if split.apart else unshown[:wanted]
-    read = {row.key for row in query}
-    unread = [row for row in unshown if row.key not in read]
-    pool = unread if split.apart else [*unread, *query, *(row for row in rest if row.key in shown)]
-    _enough(one, demonstration, query, pool, +dropped, locate)
-    parts = {"evaluation": one.evaluation, "query": query, "demonstration": demonstration, "pool": pool}
-    kept: dict[str, Any] = {part: tuple(rows) for part, rows in parts.items()}
+    parts = divide(one, barred)
+    require_enough(one, parts, barred, locate)
     return Domain(
         name=one.name,
         spec=one.spec,
@@ -247,17 +184,20 @@ def _claim(one: _Read, barred: Mapping[str, str], locate: Where) -> Domain:
         read_rows=one.read_rows,
         source_rows=one.source_rows,
         group=one.groups.column,
-        dropped=dict(sorted((+dropped).items())),
+        dropped=dict(sorted(parts.dropped.items())),
         changed=dict(sorted(one.causes.changed.items())),
         examples=dict(sorted(one.causes.examples.items())),
         labels=one.causes.labels,
         unmet_roles=one.unmet_roles,
-        fingerprint=content_hash(*([part, *content(row)] for part in PARTS for row in parts[part])),
-        **kept,
+        fingerprint=content_hash(*([part, *content(row)] for part in PARTS for row in getattr(parts, part))),
+        evaluation=tuple(parts.evaluation),
+        query=tuple(parts.query),
+        demonstration=tuple(parts.demonstration),
+        pool=tuple(parts.pool),
     )
 
 
-def _shared(read: Sequence[_Read], split: Mapping[str, Domain]) -> dict[str, dict[str, int]]:
+def _shared(read: Sequence[Unsplit], split: Mapping[str, Domain]) -> dict[str, dict[str, int]]:
     """How many evaluation rows of each domain share a passage with pool rows, by whose pool that is."""
     pools: dict[str, list[str]] = {}
     for one in read:
@@ -270,56 +210,3 @@ def _shared(read: Sequence[_Read], split: Mapping[str, Domain]) -> dict[str, dic
         counts = Counter(name for passage in passages for name in pools.get(passage, ()))
         found[one.name] = {name: counts[name] for name in sorted(counts, key=order.__getitem__)}
     return found
-
-
-def _without(rows: list[Row], barred: Mapping[str, str], dropped: Counter[str]) -> list[Row]:
-    for row in rows:
-        if row.key in barred:
-            dropped[f"in evaluation of {barred[row.key]}"] += 1
-    return [row for row in rows if row.key not in barred]
-
-
-def _enough(
-    one: _Read, demonstration: list[Row], query: list[Row], pool: list[Row], dropped: Mapping[str, int], locate: Where
-) -> None:
-    """Refuse a split that the rows cannot fill, with one that they can."""
-    split, dotted = one.spec.split, ".".join(map(str, one.path))
-    left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
-    left_out = f" (left out: {left_out})" if left_out else ""
-    if one.apart is not None and len(demonstration) < one.shown:
-        raise DataError(
-            f"{locate((*one.path, 'demonstrations'))}: {one.called} has {len(demonstration)} demonstration rows, "
-            f"but {one.counter} puts {one.shown} in front of a query{left_out}. "
-            f"Lower `{one.counter}`, or remove `{dotted}.demonstrations` to take them from `data`."
-        )
-    elsewhere = one.apart is not None
-    inside = {
-        "evaluation": evaluation_rows(split, len(one.rows), shown=one.shown, elsewhere=elsewhere),
-        "query": 1 if split.query is None else split.query,
-    }
-    if not elsewhere:
-        inside["demonstration"] = one.shown if split.demonstration is None else split.demonstration
-    # Whole passages may make a few evaluation rows less than were asked for.
-    held_out = inside["evaluation"] if one.groups.column else len(one.evaluation)
-    found = {"evaluation": held_out, "query": len(query), "demonstration": len(demonstration)}
-    if all(found[part] >= count for part, count in inside.items()) and (pool or not one.is_taught):
-        return
-    more = one.is_taught and split.apart
-    needed = sum(inside.values()) + more
-    usable = len({row.key for row in (*one.evaluation, *query, *pool, *(() if elsewhere else demonstration))})
-    wanted = " + ".join(f"{part} {count}" for part, count in inside.items()) + (" + 1 to train on" if more else "")
-    least = {part: min(inside[part], one.shown if part == "demonstration" else 1) for part in inside}
-    fitting = smaller(inside, least, usable, pool=split.apart)
-    if isinstance(fitting, int):
-        # A source of a target has none of the rows that another source has, so more of the same would not help.
-        also = any(cause.startswith(DUPLICATE_OF) for cause in dropped)
-        add = f"Remove `{dotted}`, or add rows that no other source has" if also else "Add data"
-        remedy = f"{add}: even the smallest split needs {fitting} rows."
-    else:
-        listed = ", ".join(f"{part}: {count}" for part, count in fitting.items())
-        keep = ", apart: true" if split.apart else ""
-        remedy = f"Set `{dotted}.split` to {{{listed}{keep}}}, leave it out, or add data."
-    raise DataError(
-        f"{locate((*one.path, 'split'))}: {one.called} has {usable} rows{left_out}, but {wanted} need {needed}. "
-        f"{remedy}"
-    )
