@@ -100,6 +100,21 @@ def test_a_budget_is_spread_by_any_scores():
         mixplan.allocate_budget({"law": 1.0}, {"law": 5}, "3")
     with pytest.raises(AllocationError, match=r"the pool of 'law': found 50\.5, expected a whole number of rows"):
         mixplan.allocate_budget({"law": 1.0}, {"law": 50.5}, 1)
+    with pytest.raises(RecipeError, match=r"objective: found the text 'x', expected one of 'alpha_fair', 'min_max'"):
+        mixplan.allocate_budget({"law": 1.0}, {"law": 5}, 1, objective="x")
+    with pytest.raises(
+        RecipeError, match=r"^floors\.law: found the number -1, expected a whole number of at least 0\.$"
+    ):
+        mixplan.allocate_budget({"law": 1.0}, {"law": 5}, 1, floors={"law": -1})
+    with pytest.raises(RecipeError, match=r"^max_repeats: found true, expected a whole number from 1 to 1000\.$"):
+        mixplan.allocate_budget({"law": 1.0}, {"law": 5}, 1, max_repeats=True)
+    with pytest.raises(RecipeError, match=r"^rows: found the number -1, expected a whole number of at least 0"):
+        mixplan.allocate_budget({"law": 1.0}, {"law": 5}, -1)
+    with pytest.raises(AllocationError, match="rows: found True, expected a whole number"):
+        mixplan.allocate_budget({"law": 1.0}, {"law": 5}, True)
+    assert mixplan.allocate_budget({"law": 1.0}, {"law": 5}, 2, floors={"law": np.int64(2)}, alpha=np.float32(1)) == {
+        "law": 2
+    }
     with pytest.raises(AllocationError, match="the score of 'law': found '1000"):
         mixplan.allocate_budget({"law": 10**400}, {"law": 50}, 1)
 

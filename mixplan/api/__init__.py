@@ -180,20 +180,14 @@ def allocate_budget(
         RecipeError: a key of `limits` is unknown or has a wrong value.
         AllocationError: the limits clash, or scores and pools name different domains.
     """
-    from pydantic import ValidationError
-
     from mixplan.allocate import DomainDemand, allocate
-    from mixplan.recipe import AllocateSpec, BudgetSpec
+    from mixplan.recipe import AllocateSpec, BudgetSpec, section
 
     if scores.keys() != pools.keys():
         unlike = ", ".join(sorted(map(str, scores.keys() ^ pools.keys())))
         raise AllocationError(f"scores and pools name different domains: {unlike}. Give both for each domain.")
-    try:
-        spec = AllocateSpec.model_validate(limits)
-        budget = BudgetSpec(rows=_rows(rows, "rows"), max_repeats=max_repeats)
-    except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]
-        raise RecipeError(f"{'.'.join(map(str, wrong['loc'])) or 'rows'}: {wrong['msg']}.") from error
+    spec = section(limits, AllocateSpec)
+    budget = section({"rows": _rows(rows, "rows"), "max_repeats": max_repeats}, BudgetSpec)
     demands = []
     for name, score in scores.items():
         worth, held = _number(score, f"the score of {name!r}"), _rows(pools[name], f"the pool of {name!r}")
@@ -238,14 +232,14 @@ def write_report(run: str | Path, *, out: str | Path | None = None) -> Path:
 
 def _number(value: Any, what: str) -> float:
     try:
-        return float(value) if not isinstance(value, str | bytes) else float("nan")
+        return float(value if not isinstance(value, str | bytes | bool) else None)
     except (TypeError, ValueError, OverflowError) as error:
         raise AllocationError(f"{what}: found {str(value)[:40]!r}, expected a number, 0 or more.") from error
 
 
 def _rows(value: Any, what: str) -> int:
     try:
-        return operator.index(value)
+        return operator.index(None if isinstance(value, bool) else value)
     except TypeError as error:
         raise AllocationError(f"{what}: found {value!r}, expected a whole number of rows.") from error
 
@@ -269,6 +263,6 @@ def _budget(budget: Any) -> str | None:
         return None
     amounts = list(budget) if isinstance(budget, list | tuple) else [budget]
     try:
-        return ",".join(str(operator.index(amount)) for amount in amounts)
+        return ",".join(str(operator.index(None if isinstance(amount, bool) else amount)) for amount in amounts)
     except TypeError as error:
         raise RecipeError(f"budget: found {budget!r}, expected a whole number or a list of them.") from error

@@ -55,6 +55,8 @@ def same_option(answer: str, reference: str) -> bool | None:
     """
     plain = ALIKE.sub(lambda match: LATIN[match[0]], without_markup(answer))
     letter, option = labelled(without_markup(reference).replace(OPENED, "").replace(CLOSED, ""))
+    if letter != "*" and option.isalpha() and len(option) == 1:
+        option = ""  # `B` as an answer to `A. B` names the other option
     if folded(plain) and folded(plain) in (folded(without_markup(reference)), option):
         return True  # said in the reference's own words, which may themselves read like another commitment
     found = list(commitments(plain, letter, option))

@@ -11,9 +11,29 @@ from mixplan.domains import Domain
 from mixplan.errors import RecipeError
 from mixplan.recipe import DomainSpec, MixtureSpec, Recipe
 
-NON_COMMERCIAL = re.compile(r"(?i)(?<![a-z])nc(?![a-z])|non[- ]?commercial|research[- ]only|academic")
-UNKNOWN = ("", "unknown", "other")
-TEST = re.compile(r"(?i)(?<![a-z])test(?![a-z])")
+NON_COMMERCIAL = re.compile(
+    r"(?i)(?<![a-z])nc(?![a-z])|non[-_ ]?commercial|\b(?:not?|without)\b[a-z ]{0,20}\bcommercial"
+    r"|research(?:[-_ ](?:use|purposes?))?[-_ ]only|only[a-z ]{0,12}\bresearch|academic(?![-_ ]free)"
+)
+UNKNOWN = (
+    "",
+    "unknown",
+    "other",
+    "none",
+    "no",
+    "null",
+    "n/a",
+    "na",
+    "?",
+    "-",
+    "tbd",
+    "unspecified",
+    "not specified",
+    "unlicensed",
+    "no license",
+    "no licence",
+)
+TEST = re.compile(r"(?i)(?<![a-z])test(?:mini|set|split|data|ing)?(?![a-z])")
 
 WORDS = {
     "non_commercial": "have a licence that forbids commercial use",

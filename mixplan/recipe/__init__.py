@@ -18,6 +18,7 @@ from mixplan.recipe.spec import (
     SaeSpec,
     TrainSpec,
 )
+from mixplan.recipe.validate import section
 
 __all__ = [
     "AllocateSpec",
@@ -47,4 +48,5 @@ __all__ = [
     "TargetSpec",
     "TrainSpec",
     "load_recipe",
+    "section",
 ]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from mixplan.errors import RecipeError
 from mixplan.recipe.configs import CONFIG_FOLDERS, dotted
-from mixplan.recipe.lines import KeyPath, Located, Problem
+from mixplan.recipe.lines import KeyPath, Located, Place, Problem
 from mixplan.recipe.releases import sae_hint
 from mixplan.recipe.section import Section
 from mixplan.recipe.spec import Recipe
 from mixplan.recipe.suggest import did_you_mean
 
 Schema = dict[str, Any]
+AnySection = TypeVar("AnySection", bound=Section)
 NAME_WORDS = "at most 100 letters, digits, `_`, `.` or `-`, the first a letter or digit"
 LARGEST = 10**12
 """Bounds from here on say only that a number is finite; a message does not repeat them."""
@@ -35,6 +39,29 @@ def departures(tree: Located, model: type[Section] = Recipe) -> dict[KeyPath, Pr
         unnamed = [_path(tree, loc, model) for loc, _ in errors if loc[-1] == "[key]"]
         return dict(_problems(tree, found, model)) | {path: _unnameable(tree, path) for path in unnamed}
     return {}
+
+
+def section(values: Mapping[str, Any], model: type[AnySection]) -> AnySection:
+    """A section of values that were given in Python, numbers of NumPy among them.
+
+    Raises:
+        RecipeError: a value departs from the section's rules; one line for each.
+    """
+    tree = _located(values)
+    if found := departures(tree, model):
+        raise RecipeError("\n".join(problem.text for problem in found.values()))
+    return model.model_validate(tree.plain())
+
+
+def _located(value: object) -> Located:
+    place = Place("", 0, Path())
+    if isinstance(value, Mapping):
+        return Located({str(key): _located(item) for key, item in value.items()}, place)
+    if isinstance(value, list | tuple):
+        return Located([_located(item) for item in value], place)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return Located(int(value), place)
+    return Located(float(value) if isinstance(value, Real) and not isinstance(value, int) else value, place)
 
 
 def _unnameable(tree: Located, path: KeyPath) -> Problem:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from mixplan.errors import RecipeError
 from mixplan.recipe.domain_spec import DataSpec
 from mixplan.recipe.lines import read
 from mixplan.recipe.section import Name, Positive, Section
-from mixplan.recipe.suggest import did_you_mean
+from mixplan.recipe.validate import departures
 
 
 class TextData(Section):
@@ -105,21 +105,6 @@ def load_training(path: Path) -> SaeTraining:
     tree, problems = read(path, str(path))
     if tree is None or problems:
         raise RecipeError("\n".join(str(problem) for problem in problems))
-    try:
-        return SaeTraining.model_validate(tree.plain())
-    except ValidationError as error:
-        lines = []
-        for item in error.errors(include_url=False):
-            keys = tuple(item["loc"])
-            name = ".".join(map(str, keys))
-            text = f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}."
-            if item["type"] == "extra_forbidden":
-                text = f"{name}: unknown key.{did_you_mean(str(keys[-1]), known_keys())}"
-            lines.append(f"{tree.nearest(keys).place}: {text}")
-        raise RecipeError("\n".join(lines)) from error
-
-
-def known_keys() -> list[str]:
-    """Every key that an SAE training may hold."""
-    sections = (SaeTraining, Kind, TextData, ChatData, Excluded, Trainer, DataSpec)
-    return sorted({name for section in sections for name in section.model_fields})
+    if found := departures(tree, SaeTraining):
+        raise RecipeError("\n".join(str(problem) for problem in found.values()))
+    return SaeTraining.model_validate(tree.plain())
