@@ -18,11 +18,11 @@ from transformers.pytorch_utils import Conv1D
 from mixplan.errors import TrainError
 from mixplan.model import decoder_blocks, is_wrapped, text_config
 from mixplan.train.job import Job
+from mixplan.train.unmatched import ALL_LINEAR, refuse_unmatched_names, refuse_unmatched_patterns
 
 ROUTERS = ("gate", "router", "shared_expert_gate")
 """Linear layers that choose experts, which an adapter leaves alone where the recipe does not name them."""
 LINEAR = nn.Linear | Conv1D
-ALL_LINEAR = "all-linear"
 READ = r"\bself\.{name}\.weight\b(?!\.(dtype|device|shape|size|new_|is_)|\[)"
 """How a module's source hands a layer's weight on, and not only its type, its place, its shape or a slice of it."""
 
@@ -39,9 +39,10 @@ def adapter_config(lora: Mapping[str, Any], lm: PreTrainedModel) -> LoraConfig:
         lm: The model, with or without weights.
 
     Raises:
-        TrainError: the recipe names a layer that cannot be adapted, or a pattern that is none.
+        TrainError: the recipe names a layer that there is not or that cannot be adapted, or a pattern that is none.
     """
     refuse_broken_patterns(lora)
+    refuse_unmatched_names(lora, lm)
     lora = {"task_type": "CAUSAL_LM", **lora}
     if not lora.get("target_modules") and not lora.get("target_parameters"):
         # peft's own defaults too: by itself it finds none for a Mixtral (0.21.2 with transformers 5.23).
@@ -58,6 +59,7 @@ def adapter_config(lora: Mapping[str, Any], lm: PreTrainedModel) -> LoraConfig:
     if patterns:
         lora["exclude_modules"] = "|".join(patterns)
     config = LoraConfig(**lora)
+    refuse_unmatched_patterns(config, lm)
     if not all_linear(lora):
         for name, why in broken.items():
             if check_target_module_exists(config, name):
