@@ -76,6 +76,47 @@ def too_short(train: Mapping[str, Any], rows: int, *, processes: int = 1) -> str
     )
 
 
+def left_unread(train: Mapping[str, Any], rows: int, *, processes: int = 1) -> str | None:
+    """Say how many rows each epoch leaves out, since they do not fill a batch.
+
+    GRPO always leaves such rows out (RepeatSampler of TRL 1.16.0); SFT does with `dataloader_drop_last`.
+
+    Args:
+        train: The resolved recipe's section `train`.
+        rows: Rows of the mixture.
+        processes: Training processes.
+
+    Returns:
+        A sentence; None where all rows fill batches, or where that is not known.
+    """
+    args, sft = train["args"], train["method"] == "sft"
+    sources = (*(SFT if sft else GRPO), TRAINING_ARGUMENTS)
+    if sft and (args.get("packing") or not args.get("dataloader_drop_last")):
+        return None
+    try:
+        batch = processes * number(args, "per_device_train_batch_size", sources)
+        if not sft:
+            once = "gradient_accumulation_steps" if args.get("steps_per_generation") is None else "steps_per_generation"
+            batch = args.get("generation_batch_size") or batch * number(args, once, sources)
+            batch /= number(args, "num_generations", sources)
+        left = rows % int(batch)
+    except (RunError, ValueError, TypeError, ZeroDivisionError):
+        return None
+    if not left:
+        return None
+    whole = "none" if left == rows else f"{rows - left:,}"
+    why = "`dataloader_drop_last` drops" if sft else "GRPO drops"
+    remedy = (
+        "Set `train.args.dataloader_drop_last: false`."
+        if sft
+        else (f"A multiple of {int(batch)} rows is read whole: see `budget.rows` and `mixture.target_rows`.")
+    )
+    return (
+        f"The job leaves {left:,} of {rows:,} rows unread in each epoch and trains on {whole}: {why} a batch of fewer "
+        f"than {int(batch)}. {remedy}"
+    )
+
+
 def number(args: Mapping[str, Any], key: str, sources: Sequence[Place]) -> float:
     """A trainer's argument, or its default in the first class that has one.
 

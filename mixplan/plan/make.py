@@ -30,7 +30,7 @@ from mixplan.mixture.possible import impossible
 from mixplan.plan.describe import domains_of, target_of, taught_rows
 from mixplan.plan.graded import grader_warnings
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
-from mixplan.plan.job import job_of, too_short
+from mixplan.plan.job import job_of, left_unread, too_short
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.watch import Watcher
@@ -170,7 +170,8 @@ def assemble(
         risks = replace(risks, evidence=(*risks.evidence, amount.text))
     with watch.stage("mixture"):
         mixture = write_mixture(loaded, folder, target, domains, spent.rows, ReadBy.of(scores), watcher)
-    short = filter(None, [too_short(loaded.resolved["train"], mixture.rows)])
+    train = loaded.resolved["train"]
+    short = filter(None, [too_short(train, mixture.rows), left_unread(train, mixture.rows)])
     return Plan(
         version=VERSION,
         mixplan=__version__,

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from mixplan.errors import RecipeError, RunError
 from mixplan.mixture import Mixture
 from mixplan.plan import Watcher
-from mixplan.plan.job import too_short
+from mixplan.plan.job import left_unread, too_short
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import translated
@@ -98,11 +98,10 @@ def train(
     command = launch_command(run, launch, recipe=loaded.path, gpus=gpus)
     processes = launch.processes or max(1, gpus)
     variables = environment(run, device=device, gpus=gpus, processes=processes, part=launch.part)
-    short = too_short(
-        {**loaded.resolved["train"], "args": job.train["args"]}, sum(job.planned_rows.values()), processes=processes
-    )
-    if short is not None:
-        watcher.say(short)
+    settings, rows = {**loaded.resolved["train"], "args": job.train["args"]}, sum(job.planned_rows.values())
+    for unread in (too_short, left_unread):
+        if (sentence := unread(settings, rows, processes=processes)) is not None:
+            watcher.say(sentence)
     (run / "training" / "error.json").unlink(missing_ok=True)
     watcher.say(f"starting training: {loaded.recipe.train.method} with {processes} process{'es' * (processes > 1)}")
     ended_well = follow(start(command, run, variables), run, watcher)
