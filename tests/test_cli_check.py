@@ -311,6 +311,16 @@ def test_licences_are_said_before_a_plan(here, monkeypatch, capsys):
     ) in capsys.readouterr().out.splitlines()
 
 
+def test_rows_that_the_job_would_not_read_are_said(here, monkeypatch, capsys):
+    split = "target.split={evaluation: 0, query: 3, demonstration: 2}"
+    sets = ["target.data={file: rows.jsonl}", split, "train.args={max_steps: 2, per_device_train_batch_size: 4}"]
+    assert run(monkeypatch, "recipe.yaml", *[word for text in sets for word in ("--set", text)]) == 0
+    assert (
+        "  warning: The job is too short for its mixture: 2 steps of 4 rows read 8 of 18 rows. "
+        "Set `train.args.max_steps: 5` to read each once."
+    ) in capsys.readouterr().out.splitlines()
+
+
 def test_limits_that_cannot_be_held_against_pools_yet_are_said(here, monkeypatch, capsys):
     assert run(monkeypatch, "recipe.yaml", "--set", "allocate.floors={local: 9}") == 0
     said = "  warning: floors, caps, shares and groups are not held against the pools before all rows are here"

@@ -20,6 +20,7 @@ from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
 from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
 from mixplan.mixture.possible import impossible, left_out_budgets
+from mixplan.mixture.unread import left_unread, too_short
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.train.rehearsed import problems_of_training
 
@@ -152,6 +153,7 @@ def _count(loaded: LoadedRecipe, result: Checked, already: Already) -> None:
             result.warnings += left_out_budgets(recipe, allowed(recipe.mixture, domains))
             taken = [(one.domain, one.count) for one in take_target(target, recipe.mixture.target_rows)]
             result.warnings += licence_outlook(taken, allowed(recipe.mixture, domains))
+            result.warnings += _unread(loaded, sum(count for _, count in taken))
     elif not problems and any((limits.floors, limits.caps, limits.shares, limits.groups)):
         result.warnings.append(
             "floors, caps, shares and groups are not held against the pools before all rows are here"
@@ -164,6 +166,22 @@ def _count(loaded: LoadedRecipe, result: Checked, already: Already) -> None:
             if data is not None:
                 downloads += data_downloads(data)
     result.download = list(dict.fromkeys(downloads))
+
+
+def _unread(loaded: LoadedRecipe, taken: int) -> Iterator[str]:
+    """Which rows of the mixture the job would not read, as far as its budget is one of rows.
+
+    Args:
+        loaded: The recipe.
+        taken: The target's rows in the mixture.
+    """
+    asked = loaded.recipe.budget.rows
+    if asked is None:
+        return
+    rows = taken + (asked[-1] if isinstance(asked, list) else asked)
+    for unread in (too_short, left_unread):
+        if (sentence := unread(loaded.resolved["train"], rows)) is not None:
+            yield sentence
 
 
 def _lines(result: Checked) -> Iterator[str]:

@@ -27,10 +27,11 @@ from mixplan.forecast import (
 )
 from mixplan.mixture import allowed, excluded_lines, require_own_rows, take_target
 from mixplan.mixture.possible import impossible
+from mixplan.mixture.unread import left_unread, too_short
 from mixplan.plan.describe import domains_of, target_of, taught_rows
 from mixplan.plan.graded import grader_warnings
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
-from mixplan.plan.job import job_of, left_unread, too_short
+from mixplan.plan.job import job_of
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.watch import Watcher

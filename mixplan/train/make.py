@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError
 
 from mixplan.errors import RecipeError, RunError
 from mixplan.mixture import Mixture
+from mixplan.mixture.unread import left_unread, too_short
 from mixplan.plan import Watcher
-from mixplan.plan.job import left_unread, too_short
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import translated
