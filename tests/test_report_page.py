@@ -293,10 +293,12 @@ OUTCOME_TITLES = [
     "What was wrong",
     "What to know",
     "Before and after",
-    "Predicted against measured",
+    "Answers before and after",
     "Arms",
-    "Training",
+    "Predicted against measured",
     "Actual drift",
+    "Training",
+    "Every measure",
 ]
 
 
@@ -318,6 +320,14 @@ def test_the_summary_opens_the_page() -> None:
     page = render(*saved_run.checked(plan, outcome))
     assert re.findall(r'<p class="lead">([^<]+)</p>', page) == ["One.", "Two."]
     assert '<ul class="told"><li>Three.</li><li>Four.</li></ul>' in page
+
+
+def test_an_outcome_lists_its_contents_and_folds_what_it_rests_on() -> None:
+    page = outcome_page()
+    listed = re.findall(r'<li><a href="#([^"]+)">', page)
+    assert listed == [name for name in re.findall(r'<h2 id="([^"]+)"', page) if name not in ("wrong", "warnings")]
+    opened = re.findall(r'<section aria-labelledby="([^"]+)"><h2', page)
+    assert opened == ["before-and-after", "answers-before-and-after", "arms"]
 
 
 def test_an_outcome_fetches_nothing_and_runs_nothing() -> None:
@@ -357,6 +367,9 @@ def outcome_with(text: str) -> str:
         found["contexts"] = [{"before": text, "token": text, "after": text, "activation": 1.0}]
     outcome["domains"][text]["headline"] = text
     outcome["domains"][text]["measures"] = {text: {text: outcome["target"]["measures"]["exact"]["score"]}}
+    texts = dict.fromkeys(("row", "question", "reference", "before", "after", "quantity"), text)
+    outcome["domains"][text]["examples"] = [{**texts, "graded": [text, text], "measured": [0.0, 1.0]}]
+    outcome["created"] = text
     return render(*saved_run.checked(plan, outcome))
 
 

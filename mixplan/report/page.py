@@ -7,8 +7,9 @@ from importlib import resources
 from pathlib import Path
 
 from mixplan.errors import RunError
-from mixplan.report import provenance, reasons
+from mixplan.report import outcome_header, provenance, reasons
 from mixplan.report.actual import actual
+from mixplan.report.answered import answers
 from mixplan.report.arms import compared
 from mixplan.report.by_source import by_source
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
@@ -17,7 +18,7 @@ from mixplan.report.measured import before_and_after, every_measure, notices, re
 from mixplan.report.predicted import predicted
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
 from mixplan.report.text import ends, few_words, number, percent, stability_sentence, whole
-from mixplan.report.told import summary, told_by, training_line
+from mixplan.report.told import told_by
 from mixplan.report.training import training
 from mixplan.report.verdict import top
 from mixplan.runs import PROTECTED, quoted, write_atomic
@@ -27,11 +28,6 @@ from mixplan.saved.plan import Plan
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""
-
-LEADING = 2
-"""Sentences of an outcome's summary that open its page: what became of the target and of the domains.
-
-One more stands between them where the target has several sources."""
 
 STYLES = ("page.css", "outcome.css")
 
@@ -81,17 +77,9 @@ def render(plan: Plan, outcome: Outcome | None = None) -> str:
     if outcome is None:
         planned = _planned(plan)
         return document(f"{plan.name}: mixture plan", top(plan), [_notices(plan), contents(planned), *planned])
-    measured = [
-        notices(plan, outcome),
-        before_and_after(plan, outcome),
-        relative(plan, outcome),
-        every_measure(plan, outcome),
-        predicted(plan, outcome),
-        compared(outcome),
-        training(outcome),
-        actual(plan, outcome),
-    ]
-    return document(f"{plan.name}: outcome", _outcome_title(plan, outcome), [*measured, *_planned(plan)])
+    measured = [*_measured(plan, outcome), *_planned(plan, fold=True)]
+    opening = [notices(plan, outcome), contents(measured)]
+    return document(f"{plan.name}: outcome", outcome_header.top(plan, outcome), [*opening, *measured])
 
 
 def document(title: str, top: Html, sections: Sequence[Html | None]) -> str:
@@ -120,25 +108,24 @@ def _style(name: str) -> str:
     return resources.files("mixplan.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _planned(plan: Plan) -> list[Html | None]:
-    """The plan's sections: the mixture is open, and what it rests on is folded."""
+def _measured(plan: Plan, outcome: Outcome) -> list[Html | None]:
+    """The outcome's sections: changes, answers and compared arms are open, and what they rest on is folded."""
+    said = [tag("li", sentence) for sentence in outcome_header.further(outcome)]
+    findings = section("Findings", tag("ul", *said, class_="told")) if said else None
+    further = [relative(plan, outcome), predicted(plan, outcome), actual(plan, outcome)]
+    further += [training(outcome), every_measure(plan, outcome)]
+    opened = [before_and_after(plan, outcome), answers(plan, outcome), findings, compared(outcome)]
+    return [*opened, *(None if part is None else folded(part) for part in further)]
+
+
+def _planned(plan: Plan, *, fold: bool = False) -> list[Html | None]:
+    """The plan's sections: what its mixture rests on is folded, on an outcome's page the mixture too."""
     further = [
         *(_uniform(plan), _limits(plan), _budget(plan)),
         *(_drift(plan), by_source(plan), reasons.why(plan), reasons.scores(plan), *provenance.sections(plan)),
     ]
-    return [_mixture(plan), *(None if part is None else folded(part) for part in further)]
-
-
-def _outcome_title(plan: Plan, outcome: Outcome) -> Html:
-    told, leading = summary(outcome), LEADING + bool(outcome.sources)
-    return tag(
-        "header",
-        tag("p", "Outcome", class_="kicker"),
-        tag("h1", plan.name),
-        *(tag("p", sentence, class_="lead") for sentence in told[:leading]),
-        tag("ul", *(tag("li", sentence) for sentence in told[leading:]), class_="told") if told[leading:] else None,
-        tag("p", training_line(outcome), class_="quiet"),
-    )
+    mixture = _mixture(plan)
+    return [folded(mixture) if fold else mixture, *(None if part is None else folded(part) for part in further)]
 
 
 def _notices(plan: Plan) -> Html | None:

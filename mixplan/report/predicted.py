@@ -70,7 +70,8 @@ def judged_scatter(plan: Plan, outcome: Outcome, line: Judgement) -> Html | None
     name = PREDICTORS.get(line.predictor, line.predictor)
     unit = quantity(line.quantity)
     x = axis_over(name, [0, *(end for dot in dots for end in (dot.x, *(dot.x_span or ())))], plain)
-    y = axis_over(f"Size of the change ({_unit(unit)})", [0, *_heights(dots)], lambda v: plain(unit.scale * v))
+    most = (0.0, unit.largest_change()[1])
+    y = axis_over(f"Size of the change ({_unit(unit)})", [0, *_heights(dots)], lambda v: plain(unit.scale * v), most)
     summary = f"{name} against the size of the change in {_subject(line)}, {len(dots)} domains: {pearson(line)}."
     title = tag("h3", f"{name}, {_subject(line)} ", tag("span", pearson(line), class_="quiet line"))
     return tag("figure", title, scatter(dots, x, y, summary=summary))
