@@ -17,7 +17,7 @@ from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
 from mixplan.report.predicted import predicted
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
-from mixplan.report.text import ends, few_words, number, percent, stability_sentence, whole
+from mixplan.report.text import best_context, ends, number, percent, stability_sentence, whole
 from mixplan.report.told import told_by
 from mixplan.report.training import training
 from mixplan.report.verdict import top
@@ -140,7 +140,7 @@ def _mixture(plan: Plan) -> Html:
     planned_by = {name: _planned_by(plan, name) for name in plan.order()}
     changes = plan.forecast.planned_by == "behaviour"
     title = "Expected change of behaviour (nats a token)" if changes else plan.score_name
-    heads = ["Domain", f"{title} with 95 % interval", "Rows", "Ratio (rows)", "Tokens behind it"]
+    heads = ["Domain", f"{title} with 95 % interval", "Rows", "Ratio (rows)", "Where its leading feature fires most"]
     highest = max(max(found.high, found.value) for found in planned_by.values())
     lines = [_domain_row(plan, name, found, highest) for name, found in planned_by.items()]
     lines += [_target_row(name, *found) for name, found in plan.taught().items()]
@@ -174,18 +174,18 @@ def _domain_row(plan: Plan, name: str, found: Interval, highest: float) -> Html:
         cell(score_bar(found, highest), figures, kind="score"),
         cell(whole(plan.allocation.rows[name]), kind="n rows"),
         cell(percent(plan.allocation.ratios[name]), kind="n ratio"),
-        cell(*words(few_words(plan.domains[name])), kind="why"),
+        cell(*_example(plan, name), kind="why"),
     )
+
+
+def _example(plan: Plan, name: str) -> list[Html]:
+    best = best_context(plan.domains[name])
+    return [reasons.shown_passage(best)] if best else []
 
 
 def _target_row(name: str, rows: int, ratio: float) -> Html:
     whole_row = [cell("", kind="score"), cell(whole(rows), kind="n rows"), cell(percent(ratio), kind="n ratio")]
     return row(header(name), *whole_row, cell("", kind="why"), kind="target")
-
-
-def words(tokens: list[str]) -> list[Html]:
-    """Set tokens apart from prose and from each other, each in a direction of its own."""
-    return [tag("bdi", token, class_="token") for token in tokens]
 
 
 def _uniform(plan: Plan) -> Html:
