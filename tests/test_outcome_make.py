@@ -9,6 +9,7 @@ from small_plan import Silent, write_rows
 
 from mixplan import embedded
 from mixplan.errors import MixplanError, RunError
+from mixplan.outcome.assemble import were
 from mixplan.outcome.make import evaluate_run
 from mixplan.saved.evaluation import read_evaluation
 
@@ -60,7 +61,7 @@ def test_the_loop_runs_from_recipe_to_outcome_and_is_not_run_twice(trained):
     assert sum(part["rows"] for part in consumed.values()) == 12
     unread = {name: planned[name] - part["distinct_rows"] for name, part in consumed.items()}
     assert [text for text in made["warnings"] if "never read" in text] == [
-        f"{name}: {count} of its {planned[name]} rows were never read: the job ended first."
+        f"{name}: {count} of its {planned[name]} rows {were(count)} never read: the job ended first."
         for name, count in unread.items()
         if count
     ]

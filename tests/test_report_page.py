@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from saved_plan import learned, sample
 
 from mixplan.report.page import render, write_page
+from mixplan.report.several import render_several
 from mixplan.report.text import bounds, in_line, number, percent
 from mixplan.saved.plan import Plan
 
@@ -171,7 +172,7 @@ def test_bars_are_as_long_as_the_numbers(value: dict[str, Any]) -> None:
 def test_rows_planned_by_an_expected_change_stand_beside_it(value: dict[str, Any]) -> None:
     page = rendered(learned(value))
     text = read(page).text
-    assert "Expected change of behaviour (nats a token) with 95 % interval" in text
+    assert "Expected change of behaviour (nats per token) with 95 % interval" in text
     assert "which was learned from its STS_ICL in earlier runs; the interval is for what a run will measure." in text
     answer = page[page.index('class="cards answer"') : page.index('class="cards bars"')]
     widths = [float(found) for found in re.findall(r'class="bar" width="([\d.]+)%"', answer)]
@@ -250,6 +251,19 @@ def test_headings_and_tables_are_labelled(value: dict[str, Any]) -> None:
     assert count("table") == len([1 for tag, name, _ in reader.attributes if name == "role" and tag == "table"])
     assert all("scope" in names for tag, names in reader.shape if tag == "th")
     assert ("html", "lang", "en") in reader.attributes
+
+
+def test_every_table_has_a_caption_and_every_heading_of_a_line_a_text() -> None:
+    several = render_several([(f"runs/{seed}", *saved_run.sample(seed)) for seed in range(2)])
+    pages = [rendered(sample()), outcome_page(), outcome_page(forecast="relative"), several]
+    for page in pages:
+        tables = re.findall(r"<table [^>]*>(<caption><span>[^<]+</span></caption>)?", page)
+        assert len(tables) > 3
+        assert all(tables)
+        assert not re.search(r"<th[^>]*></th>", page)
+        charts = re.findall(r'<div class="plot[^>]*>', page)
+        assert all('role="img"' in chart and re.search(r'aria-label="[^"]{20,}"', chart) for chart in charts)
+        assert all('aria-hidden="true"' in drawing for drawing in re.findall(r"<svg[^>]*>", page))
 
 
 def palettes() -> list[dict[str, str]]:

@@ -82,7 +82,7 @@ def test_every_drift_dimension_is_listed() -> None:
     value["drift"]["examples"] = [{"feature": 4, "domain": "arithmetic", "context": context}]
     html = features(plan_of(value))
     assert html.count(">no token that was read<") == 1
-    passage = '<bdi class="passage">the <mark> &lt;b&gt;</mark> end</bdi>'
+    passage = '<bdi class="passage">the  <mark>&lt;b&gt;</mark> end</bdi>'
     assert f'<td role="cell">arithmetic</td><td role="cell" class="why">{passage}</td>' in html
 
 

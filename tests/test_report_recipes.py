@@ -20,7 +20,8 @@ def test_keys_that_differ_stand_with_each_runs_value():
     assert apart == {"budget.rows": ["60", "90", "60"], "train.args.max_steps": ["", "3", ""]}
     assert alike == 3  # seed, train.args.learning_rate, train.lora
     text = read(recipes([run("a", FIRST), run("b", OTHER)])).text
-    assert text == "RecipesWhat differs; 3 other keys are the same.Keyabbudget.rows6090train.args.max_steps3"
+    said = "RecipesWhat differs; 3 other keys are the same."
+    assert text == f"{said}Recipe keys that differKeyabbudget.rows6090train.args.max_steps3"
 
 
 def test_recipes_that_do_not_differ_say_so():

@@ -211,7 +211,7 @@ def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) 
 
 def evaluated_before(run: PlannedRun, watcher: Watcher) -> Evaluation:
     """Measure the untrained model; its memory is free again before the job starts."""
-    watcher.say(f"loading {run.loaded.recipe.model.name}")
+    watcher.say(f"loading {run.loaded.recipe.model.name}, to measure it as it is before training")
     place = run.folder / "evaluation" / "before.json"
     before = with_earlier(run.evaluated(run.untrained(), watcher), place)
     give_back_memory()
@@ -250,7 +250,7 @@ def with_earlier(evaluation: Evaluation, place: Path) -> Evaluation:
 
 def conclude(run: PlannedRun, job: Trained, before: Evaluation, watcher: Watcher) -> None:
     """Measure what was trained, loaded afresh from its folder, and write outcome.json."""
-    watcher.say(f"loading the trained model from {job.folder}")
+    watcher.say(f"loading the trained model from {job.folder}, to measure it too")
     untrained, trained = run.untrained(), run.trained(job.folder)
     place = run.folder / "evaluation" / "after.json"
     after = with_earlier(run.evaluated(trained, watcher, untrained), place)

@@ -133,9 +133,9 @@ def score_domains(
     scored: dict[str, DomainScores] = {}
     described: dict[str, saved.DomainScores] = {}
     strongest: dict[int, tuple[str, Example]] = {}
-    for name in domains:
+    for number, name in enumerate(domains, 1):
         units = readings[name].units
-        reader.watcher.stage(f"reading {name}", readings[name].tokens, "tokens")
+        reader.watcher.stage(f"reading {name} ({number} of {len(domains)})", readings[name].tokens, "tokens")
         parts = reader.read(units, columns=columns, whole=recipe.sts.outside or bool(sources))
         scored[name] = score_domain(parts, resamples=recipe.sts.resamples, seed=recipe.seed)
         values: dict[str, object] = {

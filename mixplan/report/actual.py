@@ -52,7 +52,7 @@ def _overlap(drift: Drift) -> Html:
     ]
     foot = row(header(""), cell(axis_strip(axis), kind="score"), cell(""), cell(""), kind="foot")
     heads = ["Read through", "Overlap (dot) against chance (tick and band)", "Overlap", "Chance, 95 %"]
-    return table("cards bars", heads, [*rows, foot])
+    return table("cards bars", heads, [*rows, foot], "Overlap of predicted with actual drift dimensions")
 
 
 def _concentration(plan: Plan, drift: Drift) -> Html | None:

@@ -63,7 +63,7 @@ def _mixtures(arms: Arms) -> Html:
         for name in names
     ]
     summary = tag("summary", "Rows of each domain in each arm")
-    return tag("details", summary, table("wide", ["Domain", *arms.arms], lines))
+    return tag("details", summary, table("wide", ["Domain", *arms.arms], lines, "Rows of each domain in each arm"))
 
 
 def _over(arms: ArmsOver, baseline: str) -> list[Html]:
@@ -84,13 +84,14 @@ def _over(arms: ArmsOver, baseline: str) -> list[Html]:
     folds = [tag("details", summary, _plain_table(pairs))] if pairs.rows else []
     title = f"{unit.title} over {arms.domains} domains ({unit.change_unit or unit.title})"
     heads = ["Arm", *(column.head for column in columns), "Verdict"]
-    laid = table("cards arms", heads, [*rows, row(header(""), *feet, cell(""), kind="foot")])
-    return [tag("h3", title if arms.quantity else NO_UNIT), laid, *folds]
+    title = title if arms.quantity else NO_UNIT
+    laid = table("cards arms", heads, [*rows, row(header(""), *feet, cell(""), kind="foot")], f"Arms compared: {title}")
+    return [tag("h3", title), laid, *folds]
 
 
 def _plain_table(sheet: sheets.Sheet) -> Html:
     """A sheet as a table of text."""
-    return table("wide", sheet.heads, [row(header(line[0]), *map(cell, line[1:])) for line in sheet.rows])
+    return table("wide", sheet.heads, [row(header(line[0]), *map(cell, line[1:])) for line in sheet.rows], sheet.title)
 
 
 def _target(arms: Arms, baseline: str) -> Column:

@@ -61,9 +61,9 @@ def by_source(plan: Plan) -> Html | None:
     return section(
         "By source",
         tag("p", note),
-        table("wide", heads, held),
+        table("wide", heads, held, "Rows and drift dimensions of each source of the target"),
         tag("p", at_risk),
-        table("wide", ["Domain", *sources, "Whole target"], scores),
+        table("wide", ["Domain", *sources, "Whole target"], scores, f"{plan.score_name} of each domain by source"),
     )
 
 

@@ -72,7 +72,11 @@ def _panel(key: str, named: Sequence[Named]) -> Html:
     lines = [_line(name, measured, unit, axis) for name, measured in named]
     foot = row(header(""), cell(axis_strip(axis), kind="score"), cell(""), cell(""), kind="foot")
     heads = ["Domain", "Before and after", "Change with 95 % interval", "Verdict"]
-    return tag("div", tag("h3", _heading(unit)), table("cards dumbbells", heads, [*lines, foot]))
+    return tag(
+        "div",
+        tag("h3", _heading(unit)),
+        table("cards dumbbells", heads, [*lines, foot], f"Before and after: {_heading(unit)}"),
+    )
 
 
 def _heading(unit: Quantity) -> str:
@@ -127,7 +131,11 @@ def relative(plan: Plan, outcome: Outcome) -> Html | None:
     unit = quantity(told[0][1].quantity).subject
     note = f"Each domain's share of all domains' change ({unit}): band, as forecast; dot with whisker, as measured."
     heads = ["Domain", "Forecast and measured", "Forecast", "Measured"]
-    return section("Relative forecast", tag("p", note), table("cards bars", heads, [*lines, foot]))
+    return section(
+        "Relative forecast",
+        tag("p", note),
+        table("cards bars", heads, [*lines, foot], "Forecast and measured share of all domains' change"),
+    )
 
 
 def _shares_row(name: str, risk: Relative, axis: Axis, *, outside: bool) -> Html:
@@ -154,7 +162,7 @@ def every_measure(plan: Plan, outcome: Outcome) -> Html:
     ]
     heads = ["Domain", "Measure", "Before", "After", "Change", "95 % interval", "Noise floor", "Items", "Verdict"]
     heads.insert(2, "Expected")
-    return section("Every measure", table("wide", heads, lines), *_graded(named))
+    return section("Every measure", table("wide", heads, lines, "Every measure of each domain"), *_graded(named))
 
 
 def _graded(named: Sequence[Named]) -> list[Html]:
@@ -174,7 +182,8 @@ def _graded(named: Sequence[Named]) -> list[Html]:
         for name, answers in found
     ]
     heads = ["Domain", *(word.capitalize() for word in words)]
-    return [tag("h3", "How generated answers were graded, before to after"), table("wide", heads, lines)]
+    title = "How generated answers were graded, before to after"
+    return [tag("h3", title), table("wide", heads, lines, title)]
 
 
 def _quantity_row(name: str, measured: Measured, measure: str, key: str, change: Change) -> Html:

@@ -139,7 +139,7 @@ def _notices(plan: Plan) -> Html | None:
 def _mixture(plan: Plan) -> Html:
     planned_by = {name: _planned_by(plan, name) for name in plan.order()}
     changes = plan.forecast.planned_by == "behaviour"
-    title = "Expected change of behaviour (nats a token)" if changes else plan.score_name
+    title = "Expected change of behaviour (nats per token)" if changes else plan.score_name
     heads = ["Domain", f"{title} with 95 % interval", "Rows", "Ratio (rows)", "Where its leading feature fires most"]
     highest = max(max(found.high, found.value) for found in planned_by.values())
     lines = [_domain_row(plan, name, found, highest) for name, found in planned_by.items()]
@@ -154,7 +154,9 @@ def _mixture(plan: Plan) -> Html:
         f"{stability_sentence(plan.ranking, plan.score_name)}"
     )
     rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence))
-    return section("The mixture", tag("p", note), table("cards answer", heads, lines), *rests)
+    return section(
+        "The mixture", tag("p", note), table("cards answer", heads, lines, f"{title} and rows of each domain"), *rests
+    )
 
 
 def _planned_by(plan: Plan, name: str) -> Interval:
@@ -207,7 +209,8 @@ def _uniform(plan: Plan) -> Html:
     )
     heads = ["Domain", "Share against uniform", "Share", "Uniform"]
     notes = (tag("p", text) for text in allocation.notes)
-    return section("Against uniform", tag("p", note), table("cards bars", heads, lines), *notes)
+    laid = table("cards bars", heads, lines, "Planned share of each domain against the uniform share")
+    return section("Against uniform", tag("p", note), laid, *notes)
 
 
 def _limits(plan: Plan) -> Html | None:
@@ -234,7 +237,10 @@ def _budget(plan: Plan) -> Html | None:
     heads = ["Rows at a budget of", *(whole(budget) for budget in budgets)]
     chart = line_chart(points, x, y, summary=summary, dots=[(point, "") for point in points])
     return section(
-        f"Where the next {unit.removesuffix('s')} stops paying", tag("p", summary), chart, table("wide", heads, lines)
+        f"Where the next {unit.removesuffix('s')} stops paying",
+        tag("p", summary),
+        chart,
+        table("wide", heads, lines, "Rows of each domain and remaining loss at each budget"),
     )
 
 

@@ -31,7 +31,7 @@ def predicted(plan: Plan, outcome: Outcome) -> Html | None:
     charts = [chart for line in drawn if (chart := judged_scatter(plan, outcome, line))]
     main = [line for line in lines if line.measure in MAIN]
     note = (
-        "A score foretells how far a domain moves, not in which direction, so it is held against the size of the "
+        "A score predicts how far a domain moves, not in which direction, so it is held against the size of the "
         "change. Lines through a dot are 95 % intervals."
     )
     marks = [tag("span", tag("i", class_=kind), word) for kind, word in WORDS.items()]
@@ -135,7 +135,7 @@ def correlations(lines: Sequence[Judgement]) -> list[Html]:
         group = [line for line in lines if _subject(line) == subject]
         rows = [_correlation_row(line, axis) for line in group]
         title = f"{subject[:1].upper()}{subject[1:]}, {group[0].domains} domains"
-        parts += [tag("h3", title), table("cards pearson", heads, [*rows, foot])]
+        parts += [tag("h3", title), table("cards pearson", heads, [*rows, foot], f"Correlations: {title}")]
     return parts
 
 

@@ -44,7 +44,8 @@ def _fold(name: str, domain: Domain, linked: str | None, *, first: bool) -> Html
 def shown_passage(context: Context, length: int = PASSAGE) -> Html:
     """A context on one line, its token highlighted."""
     before, token, after = passage(context, length)
-    return tag("bdi", before, tag("mark", token), after, class_="passage")
+    lead = len(token) - len(token.lstrip(" "))
+    return tag("bdi", before, token[:lead], tag("mark", token[lead:]), after, class_="passage")
 
 
 def _reason(reason: Reason, linked: str | None) -> Html:
@@ -89,7 +90,9 @@ def scores(plan: Plan) -> Html:
     others += ["Expected change of its headline", "and of its behaviour"] if learned else []
     lines = [_scores_row(name, plan.domains[name], plan.score, learned=learned) for name in plan.order()]
     note = "With 95 % intervals. The three scores after the first two are for comparison; nothing is planned by them."
-    return section("Every score", tag("p", note), table("wide", ["Domain", *columns, *others], lines))
+    return section(
+        "Every score", tag("p", note), table("wide", ["Domain", *columns, *others], lines, "Every score of each domain")
+    )
 
 
 def _scores_row(name: str, domain: Domain, score: str, *, learned: bool) -> Html:
@@ -131,7 +134,8 @@ def features(plan: Plan) -> Html:
         )
         for index, shift, chosen in plan.drift.features
     ]
-    laid = table("features", ["Feature", "Shift", "Selected", "Fires most in", "Passage"], lines)
+    heads = ["Feature", "Shift", "Selected", "Fires most in", "Passage"]
+    laid = table("features", heads, lines, "The drift dimensions, largest shift first")
     note = (
         "Shift: mean squared change of the feature's activation. Selected: share of resamples that choose it. Passage: "
         "where it fires most of all domains' query tokens that were read."

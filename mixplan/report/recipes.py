@@ -52,7 +52,11 @@ def recipes(runs: Sequence[Run]) -> Html | None:
         return section("Recipes", tag("p", f"The recipes do not differ: {keys.replace('other ', '')} the same."))
     lines = [row(header(key), *(cell(_short(value)) for value in values)) for key, values in apart.items()]
     heads = ["Key", *(label for label, _, _ in runs)]
-    return section("Recipes", tag("p", f"What differs; {keys} the same."), table("wide recipes", heads, lines))
+    return section(
+        "Recipes",
+        tag("p", f"What differs; {keys} the same."),
+        table("wide recipes", heads, lines, "Recipe keys that differ"),
+    )
 
 
 def _short(value: str) -> str:

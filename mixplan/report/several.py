@@ -78,8 +78,8 @@ def _changes(runs: Sequence[Run]) -> Html:
         lines = [_line(name, key, runs, axis) for name in names if any(_holds(run, name, key) for run in runs)]
         feet = [cell(axis_strip(axis), kind="score") for _ in runs]
         heads = ["Domain", *(label for label, _, _ in runs)]
-        title = tag("h3", f"{unit.title} ({unit.change_unit or unit.title})")
-        tables += [title, table("cards arms runs", heads, [*lines, row(header(""), *feet, kind="foot")])]
+        title, foot = f"{unit.title} ({unit.change_unit or unit.title})", row(header(""), *feet, kind="foot")
+        tables += [tag("h3", title), table("cards arms runs", heads, [*lines, foot], f"Change in each run: {title}")]
     note = "Change of each domain's headline, after less before. Dot and whisker: the change with its 95 % interval."
     marks = [tag("span", tag("i", class_=kind), word) for kind, word in WORDS.items()]
     return section("Change by domain", tag("p", note), tag("p", *marks, class_="legend"), *tables)
@@ -127,7 +127,8 @@ def _judged(runs: Sequence[Run]) -> Html | None:
             foot = row(header(""), cell(""), cell(axis_strip(axis), kind="score"), cell(""), cell(""), kind="foot")
             rows = [_judged_row(label, line, axis) for label, line in found]
             heads = ["Run", "Score", "Pearson over domains", "with 95 % interval", "R²"]
-            parts += [tag("h3", measure.capitalize()), table("cards judged", heads, [*rows, foot])]
+            caption = f"Correlations of the scores with the change of {measure}, run by run"
+            parts += [tag("h3", measure.capitalize()), table("cards judged", heads, [*rows, foot], caption)]
     return section("Predicted against measured", *parts, _scatters(runs)) if parts else None
 
 
@@ -175,4 +176,5 @@ def _drift(runs: Sequence[Run]) -> Html | None:
     ]
     foot = row(header(""), cell(axis_strip(axis), kind="score"), cell(""), cell(""), kind="foot")
     heads = ["Run", "Overlap (dot) against chance (tick and band)", "Overlap", "Chance, 95 %"]
-    return section("Actual drift", table("cards bars", heads, [*rows, foot]))
+    caption = "Overlap of predicted with actual drift dimensions in each run"
+    return section("Actual drift", table("cards bars", heads, [*rows, foot], caption))
