@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import browser
 import pytest
 
 # Some tests press Ctrl-C, which processes started in a shell's background are born deaf to.
@@ -55,8 +56,12 @@ LONG_FILES = (
 """Files whose tests take longest, the longest first: begun last, one would keep all other processes waiting."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; `bin/test` hands out whole files in this order."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, which are handed out whole; without a browser leave its tests out."""
+    if browser.installed() is None:
+        without = [item for item in items if item.get_closest_marker("browser")]
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]
     place = {name: number for number, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 

@@ -55,6 +55,7 @@ WHOLE_HOUSE = {
     "docs": "README and docs/: links, commands, formats, generated pages",
     "installed": "the wheel, installed elsewhere",
     "models_hub": "each model config through the hub's code",
+    "pages_in_a_browser": "the pages that reports write, in a real browser",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
     "model_families": "reading, scoring and answering with many families of models",
     "outcome_keys": "each recipe key that a stage after the plan reads",

@@ -2,9 +2,11 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
-from mixplan.cli.progress import Drawn
+from mixplan.cli import progress
+from mixplan.cli.progress import Drawn, time_left
 
 
 def test_without_a_terminal_each_step_is_said_once(capsys):
@@ -15,6 +17,16 @@ def test_without_a_terminal_each_step_is_said_once(capsys):
     assert capsys.readouterr().out == "reading law: 1,000 tokens\ndone soon\n"
 
 
+def test_without_a_terminal_a_long_step_says_how_far_it_is(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SAY_SECONDS", 0.0)
+    with Drawn(Console(highlight=False)) as drawn:
+        drawn.stage("reading law", 17, "rows")
+        drawn.advance(3)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "reading law: 17 rows"
+    assert second.startswith("reading law: 3 of 17 rows")
+
+
 def test_on_a_terminal_a_finished_step_is_full():
     drawn_to = io.StringIO()
     with Drawn(Console(file=drawn_to, force_terminal=True, width=120, color_system=None)) as drawn:
@@ -22,5 +34,12 @@ def test_on_a_terminal_a_finished_step_is_full():
         drawn.advance(400)
         drawn.stage("reading physics", 10, "tokens")
     text = " ".join(drawn_to.getvalue().split())
-    assert "1000/1000 tokens" in text
-    assert "10/10 tokens" in text
+    assert "1,000 of 1,000 tokens" in text
+    assert "10 of 10 tokens" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, ""), (7.4, "7 s left"), (89, "89 s left"), (130, "2 min left"), (9000, "2.5 h left")]
+)
+def test_time_left(seconds, text):
+    assert time_left(seconds) == text

@@ -41,10 +41,14 @@ def test_each_domain_has_its_measures(tiny_model, target, domains, tmp_path):
     read = {"name": str(tiny_model), "hash": model.weights, "dtype": "float32", "device": "cpu"}
     assert found.model == EvaluatedModel(**read)
     assert told.stages == [
-        ("target: exact", 4, "rows"), ("target: own answers", 4, "rows"), ("target: behaviour", 4, "rows"),
-        ("pick: own answers", 3, "rows"), ("pick: choice, behaviour", 3, "rows"),
-        ("free: own answers", 2, "rows"), ("free: likelihood, behaviour", 2, "rows"),
-    ]  # fmt: skip
+        ("untrained model, target (1 of 3): exact", 4, "rows"),
+        ("untrained model's own answers, target", 4, "rows"),
+        ("untrained model, target (1 of 3): behaviour", 4, "rows"),
+        ("untrained model's own answers, pick", 3, "rows"),
+        ("untrained model, pick (2 of 3): choice, behaviour", 3, "rows"),
+        ("untrained model's own answers, free", 2, "rows"),
+        ("untrained model, free (3 of 3): likelihood, behaviour", 2, "rows"),
+    ]
     assert told.done == 3 * 4 + 2 * 3 + 2 * 2
     write_evaluation(found, tmp_path / "before.json")
     assert read_evaluation(tmp_path / "before.json") == found
@@ -66,7 +70,7 @@ def test_a_second_evaluation_stands_and_gives_the_same(tiny_model, target, domai
 def test_what_was_measured_before_a_kill_is_not_measured_again(tiny_model, target, domains, tmp_path):
     class Killed(Told):
         def stage(self, name, total, unit):
-            if name == "pick: choice, behaviour":
+            if name == "untrained model, pick (2 of 3): choice, behaviour":
                 raise KeyboardInterrupt
             super().stage(name, total, unit)
 
@@ -75,8 +79,10 @@ def test_what_was_measured_before_a_kill_is_not_measured_again(tiny_model, targe
         evaluate(model, target, domains, spec=SPEC, folder=tmp_path, watcher=Killed())
     _, told = run(model, target, domains, tmp_path)
     assert [name for name, _, _ in told.stages] == [
-        "pick: choice, behaviour", "free: own answers", "free: likelihood, behaviour"
-    ]  # fmt: skip
+        "untrained model, pick (2 of 3): choice, behaviour",
+        "untrained model's own answers, free",
+        "untrained model, free (3 of 3): likelihood, behaviour",
+    ]
 
 
 def test_measures_made_one_by_one_stand_where_those_made_together_do(tiny_model, domains, tmp_path):
@@ -88,7 +94,7 @@ def test_measures_made_one_by_one_stand_where_those_made_together_do(tiny_model,
     }  # fmt: skip
     both = SPEC.model_copy(update={"also": ["likelihood", "behaviour"]})
     together, told = run(model, law, domains, tmp_path, spec=both)
-    assert [name for name, *_ in told.stages] == ["pick: choice"]
+    assert [name for name, *_ in told.stages] == ["untrained model, pick (2 of 3): choice"]
     for name in ("pick", "free"):
         for measure, found in alone.items():
             assert together.domains[name][measure] == found.domains[name][measure]
@@ -145,8 +151,12 @@ def test_headlines_by_format_and_grader(shape, stated, resolved, wanted):
 def test_other_measures_only_where_they_fit():
     spec = EvaluateSpec(also=["choice", "exact", "likelihood", "behaviour", "lm_eval"], tasks={"pick": "arc_easy"})
     assert measures_of("pick", domain_of("pick", choice_rows()), spec) == [
-        "choice", "exact", "likelihood", "behaviour", "lm_eval"
-    ]  # fmt: skip
+        "choice",
+        "exact",
+        "likelihood",
+        "behaviour",
+        "lm_eval",
+    ]
     assert measures_of("law", domain_of("law", asked_rows(), grader="none"), spec) == ["likelihood", "behaviour"]
     assert measures_of("law", domain_of("law", asked_rows()), spec) == ["exact", "likelihood", "behaviour"]
 
@@ -214,4 +224,4 @@ def test_a_baseline_in_another_type_stands_and_is_said_to(tiny_model, target, do
     trained = dataclasses.replace(short, name="trained")
     after, told = run(trained, target, domains, tmp_path, untrained=short)
     assert "reused" not in after.model
-    assert [name for name, _, _ in told.stages if "exact" in name] == ["target: exact"]
+    assert [name for name, _, _ in told.stages if "exact" in name] == ["trained model, target (1 of 3): exact"]

@@ -120,8 +120,8 @@ def test_own_factors_are_used_and_said_why() -> None:
         f"{100 * accuracy.error_own:.1f} points, one factor by {100 * accuracy.error_one:.1f} points; "
         f"expecting no change at all erred by {100 * accuracy.error_none:.1f} points. "
         "Behaviour: each domain's own factor is used, because domains' own factors erred by "
-        f"{moved.error_own:.3g} nats a token, one factor by {moved.error_one:.3g} nats a token; "
-        f"expecting no change at all erred by {moved.error_none:.3g} nats a token. "
+        f"{moved.error_own:.3g} nats per token, one factor by {moved.error_one:.3g} nats per token; "
+        f"expecting no change at all erred by {moved.error_none:.3g} nats per token. "
         "Rows are planned by the expected change of behaviour. "
         "3 targets are few: the intervals are wide for it, and the choice may turn with the next run."
     )

@@ -165,7 +165,7 @@ def test_warnings_in_full(job):
         "Training moved no feature of the SAE on the target's query tokens: it changed nothing below the SAE's layer, "
         "so predicted and actual drift cannot be compared.",
         "law: 2 of its rows were cut to the longest length.",
-        "law: 1 of its rows were longer than allowed and left out.",
+        "law: 1 of its rows was longer than allowed and left out.",
         "algebra: nothing was measured; it has no evaluation rows, or no measure fits it.",
         f"Answers of the trained model that were cut at evaluate.answer_tokens count as wrong: {cut}.",
     ]

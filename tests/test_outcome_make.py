@@ -1,6 +1,7 @@
 """`mixplan train` from end to end on a tiny random model: SFT and GRPO, measured before and after."""
 
 import json
+import shutil
 
 import pytest
 from small_loop import lay, outcome
@@ -8,6 +9,7 @@ from small_plan import Silent, write_rows
 
 from mixplan import embedded
 from mixplan.errors import MixplanError, RunError
+from mixplan.outcome.assemble import were
 from mixplan.outcome.make import evaluate_run
 from mixplan.saved.evaluation import read_evaluation
 
@@ -59,7 +61,7 @@ def test_the_loop_runs_from_recipe_to_outcome_and_is_not_run_twice(trained):
     assert sum(part["rows"] for part in consumed.values()) == 12
     unread = {name: planned[name] - part["distinct_rows"] for name, part in consumed.items()}
     assert [text for text in made["warnings"] if "never read" in text] == [
-        f"{name}: {count} of its {planned[name]} rows were never read: the job ended first."
+        f"{name}: {count} of its {planned[name]} rows {were(count)} never read: the job ended first."
         for name, count in unread.items()
         if count
     ]
@@ -68,6 +70,9 @@ def test_the_loop_runs_from_recipe_to_outcome_and_is_not_run_twice(trained):
         change = domain["measures"]["behaviour"]["kl"]
         assert 0 <= change["before"] < 1e-6 < change["after"], name
         assert change["changed"], name
+    # Answers that are graded changed; the rows' texts and the time of making are kept.
+    assert all(len(part["examples"]) == 3 for part in (made["target"], *made["domains"].values()))
+    assert made["created"] >= plan["created"]
     bytes_before = {path: path.read_bytes() for path in run.rglob("*.json")}
     again, watcher = outcome(run)
     assert again == made
@@ -90,6 +95,7 @@ def test_other_measures_are_added_without_training_again(trained):
     added = json.loads((run / "outcome.json").read_bytes())
     assert added["domains"]["fox"]["measures"]["likelihood"]["bits_per_byte"]["changed"]
     assert added["training"] == made["training"]
+    assert added["created"] > made["created"] or added["hashes"]["outcome"] != made["hashes"]["outcome"]
     # What was added stays, whatever is asked for next.
     evaluate_run(run, ("evaluate.also=[]", "evaluate.rows=4"), watcher=watcher)
     kept = json.loads((run / "outcome.json").read_bytes())["domains"]["fox"]["measures"]
@@ -102,6 +108,17 @@ def test_other_measures_are_added_without_training_again(trained):
     assert str(refused.value) == (
         "--set budget.rows=3: mixplan eval changes keys under evaluate alone. Plan again to change others."
     )
+
+
+def test_free_text_is_answered_by_both_models_for_the_report(trained, tmp_path):
+    run, _ = trained
+    shutil.copytree(run, tmp_path / "free")
+    evaluate_run(tmp_path / "free", ("evaluate.measures={fox: likelihood}",), watcher=Silent())
+    fox = json.loads((tmp_path / "free" / "outcome.json").read_bytes())["domains"]["fox"]
+    assert fox["headline"] == "likelihood"
+    found = read_evaluation(tmp_path / "free" / "evaluation" / "before.json").domains["fox"]
+    assert "exact" in found  # what an earlier evaluation measured stays, and its answers are the examples
+    assert [one["quantity"] for one in fox["examples"]] == ["score"] * 3
 
 
 def test_grpo_goes_the_same_way(recipe, tmp_path):

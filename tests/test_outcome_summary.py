@@ -70,7 +70,7 @@ def test_the_target():
     )
     assert target(of(STILL)) == (
         "The target's share of right answers went from 50.0 % to 51.0 %: +1.0 points [-3.0, +5.0] over 40 items. "
-        "The interval holds zero: no gain is shown."
+        "The interval holds zero: there is no evidence of a gain."
     )
     assert target({"headline": None, "measures": {}}) == (
         "The target was not measured: it has no evaluation rows, or no measure fits it."
@@ -81,7 +81,7 @@ def test_a_target_of_several_sources():
     parts = {"code": of(WON), "chat": of(STILL), "new": {"headline": None, "measures": {}}}
     assert sources(parts) == (
         "By source: code's share of right answers +9.2 points [+5.1, +13.3] over 100 items (a gain); chat's share of "
-        "right answers +1.0 points [-3.0, +5.0] over 40 items (no change is shown); new was not measured."
+        "right answers +1.0 points [-3.0, +5.0] over 40 items (no significant change); new was not measured."
     )
     assert sources({}) == ""
     assert whole(of(WON)) == target(of(WON))
@@ -145,8 +145,8 @@ def test_behaviour():
         return {"measures": {"behaviour": {"kl": {"change": value, "low": value / 2, "high": value * 2}}}}
 
     assert behaviour({"law": kl(0.1), "fox": kl(0.4), "sums": kl(0.02), "art": {"measures": {}}}) == (
-        "Behaviour moved most in fox, +0.4 nats a token [+0.2, +0.8], and least in sums, "
-        "+0.02 nats a token [+0.01, +0.04]."
+        "Behaviour moved most in fox, +0.4 nats per token [+0.2, +0.8], and least in sums, "
+        "+0.02 nats per token [+0.01, +0.04]."
     )
     assert behaviour({"law": kl(0.1)}) == ""
 
@@ -179,15 +179,15 @@ def entry(predictor, pearson, low, high, measure="headline", quantity="accuracy"
 @pytest.mark.parametrize(
     ("ends", "text"),
     [
-        ((0.6, 0.1, 0.9), "STS_ICL told how far accuracy would move: "
+        ((0.6, 0.1, 0.9), "STS_ICL predicted how far accuracy would move: "
                           "Pearson 0.60 [0.10, 0.90], Spearman 0.50 over 12 domains."),
-        ((-0.6, -0.9, -0.1), "STS_ICL told how far accuracy would move the wrong way round: "
+        ((-0.6, -0.9, -0.1), "STS_ICL predicted how far accuracy would move the wrong way round: "
                              "Pearson -0.60 [-0.90, -0.10], Spearman 0.50 over 12 domains."),
-        ((0.2, -0.4, 0.7), "STS_ICL is not shown to tell how far accuracy would move: "
+        ((0.2, -0.4, 0.7), "There is no evidence that STS_ICL predicts how far accuracy would move: "
                            "Pearson 0.20 [-0.40, 0.70], Spearman 0.50 over 12 domains; the interval holds zero."),
-        ((0.9, None, None), "Whether STS_ICL told how far accuracy would move is open: "
+        ((0.9, None, None), "Whether STS_ICL predicts how far accuracy would move is open: "
                             "Pearson 0.90 over 12 domains, too few for an interval."),
-        ((None, None, None), "Whether STS_ICL told how far accuracy would move cannot be said over 12 domains: "
+        ((None, None, None), "Whether STS_ICL predicts how far accuracy would move cannot be said over 12 domains: "
                              "too few, or all alike."),
     ],
 )  # fmt: skip
@@ -199,10 +199,10 @@ def test_judgements(ends, text):
 def test_a_comparison_that_does_better_is_told():
     own, other = entry("sts_icl", 0.6, 0.1, 0.9), entry("total_shift", 0.8, 0.5, 0.9)
     assert judged([own, other], "icl")[0].endswith(
-        " The whole shift went closer with it: Pearson 0.80, which is within that interval."
+        " The whole shift came closer: Pearson 0.80, which is within that interval."
     )
     assert judged([own, entry("total_shift", 0.95, 0.9, 0.97)], "icl")[0].endswith(
-        " The whole shift went closer with it: Pearson 0.95."
+        " The whole shift came closer: Pearson 0.95."
     )
     assert judged([own, entry("total_shift", 0.5, 0.2, 0.7)], "icl")[0].endswith("Spearman 0.50 over 12 domains.")
 
@@ -232,7 +232,7 @@ def test_arms():
         "Against the uniform mixture, by the mean change of accuracy over 10 domains: "
         "plan beat it (+2.0 points [+1.0, +3.0]).",
         "Against the uniform mixture, by the mean change of behaviour over 12 domains, where less is better: "
-        "plan lost to it (+0.02 nats a token [+0.01, +0.03]).",
+        "plan lost to it (+0.02 nats per token [+0.01, +0.03]).",
     ]
     assert arms(table | {"baseline": "uniform", "behaviour": None, "arms": {"uniform": same}}) == []
     assert arms(None) == []

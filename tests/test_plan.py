@@ -47,6 +47,19 @@ def test_the_run_folder_holds_the_plan(recipe, tmp_path):
     assert len(made["drift"]["features"]) == 10
     assert set(made["hashes"]) == {"recipe", "data", "model", "sae", "mixture", "plan"}
     assert ("reading the target", 120, "tokens") in watcher.stages
+    # Each drift dimension has the passage where it fires most of all that the domains' own reasons show of it.
+    best = {one["feature"]: one for one in made["drift"]["examples"]}
+    assert set(best) <= {feature for feature, *_ in made["drift"]["features"]}
+    shown = [
+        (name, reason["feature"], reason["contexts"][0])
+        for name, entry in made["domains"].items()
+        for reason in entry["why"]
+        if reason["contexts"]
+    ]
+    assert shown
+    for name, feature, context in shown:
+        assert context["activation"] <= best[feature]["context"]["activation"]
+        assert name != best[feature]["domain"] or context == best[feature]["context"]
     import datasets
 
     rows = datasets.load_dataset(str(tmp_path / "run" / "mixture"), split="train", cache_dir=str(tmp_path / "hf"))

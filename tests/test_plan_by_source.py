@@ -123,7 +123,7 @@ def test_the_figures_by_source_agree_with_numpy(standing):
     # The sources together cost one more reading of the target, the domains none.
     stages = {name: total for name, total, unit in watcher.stages if unit == "tokens"}
     assert stages["reading target.chat"] + stages["reading target.count"] == stages["reading the target"]
-    assert [stages[f"reading {name}"] for name in domains] == [90, 90, 90]
+    assert [stages[f"reading {name} ({number} of 3)"] for number, name in enumerate(domains, 1)] == [90, 90, 90]
 
 
 def test_the_order_of_the_sources_changes_no_figure(standing, tmp_path):

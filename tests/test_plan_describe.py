@@ -1,10 +1,15 @@
 """What a plan says of an opened domain."""
 
+import json
+
 from as_saved import plain
+from saved_plan import sample
 from test_domains_split import domain, questions, recipe, save
 
 from mixplan.domains import open_domains
-from mixplan.plan.describe import data_of
+from mixplan.plan.describe import data_of, sae_of
+from mixplan.recipe import SaeSpec
+from mixplan.saved import Plan
 
 
 def test_describe(tmp_path):
@@ -25,3 +30,13 @@ def test_describe(tmp_path):
         "grader": "exact",
         "licence": "MIT",
     }
+
+
+def test_an_sae_has_its_name_on_neuronpedia_where_saelens_knows_one():
+    sae = Plan.model_validate_json(json.dumps(sample())).sae
+    found = sae_of(sae, SaeSpec(release="gpt2-small-res-jb", id="blocks.6.hook_resid_pre"))
+    assert found.neuronpedia == "gpt2-small/6-res-jb"
+    assert found.model_copy(update={"neuronpedia": None}) == sae
+    for spec in (SaeSpec(embedded=True), SaeSpec(path="sae"), SaeSpec(release="gpt2-small-res-jb", id="none")):
+        assert sae_of(sae, spec) == sae
+        assert "neuronpedia" not in sae_of(sae, spec).values()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from saved_plan import learned, sample
 
 from mixplan.report.page import render, write_page
+from mixplan.report.several import render_several
 from mixplan.report.text import bounds, in_line, number, percent
 from mixplan.saved.plan import Plan
 
@@ -171,7 +172,7 @@ def test_bars_are_as_long_as_the_numbers(value: dict[str, Any]) -> None:
 def test_rows_planned_by_an_expected_change_stand_beside_it(value: dict[str, Any]) -> None:
     page = rendered(learned(value))
     text = read(page).text
-    assert "Expected change of behaviour (nats a token) with 95 % interval" in text
+    assert "Expected change of behaviour (nats per token) with 95 % interval" in text
     assert "which was learned from its STS_ICL in earlier runs; the interval is for what a run will measure." in text
     answer = page[page.index('class="cards answer"') : page.index('class="cards bars"')]
     widths = [float(found) for found in re.findall(r'class="bar" width="([\d.]+)%"', answer)]
@@ -252,6 +253,19 @@ def test_headings_and_tables_are_labelled(value: dict[str, Any]) -> None:
     assert ("html", "lang", "en") in reader.attributes
 
 
+def test_every_table_has_a_caption_and_every_heading_of_a_line_a_text() -> None:
+    several = render_several([(f"runs/{seed}", *saved_run.sample(seed)) for seed in range(2)])
+    pages = [rendered(sample()), outcome_page(), outcome_page(forecast="relative"), several]
+    for page in pages:
+        tables = re.findall(r"<table [^>]*>(<caption><span>[^<]+</span></caption>)?", page)
+        assert len(tables) > 3
+        assert all(tables)
+        assert not re.search(r"<th[^>]*></th>", page)
+        charts = re.findall(r'<div class="plot[^>]*>', page)
+        assert all('role="img"' in chart and re.search(r'aria-label="[^"]{20,}"', chart) for chart in charts)
+        assert all('aria-hidden="true"' in drawing for drawing in re.findall(r"<svg[^>]*>", page))
+
+
 def palettes() -> list[dict[str, str]]:
     """The page's colours: light, then dark."""
     sheet = resources.files("mixplan.report").joinpath("page.css").read_text(encoding="utf-8")
@@ -293,10 +307,12 @@ OUTCOME_TITLES = [
     "What was wrong",
     "What to know",
     "Before and after",
-    "Predicted against measured",
+    "Answers before and after",
     "Arms",
-    "Training",
+    "Predicted against measured",
     "Actual drift",
+    "Training",
+    "Every measure",
 ]
 
 
@@ -318,6 +334,14 @@ def test_the_summary_opens_the_page() -> None:
     page = render(*saved_run.checked(plan, outcome))
     assert re.findall(r'<p class="lead">([^<]+)</p>', page) == ["One.", "Two."]
     assert '<ul class="told"><li>Three.</li><li>Four.</li></ul>' in page
+
+
+def test_an_outcome_lists_its_contents_and_folds_what_it_rests_on() -> None:
+    page = outcome_page()
+    listed = re.findall(r'<li><a href="#([^"]+)">', page)
+    assert listed == [name for name in re.findall(r'<h2 id="([^"]+)"', page) if name not in ("wrong", "warnings")]
+    opened = re.findall(r'<section aria-labelledby="([^"]+)"><h2', page)
+    assert opened == ["before-and-after", "answers-before-and-after", "arms"]
 
 
 def test_an_outcome_fetches_nothing_and_runs_nothing() -> None:
@@ -357,6 +381,9 @@ def outcome_with(text: str) -> str:
         found["contexts"] = [{"before": text, "token": text, "after": text, "activation": 1.0}]
     outcome["domains"][text]["headline"] = text
     outcome["domains"][text]["measures"] = {text: {text: outcome["target"]["measures"]["exact"]["score"]}}
+    texts = dict.fromkeys(("row", "question", "reference", "before", "after", "quantity"), text)
+    outcome["domains"][text]["examples"] = [{**texts, "graded": [text, text], "measured": [0.0, 1.0]}]
+    outcome["created"] = text
     return render(*saved_run.checked(plan, outcome))
 
 

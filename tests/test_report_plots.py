@@ -144,3 +144,13 @@ def test_no_label_covers_another_or_a_dot(places: list[tuple[float, float]]) -> 
 
 def test_a_lone_label_is_always_shown() -> None:
     assert all(label_sides(["name"], [(x, y)])[0] for x in range(0, 101, 5) for y in range(0, 101, 5))
+
+
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=5))
+def test_an_axis_never_goes_beyond_what_a_value_can_be(values: list[float]) -> None:
+    axis = axis_over("", values, plain, (0, 1))
+    assert 0 <= axis.low < axis.high <= 1
+    inside = [min(max(value, 0.0), 1.0) for value in values]
+    assert axis.low <= min(inside) <= max(inside) <= axis.high
+    above = axis_over("", values, plain, (0, None))
+    assert 0 <= above.low < above.high

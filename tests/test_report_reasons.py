@@ -5,7 +5,8 @@ from typing import Any
 
 from saved_plan import sample
 
-from mixplan.report.reasons import features, scores, why
+from mixplan.report.page import render
+from mixplan.report.reasons import contexts, features, scores, why
 from mixplan.saved.plan import Plan
 
 
@@ -26,7 +27,7 @@ def test_a_token_is_marked_in_its_context() -> None:
     context = {"before": "the ", "token": " <b>", "after": "\nend", "activation": 4.2}
     value["domains"]["arithmetic"]["why"] = [{"feature": 17, "share": 0.2, "contexts": [context]}]
     assert (
-        '<h3>Feature 17 <span class="quiet">20.0 % of the score</span></h3><ul class="contexts"><li>'
+        '<h3><span>Feature 17</span> <span class="quiet">20.0 % of the score</span></h3><ul class="contexts"><li>'
         '<bdi>the <mark> &lt;b&gt;</mark>↵end</bdi><span class="quiet" title="activation">4.20</span></li></ul>'
     ) in str(why(plan_of(value)))
 
@@ -73,6 +74,30 @@ def test_every_drift_dimension_is_listed() -> None:
     value["drift"]["features"] = [[17, 0.93, 0.99], [4, 0.5, 1.0]]
     html = features(plan_of(value))
     assert "<summary>All 2 drift dimensions</summary>" in html
-    assert html.index(">17</th>") < html.index(">4</th>")
+    assert html.index(">Feature 17<") < html.index(">Feature 4<")
     assert ">0.930</td>" in html
     assert ">99.0 %</td>" in html
+    assert html.count(">not recorded<") == 2
+    context = {"before": "the ", "token": " <b>", "after": " end", "activation": 4.2}
+    value["drift"]["examples"] = [{"feature": 4, "domain": "arithmetic", "context": context}]
+    html = features(plan_of(value))
+    assert html.count(">no token that was read<") == 1
+    passage = '<bdi class="passage">the  <mark>&lt;b&gt;</mark> end</bdi>'
+    assert f'<td role="cell">arithmetic</td><td role="cell" class="why">{passage}</td>' in html
+
+
+def test_features_are_linked_to_neuronpedia_where_the_sae_has_a_name_there() -> None:
+    value = sample(domains=1)
+    value["drift"]["features"] = [[17, 0.93, 0.99]]
+    assert "neuronpedia" not in render(plan_of(value))
+    value["sae"]["neuronpedia"] = 'gpt2-small/6-res-jb"><b>'
+    html = features(plan_of(value))
+    assert 'href="https://www.neuronpedia.org/gpt2-small/6-res-jb%22%3E%3Cb%3E/17" rel="noreferrer"' in html
+    assert 'aria-label="Feature 17 on Neuronpedia"' in html
+    assert why(plan_of(value)).count(">Neuronpedia</a>") == 5
+    # A link is followed when it is clicked; the page itself still may fetch nothing.
+    assert "default-src &#x27;none&#x27;" in render(plan_of(value))
+
+
+def test_a_feature_that_no_token_fires_says_so() -> None:
+    assert contexts([]) == '<p class="quiet">No token that was read fires it.</p>'

@@ -4,7 +4,7 @@ import pytest
 from saved_run import checked, sample, values
 
 from mixplan.report.measures import quantity
-from mixplan.report.sheets import PREDICTORS, Sheet, arms, changes, consumption, judged, judgement
+from mixplan.report.sheets import PREDICTORS, Sheet, arms, changes, consumption, judged, judgement, lost_first, order
 from mixplan.report.text import number
 
 
@@ -16,8 +16,8 @@ def column(sheet: Sheet, head: str) -> list[str]:
 def test_changes_say_what_is_saved() -> None:
     plan, outcome = sample()
     sheet = changes(plan, outcome)
-    assert column(sheet, "domain") == [*plan.order(), "target"]
-    for name, *cells in sheet.rows[:-1]:
+    assert column(sheet, "domain") == ["target", *lost_first(plan, outcome)]
+    for name, *cells in sheet.rows[1:]:
         found = dict(zip(sheet.heads[1:], cells, strict=True))
         domain = outcome.domains[name]
         assert domain.quantity is not None
@@ -29,6 +29,15 @@ def test_changes_say_what_is_saved() -> None:
         assert found["95 %"] == unit.bounds(domain.change.low, domain.change.high)
         assert found["forecast"] == ("missed" if domain.outside_forecast else "held")
         assert found["verdict"] == domain.change.direction
+
+
+def test_domains_that_lost_come_first_the_largest_loss_of_all() -> None:
+    plan, outcome = sample()
+    found = lost_first(plan, outcome)
+    lost = {name: one.change.change for name, one in outcome.domains.items() if one.change.direction == "loss"}
+    assert len(lost) > 1
+    assert found[: len(lost)] == sorted(lost, key=lambda name: lost[name])
+    assert found[len(lost) :] == [name for name in order(plan, outcome) if name not in lost]
 
 
 def test_without_a_forecast_its_columns_go() -> None:

@@ -9,8 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from saved_plan import sample
 
-from mixplan.report.text import bounds, few_words, in_line, number, percent, stability_sentence, visible, whole
-from mixplan.saved.part import Interval
+from mixplan.report.text import (
+    best_context,
+    bounds,
+    few_words,
+    in_line,
+    number,
+    passage,
+    passage_line,
+    percent,
+    stability_sentence,
+    visible,
+    whole,
+)
+from mixplan.saved.part import Context, Interval
 from mixplan.saved.plan import Domain
 from mixplan.saved.scores import Ranking
 
@@ -92,3 +104,33 @@ def test_stability_of_an_order_that_there_is_not() -> None:
     assert stability_sentence(Ranking(stability=0.97, of="mean of resamples"), "STS_ICL") == (
         "Stability of the ranking by STS_ICL 0.97: mean of resamples."
     )
+
+
+def around(before: str, token: str, after: str) -> Context:
+    return Context(before=before, token=token, after=after, activation=1.0)
+
+
+def test_the_best_context_is_the_leading_ones_whose_token_is_a_word() -> None:
+    assert best_context(domain([","], [" of", " judge"])).token == " judge"
+    assert best_context(domain([","], [" of"])).token == ","
+    assert best_context(domain([], [" of"])).token == " of"
+    assert best_context(domain()) is None
+
+
+@given(st.text(max_size=80), st.text(min_size=1, max_size=12), st.text(max_size=80), st.integers(20, 90))
+def test_a_passage_keeps_its_token_and_its_length(before: str, token: str, after: str, length: int) -> None:
+    before, token, after = (in_line(text) for text in (before, token, after))
+    shown = passage(around(before, token, after), length)
+    assert shown[1] == token or len(token) > length
+    assert len("".join(shown)) <= max(length, len(token))
+    assert before.lstrip().endswith(shown[0].lstrip("…")) or before.lstrip() == shown[0]
+    assert after.rstrip().startswith(shown[2].rstrip("…")) or after.rstrip() == shown[2]
+
+
+def test_a_passage_on_one_line() -> None:
+    assert passage_line(around("A patient with", " fever", "\nand cough"), 60) == "A patient with [fever]↵and cough"
+    long = passage_line(around("a" * 50, " fever", "b" * 50), 30)
+    assert len(long) == 30
+    assert long.startswith("…aaa")
+    assert long.endswith("bbb…")
+    assert " [fever]" in long

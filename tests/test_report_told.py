@@ -91,19 +91,19 @@ def test_drift() -> None:
 def test_what_told_the_drift_is_one_sentence() -> None:
     plan, outcome = values()
     assert told_by(checked(plan, outcome)[0].drift) == (
-        "Drift is told by the target's worked examples in front of its questions."
+        "Drift is predicted from the target's worked examples in front of its questions."
     )
     rollouts = {"prompts": 40, "kept": 31, "samples": 8, "accepted": 0.183, "mean_reward": 0.214, "failures": 0,
                 "temperature": 1.0, "answer_tokens": 128}  # fmt: skip
     plan["drift"] |= {"from": "rollouts", "rollouts": rollouts}
     read = checked(plan, outcome)[0].drift
     assert told_by(read) == (
-        "Drift is told by the model's own answers, accepted against rejected ones: 31 of 40 target questions had both "
-        "among 8 samples; 18.3 % of all answers accepted, mean reward 0.21."
+        "Drift is predicted from the model's own answers, accepted against rejected ones: 31 of 40 target questions "
+        "had both among 8 samples; 18.3 % of all answers accepted, mean reward 0.21."
     )
     assert read.model_dump(mode="json", exclude_unset=True) == plan["drift"]
     del plan["drift"]["rollouts"]
     plan["drift"] |= {"from": "checkpoint", "checkpoint": {"folder": "runs/\u202epilot/model", "hash": "c" * 64}}
     assert told_by(checked(plan, outcome)[0].drift) == (
-        "Drift is told by a checkpoint: what runs/[U+202E]pilot/model moved on the target's questions."
+        "Drift is predicted from a checkpoint: what runs/[U+202E]pilot/model moved on the target's questions."
     )

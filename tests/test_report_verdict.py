@@ -32,7 +32,12 @@ def test_what_is_removed_is_of_the_loss_without_rows(change):
     assert mine == pytest.approx(0.1)
     # The plan leaves a tenth less than the even spread, which therefore leaves all.
     assert even == pytest.approx(0.0)
-    assert saving_sentence(plan_of(value)) == "220 rows are expected to remove 10.0 % of the loss, spread evenly 0.0 %."
+    said = saving_sentence(plan_of(value))
+    assert said == "220 rows are expected to remove 10.0 % of the loss, an even spread 0.0 %."
+    value["allocation"]["budget"] = 1
+    assert saving_sentence(plan_of(value)).startswith("1 row is expected to remove 10.0 % of the loss, ")
+    value["allocation"]["unit"] = "tokens"
+    assert saving_sentence(plan_of(value)).startswith("1 token is expected to remove ")
 
 
 def test_a_cautious_plan_is_held_against_the_upper_ends():

@@ -71,7 +71,7 @@ def test_sources_without_a_common_measure_are_told_apart_alone(made):
     assert found["summary"][0] == (
         "The target's sources have no headline measure in common, so each is reported by itself."
     )
-    assert found["summary"][1].startswith("By source: chat's bits a byte of the reference answers ")
+    assert found["summary"][1].startswith("By source: chat's bits per byte of the reference answers ")
     assert "; count's accuracy " in found["summary"][1] or "; count's share of right answers " in found["summary"][1]
     assert not [text for text in found["warnings"] if "nothing was measured" in text]
 
@@ -93,7 +93,7 @@ def test_sources_with_a_common_measure_are_told_as_a_whole_too(trained):
     assert found["target"]["headline"] == "likelihood"
     assert (whole["items"], whole["change"]) == (12, pytest.approx(np.concatenate(list(parts.values())).mean()))
     assert "behaviour" in found["target"]["measures"]
-    assert found["summary"][0].startswith("The target's bits a byte of the reference answers went from ")
+    assert found["summary"][0].startswith("The target's bits per byte of the reference answers went from ")
     assert found["summary"][1].startswith("By source: ")
 
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+SAY_SECONDS = 60.0
+"""How often a step's progress is said where no bar can be drawn."""
 
 
 class Drawn:
-    """Draws progress on a terminal; where there is none, says each long step once."""
+    """Draws progress on a terminal; where there is none, says each long step once and how far it is each minute."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.task: TaskID | None = None
+        self.said = time.monotonic()
         self.bars = Progress(
             TextColumn("{task.description:<28}"),
             BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.fields[unit]}"),
+            TextColumn("{task.fields[left]}"),
             console=console,
             disable=not console.is_terminal,
         )
@@ -38,7 +41,8 @@ class Drawn:
         self.finish()
         if not self.console.is_terminal:
             self.console.print(f"{name}: {total:,} {unit}")
-        self.task = self.bars.add_task(name, total=total, unit=unit, rate="")
+        self.task = self.bars.add_task(name, total=total, unit=unit, left="")
+        self.said = time.monotonic()
 
     def advance(self, amount: int) -> None:
         """So much more of the step is done."""
@@ -46,7 +50,12 @@ class Drawn:
             return
         self.bars.advance(self.task, amount)
         running: Any = next(task for task in self.bars.tasks if task.id == self.task)
-        self.bars.update(self.task, rate=f"{running.speed:,.0f}/s" if running.speed else "")
+        left = time_left(running.time_remaining)
+        self.bars.update(self.task, left=left)
+        if not self.console.is_terminal and time.monotonic() - self.said >= SAY_SECONDS:
+            done = f"{running.completed:,.0f} of {running.total:,.0f} {running.fields['unit']}"
+            self.console.print(f"{running.description}: {done}{f', {left}' if left else ''}")
+            self.said = time.monotonic()
 
     def say(self, text: str) -> None:
         """A line the person should see."""
@@ -55,5 +64,15 @@ class Drawn:
     def finish(self) -> None:
         """The running step is over."""
         if self.task is not None:
-            self.bars.update(self.task, completed=self.bars.tasks[-1].total)
+            self.bars.update(self.task, completed=self.bars.tasks[-1].total, left="")
             self.task = None
+
+
+def time_left(seconds: float | None) -> str:
+    """Write how long a step will take from here; empty where nothing is known yet."""
+    if seconds is None:
+        return ""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s left"
+    return f"{minutes} min left" if minutes < 120 else f"{minutes / 60:.1f} h left"

@@ -73,12 +73,17 @@ def evaluate(
         MixplanError: lm-evaluation-harness is needed and not installed, or does not know a task.
     """
     origin = untrained or model
-    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), {}, Counter(), [])
+    parts = by_name(target, domains)
+    titles = {
+        name: f"{'untrained' if model is origin else 'trained'} model, {name} ({number} of {len(parts)})"
+        for number, name in enumerate(parts, 1)
+    }
+    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), titles, {}, Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
     floors: dict[str, Floor] = {}
     stood = total = 0
-    for name, domain in by_name(target, domains).items():
+    for name, domain in parts.items():
         rows = domain.evaluation[: spec.rows]
         if not rows:
             watcher.say(f"{name} has no evaluation rows and is not measured; set `split.evaluation`")
@@ -138,7 +143,7 @@ def measures_of(name: str, domain: Domain, spec: EvaluateSpec) -> list[str]:
 
 @dataclass(frozen=True)
 class _Work:
-    """What every measure of one evaluation needs."""
+    """What every measure of one evaluation needs; `titles` say on the terminal whose measuring of what this is."""
 
     model: Model
     untrained: Model
@@ -147,6 +152,7 @@ class _Work:
     watcher: Watcher
     model_identity: str
     untrained_identity: str
+    titles: dict[str, str]
     answerings: dict[str, Answering]
     reused: Counter[str]
     said: list[str]
@@ -219,7 +225,7 @@ class _Work:
         from mixplan.model import generation_way, slower
 
         own = self.own_answers(name, rows) if "behaviour" in step else None
-        self.watcher.stage(f"{name}: {', '.join(step)}", len(rows), "rows")
+        self.watcher.stage(f"{self.titles[name]}: {', '.join(step)}", len(rows), "rows")
         advance, spec = self.watcher.advance, self.spec
         if step == ("exact",):
             answering = self.answering(self.model)
@@ -246,7 +252,7 @@ class _Work:
         kept_at = kept_place(answers_key(self.untrained_identity, rows, tokens))
         answers = kept_answers(kept_at)
         if answers is None:
-            self.watcher.stage(f"{name}: own answers", len(rows), "rows")
+            self.watcher.stage(f"untrained model's own answers, {name}", len(rows), "rows")
             answering, advance = self.answering(self.untrained), self.watcher.advance
             answers = make_answers(answering, rows, answer_tokens=tokens, kept_at=kept_at, advance=advance)
         return own_answers(self.untrained, rows, answers, kept_at)

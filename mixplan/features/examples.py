@@ -52,6 +52,35 @@ def examples_of(model: Model, units: Sequence[Unit], statistics: Sequence[Statis
     return [show(model, units[number], query, offset, value) for value, number, query, offset in found[:EXAMPLES]]
 
 
+def add_strongest(
+    strongest: dict[int, tuple[str, Example]],
+    model: Model,
+    domain: str,
+    units: Sequence[Unit],
+    statistics: Sequence[Statistics],
+) -> None:
+    """Note for each drift dimension a domain's strongest example, where no domain before had a stronger one.
+
+    Args:
+        strongest: By drift dimension (its position among them), the domain and the example; added to.
+        model: For its tokenizer.
+        domain: Name of the domain.
+        units: Its units.
+        statistics: Theirs, in the same order.
+    """
+    columns = max((len(part.example_values) for part in statistics), default=0)
+    for column in range(columns):
+        peaks = [
+            float(value)
+            for part in statistics
+            for value, (query, _) in zip(part.example_values[column], part.example_places[column], strict=True)
+            if query >= 0
+        ]
+        known = strongest.get(column)
+        if peaks and (known is None or max(peaks) > known[1].activation):
+            strongest[column] = domain, examples_of(model, units, statistics, column)[0]
+
+
 def show(model: Model, unit: Unit, position: int, offset: int, activation: float) -> Example:
     """One query token with its surroundings, decoded."""
     query = unit.queries[position]

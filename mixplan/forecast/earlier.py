@@ -29,7 +29,7 @@ NONE = "none"
 
 UNITS = {"correct": "accuracy", "score": "accuracy", "acc": "accuracy"}
 """Quantities that are the share of items answered rightly; any other is a unit of its own."""
-UNIT_NAMES = {"kl": " nats a token", "bits_per_byte": " bits a byte"}
+UNIT_NAMES = {"kl": " nats per token", "bits_per_byte": " bits per byte"}
 """What stands behind a number in such a unit; nothing behind a share."""
 
 SETTING_KEYS = {

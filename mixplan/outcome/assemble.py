@@ -215,11 +215,14 @@ def warnings_of(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]
     for name, consumed in outcome.training.consumption.items():
         unread = consumed.planned_rows - consumed.dropped_rows - consumed.different_rows
         if unread > 0:
-            found.append(f"{name}: {unread} of its {consumed.planned_rows} rows were never read: the job ended first.")
+            rows = f"{unread} of its {consumed.planned_rows} rows {were(unread)}"
+            found.append(f"{name}: {rows} never read: the job ended first.")
         if consumed.truncated_rows:
-            found.append(f"{name}: {consumed.truncated_rows} of its rows were cut to the longest length.")
+            cut_rows = consumed.truncated_rows
+            found.append(f"{name}: {cut_rows} of its rows {were(cut_rows)} cut to the longest length.")
         if consumed.dropped_rows:
-            found.append(f"{name}: {consumed.dropped_rows} of its rows were longer than allowed and left out.")
+            dropped = consumed.dropped_rows
+            found.append(f"{name}: {dropped} of its rows {were(dropped)} longer than allowed and left out.")
     found += [
         f"{name}: nothing was measured; it has no evaluation rows, or no measure fits it."
         for name, part in measured.items()
@@ -235,3 +238,8 @@ def warnings_of(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]
             f"Answers of the trained model that were cut at evaluate.answer_tokens count as wrong: {', '.join(cut)}."
         )
     return found
+
+
+def were(count: int) -> str:
+    """The verb of so many rows."""
+    return "was" if count == 1 else "were"

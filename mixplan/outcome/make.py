@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from mixplan.domains import Domain
+from mixplan.domains import Domain, Row, by_name
 from mixplan.domains.opened import opened
-from mixplan.errors import RunError
+from mixplan.errors import MixplanError, RunError
 from mixplan.evaluate.measure import evaluate
+from mixplan.evaluate.written import own_texts, written_answers
 from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
+from mixplan.outcome.examples import with_examples
 from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
 from mixplan.plan.identity import data_hash
-from mixplan.recipe import LoadedRecipe, ModelSpec, load_recipe
+from mixplan.recipe import EvaluateSpec, LoadedRecipe, ModelSpec, load_recipe
 from mixplan.runs import content_hash, locked, quoted
 from mixplan.saved import Outcome, Plan, plan_again, read_outcome, read_plan, write_outcome
 from mixplan.saved.arms import Arms
@@ -207,7 +211,7 @@ def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) 
 
 def evaluated_before(run: PlannedRun, watcher: Watcher) -> Evaluation:
     """Measure the untrained model; its memory is free again before the job starts."""
-    watcher.say(f"loading {run.loaded.recipe.model.name}")
+    watcher.say(f"loading {run.loaded.recipe.model.name}, to measure it as it is before training")
     place = run.folder / "evaluation" / "before.json"
     before = with_earlier(run.evaluated(run.untrained(), watcher), place)
     give_back_memory()
@@ -246,7 +250,7 @@ def with_earlier(evaluation: Evaluation, place: Path) -> Evaluation:
 
 def conclude(run: PlannedRun, job: Trained, before: Evaluation, watcher: Watcher) -> None:
     """Measure what was trained, loaded afresh from its folder, and write outcome.json."""
-    watcher.say(f"loading the trained model from {job.folder}")
+    watcher.say(f"loading the trained model from {job.folder}, to measure it too")
     untrained, trained = run.untrained(), run.trained(job.folder)
     place = run.folder / "evaluation" / "after.json"
     after = with_earlier(run.evaluated(trained, watcher, untrained), place)
@@ -254,8 +258,42 @@ def conclude(run: PlannedRun, job: Trained, before: Evaluation, watcher: Watcher
     drift = actual_drift(run.loaded, untrained, trained, run.target, run.plan, watcher=watcher)
     recipe = run.loaded.recipe
     found = assemble(run.plan, before, after, job, drift, spec=recipe.evaluate, seed=recipe.seed)
+    rows = {name: domain.evaluation for name, domain in by_name(run.target, run.domains).items()}
+    answers = Answers(untrained, trained, rows, recipe.evaluate, watcher)
+    found = with_examples(found, rows, before, after, answers.of_both)
     arms = arms_standing(run.folder, found)
+    found = found.model_copy(update={"created": datetime.now(UTC).isoformat(timespec="seconds")})
     write_outcome(run.folder, with_arms(found, arms) if arms else found)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What answers rows of free text, which no measure has the models answer."""
+
+    untrained: Model
+    trained: Model
+    rows: Mapping[str, Sequence[Row]]
+    spec: EvaluateSpec
+    watcher: Watcher
+
+    def of_both(self, name: str, rows: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:
+        """Both models' answers to a few rows of a part, as texts by row id; none where a model cannot answer."""
+        tokens = self.spec.behaviour_tokens
+
+        def written(model: Model) -> dict[str, str]:
+            return written_answers(
+                model,
+                rows,
+                answer_tokens=tokens,
+                begin=lambda: self.watcher.stage(f"{name}: example answers", len(rows), "rows"),
+            )
+
+        try:
+            own = own_texts(self.untrained, self.rows[name][: self.spec.rows], answer_tokens=tokens)
+            return own or written(self.untrained), written(self.trained)
+        except MixplanError as error:
+            self.watcher.say(f"{name}: no example answers in the report: {error}")
+            return {}, {}
 
 
 def arms_standing(folder: Path, found: Outcome) -> Arms | None:

@@ -19,7 +19,7 @@ PREDICTOR_NAMES = {
     "total_shift": "the whole shift",
     "outside_shift": "the shift outside the drift dimensions",
 }
-TITLES_INSTEAD = {"behaviour": "how far behaviour moved", "likelihood": "bits a byte of the reference answers"}
+TITLES_INSTEAD = {"behaviour": "how far behaviour moved", "likelihood": "bits per byte of the reference answers"}
 NAMED = 3
 """Domains named in one sentence."""
 
@@ -56,8 +56,8 @@ def target(measured: Measured) -> str:
     if change.changed:
         return f"{text}, a {change.direction}."
     if change.low <= 0 <= change.high:
-        return f"{text}. The interval holds zero: no gain is shown."
-    return f"{text}. Chance gives as much as often as 1 in 20 times: no change is shown."
+        return f"{text}. The interval holds zero: there is no evidence of a gain."
+    return f"{text}. Chance gives as much as often as 1 in 20 times: it is not significant at 95 %."
 
 
 def whole(measured: Measured) -> str:
@@ -75,7 +75,7 @@ def sources(parts: Mapping[str, Measured]) -> str:
             texts.append(f"{name} was not measured")
             continue
         quantity, change = headline
-        verdict = f"a {change.direction}" if change.changed else "no change is shown"
+        verdict = f"a {change.direction}" if change.changed else "no significant change"
         texts.append(
             f"{name}'s {title(quantity)} {change_text(quantity, change)} over {change.items} items ({verdict})"
         )
@@ -179,7 +179,7 @@ def miss(domain: Domain) -> str:
 
 
 def judged(judgement: Sequence[Judgement], score: str) -> list[str]:
-    """Whether the planning score told where change would be, by headline and by behaviour, and what told it better."""
+    """Whether the planning score predicted where change would be, by headline and by behaviour, and what did better."""
     found = []
     for measure in ("headline", "behaviour"):
         entries = {entry.predictor: entry for entry in judgement if entry.measure == measure}
@@ -198,20 +198,20 @@ def told(entry: Judgement, name: str) -> str:
     """One predictor against one quantity."""
     where, over = f"how far {title(entry.quantity)} would move", f"over {entry.domains} domains"
     if entry.pearson is None:
-        return f"Whether {name} told {where} cannot be said {over}: too few, or all alike."
+        return f"Whether {name} predicts {where} cannot be said {over}: too few, or all alike."
     if entry.pearson_low is None or entry.pearson_high is None:
-        return f"Whether {name} told {where} is open: Pearson {entry.pearson:.2f} {over}, too few for an interval."
+        return f"Whether {name} predicts {where} is open: Pearson {entry.pearson:.2f} {over}, too few for an interval."
     figures = f"Pearson {entry.pearson:.2f} [{entry.pearson_low:.2f}, {entry.pearson_high:.2f}]"
     figures += f", Spearman {entry.spearman:.2f} {over}"
     if entry.pearson_low > 0:
-        return f"{name} told {where}: {figures}."
+        return f"{name} predicted {where}: {figures}."
     if entry.pearson_high < 0:
-        return f"{name} told {where} the wrong way round: {figures}."
-    return f"{name} is not shown to tell {where}: {figures}; the interval holds zero."
+        return f"{name} predicted {where} the wrong way round: {figures}."
+    return f"There is no evidence that {name} predicts {where}: {figures}; the interval holds zero."
 
 
 def better(entries: Mapping[str, Judgement], own: Judgement) -> str:
-    """The comparison that went closest with the change, where it went closer than the planning score."""
+    """The comparison whose correlation with the change is highest, where it is higher than the planning score's."""
     others = {name: entry.pearson for name, entry in entries.items() if entry.pearson is not None}
     if own.pearson is None:
         return ""
@@ -220,7 +220,7 @@ def better(entries: Mapping[str, Judgement], own: Judgement) -> str:
         return ""
     name, high = PREDICTOR_NAMES.get(best, best), own.pearson_high
     within = ", which is within that interval" if high is not None and others[best] <= high else ""
-    return f" {name[0].upper()}{name[1:]} went closer with it: Pearson {others[best]:.2f}{within}."
+    return f" {name[0].upper()}{name[1:]} came closer: Pearson {others[best]:.2f}{within}."
 
 
 def drift(found: Drift | None) -> str:

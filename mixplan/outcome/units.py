@@ -15,7 +15,7 @@ TITLES = {
     "score": "share of right answers",
     "acc": "task accuracy",
     "gold_probability": "probability of the right option",
-    "bits_per_byte": "bits a byte of the reference answers",
+    "bits_per_byte": "bits per byte of the reference answers",
     "kl": "behaviour",
 }
 

@@ -8,8 +8,10 @@ from mixplan.domains import Domain
 from mixplan.domains.domain import PARTS
 from mixplan.domains.sketch import Content
 from mixplan.forecast import Forecast, Planned
+from mixplan.recipe import SaeSpec
+from mixplan.recipe.releases import listed_sae
 from mixplan.saved import plan as saved
-from mixplan.saved.scores import Scores
+from mixplan.saved.scores import Sae, Scores
 
 
 def data_of(domain: Domain) -> saved.Data:
@@ -74,6 +76,12 @@ def domains_of(
         )
         for name, domain in domains.items()
     }
+
+
+def sae_of(sae: Sae, spec: SaeSpec) -> Sae:
+    """The SAE with its name on Neuronpedia, where SAELens's table has one."""
+    listed = listed_sae(spec.release, spec.id) if spec.release and spec.id else None
+    return sae.model_copy(update={"neuronpedia": listed.neuronpedia}) if listed and listed.neuronpedia else sae
 
 
 def taught_rows(target: Domain, mixture: saved.Mixture) -> dict[str, int]:

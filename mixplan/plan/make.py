@@ -28,7 +28,7 @@ from mixplan.forecast import (
 from mixplan.mixture import allowed, excluded_lines, require_own_rows, take_target
 from mixplan.mixture.possible import impossible
 from mixplan.mixture.unread import left_unread, too_short
-from mixplan.plan.describe import domains_of, target_of, taught_rows
+from mixplan.plan.describe import domains_of, sae_of, target_of, taught_rows
 from mixplan.plan.graded import grader_warnings
 from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.job import job_of
@@ -188,7 +188,7 @@ def assemble(
         libraries=library_versions(),
         recipe=Recipe.model_validate(loaded.resolved),
         model=scores.model,
-        sae=scores.sae,
+        sae=sae_of(scores.sae, recipe.model.sae),
         warnings=[
             *row_warnings(target, domains),
             *scores.warnings,

@@ -10,7 +10,7 @@ from mixplan.domains import Domain
 from mixplan.domains.joined import scarcest
 from mixplan.drift import Drift, predict_drift
 from mixplan.errors import DataError
-from mixplan.features.examples import examples_of
+from mixplan.features.examples import Example, add_strongest, examples_of
 from mixplan.features.forward import read_alone, reading_way
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics
@@ -86,12 +86,12 @@ def measure_scores(
     drift = measure_drift(recipe, reader, told)
     sources = source_drifts(recipe, model, target, reader, told)
     told = replace(told, trained=None)  # its memory is free again before the domains are read
-    scored, described = score_domains(recipe, reader, readings, domains, drift, sources)
+    scored, described, strongest = score_domains(recipe, reader, readings, domains, drift, sources)
     return saved.Scores(
         model=describe_model(model, ready.checked),
         tokenizer=keep_tokenizer(model, (*target.parts, *domains.values())),
         sae=describe_sae(sae, health),
-        drift=describe_drift(drift, told),
+        drift=describe_drift(drift, told, strongest),
         sources={source.name: source.describe(drift) for source in sources},
         domains=described,
         ranking=saved.Ranking(
@@ -115,7 +115,7 @@ def score_domains(
     domains: Mapping[str, Domain],
     drift: Drift,
     sources: Sequence[SourceDrift],
-) -> tuple[dict[str, DomainScores], dict[str, saved.DomainScores]]:
+) -> tuple[dict[str, DomainScores], dict[str, saved.DomainScores], dict[int, tuple[str, Example]]]:
     """Read and score every domain.
 
     Args:
@@ -127,14 +127,15 @@ def score_domains(
         sources: Those of each source, where the target has several; by these too all features are read.
 
     Returns:
-        By domain, the scores, and what plan.json says of them.
+        By domain, the scores, and what plan.json says of them; by drift dimension, where it fires most.
     """
     columns = Columns(drift.features, drift.low, drift.raw)
     scored: dict[str, DomainScores] = {}
     described: dict[str, saved.DomainScores] = {}
-    for name in domains:
+    strongest: dict[int, tuple[str, Example]] = {}
+    for number, name in enumerate(domains, 1):
         units = readings[name].units
-        reader.watcher.stage(f"reading {name}", readings[name].tokens, "tokens")
+        reader.watcher.stage(f"reading {name} ({number} of {len(domains)})", readings[name].tokens, "tokens")
         parts = reader.read(units, columns=columns, whole=recipe.sts.outside or bool(sources))
         scored[name] = score_domain(parts, resamples=recipe.sts.resamples, seed=recipe.seed)
         values: dict[str, object] = {
@@ -146,7 +147,8 @@ def score_domains(
         if sources:
             values["by_source"] = scores_by_source(sources, parts)
         described[name] = saved.DomainScores.model_validate(values)
-    return scored, described
+        add_strongest(strongest, reader.model, name, units, parts)
+    return scored, described, strongest
 
 
 def made_ready(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], watcher: Watcher) -> Ready:
@@ -294,12 +296,20 @@ def describe_sae(sae: Sae, health: Health) -> saved.Sae:
     )
 
 
-def describe_drift(drift: Drift, told: DriftReading) -> saved.DriftFigures:
-    """The drift dimensions, for the plan, with the figures of what told them."""
+def describe_drift(
+    drift: Drift, told: DriftReading, strongest: Mapping[int, tuple[str, Example]]
+) -> saved.DriftFigures:
+    """The drift dimensions, for the plan, with where they fire most and the figures of what told them."""
     figures = saved.DriftFigures(
         features=[
             (int(feature), float(shift), float(frequency))
             for feature, shift, frequency in zip(drift.features, drift.shift, drift.frequency, strict=True)
+        ],
+        examples=[
+            saved.FeatureExample(
+                feature=int(drift.features[column]), domain=domain, context=Context.model_validate(vars(example))
+            )
+            for column, (domain, example) in sorted(strongest.items())
         ],
         share_of_shift=drift.share_of_shift,
         raw_share_of_shift=drift.raw_share_of_shift,

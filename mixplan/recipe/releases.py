@@ -53,6 +53,7 @@ class ListedSae:
         hook_name: The hook point, such as `blocks.3.hook_resid_post`; None off the residual stream.
         d_sae: Number of features, None where the table does not say.
         l0: Mean number of active features a token, None where the table does not say.
+        neuronpedia: Its name on Neuronpedia, such as `gpt2-small/6-res-jb`; None where the table has none.
     """
 
     release: str
@@ -64,6 +65,7 @@ class ListedSae:
     hook_name: str | None
     d_sae: int | None
     l0: float | None
+    neuronpedia: str | None = None
 
     @property
     def layer(self) -> int | None:
@@ -213,6 +215,7 @@ def _listed(name: str, entry: dict[str, Any], sae: dict[str, Any]) -> ListedSae:
         hook_name=_hook_name(name, path, sae_id),
         d_sae=_width(text, entry.get("conversion_func"), model),
         l0=None if l0 is None else float(l0),
+        neuronpedia=sae.get("neuronpedia"),
     )
 
 

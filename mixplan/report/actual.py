@@ -5,7 +5,7 @@ from __future__ import annotations
 from mixplan.report.charts import Axis, line_chart, log_axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.plots import axis_over, axis_strip, interval_strip
-from mixplan.report.reasons import contexts
+from mixplan.report.reasons import contexts, feature_name
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, percent, plain, whole
 from mixplan.report.told import drift_lines
@@ -27,7 +27,8 @@ def actual(plan: Plan, outcome: Outcome) -> Html | None:
     if drift is None:
         return None
     lines = [tag("p", line) for line in drift_lines(drift)]
-    return section("Actual drift", *lines, _overlap(drift), _concentration(plan, drift), *_unexpected(drift))
+    further = _unexpected(drift, plan.sae.neuronpedia)
+    return section("Actual drift", *lines, _overlap(drift), _concentration(plan, drift), *further)
 
 
 def _overlap(drift: Drift) -> Html:
@@ -51,7 +52,7 @@ def _overlap(drift: Drift) -> Html:
     ]
     foot = row(header(""), cell(axis_strip(axis), kind="score"), cell(""), cell(""), kind="foot")
     heads = ["Read through", "Overlap (dot) against chance (tick and band)", "Overlap", "Chance, 95 %"]
-    return table("cards bars", heads, [*rows, foot])
+    return table("cards bars", heads, [*rows, foot], "Overlap of predicted with actual drift dimensions")
 
 
 def _concentration(plan: Plan, drift: Drift) -> Html | None:
@@ -71,16 +72,16 @@ def _concentration(plan: Plan, drift: Drift) -> Html | None:
     return tag("div", tag("h3", "How concentrated it is"), tag("p", note), chart)
 
 
-def _unexpected(drift: Drift) -> list[Html]:
+def _unexpected(drift: Drift, linked: str | None) -> list[Html]:
     """List features that training moved although they were not predicted, with what fires them."""
     if not drift.unexpected:
         return []
     note = "Features among those that training moved most that were not among the predicted drift dimensions."
-    folds = [_fold(found, first=found is drift.unexpected[0]) for found in drift.unexpected]
+    folds = [_fold(found, linked, first=found is drift.unexpected[0]) for found in drift.unexpected]
     return [tag("h3", "What moved unexpectedly"), tag("p", note), *folds]
 
 
-def _fold(found: Unexpected, *, first: bool) -> Html:
+def _fold(found: Unexpected, linked: str | None, *, first: bool) -> Html:
     rank = (
         f"predicted rank {whole(found.predicted_rank)}"
         if found.predicted_rank is not None
@@ -89,5 +90,6 @@ def _fold(found: Unexpected, *, first: bool) -> Html:
     told = f"{percent(found.share)} of the actual shift, {rank}, mean activation {number(found.before)} before"
     told += f", {number(found.after)} after" if found.after is not None else ""
     summary = tag("summary", tag("b", f"Feature {found.feature} "), tag("span", told, class_="quiet"))
-    listed = tag("div", contexts(found.contexts), class_="reason")
+    title = tag("p", feature_name(found.feature, linked)) if linked else None
+    listed = tag("div", title, contexts(found.contexts), class_="reason")
     return tag("details", summary, listed, open="" if first else None)

@@ -52,7 +52,18 @@ def compared(outcome: Outcome) -> Html | None:
     parts = [tag("p", note), *_over(arms, arms.baseline)]
     if arms.behaviour:
         parts += _over(arms.behaviour, arms.baseline)
-    return section("Arms", *parts)
+    return section("Arms", *parts, _mixtures(arms))
+
+
+def _mixtures(arms: Arms) -> Html:
+    """Set the arms' mixtures side by side, folded: rows of each domain."""
+    names = dict.fromkeys(name for arm in arms.arms.values() for name in arm.rows)
+    lines = [
+        row(header(name), *(cell(whole(arm.rows.get(name, 0)), kind="n") for arm in arms.arms.values()))
+        for name in names
+    ]
+    summary = tag("summary", "Rows of each domain in each arm")
+    return tag("details", summary, table("wide", ["Domain", *arms.arms], lines, "Rows of each domain in each arm"))
 
 
 def _over(arms: ArmsOver, baseline: str) -> list[Html]:
@@ -73,13 +84,14 @@ def _over(arms: ArmsOver, baseline: str) -> list[Html]:
     folds = [tag("details", summary, _plain_table(pairs))] if pairs.rows else []
     title = f"{unit.title} over {arms.domains} domains ({unit.change_unit or unit.title})"
     heads = ["Arm", *(column.head for column in columns), "Verdict"]
-    laid = table("cards arms", heads, [*rows, row(header(""), *feet, cell(""), kind="foot")])
-    return [tag("h3", title if arms.quantity else NO_UNIT), laid, *folds]
+    title = title if arms.quantity else NO_UNIT
+    laid = table("cards arms", heads, [*rows, row(header(""), *feet, cell(""), kind="foot")], f"Arms compared: {title}")
+    return [tag("h3", title), laid, *folds]
 
 
 def _plain_table(sheet: sheets.Sheet) -> Html:
     """A sheet as a table of text."""
-    return table("wide", sheet.heads, [row(header(line[0]), *map(cell, line[1:])) for line in sheet.rows])
+    return table("wide", sheet.heads, [row(header(line[0]), *map(cell, line[1:])) for line in sheet.rows], sheet.title)
 
 
 def _target(arms: Arms, baseline: str) -> Column:
@@ -98,7 +110,9 @@ def _target(arms: Arms, baseline: str) -> Column:
 def _axis(arms: ArmsOver, column: Column) -> Axis | None:
     found = [interval for arm in arms.arms.values() if (interval := column.pick(arm))]
     ends = [end for interval in found for end in (interval.value, interval.low, interval.high)]
-    return axis_over("", [0, *ends], lambda value: plain(column.unit.scale * value)) if found else None
+    if not found:
+        return None
+    return axis_over("", [0, *ends], lambda value: plain(column.unit.scale * value), column.unit.largest_change())
 
 
 def _row(name: str, arm: Arm, columns: list[tuple[Column, Axis | None]], arms: ArmsOver, baseline: str) -> Html:

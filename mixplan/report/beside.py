@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
-from mixplan.report.measures import quantity
+from mixplan.report.measures import WORDS, quantity
 from mixplan.report.sheets import GAP, Sheet, between, figure, order
 from mixplan.saved.outcome import Judgement, Measured, Outcome
 from mixplan.saved.plan import Plan
 
 Run = tuple[str, Plan, Outcome]
 """A run's label with what is saved of it."""
+
+
+def verdicts(runs: Sequence[Run]) -> list[str]:
+    """Say in which runs the target gained and where most was lost, by clear changes."""
+    counted = Counter(one.target.change.direction for _, _, one in runs if one.target.change)
+    words = [f"{WORDS[kind]} in {count}" for kind, count in counted.most_common()]
+    without = len(runs) - counted.total()
+    words += [f"not measured in {without}"] if without else []
+    lost = {label: _lost(outcome) for label, _, outcome in runs}
+    if not any(lost.values()):
+        return [f"Target: {', '.join(words)}.", "No run lost a domain beyond noise."]
+    listed = ", ".join(f"{label} {count}" for label, count in lost.items())
+    return [f"Target: {', '.join(words)}.", f"Domains that lost beyond noise: {listed}."]
+
+
+def _lost(outcome: Outcome) -> int:
+    return sum(domain.change is not None and domain.change.direction == "loss" for domain in outcome.domains.values())
 
 
 def runs(runs: Sequence[Run]) -> Sheet:

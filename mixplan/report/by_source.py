@@ -8,9 +8,7 @@ from mixplan.report.text import number, percent, whole
 from mixplan.saved.plan import Plan
 
 NAMED = 3
-"""Domains named on the terminal for each source, those most at risk by it."""
-LINES = 8
-"""Sources that have a line of their own on the terminal."""
+"""Sources named on the terminal."""
 
 
 def risk_of(plan: Plan, domain: str) -> dict[str, float]:
@@ -19,24 +17,19 @@ def risk_of(plan: Plan, domain: str) -> dict[str, float]:
     return {source: one.sts_icl if plan.score == "icl" else one.sts_act for source, one in found.items()}
 
 
-def lines(plan: Plan) -> list[str]:
-    """Say for each source how many rows it has and what it puts most at risk; nothing for a target of one source."""
-    sources = plan.target.sources
-    said = [_line(plan, name) for name in list(sources)[:LINES]]
-    if (more := len(sources) - LINES) > 0:
-        said.append(f"{more} more sources are in the report.")
-    return said
+def most_exposed(plan: Plan) -> str:
+    """Name the domain that each source puts most at risk, in one sentence; empty for a target of one source."""
+    sources = list(plan.target.sources)
+    if not sources:
+        return ""
+    exposed = [f"{name} {_most(plan, name)}" for name in sources[:NAMED]]
+    more = f" and {len(sources) - NAMED} more sources in the report" if len(sources) > NAMED else ""
+    return f"Most exposed by source: {', '.join(exposed)}{more}."
 
 
-def _line(plan: Plan, source: str) -> str:
+def _most(plan: Plan, source: str) -> str:
     risks = {domain: risk_of(plan, domain).get(source, 0.0) for domain in plan.domains}
-    most = sorted(risks, key=lambda name: (-risks[name], name))[:NAMED]
-    listed = ", ".join(f"{name} {number(risks[name])}" for name in most)
-    data = plan.target.sources[source]
-    return (
-        f"target.{source}: {whole(data.mixture_rows)} rows; by its own drift dimensions {plan.score_name} is highest "
-        f"for {listed}."
-    )
+    return min(risks, key=lambda name: (-risks[name], name))
 
 
 def by_source(plan: Plan) -> Html | None:
@@ -68,9 +61,9 @@ def by_source(plan: Plan) -> Html | None:
     return section(
         "By source",
         tag("p", note),
-        table("wide", heads, held),
+        table("wide", heads, held, "Rows and drift dimensions of each source of the target"),
         tag("p", at_risk),
-        table("wide", ["Domain", *sources, "Whole target"], scores),
+        table("wide", ["Domain", *sources, "Whole target"], scores, f"{plan.score_name} of each domain by source"),
     )
 
 

@@ -8,7 +8,7 @@ from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, join, tag
 from mixplan.report.measures import WORDS, Quantity, forecast_line, quantity
 from mixplan.report.plots import axis_over, axis_strip, dumbbell, interval_strip
-from mixplan.report.sheets import order
+from mixplan.report.sheets import lost_first, order
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import percent, plain, whole
 from mixplan.report.told import said_first, wrong
@@ -38,8 +38,8 @@ def notices(plan: Plan, outcome: Outcome) -> Html | None:
 
 
 def before_and_after(plan: Plan, outcome: Outcome) -> Html:
-    """Draw every domain's headline before and after, one panel for each quantity, the target first."""
-    named: list[Named] = [*outcome.taught().items(), *((name, outcome.domains[name]) for name in order(plan, outcome))]
+    """Draw every domain's headline before and after, one panel for each quantity: the target, then what lost."""
+    named = _named(plan, outcome)
     quantities = dict.fromkeys(measured.quantity for _, measured in named if measured.quantity)
     panels = [_panel(key, [(n, m) for n, m in named if m.quantity == key]) for key in quantities]
     missing = [name for name, measured in named if measured.change is None]
@@ -54,6 +54,10 @@ def before_and_after(plan: Plan, outcome: Outcome) -> Html:
     return section("Before and after", tag("p", note), _legend(named), *panels, absent, rests)
 
 
+def _named(plan: Plan, outcome: Outcome) -> list[Named]:
+    return [*outcome.taught().items(), *((name, outcome.domains[name]) for name in lost_first(plan, outcome))]
+
+
 def _legend(named: Iterable[Named]) -> Html:
     found = {measured.change.direction for _, measured in named if measured.change}
     marks = [tag("span", tag("i", class_=kind), word) for kind, word in WORDS.items() if kind in found]
@@ -63,11 +67,16 @@ def _legend(named: Iterable[Named]) -> Html:
 def _panel(key: str, named: Sequence[Named]) -> Html:
     """One quantity's dumbbells over a common axis."""
     unit = quantity(key)
-    axis = axis_over(unit.title, [end for _, measured in named for end in _ends(measured)], unit.tick)
+    ends = [end for _, measured in named for end in _ends(measured)]
+    axis = axis_over(unit.title, ends, unit.tick, (unit.least, unit.most))
     lines = [_line(name, measured, unit, axis) for name, measured in named]
     foot = row(header(""), cell(axis_strip(axis), kind="score"), cell(""), cell(""), kind="foot")
     heads = ["Domain", "Before and after", "Change with 95 % interval", "Verdict"]
-    return tag("div", tag("h3", _heading(unit)), table("cards dumbbells", heads, [*lines, foot]))
+    return tag(
+        "div",
+        tag("h3", _heading(unit)),
+        table("cards dumbbells", heads, [*lines, foot], f"Before and after: {_heading(unit)}"),
+    )
 
 
 def _heading(unit: Quantity) -> str:
@@ -116,13 +125,17 @@ def relative(plan: Plan, outcome: Outcome) -> Html | None:
     if not told:
         return None
     ends = [end for _, risk in told for end in (risk.low, risk.high, risk.measured_low, risk.measured_high)]
-    axis = axis_over("Share of all domains' change", [0, *ends], lambda share: f"{plain(100 * share)} %")
+    axis = axis_over("Share of all domains' change", [0, *ends], lambda share: f"{plain(100 * share)} %", (0, 1))
     lines = [_shares_row(name, risk, axis, outside=bool(outcome.domains[name].outside_forecast)) for name, risk in told]
     foot = row(header(""), cell(axis_strip(axis), kind="score"), cell(""), cell(""), kind="foot")
     unit = quantity(told[0][1].quantity).subject
     note = f"Each domain's share of all domains' change ({unit}): band, as forecast; dot with whisker, as measured."
     heads = ["Domain", "Forecast and measured", "Forecast", "Measured"]
-    return section("Relative forecast", tag("p", note), table("cards bars", heads, [*lines, foot]))
+    return section(
+        "Relative forecast",
+        tag("p", note),
+        table("cards bars", heads, [*lines, foot], "Forecast and measured share of all domains' change"),
+    )
 
 
 def _shares_row(name: str, risk: Relative, axis: Axis, *, outside: bool) -> Html:
@@ -139,8 +152,8 @@ def _shares_row(name: str, risk: Relative, axis: Axis, *, outside: bool) -> Html
 
 
 def every_measure(plan: Plan, outcome: Outcome) -> Html:
-    """List every quantity of every measure, folded."""
-    named: list[Named] = [*outcome.taught().items(), *((name, outcome.domains[name]) for name in order(plan, outcome))]
+    """List every quantity of every measure, and how answers were graded."""
+    named = _named(plan, outcome)
     lines = [
         _quantity_row(name, measured, measure, key, change)
         for name, measured in named
@@ -149,16 +162,14 @@ def every_measure(plan: Plan, outcome: Outcome) -> Html:
     ]
     heads = ["Domain", "Measure", "Before", "After", "Change", "95 % interval", "Noise floor", "Items", "Verdict"]
     heads.insert(2, "Expected")
-    summary = tag("summary", f"Every measure: {len(lines)} changes")
-    folds = [tag("details", summary, table("wide", heads, lines)), _graded(named)]
-    return tag("section", *folds, aria_label="Every measure")
+    return section("Every measure", table("wide", heads, lines, "Every measure of each domain"), *_graded(named))
 
 
-def _graded(named: Sequence[Named]) -> Html | None:
+def _graded(named: Sequence[Named]) -> list[Html]:
     """Count how generated answers were graded, before and after, so that a cut answer is not taken for a wrong one."""
     found = [(name, measured.answers) for name, measured in named if measured.answers]
     if not found:
-        return None
+        return []
     words = list(dict.fromkeys(word for _, answers in found for word in (*GRADES, *answers.before, *answers.after)))
     lines = [
         row(
@@ -171,8 +182,8 @@ def _graded(named: Sequence[Named]) -> Html | None:
         for name, answers in found
     ]
     heads = ["Domain", *(word.capitalize() for word in words)]
-    summary = tag("summary", "How generated answers were graded, before to after")
-    return tag("details", summary, table("wide", heads, lines))
+    title = "How generated answers were graded, before to after"
+    return [tag("h3", title), table("wide", heads, lines, title)]
 
 
 def _quantity_row(name: str, measured: Measured, measure: str, key: str, change: Change) -> Html:

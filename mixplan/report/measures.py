@@ -20,12 +20,16 @@ class Quantity:
         unit: The unit of a value.
         change_unit: The unit of a change: percentage points where values are per cent.
         scale: What a saved value is multiplied by.
+        least: The lowest that a value can be; None without an end.
+        most: The highest.
     """
 
     title: str
     unit: str = ""
     change_unit: str = ""
     scale: float = 1.0
+    least: float | None = None
+    most: float | None = None
 
     @property
     def subject(self) -> str:
@@ -54,6 +58,12 @@ class Quantity:
         """Write a noise floor, which has no sign, without its unit."""
         return self.signed(value).lstrip("+")
 
+    def largest_change(self) -> tuple[float | None, float | None]:
+        """The ends between which a change can lie; None without an end."""
+        if self.least is None or self.most is None:
+            return None, None
+        return self.least - self.most, self.most - self.least
+
     def tick(self, value: float) -> str:
         """Write a place on an axis."""
         text = plain(self.scale * value)
@@ -61,13 +71,13 @@ class Quantity:
 
 
 QUANTITIES = {
-    "accuracy": Quantity("Accuracy", "%", "pp", 100),
-    "correct": Quantity("Accuracy of choices", "%", "pp", 100),
-    "gold_probability": Quantity("Probability of the right option", "%", "pp", 100),
-    "score": Quantity("Score of graded answers", "%", "pp", 100),
-    "bits_per_byte": Quantity("Bits per byte of the reference answer", "bits/B", "bits/B"),
-    "kl": Quantity("Token KL from the untrained model", "nats", "nats"),
-    "acc": Quantity("Task accuracy", "%", "pp", 100),
+    "accuracy": Quantity("Accuracy", "%", "pp", 100, 0, 1),
+    "correct": Quantity("Accuracy of choices", "%", "pp", 100, 0, 1),
+    "gold_probability": Quantity("Probability of the right option", "%", "pp", 100, 0, 1),
+    "score": Quantity("Score of graded answers", "%", "pp", 100, 0, 1),
+    "bits_per_byte": Quantity("Bits per byte of the reference answer", "bits/B", "bits/B", least=0),
+    "kl": Quantity("Token KL from the untrained model", "nats", "nats", least=0),
+    "acc": Quantity("Task accuracy", "%", "pp", 100, 0, 1),
 }
 
 

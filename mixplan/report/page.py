@@ -7,8 +7,9 @@ from importlib import resources
 from pathlib import Path
 
 from mixplan.errors import RunError
-from mixplan.report import provenance, reasons
+from mixplan.report import outcome_header, provenance, reasons
 from mixplan.report.actual import actual
+from mixplan.report.answered import answers
 from mixplan.report.arms import compared
 from mixplan.report.by_source import by_source
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
@@ -16,8 +17,8 @@ from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
 from mixplan.report.predicted import predicted
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
-from mixplan.report.text import ends, few_words, number, percent, stability_sentence, whole
-from mixplan.report.told import summary, told_by, training_line
+from mixplan.report.text import best_context, ends, number, percent, stability_sentence, whole
+from mixplan.report.told import told_by
 from mixplan.report.training import training
 from mixplan.report.verdict import top
 from mixplan.runs import PROTECTED, quoted, write_atomic
@@ -27,11 +28,6 @@ from mixplan.saved.plan import Plan
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""
-
-LEADING = 2
-"""Sentences of an outcome's summary that open its page: what became of the target and of the domains.
-
-One more stands between them where the target has several sources."""
 
 STYLES = ("page.css", "outcome.css")
 
@@ -81,17 +77,9 @@ def render(plan: Plan, outcome: Outcome | None = None) -> str:
     if outcome is None:
         planned = _planned(plan)
         return document(f"{plan.name}: mixture plan", top(plan), [_notices(plan), contents(planned), *planned])
-    measured = [
-        notices(plan, outcome),
-        before_and_after(plan, outcome),
-        relative(plan, outcome),
-        every_measure(plan, outcome),
-        predicted(plan, outcome),
-        compared(outcome),
-        training(outcome),
-        actual(plan, outcome),
-    ]
-    return document(f"{plan.name}: outcome", _outcome_title(plan, outcome), [*measured, *_planned(plan)])
+    measured = [*_measured(plan, outcome), *_planned(plan, fold=True)]
+    opening = [notices(plan, outcome), contents(measured)]
+    return document(f"{plan.name}: outcome", outcome_header.top(plan, outcome), [*opening, *measured])
 
 
 def document(title: str, top: Html, sections: Sequence[Html | None]) -> str:
@@ -120,25 +108,24 @@ def _style(name: str) -> str:
     return resources.files("mixplan.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _planned(plan: Plan) -> list[Html | None]:
-    """The plan's sections: the mixture is open, and what it rests on is folded."""
+def _measured(plan: Plan, outcome: Outcome) -> list[Html | None]:
+    """The outcome's sections: changes, answers and compared arms are open, and what they rest on is folded."""
+    said = [tag("li", sentence) for sentence in outcome_header.further(outcome)]
+    findings = section("Findings", tag("ul", *said, class_="told")) if said else None
+    further = [relative(plan, outcome), predicted(plan, outcome), actual(plan, outcome)]
+    further += [training(outcome), every_measure(plan, outcome)]
+    opened = [before_and_after(plan, outcome), answers(plan, outcome), findings, compared(outcome)]
+    return [*opened, *(None if part is None else folded(part) for part in further)]
+
+
+def _planned(plan: Plan, *, fold: bool = False) -> list[Html | None]:
+    """The plan's sections: what its mixture rests on is folded, on an outcome's page the mixture too."""
     further = [
         *(_uniform(plan), _limits(plan), _budget(plan)),
         *(_drift(plan), by_source(plan), reasons.why(plan), reasons.scores(plan), *provenance.sections(plan)),
     ]
-    return [_mixture(plan), *(None if part is None else folded(part) for part in further)]
-
-
-def _outcome_title(plan: Plan, outcome: Outcome) -> Html:
-    told, leading = summary(outcome), LEADING + bool(outcome.sources)
-    return tag(
-        "header",
-        tag("p", "Outcome", class_="kicker"),
-        tag("h1", plan.name),
-        *(tag("p", sentence, class_="lead") for sentence in told[:leading]),
-        tag("ul", *(tag("li", sentence) for sentence in told[leading:]), class_="told") if told[leading:] else None,
-        tag("p", training_line(outcome), class_="quiet"),
-    )
+    mixture = _mixture(plan)
+    return [folded(mixture) if fold else mixture, *(None if part is None else folded(part) for part in further)]
 
 
 def _notices(plan: Plan) -> Html | None:
@@ -152,8 +139,8 @@ def _notices(plan: Plan) -> Html | None:
 def _mixture(plan: Plan) -> Html:
     planned_by = {name: _planned_by(plan, name) for name in plan.order()}
     changes = plan.forecast.planned_by == "behaviour"
-    title = "Expected change of behaviour (nats a token)" if changes else plan.score_name
-    heads = ["Domain", f"{title} with 95 % interval", "Rows", "Ratio (rows)", "Tokens behind it"]
+    title = "Expected change of behaviour (nats per token)" if changes else plan.score_name
+    heads = ["Domain", f"{title} with 95 % interval", "Rows", "Ratio (rows)", "Where its leading feature fires most"]
     highest = max(max(found.high, found.value) for found in planned_by.values())
     lines = [_domain_row(plan, name, found, highest) for name, found in planned_by.items()]
     lines += [_target_row(name, *found) for name, found in plan.taught().items()]
@@ -167,7 +154,9 @@ def _mixture(plan: Plan) -> Html:
         f"{stability_sentence(plan.ranking, plan.score_name)}"
     )
     rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence))
-    return section("The mixture", tag("p", note), table("cards answer", heads, lines), *rests)
+    return section(
+        "The mixture", tag("p", note), table("cards answer", heads, lines, f"{title} and rows of each domain"), *rests
+    )
 
 
 def _planned_by(plan: Plan, name: str) -> Interval:
@@ -187,18 +176,18 @@ def _domain_row(plan: Plan, name: str, found: Interval, highest: float) -> Html:
         cell(score_bar(found, highest), figures, kind="score"),
         cell(whole(plan.allocation.rows[name]), kind="n rows"),
         cell(percent(plan.allocation.ratios[name]), kind="n ratio"),
-        cell(*words(few_words(plan.domains[name])), kind="why"),
+        cell(*_example(plan, name), kind="why"),
     )
+
+
+def _example(plan: Plan, name: str) -> list[Html]:
+    best = best_context(plan.domains[name])
+    return [reasons.shown_passage(best)] if best else []
 
 
 def _target_row(name: str, rows: int, ratio: float) -> Html:
     whole_row = [cell("", kind="score"), cell(whole(rows), kind="n rows"), cell(percent(ratio), kind="n ratio")]
     return row(header(name), *whole_row, cell("", kind="why"), kind="target")
-
-
-def words(tokens: list[str]) -> list[Html]:
-    """Set tokens apart from prose and from each other, each in a direction of its own."""
-    return [tag("bdi", token, class_="token") for token in tokens]
 
 
 def _uniform(plan: Plan) -> Html:
@@ -220,7 +209,8 @@ def _uniform(plan: Plan) -> Html:
     )
     heads = ["Domain", "Share against uniform", "Share", "Uniform"]
     notes = (tag("p", text) for text in allocation.notes)
-    return section("Against uniform", tag("p", note), table("cards bars", heads, lines), *notes)
+    laid = table("cards bars", heads, lines, "Planned share of each domain against the uniform share")
+    return section("Against uniform", tag("p", note), laid, *notes)
 
 
 def _limits(plan: Plan) -> Html | None:
@@ -247,7 +237,10 @@ def _budget(plan: Plan) -> Html | None:
     heads = ["Rows at a budget of", *(whole(budget) for budget in budgets)]
     chart = line_chart(points, x, y, summary=summary, dots=[(point, "") for point in points])
     return section(
-        f"Where the next {unit.removesuffix('s')} stops paying", tag("p", summary), chart, table("wide", heads, lines)
+        f"Where the next {unit.removesuffix('s')} stops paying",
+        tag("p", summary),
+        chart,
+        table("wide", heads, lines, "Rows of each domain and remaining loss at each budget"),
     )
 
 

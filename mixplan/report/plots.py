@@ -36,9 +36,26 @@ class Dot:
     kind: str
 
 
-def axis_over(label: str, values: Sequence[float], write: Callable[[float], str]) -> Axis:
-    """Lay an axis over values, its ends on round numbers."""
-    ticks = ticks_over(min(values), max(values))
+Limits = tuple[float | None, float | None]
+"""The least and the most that values can be; None without an end."""
+
+
+def axis_over(
+    label: str, values: Sequence[float], write: Callable[[float], str], limits: Limits = (None, None)
+) -> Axis:
+    """Lay an axis over values, its ends on round numbers, and never beyond what a value can be.
+
+    Args:
+        label: What it measures.
+        values: What has to have room; an interval's end beyond a limit is drawn at the axis's end.
+        write: How a tick is written.
+        limits: The least and the most that a value can be.
+    """
+    least, most = (end if end is not None else bound for end, bound in zip(limits, (-math.inf, math.inf), strict=True))
+    inside = [min(max(value, least), most) for value in values]
+    ticks = [tick for tick in ticks_over(min(inside), max(inside)) if least <= tick <= most]
+    if len(ticks) < 2 and math.isfinite(most - least):  # all values are one that lies at a limit
+        ticks = ticks_over(least, most)
     return Axis(label, ticks, ticks[0], ticks[-1], write)
 
 

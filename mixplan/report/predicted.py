@@ -31,7 +31,7 @@ def predicted(plan: Plan, outcome: Outcome) -> Html | None:
     charts = [chart for line in drawn if (chart := judged_scatter(plan, outcome, line))]
     main = [line for line in lines if line.measure in MAIN]
     note = (
-        "A score foretells how far a domain moves, not in which direction, so it is held against the size of the "
+        "A score predicts how far a domain moves, not in which direction, so it is held against the size of the "
         "change. Lines through a dot are 95 % intervals."
     )
     marks = [tag("span", tag("i", class_=kind), word) for kind, word in WORDS.items()]
@@ -70,7 +70,8 @@ def judged_scatter(plan: Plan, outcome: Outcome, line: Judgement) -> Html | None
     name = PREDICTORS.get(line.predictor, line.predictor)
     unit = quantity(line.quantity)
     x = axis_over(name, [0, *(end for dot in dots for end in (dot.x, *(dot.x_span or ())))], plain)
-    y = axis_over(f"Size of the change ({_unit(unit)})", [0, *_heights(dots)], lambda v: plain(unit.scale * v))
+    most = (0.0, unit.largest_change()[1])
+    y = axis_over(f"Size of the change ({_unit(unit)})", [0, *_heights(dots)], lambda v: plain(unit.scale * v), most)
     summary = f"{name} against the size of the change in {_subject(line)}, {len(dots)} domains: {pearson(line)}."
     title = tag("h3", f"{name}, {_subject(line)} ", tag("span", pearson(line), class_="quiet line"))
     return tag("figure", title, scatter(dots, x, y, summary=summary))
@@ -134,7 +135,7 @@ def correlations(lines: Sequence[Judgement]) -> list[Html]:
         group = [line for line in lines if _subject(line) == subject]
         rows = [_correlation_row(line, axis) for line in group]
         title = f"{subject[:1].upper()}{subject[1:]}, {group[0].domains} domains"
-        parts += [tag("h3", title), table("cards pearson", heads, [*rows, foot])]
+        parts += [tag("h3", title), table("cards pearson", heads, [*rows, foot], f"Correlations: {title}")]
     return parts
 
 

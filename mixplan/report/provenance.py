@@ -41,7 +41,9 @@ def _data(plan: Plan) -> Html:
         "Query and demonstration rows are in the pool too, unless `split.apart` keeps them out. A target demonstration "
         f"is {number(plan.target.demonstration_tokens_mean)} tokens long on average."
     )
-    return section("Data", tag("p", note), table("wide", heads, lines))
+    return section(
+        "Data", tag("p", note), table("wide", heads, lines, "Rows, licence and what was left out of each data source")
+    )
 
 
 def _data_row(name: str, data: Target | SourceData | Domain) -> Html:

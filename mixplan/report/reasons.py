@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import quantity
 from mixplan.report.tables import cell, header, left_out, row, section, table
-from mixplan.report.text import bounds, few_words, in_line, number, percent
+from mixplan.report.text import best_context, bounds, in_line, number, passage, percent
 from mixplan.saved.part import Context, Expected, Interval
 from mixplan.saved.plan import Domain, Foretold, Plan
-from mixplan.saved.scores import Reason
+from mixplan.saved.scores import FeatureExample, Reason
 
+PASSAGE = 72
+"""Characters of a context that stands on one line."""
 EXPLAINED = 100
 """Domains whose reasons are written out, those that come first."""
 
@@ -20,27 +23,56 @@ def why(plan: Plan) -> Html | None:
     """Explain each domain by the drift dimensions that make most of its score, and the tokens that fire them most."""
     if not any(domain.why for domain in plan.domains.values()):
         return None
-    note = "For each domain, the drift dimensions that make most of its score, and the tokens that fire them most."
+    note = (
+        "For each domain, the drift dimensions that make most of its score, and the passages in which a token "
+        "(highlighted) fires them most; the number is the feature's activation there."
+    )
+    linked = plan.sae.neuronpedia
     told = [name for name in plan.order() if plan.domains[name].why]
-    folds = [_fold(name, plan.domains[name], first=name == told[0]) for name in told[:EXPLAINED]]
+    folds = [_fold(name, plan.domains[name], linked, first=name == told[0]) for name in told[:EXPLAINED]]
     rest = tag("p", left_out(len(told) - EXPLAINED), ".", class_="quiet") if len(told) > EXPLAINED else None
     return section("Why", tag("p", note), *folds, rest)
 
 
-def _fold(name: str, domain: Domain, *, first: bool) -> Html:
-    tokens = [tag("bdi", token, class_="token") for token in few_words(domain)]
-    summary = tag("summary", tag("b", name), " ", tag("span", *tokens, class_="tokens"))
-    return tag("details", summary, *map(_reason, domain.why), open="" if first else None)
+def _fold(name: str, domain: Domain, linked: str | None, *, first: bool) -> Html:
+    best = best_context(domain)
+    summary = tag("summary", tag("b", name), " ", shown_passage(best) if best else None)
+    listed = [_reason(reason, linked) for reason in domain.why]
+    return tag("details", summary, *listed, open="" if first else None)
 
 
-def _reason(reason: Reason) -> Html:
+def shown_passage(context: Context, length: int = PASSAGE) -> Html:
+    """A context on one line, its token highlighted."""
+    before, token, after = passage(context, length)
+    lead = len(token) - len(token.lstrip(" "))
+    return tag("bdi", before, token[:lead], tag("mark", token[lead:]), after, class_="passage")
+
+
+def _reason(reason: Reason, linked: str | None) -> Html:
     share = tag("span", f"{percent(reason.share)} of the score", class_="quiet")
-    title = tag("h3", f"Feature {reason.feature} ", share)
+    title = tag("h3", feature_name(reason.feature, linked), " ", share)
     return tag("div", title, contexts(reason.contexts), class_="reason")
+
+
+def feature_name(feature: int, linked: str | None) -> Html:
+    """A feature by its index, with a link to its page on Neuronpedia where the SAE has a name there.
+
+    Args:
+        feature: Its index.
+        linked: The SAE's name on Neuronpedia.
+    """
+    name = f"Feature {feature}"
+    if linked is None:
+        return tag("span", name)
+    place = f"https://www.neuronpedia.org/{quote(linked, safe='/')}/{feature}"
+    link = tag("a", "Neuronpedia", href=place, rel="noreferrer", aria_label=f"Feature {feature} on Neuronpedia")
+    return tag("span", name, " ", link)
 
 
 def contexts(found: Sequence[Context]) -> Html:
     """List tokens in their contexts, each with its activation."""
+    if not found:
+        return tag("p", "No token that was read fires it.", class_="quiet")
     return tag("ul", *map(_context, found), class_="contexts")
 
 
@@ -58,7 +90,9 @@ def scores(plan: Plan) -> Html:
     others += ["Expected change of its headline", "and of its behaviour"] if learned else []
     lines = [_scores_row(name, plan.domains[name], plan.score, learned=learned) for name in plan.order()]
     note = "With 95 % intervals. The three scores after the first two are for comparison; nothing is planned by them."
-    return section("Every score", tag("p", note), table("wide", ["Domain", *columns, *others], lines))
+    return section(
+        "Every score", tag("p", note), table("wide", ["Domain", *columns, *others], lines, "Every score of each domain")
+    )
 
 
 def _scores_row(name: str, domain: Domain, score: str, *, learned: bool) -> Html:
@@ -89,11 +123,32 @@ def _interval(interval: Interval | None) -> Html:
 
 
 def features(plan: Plan) -> Html:
-    """List the drift dimensions, folded: index, shift, and how often resampling selects each."""
+    """List the drift dimensions, folded: index, shift, how often resampling selects each, and where it fires most."""
+    known = {one.feature: one for one in plan.drift.examples}
     lines = [
-        row(header(str(index)), cell(number(shift), kind="n"), cell(percent(chosen), kind="n"))
+        row(
+            _feature_header(index, plan.sae.neuronpedia),
+            cell(number(shift), kind="n"),
+            cell(percent(chosen), kind="n"),
+            *_where(known.get(index), recorded=bool(known)),
+        )
         for index, shift, chosen in plan.drift.features
     ]
-    laid = table("narrow", ["Feature", "Shift", "Selected"], lines)
-    note = "Shift: mean squared change of the feature's activation. Selected: share of resamples that choose it."
+    heads = ["Feature", "Shift", "Selected", "Fires most in", "Passage"]
+    laid = table("features", heads, lines, "The drift dimensions, largest shift first")
+    note = (
+        "Shift: mean squared change of the feature's activation. Selected: share of resamples that choose it. Passage: "
+        "where it fires most of all domains' query tokens that were read."
+    )
     return tag("details", tag("summary", f"All {len(lines)} drift dimensions"), tag("p", note), laid)
+
+
+def _feature_header(index: int, linked: str | None) -> Html:
+    return tag("th", feature_name(index, linked), scope="row", role="rowheader")
+
+
+def _where(found: FeatureExample | None, *, recorded: bool) -> list[Html]:
+    """In which domain a drift dimension fires most, and the passage."""
+    if found is None:
+        return [cell(""), cell("no token that was read" if recorded else "not recorded", kind="quiet")]
+    return [cell(found.domain), cell(shown_passage(found.context), kind="why")]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mixplan.report.beside import Run, names_of, of_run, verdict_on
+from mixplan.report.beside import Run, names_of, of_run, verdict_on, verdicts
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import WORDS, Quantity, quantity
 from mixplan.report.page import document
 from mixplan.report.plots import axis_over, axis_strip, interval_strip
 from mixplan.report.predicted import DRAWN, judged_scatter, pearson
+from mixplan.report.recipes import recipes
 from mixplan.report.sheets import MAIN, PREDICTORS, judged
-from mixplan.report.tables import cell, header, row, section, table
+from mixplan.report.tables import cell, contents, folded, header, row, section, table
 from mixplan.report.text import plain
 from mixplan.report.told import outside_line
 from mixplan.runs import write_atomic
@@ -48,8 +49,11 @@ def render_several(runs: Sequence[Run]) -> str:
     """
     title = f"{len(runs)} runs side by side"
     names = ", ".join(label for label, _, _ in runs)
-    top = tag("header", tag("p", "Outcomes", class_="kicker"), tag("h1", title), tag("p", names, class_="lead"))
-    return document(title, top, [_wrong(runs), _changes(runs), _judged(runs), _drift(runs)])
+    verdict = (tag("p", sentence, class_="lead") for sentence in verdicts(runs))
+    top = tag("header", tag("p", "Outcomes", class_="kicker"), tag("h1", title), *verdict, tag("p", names))
+    others = (_judged(runs), _drift(runs))
+    parts = [_changes(runs), recipes(runs), *(None if part is None else folded(part) for part in others)]
+    return document(title, top, [_wrong(runs), contents(parts), *parts])
 
 
 def _wrong(runs: Sequence[Run]) -> Html | None:
@@ -69,12 +73,13 @@ def _changes(runs: Sequence[Run]) -> Html:
     tables = []
     for key in dict.fromkeys(found.quantity for found in measured if found.quantity):
         unit, changes = quantity(key), [found.change for found in measured if found.quantity == key and found.change]
-        axis = axis_over(unit.title, [0, *(end for c in changes for end in (c.low, c.high))], _ticks(unit))
+        ends = [0, *(end for c in changes for end in (c.low, c.high))]
+        axis = axis_over(unit.title, ends, _ticks(unit), unit.largest_change())
         lines = [_line(name, key, runs, axis) for name in names if any(_holds(run, name, key) for run in runs)]
         feet = [cell(axis_strip(axis), kind="score") for _ in runs]
         heads = ["Domain", *(label for label, _, _ in runs)]
-        title = tag("h3", f"{unit.title} ({unit.change_unit or unit.title})")
-        tables += [title, table("cards arms runs", heads, [*lines, row(header(""), *feet, kind="foot")])]
+        title, foot = f"{unit.title} ({unit.change_unit or unit.title})", row(header(""), *feet, kind="foot")
+        tables += [tag("h3", title), table("cards arms runs", heads, [*lines, foot], f"Change in each run: {title}")]
     note = "Change of each domain's headline, after less before. Dot and whisker: the change with its 95 % interval."
     marks = [tag("span", tag("i", class_=kind), word) for kind, word in WORDS.items()]
     return section("Change by domain", tag("p", note), tag("p", *marks, class_="legend"), *tables)
@@ -122,7 +127,8 @@ def _judged(runs: Sequence[Run]) -> Html | None:
             foot = row(header(""), cell(""), cell(axis_strip(axis), kind="score"), cell(""), cell(""), kind="foot")
             rows = [_judged_row(label, line, axis) for label, line in found]
             heads = ["Run", "Score", "Pearson over domains", "with 95 % interval", "R²"]
-            parts += [tag("h3", measure.capitalize()), table("cards judged", heads, [*rows, foot])]
+            caption = f"Correlations of the scores with the change of {measure}, run by run"
+            parts += [tag("h3", measure.capitalize()), table("cards judged", heads, [*rows, foot], caption)]
     return section("Predicted against measured", *parts, _scatters(runs)) if parts else None
 
 
@@ -170,4 +176,5 @@ def _drift(runs: Sequence[Run]) -> Html | None:
     ]
     foot = row(header(""), cell(axis_strip(axis), kind="score"), cell(""), cell(""), kind="foot")
     heads = ["Run", "Overlap (dot) against chance (tick and band)", "Overlap", "Chance, 95 %"]
-    return section("Actual drift", table("cards bars", heads, [*rows, foot]))
+    caption = "Overlap of predicted with actual drift dimensions in each run"
+    return section("Actual drift", table("cards bars", heads, [*rows, foot], caption))

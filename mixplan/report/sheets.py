@@ -29,9 +29,6 @@ MAIN = ("headline", "behaviour")
 GAP = 2
 """Columns of space between two of a table's columns."""
 
-GAP = 2
-"""Columns of space between two of a table's columns."""
-
 
 @dataclass(frozen=True)
 class Sheet:
@@ -73,10 +70,10 @@ class Sheet:
 
 
 def changes(plan: Plan, outcome: Outcome) -> Sheet:
-    """Predicted and measured of each domain, highest planning score first; the target last."""
+    """Predicted and measured of the target and of each domain, those that lost first."""
     heads = ("domain", plan.score_name, "expected", "before", "after", "change", "95 %", "noise", "forecast", "verdict")
-    lines = [_change_row(name, outcome.domains[name], plan) for name in order(plan, outcome)]
-    lines += [_change_row(name, measured, plan) for name, measured in outcome.taught().items()]
+    lines = [_change_row(name, measured, plan) for name, measured in outcome.taught().items()]
+    lines += [_change_row(name, outcome.domains[name], plan) for name in lost_first(plan, outcome)]
     need = (0, 3, 8, 6, 7, 0, 2, 5, 4, 1)
     return Sheet("Before and after", heads, tuple(lines), need, words=True).filled()
 
@@ -106,6 +103,14 @@ def order(plan: Plan, outcome: Outcome) -> list[str]:
     """The outcome's domains in the plan's order; any that the plan lacks after them."""
     planned = [name for name in plan.order() if name in outcome.domains]
     return [*planned, *(name for name in outcome.domains if name not in plan.domains)]
+
+
+def lost_first(plan: Plan, outcome: Outcome) -> list[str]:
+    """The outcome's domains: those that lost, most first, then the rest in the plan's order."""
+    planned = order(plan, outcome)
+    lost = [name for name in planned if (change := outcome.domains[name].change) and change.direction == "loss"]
+    sizes = {name: abs(change.change) for name in lost if (change := outcome.domains[name].change)}
+    return sorted(planned, key=lambda name: (name not in sizes, -sizes.get(name, 0.0)))
 
 
 def judgement(outcome: Outcome) -> Sheet:

@@ -41,7 +41,7 @@ LAST = 2
 """Lines at a long table's end that stay: the target's, or an axis."""
 
 
-def table(kind: str, heads: Sequence[str], rows: Sequence[Html]) -> Html:
+def table(kind: str, heads: Sequence[str], rows: Sequence[Html], caption: str) -> Html:
     """Lay out a table that scrolls by itself where the screen is narrower, also by keyboard.
 
     Of more than `LONGEST` lines the first and last stay, with a line that says how many are left out.
@@ -50,14 +50,16 @@ def table(kind: str, heads: Sequence[str], rows: Sequence[Html]) -> Html:
         kind: Its class in page.css.
         heads: Column titles; the first column holds row titles.
         rows: Made by `row`.
+        caption: What the table holds, for those who hear the page; the heading above says it to those who see it.
     """
     titles = [tag("th", head, scope="col", role="columnheader") for head in heads]
     top = tag("thead", tag("tr", *titles, role="row"), role="rowgroup")
     if (more := len(rows) - LONGEST - LAST) > 0:
         said = row(header(left_out(more)), *[cell("")] * (len(heads) - 1), kind="foot")
         rows = [*rows[:LONGEST], said, *rows[-LAST:]]
-    laid = tag("table", top, tag("tbody", *rows, role="rowgroup"), role="table", class_=kind)
-    return tag("div", laid, class_="scroll", tabindex=0, role="region", aria_label=f"Table: {', '.join(heads)}")
+    named = tag("caption", tag("span", caption))
+    laid = tag("table", named, top, tag("tbody", *rows, role="rowgroup"), role="table", class_=kind)
+    return tag("div", laid, class_="scroll", tabindex=0, role="region", aria_label=f"Table: {caption}")
 
 
 def left_out(more: int) -> str:
@@ -71,7 +73,9 @@ def row(*cells: Html, kind: str | None = None) -> Html:
 
 
 def header(text: str) -> Html:
-    """Make a line's title, which may break before each underscore."""
+    """Make a line's title, which may break before each underscore; the line of an axis has none."""
+    if not text:
+        return cell("")
     return tag("th", *breakable(text), scope="row", role="rowheader")
 
 

@@ -1,4 +1,4 @@
-"""Prints the closing tables of plans and outcomes: what was wrong first, and last where the page is."""
+"""Prints plans and outcomes on the terminal: the verdict, the table, at most five lines; the report has the rest."""
 
 from __future__ import annotations
 
@@ -12,30 +12,39 @@ from rich.table import Table
 from rich.text import Text
 
 from mixplan.mixture.trl_config import WITHOUT_GPU
+from mixplan.outcome.summary import arms, drift, floors, judged
 from mixplan.report import beside, by_source, sheets, told
-from mixplan.report.text import bounds, ends, few_words, number, percent, stability_sentence, visible, whole
+from mixplan.report.outcome_header import leading
+from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
 from mixplan.report.typed import installed, program, seen
+from mixplan.report.verdict import headline, saving_sentence
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan
 
-NARROW = 72
-"""Columns below which the reasons are left to the page, so that the numbers keep their lines."""
+LEAST = 20
+"""Columns below which passages are left to the page, so that the numbers keep their lines."""
+
+MOST = 72
+"""Columns that a passage takes on a wide terminal."""
 
 NAME_WIDTH = 24
 """Columns up to which domain names stay on one line, and the reasons fold instead."""
 
 
 def show(plan: Plan, console: Console, page: Path | None) -> None:
-    """Print the closing table.
+    """Print what was planned: the verdict, what to know first, the table, what it rests on, and where the page is.
 
     Args:
         plan: The saved plan.
         console: Where to; its width, encoding and colours are respected.
         page: Where report.html was written; None where it could not be.
     """
-    for notice in plan.notices():
-        _say(console, f"Warning: {notice}", style="yellow")
-    _say(console, _headline(plan), style="bold")
+    _say(console, f"{plan.name}: {headline(plan)}", style="bold")
+    if saved := saving_sentence(plan):
+        _say(console, saved, style="bold")
+    _warn(console, plan.notices())
+    if _expected(plan):
+        _say(console, "expected: how far behaviour will move, nats per token; ratio: share of all rows", style="dim")
     console.print(_table(plan, console), "", sep="\n")
     for sentence in sentences(plan):
         _say(console, sentence)
@@ -43,7 +52,7 @@ def show(plan: Plan, console: Console, page: Path | None) -> None:
 
 
 def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | None) -> None:
-    """Print what was measured of one run.
+    """Print what was measured of one run: the verdict, what was wrong, the table, how right the plan was, the page.
 
     Args:
         plan: The saved plan.
@@ -51,30 +60,44 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | No
         console: Where to; its width, encoding and colours are respected.
         page: Where report.html was written; None where it could not be.
     """
-    for notice in told.said_first(plan, outcome):
-        _say(console, f"Warning: {notice}", style="yellow")
-    _say(console, f"{plan.name}: outcome", style="bold")
-    for sentence in told.summary(outcome):
-        _say(console, sentence)
-    laid = [sheets.changes(plan, outcome), sheets.judgement(outcome), sheets.consumption(outcome)]
-    if outcome.arms:
-        laid += [sheets.arms(outcome.arms), sheets.pairs(outcome.arms)]
-    for sheet in laid:
+    first, *others = verdict(outcome) or [""]
+    _say(console, f"{plan.name}: {first}", style="bold")
+    for sentence in others:
+        _say(console, sentence, style="bold")
+    _warn(console, told.said_first(plan, outcome))
+    for sheet in [sheets.changes(plan, outcome), *([sheets.arms(outcome.arms)] if outcome.arms else [])]:
         _lay(sheet, console)
     console.print("")
-    for sentence in [*(told.drift_lines(outcome.drift) if outcome.drift else []), outcome.forecast.text]:
+    for sentence in how_right(outcome):
         _say(console, sentence)
-    _say(console, told.training_line(outcome))
     show_page(console, page)
 
 
+def verdict(outcome: Outcome) -> list[str]:
+    """What became of the target and of the domains, which of these cannot show a loss, and how arms did."""
+    return [*leading(outcome), *filter(None, [floors(outcome.domains)]), *arms(outcome.arms)]
+
+
+def how_right(outcome: Outcome) -> list[str]:
+    """At most four sentences behind the table: how the scores and the drift did, what they are held to, the job."""
+    scored = judged(outcome.judgement, outcome.settings.score or "icl")[-1:]
+    return [*scored, *filter(None, [drift(outcome.drift)]), told.training_line(outcome)]
+
+
+def _warn(console: Console, notices: Sequence[str]) -> None:
+    for notice in notices:
+        _say(console, f"Warning: {notice}", style="yellow")
+
+
 def show_several(runs: Sequence[beside.Run], console: Console) -> None:
-    """Print runs side by side: one line a run, then one line a domain.
+    """Print runs side by side: what became of them, one line a run, then one line a domain.
 
     Args:
         runs: Label, plan and outcome of each.
         console: Where to.
     """
+    for sentence in beside.verdicts(runs):
+        _say(console, sentence, style="bold")
     _lay(beside.runs(runs), console)
     for sheet in beside.changes_by_run(runs, console.width):
         _lay(sheet, console)
@@ -125,7 +148,7 @@ def show_next(plan: Plan, console: Console, run: Path) -> None:
 
 
 def sentences(plan: Plan) -> list[str]:
-    """Say what the table cannot: distances, stability, forecast, SAE health.
+    """Say in at most two sentences what a plan rests on; the rest is in the report.
 
     Args:
         plan: The saved plan.
@@ -133,26 +156,17 @@ def sentences(plan: Plan) -> list[str]:
     Returns:
         Plain sentences, in the order they are printed.
     """
-    allocation, health = plan.allocation, plan.sae.health
-    return [
-        f"Distance of the extra {allocation.unit} from uniform {number(allocation.distance_from_uniform, 2)}, "
-        f"from size-proportional {number(allocation.distance_from_size, 2)} (0 is equal, 1 is disjoint).",
-        stability_sentence(plan.ranking, plan.score_name),
-        *by_source.lines(plan),
-        *([] if plan.drift.from_ == "icl" else [told.told_by(plan.drift)]),
-        f"SAE {plan.sae.name}: {percent(health.fvu)} of variance unexplained, L0 {number(health.l0)}, "
-        f"{percent(health.dead_share)} dead on {whole(health.tokens)} of these tokens.",
-        plan.forecast.text,
-        *plan.forecast.evidence,
-    ]
-
-
-def _headline(plan: Plan) -> str:
-    allocation = plan.allocation
-    beside = f" beside {whole(plan.mixture.target_rows)} target rows" if plan.mixture else ""
-    extra = f"{whole(allocation.budget)} extra {allocation.unit} over {len(plan.domains)} domains"
-    expected = "expected: how far behaviour will move, nats a token; " if _expected(plan) else ""
-    return f"{plan.name}: {extra}{beside} ({expected}ratio: share of all rows)"
+    learned, stability, health = len(plan.forecast.learned_from), plan.ranking.stability, plan.sae.health
+    grounds = f"{learned} earlier {'run' if learned == 1 else 'runs'}" if learned else "the score alone"
+    steady = "not defined" if stability is None else number(stability, 2)
+    fits = "fits" if health.fits else "does not fit"
+    rests = (
+        f"Rests on {grounds}; stability of the ranking by {plan.score_name} {steady}; the SAE {fits} these tokens "
+        f"({percent(health.fvu)} of variance unexplained). The forecast's own errors are in the report."
+    )
+    behind = [told.told_by(plan.drift)] if plan.drift.from_ != "icl" else []
+    behind += filter(None, [by_source.most_exposed(plan)])
+    return [rests, *([" ".join(behind)] if behind else [])]
 
 
 def _expected(plan: Plan) -> bool:
@@ -161,21 +175,25 @@ def _expected(plan: Plan) -> bool:
 
 
 def _table(plan: Plan, console: Console) -> Table:
-    """Lay out one line a domain, highest first of what planned the rows, and the target last."""
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    short = max(map(len, plan.domains)) <= NAME_WIDTH
-    table.add_column(_text("domain", console), overflow="fold", no_wrap=short)
+    """Lay out one line a domain, highest first of what planned the rows, and the target last, fitted to the width."""
     planned_by = ("expected", "95 %", plan.score_name) if _expected(plan) else (plan.score_name, "95 %")
-    for title in (*planned_by, "rows", "ratio"):
+    heads = ("domain", *planned_by, "rows", "ratio")
+    lines = {name: _cells(plan, name) for name in plan.order()}
+    taught = [[name, *[""] * len(planned_by), whole(n), percent(ratio)] for name, (n, ratio) in plan.taught().items()]
+    widths = [max(len(cells[i]) for cells in (heads, *lines.values(), *taught)) for i in range(len(heads))]
+    room = min(MOST, console.width - sum(widths) - sheets.GAP * len(heads))
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    table.add_column(_text("domain", console), overflow="fold", no_wrap=widths[0] <= NAME_WIDTH)
+    for title in heads[1:]:
         table.add_column(_text(title, console), justify="right", no_wrap=True, overflow="crop")
-    with_reasons = console.width >= NARROW
-    if with_reasons:
-        table.add_column(_text("why", console), overflow="fold", style="dim")
-    for name in plan.order():
-        cells = _cells(plan, name)
-        table.add_row(*(_text(cell, console) for cell in (cells if with_reasons else cells[:-1])))
-    for name, (rows, ratio) in plan.taught().items():
-        cells = [name, *[""] * len(planned_by), whole(rows), percent(ratio)]
+    if room >= LEAST:
+        title = _text("example passage", console)
+        table.add_column(title, no_wrap=True, overflow="crop", style="dim", max_width=room)
+    for name, cells in lines.items():
+        best = best_context(plan.domains[name])
+        line = passage_line(best, room) if best and room >= LEAST else ""
+        table.add_row(*(_text(cell, console) for cell in (*cells, *([line] if room >= LEAST else []))))
+    for cells in taught:
         table.add_row(*(_text(cell, console) for cell in cells), style="dim")
     return table
 
@@ -185,13 +203,7 @@ def _cells(plan: Plan, name: str) -> list[str]:
     planned_by = [number(score.value), bounds(score)]
     if expected is not None:
         planned_by = [number(expected.change, 2), ends(expected.low, expected.high, 2), number(score.value)]
-    return [
-        name,
-        *planned_by,
-        whole(allocation.rows[name]),
-        percent(allocation.ratios[name]),
-        ", ".join(few_words(plan.domains[name])),
-    ]
+    return [name, *planned_by, whole(allocation.rows[name]), percent(allocation.ratios[name])]
 
 
 def _text(text: str, console: Console, style: str = "") -> Text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from mixplan.saved.part import Interval
+from mixplan.saved.part import Context, Interval
 from mixplan.saved.plan import Domain
 from mixplan.saved.scores import Ranking
 
@@ -14,6 +14,8 @@ JOINERS = "\u200c\u200d"
 
 MARKS = str.maketrans({"\n": "↵", "\t": "⇥", "\r": "␍"})
 TOKEN_LENGTH = 16
+WORD = 3
+"""Letters from which a token counts as a word."""
 
 
 def visible(text: str) -> str:
@@ -94,6 +96,61 @@ def few_words(domain: Domain, count: int = 3) -> list[str]:
     turns = (reason.contexts[i].token for i in range(depth) for reason in domain.why if i < len(reason.contexts))
     tokens = (_trimmed(token) for token in turns)
     return list(dict.fromkeys(token for token in tokens if token))[:count]
+
+
+def best_context(domain: Domain) -> Context | None:
+    """The passage that says most about a domain's score: the leading reason's, whose token is a word where one is.
+
+    Args:
+        domain: A saved domain; its reasons are in order, each with its contexts in order.
+
+    Returns:
+        The first context whose token holds a word of at least three letters, else the first of all; None where no
+        token fires any of the domain's leading drift dimensions.
+    """
+    found = [context for reason in domain.why for context in reason.contexts]
+    words = (context for context in found if sum(map(str.isalpha, context.token)) >= WORD)
+    return next(words, found[0] if found else None)
+
+
+def passage(context: Context, length: int) -> tuple[str, str, str]:
+    """A context on one line: what stands before the token, the token, and what stands behind it.
+
+    Args:
+        context: A token with its surroundings.
+        length: At most so many characters, the token's own not cut below `TOKEN_LENGTH`.
+    """
+    longest = max(TOKEN_LENGTH, length)
+    token = in_line(context.token)
+    token = token if len(token) <= longest else token[: longest - 1] + "…"
+    before, after = in_line(context.before).lstrip(), in_line(context.after).rstrip()
+    room = max(0, length - len(token))
+    behind = min(len(after), max(room // 3, room - len(before)))
+    return _end(before, room - behind), token, _beginning(after, behind)
+
+
+def passage_line(context: Context, length: int) -> str:
+    """A context on one line of plain text, the token in brackets.
+
+    Args:
+        context: A token with its surroundings.
+        length: At most so many characters, as far as the token allows.
+    """
+    before, token, after = passage(context, length - 2)
+    lead = len(token) - len(token.lstrip())
+    return f"{before}{token[:lead]}[{token[lead:]}]{after}".strip()
+
+
+def _end(text: str, length: int) -> str:
+    if len(text) <= length:
+        return text
+    return f"…{text[len(text) - length + 1 :]}" if length > 1 else ""
+
+
+def _beginning(text: str, length: int) -> str:
+    if len(text) <= length:
+        return text
+    return f"{text[: length - 1]}…" if length > 1 else ""
 
 
 def _trimmed(token: str) -> str:

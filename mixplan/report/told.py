@@ -36,15 +36,14 @@ def told_by(drift: Predicted) -> str:
     """Say in one sentence what told a plan's drift dimensions."""
     if (own := drift.rollouts) is not None:
         return (
-            f"Drift is told by the model's own answers, accepted against rejected ones: {whole(own.kept)} of "
+            f"Drift is predicted from the model's own answers, accepted against rejected ones: {whole(own.kept)} of "
             f"{whole(own.prompts)} target questions had both among {whole(own.samples)} samples; "
             f"{percent(own.accepted)} of all answers accepted, mean reward {number(own.mean_reward, 2)}."
         )
     if drift.checkpoint is not None:
-        return (
-            f"Drift is told by a checkpoint: what {visible(drift.checkpoint.folder)} moved on the target's questions."
-        )
-    return "Drift is told by the target's worked examples in front of its questions."
+        folder = visible(drift.checkpoint.folder)
+        return f"Drift is predicted from a checkpoint: what {folder} moved on the target's questions."
+    return "Drift is predicted from the target's worked examples in front of its questions."
 
 
 def drift_lines(drift: Drift) -> list[str]:

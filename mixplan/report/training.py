@@ -59,7 +59,11 @@ def _consumption(read: dict[str, Consumption]) -> list[Html]:
     ]
     lines = [_consumption_row(name, counts) for name, counts in read.items()]
     note = "Counted batch by batch as the optimiser read them; trainable tokens are those the loss falls on."
-    return [tag("h3", "What the optimiser read"), tag("p", note), table("wide", heads, lines)]
+    return [
+        tag("h3", "What the optimiser read"),
+        tag("p", note),
+        table("wide", heads, lines, "Rows and tokens that the optimiser read of each domain"),
+    ]
 
 
 def _consumption_row(name: str, read: Consumption) -> Html:

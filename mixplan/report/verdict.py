@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from mixplan.embedded import MODEL_NAME
 from mixplan.report.markup import Html, tag
 from mixplan.report.tables import breakable
 from mixplan.report.text import number, percent, whole
 from mixplan.saved.part import Interval
-from mixplan.saved.plan import Plan
+from mixplan.saved.plan import Allocation, Plan
 
 EXPOSED = 3
 """Domains named as the most exposed."""
@@ -31,8 +32,8 @@ def top(plan: Plan) -> Html:
         tag("h1", plan.name),
         tag("p", headline(plan), class_="lead"),
         tag("p", saved, class_="lead") if saved else None,
-        tag("dl", *facts, class_="strip"),
-        tag("p", made_of(plan), class_="quiet"),
+        tag("dl", *facts, class_="facts"),
+        tag("p", made_of(plan, plan.created), class_="quiet"),
         tag("p", "To plan again in this folder: ", tag("code", "mixplan plan recipe.yaml --run ."), class_="quiet"),
     )
 
@@ -74,8 +75,15 @@ def saving_sentence(plan: Plan) -> str | None:
     if found is None or not plan.allocation.budget:
         return None
     mine, even = found
-    rows = f"{whole(plan.allocation.budget)} {plan.allocation.unit} are expected to remove {percent(mine)} of the loss"
-    return f"{rows}." if even is None else f"{rows}, spread evenly {percent(even)}."
+    rows = f"{amount(plan.allocation)} expected to remove {percent(mine)} of the loss"
+    return f"{rows}." if even is None else f"{rows}, an even spread {percent(even)}."
+
+
+def amount(allocation: Allocation) -> str:
+    """The budget as the subject of a sentence: `1 row is`, `60 rows are`."""
+    one = allocation.budget == 1
+    unit = allocation.unit.removesuffix("s") if one else allocation.unit
+    return f"{whole(allocation.budget)} {unit} {'is' if one else 'are'}"
 
 
 def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
@@ -111,13 +119,26 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
     yield "Rests on", grounds, small(f"stability of the ranking {steady}; {health}")
 
 
-def made_of(plan: Plan) -> str:
-    """Say which model, SAE and target were read, and when."""
+def made_of(plan: Plan, created: str | None) -> str:
+    """Say which model, SAE and target were read, and when that was.
+
+    Args:
+        plan: The saved plan.
+        created: When the plan, or its outcome, was made, as ISO 8601; None where it is not recorded.
+    """
     where = plan.recipe.target.where if plan.recipe is not None else None
     data = f"{where or 'not recorded'}, {whole(plan.target.read_rows)} rows read"
-    made = f" Made {plan.created}." if plan.created else ""
+    made = f" Made {day(created)}." if created else ""
     model = f"{MODEL_NAME} (embedded)" if plan.model.name == "embedded" else plan.model.name
     return f"Model {model}, read by SAE {plan.sae.name}. Target data {data}.{made}"
+
+
+def day(created: str) -> str:
+    """Write a time to the minute, such as `2026-11-29 01:13 UTC`; one of another form stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(created).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return created
 
 
 def small(text: str) -> Html:

@@ -71,13 +71,41 @@ class Floor(Saved):
     instead: str | None
 
 
+class Answered(Saved):
+    """One evaluation row with its answers before and after training, for a person to read; long texts are cut.
+
+    Attributes:
+        row: Its id.
+        question: The last message of its prompt.
+        reference: The right answer, as the data has it.
+        before: The untrained model's answer.
+        after: The trained model's answer.
+        graded: How the two were graded, such as `wrong` and `right`; None where answers are free text.
+        quantity: What the row was chosen by.
+        measured: That quantity of the row, before and after.
+    """
+
+    row: str
+    question: str
+    reference: str
+    before: str
+    after: str
+    graded: tuple[str, str] | None = None
+    quantity: str
+    measured: tuple[float, float]
+
+
 class Measured(Saved):
-    """What was measured on one domain's evaluation rows: measure, then quantity; a measure's first is its main one."""
+    """What was measured on one domain's evaluation rows: measure, then quantity; a measure's first is its main one.
+
+    `examples` are the rows whose answers training changed most; older files have none.
+    """
 
     headline: str | None
     measures: dict[str, Annotated[dict[str, Change], Field(min_length=1)]]
     answers: Answers | None = None
     floor: Floor | None = None
+    examples: list[Answered] = Field(default_factory=list)
 
     @property
     def quantity(self) -> str | None:
@@ -250,11 +278,15 @@ class Contents(Saved):
 
 
 class Outcome(Saved):
-    """All that was measured of a run: changes, how right the plan was, actual drift, and the job."""
+    """All that was measured of a run: changes, how right the plan was, actual drift, and the job.
+
+    `created`, the time when it was written, is outside its hash; older files lack it.
+    """
 
     version: Literal[1] = 1
     mixplan: str = "unknown"
     name: str
+    created: str | None = None
     hashes: dict[str, str]
     model: str
     sae: str

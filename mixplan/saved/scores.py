@@ -45,7 +45,7 @@ class Health(Saved):
 
 
 class Sae(Saved):
-    """The SAE, its place in the model, its hash, and its health."""
+    """The SAE, its place in the model, its hash, its health, and its name on Neuronpedia where SAELens knows it."""
 
     name: str
     kind: str
@@ -55,6 +55,7 @@ class Sae(Saved):
     d_sae: int
     hash: str
     health: Health
+    neuronpedia: str | None = None
 
 
 class Rollouts(Saved):
@@ -77,11 +78,20 @@ class Checkpoint(Saved):
     hash: str
 
 
+class FeatureExample(Saved):
+    """Where one drift dimension fires most of all query tokens that were read, and in which domain that is."""
+
+    feature: int
+    domain: str
+    context: Context
+
+
 class DriftFigures(Saved):
     """The drift dimensions, and how the whole shift is spread over the features.
 
     Attributes:
         concentration: (Top features, their share of the shift).
+        examples: Where each of them fires most; one that no query token fires has none, and older files have none.
         features: (Feature index, shift, selection frequency), largest shift first.
         of: What `stability` is the mean of.
     """
@@ -89,6 +99,7 @@ class DriftFigures(Saved):
     checkpoint: Annotated[Checkpoint, KEY_ORDER] | None = None
     concentration: list[tuple[int, float]]
     draws: int
+    examples: list[FeatureExample] = Field(default_factory=list)
     features: list[tuple[int, float, float]]
     left_out: float | None = None
     moved: int | None = None

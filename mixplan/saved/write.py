@@ -16,7 +16,12 @@ from mixplan.saved.plan import Plan
 TIMES = ("created", "seconds")
 """When a plan was made, and how long each stage took."""
 
-UNHASHED = {"model": ("why_dtype",), "mixture": ("inputs", "files"), "hashes": ("recipe", "plan")}
+UNHASHED = {
+    "model": ("why_dtype",),
+    "sae": ("neuronpedia",),
+    "mixture": ("inputs", "files"),
+    "hashes": ("recipe", "plan"),
+}
 """Entries of a plan's sections that its hash leaves out; see `plan_hash`."""
 
 
@@ -38,13 +43,14 @@ def plan_hash(plan: Mapping[str, Any]) -> str:
 
 
 def outcome_hash(outcome: Mapping[str, Any]) -> str:
-    """Hash over all that outcome.json says.
+    """Hash over all that outcome.json says but when it was made.
 
     Args:
         outcome: What it holds, with or without `hashes.outcome`.
     """
     hashes = {name: value for name, value in outcome["hashes"].items() if name != "outcome"}
-    return content_hash({**outcome, "hashes": hashes})
+    kept = {name: value for name, value in outcome.items() if name != "created"}
+    return content_hash({**kept, "hashes": hashes})
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -70,16 +76,29 @@ def values_there(path: Path) -> JsonObject | None:
     return plan.values() if plan.hashes.get("plan") == plan_hash(plan.values()) else None
 
 
-def timeless(plan: JsonObject) -> str:
-    """A plan without what differs each time that it is made, as text."""
-    return canonical_json({name: value for name, value in plan.items() if name not in TIMES})
+def timeless(saved: JsonObject) -> str:
+    """A plan or an outcome without what differs each time that it is made, as text."""
+    return canonical_json({name: value for name, value in saved.items() if name not in TIMES})
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Write a run's outcome.json with the hash of its own content.
 
+    An outcome that is there already stays as it is, with the time when it was made, where nothing else differs.
+
     Raises:
         RunError: the folder cannot be written, or the disk is full.
     """
     hashes = {**outcome.hashes, "outcome": outcome_hash(outcome.values())}
-    write_json(folder / "outcome.json", outcome.model_copy(update={"hashes": hashes}).values())
+    values = outcome.model_copy(update={"hashes": hashes}).values()
+    if (earlier := outcome_there(folder / "outcome.json")) is None or timeless(earlier) != timeless(values):
+        write_json(folder / "outcome.json", values)
+
+
+def outcome_there(path: Path) -> JsonObject | None:
+    """The values of an outcome that is there and mixplan's own; None of any other file."""
+    try:
+        outcome = Outcome.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return outcome.values() if outcome.hashes.get("outcome") == outcome_hash(outcome.values()) else None

@@ -33,6 +33,8 @@ def sample(seed: int = 0, domains: int = 12, *, forecast: str = "learned", arms:
     names = [NAMES[i] if i < len(NAMES) else f"domain-{i:05d}" for i in range(domains)]
     headlines = [list(HEADLINES)[i % 5 % 3] for i in range(domains)]
     made = {name: domain(draw, headline, forecast) for name, headline in zip(names, headlines, strict=True)}
+    for number, (name, headline) in enumerate(zip(names[:4], headlines[:4], strict=True)):
+        made[name]["examples"] = [example(name, headline, place) for place in range(3 - number % 2)]
     outcome = {
         "version": 1,
         "mixplan": "0.1.0",
@@ -49,7 +51,11 @@ def sample(seed: int = 0, domains: int = 12, *, forecast: str = "learned", arms:
             "score": "icl",
         },
         "training": training(draw, names),
-        "target": {"headline": "exact", "measures": measures(draw, "exact", 0.08)},
+        "target": {
+            "headline": "exact",
+            "measures": measures(draw, "exact", 0.08),
+            "examples": [example("target", "exact", place) for place in range(3)],
+        },
         "domains": made,
         "forecast": {"kind": forecast, "text": "Learned from 3 earlier runs of this model and SAE."},
         "judgement": judgement(draw, domains),
@@ -107,6 +113,21 @@ def domain(draw: random.Random, headline: str, forecast: str) -> dict[str, Any]:
         "relative": relative(draw) if forecast == "relative" else None,
         "outside_forecast": None if forecast == "none" else draw.random() < 0.3,
         "predictors": {name: draw.lognormvariate(0, 0.5) for name in PREDICTORS},
+    }
+
+
+def example(name: str, headline: str, place: int) -> dict[str, Any]:
+    """One row with the answers that both models gave to it."""
+    graded = {} if headline == "likelihood" else {"graded": ["wrong", "right"] if place else ["right", "wrong"]}
+    return {
+        "row": f"{name}.jsonl:{place}",
+        "question": f"What does {name} say of case {place}?\nAnswer in one line.",
+        "reference": f"That <b>{place}</b> holds.",
+        "before": f"It holds {place} times.",
+        "after": "" if place == 2 else f"That {place} holds, of course.",
+        **graded,
+        "quantity": {"exact": "score", "choice": "gold_probability", "likelihood": "bits_per_byte"}[headline],
+        "measured": [0.25, 0.75] if place else [0.9, 0.1],
     }
 
 
