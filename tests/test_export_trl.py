@@ -44,7 +44,9 @@ def read_by_trl(folder: Path, patch: pytest.MonkeyPatch) -> list[tuple[list[int]
         sft.main(*arguments)
     rows = []
     for batch in found:
-        for ids, labels, there in zip(*(batch[name] for name in ("input_ids", "labels", "attention_mask")), strict=True):
+        for ids, labels, there in zip(
+            *(batch[name] for name in ("input_ids", "labels", "attention_mask")), strict=True
+        ):
             kept = there.bool()
             rows.append((ids[kept].tolist(), [label for label in labels[kept].tolist() if label != IGNORED]))
     return rows

@@ -16,7 +16,11 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A planned run folder.")],
     to: Annotated[
         str,
-        typer.Option("--to", metavar="TRAINER", help="trl, llamafactory, ms-swift, axolotl or messages."),
+        typer.Option(
+            "--to",
+            metavar="TRAINER",
+            help="trl, llamafactory, ms-swift, axolotl, open-instruct, verl, nemo-rl; messages: rows alone.",
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder to write; RUN/export/TRAINER when not given.")

@@ -15,6 +15,7 @@ from mixplan.export.rendered import Rendered, Renderer
 from mixplan.export.rows import Values, mixture_rows
 from mixplan.export.training import Training
 from mixplan.mixture import Mixture
+from mixplan.mixture.trl_config import TEMPLATE
 from mixplan.recipe import Recipe
 from mixplan.runs import translated, write_atomic
 
@@ -46,6 +47,11 @@ class Handover:
     def rendered(self) -> Iterator[Rendered]:
         """The mixture's rows as the plan trains them, in order."""
         return self.renderer.all(mixture_rows(self.mixture.folder))
+
+    @property
+    def holds_template(self) -> bool:
+        """Whether the plan read with another chat template than the model's own: settings, or a date that is held."""
+        return (self.mixture.folder / TEMPLATE).is_file() or bool(self.recipe.model.chat_template_kwargs)
 
     def refuse_places(self, made: Rendered, places: Sequence[str], trainer: str) -> None:
         """Refuse a row with text that a trainer would replace.

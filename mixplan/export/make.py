@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mixplan import __version__
 from mixplan.errors import RunError
-from mixplan.export import axolotl, llama_factory, messages, swift, trl
+from mixplan.export import axolotl, llama_factory, messages, nemo_rl, open_instruct, swift, trl, verl
 from mixplan.export.handover import MODEL, Handover, Written
 from mixplan.export.rendered import Renderer
 from mixplan.export.rows import Values
@@ -34,6 +34,9 @@ TRAINERS: Mapping[str, Callable[[Handover], Written]] = {
     "llamafactory": llama_factory.write,
     "ms-swift": swift.write,
     "axolotl": axolotl.write,
+    "open-instruct": open_instruct.write,
+    "verl": verl.write,
+    "nemo-rl": nemo_rl.write,
 }
 """What writes each trainer's form, by the name that `--to` takes."""
 

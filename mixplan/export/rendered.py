@@ -73,6 +73,11 @@ class Renderer:
             self.longest = max(self.longest, len(made.ids))
             yield made
 
+    def reset(self) -> None:
+        """Begin to count anew."""
+        for counts in (self.cut, self.left_out, self.inexact, self.rows, self.trained_tokens):
+            counts.clear()
+
     def render(self, row: MixtureRow) -> Rendered:
         """Render one row."""
         asked = self.ids(self.text(row, awaiting=True))

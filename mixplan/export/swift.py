@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from mixplan.export.handover import MODEL, ROWS, Handover, Written, settled, write_lines, write_yaml
 from mixplan.export.rows import Values
 from mixplan.export.training import Training
+from mixplan.recipe.descent import read_json
 from mixplan.runs import write_atomic
 
 CONFIG = "swift.yaml"
@@ -29,6 +31,12 @@ register_template(
 )
 '''
 
+MODEL_TYPES = {
+    *("llama", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "mistral", "mixtral", "gemma", "gemma2", "gemma3_text"),
+    *("phi3", "glm4", "olmoe", "gpt_oss", "ernie4_5", "internlm2", "internlm3"),
+}
+"""Types of models that ms-swift 4.6 calls as transformers does."""
+
 LORA = {
     "r": "lora_rank",
     "lora_alpha": "lora_alpha",
@@ -42,12 +50,20 @@ LORA = {
 
 def write(handover: Handover) -> Written:
     """Write `rows.jsonl`, `plain_template.py` and `swift.yaml`."""
-    notes = tuple(lora_notes(handover.training.lora))
+    training = handover.training
+    kind = read_json(training.model, "config.json").get("model_type") if Path(training.model).is_dir() else None
+    named = {"model_type": kind} if kind in MODEL_TYPES else {}
+    notes = [*lora_notes(training.lora)]
+    if kind is not None and not named:
+        notes.append(
+            f"ms-swift cannot tell the type of a model in a folder from its name; this one is {kind} in transformers. "
+            f"Should it ask, add its own name for that to {CONFIG}: `model_type: ...`."
+        )
     write_lines(handover.folder / ROWS, lines(handover))
     write_atomic(handover.folder / PLUGIN, PLUGIN_TEXT.encode())
-    longest = handover.training.max_length or handover.renderer.longest
-    write_yaml(handover.folder / CONFIG, config(handover.training, longest), (f"In this folder: swift sft {CONFIG}",))
-    return Written(f"swift sft {CONFIG}", (CONFIG, PLUGIN, ROWS), notes)
+    values = {**config(training, training.max_length or handover.renderer.longest), **named}
+    write_yaml(handover.folder / CONFIG, values, (f"In this folder: swift sft {CONFIG}",))
+    return Written(f"swift sft {CONFIG}", (CONFIG, PLUGIN, ROWS), tuple(notes))
 
 
 def lines(handover: Handover) -> Iterator[Values]:

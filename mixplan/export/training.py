@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,11 @@ class Training:
     def by_steps(self) -> bool:
         """Whether the recipe ends the job after a number of optimiser steps, not of epochs."""
         return int(self.values.get("max_steps") or -1) > 0
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of an optimiser step in one process."""
+        return int(self.values["per_device_train_batch_size"]) * int(self.values["gradient_accumulation_steps"])
 
 
 def training_of(recipe: Recipe, *, model: str, lora: Values | None, max_length: int | None) -> Training:
@@ -142,3 +147,20 @@ def notes_of(args: Values, known: Mapping[str, Any]) -> list[str]:
     if unknown:
         found.append(f"TRL's own settings are not handed over: {', '.join(f'`train.args.{key}`' for key in unknown)}.")
     return found
+
+
+def unread_rows(trainer: str, training: Training, rows: int) -> Iterator[str]:
+    """Say how many rows a trainer leaves unread that takes whole batches alone.
+
+    Args:
+        trainer: Its name.
+        training: What to train with.
+        rows: How many there are.
+    """
+    batch = training.batch_rows
+    if rows % batch:
+        whole = next(size for size in range(batch, 0, -1) if rows % size == 0)
+        yield (
+            f"{trainer} reads whole batches alone: of {rows} rows the last {rows % batch} do not fill one of {batch} "
+            f"and are not read. A batch of {whole} reads all."
+        )

@@ -26,6 +26,7 @@ WEATHER = {
     },
 }
 LAST = {"evaluation": 1, "query": 1, "demonstration": 1}
+HM = "<think>\nHm.\n</think>\n\n"
 ROWS = {"law": 4, "fox": 3}
 """Rows of the domains, whose answers the untrained model has given."""
 
@@ -76,7 +77,11 @@ def thoughts() -> list[dict[str, Any]]:
         {
             "messages": [
                 {"role": "user", "content": f"What is {n} and {n + 3}?"},
-                {"role": "assistant", "reasoning_content": f"{n} plus {n + 3} is {2 * n + 3}.", "content": f"{2 * n + 3}"},
+                {
+                    "role": "assistant",
+                    "reasoning_content": f"{n} plus {n + 3} is {2 * n + 3}.",
+                    "content": f"{2 * n + 3}",
+                },
                 {"role": "user", "content": "And one more?"},
                 {"role": "assistant", "reasoning_content": f"Then {2 * n + 4}.", "content": f"It is {2 * n + 4}."},
             ]
@@ -133,7 +138,9 @@ def lay_mixed(folder: Path, template: str | None = None, **train: Any) -> tuple[
     target, domains = opened(loaded)
     hold_template(tokenizer, "tiny", settings={}, date=None)
     untrained = Untrained(
-        generate=lambda prompts: [(f"<think>\nHm.\n</think>\n\nown: {prompt[-1]['content']}", True) for prompt in prompts],
+        generate=lambda prompts: [
+            (f"<think>\nHm.\n</think>\n\nown: {prompt[-1]['content']}", True) for prompt in prompts
+        ],
         fingerprint="stand-in",
         cache=folder / "cache",
     )
