@@ -20,7 +20,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
     *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "saved"),
-    *("forecast", "allocate", "mixture", "plan", "train", "evaluate", "outcome", "report", "study"),
+    *("forecast", "allocate", "mixture", "plan", "train", "export", "evaluate", "outcome", "report", "study"),
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `saved` is what
 plan.json, evaluations and outcome.json are, `plan` runs the stages before it and saves them."""

@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": ("mixplan.cli.plan:plan", "Plan a mixture: ratios with reasons, a mixed data set, a report."),
     "train": ("mixplan.cli.train:train", "Train on a planned mixture; measure every domain before and after."),
     "eval": ("mixplan.cli.eval:evaluate", "Measure a run's models again, by other measures where asked."),
+    "export": ("mixplan.cli.export:export", "Write a planned mixture in another trainer's form."),
     "compare": ("mixplan.cli.compare:compare", "Train control mixtures beside the planned one."),
     "study": ("mixplan.cli.study:study", "Train many targets; say how good each forecast is."),
     "check": ("mixplan.cli.check:check", "Validate recipes; count local rows; say what would be downloaded."),

@@ -1,10 +1,11 @@
-"""Starts a recipe (`mixplan new NAME`): a starter that explains itself, or a copy of another recipe."""
+"""Starts a recipe (`mixplan new NAME`): a starter, a copy of another recipe, or one of a job that people have."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import typer
 from mixplan.errors import RecipeError, RunError
 from mixplan.recipe import load_recipe
 from mixplan.recipe.configs import SHIPPED, found_recipe
+from mixplan.recipe.foreign import read_job, recipe_of
 from mixplan.report.typed import program
 from mixplan.runs import quoted, write_atomic
 
@@ -26,14 +28,36 @@ def new(
         Path | None,
         typer.Option("--from", metavar="RECIPE", help="The recipe to copy; a starter that explains itself without."),
     ] = None,
+    configs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from-config",
+            metavar="FILE",
+            help="A config of axolotl, LLaMA-Factory (with or beside its dataset_info.json), TRL or ms-swift, or a "
+            "script with their command.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: the file written.")] = False,
 ) -> None:
     """Start a recipe: NAME.yaml here, or beside the recipe that it copies, so that paths and configs stay right."""
-    written = start_recipe(name) if source is None else copy_recipe(name, source)
-    if as_json:
-        typer.echo(json.dumps({"written": str(written), "from": None if source is None else str(source)}))
+    left: dict[str, str] = {}
+    if source is not None and configs:
+        raise RecipeError("--from and --from-config: a recipe has one origin. Give one of them.")
+    if configs:
+        written, left = convert_config(name, configs)
     else:
-        typer.echo(f"Wrote {written}\nEdit it, then: {program()} check {quoted(written)}")
+        written = start_recipe(name) if source is None else copy_recipe(name, source)
+    if as_json:
+        origin = configs[0] if configs else source
+        value = {"written": str(written), "from": None if origin is None else str(origin)}
+        typer.echo(json.dumps(value | ({"left": left} if configs else {}), ensure_ascii=False))
+        return
+    typer.echo(f"Wrote {written}")
+    if left:
+        typer.echo("Not taken over:")
+    for key, advice in left.items():
+        typer.echo(f"  {key}: {advice}")
+    typer.echo(f"Edit it, then: {program()} check {quoted(written)}")
 
 
 def start_recipe(name: str) -> Path:
@@ -48,6 +72,21 @@ def start_recipe(name: str) -> Path:
     written = free_place(name, Path())
     text = (SHIPPED / "configs" / "starter.yaml").read_text(encoding="utf-8")
     return put(written, text.replace("NAME.yaml", written.name).replace("runs/NAME", f"runs/{written.stem}"))
+
+
+def convert_config(name: str, configs: Sequence[Path]) -> tuple[Path, dict[str, str]]:
+    """Write a recipe of another trainer's config to `NAME.yaml` in the current folder.
+
+    Returns:
+        The file written, and what was not taken over, by key, with what to do.
+
+    Raises:
+        RecipeError: the name cannot be a file's name or is taken, a config cannot be read, the folder is not writable.
+    """
+    written = free_place(name, Path())
+    job = read_job(configs)
+    text = recipe_of(job, name=written.name, source=configs[0].name, folder=Path())
+    return put(written, text), job.left
 
 
 def copy_recipe(name: str, source: Path) -> Path:

@@ -1,0 +1,48 @@
+"""Writes a mixture for TRL's own command line: the data set as it stands, and a config that reads it once in order."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from mixplan.chat.template import ChatTemplate
+from mixplan.export.handover import Handover, Written
+from mixplan.export.training import PACKED
+from mixplan.mixture.trl_config import TEMPLATE, WITHOUT_GPU, trl_job
+from mixplan.recipe import TrainSpec
+from mixplan.runs import translated, write_atomic
+
+FOLDER = "mixture"
+
+
+def write(handover: Handover) -> Written:
+    """Write `mixture/` and `sft.yaml` or `grpo.yaml`."""
+    recipe, training, to = handover.recipe, handover.training, handover.folder
+    method = recipe.train.method
+    args: Mapping[str, Any] = {
+        **{key: value for key, value in recipe.train.args.items() if key not in PACKED},
+        "num_train_epochs": training.epochs,
+        "shuffle_dataset": False,
+        **({"train_sampling_strategy": "sequential"} if method == "sft" else {}),
+    }
+    source = handover.mixture.folder / TEMPLATE
+    job = trl_job(
+        TrainSpec(**{**recipe.train.model_dump(), "args": dict(args)}),
+        model=recipe.model,
+        model_path=training.model,
+        seed=training.seed,
+        folder_name=FOLDER,
+        template=ChatTemplate(source.read_text(encoding="utf-8"), {}, recipe.model.name) if source.is_file() else None,
+    )
+    with translated(to / FOLDER):
+        shutil.rmtree(to / FOLDER, ignore_errors=True)
+        shutil.copytree(handover.mixture.folder, to / FOLDER)
+        for name in ("mixture.json", f"{method}.yaml"):
+            (to / FOLDER / name).unlink(missing_ok=True)
+    text = job.text.replace(f"--config {FOLDER}/{job.name}", f"--config {job.name}").replace("In the run", "In this")
+    write_atomic(to / job.name, text.encode())
+    flags = f" {WITHOUT_GPU}" if training.cpu else ""
+    for _ in handover.rendered() if method == "sft" else ():
+        pass
+    return Written(f"trl {method} --config {job.name}{flags}", (job.name, f"{FOLDER}/"), job.warnings)

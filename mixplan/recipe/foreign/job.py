@@ -1,0 +1,123 @@
+"""Holds a job that another trainer's config describes, in a recipe's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mixplan.recipe.arguments import arguments
+from mixplan.recipe.section import Yaml
+
+SFT_CONFIG = ("trl", "trainer/sft_config.py", "SFTConfig")
+
+NOT_TAKEN = {"output_dir", "report_to", "run_name", "overwrite_output_dir", "logging_dir", "resume_from_checkpoint",
+             "hub_model_id", "push_to_hub", "deepspeed", "fsdp", "fsdp_config",
+             "ddp_timeout", "local_rank"}  # fmt: skip
+"""Arguments of transformers that are a run's own and not the job's: where it writes, how it is launched."""
+
+LAUNCH = {"deepspeed", "fsdp", "fsdp_config"}
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set of the job.
+
+    Attributes:
+        name: What the recipe calls it.
+        section: Its section in the recipe: `data`, `format`, `columns` and others.
+    """
+
+    name: str
+    section: Yaml
+
+
+@dataclass
+class ForeignJob:
+    """What another trainer's config says.
+
+    Attributes:
+        trainer: Whose config it is.
+        model: Hub id or folder of the untrained model; None where the config names none.
+        revision: Of the model on the hub.
+        trust_remote_code: Whether code from the model's repository may run.
+        data: The data sets, in the config's order.
+        args: Fields of TRL's SFTConfig.
+        lora: Fields of peft's LoraConfig; None for full fine-tuning.
+        left: What is not taken over, by key, with what to do.
+    """
+
+    trainer: str
+    model: str | None = None
+    revision: str | None = None
+    trust_remote_code: bool = False
+    data: list[DataSet] = field(default_factory=list)
+    args: Yaml = field(default_factory=dict)
+    lora: Yaml | None = None
+    left: dict[str, str] = field(default_factory=dict)
+
+    def leave(self, values: Mapping[str, Any], advice: Mapping[str, str]) -> None:
+        """Tell each key that is still there: by its own advice, or by what it is.
+
+        Args:
+            values: What was not taken.
+            advice: What to do, by key.
+        """
+        for key, value in values.items():
+            if value in (None, False, "", "none", "None", [], {}) and key not in advice:
+                continue
+            if key in LAUNCH:
+                self.left[key] = "give accelerate's config to `mixplan train --launch FILE`"
+            elif key in NOT_TAKEN or key.startswith(("wandb_", "mlflow_", "comet_", "swanlab_", "hub_")):
+                self.left[key] = "nothing to do: a run folder takes its place, `train.args.report_to` a tracker's"
+            else:
+                self.left[key] = advice.get(key, "no counterpart in a recipe; what it does is not planned for")
+
+
+def take_arguments(job: ForeignJob, values: Yaml, renamed: Mapping[str, str]) -> None:
+    """Move transformers' and TRL's own arguments from a config into a job.
+
+    `warmup_ratio` becomes `warmup_steps`, which transformers 5 takes below 1 as a share of all steps.
+
+    Args:
+        job: Filled.
+        values: The config; what is taken is removed.
+        renamed: The config's name of an argument, with TRL's.
+    """
+    known = arguments(*SFT_CONFIG)
+    ratio = values.pop("warmup_ratio", None)
+    if ratio and not values.get("warmup_steps"):
+        values["warmup_steps"] = float(ratio)
+    for key in ("do_train", "do_eval"):
+        values.pop(key, None)
+    for key in list(values):
+        name = renamed.get(key, key)
+        if name in known and name not in NOT_TAKEN:
+            value = plain(values.pop(key))
+            if value is not None:
+                job.args[name] = value
+
+
+def plain(value: Any) -> Any:
+    """A value as YAML means it: `1e-4` without a point is a text in YAML 1.1, and configs write it so."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return value
+
+
+def name_of(place: str, others: Iterable[str]) -> str:
+    """What a recipe calls a data set: the last part of its path, in the letters that a name may have."""
+    stem = Path(place.rstrip("/")).name.split(".")[0]
+    plain_name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_") or "data"
+    taken, number = set(others), 2
+    name = plain_name
+    while name in taken:
+        name, number = f"{plain_name}-{number}", number + 1
+    return name
+
+
+def truth(value: Any) -> bool:
+    """Whether a value of a config or of a command line says yes."""
+    return value is True or str(value).lower() in ("true", "1", "yes", "on")
