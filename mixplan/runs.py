@@ -19,6 +19,8 @@ from mixplan.errors import RunError
 from mixplan.leftovers import affixes, sweep, sweep_held
 
 HASH_LENGTH = 64
+JUDGED = "judged"
+"""Folder in a run folder that holds, by label, what was measured of models trained without mixplan."""
 PROTECTED = (errno.EACCES, errno.EPERM, errno.EROFS)
 """The system's error numbers where something may not be written."""
 

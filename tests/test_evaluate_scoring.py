@@ -8,7 +8,14 @@ from evaluated import loaded
 from mixplan.errors import ModelError
 from mixplan.evaluate import scoring
 from mixplan.evaluate.packing import Tree
-from mixplan.evaluate.scoring import check_vocabularies, divergences, entropies, score_continuations, score_states
+from mixplan.evaluate.scoring import (
+    check_vocabularies,
+    divergence,
+    divergences,
+    entropies,
+    score_continuations,
+    score_states,
+)
 
 SHARED = (1, 40, 41, 42)
 
@@ -111,14 +118,25 @@ def test_divergence_equals_the_formula(any_model, build_model, tmp_path, rows_at
     assert divergences(first, states[:0], second, others[:0]).shape == (0,)
 
 
+@pytest.mark.parametrize(("first", "second"), [(20, 26), (26, 20)])
+def test_divergence_over_heads_of_other_lengths_is_over_the_tokens_of_both(first, second):
+    """A longer second head keeps its mass beyond the first; padding that the second lacks is left out of the first."""
+    logits, others = torch.randn(5, first).double(), torch.randn(5, second).double()
+    p, q = logits[:, :20].softmax(-1), others.softmax(-1)[:, :20]
+    expected = torch.stack([(row * (row / other).log()).sum() for row, other in zip(p, q, strict=True)])
+    torch.testing.assert_close(divergence(logits, others), expected)
+
+
 def test_models_of_different_vocabularies_are_not_compared(tiny_model):
     other = loaded(tiny_model)
-    other.lm.config.vocab_size = 330
-    check_vocabularies(loaded(tiny_model), loaded(tiny_model))
+    for outputs in (304, 320, 330):  # the tokenizer has 304 tokens, and the head 16 more that pad it
+        other.lm.config.vocab_size = outputs
+        check_vocabularies(loaded(tiny_model), other)
+    other.lm.config.vocab_size = 303
     with pytest.raises(ModelError) as caught:
         check_vocabularies(loaded(tiny_model), other)
     assert str(caught.value) == (
-        f"'{tiny_model}' has 330 output tokens, but the untrained '{tiny_model}' has 320, so they cannot be compared "
+        f"'{tiny_model}' has 303 output tokens, but the untrained '{tiny_model}' has 320, so they cannot be compared "
         "token by token. Leave `behaviour` out of `evaluate`."
     )
 

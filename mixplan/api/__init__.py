@@ -136,6 +136,36 @@ def evaluate_run(run: str | Path, *, overrides: Sequence[str] = (), progress: Pr
     return read_outcome(run)
 
 
+def judge_model(
+    run: str | Path,
+    model: str | Path,
+    *,
+    label: str | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Outcome:
+    """Measure a model or adapter that was trained without mixplan, as `mixplan eval RUN --model` does.
+
+    Args:
+        run: A planned run folder, by whose plan and baseline the model is judged.
+        model: Its folder, or a hub id.
+        label: What it is kept under, in `judged/` of the run folder; its name when None.
+        overrides: `evaluate.key=value` texts.
+        progress: Called as work goes on.
+
+    Returns:
+        The outcome; what the model was trained on is not known.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    from mixplan.outcome.make import evaluate_run as measured
+
+    watcher = Following(progress)
+    folder = measured(Path(run), tuple(overrides), watcher=watcher, model=str(model), label=label)
+    return _shown(Path(run), folder)
+
+
 def compare_arms(
     place: str | Path, arms: Sequence[str], *, seeds: int = 1, jobs: int = 1, progress: Progress | None = None
 ) -> Outcome:
@@ -232,26 +262,42 @@ def write_report(run: str | Path, *, out: str | Path | None = None) -> Path:
 
 def _number(value: Any, what: str) -> float:
     try:
-        return float(value if not isinstance(value, str | bytes | bool) else None)
+        return float(_no_flag("" if isinstance(value, str | bytes) else value))
     except (TypeError, ValueError, OverflowError) as error:
         raise AllocationError(f"{what}: found {str(value)[:40]!r}, expected a number, 0 or more.") from error
 
 
+def _no_flag(value: Any) -> Any:
+    """A value that is not True or False, which Python takes for 1 and 0.
+
+    Raises:
+        TypeError: it is.
+    """
+    if isinstance(value, bool):
+        raise TypeError("found a truth value, expected a number")
+    return value
+
+
 def _rows(value: Any, what: str) -> int:
     try:
-        return operator.index(None if isinstance(value, bool) else value)
+        return operator.index(_no_flag(value))
     except TypeError as error:
         raise AllocationError(f"{what}: found {value!r}, expected a whole number of rows.") from error
 
 
 def _measured(run: Path) -> Outcome:
+    return _shown(run, run)
+
+
+def _shown(run: Path, folder: Path) -> Outcome:
+    """An outcome, of a run or of a model judged by its plan, with its page."""
     from mixplan.report.page import write_page
 
-    found = read_outcome(run)
+    found = saved_outcome(folder)
     if found is None:
         raise RunError(f"{run}: nothing was measured. Run `mixplan train {run}`.")
-    write_page(saved_plan(run), run, found.saved)
-    return found
+    write_page(saved_plan(run), folder, found)
+    return Outcome(folder, found)
 
 
 def _path(place: str | Path | None) -> Path | None:
@@ -263,6 +309,6 @@ def _budget(budget: Any) -> str | None:
         return None
     amounts = list(budget) if isinstance(budget, list | tuple) else [budget]
     try:
-        return ",".join(str(operator.index(None if isinstance(amount, bool) else amount)) for amount in amounts)
+        return ",".join(str(operator.index(_no_flag(amount))) for amount in amounts)
     except TypeError as error:
         raise RecipeError(f"budget: found {budget!r}, expected a whole number or a list of them.") from error

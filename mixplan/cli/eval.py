@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from mixplan.cli.progress import Drawn
-from mixplan.cli.shown import shown
+from mixplan.cli.shown import beside_others, shown
 
 
 def evaluate(
@@ -18,12 +18,28 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key under evaluate, such as evaluate.rows=50."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="FOLDER|HUB_ID", help="Measure a model or adapter that was trained without mixplan."
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", metavar="NAME", help="Name of that model's folder in RUN/judged; its own by default."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the tables.")] = False,
 ) -> None:
-    """Measure the untrained model, and the trained one where there is one; what was measured is not repeated."""
+    """Measure the untrained model, and the trained one where there is one; what was measured is not repeated.
+
+    A model that other software has left in RUN/model is measured too. With --model a model is measured that stands
+    elsewhere: its outcome and page go to RUN/judged/NAME, and models that were judged before are shown beside it.
+    """
     from mixplan.outcome.make import evaluate_run  # loads torch, which `--help` does not need
 
     console = Console(stderr=as_json, highlight=False)
     with Drawn(console) as watcher:
-        evaluate_run(run, tuple(overrides or ()), watcher=watcher)
-    shown(run, console, as_json=as_json)
+        measured = evaluate_run(run, tuple(overrides or ()), watcher=watcher, model=model, label=label)
+    shown(run, console, as_json=as_json, measured=measured)
+    if measured != run:
+        beside_others(run, console if not as_json else None)

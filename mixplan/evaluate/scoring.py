@@ -118,7 +118,7 @@ def divergences(first: Model, states: Tensor, second: Model, others: Tensor) -> 
     Args:
         first: KL(first || second) is an expectation under this one.
         states: `[tokens, d_model]`, the first model's final states.
-        second: Of the same vocabulary.
+        second: Of the same vocabulary; at its end tokens may have been added, or padding removed.
         others: `[tokens, d_model]`, the second model's final states at the same tokens.
 
     Returns:
@@ -151,9 +151,13 @@ def entropies(model: Model, states: Tensor) -> NDArray[np.float64]:
 
 
 def divergence(logits: Tensor, others: Tensor) -> Tensor:
-    """KL of each row's second distribution from its first, `[rows]` float32."""
-    logs = logits.log_softmax(dim=1)
-    gap = others.to(logs.device).log_softmax(dim=1).neg_().add_(logs)
+    """KL of each row's second distribution from its first, `[rows]` float32.
+
+    Tokens that only the second has get no probability from the first. Tokens that only the first has, which
+    `check_vocabularies` holds to be padding, are left out of it.
+    """
+    logs = logits[:, : others.shape[1]].log_softmax(dim=1)
+    gap = others.to(logs.device).log_softmax(dim=1)[:, : logs.shape[1]].neg_().add_(logs)
     return logs.exp_().mul_(gap).sum(dim=1)
 
 
@@ -172,10 +176,13 @@ def vocabulary(model: Model) -> int:
 def check_vocabularies(first: Model, second: Model) -> None:
     """Hold that two models can be compared token by token.
 
+    Trainers that add a token of their own resize the output head to the tokenizer's length: some tokens more, or less
+    where the untrained model's head was padded to a round number.
+
     Raises:
-        ModelError: their vocabularies differ.
+        ModelError: the second lacks tokens that the first one's tokenizer has.
     """
-    if vocabulary(first) != vocabulary(second):
+    if vocabulary(second) < min(vocabulary(first), len(first.tokenizer)):
         raise ModelError(
             f"'{second.name}' has {vocabulary(second)} output tokens, but the untrained '{first.name}' has "
             f"{vocabulary(first)}, so they cannot be compared token by token. Leave `behaviour` out of `evaluate`."

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mixplan.domains import Row
+from mixplan.errors import ModelError
 from mixplan.evaluate.behaviour import OwnAnswers, behaviour_of, equal_readings
 from mixplan.evaluate.choice import ask_choice, choice_of
 from mixplan.evaluate.likelihood import ask_likelihood, likelihood_of
 from mixplan.evaluate.reading import read_together
-from mixplan.evaluate.scoring import check_vocabularies
+from mixplan.evaluate.scoring import check_vocabularies, vocabulary
 from mixplan.model import Model
 from mixplan.saved.evaluation import Measured
 
@@ -44,6 +45,7 @@ def measure_together(
     untrained = own is not None and own.model is model
     if own is not None and not untrained:
         check_vocabularies(own.model, model)
+        refuse_absent_tokens(own, model)
     asked = {measure: SCORED[measure][0](model, rows) for measure in measures if measure in SCORED}
     followed = own.asked if own is not None else ()
     scores, read = read_together(model, list(asked.values()), followed, advance=advance)
@@ -55,3 +57,18 @@ def measure_together(
     elif own is not None:
         found["behaviour"] = behaviour_of(model, own, states)
     return {measure: found[measure] for measure in measures}
+
+
+def refuse_absent_tokens(own: OwnAnswers, model: Model) -> None:
+    """Hold that a model whose head is shorter can read what the untrained model answered.
+
+    Raises:
+        ModelError: an answer holds a token that only pads the untrained model's head, and that the model lacks.
+    """
+    outputs = vocabulary(model)
+    absent = sum(max(max(ids) for ids in tree.branches) >= outputs for _, tree in own.asked)
+    if absent:
+        raise ModelError(
+            f"'{model.name}' has {outputs} output tokens, but {absent} of {len(own.asked)} answers of the untrained "
+            f"'{own.model.name}' hold one beyond these. Leave `behaviour` out of `evaluate`."
+        )

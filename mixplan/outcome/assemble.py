@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mixplan import __version__
 from mixplan.evaluate.compare import changes
 from mixplan.forecast.earlier import settings_of
+from mixplan.outcome.elsewhere import Judged
 from mixplan.outcome.expectations import apart, expected, outside, shares
 from mixplan.outcome.judge import judge
 from mixplan.outcome.summary import summarise
@@ -16,7 +17,18 @@ from mixplan.recipe.spec import EvaluateSpec
 from mixplan.saved import VERSION, Outcome, Plan
 from mixplan.saved.arms import Arms
 from mixplan.saved.evaluation import Evaluation, items_hash
-from mixplan.saved.outcome import Answers, Change, Contents, Domain, Drift, Forecast, Measured, Relative, Training
+from mixplan.saved.outcome import (
+    Answers,
+    Change,
+    Contents,
+    Domain,
+    Drift,
+    Elsewhere,
+    Forecast,
+    Measured,
+    Relative,
+    Training,
+)
 from mixplan.saved.plan import Job, Risk
 
 if TYPE_CHECKING:
@@ -35,7 +47,7 @@ def assemble(
     plan: Plan,
     before: Evaluation,
     after: Evaluation,
-    trained: Trained,
+    trained: Trained | Judged,
     drift: Drift | None,
     *,
     spec: EvaluateSpec,
@@ -47,7 +59,7 @@ def assemble(
         plan: Its plan.
         before: The untrained model's evaluation.
         after: The trained model's, on the same items.
-        trained: The finished job.
+        trained: The finished job, or a model that was trained without mixplan.
         drift: What `actual_drift` found.
         spec: The recipe's section, for the bootstrap resamples.
         seed: Of the resamples.
@@ -66,12 +78,11 @@ def assemble(
     fields = plan_fields(plan) | {
         "hashes": {
             **{part: plan.hashes[part] for part in ("plan", "model", "sae")},
-            "trained": trained.model_hash,
+            "trained": trained.hash if isinstance(trained, Judged) else trained.model_hash,
             "before": items_hash(before),
             "after": items_hash(after),
         },
-        "job": job_as_run(plan.job, trained, plan.domains),
-        "training": training_part(plan.recipe.train.method if plan.recipe else "sft", trained),
+        **trained_part(plan, trained),
         "target": measured["target"],
         "domains": domains,
         "judgement": judge(domains),
@@ -111,6 +122,14 @@ def other_types(before: Evaluation, after: Evaluation) -> list[str]:
         f"{after.model.dtype}: part of what changed may be rounding."
         for dtype, count in before.model.reused.items()
     ]
+
+
+def trained_part(plan: Plan, trained: Trained | Judged) -> dict[str, object]:
+    """What trained the model: the job as it ran, or where the model came from."""
+    if isinstance(trained, Judged):
+        return {"job": None, "elsewhere": Elsewhere(model=trained.given, label=trained.label)}
+    method = plan.recipe.train.method if plan.recipe else "sft"
+    return {"job": job_as_run(plan.job, trained, plan.domains), "training": training_part(method, trained)}
 
 
 def training_part(method: str, trained: Trained) -> Training:
@@ -212,7 +231,7 @@ def beside_forecast(planned: Risk | None, measured: Measured, share: Relative | 
 def warnings_of(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]:
     """What a reader should know before trusting the numbers."""
     found = [STILL] if outcome.drift is None else []
-    for name, consumed in outcome.training.consumption.items():
+    for name, consumed in (outcome.training.consumption if outcome.training else {}).items():
         unread = consumed.planned_rows - consumed.dropped_rows - consumed.different_rows
         if unread > 0:
             rows = f"{unread} of its {consumed.planned_rows} rows {were(unread)}"

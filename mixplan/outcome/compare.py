@@ -137,7 +137,7 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
     run = planned(OutcomeRequest(folder), watcher)
     with locked(folder):
         outcome = read_outcome(folder)
-        if outcome is None:
+        if outcome is None or outcome.training is None:
             raise RunError(f"{folder / 'outcome.json'}: there is no such file. {outcome_again(folder)}")
         before, after = (read_evaluation(folder / "evaluation" / f"{when}.json") for when in ("before", "after"))
         found = measure_arms(run, request, before, watcher, steps=outcome.training.steps, own=after)

@@ -17,11 +17,12 @@ from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
+from mixplan.outcome.elsewhere import Judged, comparable, find_judged, refuse_foreign
 from mixplan.outcome.examples import with_examples
 from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
 from mixplan.plan.identity import data_hash
 from mixplan.recipe import EvaluateSpec, LoadedRecipe, ModelSpec, load_recipe
-from mixplan.runs import content_hash, locked, quoted
+from mixplan.runs import JUDGED, content_hash, locked, quoted
 from mixplan.saved import Outcome, Plan, plan_again, read_outcome, read_plan, write_outcome
 from mixplan.saved.arms import Arms
 from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
@@ -177,6 +178,7 @@ def make_outcome(request: OutcomeRequest, *, watcher: Watcher) -> Path:
         MixplanError: anything that the person can mend.
     """
     run = planned(request, watcher)
+    refuse_foreign(run.folder)
     with locked(run.folder):
         before = evaluated_before(run, watcher)
         job = train(run.folder, run.loaded, AsPlanned.of(run.plan), launch=request.launch, watcher=watcher)
@@ -184,13 +186,21 @@ def make_outcome(request: OutcomeRequest, *, watcher: Watcher) -> Path:
     return run.folder
 
 
-def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) -> None:
+def evaluate_run(
+    folder: Path, overrides: tuple[str, ...], *, watcher: Watcher, model: str | None = None, label: str | None = None
+) -> Path:
     """Measure a run's models again, by other settings of `evaluate` where asked; what was measured is not repeated.
 
     Args:
-        folder: A planned run, trained or not; a trained one's outcome.json is written anew.
+        folder: A planned run, trained or not; a trained one's outcome.json is written anew. A model that other software
+            has left in its model/ is measured like mixplan's own.
         overrides: `evaluate.key=value` texts.
         watcher: Told of progress.
+        model: Folder or hub id of a model that was trained without mixplan, to measure in place of the run's own.
+        label: What its measures are kept under; its name when None.
+
+    Returns:
+        The folder of outcome.json: the run folder, or `judged/LABEL` in it where a model is named.
 
     Raises:
         MixplanError: anything that the person can mend.
@@ -201,12 +211,18 @@ def evaluate_run(folder: Path, overrides: tuple[str, ...], *, watcher: Watcher) 
         )
     if not folder.is_dir():
         raise RunError(f"{folder}: there is no such run folder. `mixplan ls` lists the runs there are.")
+    if label is not None and model is None:
+        raise RunError("--label names a model that --model gives. Add `--model FOLDER`, or leave --label out.")
     run = planned(OutcomeRequest(folder), watcher)
     run = replace(run, loaded=load_recipe(folder / "recipe.yaml", overrides))
+    judged = find_judged(folder, model, label)
     with locked(folder, protected=True):
         before = evaluated_before(run, watcher)
+        if judged is not None:
+            return conclude(run, judged, before, watcher)
         if (folder / "training" / "job.json").exists() and (job := finished(folder, read_job(folder))) is not None:
-            conclude(run, job, before, watcher)
+            return conclude(run, job, before, watcher)
+    return folder
 
 
 def evaluated_before(run: PlannedRun, watcher: Watcher) -> Evaluation:
@@ -248,11 +264,21 @@ def with_earlier(evaluation: Evaluation, place: Path) -> Evaluation:
     )
 
 
-def conclude(run: PlannedRun, job: Trained, before: Evaluation, watcher: Watcher) -> None:
-    """Measure what was trained, loaded afresh from its folder, and write outcome.json."""
+def conclude(run: PlannedRun, job: Trained | Judged, before: Evaluation, watcher: Watcher) -> Path:
+    """Measure what was trained, loaded afresh from its folder, and write outcome.json.
+
+    Returns:
+        The folder of outcome.json.
+    """
     watcher.say(f"loading the trained model from {job.folder}, to measure it too")
     untrained, trained = run.untrained(), run.trained(job.folder)
-    place = run.folder / "evaluation" / "after.json"
+    folder, notes = run.folder, list[str]()
+    if isinstance(job, Judged):
+        folder = run.folder / JUDGED / job.label if job.label else run.folder
+        held_out = [row for domain in by_name(run.target, run.domains).values() for row in domain.evaluation]
+        trained, notes = comparable(trained, untrained, held_out, job.folder)
+        job = replace(job, hash=trained.weights)
+    place = folder / "evaluation" / "after.json"
     after = with_earlier(run.evaluated(trained, watcher, untrained), place)
     write_evaluation(after, place)
     drift = actual_drift(run.loaded, untrained, trained, run.target, run.plan, watcher=watcher)
@@ -261,9 +287,11 @@ def conclude(run: PlannedRun, job: Trained, before: Evaluation, watcher: Watcher
     rows = {name: domain.evaluation for name, domain in by_name(run.target, run.domains).items()}
     answers = Answers(untrained, trained, rows, recipe.evaluate, watcher)
     found = with_examples(found, rows, before, after, answers.of_both)
-    arms = arms_standing(run.folder, found)
-    found = found.model_copy(update={"created": datetime.now(UTC).isoformat(timespec="seconds")})
-    write_outcome(run.folder, with_arms(found, arms) if arms else found)
+    arms = arms_standing(folder, found)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    found = found.model_copy(update={"created": now, "warnings": [*notes, *found.warnings]})
+    write_outcome(folder, with_arms(found, arms) if arms else found)
+    return folder
 
 
 @dataclass(frozen=True)

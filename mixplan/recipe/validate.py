@@ -59,9 +59,11 @@ def _located(value: object) -> Located:
         return Located({str(key): _located(item) for key, item in value.items()}, place)
     if isinstance(value, list | tuple):
         return Located([_located(item) for item in value], place)
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if isinstance(value, bool | int):
+        return Located(value, place)
+    if isinstance(value, Integral):
         return Located(int(value), place)
-    return Located(float(value) if isinstance(value, Real) and not isinstance(value, int) else value, place)
+    return Located(float(value) if isinstance(value, Real) else value, place)
 
 
 def _unnameable(tree: Located, path: KeyPath) -> Problem:

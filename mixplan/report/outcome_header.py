@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from mixplan.report.markup import Html, tag
@@ -9,7 +10,7 @@ from mixplan.report.measures import quantity
 from mixplan.report.sheets import lost_first
 from mixplan.report.tables import breakable
 from mixplan.report.text import whole
-from mixplan.report.told import duration, summary
+from mixplan.report.told import duration, model_named, summary
 from mixplan.report.verdict import made_of, small
 from mixplan.saved.outcome import Measured, Outcome
 from mixplan.saved.plan import Plan
@@ -33,7 +34,7 @@ def top(plan: Plan, outcome: Outcome) -> Html:
         tag("div", tag("dt", name), tag("dd", tag("b", *breakable(value)), small(rest)))
         for name, value, rest in strip(plan, outcome)
     ]
-    again = tag("code", "mixplan train recipe.yaml --run NEW_FOLDER")
+    again = tag("code", repeated(outcome))
     return tag(
         "header",
         tag("p", "Outcome", class_="kicker"),
@@ -43,6 +44,15 @@ def top(plan: Plan, outcome: Outcome) -> Html:
         tag("p", made_of(plan, outcome.created), class_="quiet"),
         tag("p", "To repeat it, in this folder: ", again, class_="quiet"),
     )
+
+
+def repeated(outcome: Outcome) -> str:
+    """The command that makes the outcome again."""
+    if (model := outcome.elsewhere) is None:
+        return "mixplan train recipe.yaml --run NEW_FOLDER"
+    if model.label is None:
+        return "mixplan eval ."
+    return f"mixplan eval . --model {shlex.quote(model.model)} --label {model.label}"
 
 
 def leading(outcome: Outcome) -> list[str]:
@@ -75,8 +85,10 @@ def strip(plan: Plan, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
         yield "Within the forecast", f"{len(checked) - len(missed)} of {len(checked)}", beneath
     else:
         yield "Within the forecast", "not checked", "the plan had no unit, and the domains share none"
-    job = outcome.training
-    yield "Trained", f"{whole(job.steps)} steps", f"{job.method.upper()}, {duration(job.seconds)}"
+    if (job := outcome.training) is not None:
+        yield "Trained", f"{whole(job.steps)} steps", f"{job.method.upper()}, {duration(job.seconds)}"
+    else:
+        yield "Trained", "without mixplan", f"{model_named(outcome)}; what its trainer read is not known"
 
 
 def _direction(measured: Measured) -> str | None:

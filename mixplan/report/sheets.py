@@ -169,7 +169,8 @@ def consumption(outcome: Outcome) -> Sheet:
     """What the optimiser read of each domain, beside the plan."""
     heads = ("domain", "planned rows", "rows read", "different", "trainable tokens", "truncated", "dropped")
     need = (0, 1, 0, 4, 0, 2, 3)
-    lines = tuple((name, *read_counts(read)) for name, read in outcome.training.consumption.items())
+    consumed = outcome.training.consumption if outcome.training else {}
+    lines = tuple((name, *read_counts(counts)) for name, counts in consumed.items())
     return Sheet("What the optimiser read", heads, lines, need).filled()
 
 

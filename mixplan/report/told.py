@@ -20,7 +20,8 @@ def training_line(outcome: Outcome) -> str:
 
     Single steps may hold rows of one kind, so the means of the first and the last quarter of all steps are told.
     """
-    job = outcome.training
+    if (job := outcome.training) is None:
+        return f"{model_named(outcome)} was trained without mixplan: what its trainer read is not known."
     parts = [f"{job.method.upper()}, {whole(job.steps)} optimiser steps in {duration(job.seconds)}"]
     for key in ("loss", "reward"):
         if curve := job.curve(key):
@@ -30,6 +31,11 @@ def training_line(outcome: Outcome) -> str:
             over = " (means of the first and the last quarter)" if part > 1 else ""
             parts.append(f"{key} from {number(first)} to {number(last)}{over}")
     return "; ".join(parts) + "."
+
+
+def model_named(outcome: Outcome) -> str:
+    """The trained model as the person named it."""
+    return outcome.elsewhere.model if outcome.elsewhere else "The trained model"
 
 
 def told_by(drift: Predicted) -> str:

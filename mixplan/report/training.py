@@ -9,7 +9,7 @@ from mixplan.report.sheets import read_counts
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, plain, whole
 from mixplan.report.told import training_line
-from mixplan.saved.outcome import Consumption, Outcome
+from mixplan.saved.outcome import Consumption, Outcome, Training
 
 CURVES = {"loss": "Loss", "reward": "Reward", "learning_rate": "Learning rate"}
 
@@ -23,14 +23,16 @@ def training(outcome: Outcome) -> Html:
     Returns:
         The section Training.
     """
-    charts = [chart for key in CURVES if (chart := _curve(outcome, key))]
+    if outcome.training is None:
+        return section("Training", tag("p", training_line(outcome)))
+    charts = [chart for key in CURVES if (chart := _curve(outcome.training, key))]
     grid = tag("div", *charts, class_="grid-of curves") if charts else None
     return section("Training", tag("p", training_line(outcome)), grid, *_consumption(outcome.training.consumption))
 
 
-def _curve(outcome: Outcome, key: str) -> Html | None:
+def _curve(job: Training, key: str) -> Html | None:
     """Draw one logged number over the steps; None where it was logged fewer than two times."""
-    points = outcome.training.curve(key)
+    points = job.curve(key)
     if len(points) < 2:
         return None
     values = [value for _, value in points]

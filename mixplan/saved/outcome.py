@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mixplan.saved.arms import Arms
 from mixplan.saved.part import AsGiven, Context, Expected, Saved
@@ -252,6 +252,18 @@ class Training(Saved):
         return sorted((float(step), value) for step, value in found if value is not None)
 
 
+class Elsewhere(Saved):
+    """A model that was trained without mixplan: what its trainer read is not known.
+
+    Attributes:
+        model: Its folder or hub id, as the person gave it.
+        label: What its measures are kept under; None for the run folder's own model.
+    """
+
+    model: str
+    label: str | None = None
+
+
 class Forecast(Saved):
     """What the expected changes rest on."""
 
@@ -280,7 +292,8 @@ class Contents(Saved):
 class Outcome(Saved):
     """All that was measured of a run: changes, how right the plan was, actual drift, and the job.
 
-    `created`, the time when it was written, is outside its hash; older files lack it.
+    `created`, the time when it was written, is outside its hash; older files lack it. A model has either been trained
+    by mixplan (`training`) or `elsewhere`.
     """
 
     version: Literal[1] = 1
@@ -295,7 +308,8 @@ class Outcome(Saved):
     settings: Settings
     content: Contents | None = None
     job: Job | None = None
-    training: Training
+    training: Training | None = None
+    elsewhere: Elsewhere | None = None
     target: Measured
     sources: dict[str, Measured] = Field(default_factory=dict)
     domains: Annotated[dict[str, Domain], Field(min_length=1)]
@@ -305,6 +319,12 @@ class Outcome(Saved):
     arms: Arms | None = None
     summary: list[str]
     warnings: list[str]
+
+    @model_validator(mode="after")
+    def _trained_somewhere(self) -> Outcome:
+        if (self.training is None) == (self.elsewhere is None):
+            raise ValueError("expected either `training` or `elsewhere`")
+        return self
 
     def taught(self) -> dict[str, Measured]:
         """The target as a whole and each source of it, by what they are called; a whole without a measure is left out.

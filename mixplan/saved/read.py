@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mixplan.errors import RunError
-from mixplan.runs import quoted, translated
+from mixplan.runs import JUDGED, quoted, translated
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan, Version
 from mixplan.saved.write import outcome_hash, plan_hash
@@ -105,6 +105,9 @@ def plan_again(run: Path) -> str:
 
 def outcome_again(run: Path) -> str:
     """The command that makes a trained run's outcome.json again, as a sentence."""
+    if run.parent.name == JUDGED:
+        folder, label = shlex.quote(str(run.parents[1])), shlex.quote(run.name)
+        return f"Measure again: `mixplan eval {folder} --model MODEL --label {label}`, with the model's folder."
     return f"Measure again: `mixplan eval {shlex.quote(str(run))}`."
 
 
