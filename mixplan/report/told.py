@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import fmean
 
+from mixplan.outcome.units import counted
 from mixplan.report.text import number, percent, plain, visible, whole
 from mixplan.saved.outcome import Drift, Outcome
 from mixplan.saved.plan import Plan
@@ -21,7 +22,7 @@ def training_line(outcome: Outcome) -> str:
     Single steps may hold rows of one kind, so the means of the first and the last quarter of all steps are told.
     """
     job = outcome.training
-    parts = [f"{job.method.upper()}, {whole(job.steps)} optimiser steps in {duration(job.seconds)}"]
+    parts = [f"{job.method.upper()}, {counted(job.steps, 'optimiser step')} in {duration(job.seconds)}"]
     for key in ("loss", "reward"):
         if curve := job.curve(key):
             values = [value for _, value in curve]
@@ -67,7 +68,7 @@ def outside_line(outcome: Outcome) -> str | None:
     judged = [domain for domain in outcome.domains.values() if domain.outside_forecast is not None]
     if not (names := outcome.outside()):
         return None
-    return f"{len(names)} of {len(judged)} domains moved outside their forecast: {', '.join(names)}."
+    return f"{len(names)} of {counted(len(judged), 'domain')} moved outside their forecast: {', '.join(names)}."
 
 
 def summary(outcome: Outcome) -> list[str]:
