@@ -75,7 +75,7 @@ def changes(plan: Plan, outcome: Outcome) -> Sheet:
     heads = ("domain", plan.score_name, "expected", "before", "after", "change", "95 %", "noise", "forecast", "verdict")
     lines = [_change_row(name, measured, plan) for name, measured in outcome.taught().items()]
     lines += [_change_row(name, outcome.domains[name], plan) for name in lost_first(plan, outcome)]
-    need = (0, 3, 8, 6, 7, 0, 2, 5, 4, 1)
+    need = (0, 6, 8, 3, 4, 0, 2, 7, 5, 1)
     return Sheet("Before and after", heads, tuple(lines), need, words=True).filled()
 
 
