@@ -36,7 +36,8 @@ def call(*words: object) -> Result:
 def test_prints_the_table_and_writes_the_page(run: Path) -> None:
     result = call(run)
     assert result.exit_code == 0
-    assert result.output.startswith("Warning: 9 rows longer")
+    assert result.output.startswith("quickstart: 220 extra rows over 16 domains beside 820 target rows. ")
+    assert "\nWarning: 9 rows longer" in result.output
     assert result.output.endswith(f"Report: {run}/report.html\n")
     assert (run / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>\n")
 
@@ -111,7 +112,8 @@ def measured(tmp_path: Path) -> list[Path]:
 def test_a_measured_run_shows_its_outcome(measured: list[Path]) -> None:
     result = call(measured[0])
     assert result.exit_code == 0
-    assert result.output.startswith("Warning: 3 of 12 domains moved outside their forecast: ")
+    assert result.output.startswith("quickstart: The target's score rose from 31.0 % to 40.2 %: ")
+    assert "\nWarning: 3 of 12 domains moved outside their forecast: " in result.output
     assert result.output.endswith(f"Report: {measured[0]}/report.html\n")
     assert "<title>quickstart: outcome</title>" in (measured[0] / "report.html").read_text(encoding="utf-8")
 

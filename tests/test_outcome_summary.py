@@ -96,7 +96,7 @@ def test_domains_that_changed():
         "2 of 4 domains changed beyond noise on their headline measure: 1 loss (law -4.0 points [-7.0, -1.0]), "
         "1 gain (sums +9.2 points [+5.1, +13.3]). If none had changed, about 0.2 would seem to."
     )
-    assert headlines({"fox": of(STILL)}) == "None of 1 domains changed beyond noise on its headline measure."
+    assert headlines({"fox": of(STILL)}) == "The one domain did not change beyond noise on its headline measure."
     assert headlines({"fox": {"headline": None, "measures": {}}}) == "No domain was measured."
     many = {f"d{number}": of(LOST) for number in range(5)}
     assert (
@@ -159,7 +159,7 @@ def test_a_wrong_plan_is_told():
         "1 of 3 domains moved outside their forecast: law (-4.0 points [-7.0, -1.0], "
         "forecast -1.0 points [-3.0, +1.0])."
     )
-    assert forecast({"fox": right}, "learned") == "All 1 domains moved within their forecast."
+    assert forecast({"fox": right}, "learned") == "The one domain moved within its forecast."
     share = {"share": 0.08, "low": 0.06, "high": 0.1, "measured": 0.21}
     wrong = of(LOST, expected=None, expected_behaviour=None, relative=share, outside_forecast=True)
     assert forecast({"law": wrong, "fox": right}, "relative") == (

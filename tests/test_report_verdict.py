@@ -7,7 +7,7 @@ import pytest
 from saved_plan import learned, sample
 
 from mixplan.report.page import render
-from mixplan.report.verdict import removed, saving_sentence, strip
+from mixplan.report.verdict import headline, removed, saving_sentence, strip
 from mixplan.saved.plan import Plan
 
 
@@ -36,6 +36,8 @@ def test_what_is_removed_is_of_the_loss_without_rows(change):
     assert said == "220 rows are expected to remove 10.0 % of the loss, an even spread 0.0 %."
     value["allocation"]["budget"] = 1
     assert saving_sentence(plan_of(value)).startswith("1 row is expected to remove 10.0 % of the loss, ")
+    value["mixture"]["target_rows"] = 1
+    assert headline(plan_of(value)).startswith("1 extra row over 16 domains beside 1 target row.")
     value["allocation"]["unit"] = "tokens"
     assert saving_sentence(plan_of(value)).startswith("1 token is expected to remove ")
 

@@ -50,11 +50,13 @@ class Drawn:
             return
         self.bars.advance(self.task, amount)
         running: Any = next(task for task in self.bars.tasks if task.id == self.task)
-        left = time_left(running.time_remaining)
+        done = running.completed
+        # By the step's mean pace: rich forgets what is older than half a minute, so that slow steps have none.
+        left = time_left(running.elapsed / done * (running.total - done) if done and running.elapsed else None)
         self.bars.update(self.task, left=left)
         if not self.console.is_terminal and time.monotonic() - self.said >= SAY_SECONDS:
-            done = f"{running.completed:,.0f} of {running.total:,.0f} {running.fields['unit']}"
-            self.console.print(f"{running.description}: {done}{f', {left}' if left else ''}")
+            share = f"{done:,.0f} of {running.total:,.0f} {running.fields['unit']}"
+            self.console.print(f"{running.description}: {share}{f', {left}' if left else ''}")
             self.said = time.monotonic()
 
     def say(self, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,10 +74,7 @@ def evaluate(
     """
     origin = untrained or model
     parts = by_name(target, domains)
-    titles = {
-        name: f"{'untrained' if model is origin else 'trained'} model, {name} ({number} of {len(parts)})"
-        for number, name in enumerate(parts, 1)
-    }
+    titles = titles_of(parts, "untrained" if model is origin else "trained")
     work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), titles, {}, Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
@@ -101,12 +98,13 @@ def evaluate(
         measured["target"], headlines["target"] = whole
     if stood:
         watcher.say(f"{stood} of {total} measures stand from an earlier evaluation")
-    for dtype, count in work.reused.items():
-        watcher.say(
-            f"{count} measures of the untrained model were measured in {dtype} and are reused; this run computes "
-            f"{model.dtype}"
-        )
+    work.say_reused()
     return Evaluation(described(model, work.reused), measured, headlines, floors)
+
+
+def titles_of(names: Collection[str], which: str) -> dict[str, str]:
+    """How the terminal names the measuring of each part, such as `untrained model, law (3 of 17)`."""
+    return {name: f"{which} model, {name} ({number} of {len(names)})" for number, name in enumerate(names, 1)}
 
 
 def described(model: Model, reused: Mapping[str, int]) -> EvaluatedModel:
@@ -237,6 +235,14 @@ class _Work:
             return {"lm_eval": measure_task(self.model, domain, rows, task=task, folder=self.folder, advance=advance)}
         self.tell(slower(self.model, scoring_way(self.model), "scored"))
         return measure_together(self.model, rows, step, own=own, advance=advance)
+
+    def say_reused(self) -> None:
+        """Say which measures were taken over from other compute types."""
+        for dtype, count in self.reused.items():
+            self.watcher.say(
+                f"{count} measures of the untrained model were measured in {dtype} and are reused; this run computes "
+                f"{self.model.dtype}"
+            )
 
     def tell(self, sentence: str | None) -> None:
         """Say a sentence, once for all domains."""

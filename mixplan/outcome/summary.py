@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mixplan.outcome.units import change_text, headline_change, title, value_text
+from mixplan.outcome.units import change_text, counted, headline_change, title, value_text
 from mixplan.saved.arms import Arms, Pair, Verdict
 from mixplan.saved.outcome import Domain, Drift, Floor, Judgement, Measured, Outcome
 from mixplan.saved.part import Interval
@@ -52,7 +52,8 @@ def target(measured: Measured) -> str:
         return "The target was not measured: it has no evaluation rows, or no measure fits it."
     quantity, change = headline
     ends = f"from {value_text(quantity, change.before)} to {value_text(quantity, change.after)}"
-    text = f"The target's {title(quantity)} went {ends}: {change_text(quantity, change)} over {change.items} items"
+    amount = f"{change_text(quantity, change)} over {counted(change.items, 'item')}"
+    text = f"The target's {title(quantity)} went {ends}: {amount}"
     if change.changed:
         return f"{text}, a {change.direction}."
     if change.low <= 0 <= change.high:
@@ -76,9 +77,8 @@ def sources(parts: Mapping[str, Measured]) -> str:
             continue
         quantity, change = headline
         verdict = f"a {change.direction}" if change.changed else "no significant change"
-        texts.append(
-            f"{name}'s {title(quantity)} {change_text(quantity, change)} over {change.items} items ({verdict})"
-        )
+        amount = f"{change_text(quantity, change)} over {counted(change.items, 'item')}"
+        texts.append(f"{name}'s {title(quantity)} {amount} ({verdict})")
     return f"By source: {'; '.join(texts)}." if texts else ""
 
 
@@ -89,6 +89,8 @@ def headlines(domains: Mapping[str, Measured]) -> str:
     if not found:
         return "No domain was measured."
     if not changed:
+        if len(found) == 1:
+            return "The one domain did not change beyond noise on its headline measure."
         return f"None of {len(found)} domains changed beyond noise on its headline measure."
     parts = []
     for word in ("loss", "gain", "moved"):
@@ -98,8 +100,9 @@ def headlines(domains: Mapping[str, Measured]) -> str:
             listed = (f"{name} {change_text(*those[name])}" for name in most)
             parts.append(f"{len(those)} {plural(word, len(those))} ({few(listed, len(most))})")
     seeming = sum(change.by_chance for _, change in found.values())
+    those_of = f"{len(changed)} of {counted(len(found), 'domain')}"
     return (
-        f"{len(changed)} of {len(found)} domains changed beyond noise on their headline measure: {', '.join(parts)}. "
+        f"{those_of} changed beyond noise on their headline measure: {', '.join(parts)}. "
         f"If none had changed, about {seeming:.1f} would seem to."
     )
 
@@ -160,9 +163,10 @@ def forecast(domains: Mapping[str, Domain], kind: str) -> str:
     wrong = {name: domain for name, domain in checked.items() if domain.outside_forecast}
     how = "" if kind != "relative" else " The forecast was of each domain's share of all change, without unit or sign."
     if not wrong:
-        return f"All {len(checked)} domains moved within their forecast.{how}"
+        one = "The one domain moved within its forecast."
+        return f"{one if len(checked) == 1 else f'All {len(checked)} domains moved within their forecast.'}{how}"
     listed = few((f"{name} {miss(domain)}" for name, domain in wrong.items()), len(wrong))
-    return f"{len(wrong)} of {len(checked)} domains moved outside their forecast: {listed}.{how}"
+    return f"{len(wrong)} of {counted(len(checked), 'domain')} moved outside their forecast: {listed}.{how}"
 
 
 def miss(domain: Domain) -> str:
@@ -196,7 +200,7 @@ def judged(judgement: Sequence[Judgement], score: str) -> list[str]:
 
 def told(entry: Judgement, name: str) -> str:
     """One predictor against one quantity."""
-    where, over = f"how far {title(entry.quantity)} would move", f"over {entry.domains} domains"
+    where, over = f"how far {title(entry.quantity)} would move", f"over {counted(entry.domains, 'domain')}"
     if entry.pearson is None:
         return f"Whether {name} predicts {where} cannot be said {over}: too few, or all alike."
     if entry.pearson_low is None or entry.pearson_high is None:
@@ -257,7 +261,7 @@ def arms(found: Arms | None) -> list[str]:
             less = ", where less is better" if quantity == "kl" else ""
             sentences.append(
                 f"Against the {found.baseline} mixture, by the mean change of {title(quantity)} over "
-                f"{table.domains} domains{less}: {', '.join(listed)}."
+                f"{counted(table.domains, 'domain')}{less}: {', '.join(listed)}."
             )
         # The baseline's own pairs are told above.
         others = [pair for pair in table.pairs if found.baseline not in (pair.arm, pair.against)]

@@ -20,6 +20,11 @@ TITLES = {
 }
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something, such as `1 row` or `1,040 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def main_quantity(quantities: Iterable[str]) -> str:
     """The first of a measure's quantities, which is the one that stands for it."""
     return next(iter(quantities))

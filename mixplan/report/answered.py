@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from mixplan.outcome.units import counted
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import quantity
 from mixplan.report.sheets import lost_first
 from mixplan.report.tables import left_out, section
-from mixplan.report.text import whole
 from mixplan.saved.outcome import Answered, Outcome
 from mixplan.saved.plan import Plan
 
@@ -44,8 +44,8 @@ def answers(plan: Plan, outcome: Outcome) -> Html | None:
 
 
 def _fold(name: str, examples: list[Answered], *, first: bool) -> Html:
-    count = "1 row" if len(examples) == 1 else f"{whole(len(examples))} rows"
-    summary = tag("summary", tag("b", name), " ", tag("span", f"{count}, {_passages(examples)}", class_="quiet"))
+    said = f"{counted(len(examples), 'row')}, {_passages(examples)}"
+    summary = tag("summary", tag("b", name), " ", tag("span", said, class_="quiet"))
     return tag("details", summary, *map(_example, examples), open="" if first else None)
 
 

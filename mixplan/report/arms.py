@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mixplan.outcome.units import counted
 from mixplan.report import sheets
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
@@ -44,9 +45,9 @@ def compared(outcome: Outcome) -> Html | None:
     arms = outcome.arms
     if arms is None:
         return None
-    seeds = "1 seed" if len(arms.seeds) == 1 else f"{len(arms.seeds)} seeds"
+    seeds = counted(len(arms.seeds), "seed")
     note = (
-        f"Mixtures trained for comparison: the same {whole(arms.steps)} optimiser steps and the same target rows, "
+        f"Mixtures trained for comparison: the same {counted(arms.steps, 'optimiser step')} and the same target rows, "
         f"{seeds}. Dot and whisker: the change with its 95 % interval. Verdicts are on the mean domain change."
     )
     parts = [tag("p", note), *_over(arms, arms.baseline)]
@@ -82,7 +83,7 @@ def _over(arms: ArmsOver, baseline: str) -> list[Html]:
     pairs = sheets.pairs(arms)
     summary = tag("summary", f"{pairs.title}: {len(pairs.rows)}")
     folds = [tag("details", summary, _plain_table(pairs))] if pairs.rows else []
-    title = f"{unit.title} over {arms.domains} domains ({unit.change_unit or unit.title})"
+    title = f"{unit.title} over {counted(arms.domains, 'domain')} ({unit.change_unit or unit.title})"
     heads = ["Arm", *(column.head for column in columns), "Verdict"]
     title = title if arms.quantity else NO_UNIT
     laid = table("cards arms", heads, [*rows, row(header(""), *feet, cell(""), kind="foot")], f"Arms compared: {title}")

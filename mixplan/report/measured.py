@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mixplan.outcome.units import counted
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, join, tag
 from mixplan.report.measures import WORDS, Quantity, forecast_line, quantity
@@ -101,7 +102,7 @@ def _line(name: str, measured: Measured, unit: Quantity, axis: Axis) -> Html:
     if change is None or key is None:
         return row(header(name), cell("not measured"), cell(""), cell(""))
     expected = _expected(measured)
-    passage = f"{unit.value(change.before)} to {unit.value(change.after)}, {whole(change.items)} items"
+    passage = f"{unit.value(change.before)} to {unit.value(change.after)}, {counted(change.items, 'item')}"
     foretold = tag("span", f"forecast {forecast_line(key, expected)}", class_="quiet line") if expected else None
     amount = tag("b", unit.change(change.change))
     return row(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from mixplan.outcome.units import counted
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import quantity
 from mixplan.report.sheets import lost_first
 from mixplan.report.tables import breakable
-from mixplan.report.text import whole
 from mixplan.report.told import duration, model_named, summary
 from mixplan.report.verdict import made_of, small
 from mixplan.saved.outcome import Measured, Outcome
@@ -86,7 +86,7 @@ def strip(plan: Plan, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
     else:
         yield "Within the forecast", "not checked", "the plan had no unit, and the domains share none"
     if (job := outcome.training) is not None:
-        yield "Trained", f"{whole(job.steps)} steps", f"{job.method.upper()}, {duration(job.seconds)}"
+        yield "Trained", counted(job.steps, "step"), f"{job.method.upper()}, {duration(job.seconds)}"
     else:
         yield "Trained", "without mixplan", f"{model_named(outcome)}; what its trainer read is not known"
 

@@ -247,6 +247,7 @@ def _budget(plan: Plan) -> Html | None:
 def _drift(plan: Plan) -> Html:
     drift, count = plan.drift, len(plan.drift.features)
     note = (
+        "Drift dimensions are the SAE's features that this job is expected to move most; by them domains are scored. "
         f"{told_by(drift)} Of the SAE's {whole(plan.sae.d_sae)} features, the {count} that move most hold "
         f"{percent(drift.share_of_shift)} of the whole shift; as many raw activations hold "
         f"{percent(drift.raw_share_of_shift)} of theirs. Stability over {drift.draws} demonstration draws "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mixplan.outcome.units import counted
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import WORDS, Quantity, quantity
@@ -72,7 +73,9 @@ def judged_scatter(plan: Plan, outcome: Outcome, line: Judgement) -> Html | None
     x = axis_over(name, [0, *(end for dot in dots for end in (dot.x, *(dot.x_span or ())))], plain)
     most = (0.0, unit.largest_change()[1])
     y = axis_over(f"Size of the change ({_unit(unit)})", [0, *_heights(dots)], lambda v: plain(unit.scale * v), most)
-    summary = f"{name} against the size of the change in {_subject(line)}, {len(dots)} domains: {pearson(line)}."
+    summary = (
+        f"{name} against the size of the change in {_subject(line)}, {counted(len(dots), 'domain')}: {pearson(line)}."
+    )
     title = tag("h3", f"{name}, {_subject(line)} ", tag("span", pearson(line), class_="quiet line"))
     return tag("figure", title, scatter(dots, x, y, summary=summary))
 
@@ -134,7 +137,7 @@ def correlations(lines: Sequence[Judgement]) -> list[Html]:
     for subject in dict.fromkeys(map(_subject, lines)):
         group = [line for line in lines if _subject(line) == subject]
         rows = [_correlation_row(line, axis) for line in group]
-        title = f"{subject[:1].upper()}{subject[1:]}, {group[0].domains} domains"
+        title = f"{subject[:1].upper()}{subject[1:]}, {counted(group[0].domains, 'domain')}"
         parts += [tag("h3", title), table("cards pearson", heads, [*rows, foot], f"Correlations: {title}")]
     return parts
 

@@ -89,7 +89,11 @@ def scores(plan: Plan) -> Html:
     learned = any(domain.forecast and domain.forecast.expected for domain in plan.domains.values())
     others += ["Expected change of its headline", "and of its behaviour"] if learned else []
     lines = [_scores_row(name, plan.domains[name], plan.score, learned=learned) for name in plan.order()]
-    note = "With 95 % intervals. The three scores after the first two are for comparison; nothing is planned by them."
+    note = (
+        "With 95 % intervals. The three scores after the first two are for comparison; nothing is planned by them: the "
+        "same over features that the job is expected to move least, over the model's own activations in place of SAE "
+        "features, and over all features that are no drift dimension."
+    )
     return section(
         "Every score", tag("p", note), table("wide", ["Domain", *columns, *others], lines, "Every score of each domain")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mixplan.outcome.units import counted
 from mixplan.report.measures import Quantity, forecast_line, quantity
 from mixplan.report.text import number, whole
 from mixplan.saved.arms import Arms, ArmsOver
@@ -74,7 +75,7 @@ def changes(plan: Plan, outcome: Outcome) -> Sheet:
     heads = ("domain", plan.score_name, "expected", "before", "after", "change", "95 %", "noise", "forecast", "verdict")
     lines = [_change_row(name, measured, plan) for name, measured in outcome.taught().items()]
     lines += [_change_row(name, outcome.domains[name], plan) for name in lost_first(plan, outcome)]
-    need = (0, 3, 8, 6, 7, 0, 2, 5, 4, 1)
+    need = (0, 6, 8, 3, 4, 0, 2, 7, 5, 1)
     return Sheet("Before and after", heads, tuple(lines), need, words=True).filled()
 
 
@@ -208,7 +209,13 @@ def arms(arms: Arms) -> Sheet:
         verdict = arm.verdict or ("baseline" if name == arms.baseline else "not compared")
         target = _amount(arm.target, quantity(arm.target_quantity or arms.quantity))
         lines.append((name, *target, *_amount(arm.mean, unit), worst, *_amount(arm.against, unit), verdict))
-    return Sheet(f"Arms over {arms.domains} domains, {len(arms.seeds)} seeds", heads, tuple(lines), need, words=True)
+    return Sheet(
+        f"Arms over {counted(arms.domains, 'domain')}, {counted(len(arms.seeds), 'seed')}",
+        heads,
+        tuple(lines),
+        need,
+        words=True,
+    )
 
 
 def pairs(arms: ArmsOver) -> Sheet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import fmean
 
+from mixplan.outcome.units import counted
 from mixplan.report.text import number, percent, plain, visible, whole
 from mixplan.saved.outcome import Drift, Outcome
 from mixplan.saved.plan import Plan
@@ -22,7 +23,7 @@ def training_line(outcome: Outcome) -> str:
     """
     if (job := outcome.training) is None:
         return f"{model_named(outcome)} was trained without mixplan: what its trainer read is not known."
-    parts = [f"{job.method.upper()}, {whole(job.steps)} optimiser steps in {duration(job.seconds)}"]
+    parts = [f"{job.method.upper()}, {counted(job.steps, 'optimiser step')} in {duration(job.seconds)}"]
     for key in ("loss", "reward"):
         if curve := job.curve(key):
             values = [value for _, value in curve]
@@ -73,7 +74,7 @@ def outside_line(outcome: Outcome) -> str | None:
     judged = [domain for domain in outcome.domains.values() if domain.outside_forecast is not None]
     if not (names := outcome.outside()):
         return None
-    return f"{len(names)} of {len(judged)} domains moved outside their forecast: {', '.join(names)}."
+    return f"{len(names)} of {counted(len(judged), 'domain')} moved outside their forecast: {', '.join(names)}."
 
 
 def summary(outcome: Outcome) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from mixplan.embedded import MODEL_NAME
+from mixplan.outcome.units import counted
 from mixplan.report.markup import Html, tag
 from mixplan.report.tables import breakable
 from mixplan.report.text import number, percent, whole
@@ -43,9 +44,9 @@ def headline(plan: Plan) -> str:
     allocation = plan.allocation
     most = sorted(plan.domains, key=lambda name: (-allocation.rows[name], name))[:EXPOSED]
     leading = ", ".join(f"{name} {whole(allocation.rows[name])}" for name in most if allocation.rows[name])
-    beside = f" beside {whole(plan.mixture.target_rows)} target rows" if plan.mixture else ""
-    domains = "1 domain" if len(plan.domains) == 1 else f"{len(plan.domains)} domains"
-    spread = f"{whole(allocation.budget)} extra {allocation.unit} over {domains}{beside}."
+    beside = f" beside {counted(plan.mixture.target_rows, 'target row')}" if plan.mixture else ""
+    extra = counted(allocation.budget, f"extra {allocation.unit.removesuffix('s')}")
+    spread = f"{extra} over {counted(len(plan.domains), 'domain')}{beside}."
     return spread + (f" The most rows: {leading}." if leading else "")
 
 
@@ -81,9 +82,8 @@ def saving_sentence(plan: Plan) -> str | None:
 
 def amount(allocation: Allocation) -> str:
     """The budget as the subject of a sentence: `1 row is`, `60 rows are`."""
-    one = allocation.budget == 1
-    unit = allocation.unit.removesuffix("s") if one else allocation.unit
-    return f"{whole(allocation.budget)} {unit} {'is' if one else 'are'}"
+    verb = "is" if allocation.budget == 1 else "are"
+    return f"{counted(allocation.budget, allocation.unit.removesuffix('s'))} {verb}"
 
 
 def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
@@ -97,7 +97,11 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
     by = "by expected change of behaviour" if changes else f"by {plan.score_name}"
     yield "Most exposed", order[0], small(f"then {', '.join(order[1:EXPOSED])}; {by}" if len(order) > 1 else by)
     share = sum(allocation.ratios[name] for name in plan.domains)
-    yield "Added", f"{whole(allocation.budget)} {allocation.unit}", small(f"{percent(share)} of the mixture's rows")
+    yield (
+        "Added",
+        counted(allocation.budget, allocation.unit.removesuffix("s")),
+        small(f"{percent(share)} of the mixture's rows"),
+    )
     against = allocation.against_uniform
     if against is None:
         yield "Against an even spread", "not compared", small("there is nothing to spread in two ways")
@@ -116,7 +120,11 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
     steady = "not defined" if stability is None else number(stability, 2)
     grounds = f"{learned} earlier {'run' if learned == 1 else 'runs'}" if learned else "the score alone"
     health = "the SAE fits these tokens" if plan.sae.health.fits else "the SAE does not fit these tokens"
-    yield "Rests on", grounds, small(f"stability of the ranking {steady}; {health}")
+    yield (
+        "Rests on",
+        grounds,
+        small(f"stability of the ranking {steady}{' of 1' if stability is not None else ''}; {health}"),
+    )
 
 
 def made_of(plan: Plan, created: str | None) -> str:
@@ -127,7 +135,7 @@ def made_of(plan: Plan, created: str | None) -> str:
         created: When the plan, or its outcome, was made, as ISO 8601; None where it is not recorded.
     """
     where = plan.recipe.target.where if plan.recipe is not None else None
-    data = f"{where or 'not recorded'}, {whole(plan.target.read_rows)} rows read"
+    data = f"{where or 'not recorded'}, {counted(plan.target.read_rows, 'row')} read"
     made = f" Made {day(created)}." if created else ""
     model = f"{MODEL_NAME} (embedded)" if plan.model.name == "embedded" else plan.model.name
     return f"Model {model}, read by SAE {plan.sae.name}. Target data {data}.{made}"
