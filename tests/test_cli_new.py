@@ -134,10 +134,8 @@ def test_a_copy_of_what_comes_with_mixplan_goes_to_the_current_folder(tmp_path, 
 
 def test_another_trainers_config_becomes_a_recipe_and_what_is_left_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    rows = [
-        {"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "!"}]} for n in range(9)
-    ]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chats = [[{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "!"}] for n in range(9)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"messages": chat}) + "\n" for chat in chats))
     (tmp_path / "ax.yaml").write_text(
         "base_model: HuggingFaceTB/SmolLM2-135M-Instruct\ndatasets: [{path: rows.jsonl, type: chat_template}]\n"
         "learning_rate: 1e-5\nval_set_size: 0.1\n"
