@@ -130,3 +130,25 @@ def test_a_copy_of_what_comes_with_mixplan_goes_to_the_current_folder(tmp_path, 
     assert capsys.readouterr().out.startswith("Wrote mine.yaml\n")
     assert load_recipe(tmp_path / "mine.yaml").resolved == load_recipe(REPOSITORY / "recipes/math.yaml").resolved
     assert "mixplan plan mine.yaml" in (tmp_path / "mine.yaml").read_text()
+
+
+def test_another_trainers_config_becomes_a_recipe_and_what_is_left_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    chats = [[{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "!"}] for n in range(9)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"messages": chat}) + "\n" for chat in chats))
+    (tmp_path / "ax.yaml").write_text(
+        "base_model: HuggingFaceTB/SmolLM2-135M-Instruct\ndatasets: [{path: rows.jsonl, type: chat_template}]\n"
+        "learning_rate: 1e-5\nval_set_size: 0.1\n"
+    )
+    assert run(monkeypatch, "mine", "--from-config", "ax.yaml") == 0
+    assert capsys.readouterr().out == (
+        "Wrote mine.yaml\nNot taken over:\n"
+        "  val_set_size: nothing to do: evaluation rows are held out by the section's `split`\n"
+        "Edit it, then: mixplan check mine.yaml\n"
+    )
+    assert load_recipe(Path("mine.yaml")).recipe.train.args["learning_rate"] == 1e-5
+    assert run(monkeypatch, "other", "--from-config", "ax.yaml", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["written"], told["from"], list(told["left"])) == ("other.yaml", "ax.yaml", ["val_set_size"])
+    assert run(monkeypatch, "third", "--from-config", "ax.yaml", "--from", "mine.yaml") == 1
+    assert capsys.readouterr().err == "--from and --from-config: a recipe has one origin. Give one of them.\n"

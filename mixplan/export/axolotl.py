@@ -14,7 +14,7 @@ CONFIG = "axolotl.yaml"
 SAME = (
     *("learning_rate", "gradient_accumulation_steps", "weight_decay", "max_grad_norm", "max_steps"),
     *("adam_beta1", "adam_beta2", "adam_epsilon", "gradient_checkpointing", "logging_steps", "save_steps"),
-    *("save_total_limit", "deepspeed", "neftune_noise_alpha", "warmup_steps", "warmup_ratio"),
+    *("save_total_limit", "deepspeed", "neftune_noise_alpha"),
 )
 """Keys that axolotl calls as transformers does."""
 
@@ -64,7 +64,7 @@ def config(training: Training, longest: int) -> Values:
         training: What to train with.
         longest: Tokens of the longest row.
     """
-    values = training.values
+    values, (steps, ratio) = training.values, training.warmup
     return settled(
         {
             "base_model": training.model,
@@ -87,6 +87,7 @@ def config(training: Training, longest: int) -> Values:
             "fp16": training.fp16 or None,
             **{key: values.get(key) for key in SAME},
             **{name: values.get(key) for key, name in OTHERWISE.items()},
+            **({"warmup_ratio": ratio} if ratio else {"warmup_steps": steps}),
             "optimizer": values.get("optim", "adamw_torch_fused"),
         }
     )
@@ -109,7 +110,7 @@ def notes(training: Training) -> Iterator[str]:
     """What axolotl has no key for, and what it does in another way."""
     for key in sorted(set(training.lora or {}) - {*LORA, "target_modules", "task_type"}):
         yield f"`train.lora.{key}` has no counterpart that is written for axolotl and is not handed over."
-    unsaid = sorted(set(training.values) - {*SAME, *OTHERWISE, "report_to"})
+    unsaid = sorted(set(training.values) - {*SAME, *OTHERWISE, "report_to", "warmup_steps", "warmup_ratio"})
     if unsaid:
         listed = ", ".join(f"`train.args.{key}`" for key in unsaid)
         yield f"No counterpart is written for axolotl of {listed}."

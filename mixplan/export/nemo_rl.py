@@ -130,7 +130,7 @@ def notes(training: Training, rows: int) -> Iterator[str]:
     if not scheduler(training, 1):
         kind = training.values["lr_scheduler_type"]
         yield f"No counterpart is written for the schedule '{kind}'; the rate is constant."
-    if training.values["warmup_steps"] or training.values.get("warmup_ratio"):
+    if any(training.warmup):
         yield "No counterpart is written for the warm-up of the learning rate."
     targets = (training.lora or {}).get("target_modules")
     if isinstance(targets, str) and targets.lower() != "all-linear":

@@ -71,7 +71,7 @@ def config(training: Training, longest: int, tokenizer: str) -> Values:
             "per_device_train_batch_size": int(values["per_device_train_batch_size"]),
             "gradient_accumulation_steps": int(values["gradient_accumulation_steps"]),
             "lr_scheduler_type": str(values["lr_scheduler_type"]),
-            "warmup_ratio": float(values.get("warmup_ratio") or 0.0),
+            "warmup_ratio": training.warmup[1],
             "weight_decay": values["weight_decay"],
             "clip_grad_norm": values["max_grad_norm"],
             "num_train_epochs": max(1, round(training.epochs)),
@@ -94,7 +94,7 @@ def notes(training: Training) -> Iterator[str]:
         "open-instruct shuffles: it has no setting to read rows in the order in which they stand. The rows are the "
         "plan's, their order is not."
     )
-    if training.values["warmup_steps"]:
+    if training.warmup[0]:
         yield "open-instruct has no key for `train.args.warmup_steps`. Use `warmup_ratio` in its place."
     known = {"r", "lora_alpha", "lora_dropout", "task_type"}
     if training.lora is not None:

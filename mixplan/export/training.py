@@ -69,6 +69,13 @@ class Training:
         return int(self.values.get("max_steps") or -1) > 0
 
     @property
+    def warmup(self) -> tuple[int, float]:
+        """Optimiser steps and, in their place, the share of all steps in which the learning rate rises."""
+        given = float(self.values.get("warmup_steps") or 0)
+        ratio = given if given < 1 else 0.0
+        return int(given), float(self.values.get("warmup_ratio") or 0) or ratio
+
+    @property
     def batch_rows(self) -> int:
         """Rows of an optimiser step in one process."""
         return int(self.values["per_device_train_batch_size"]) * int(self.values["gradient_accumulation_steps"])
