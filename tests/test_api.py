@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ import mixplan
 from mixplan.errors import AllocationError, RecipeError, RunError
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "bin"))
+
+from docs_blocks import blocks  # noqa: E402 - bin is no package
 
 
 def test_importing_it_loads_nothing():
@@ -63,12 +67,42 @@ def test_a_notebook_shows_text_as_text(trained):
     assert mixplan.read_outcome(run)._repr_html_().count("<tr>") == 2 + len(plan.rows)
 
 
+def example(name: str) -> ModuleType:
+    place = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(place)
+    place.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_s_lines_plan_train_and_judge(trained, tmp_path, tiny_model, tiny_sae, monkeypatch):
+    """The run that they make stands in the cache, but for its own folder."""
+    run, made = trained
+    lay(tmp_path, tiny_model, tiny_sae).rename(tmp_path / "mine.yaml")
+    (tmp_path / "runs").mkdir()
+    run.rename(tmp_path / "runs" / "mine")
+    (tmp_path / "my").mkdir()
+    shutil.copytree(tmp_path / "runs" / "mine" / "model", tmp_path / "my" / "model")
+    monkeypatch.chdir(tmp_path)
+    (block,) = [one for one in blocks(ROOT / "README.md") if one.language == "python"]
+    said = {}
+    exec(block.text, said)
+    assert said["plan"].rows == mixplan.read_plan("runs/mine").rows
+    assert said["data"].num_rows == 16
+    assert said["outcome"].changes() == said["other"].changes() != []
+    assert said["other"].folder == Path("runs/mine/judged/model")
+
+
+def test_the_example_judges_a_model(trained, capsys):
+    run, made = trained
+    example("judge_my_own_training").main(str(run), str(run / "model"), "own")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == f"Page: {run / 'judged' / 'own' / 'report.html'}"
+    assert [line.split()[0] for line in printed[-5:-1]] == ["target", *made["domains"]]
+
+
 def test_the_example_plans_and_plans_again(tmp_path, tiny_model, tiny_sae, capsys):
     recipe = lay(tmp_path, tiny_model, tiny_sae)
-    place = importlib.util.spec_from_file_location("plan_in_python", ROOT / "examples" / "plan_in_python.py")
-    example = importlib.util.module_from_spec(place)
-    place.loader.exec_module(example)
-    example.main(str(recipe), str(tmp_path / "run"))
+    example("plan_in_python").main(str(recipe), str(tmp_path / "run"))
     printed = capsys.readouterr().out
     assert "reading the target 120/120" in printed
     assert printed.rstrip().splitlines()[-1].startswith("half the budget: {'patient': ")
