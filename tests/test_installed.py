@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,12 @@ def test_a_job_is_planned_trained_and_measured(installed, tmp_path, tiny_model, 
     lay(tmp_path, tiny_model, tiny_sae)
     done = call(installed, tmp_path, "train", "tiny.yaml")
     assert done.returncode == 0, done.stderr
+    # No other library's warnings stand among what is said.
+    assert done.stderr == ""
+    assert not re.search(r"\w+Warning: ", done.stdout)
+    # Each step says how far it is and of how many, and whose measuring it is.
+    assert "untrained model, fox (3 of 4): exact: 6 rows\n" in done.stdout
+    assert "trained model, fox (3 of 4): exact: 6 rows\n" in done.stdout
     run = tmp_path / "runs" / "tiny"
     assert json.loads((run / "outcome.json").read_bytes())["training"]["steps"] == 3
     assert {"plan.json", "mixture", "model", "report.html"} <= {path.name for path in run.iterdir()}

@@ -12,6 +12,7 @@ from saved_plan import sample
 from mixplan.report.text import (
     best_context,
     bounds,
+    ends,
     few_words,
     in_line,
     number,
@@ -49,6 +50,9 @@ def test_small_forms() -> None:
     assert percent(0.1234) == "12.3 %"
     assert whole(134515008) == "134,515,008"
     assert bounds(Interval(value=1, low=0.5, high=2000)) == "[0.500, 2,000]"
+    assert ends(2.4e-05, 0.097, 2) == "[0, 0.097]"
+    assert ends(2.4e-05, 6.1e-05, 2) == "[2.4e-05, 6.1e-05]"
+    assert ends(-0.0003, 0.9, 2) == "[-0.00030, 0.90]"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ JOINERS = "\u200c\u200d"
 
 MARKS = str.maketrans({"\n": "↵", "\t": "⇥", "\r": "␍"})
 TOKEN_LENGTH = 16
+SMALLEST = 1e-4
+"""Size below which a number is written with an exponent."""
 WORD = 3
 """Letters from which a token counts as a word."""
 
@@ -51,7 +53,7 @@ def number(value: float, digits: int = 3) -> str:
         return "0"
     if size >= 1000:
         return f"{value:,.0f}"
-    if size < 1e-4:
+    if size < SMALLEST:
         return f"{value:.1e}"
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
 
@@ -78,8 +80,11 @@ def bounds(interval: Interval) -> str:
 
 def ends(low: float, high: float, digits: int = 3) -> str:
     """Write two ends, each in so many significant digits; one that is next to nothing beside the other is 0."""
-    least = max(abs(low), abs(high)) / 5000
-    return f"[{', '.join(number(end if abs(end) >= least else 0.0, digits) for end in (low, high))}]"
+    larger = max(abs(low), abs(high))
+    # An end that would need an exponent is 0 earlier: nobody reads 2.4e-05 beside 0.097.
+    least = [larger / (5000 if abs(end) >= SMALLEST else 1000) for end in (low, high)]
+    shown = (end if abs(end) >= bound else 0.0 for end, bound in zip((low, high), least, strict=True))
+    return f"[{', '.join(number(end, digits) for end in shown)}]"
 
 
 def few_words(domain: Domain, count: int = 3) -> list[str]:
