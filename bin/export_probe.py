@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shlex
 import sys
 import types
 from pathlib import Path
@@ -63,9 +64,36 @@ def axolotl(config: str) -> None:
     importlib.import_module("axolotl.cli.train").do_cli(config)
 
 
+def verl(config: str, seen: Path) -> None:
+    """verl: its SFT trainer's data set, with the settings of the script; the trainer itself needs a GPU."""
+    words = [word for word in shlex.split(Path(config).read_text().split("sft_trainer", 2)[-1]) if "=" in word]
+    settings = importlib.import_module("omegaconf").OmegaConf.from_dotlist([quoted(word) for word in words])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(settings.model.path)
+    tokenizer.chat_template = settings.model.custom_chat_template
+    module = importlib.import_module("verl.utils.dataset.multiturn_sft_dataset")
+    settings.data.pad_mode = "no_padding"
+    rows = module.MultiTurnSFTDataset(settings.data.train_files, tokenizer, settings.data)
+    with seen.open("w", encoding="utf-8") as file:
+        for number in range(len(rows)):
+            row = rows[number]
+            ids, mask = row["input_ids"].tolist(), row["loss_mask"].tolist()
+            trained = [one for one, with_loss in zip(ids, mask, strict=True) if with_loss]
+            file.write(json.dumps({"ids": ids, "trained": trained}) + "\n")
+
+
+def quoted(word: str) -> str:
+    """A setting as YAML reads it, of one as Hydra's command line reads it: text between single quotes."""
+    key, _, value = word.partition("=")
+    escaped = value.replace("\\'", "''") if value.startswith("'") else value
+    return f"{key}={escaped}"
+
+
 def main() -> None:
     """Run one trainer."""
     trainer, config, seen = sys.argv[1:]
+    if trainer == "verl":
+        verl(config, Path(seen))
+        return
     record(Path(seen))
     {"llamafactory": llamafactory, "ms-swift": swift, "axolotl": axolotl}[trainer](config)
 

@@ -75,8 +75,8 @@ def example(name: str) -> ModuleType:
 
 
 def test_the_readme_s_lines_plan_train_and_judge(trained, tmp_path, tiny_model, tiny_sae, monkeypatch):
-    """The run that they make stands in the cache, but for its own folder."""
-    run, made = trained
+    """The run that they make is there already, so that each line finds it."""
+    run, _ = trained
     lay(tmp_path, tiny_model, tiny_sae).rename(tmp_path / "mine.yaml")
     (tmp_path / "runs").mkdir()
     run.rename(tmp_path / "runs" / "mine")

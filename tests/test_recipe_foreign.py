@@ -151,6 +151,9 @@ def test_dataset_info_alone(tmp_path, monkeypatch):
     recipe, left = converted(tmp_path, "dataset_info.json", monkeypatch=monkeypatch)
     assert recipe["target"]["roles"] == {"caller": "user", "agent": "assistant"}
     assert set(left) == {"model"}
+    info["spoken"]["formatting"] = "openai"
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    assert "'detailed thinking off'" in read_job([Path("dataset_info.json")]).left["dataset: spoken: formatting"]
 
 
 def test_trls_command_line_in_a_script(tmp_path, monkeypatch):

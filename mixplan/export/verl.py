@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -19,6 +20,9 @@ ROWS = "rows.parquet"
 SCRIPT = "verl.sh"
 PLAIN = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 """A chat template that writes nothing around turns."""
+
+PLAIN_WORD = re.compile(r"[A-Za-z/.][\w./-]*")
+"""What needs no quotes on Hydra's command line."""
 
 TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 SCHEMA = pa.schema([("messages", TURNS), ("domain", pa.string()), ("row_id", pa.string()), ("repeat", pa.int32())])
@@ -68,6 +72,8 @@ def hydra(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(hydra(item) for item in value)}]"
     if isinstance(value, int | float):
+        return str(value)
+    if PLAIN_WORD.fullmatch(str(value)):
         return str(value)
     escaped = str(value).replace("'", "\\'")
     return f"'{escaped}'"

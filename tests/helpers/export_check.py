@@ -24,6 +24,8 @@ NEEDS = {
     # PyPI's torchvision and torchaudio need CUDA's libraries; rows of text need neither.
     "llamafactory": ([TORCH, "llamafactory==0.9.5"], [], ["torchvision", "torchaudio"]),
     "ms-swift": ([TORCH, "ms-swift==4.6.0"], [], []),
+    # Its data set alone is read: the trainer needs a GPU, and shuffles.
+    "verl": ([TORCH, "verl==0.9.1"], [], []),
     # Without bitsandbytes, triton, xformers and what else needs a GPU: what its data pipeline and trainer import.
     "axolotl": (
         [
@@ -77,7 +79,7 @@ def check(trainer: str, template: str, folder: Path) -> str:
     loaded, mixture = lay_mixed(folder, source, **CASES[template])
     handover = hand(loaded, mixture, folder / "out")
     written = TRAINERS[trainer](handover)
-    config = next(name for name in written.files if name.endswith(".yaml"))
+    config = next(name for name in written.files if name.endswith((".yaml", ".sh")))
     python, seen = environment(trainer), folder / "seen.jsonl"
     variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | QUIET
     variables |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub"), "CUDA_VISIBLE_DEVICES": ""}

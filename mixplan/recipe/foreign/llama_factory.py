@@ -122,6 +122,11 @@ def take_data(job: ForeignJob, described: Mapping[str, Any], folder: Path, most:
             why = "pairs of a better and a worse answer" if entry.get("ranking") else "a loading script"
             job.left[f"dataset: {name}"] = f"{why}: write the section by hand, see docs/your-data.md"
             continue
+        if entry.get("formatting") == "openai":
+            job.left[f"dataset: {name}: formatting"] = (
+                "LLaMA-Factory 0.9.5 adds 'detailed thinking off' to system turns of this form; the recipe's rows are "
+                "read as they stand"
+            )
         path = Path(data["file"]) if "file" in data else None
         section = {"data": {**data, **({"limit": most} if most else {})}, **read_section(entry, path, every=every)}
         rows = {"rows": entry["num_samples"]} if entry.get("num_samples") else {}
