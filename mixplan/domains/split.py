@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mixplan.domains.beforehand import Beforehand
 from mixplan.domains.causes import Causes
 from mixplan.domains.domain import PARTS, Domain, KeyPath, source_name
 from mixplan.domains.joined import joined
 from mixplan.domains.parts import DUPLICATE_OF, Unsplit, divide, require_enough
 from mixplan.domains.rows import Row
-from mixplan.domains.section import ROW_KEYS, Already, Where, content, read_section
+from mixplan.domains.section import ROW_KEYS, Already, Section, Where, content, read_section
 from mixplan.errors import DataError
 from mixplan.recipe import DomainSpec, Recipe, SourcesSpec
 from mixplan.runs import content_hash
@@ -81,9 +83,12 @@ def open_some(
     sections = recipe.row_sections
     read, found, problems = [], {}, list[DataError]()
     met: dict[str, str] = {}
-    for name in (name for name in _reading_order(recipe) if name in names):
+    already = {} if already is None else already
+    order = [name for name in _reading_order(recipe) if name in names]
+    _read_beside_generators(recipe, order, folder, locate, already)
+    for name in order:
         try:
-            read.append(_open(recipe, name, *sections[name], folder, locate, met, {} if already is None else already))
+            read.append(_open(recipe, name, *sections[name], folder, locate, met, already))
         except DataError as error:
             problems.append(error)
             if first:
@@ -127,11 +132,7 @@ def _open(
         met: By row key, which source of the target has the row already; the rows of a further one are added.
         already: As for `open_some`.
     """
-    bases = [str(folder if isinstance(folder, Path) else folder((*path, key, "file"))) for key in ROW_KEYS]
-    known = content_hash(spec.model_dump(mode="json", exclude={"split"}), bases, recipe.seed)
-    if (section := already.get(known)) is None:
-        called = name if path[0] == "target" else f"domain {name!r}"
-        section = already[known] = read_section(spec, path, bases, recipe.seed, locate, called)
+    section = _section(recipe, name, path, spec, folder, locate, already)
     rows, causes = section.rows, section.reader.causes
     if source_name(path) is not None:
         causes = copy.deepcopy(causes)
@@ -142,6 +143,34 @@ def _open(
         name, path, spec, section.grader, rows, section.apart, section.reader.rows, section.passed, causes, groups,
         shown.demonstrations, f"{drift_or_sts}.demonstrations", recipe.seed, section.reader.unmet_roles,
     )  # fmt: skip
+
+
+def _section(
+    recipe: Recipe, name: str, path: KeyPath, spec: DomainSpec, folder: Folder, locate: Where, already: Already
+) -> Section:
+    """Read one section's rows, or take them as they were read before; arguments are those of `_open`."""
+    bases = [str(folder if isinstance(folder, Path) else folder((*path, key, "file"))) for key in ROW_KEYS]
+    known = content_hash(spec.model_dump(mode="json", exclude={"split"}), bases, recipe.seed)
+    if (section := already.get(known)) is None:
+        called = name if path[0] == "target" else f"domain {name!r}"
+        section = already[known] = read_section(spec, path, bases, recipe.seed, locate, called)
+    return section
+
+
+def _read_beside_generators(
+    recipe: Recipe, names: Iterable[str], folder: Folder, locate: Where, already: Already
+) -> None:
+    """Read what is not generated while another process makes the generators' entries.
+
+    What cannot be read is met again, and said, where sections are opened in order.
+    """
+    sections = {name: recipe.row_sections[name] for name in names}
+    data = [one for _, spec in sections.values() for one in (spec.data, spec.demonstrations) if one is not None]
+    with Beforehand((one, recipe.seed) for one in data) as made:
+        for name, (path, spec) in sections.items() if made.process else ():
+            if not any(one is not None and one.generator for one in (spec.data, spec.demonstrations)):
+                with contextlib.suppress(DataError):
+                    _section(recipe, name, path, spec, folder, locate, already)
 
 
 def _not_met(rows: list[Row], name: str, met: dict[str, str], causes: Causes) -> list[Row]:
