@@ -59,12 +59,12 @@ def test_a_second_evaluation_stands_and_gives_the_same(tiny_model, target, domai
     first, _ = run(model, target, domains, tmp_path)
     again, told = run(model, target, domains, tmp_path)
     assert again == first
-    assert (told.stages, told.said) == ([], ["6 of 6 measures stand from an earlier evaluation"])
+    assert (told.stages, told.said) == ([], ["6 of 6 measures are reused from an earlier evaluation"])
     fewer, told = run(model, target, domains, tmp_path, spec=SPEC.model_copy(update={"rows": 2}))
     assert {len(m.rows) for measures in fewer.domains.values() for m in measures.values()} == {2}
     assert fewer.domains["pick"]["choice"].values["correct"] == first.domains["pick"]["choice"].values["correct"][:2]
     # `free` has two rows, and the target's first two are the same ones.
-    assert told.said == ["3 of 6 measures stand from an earlier evaluation"]
+    assert told.said == ["3 of 6 measures are reused from an earlier evaluation"]
 
 
 def test_what_was_measured_before_a_kill_is_not_measured_again(tiny_model, target, domains, tmp_path):
@@ -214,7 +214,7 @@ def test_a_baseline_in_another_type_stands_and_is_said_to(tiny_model, target, do
     short = loaded(tiny_model, dtype="bfloat16")
     found, told = run(short, target, domains, tmp_path)
     assert told.said == [
-        "3 of 6 measures stand from an earlier evaluation",
+        "3 of 6 measures are reused from an earlier evaluation",
         "3 measures of the untrained model were measured in float32 and are reused; this run computes bfloat16",
     ]
     assert (found.model.dtype, found.model.reused) == ("bfloat16", {"float32": 3})

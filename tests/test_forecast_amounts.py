@@ -92,7 +92,7 @@ def test_what_foretells_no_better_is_not_used(tmp_path):
     found = learned(tmp_path)
     assert found.rows == Halving(100.0)
     assert found.text.startswith(
-        "100 rows are taken to halve a domain's loss, because arms of 4 targets teach nothing that foretells better; "
+        "100 rows are taken to halve a domain's loss, because arms of 4 targets teach nothing that predicts better; "
     )
 
 

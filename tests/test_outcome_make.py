@@ -77,8 +77,8 @@ def test_the_loop_runs_from_recipe_to_outcome_and_is_not_run_twice(trained):
     again, watcher = outcome(run)
     assert again == made
     assert {path: path.read_bytes() for path in run.rglob("*.json")} == bytes_before
-    assert any(text.startswith("training stands from an earlier run") for text in watcher.said)
-    assert "8 of 8 measures stand from an earlier evaluation" in watcher.said
+    assert any(text.startswith("training is reused from an earlier run") for text in watcher.said)
+    assert "8 of 8 measures are reused from an earlier evaluation" in watcher.said
 
 
 def test_the_trained_model_is_what_was_saved(trained):

@@ -142,9 +142,9 @@ def test_the_order_of_the_sources_changes_no_figure(standing, tmp_path):
 def test_a_new_budget_reuses_the_scores_and_a_new_amount_does_not(standing, tmp_path):
     recipe, *_ = standing
     _, watcher = plan(recipe, tmp_path / "budget", budget="4")
-    assert "scores stand from an earlier run; no model is loaded" in watcher.said
+    assert "scores are reused from an earlier run; no model is loaded" in watcher.said
     other, watcher = plan(recipe, tmp_path / "amount", "target.sources.chat.rows=12")
-    assert "scores stand from an earlier run; no model is loaded" not in watcher.said
+    assert "scores are reused from an earlier run; no model is loaded" not in watcher.said
     assert other["mixture"]["target_rows"] == 18
 
 

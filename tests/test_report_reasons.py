@@ -6,7 +6,8 @@ from typing import Any
 from saved_plan import sample
 
 from mixplan.report.page import render
-from mixplan.report.reasons import contexts, features, scores, why
+from mixplan.report.reasons import contexts, features, scores, shown_passage, why
+from mixplan.saved.part import Context
 from mixplan.saved.plan import Plan
 
 
@@ -28,8 +29,13 @@ def test_a_token_is_marked_in_its_context() -> None:
     value["domains"]["arithmetic"]["why"] = [{"feature": 17, "share": 0.2, "contexts": [context]}]
     assert (
         '<h3><span>Feature 17</span> <span class="quiet">20.0 % of the score</span></h3><ul class="contexts"><li>'
-        '<bdi>the <mark> &lt;b&gt;</mark>↵end</bdi><span class="quiet" title="activation">4.20</span></li></ul>'
+        '<bdi>the  <mark>&lt;b&gt;</mark>↵end</bdi><span class="quiet" title="activation">4.20</span></li></ul>'
     ) in str(why(plan_of(value)))
+
+
+def test_a_token_of_spaces_alone_is_seen() -> None:
+    context = Context(before="Book", token="  ", after="sold", activation=4.2)
+    assert shown_passage(context) == '<bdi class="passage">Book<mark>␣␣</mark>sold</bdi>'
 
 
 def test_no_reasons_no_section() -> None:

@@ -117,7 +117,7 @@ def test_a_bad_fit_is_told(model, tiny_sae, tmp_path):
     assert not found.fits
     assert found.warning == (
         f"the SAE does not fit this model's tokens: it leaves {found.fvu:.0%} of their variance unexplained "
-        f"(expected under 50%) with {found.l0:.1f} active features a token. "
+        f"(expected under 50%) with {found.l0:.1f} active features per token. "
         "Scores from it mean little; check `model.sae` and its hook point."
     )
     assert np.isfinite(found.fvu)

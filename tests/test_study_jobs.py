@@ -115,7 +115,7 @@ def test_a_damaged_cell_is_measured_again_to_the_same_values_and_not_trained_aga
     (cell.folder / "evaluation.json").unlink()
     run_cells(ours, [cell], Launch())
     assert ours.watcher.said[0] == "cell 1 of 1: sums, seed 3"
-    assert f"training stands from an earlier run: 2 steps, {cell.folder / 'model'}" in ours.watcher.said
+    assert f"training is reused from an earlier run: 2 steps, {cell.folder / 'model'}" in ours.watcher.said
     assert not any(text.startswith("starting training") for text in ours.watcher.said)
     assert {name: (cell.folder / name).read_bytes() for name in before} == before
     said = len(ours.watcher.said)

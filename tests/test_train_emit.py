@@ -121,4 +121,4 @@ def test_slurm_runs_the_script_from_the_job_to_the_outcome(tmp_path, tiny_model,
     assert (done["processes"], done["steps"]) == (2, 6)
     outcome = json.loads((run / "outcome.json").read_text())
     assert outcome["training"]["steps"] == 6
-    assert "training stands from an earlier run: 6 steps" in printed
+    assert "training is reused from an earlier run: 6 steps" in printed

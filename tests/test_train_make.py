@@ -76,7 +76,7 @@ def test_two_processes_train_on_all_that_was_planned(tmp_path, tiny_model):
     assert {"rng_state_0.pth", "rng_state_1.pth", "adapter_model.safetensors", "mixplan.json"} <= states
     # What is done is not run again.
     assert train(run, loaded, plan, launch=Launch(processes=1), watcher=watcher) == trained
-    assert watcher.said[-1] == f"training stands from an earlier run: 4 steps, {run / 'model'}"
+    assert watcher.said[-1] == f"training is reused from an earlier run: 4 steps, {run / 'model'}"
 
 
 def test_a_finished_job_is_known_by_its_hash_and_its_model_s_files(planned, monkeypatch):

@@ -97,7 +97,7 @@ def evaluate(
     if (whole := pooled(measured, headlines, [part.name for part in target.sources])) is not None:
         measured["target"], headlines["target"] = whole
     if stood:
-        watcher.say(f"{stood} of {total} measures stand from an earlier evaluation")
+        watcher.say(f"{stood} of {total} measures are reused from an earlier evaluation")
     work.say_reused()
     return Evaluation(described(model, work.reused), measured, headlines, floors)
 

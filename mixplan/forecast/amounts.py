@@ -128,7 +128,7 @@ def chosen(response: Response, targets: int, usual: float) -> Amount:
         return Amount(
             Halving(usual),
             f"{usual:g} rows are taken to halve a domain's loss, because arms of {targets} targets teach nothing that "
-            f"foretells better; by them {learned}: {errors}.",
+            f"predicts better; by them {learned}: {errors}.",
         )
     behind = f"arms of {targets} targets with {mixtures_text(response)}"
     return Amount(response.found, f"{learned}, learned from {behind}: {errors}.")

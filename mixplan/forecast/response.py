@@ -100,7 +100,7 @@ class Response:
     """What was learned of rows.
 
     Attributes:
-        found: By what foretold losses in targets left out best: rows that protect their own domain alone, any domains
+        found: By what predicted losses in targets left out best: rows that protect their own domain alone, any domains
             alike, or both, these all of a loss or all but a part that stays.
         low: Lower end of `half`'s 95 % interval over targets, by deleting one at a time; None with fewer than three.
         high: Its upper end, may be infinite.
@@ -108,7 +108,7 @@ class Response:
         shared_high: Its upper end, may be infinite.
         stays_low: Lower end of the interval of the part that `stays`.
         stays_high: Its upper end.
-        error: Root mean squared error of foretold losses in targets left out, in the losses' unit; the least of all
+        error: Root mean squared error of predicted losses in targets left out, in the losses' unit; the least of all
             kinds', so that it flatters what was found a little.
         error_own: The same had rows been taken to protect their own domain alone, their number learned.
         error_all: The same had no part been taken to stay.
@@ -186,7 +186,7 @@ def respond(targets: Sequence[Losses], *, assumed: float) -> Response | None:
 
 
 def worth(response: Response, *, assumed: float, unit: str = "") -> str:
-    """How well it foretold losses in targets left out, beside its alternatives, in words.
+    """How well it predicted losses in targets left out, beside its alternatives, in words.
 
     Args:
         response: What was learned.
@@ -197,7 +197,7 @@ def worth(response: Response, *, assumed: float, unit: str = "") -> str:
     if response.found.stays:
         alone = f"with no part that stays to {response.error_all:.3g}, {alone}"
     return (
-        f"in targets left out it foretold losses to {response.error:.3g}{unit} (root mean square), {alone}{assumed:g} "
+        f"in targets left out it predicted losses to {response.error:.3g}{unit} (root mean square), {alone}{assumed:g} "
         f"own rows as assumed to {response.error_assumed:.3g}, rows that save nothing to {response.error_nothing:.3g}"
     )
 

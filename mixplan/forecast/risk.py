@@ -29,7 +29,7 @@ RELATIVE = (
     "It says where the job reaches most, not how many points are lost, nor whether the change is a loss or a gain."
 )
 FEW_TARGETS = 6
-TITLES = {"accuracy": "Accuracy", "bits_per_byte": "Bits a byte", "kl": "Behaviour"}
+TITLES = {"accuracy": "Accuracy", "bits_per_byte": "Bits per byte", "kl": "Behaviour"}
 NOTHING_MOVES = "Every domain's score is 0, so the forecast cannot tell one from another."
 
 

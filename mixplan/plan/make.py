@@ -138,7 +138,7 @@ def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain
     place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
     standing = unseal(place)
     if standing is not None:
-        watcher.say("scores stand from an earlier run; no model is loaded")
+        watcher.say("scores are reused from an earlier run; no model is loaded")
         return Scores.model_validate_json(standing)
     from mixplan.plan.scores import measure_scores  # loads torch, which a new budget does not need
 

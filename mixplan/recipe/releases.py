@@ -52,7 +52,7 @@ class ListedSae:
         conversion: SAELens's name of the layout; None for its own.
         hook_name: The hook point, such as `blocks.3.hook_resid_post`; None off the residual stream.
         d_sae: Number of features, None where the table does not say.
-        l0: Mean number of active features a token, None where the table does not say.
+        l0: Mean number of active features per token, None where the table does not say.
         neuronpedia: Its name on Neuronpedia, such as `gpt2-small/6-res-jb`; None where the table has none.
     """
 

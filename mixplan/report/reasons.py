@@ -44,8 +44,13 @@ def _fold(name: str, domain: Domain, linked: str | None, *, first: bool) -> Html
 def shown_passage(context: Context, length: int = PASSAGE) -> Html:
     """A context on one line, its token highlighted."""
     before, token, after = passage(context, length)
-    lead = len(token) - len(token.lstrip(" "))
-    return tag("bdi", before, token[:lead], tag("mark", token[lead:]), after, class_="passage")
+    return tag("bdi", before, *_marked(token), after, class_="passage")
+
+
+def _marked(token: str) -> tuple[str, Html]:
+    """A token's leading spaces, and the rest of it highlighted; of spaces alone one sign each."""
+    word = token.lstrip(" ")
+    return (token[: len(token) - len(word)], tag("mark", word)) if word else ("", tag("mark", "␣" * len(token)))
 
 
 def _reason(reason: Reason, linked: str | None) -> Html:
@@ -78,7 +83,7 @@ def contexts(found: Sequence[Context]) -> Html:
 
 def _context(context: Context) -> Html:
     before, token, after = (in_line(text) for text in (context.before, context.token, context.after))
-    text = tag("bdi", before, tag("mark", token), after)
+    text = tag("bdi", before, *_marked(token), after)
     return tag("li", text, tag("span", number(context.activation), class_="quiet", title="activation"))
 
 

@@ -89,7 +89,7 @@ Seed {card["seed"]}, {settings}.
 Corpus: {kinds}; {card["corpus"]["excluded"]} documents were left out because a domain suite may hold them out.
 Licences of the texts: {", ".join(card["corpus"]["licences"])}. Everything else about the training is in `card.json`.
 
-| held-out tokens | count | fraction of variance unexplained | active features a token (L0) | dead features |
+| held-out tokens | count | fraction of variance unexplained | active features per token (L0) | dead features |
 |---|---|---|---|---|
 {chr(10).join(rows)}
 

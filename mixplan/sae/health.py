@@ -25,7 +25,7 @@ class Health:
 
     Attributes:
         fvu: Fraction of variance unexplained, pooled over tokens; 0 is perfect, 1 no better than the mean.
-        l0: Mean number of active features a token.
+        l0: Mean number of active features per token.
         dead_share: Share of features that fire on none of these tokens.
         tokens: How many tokens were read.
     """
@@ -52,7 +52,7 @@ class Health:
             return None
         return (
             f"the SAE does not fit this model's tokens: it leaves {self.fvu:.0%} of their variance unexplained "
-            f"(expected under {FITS_BELOW_FVU:.0%}) with {self.l0:.1f} active features a token. "
+            f"(expected under {FITS_BELOW_FVU:.0%}) with {self.l0:.1f} active features per token. "
             "Scores from it mean little; check `model.sae` and its hook point."
         )
 
@@ -66,7 +66,7 @@ def refuse_doubtful(sae: Sae, health: Health, model: Model) -> None:
     if sae.doubt is not None and health.explains_nothing:
         raise SaeError(
             f"{sae.doubt} It does not: on {health.tokens:,} of them it leaves {health.fvu:.0%} of the variance "
-            f"unexplained with {health.l0:.1f} active features a token. Choose an SAE made for this model: "
+            f"unexplained with {health.l0:.1f} active features per token. Choose an SAE made for this model: "
             f"`mixplan sae ls --model {model.name}` lists them."
         )
 

@@ -58,7 +58,7 @@ class Trainer(Section):
 
     kind: Literal["batchtopk", "topk", "standard", "jumprelu", "gated"] = "batchtopk"
     d_sae: Positive
-    k: Positive = Field(32, description="batchtopk and topk: active features a token.")
+    k: Positive = Field(32, description="batchtopk and topk: active features per token.")
     l1: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         1.0, description="standard, gated and jumprelu: sparsity coefficient."
     )

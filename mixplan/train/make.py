@@ -91,7 +91,7 @@ def train(
     wait_for_former(run, watcher)
     job = prepare(run, loaded, planned, mixture=mixture, max_steps=max_steps, seed=seed)
     if (standing := finished(run, job)) is not None:
-        watcher.say(f"training stands from an earlier run: {standing.steps} steps, {run / 'model'}")
+        watcher.say(f"training is reused from an earlier run: {standing.steps} steps, {run / 'model'}")
         return standing
     device = loaded.recipe.model.device
     gpus = gpus_for(device, launch.part)
