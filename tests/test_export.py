@@ -162,6 +162,14 @@ def test_an_adapter_without_named_layers_is_given_those_that_mixplan_would_train
     assert config(laid, "llamafactory", tmp_path / "out")["lora_target"] == "q_proj,v_proj"  # peft's for a Llama
 
 
+def test_an_adapter_by_pattern_is_told_where_layers_go_by_name(tmp_path, own_cache):
+    laid = lay_mixed(tmp_path, lora={"r": 2, "target_modules": ".*q_proj"})
+    told, _ = given(laid, "llamafactory", tmp_path / "lf")
+    assert "is a pattern, which LLaMA-Factory does not take" in told.notes[0]
+    assert config(laid, "ms-swift", tmp_path / "swift")["target_regex"] == ".*q_proj"
+    assert config(laid, "axolotl", tmp_path / "axolotl")["lora_target_modules"] == ".*q_proj"
+
+
 def test_a_planned_run_is_exported_whole_and_not_over_a_trained_model(loop, tmp_path, monkeypatch):
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "cache"))
     run = loop[0] / "run"

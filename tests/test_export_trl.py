@@ -11,10 +11,13 @@ import torch
 import trl
 import yaml
 from mixed_rows import ROWS, hand, lay_mixed
-from trl.scripts import sft
+from small_jobs import GRPO_ARGS, lay_run
+from trl.scripts import grpo, sft
 
 from mixplan.export import trl as to_trl
+from mixplan.export.make import FOR_GRPO
 from mixplan.export.rendered import Rendered
+from mixplan.mixture import read_mixture
 from mixplan.train.seen import IGNORED
 
 SHORT = {"max_length": 2048, "per_device_train_batch_size": 2, "max_steps": -1, "learning_rate": 1e-3}
@@ -78,3 +81,14 @@ def test_an_adapter_and_packing_and_epochs(tmp_path, own_cache):
     assert (values["lora_r"], values["lora_alpha"], values["use_peft"]) == (4, 8, True)
     assert [note for note in handover.training.notes if "packing" in note]
     assert not [note for note in handover.training.notes if "read once" in note]
+
+
+def test_grpo_goes_to_trl_in_order_and_to_no_other_trainer(tmp_path, tiny_model, own_cache, monkeypatch):
+    run, loaded, _ = lay_run(tmp_path, tiny_model, method="grpo", args=GRPO_ARGS)
+    mixture = read_mixture(run / "mixture")
+    written = to_trl.write(hand(loaded, mixture, tmp_path / "out"))
+    assert written.files == ("grpo.yaml", "mixture/")
+    monkeypatch.chdir(tmp_path / "out")
+    script, training, *_ = grpo.make_parser().parse_args_and_config(["--config", "grpo.yaml", *QUIET])
+    assert (training.shuffle_dataset, training.num_generations, script.dataset_name) == (False, 2, "./mixture")
+    assert FOR_GRPO == ("trl",)

@@ -97,7 +97,7 @@ def lora(values: Values | None) -> Values:
     """The adapter in axolotl's words."""
     if values is None:
         return {}
-    targets = values["target_modules"]
+    targets = values.get("target_modules")
     every = isinstance(targets, str) and targets.lower() == "all-linear"
     return {
         "adapter": "lora",

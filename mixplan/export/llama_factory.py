@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mixplan.export.handover import MODEL, ROWS, Handover, Written, settled, write_lines, write_yaml
@@ -103,5 +104,11 @@ def lora(values: Values | None) -> Values:
 def lora_notes(values: Values | None) -> Iterator[str]:
     """What of the adapter LLaMA-Factory has no key for."""
     known = {*LORA, "target_modules", "modules_to_save", "task_type"}
+    targets = (values or {}).get("target_modules")
+    if isinstance(targets, str) and re.search(r"\W", targets) and targets.lower() != "all-linear":
+        yield (
+            f"`train.lora.target_modules: {targets}` is a pattern, which LLaMA-Factory does not take: it looks for a "
+            "layer of that name. Write the names of layers into `lora_target`."
+        )
     for key in sorted(set(values or {}) - known):
         yield f"`train.lora.{key}` has no counterpart in LLaMA-Factory and is not handed over."

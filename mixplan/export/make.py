@@ -40,6 +40,9 @@ TRAINERS: Mapping[str, Callable[[Handover], Written]] = {
 }
 """What writes each trainer's form, by the name that `--to` takes."""
 
+BY_PARAMETER = ("trl", "messages", "axolotl")
+"""What can be handed an adapter on parameters that are not layers of their own, or takes no adapter."""
+
 FOR_GRPO = ("trl",)
 """Trainers that a mixture for GRPO can be handed to."""
 
@@ -94,6 +97,11 @@ def export_run(run: Path, to: str, out: Path | None = None) -> Exported:
         raise RunError(
             f"{run}: the mixture is for GRPO, which mixplan hands over to {', '.join(FOR_GRPO)} alone. Export to one "
             "of them, or plan with `train.method: sft`."
+        )
+    if (loaded.recipe.train.lora or {}).get("target_parameters") and to not in BY_PARAMETER:
+        raise RunError(
+            f"{loaded.where(('train', 'lora', 'target_parameters'))}: train.lora.target_parameters: {to} adapts layers "
+            f"alone. Export to {' or '.join(BY_PARAMETER)}, or name layers with `target_modules` and plan again."
         )
     refuse_foreign(folder)
     handover = handed(loaded, mixture, folder, run, model_hash=plan.model.hash)
