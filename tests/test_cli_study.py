@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from saved_further import further
+from study_pages import complete, judged_values, results
 from test_study_judged_judge import made_up
 from test_study_results_page import MARKS, STUDY
 from typer.testing import CliRunner, Result
@@ -13,7 +14,7 @@ from mixplan.cli import app, main
 from mixplan.runs import write_json
 from mixplan.study import make
 from mixplan.study.asked.request import StudyRequest
-from mixplan.study.judged.judge import judge
+from mixplan.study.files.read import write_file
 from mixplan.study.judged.table import write_table
 from mixplan.train.launch import Launch
 
@@ -30,7 +31,7 @@ def asked(tmp_path, monkeypatch) -> list[StudyRequest]:
 
     def remember(request, *, watcher):
         found.append(request)
-        write_json(tmp_path / "results.json", judge(table, marks=MARKS, resamples=20, seed=1))
+        write_file(tmp_path / "results.json", results(judged_values(table, marks=MARKS, resamples=20, seed=1)))
         write_json(tmp_path / "registered.json", {name: STUDY[name] for name in STUDY if name != "command"})
         write_table(table, tmp_path / "table.json")
         return tmp_path
@@ -77,7 +78,7 @@ def test_seeds_so_far_are_judged_in_a_folder_of_their_own(asked, tmp_path, monke
 
 def test_what_was_looked_into_further_is_shown_with_its_pictures(asked, tmp_path):
     for name, values in further().items():
-        write_json(tmp_path / f"{name}.json", values)
+        write_json(tmp_path / f"{name}.json", complete(values))
     assert call("mine/study.yaml").exit_code == 0
     text = (tmp_path / "RESULTS.md").read_text()
     for title in ("on the SAE?", "In how few features", "need the features that drifted?", "own features among"):
@@ -117,7 +118,9 @@ def test_damaged_results_are_one_message(asked, tmp_path, monkeypatch, capsys):
         main()
     assert ended.value.code == 1
     assert capsys.readouterr().err == (
-        f"{tmp_path / 'results.json'}: damaged, not JSON. Run mixplan study again: the cells are kept.\n"
+        f"{tmp_path / 'results.json'}: not a results.json that mixplan wrote, or changed or damaged since:\n"
+        "  not JSON: EOF while parsing an object at line 1 column 1\n"
+        f"Judge again from what is kept: `mixplan study mine/study.yaml --run {tmp_path}`.\n"
     )
 
 

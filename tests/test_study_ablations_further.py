@@ -12,7 +12,7 @@ from mixplan.study.ablations.ablate import ablate
 from mixplan.study.ablations.further import write_further
 from mixplan.study.ablations.labelled import judge_labels
 from mixplan.study.ablations.zeroing import judge_zeroing
-from mixplan.study.forecasts.formulas import DomainReading, TargetReading
+from mixplan.study.forecasts.formulas import DomainReading, Readings, TargetReading
 from mixplan.study.jobs import cells_of, read_drift, write_drift
 
 
@@ -38,7 +38,7 @@ def build(tmp_path, tiny_model, tiny_sae, build_model):
             for name, domain in ours.domains.items()
         }
         table = table_of(names, ours.study.domains, (3, 5), [("sums", "sum")])
-        return ours, cells, table, {"targets": targets, "domains": domains}
+        return ours, cells, table, Readings(targets, domains, {})
 
     return built
 
@@ -49,15 +49,15 @@ def test_three_files_beside_the_results(build):
     write_further(ours, cells, table, readings, folder)
     found = {path.stem: json.loads(path.read_bytes()) for path in folder.iterdir()}
     assert set(found) == {"labelled", "ablations", "zeroing"}
-    assert {one.pop("study") for one in found.values()} == {ours.study.hash}
+    assert {(one.pop("version"), one.pop("study")) for one in found.values()} == {(1, ours.study.hash)}
     asked = found["ablations"].pop("asked")
     assert asked == {"features": [5], "demonstrations": [1], "tokens": [0.5], "saes": {}, "trained": {}}
-    targets, domains = readings["targets"], readings["domains"]
+    targets, domains = readings.targets, readings.domains
     moved = {(cell.target, cell.seed): read_drift(cell) for cell in cells}
     expected = {
-        "labelled": {"seeds": [3, 5]} | judge_labels(targets, domains, moved, seed=3),
-        "ablations": [*ablate(ours, cells, table, targets, domains)][-1],
-        "zeroing": judge_zeroing(ours, cells[:2], targets),
+        "labelled": {"seeds": [3, 5]} | judge_labels(targets, domains, moved, seed=3).values(),
+        "ablations": [*ablate(ours, cells, table, targets, domains)][-1].values(),
+        "zeroing": judge_zeroing(ours, cells[:2], targets).values(),
     }
     assert found == json.loads(json.dumps(expected))
     assert list(found["zeroing"]["cells"]) == ["sums-3", "doctors-3"]

@@ -99,16 +99,28 @@ def test_a_changed_study_is_refused_once_training_has_begun(studied):
     assert artifacts(run) == before
 
 
-@pytest.mark.parametrize("found", [None, "damaged", "[]", "{}"])
-def test_a_registration_that_was_lost_is_not_written_anew_once_training_has_begun(studied, found):
+NOT_ONE = "not a registered.json that mixplan wrote, or changed or damaged since:\n"
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "missing, though training has begun, so nothing says what was registered."),
+        ("damaged", f"{NOT_ONE}  not JSON: expected value at line 1 column 1\n"),
+        ("[]", f"{NOT_ONE}  the file: expected an object, found []\n"),
+        (
+            '{"hash": 1, "mixplan": "0.1", "libraries": {}}',
+            f"{NOT_ONE}  `hash`: expected a valid string, found 1\n  `study` is missing\n",
+        ),
+    ],
+)
+def test_a_registration_that_was_lost_is_not_written_anew_once_training_has_begun(studied, found, said):
     place = studied / "run" / "registered.json"
     place.unlink()
     if found is not None:
         place.write_text(found)
-    assert refused(studied / "study.yaml", studied / "run") == (
-        f"{place}: missing or damaged, though training has begun, so nothing says what was registered. "
-        "Put the file back, or choose another run folder with --run FOLDER."
-    )
+    end = "Put the file back, or choose another run folder with --run FOLDER."
+    assert refused(studied / "study.yaml", studied / "run") == f"{place}: {said}{'' if found else ' '}{end}"
 
 
 def test_a_study_may_change_until_training_begins(tmp_path, tiny_model, tiny_sae):
@@ -195,7 +207,7 @@ def test_what_is_judged_so_far_is_looked_into_further_where_asked(studied, monke
     ((_, cells, table, readings, folder),) = looked
     assert (cells, folder) == (cells_of(ours.study, run), run / "so-far")
     assert table.targets == tuple(TARGETS)
-    assert set(readings["targets"]) == set(TARGETS)
+    assert set(readings.targets) == set(TARGETS)
 
 
 @pytest.mark.parametrize("asked", [{}, {"so_far": True}, {"cells_only": True}])

@@ -2,8 +2,11 @@
 
 import json
 
+from as_saved import typed
 from small_study import DOMAINS, bench, lay
 
+from mixplan.study.files.judgement import Cost
+from mixplan.study.forecasts.formulas import Readings
 from mixplan.study.reading import foretell
 
 
@@ -23,9 +26,11 @@ def test_forecasts_are_written_under_the_study_s_hash_with_what_they_cost(tmp_pa
     ours = bench(lay(tmp_path, tiny_model, tiny_sae), tmp_path / "run")
     made = {"sums": {"fox": {"sts_icl": 1.5}}}
 
-    def written(**more):
-        foretell.write_forecasts(ours, {"targets": None, "domains": None, "forecasts": made, **more})
+    def written(cost=None):
+        foretell.write_forecasts(ours, Readings({}, {}, made, cost))
         return json.loads((tmp_path / "run" / "forecasts.json").read_bytes())
 
-    assert written() == {"study": ours.study.hash, "forecasts": made}
-    assert written(cost={"pilots": {}}) == {"study": ours.study.hash, "forecasts": made, "cost": {"pilots": {}}}
+    alone = {"version": 1, "study": ours.study.hash, "forecasts": made}
+    assert written() == alone
+    cost = {"pilots": {"sums": {"seed": 0, "steps": 1, "seconds": 2.5}}, "rollouts": {}}
+    assert written(typed(Cost, cost)) == alone | {"cost": cost}

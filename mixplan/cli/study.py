@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from mixplan.cli.progress import Drawn
-from mixplan.errors import RunError
-from mixplan.runs import translated, write_atomic
+from mixplan.runs import quoted, write_atomic
+from mixplan.study.files.arms import ArmsResults
+from mixplan.study.files.judgement import Results
+from mixplan.study.files.read import looked_into, read_file
+from mixplan.study.files.registration import Registered
 from mixplan.study.judged.table import read_table
 from mixplan.study.results.arms import arms_markdown
 from mixplan.study.results.further_plots import further_plots
 from mixplan.study.results.page import results_markdown
 from mixplan.study.results.plots import plots
-
-FURTHER = ("concentration", "ablations", "zeroing", "labelled")
-"""What a study may have looked into beyond its judgement, a file each."""
 
 Restated = Annotated[
     Path | None,
@@ -108,31 +107,17 @@ def write_results(folder: Path, place: Path) -> Path:
     Raises:
         RunError: a file of the study is damaged, or the folder cannot be written.
     """
-    registered = saved((folder.parent if folder.name == "so-far" else folder) / "registered.json")
-    judged = saved(folder / "results.json")
-    if registered["study"].get("arms"):
-        text = arms_markdown({**registered, "command": f"mixplan study {place}"}, judged)
+    command, run = f"mixplan study {place}", folder.parent if folder.name == "so-far" else folder
+    again = f"Judge again from what is kept: `mixplan study {quoted(place)} --run {quoted(run)}`."
+    registered = read_file(Registered, run / "registered.json", again)
+    if registered.study.arms is not None:
+        text = arms_markdown(registered, read_file(ArmsResults, folder / "results.json", again), command=command)
         write_atomic(folder / "RESULTS.md", text.encode())
         return folder / "RESULTS.md"
-    table = read_table(folder / "table.json")
-    places = {name: folder / f"{name}.json" for name in FURTHER}
-    further = {name: saved(path) for name, path in places.items() if path.exists()}
-    for name, picture in (plots(judged, table) | further_plots(further)).items():
+    judged, table = read_file(Results, folder / "results.json", again), read_table(folder / "table.json")
+    further = looked_into(folder, again)
+    for name, picture in (plots(judged, table) | further_plots(further.ablations)).items():
         write_atomic(folder / name, picture.encode())
-    text = results_markdown({**registered, "command": f"mixplan study {place}"}, judged, table, further)
+    text = results_markdown(registered, judged, table, further, command=command)
     write_atomic(folder / "RESULTS.md", text.encode())
     return folder / "RESULTS.md"
-
-
-def saved(path: Path) -> dict[str, Any]:
-    """A JSON file of a study.
-
-    Raises:
-        RunError: it is not there or damaged.
-    """
-    try:
-        with translated(path, reading=True):
-            value: dict[str, Any] = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise RunError(f"{path}: damaged, not JSON. Run mixplan study again: the cells are kept.") from error
-    return value

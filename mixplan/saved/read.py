@@ -141,18 +141,19 @@ def refuse_changed(saved: File, stated: str | None, right: str) -> None:
         )
 
 
-def parsed(kind: type[Read], data: bytes, saved: File) -> Read:
+def parsed(kind: type[Read], data: bytes, saved: File, *, first: type[Version] = Version) -> Read:
     """A file's bytes as values of its type.
 
     Args:
         kind: Of what it should hold.
         data: Its bytes.
         saved: For messages.
+        first: What it says of its version.
 
     Raises:
         RunError: it is of another version, or not what mixplan writes; names each field that is wrong.
     """
-    version = _parse(Version, data, saved)
+    version = _parse(first, data, saved)
     if version.version != VERSION:
         raise RunError(
             f"{saved.path}: found {saved.what} version {version.version}, written by mixplan {version.mixplan!r}; "

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +21,7 @@ from mixplan.forecast.earlier import EVIDENCE
 from mixplan.model import use_threads
 from mixplan.plan import Watcher
 from mixplan.plan.identity import library_versions
-from mixplan.runs import locked, translated, write_json
+from mixplan.runs import locked, translated
 from mixplan.study.ablations.further import write_further
 from mixplan.study.ablations.trained_saes import train_saes, trainings
 from mixplan.study.arms.make import (
@@ -37,7 +35,12 @@ from mixplan.study.arms.make import (
 )
 from mixplan.study.asked.request import StudyRequest, expect_options, run_of
 from mixplan.study.asked.spec import LoadedStudy, load_study
-from mixplan.study.evidence import evidence_of
+from mixplan.study.evidence import correlations_of, evidence_of
+from mixplan.study.files.judgement import Further, Of, Results
+from mixplan.study.files.read import read_file, read_whole, write_file
+from mixplan.study.files.registration import AskedStudy, Registered
+from mixplan.study.files.work import ForecastsFile
+from mixplan.study.forecasts.formulas import Readings
 from mixplan.study.jobs import Bench, Cell, cells_of, done, read_drift, run_cells, wait_until
 from mixplan.study.judged.judge import judge
 from mixplan.study.judged.learned import judge_learned
@@ -53,6 +56,7 @@ from mixplan.train.part import Part
 
 RESAMPLES = 2000
 """Behind every interval of the judgement."""
+REGISTERED_AGAIN = "Put the file back, or choose another run folder with --run FOLDER."
 
 
 def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
@@ -86,7 +90,7 @@ def make_study(request: StudyRequest, *, watcher: Watcher) -> Path:
     if study.spec.arms is not None:
         return make_arms(request, bench)
     if request.so_far:
-        expect(kept(run / "registered.json", "hash") == study.hash and written(study, run), study, run)
+        expect(registered_as(study, run) and written(study, run), study, run)
         return judge_so_far(bench, cells, further=request.ablations)
     if request.cells_only:
         return work_beside(request, bench, cells)
@@ -119,10 +123,10 @@ def work_beside(request: StudyRequest, bench: Bench, cells: list[Cell]) -> Path:
         RunError: see `make_study`.
     """
     study, run = bench.study, bench.run
-    expect(kept(run / "registered.json", "hash") == study.hash, study, run)
+    expect(registered_as(study, run), study, run)
     if not request.ablations:
         wait_for_reading(bench, lambda: written(study, run), meanwhile=read_ahead)
-        expect_processes(run, request.processes)
+        expect_processes(registered_in(run), run, request.processes)
         run_cells(bench, cells, request.first)
         bench.rest()
     train_saes(bench)
@@ -137,11 +141,11 @@ def make_arms(request: StudyRequest, bench: Bench) -> Path:
     """
     study, run = bench.study, bench.run
     if request.so_far:
-        expect(kept(run / "registered.json", "hash") == study.hash, study, run)
+        expect(registered_as(study, run), study, run)
         return arms_so_far(bench, marks_of(study))
     if request.cells_only:
         wait_for_reading(bench, lambda: plans_written(study, run))
-        expect_processes(run, request.processes)
+        expect_processes(registered_in(run), run, request.processes)
         compare_together(bench, request.first)
         return run
     with locked(run):
@@ -172,39 +176,53 @@ def register(study: LoadedStudy, run: Path, processes: int) -> None:
         RunError: cells were trained for a study of another hash, of one that is no longer known, or otherwise.
     """
     place = run / "registered.json"
-    known = kept(place, "hash")
-    if begun(run) and known is None:
-        raise RunError(
-            f"{place}: missing or damaged, though training has begun, so nothing says what was registered. "
-            "Put the file back, or choose another run folder with --run FOLDER."
-        )
-    if begun(run) and known is not None and known != study.hash:
-        raise RunError(
-            f"{run}: registered as {known[:16]}, but {study.path} now reads {study.hash[:16]}, and training has begun. "
-            "Undo the change, or choose another run folder with --run FOLDER."
-        )
     if begun(run):
-        expect_processes(run, processes)
+        known = registered_in(run)
+        if known.hash != study.hash:
+            raise RunError(
+                f"{run}: registered as {known.hash[:16]}, but {study.path} now reads {study.hash[:16]}, and training "
+                "has begun. Undo the change, or choose another run folder with --run FOLDER."
+            )
+        expect_processes(known, run, processes)
         return
-    write_json(
-        place,
-        {
-            "hash": study.hash,
-            "mixplan": __version__,
-            "libraries": library_versions(),
-            "processes": processes,
-            "study": study.spec.model_dump(mode="json"),
-        },
+    written_down = Registered(
+        version=1,
+        hash=study.hash,
+        mixplan=__version__,
+        libraries=library_versions(),
+        processes=processes,
+        study=AskedStudy.model_validate(study.spec.model_dump(mode="json")),
     )
+    write_file(place, written_down)
 
 
-def expect_processes(run: Path, processes: int) -> None:
+def registered_in(run: Path) -> Registered:
+    """What a study was registered as.
+
+    Raises:
+        RunError: the file is not there, damaged, foreign, or of another version.
+    """
+    place = run / "registered.json"
+    if not os.path.lexists(place):
+        raise RunError(
+            f"{place}: missing, though training has begun, so nothing says what was registered. {REGISTERED_AGAIN}"
+        )
+    return read_file(Registered, place, REGISTERED_AGAIN)
+
+
+def registered_as(study: LoadedStudy, run: Path) -> bool:
+    """Whether this very study is registered in a run folder."""
+    known = read_whole(Registered, run / "registered.json")
+    return known is not None and known.hash == study.hash
+
+
+def expect_processes(known: Registered, run: Path, processes: int) -> None:
     """Hold every job to the number of processes that the first ones had.
 
     Raises:
         RunError: it is another one.
     """
-    registered = int(kept(run / "registered.json", "processes") or 1)
+    registered = known.processes
     if registered != processes:
         raise RunError(
             f"{run}: its jobs have {registered} process{'es' * (registered > 1)} each, which sets how many rows a step "
@@ -218,17 +236,10 @@ def begun(run: Path) -> bool:
     return any(any(run.glob(f"{part}/*/training/job.json")) for part in ("cells", "arms"))
 
 
-def kept(place: Path, key: str) -> str | None:
-    """A text in a JSON file, None when it is not there."""
-    try:
-        return str(json.loads(place.read_bytes())[key])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def written(study: LoadedStudy, run: Path) -> bool:
     """Whether the forecasts of this very study are."""
-    return kept(run / "forecasts.json", "study") == study.hash
+    known = read_whole(ForecastsFile, run / "forecasts.json")
+    return known is not None and known.study == study.hash
 
 
 def wait_for_reading(
@@ -245,7 +256,7 @@ def wait_for_reading(
         RunError: nobody has registered this very study here.
     """
     study, run = bench.study, bench.run
-    expect(kept(run / "registered.json", "hash") == study.hash, study, run)
+    expect(registered_as(study, run), study, run)
     if meanwhile is not None:
         meanwhile(bench, ready)
     text = f"waiting until `mixplan study {study.path} --run {run}` has written down what will be judged"
@@ -337,7 +348,7 @@ def judge_so_far(bench: Bench, cells: list[Cell], *, further: bool = False) -> P
     return folder
 
 
-def conclude(bench: Bench, cells: list[Cell], readings: Mapping[str, Any]) -> None:
+def conclude(bench: Bench, cells: list[Cell], readings: Readings) -> None:
     """Put the cells' measures beside the forecasts, judge, and look further where the study's file asks for it."""
     table = judge_cells(bench, cells, readings, bench.run)
     write_further(bench, cells, table, readings, bench.run)
@@ -353,17 +364,19 @@ def shifts_of(cells: list[Cell]) -> dict[tuple[str, int], npt.NDArray[np.float64
     return found
 
 
-def judge_cells(bench: Bench, cells: list[Cell], readings: Mapping[str, Any], folder: Path) -> Table:
+def judge_cells(bench: Bench, cells: list[Cell], readings: Readings, folder: Path) -> Table:
     """Write the table of finished cells and its judgement into a folder."""
     folder.mkdir(exist_ok=True)
     table = tabulate(bench, cells, readings, folder)
     write_table(table, folder / "table.json")
     judged = judge(table, marks=marks_of(bench.study), resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
-    cost = {"cost": readings["cost"]} if "cost" in readings else {}
     learned = judge_learned(table, resamples=RESAMPLES, seed=bench.study.spec.seeds[0])
     count = bench.study.whole.recipe.drift.features
-    specific = judge_specific(readings["targets"], shifts_of(cells), count=count)
-    further = {"learned": learned, "specific": specific, **cost}
-    write_json(folder / "results.json", {"study": bench.study.hash, **judged, **further})
-    write_json(folder / EVIDENCE, evidence_of(bench, table, judged, learned))
+    specific = judge_specific(readings.targets, shifts_of(cells), count=count)
+    further = Further(learned=learned, specific=specific)
+    if readings.cost is not None:
+        further = further.model_copy(update={"cost": readings.cost})
+    results = Results.of_parts(Of(version=1, study=bench.study.hash), judged, further)
+    write_file(folder / "results.json", results)
+    write_file(folder / EVIDENCE, evidence_of(bench, table, correlations_of(judged, learned)))
     return table

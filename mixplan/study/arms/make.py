@@ -26,6 +26,10 @@ from mixplan.study.arms.stages import Stage, arms_of, comparisons, stages
 from mixplan.study.asked.arms import LEARNED
 from mixplan.study.asked.spec import LoadedStudy
 from mixplan.study.evidence import evidence_of_arms
+from mixplan.study.files.arms import ArmsFurther, ArmsResults, Halved
+from mixplan.study.files.judgement import Of
+from mixplan.study.files.read import read_whole, write_file
+from mixplan.study.files.work import ComparedFile
 from mixplan.study.jobs import Bench, evaluated, taken, wait_until
 from mixplan.study.judged.marks import Mark
 from mixplan.study.judged.rehearse import moved_items
@@ -139,23 +143,26 @@ def standing(bench: Bench, one: Stage) -> Measured | None:
     folder = folder_of(bench.run, one.target, one.budget)
     known = known_trainings(bench, one.target, one.budget)
     arms = arms_of(bench.study, one)
-    try:
-        kept = json.loads((folder / DONE).read_bytes())
-        after = {
-            arm: {seed: known.get(kept["jobs"][arm][str(seed)]) for seed in bench.study.spec.seeds[: one.seeds]}
-            for arm in arms
-        }
-        if kept["study"] != bench.study.hash or any(None in found.values() for found in after.values()):
-            return None
-        before = read_evaluation(folder / "evaluation" / "before.json")
-        whole: dict[str, dict[int, Evaluation]] = {
-            arm: {seed: value for seed, value in found.items() if value is not None} for arm, found in after.items()
-        }
-        rows = {arm: kept["rows"][arm] for arm in arms}
-        learned = kept["learned"] if one.learned else None
-        return Measured(one.target, before, whole, rows, kept["steps"], kept["even_as_good"], learned)
-    except (RunError, OSError, ValueError, KeyError, TypeError, AttributeError):
+    kept = read_whole(ComparedFile, folder / DONE)
+    if kept is None or kept.study != bench.study.hash:
         return None
+    after: dict[str, dict[int, Evaluation]] = {}
+    for arm in arms:
+        for seed in bench.study.spec.seeds[: one.seeds]:
+            job = kept.jobs.get(arm, {}).get(str(seed))
+            found = None if job is None else known.get(job)
+            if found is None or arm not in kept.rows:
+                return None
+            after.setdefault(arm, {})[seed] = found
+    try:
+        before = read_evaluation(folder / "evaluation" / "before.json")
+    except RunError:
+        return None
+    rows = {arm: kept.rows[arm] for arm in arms}
+    learned = kept.learned if one.learned else None
+    if one.learned and learned is None:
+        return None
+    return Measured(one.target, before, after, rows, kept.steps, kept.even_as_good, learned)
 
 
 def arms_so_far(bench: Bench, marks: list[Mark]) -> Path:
@@ -232,11 +239,12 @@ def judge_compared(bench: Bench, marks: list[Mark], found: Found, folder: Path) 
     judged = judge_arms(measured, marks=asked)
     response = response_of(measured, assumed=bench.study.whole.recipe.allocate.half)
     learned = None
-    if LEARNED in judged["arms"] and judged["quantities"]:
-        learned = judge_relearned(measured, judged["quantities"][0])
-    further = {"response": response, "learned": learned}
-    write_json(folder / "results.json", {"study": bench.study.hash, **judged, **further})
-    write_json(folder / EVIDENCE, evidence_of_arms(bench, compared_values(measured), judged))
+    if LEARNED in judged.arms and judged.quantities:
+        learned = judge_relearned(measured, judged.quantities[0])
+    further = ArmsFurther(response=response, learned=learned)
+    results = ArmsResults.of_parts(Of(version=1, study=bench.study.hash), judged, further)
+    write_file(folder / "results.json", results)
+    write_file(folder / EVIDENCE, evidence_of_arms(bench, compared_values(measured), judged))
 
 
 def compared(bench: Bench, one: Stage, launch: Launch) -> Measured:
@@ -259,9 +267,17 @@ def compared(bench: Bench, one: Stage, launch: Launch) -> Measured:
     )
     made = compare_arms(request, steps=steps_of(bench.study), watcher=bench.watcher)
     even_as_good = made.run.plan.allocation.no_better_than_uniform is not None
-    learned = None if again is None else {"text": again.text, "said": again.even_as_good}
-    told = {"rows": made.rows, "steps": made.steps, "even_as_good": even_as_good, "jobs": made.jobs, "learned": learned}
-    write_json(folder_of(bench.run, target, budget) / DONE, {"study": bench.study.hash, **told})
+    learned = None if again is None else Halved(text=again.text, said=again.even_as_good)
+    done = ComparedFile(
+        version=1,
+        study=bench.study.hash,
+        rows={arm: dict(rows) for arm, rows in made.rows.items()},
+        steps=made.steps,
+        even_as_good=even_as_good,
+        jobs={arm: {str(seed): job for seed, job in by_seed.items()} for arm, by_seed in made.jobs.items()},
+        learned=learned,
+    )
+    write_file(folder_of(bench.run, target, budget) / DONE, done)
     return Measured(target, made.before, made.after, made.rows, made.steps, even_as_good, learned)
 
 
