@@ -67,7 +67,7 @@ WHOLE_HOUSE = {
 }
 """Tests of no single module, with what they are about."""
 
-UNTYPED_LINES = 111
+UNTYPED_LINES = 99
 """Occurrences of `dict[str, Any]` in the package."""
 UNTYPED_CROSSING = [
     "model.stream.taken",  # the arguments of a torch module's call, whatever they are

@@ -18,6 +18,11 @@ class Told(Saved):
     low: float | None
     high: float | None
 
+    def text(self) -> str:
+        """The correlation with its interval, in words."""
+        between = "" if self.low is None or self.high is None else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"r = {self.value:.2f}{between}"
+
 
 class ChangeNoise(Saved):
     """How well a change is known: its standard error over items and its standard deviation over seeds."""
