@@ -211,7 +211,7 @@ def test_damaged_evidence_is_one_warning_and_stops_nothing(tmp_path, damaged):
         History(
             warnings=(
                 "study/evidence.json is damaged or of another mixplan, so the forecast does not learn from it. Make it "
-                "again with `mixplan study`, or leave it out of `forecast.runs`.",
+                "again with `mixplan study run`, or leave it out of `forecast.runs`.",
             )
         ),
         (),

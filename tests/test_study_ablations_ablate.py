@@ -15,7 +15,7 @@ from mixplan.errors import RecipeError, RunError, SaeError
 from mixplan.features.profile import Profile
 from mixplan.runs import content_hash
 from mixplan.study.ablations.ablate import ablate, judge_view, predictors
-from mixplan.study.ablations.views import Moved, View, kept_change
+from mixplan.study.ablations.reread import Moved, View, kept_change
 from mixplan.study.asked.spec import as_registered, load_study
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 from mixplan.study.jobs import cells_of, write_drift
@@ -187,7 +187,7 @@ def test_every_entry_is_the_study_with_one_setting_changed(finished):
 
 def test_fewer_demonstrations_and_tokens_are_really_read(finished):
     ours = finished[0]
-    from mixplan.study.ablations.views import again, planned
+    from mixplan.study.ablations.reread import again, planned
 
     target = ours.taught("sums").target
     assert {len(unit.demonstrations) for unit in planned(ours, target, tokens=90, shots=1)} == {1}
@@ -202,7 +202,7 @@ def test_another_sae_reads_what_the_trained_models_changed(finished):
     from mixplan.features.queries import without_demonstrations
     from mixplan.recipe import SaeSpec
     from mixplan.sae import load_sae
-    from mixplan.study.ablations.views import changes_through, planned
+    from mixplan.study.ablations.reread import changes_through, planned
 
     ours, cells, *_ = finished
     sae = load_sae(SaeSpec(path="wide"), ours.model, folder=ours.study.path.parent)

@@ -17,7 +17,7 @@ from mixplan.evaluate.likelihood import measure_likelihood
 from mixplan.features.zeroed import zeroed
 from mixplan.runs import cache_folder
 from mixplan.study.ablations import zeroing
-from mixplan.study.ablations.controls import live_features
+from mixplan.study.ablations.control_features import live_features
 from mixplan.study.ablations.zeroing import (
     InProcess,
     condition,

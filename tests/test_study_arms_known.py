@@ -150,8 +150,8 @@ def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(RunError) as refused:
         take_over(tmp_path / "no.jsonl", tmp_path / "there", REGISTERED)
     assert str(refused.value) == (
-        f"--measured: there is no file {tmp_path / 'no.jsonl'}. `mixplan study` leaves a trainings.jsonl in the run "
-        "folder of a study of arms, and `mixplan study judge` in its so-far/."
+        f"--measured: there is no file {tmp_path / 'no.jsonl'}. `mixplan study run` leaves a trainings.jsonl in the "
+        "run folder of a study of arms, and `mixplan study judge` in its so-far/."
     )
 
 

@@ -88,7 +88,7 @@ def results(folder: Path):
     """A judgement, and how it reads."""
     registered = json.loads((folder.parent / "run" / "registered.json").read_bytes())
     judged = json.loads((folder / "results.json").read_bytes())
-    return judged, arms_page({**registered, "command": "mixplan study x.yaml"}, judged)
+    return judged, arms_page({**registered, "command": "mixplan study run x.yaml"}, judged)
 
 
 def test_the_other_arms_are_judged_before_anything_learned_is_trained(finished):

@@ -145,8 +145,8 @@ def test_evidence_that_is_none(tmp_path):
         return refused(path)
 
     assert refusal("none.json") == [
-        f"{line}: arms.evidence: there is no file {tmp_path / 'none.json'}. `mixplan study` leaves an evidence.json in "
-        "its run folder."
+        f"{line}: arms.evidence: there is no file {tmp_path / 'none.json'}. `mixplan study run` leaves an "
+        "evidence.json in its run folder."
     ]
     place = tmp_path / "some.json"
     whole = json.loads((evidence.SHIPPED / "smollm2-135m.json").read_bytes())

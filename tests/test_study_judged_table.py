@@ -10,7 +10,7 @@ import pytest
 from mixplan.errors import RunError
 from mixplan.study.judged.table import Table, read_table, write_table
 
-AGAIN = "Run mixplan study again: it makes the table from the cells that are kept."
+AGAIN = "Run the study again, `mixplan study run STUDY --run FOLDER`: it makes the table from the cells that are kept."
 
 
 def small_table() -> Table:

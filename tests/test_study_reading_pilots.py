@@ -17,13 +17,13 @@ from mixplan.features.queries import without_demonstrations
 from mixplan.features.weighted import answers_unit, measure_weighted
 from mixplan.model import load_trained
 from mixplan.runs import cache_folder
-from mixplan.study import make
+from mixplan.study import judge
 from mixplan.study.asked.spec import load_study
 from mixplan.study.forecasts.rewarded import SCORED, RewardedReading
 from mixplan.study.jobs import Bench, cells_of
-from mixplan.study.judged.judge import judge
+from mixplan.study.judged.judge import judge as judge_table
 from mixplan.study.judged.rehearse import rehearse
-from mixplan.study.reading import foretell
+from mixplan.study.reading import forecasts
 from mixplan.study.reading.pilots import forecast_cost, pilot_seed, rewarded_reading, train_pilots
 from mixplan.train.launch import Launch
 
@@ -113,10 +113,10 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
         "pilot run: sums, 1 steps, seed 0",
         "pilot run: doctors, 1 steps, seed 0",
     ]
-    readings = foretell.read_forecasts(ours)
-    foretell.write_forecasts(ours, readings)
+    readings = forecasts.read_forecasts(ours)
+    forecasts.write_forecasts(ours, readings)
     # The judgement has the marks' figures, which it would otherwise refuse.
-    rehearse(ours, cells_of(ours.study, ours.run), readings, make.marks_of(ours.study))
+    rehearse(ours, cells_of(ours.study, ours.run), readings, judge.marks_of(ours.study))
     assert not (ours.run / "cells").exists()
     written = json.loads((ours.run / "forecasts.json").read_bytes())
     assert written["cost"] == readings.cost.values()
@@ -132,12 +132,12 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
     train_pilots(ours, Launch())
     stands = [text for text in ours.watcher.said[stages:] if text.startswith("training stands")]
     assert len(stands) == 2
-    for name in ("tabulate", "write_table", "write_further", "judge_learned", "judge_specific"):
-        monkeypatch.setattr(make, name, lambda *_, **__: None)
-    monkeypatch.setattr(make, "evidence_of", lambda *_: SimpleNamespace(values=dict))
-    judged = judge(made_up(), marks=[], resamples=0, seed=0)
-    monkeypatch.setattr(make, "judge", lambda *_, **__: judged)
-    make.conclude(ours, [], readings)
+    for name in ("tabulate", "write_table", "write_ablations", "judge_learned", "judge_specific"):
+        monkeypatch.setattr(judge, name, lambda *_, **__: None)
+    monkeypatch.setattr(judge, "evidence_of", lambda *_: SimpleNamespace(values=dict))
+    judged = judge_table(made_up(), marks=[], resamples=0, seed=0)
+    monkeypatch.setattr(judge, "judge", lambda *_, **__: judged)
+    judge.conclude(ours, [], readings)
     assert json.loads((ours.run / "results.json").read_bytes())["cost"] == written["cost"]
 
 

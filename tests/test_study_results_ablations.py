@@ -11,7 +11,7 @@ from test_study_ablations_ablate import T, table_of
 from test_study_ablations_ablate import profile as made_profile
 
 from mixplan.study.ablations.ablate import judge_view, through_sae
-from mixplan.study.ablations.views import Moved, View
+from mixplan.study.ablations.reread import Moved, View
 from mixplan.study.files.ablations import JudgedView
 from mixplan.study.results.ablations import WORDS, ablation_sections, overlap_less, still_missing
 

@@ -17,7 +17,7 @@ STUDY = {
     "hash": "ab12",
     "mixplan": "0.1",
     "libraries": {"torch": "2.13", "trl": "1.16"},
-    "command": "mixplan study arms.yaml",
+    "command": "mixplan study run arms.yaml",
     "study": {
         "title": "Does it help?",
         "questions": ["Is it better?", "What does it keep?"],
@@ -130,7 +130,7 @@ def test_what_was_asked_and_registered_stands_first():
     assert title == "# Does it help?"
     assert typed == "Written by the command below from the study's saved judgement; nothing here was typed in."
     assert questions == "- Is it better?\n- What does it keep?"
-    assert command == "```\nmixplan study arms.yaml\n```"
+    assert command == "```\nmixplan study run arms.yaml\n```"
     assert table.splitlines()[2:] == [
         "| registered before the first training as | `ab12` |",
         "| targets | sums, poems, law |",

@@ -19,7 +19,7 @@ STUDY = {
     "hash": "ab" * 32,
     "mixplan": "0.1",
     "libraries": {"torch": "2.13"},
-    "command": "mixplan study recipes/studies/small/study.yaml",
+    "command": "mixplan study run recipes/studies/small/study.yaml",
     "study": {
         "title": "What holds\u202e",
         "questions": ["Do they say which domains move?"],

@@ -158,7 +158,7 @@ def with_studies(
         except (OSError, ValueError):
             warnings.append(
                 f"{place.parent.name}/{place.name} is damaged or of another mixplan, so the forecast does not learn "
-                "from it. Make it again with `mixplan study`, or leave it out of `forecast.runs`."
+                "from it. Make it again with `mixplan study run`, or leave it out of `forecast.runs`."
             )
             continue
         study = value.study

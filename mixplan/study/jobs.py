@@ -85,7 +85,7 @@ class Bench:
     @property
     def how_to_finish(self) -> str:
         """What to do about an unfinished study, as a sentence."""
-        command = f"mixplan study {quoted(self.study.path)} --run {quoted(self.run)}"
+        command = f"mixplan study run {quoted(self.study.path)} --run {quoted(self.run)}"
         return f"Wait for who works on it, or finish it: `{command}`."
 
     @cached_property

@@ -23,8 +23,8 @@ from scipy.stats import hypergeom
 from mixplan.drift import concentration, drift_dimensions, overlap
 from mixplan.errors import RunError
 from mixplan.sae import Sae, load_sae
+from mixplan.study.ablations.reread import View, again, changes_through, kept_change, through
 from mixplan.study.ablations.trained_saes import trained_saes
-from mixplan.study.ablations.views import View, again, changes_through, kept_change, through
 from mixplan.study.asked.spec import AblationSpec
 from mixplan.study.files.ablations import (
     Ablations,

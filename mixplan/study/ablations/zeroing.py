@@ -27,7 +27,7 @@ from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.features.zeroed import zeroed
 from mixplan.model import Answer, Model, generate, give_back_memory, load_trained
 from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
-from mixplan.study.ablations.controls import live_features, matched_sets, random_sets
+from mixplan.study.ablations.control_features import live_features, matched_sets, random_sets
 from mixplan.study.files.figure import TargetMean
 from mixplan.study.files.zeroing import Condition, Conditions, Drawn, Zeroing
 from mixplan.study.forecasts.formulas import TargetReading

@@ -187,8 +187,8 @@ def take_over(place: Path, folder: Path, under: MeasuredUnder) -> int:
     """
     if not place.is_file():
         raise RunError(
-            f"--measured: there is no file {place}. `mixplan study` leaves a {TRAVELS} in the run folder of a study of "
-            "arms, and `mixplan study judge` in its so-far/."
+            f"--measured: there is no file {place}. `mixplan study run` leaves a {TRAVELS} in the run folder of a "
+            "study of arms, and `mixplan study judge` in its so-far/."
         )
     head, trainings = travelled(place)
     same = measured_alike(place, head, under)

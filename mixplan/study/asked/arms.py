@@ -107,7 +107,7 @@ def unfit_arms(tree: Located, arms: ArmsSpec, recipe: Yaml, folder: Path) -> Ite
 def unfit_evidence(place: Path) -> str | None:
     """Why a file is no evidence that plans could learn from; None where it is."""
     if not place.is_file():
-        return f"there is no file {place}. `mixplan study` leaves an evidence.json in its run folder."
+        return f"there is no file {place}. `mixplan study run` leaves an evidence.json in its run folder."
     try:
         with translated(place, reading=True):
             fit = bool(Evidence.model_validate_json(place.read_bytes()).targets)

@@ -18,7 +18,7 @@ from mixplan.study.files.table import TableFile
 Doubles = npt.NDArray[np.float64]
 
 VERSION = 1
-AGAIN = "Run mixplan study again: it makes the table from the cells that are kept."
+AGAIN = "Run the study again, `mixplan study run STUDY --run FOLDER`: it makes the table from the cells that are kept."
 
 
 @dataclass(frozen=True)

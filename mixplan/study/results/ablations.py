@@ -96,12 +96,12 @@ def ablation_sections(
     """Write what changes when the study is judged again with one setting changed at a time.
 
     Args:
-        ablations: What `study.ablations` gave; None where the study's file asked for none.
+        ablations: What `ablate` gave; None where the study's file asked for none.
         concentration: The part of each cell's whole change in its N leading features, as saved.
         table: The study's table.
 
     Yields:
-        Markdown blocks that show `features.svg` and `concentration.svg` (see `study_further_plots`).
+        Markdown blocks that show `features.svg` and `concentration.svg` (see `ablation_plots`).
     """
     if ablations:
         if ablations.features:

@@ -29,7 +29,7 @@ def arms_markdown(study: Registered, judged: ArmsResults, *, command: str) -> st
 
     Args:
         study: As registered.
-        judged: What `study.arms_judge` found.
+        judged: What `judge_arms` found.
         command: That writes the same again.
     """
     head = [

@@ -24,7 +24,7 @@ def learned_section(found: Learned | None) -> Iterator[str]:
     """Say what a plan's forecast is worth once runs of other targets have taught it.
 
     Args:
-        found: What `study.learned` gave; None where there was too little to learn from.
+        found: What `judge_learned` gave; None where there was too little to learn from.
     """
     if found is None:
         return

@@ -31,7 +31,7 @@ def by_kind(judged: Judgement, table: Table, quantity: str) -> Iterator[str]:
     """The same scores among domains of one kind.
 
     Args:
-        judged: What `study.judge` found.
+        judged: What `judge` found.
         table: The study's table.
         quantity: The measure.
     """

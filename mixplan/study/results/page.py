@@ -13,8 +13,8 @@ from mixplan.study.judged.table import Table
 from mixplan.study.results.ablations import ablation_sections, still_missing
 from mixplan.study.results.figures import NAMES, figure, heading, in_short, lines, side, signed, table_of, told
 from mixplan.study.results.forecasts import learned_section
-from mixplan.study.results.further import labelled_section, zeroing_section
 from mixplan.study.results.kinds import CENTRED, by_kind
+from mixplan.study.results.target_features import labelled_section, zeroing_section
 
 HEADLINE = "kl"
 SCORES = {
@@ -41,13 +41,13 @@ def results_markdown(study: Registered, judged: Results, table: Table, further: 
 
     Args:
         study: As registered.
-        judged: What `study.judge` found.
+        judged: What `judge` found.
         table: The study's table.
         further: What was looked into beyond the judgement. What is not there has no section.
         command: That writes the same again.
 
     Returns:
-        Markdown that shows the pictures from beside it (see `study_plots` and `study_further_plots`).
+        Markdown that shows the pictures from beside it (see `plots` and `ablation_plots`).
     """
     main = HEADLINE if HEADLINE in judged.cells else next(iter(judged.cells))
     head = [

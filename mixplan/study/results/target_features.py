@@ -27,7 +27,7 @@ def zeroing_section(zeroing: Zeroing | None) -> Iterator[str]:
     """Write whether targets need the features that drifted.
 
     Args:
-        zeroing: As `study.zeroing` gave it; None for no section.
+        zeroing: As `judge_zeroing` gave it; None for no section.
 
     Yields:
         Markdown blocks: the answer for each measure, then what was held against what, then each training.
@@ -140,7 +140,7 @@ def labelled_section(labelled: Labelled | None) -> Iterator[str]:
     """Write whether features that are a target's own are among those that move most.
 
     Args:
-        labelled: As `study.labelled` gave it; None for no section.
+        labelled: As `judge_labels` gave it; None for no section.
 
     Yields:
         Markdown blocks: the answers for actual and predicted movers, then each target.

@@ -23,7 +23,7 @@ from scipy.stats import hypergeom
 
 from mixplan.drift import drift_dimensions
 from mixplan.features.profile import Profile
-from mixplan.study.ablations.controls import live_features, matched_sets
+from mixplan.study.ablations.control_features import live_features, matched_sets
 from mixplan.study.files.own_features import Labelled, MeanRecall, OwnFeatures, Recall
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 from mixplan.study.judged.overlap import mean_over_targets

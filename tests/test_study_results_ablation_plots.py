@@ -8,7 +8,7 @@ import pytest
 from saved_further import ablations, about, view, with_overlap
 from study_pages import looked_into
 
-from mixplan.study.results.further_plots import HIGH, INSET, LEFT, TICK_ROOM, TOP, WIDE, Frame, further_plots
+from mixplan.study.results.ablation_plots import HIGH, INSET, LEFT, TICK_ROOM, TOP, WIDE, Frame, further_plots
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixplan.study.ablations.ablate import ablate
-from mixplan.study.ablations.labelled import Drift, judge_labels
+from mixplan.study.ablations.own_features import Drift, judge_labels
 from mixplan.study.ablations.zeroing import judge_zeroing
 from mixplan.study.files.ablations import Ablations, AblationsFile, AskedAblations
 from mixplan.study.files.judgement import Of
@@ -18,7 +18,7 @@ from mixplan.study.jobs import Bench, Cell, read_drift
 from mixplan.study.judged.table import Table
 
 
-def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: Readings, folder: Path) -> None:
+def write_ablations(bench: Bench, cells: Sequence[Cell], table: Table, readings: Readings, folder: Path) -> None:
     """Look further into a judged study, the quickest first; no target is trained, and what is known is kept.
 
     Features are taken out of the cells of the first seed alone: every condition is measured with each of them.

@@ -7,9 +7,9 @@ from study_pages import judged_values, looked_into, page
 from test_study_judged_judge import made_up
 from test_study_results_page import STUDY
 
-from mixplan.study.ablations.labelled import mean_of, over_targets
+from mixplan.study.ablations.own_features import mean_of, over_targets
 from mixplan.study.ablations.zeroing import DIFFERENCES, differences
-from mixplan.study.results.further import labelled_section, zeroing_section
+from mixplan.study.results.target_features import labelled_section, zeroing_section
 
 
 def zeroed(values):

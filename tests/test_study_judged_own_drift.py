@@ -8,8 +8,8 @@ from as_saved import plain, typed
 
 from mixplan.drift import drift_dimensions
 from mixplan.study.files.judgement import Specific
-from mixplan.study.judged import specific as module
-from mixplan.study.judged.specific import judge_specific
+from mixplan.study.judged import own_drift as module
+from mixplan.study.judged.own_drift import judge_specific
 from mixplan.study.results.page import specific
 
 FEATURES, COUNT, TARGETS, SEEDS = 60, 10, ("sums", "poems", "code"), (0, 1, 2)

@@ -9,8 +9,8 @@ from as_saved import plain
 from scipy.stats import hypergeom
 
 from mixplan.features.profile import Profile
-from mixplan.study.ablations import labelled
-from mixplan.study.ablations.labelled import judge_labels, own_features, recall
+from mixplan.study.ablations import own_features as module
+from mixplan.study.ablations.own_features import judge_labels, own_features, recall
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 
 WIDTH = 60
@@ -61,7 +61,7 @@ def test_a_feature_that_is_silent_on_the_domains_counts_as_if_it_fired_once():
 
 
 def test_recall_is_a_share_of_the_labelled_and_chance_is_hypergeometric(monkeypatch):
-    monkeypatch.setattr(labelled, "MOVERS", 15)
+    monkeypatch.setattr(module, "MOVERS", 15)
     here = profile(1, boosted=(4, 7))
     chosen = own_features(here, [profile(2)], count=10)
     found = plain(recall(chosen, here, here.shift, here.fired, seed=3))
@@ -84,7 +84,7 @@ def test_recall_where_nothing_is_labelled_or_everything_moves(monkeypatch):
 
 
 def test_features_that_move_because_they_are_active_move_in_their_matches_too(monkeypatch):
-    monkeypatch.setattr(labelled, "MOVERS", 100)
+    monkeypatch.setattr(module, "MOVERS", 100)
     rng = np.random.default_rng(0)
     act, zeros, flat = np.exp(rng.normal(size=2000)), np.zeros(2000), np.zeros(1)
     here = Profile(1000, act, zeros, act, np.full(2000, 500), flat, flat, flat)
@@ -95,8 +95,8 @@ def test_features_that_move_because_they_are_active_move_in_their_matches_too(mo
 
 
 def test_targets_are_averaged_and_a_target_s_own_data_makes_no_label(monkeypatch):
-    monkeypatch.setattr(labelled, "MOVERS", 15)
-    monkeypatch.setattr(labelled, "LABELLED", 8)
+    monkeypatch.setattr(module, "MOVERS", 15)
+    monkeypatch.setattr(module, "LABELLED", 8)
     targets = {name: target(profile(seed, boosted=(seed,))) for name, seed in (("a", 1), ("b", 2), ("c", 3))}
     domains = {
         "same": domain(targets["a"].own, ("b", "c")),  # the data of target a
