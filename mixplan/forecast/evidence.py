@@ -161,7 +161,7 @@ def with_studies(
                 "from it. Make it again with `mixplan study run`, or leave it out of `forecast.runs`."
             )
             continue
-        study = value.study
+        study = value.study or mark
         if found is not None:
             studies.setdefault(study, found)
             apart = found.left_out(asked=patterns is not None)

@@ -101,7 +101,7 @@ class EvidenceHead(Saved):
 
     Attributes:
         title: The study's.
-        study: What it was registered as.
+        study: What it was registered as; unset in the oldest files.
         model: As its recipe names it; unset in older files, as are the next ones.
         sae: Its name.
         dtype: Compute type of the scores.
@@ -112,7 +112,7 @@ class EvidenceHead(Saved):
 
     version: Literal[1]
     title: str
-    study: str
+    study: str | None = None
     model: str | None = None
     sae: str | None = None
     dtype: str | None = None

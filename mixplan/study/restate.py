@@ -50,7 +50,7 @@ def restate(place: Path, evidence: Path, *, watcher: Watcher) -> Path:
     old = parsed(Evidence, data, file)
     if old.study != study.hash:
         raise RunError(
-            f"{evidence}: the evidence of the study registered as {old.study[:16]}, and {place} is "
+            f"{evidence}: the evidence of the study registered as {str(old.study)[:16]}, and {place} is "
             f"{study.hash[:16]}. Name the study that wrote it."
         )
     before: JsonObject = json.loads(data)  # as it stands, in its own order
