@@ -112,7 +112,7 @@ def test_what_learned_factors_tell_is_said_to_those_who_learn_them(tmp_path):
 
 
 def test_an_interval_that_holds_zero_shows_nothing_and_a_score_that_was_not_judged_is_not_told():
-    study = Study("", "", 8, 21, 1, 2, {"sts_icl": Told(0.3, -0.1, 0.6)}, ())
+    study = Study("", "", 8, 21, 1, 2, {"sts_icl": Told(value=0.3, low=-0.1, high=0.6)}, ())
     assert study.sentence("sts_icl", 2) == (
         "On 8 targets with this model and SAE (21 domains, 1 training seed), STS_ICL had r = 0.30 [-0.10, 0.60] with "
         "how far behaviour moved; there is no evidence that it predicts anything."
@@ -211,7 +211,7 @@ def test_damaged_evidence_is_one_warning_and_stops_nothing(tmp_path, damaged):
         History(
             warnings=(
                 "study/evidence.json is damaged or of another mixplan, so the forecast does not learn from it. Make it "
-                "again with `mixplan study`, or leave it out of `forecast.runs`.",
+                "again with `mixplan study run`, or leave it out of `forecast.runs`.",
             )
         ),
         (),

@@ -87,7 +87,7 @@ def test_places_that_hold_no_recipe_are_refused(here):
 def test_a_study_is_told_from_a_recipe(here):
     (here / "study.yaml").write_text("recipe: {model: embedded}\ntargets: {one: {}}\nquestions: [why]\n")
     with pytest.raises(
-        RecipeError, match=r"^study\.yaml: this is a study, not a recipe\. Give it to `mixplan study`\.$"
+        RecipeError, match=r"^study\.yaml: this is a study, not a recipe\. Give it to `mixplan study run`\.$"
     ):
         load_recipe(Path("study.yaml"))
     (here / "mixed.yaml").write_text(BASE + "targets: {one: {}}\n")

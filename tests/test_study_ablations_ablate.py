@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from as_saved import plain
 from scipy.stats import hypergeom, pearsonr, spearmanr
 from small_study import bench, lay
 from test_study_asked_spec import SHIPPED
@@ -14,7 +15,7 @@ from mixplan.errors import RecipeError, RunError, SaeError
 from mixplan.features.profile import Profile
 from mixplan.runs import content_hash
 from mixplan.study.ablations.ablate import ablate, judge_view, predictors
-from mixplan.study.ablations.views import Moved, View, kept_change
+from mixplan.study.ablations.reread import Moved, View, kept_change
 from mixplan.study.asked.spec import as_registered, load_study
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 from mixplan.study.jobs import cells_of, write_drift
@@ -61,7 +62,7 @@ def top(values, count):
 @pytest.mark.parametrize("count", [1, 7, 25])
 def test_overlap_capture_and_concentration_by_plain_loops(made_up, count):
     table, view = made_up
-    found = judge_view(table, view, count)
+    found = plain(judge_view(table, view, count))
     shared, captured, held = [], [], []
     for t in table.targets:
         cells = []
@@ -86,7 +87,7 @@ def test_overlap_capture_and_concentration_by_plain_loops(made_up, count):
 
 
 def test_more_features_than_live_ones_are_all_of_them_by_chance(made_up):
-    found = judge_view(*made_up, WIDTH)
+    found = plain(judge_view(*made_up, WIDTH))
     assert found["overlap"]["value"] == found["overlap"]["chance"] == found["overlap"]["chance_high"] == 1
     assert found["captured"]["value"] == pytest.approx(1)
 
@@ -94,7 +95,7 @@ def test_more_features_than_live_ones_are_all_of_them_by_chance(made_up):
 def test_correlations_by_plain_loops(made_up):
     table, view = made_up
     size = table.measures["kl"].mean(2)
-    found = judge_view(table, view, 5)["correlations"]
+    found = plain(judge_view(table, view, 5))["correlations"]
     assert {name: len(found[name]["pearson"]) for name in found} == {"all": 2, "development": 2, "held_out": 2}
     for name, among in (("all", table.targets), ("development", ("t0",)), ("held_out", ("t1", "t2"))):
         for score, part in (("sts_icl", "shift"), ("sts_act", "act")):
@@ -147,7 +148,7 @@ def loaded_from(cell):
 
 def test_every_entry_is_the_study_with_one_setting_changed(finished):
     _, cells, table, targets, domains = finished
-    steps = [json.loads(json.dumps(found, allow_nan=False)) for found in ablate(*finished)]
+    steps = [json.loads(json.dumps(found.values(), allow_nan=False)) for found in ablate(*finished)]
     # What takes long does not hold back what is known before it.
     lists = [[len(found[name]) for name in ("demonstrations", "tokens", "saes")] for found in steps]
     assert lists == [[0, 0, 1], [1, 0, 1], [2, 0, 1], [2, 1, 1], [2, 2, 1], [2, 2, 2]]
@@ -161,7 +162,7 @@ def test_every_entry_is_the_study_with_one_setting_changed(finished):
         {(cell.target, cell.seed): kept_change(cell) for cell in cells},
     )
     assert [entry["features"] for entry in found["features"]] == [5, 10]  # the SAE has 96
-    assert found["features"] == [judge_view(table, own, n) for n in (5, 10)]
+    assert found["features"] == [plain(judge_view(table, own, n)) for n in (5, 10)]
     same = found["features"][1]
     one, two = found["demonstrations"]
     assert two == {"demonstrations": 2} | same
@@ -186,7 +187,7 @@ def test_every_entry_is_the_study_with_one_setting_changed(finished):
 
 def test_fewer_demonstrations_and_tokens_are_really_read(finished):
     ours = finished[0]
-    from mixplan.study.ablations.views import again, planned
+    from mixplan.study.ablations.reread import again, planned
 
     target = ours.taught("sums").target
     assert {len(unit.demonstrations) for unit in planned(ours, target, tokens=90, shots=1)} == {1}
@@ -201,7 +202,7 @@ def test_another_sae_reads_what_the_trained_models_changed(finished):
     from mixplan.features.queries import without_demonstrations
     from mixplan.recipe import SaeSpec
     from mixplan.sae import load_sae
-    from mixplan.study.ablations.views import changes_through, planned
+    from mixplan.study.ablations.reread import changes_through, planned
 
     ours, cells, *_ = finished
     sae = load_sae(SaeSpec(path="wide"), ours.model, folder=ours.study.path.parent)

@@ -63,7 +63,7 @@ def test_each_is_trained_once_on_the_study_s_model_with_its_keys_over_the_config
     assert card["model"] == ours.study.whole.recipe.model.name
     assert card["training"]["trainer"] == {**card["training"]["trainer"], "d_sae": 64, "k": 4}
     assert card["tokens"] < json.loads((tmp_path / "run" / "saes" / "wide" / "card.json").read_bytes())["tokens"]
-    assert card["command"] == f"mixplan study {place} --run {tmp_path / 'run'}"
+    assert card["command"] == f"mixplan study run {place} --run {tmp_path / 'run'}"
     assert "SAE wide: reading the corpus" in ours.watcher.said
 
     monkeypatch.setattr(module, "make_sae", None)

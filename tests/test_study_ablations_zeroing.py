@@ -1,11 +1,11 @@
 """Features taken out of trained models: which ones, what is measured then, and what is reported of it."""
 
-import json
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from as_saved import plain, typed
 from evaluated import loaded
 from scipy.stats import ttest_1samp
 from small_study import bench, lay, study_values
@@ -17,16 +17,17 @@ from mixplan.evaluate.likelihood import measure_likelihood
 from mixplan.features.zeroed import zeroed
 from mixplan.runs import cache_folder
 from mixplan.study.ablations import zeroing
-from mixplan.study.ablations.controls import live_features
+from mixplan.study.ablations.control_features import live_features
 from mixplan.study.ablations.zeroing import (
     InProcess,
+    condition,
     conditions,
     differences,
     judge_zeroing,
     measure_now,
     measured,
-    told,
 )
+from mixplan.study.files.zeroing import Conditions
 from mixplan.study.forecasts.formulas import TargetReading
 from mixplan.study.jobs import cells_of, read_drift, write_drift
 
@@ -63,8 +64,7 @@ def test_each_condition_s_sets(finished):
 
 def test_a_cell_is_measured_without_the_features_and_kept(finished, monkeypatch):
     ours, cells, targets = finished
-    found = judge_zeroing(ours, cells, targets)
-    json.dumps(found, allow_nan=False)
+    found = plain(judge_zeroing(ours, cells, targets))
     assert (found["features"], found["sets"]) == (10, 5)
     assert list(found["cells"]) == ["sums-3", "doctors-3"]
     for cell in cells:
@@ -92,18 +92,18 @@ def test_a_cell_is_measured_without_the_features_and_kept(finished, monkeypatch)
         raise AssertionError("measured twice")
 
     monkeypatch.setattr(zeroing, "measure_now", never)
-    assert judge_zeroing(ours, cells, targets) == found
+    assert plain(judge_zeroing(ours, cells, targets)) == found
 
 
 def test_what_the_study_measures_of_the_target_is_measured(tmp_path, finished, tiny_model, tiny_sae):
     ours, cells, targets = finished
-    found = judge_zeroing(ours, cells[:1], targets, measures=("likelihood",))
+    found = plain(judge_zeroing(ours, cells[:1], targets, measures=("likelihood",)))
     assert found["cells"]["sums-3"]["none"].keys() == {"bits_per_byte", "activation"}
     assert found["differences"].keys() == {"bits_per_byte"}
     values = study_values(tiny_model)["recipe"]
     values["evaluate"]["measures"] |= {"target": "likelihood"}
     asked = bench(lay(tmp_path, tiny_model, tiny_sae, recipe=values), tmp_path / "run")
-    assert judge_zeroing(asked, cells[:1], targets) == found
+    assert plain(judge_zeroing(asked, cells[:1], targets)) == found
 
 
 def test_a_kept_measurement_is_of_its_own_features_model_and_measure(finished):
@@ -152,29 +152,33 @@ def test_rows_that_do_not_fit(finished):
 
 def test_sets_are_averaged_with_their_interval():
     values = [2.0, 3.5, 2.5, 4.0]
-    found = told([{"score": value} for value in values])["score"]
+    found = plain(condition([{"score": value} for value in values]))["score"]
     interval = ttest_1samp(values, 0).confidence_interval(0.95)
     assert found["values"] == values
     assert (found["value"], found["low"], found["high"]) == pytest.approx((3.0, interval.low, interval.high))
-    assert told([{"score": 1.0}]) == {"score": {"values": [1.0], "value": 1.0, "low": None, "high": None}}
+    assert plain(condition([{"score": 1.0}])) == {"score": {"values": [1.0], "value": 1.0, "low": None, "high": None}}
 
 
 def test_differences_average_a_target_s_seeds_first():
     def cell(drift, none, **more):
         names = {"untrained": 0.0, "none": none, "drift": drift, "predicted": 1.0, "random": 0.5, "matched": 0.25}
-        return {name: {q: {"value": scale * value} for q, scale in more.items()} for name, value in names.items()}
+        values = {
+            name: {q: {"values": [], "value": scale * value, "low": None, "high": None} for q, scale in more.items()}
+            for name, value in names.items()
+        }
+        return typed(Conditions, values)
 
     cells = [
-        ("a", cell(3.0, 1.0, bits=1)),
-        ("a", cell(4.0, 1.0, bits=1)),
-        ("b", cell(2.0, 1.5, bits=1, score=2)),
-        ("c", cell(1.0, 1.0, bits=1, score=2)),
+        ("a", cell(3.0, 1.0, bits_per_byte=1)),
+        ("a", cell(4.0, 1.0, bits_per_byte=1)),
+        ("b", cell(2.0, 1.5, bits_per_byte=1, score=2)),
+        ("c", cell(1.0, 1.0, bits_per_byte=1, score=2)),
     ]
-    found = differences(cells)
+    found = plain(differences(cells))
     interval = ttest_1samp([2.5, 0.5, 0.0], 0).confidence_interval(0.95)
-    assert found["bits"]["drift - none"] == pytest.approx(
+    assert found["bits_per_byte"]["drift - none"] == pytest.approx(
         {"value": 1.0, "low": interval.low, "high": interval.high, "targets": 3}
     )
     assert found["score"]["drift - none"]["value"] == pytest.approx(0.5)
     assert found["score"]["drift - none"]["targets"] == 2
-    assert set(found["bits"]) == {f"{one} - {other}" for one, other in zeroing.DIFFERENCES}
+    assert set(found["bits_per_byte"]) == {f"{one} - {other}" for one, other in zeroing.DIFFERENCES}

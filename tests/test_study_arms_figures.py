@@ -9,6 +9,7 @@ from scipy import stats
 from mixplan.study.arms.figures import (
     Figure,
     added,
+    if_defined,
     mean_of,
     one_target,
     over_targets,
@@ -25,7 +26,7 @@ def of_items(items, name="law"):
 
 
 def ends(found):
-    return found["low"], found["high"]
+    return found.low, found.high
 
 
 def t_interval(values):
@@ -40,7 +41,7 @@ def test_a_difference_is_paired_item_by_item():
     expected = stats.ttest_rel(shared + apart + 0.2, shared).confidence_interval()
     assert ends(found) == pytest.approx((expected.low, expected.high))
     same = one_target(of_items(shared + 0.2).less(of_items(shared)))
-    assert (same["value"], *ends(same)) == pytest.approx((0.2, 0.2, 0.2))
+    assert (same.value, *ends(same)) == pytest.approx((0.2, 0.2, 0.2))
 
 
 def test_items_of_two_domains_are_not_paired():
@@ -48,7 +49,7 @@ def test_items_of_two_domains_are_not_paired():
     one, other = rng.standard_normal(12), 3 * rng.standard_normal(12) + 1
     found = one_target(of_items(one).less(of_items(other, "prose")))
     expected = stats.ttest_ind(one, other, equal_var=False).confidence_interval()
-    assert (found["value"], *ends(found)) == pytest.approx((one.mean() - other.mean(), expected.low, expected.high))
+    assert (found.value, *ends(found)) == pytest.approx((one.mean() - other.mean(), expected.low, expected.high))
 
 
 def test_an_item_that_several_figures_share_counts_once():
@@ -81,13 +82,13 @@ def test_seeds_and_items_add_their_squares():
         (high - low) / 2
         for low, high in (stats.ttest_1samp(x, 0).confidence_interval() for x in (by_seed.ravel(), items))
     ]
-    assert ends(found) == pytest.approx((found["value"] - math.hypot(*half), found["value"] + math.hypot(*half)))
+    assert ends(found) == pytest.approx((found.value - math.hypot(*half), found.value + math.hypot(*half)))
 
 
 def test_a_single_item_has_no_spread_over_items():
     assert variances(of_items([[0.4], [0.6]])) == pytest.approx((0.01, 0.0))
-    assert one_target(of_items([0.4])) == {"value": 0.4, "low": 0.4, "high": 0.4}
-    assert one_target(None) is None
+    assert one_target(of_items([0.4])).values() == {"value": 0.4, "low": 0.4, "high": 0.4}
+    assert if_defined(None) is None
 
 
 def test_a_ratio_of_paired_items_has_fieller_s_interval():
@@ -102,7 +103,7 @@ def test_a_ratio_of_paired_items_has_fieller_s_interval():
         -2 * (above.mean() * below.mean() - t**2 * covariance[0, 1]),
         above.mean() ** 2 - t**2 * covariance[0, 0],
     ])  # fmt: skip
-    assert found["value"] == pytest.approx(above.mean() / below.mean())
+    assert found.value == pytest.approx(above.mean() / below.mean())
     # The tangent's interval is Fieller's but for terms of second order in the lower figure's relative error, 0.01 here.
     width = roots.max() - roots.min()
     assert ends(found) == pytest.approx((roots.min(), roots.max()), abs=0.01 * width)
@@ -111,13 +112,13 @@ def test_a_ratio_of_paired_items_has_fieller_s_interval():
 def test_a_ratio_to_itself_is_sure():
     gain = of_items(np.random.default_rng(5).standard_normal((3, 20)) + 4)
     found = one_target(ratio(gain.scaled(0.8), gain))
-    assert (found["value"], *ends(found)) == pytest.approx((0.8, 0.8, 0.8))
+    assert (found.value, *ends(found)) == pytest.approx((0.8, 0.8, 0.8))
 
 
 def test_targets_that_are_measured_without_error_have_the_t_interval_over_targets():
     values = [0.1, 0.5, 0.3, 0.9]
     found = over_targets([of_items([value] * 6, f"d{value}") for value in values])
-    assert found["value"] == pytest.approx(0.45)
+    assert found.value == pytest.approx(0.45)
     assert ends(found) == t_interval(values)
 
 
@@ -163,7 +164,7 @@ def test_the_interval_over_targets_is_the_formula_written_out(spread):
 
 def test_a_target_without_the_figure_leaves_the_mean_undefined():
     sure = of_items([0.4, 0.5, 0.6])
-    assert over_targets([sure, None, sure, sure]) == {
+    assert over_targets([sure, None, sure, sure]).values() == {
         "value": None,
         "low": None,
         "high": None,
@@ -173,16 +174,16 @@ def test_a_target_without_the_figure_leaves_the_mean_undefined():
         "tie": 0,
         "loss": 0,
     }
-    assert over_targets([None])["value"] is None
+    assert over_targets([None]).value is None
 
 
 def test_too_few_targets_have_a_value_and_no_interval():
     few = [of_items([0.4, 0.5, 0.6]), of_items([-0.6, -0.5, -0.5], "prose")]
     found = over_targets(few)
-    assert found["value"] == pytest.approx((0.5 - 1.6 / 3) / 2)
-    assert (found["low"], found["high"], found["verdict"]) == (None, None, None)
-    assert (found["win"], found["tie"], found["loss"]) == (1, 0, 1)
-    assert over_targets([*few, few[0]])["low"] is not None
+    assert found.value == pytest.approx((0.5 - 1.6 / 3) / 2)
+    assert (found.low, found.high, found.verdict) == (None, None, None)
+    assert (found.win, found.tie, found.loss) == (1, 0, 1)
+    assert over_targets([*few, few[0]]).low is not None
 
 
 @pytest.mark.parametrize(
@@ -196,10 +197,10 @@ def test_words(low, high, said):
 def test_a_verdict_is_the_interval_s_and_counts_are_the_targets_own():
     sure = [of_items(np.array([0.9, 1.0, 1.1]) * size, f"d{size}") for size in (1, 1.1, 1.2, -8)]
     found = over_targets(sure)
-    assert (found["verdict"], found["win"], found["tie"], found["loss"]) == ("tie", 3, 0, 1)
-    assert over_targets(sure[:3])["verdict"] == "win"
-    assert over_targets([figure.scaled(-1) for figure in sure[:3]])["verdict"] == "loss"
-    assert over_targets([of_items([-1, 1.2], str(number)) for number in range(3)])["tie"] == 3
+    assert (found.verdict, found.win, found.tie, found.loss) == ("tie", 3, 0, 1)
+    assert over_targets(sure[:3]).verdict == "win"
+    assert over_targets([figure.scaled(-1) for figure in sure[:3]]).verdict == "loss"
+    assert over_targets([of_items([-1, 1.2], str(number)) for number in range(3)]).tie == 3
 
 
 @pytest.mark.parametrize(
@@ -221,5 +222,5 @@ def test_intervals_hold_the_truth(targets, seeds, apart, shared):
             law, prose = (level + own + 0.3 * rng.standard_normal((seeds, 20)) for own in items)
             figures.append(mean_of([of_items(law), of_items(prose, "prose")]))
         found = over_targets(figures)
-        held += found["low"] <= 0.3 <= found["high"]
+        held += found.low <= 0.3 <= found.high
     assert held / count >= 0.9

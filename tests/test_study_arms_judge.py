@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from as_saved import plain
 from made_arms import bits, compared
 from scipy import stats
 
@@ -33,6 +34,11 @@ def study_of(one, targets=TARGETS, budgets=(3,)):
 
 def ends(found):
     return found["low"], found["high"]
+
+
+def judged_arms(study, **asked):
+    """The judgement as JSON values."""
+    return plain(judge_arms(study, **asked))
 
 
 def test_losses_and_gains_are_told_with_the_sign_of_worse_and_better():
@@ -79,7 +85,7 @@ def test_what_arms_share_of_an_item_s_noise_cancels():
         }
         for target, one in noise.items()
     }
-    judged = judge_arms(study)
+    judged = judged_arms(study)
     avoided = judged["avoided"]["none"]["plan"]["bits_per_byte"]["mean"]["3"]
     assert (avoided["value"], *ends(avoided)) == pytest.approx((0.2, 0.2, 0.2))
     assert (avoided["verdict"], avoided["win"]) == ("win", 3)
@@ -93,7 +99,7 @@ def test_what_is_avoided_on_one_target_is_a_paired_t_interval():
     shared, apart = rng.standard_normal(20), rng.standard_normal(20)
     after = {"none": [bits([1], prose=shared)], "plan": [bits([1], prose=shared - 0.2 * apart - 0.1)]}
     one = compared("sums", bits([5], prose=rng.standard_normal(20)), after)
-    found = one_target(mean_loss(one, "none", "bits_per_byte").less(mean_loss(one, "plan", "bits_per_byte")))
+    found = plain(one_target(mean_loss(one, "none", "bits_per_byte").less(mean_loss(one, "plan", "bits_per_byte"))))
     expected = stats.ttest_rel(shared, shared - 0.2 * apart - 0.1).confidence_interval()
     assert ends(found) == pytest.approx((expected.low, expected.high))
 
@@ -103,7 +109,7 @@ def test_seeds_are_averaged_and_paired():
     # By seed: none loses 0.4, 0.8 and 0.3, plan 0.3, 0.6 and 0.4; what is avoided is 0.1, 0.2 and -0.1.
     none = [bits([1] * 3, prose=[1 + loss] * 2) for loss in (0.4, 0.8, 0.3)]
     plan = [bits([1] * 3, prose=[1 + loss] * 2) for loss in (0.3, 0.6, 0.4)]
-    judged = judge_arms(study_of(compared("sums", before, {"none": none, "plan": plan})))
+    judged = judged_arms(study_of(compared("sums", before, {"none": none, "plan": plan})))
     assert judged["seeds"] == [0, 1, 2]
     found = judged["avoided"]["none"]["plan"]["bits_per_byte"]["worst"]["3"]
     expected = stats.ttest_1samp([0.1, 0.2, -0.1], 0).confidence_interval()
@@ -119,7 +125,7 @@ def test_the_worst_domain_is_each_arm_s_own_on_the_mean_over_seeds():
     plan = [bits([1, 1], law=[1.1] * 2, prose=[1.6] * 2, fox=[1, 1])] * 2
     # On the mean over seeds none loses 0.9 in law and 0.8 in prose, plan 0.1 and 0.6.
     study = study_of(compared("sums", before, {"none": none, "plan": plan}))
-    judged = judge_arms(study)
+    judged = judged_arms(study)
     own = {arm: one["loss"]["bits_per_byte"] for arm, one in judged["by_target"]["sums"]["3"].items()}
     assert {arm: one["worst_domain"] for arm, one in own.items()} == {"none": "law", "plan": "prose"}
     assert own["none"]["domains"] == pytest.approx({"law": 0.9, "prose": 0.8, "fox": 0})
@@ -137,7 +143,7 @@ def test_the_first_by_name_is_the_worst_of_equals():
 def test_what_is_kept_is_a_share_of_what_none_gains():
     before = bits([3, 3.2, 2.8], prose=[1, 1])
     arms = {"none": [bits([1, 1, 1], prose=[1, 1])], "plan": [bits([1.5, 1.5, 1.5], prose=[1, 1])]}
-    judged = judge_arms(study_of(compared("sums", before, arms)))
+    judged = judged_arms(study_of(compared("sums", before, arms)))
     shares = {arm: found["3"]["value"] for arm, found in judged["kept"].items()}
     assert shares == pytest.approx({"none": 1, "plan": 0.75})
     assert ends(judged["kept"]["none"]["3"]) == (1, 1)
@@ -159,7 +165,7 @@ def test_one_target_without_a_sure_gain_leaves_what_is_kept_undefined_and_nothin
         }
         for target, each in gains.items()
     }
-    judged = judge_arms(study)
+    judged = judged_arms(study)
     assert judged["kept"]["plan"]["3"] == {
         "value": None, "low": None, "high": None, "verdict": None, "targets": 2, "win": 2, "tie": 0, "loss": 0,
     }  # fmt: skip
@@ -173,7 +179,7 @@ def test_one_budget_without_a_figure_leaves_the_mean_over_budgets_without_one():
     sure, unsure = (
         compared("sums", bits([3, 3], prose=[1]), {"none": [bits(target, prose=[1])]}) for target in ([1, 1.1], [1, 4])
     )
-    judged = judge_arms({name: {3: replace(sure, target=name), 6: replace(unsure, target=name)} for name in TARGETS})
+    judged = judged_arms({name: {3: replace(sure, target=name), 6: replace(unsure, target=name)} for name in TARGETS})
     found = judged["kept"]["none"]
     assert (found["3"]["value"], found["6"]["value"], found[BOTH]["value"]) == (1, None, None)
 
@@ -182,7 +188,7 @@ def test_a_target_that_was_not_measured_gains_nothing_known():
     before = {"prose": {"bits_per_byte": [1.0]}}
     one = compared("sums", before, {"none": [before]})
     assert gain(one, "none") is kept(one, "none") is None
-    own = judge_arms({"sums": {3: one}})["by_target"]["sums"]["3"]["none"]
+    own = judged_arms({"sums": {3: one}})["by_target"]["sums"]["3"]["none"]
     assert own["gain"] is own["kept"] is None
 
 
@@ -195,7 +201,7 @@ def test_the_mean_over_budgets_counts_an_item_that_both_share_once():
         )
         for budget, plan in ((3, three), (6, six))
     }
-    judged = judge_arms(dict.fromkeys(TARGETS, budgets))
+    judged = judged_arms(dict.fromkeys(TARGETS, budgets))
     found = judged["avoided"]["none"]["plan"]["bits_per_byte"]["mean"]
     # The targets' rows are the same ones here, so that all that varies is one row from another.
     expected = stats.ttest_rel(none, (three + six) / 2).confidence_interval()
@@ -212,7 +218,7 @@ def test_rows_of_two_targets_are_different_rows_though_they_are_called_alike():
 def test_fewer_than_three_targets_have_no_interval():
     arms = {"none": [bits([1, 1], prose=[2, 2.5])], "plan": [bits([1, 1], prose=[1, 1.1])]}
     one = compared("sums", bits([3, 3.2], prose=[1, 1]), arms)
-    few, enough = (judge_arms(study_of(one, TARGETS[:count])) for count in (2, 3))
+    few, enough = (judged_arms(study_of(one, TARGETS[:count])) for count in (2, 3))
     for figure in (
         lambda judged: judged["kept"]["plan"]["3"],
         lambda judged: judged["avoided"]["none"]["plan"]["bits_per_byte"]["worst"]["3"],
@@ -232,10 +238,10 @@ def test_a_quantity_is_judged_where_every_evaluation_has_it():
     one = compared("sums", whole, {"none": [whole], "plan": [whole, lacking]})
     assert domains_of(one, "kl") == ["prose"]
     assert domains_of(one, "correct") == ["law"]
-    assert judge_arms({"sums": {3: one}})["quantities"] == ["bits_per_byte", "kl", "correct"]
+    assert judged_arms({"sums": {3: one}})["quantities"] == ["bits_per_byte", "kl", "correct"]
     without = {name: values for name, values in whole.items() if name != "prose"}
     other = compared("poems", without, {"none": [without], "plan": [without]})
-    assert judge_arms({"sums": {3: one}, "poems": {3: other}})["quantities"] == ["kl", "correct"]
+    assert judged_arms({"sums": {3: one}, "poems": {3: other}})["quantities"] == ["kl", "correct"]
 
 
 def test_the_headline_of_all_domains_stands_for_the_study():
@@ -252,7 +258,7 @@ def test_the_headline_of_all_domains_stands_for_the_study():
 def test_the_judgement_says_what_it_is_of_in_json():
     before, after = bits([5, 5], prose=[1, 1], law=[1, 1]), bits([1, 2], prose=[1, 2], law=[2, 2])
     arms = {arm: [after, after] for arm in ("none", "uniform", "plan")}
-    judged = judge_arms(study_of(compared("sums", before, arms, steps=7), budgets=(3, 6)))
+    judged = judged_arms(study_of(compared("sums", before, arms, steps=7), budgets=(3, 6)))
     assert json.loads(json.dumps(judged, allow_nan=False)) == judged
     about = {key: judged[key] for key in ("targets", "budgets", "arms", "seeds", "quantities", "steps", "marks")}
     assert about == {
@@ -282,11 +288,11 @@ def test_marks_are_held_against_the_figures():
     }
     study = study_of(compared("sums", before, arms))
     place = "avoided/uniform/plan/bits_per_byte/worst/both"
-    reached, missed = judge_arms(study, marks=[Mark("Better.", place, 0, 0), Mark("Much.", place, 0.5)])["marks"]
+    reached, missed = judged_arms(study, marks=[Mark("Better.", place, 0, 0), Mark("Much.", place, 0.5)])["marks"]
     assert (reached["value"], reached["low"], reached["reached"]) == pytest.approx((0.4, 0.4, True))
     assert missed["reached"] is False
     with pytest.raises(RunError) as refused:
-        judge_arms(study, marks=[Mark("x", "avoided/unifrom/plan/bits_per_byte/worst/both")])
+        judged_arms(study, marks=[Mark("x", "avoided/unifrom/plan/bits_per_byte/worst/both")])
     assert str(refused.value) == (
         "study mark 'avoided/unifrom/plan/bits_per_byte/worst/both': there is no 'unifrom' in the judgement. "
         "Did you mean 'uniform'?"
@@ -308,7 +314,7 @@ def test_what_plans_said_of_an_even_spread_is_held_against_what_came():
         "poems": {3: one("poems", -0.2, False), 6: one("poems", 0.2, True)},
         "code": {3: one("code", -0.2, True), 6: one("code", 0.2, False)},
     }
-    found = judge_arms(study)["foresight"]
+    found = judged_arms(study)["foresight"]
     assert found["quantity"] == "bits_per_byte"
     assert found["counts"] == {"said": {"better": 1, "as_well": 2}, "unsaid": {"better": 2, "as_well": 1}}
     first = found["comparisons"][0]
@@ -320,4 +326,4 @@ def test_what_plans_said_of_an_even_spread_is_held_against_what_came():
 
 def test_without_an_even_spread_there_is_nothing_to_foresee():
     one = compared("sums", bits([5], prose=[1]), {"none": [bits([1], prose=[2])], "plan": [bits([1], prose=[2])]})
-    assert judge_arms({"sums": {3: one}})["foresight"] is None
+    assert judged_arms({"sums": {3: one}})["foresight"] is None

@@ -1,18 +1,17 @@
 """What trainings of arms measured: kept by job, written as one file, taken over by another run folder."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from mixplan.errors import RunError
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured
-from mixplan.study.arms.known import KnownTrainings, take_over, write_trainings
+from mixplan.study.arms.known import KnownTrainings, MeasuredUnder, take_over, write_trainings
 
 STUDY = "5" * 64
 MEASURED_AS = {"sums": "5" * 32, "poems": "6" * 32}
-REGISTERED = {
-    "hash": STUDY, "processes": 1, "libraries": {"torch": "2"}, "measured_as": MEASURED_AS, "title": "not this",
-}  # fmt: skip
+REGISTERED = MeasuredUnder(STUDY, 1, {"torch": "2"}, MEASURED_AS)
 JOBS = ("a" * 64, "b" * 64)
 
 
@@ -82,7 +81,7 @@ def test_another_folder_takes_trainings_over(file, tmp_path):
 def test_another_study_takes_what_was_measured_as_it_measures(file, tmp_path):
     known(tmp_path / "known", target="poems").keep("c" * 64, "plan", 0, evaluation(0.5))
     assert write_trainings(tmp_path / "known", file, REGISTERED) == 3
-    other = REGISTERED | {"hash": "6" * 64, "measured_as": MEASURED_AS | {"poems": "7" * 32}}
+    other = replace(REGISTERED, study="6" * 64, measured_as=MEASURED_AS | {"poems": "7" * 32})
     assert take_over(file, tmp_path / "there", other) == 2
     there = known(tmp_path / "there", study="6" * 64)
     assert there.get(JOBS[1]).domains == evaluation(0.25).domains
@@ -91,7 +90,7 @@ def test_another_study_takes_what_was_measured_as_it_measures(file, tmp_path):
 
 def test_trainings_that_were_all_measured_otherwise_are_refused(file, tmp_path):
     with pytest.raises(RunError) as refused:
-        take_over(file, tmp_path / "there", REGISTERED | {"measured_as": {"sums": "7" * 32}})
+        take_over(file, tmp_path / "there", replace(REGISTERED, measured_as={"sums": "7" * 32}))
     assert str(refused.value) == (
         f"{file}: measured for the study registered as {STUDY[:16]} with another model, other domains or other "
         "measures, for every target of this one. Leave --measured out, or undo what was changed in the study's file or "
@@ -105,13 +104,13 @@ def test_trainings_that_another_mixplan_wrote_are_refused(file, tmp_path):
     with pytest.raises(RunError) as refused:
         take_over(file, tmp_path / "there", REGISTERED)
     assert str(refused.value) == (
-        f"{file}: another mixplan wrote it. Have this one write it again, by --so-far in its run folder."
+        f"{file}: another mixplan wrote it. Have this one write it again, by `mixplan study judge` in its run folder."
     )
 
 
 def test_trainings_with_another_number_of_processes_are_refused(file, tmp_path):
     with pytest.raises(RunError) as refused:
-        take_over(file, tmp_path / "there", REGISTERED | {"processes": 2})
+        take_over(file, tmp_path / "there", replace(REGISTERED, processes=2))
     assert str(refused.value) == (
         f"{file}: its jobs had --processes 1, which sets how many rows a step takes, and these have 2. "
         "Give --processes 1 with another run folder, or leave --measured out."
@@ -119,34 +118,40 @@ def test_trainings_with_another_number_of_processes_are_refused(file, tmp_path):
     assert not (tmp_path / "there").exists()
 
 
+NOT_ONE = "not a trainings.jsonl that mixplan wrote, or changed or damaged since:\n"
+
+
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "said"),
     [
-        lambda text: "",
-        lambda text: text[:-40],
-        lambda text: text.replace("0.123457,", ""),
-        lambda text: text.replace(JOBS[0], "../" + JOBS[0][3:]),
-        lambda text: text.replace('"rows"', '"row"'),
+        (lambda text: "", f"line 1: {NOT_ONE}  not JSON: EOF while parsing a value at line 1 column 0\n"),
+        (lambda text: text[:-40], f"line 3: {NOT_ONE}  not JSON: EOF while parsing "),
+        (lambda text: text.replace("0.123457,", ""), "line 3: its numbers are not one for each row. "),
+        (
+            lambda text: text.replace(JOBS[0], "../" + JOBS[0][3:]),
+            f"line 3: {NOT_ONE}  `job`: string should match pattern '^[0-9a-f]{{64}}$', found \"../aaa",
+        ),
+        (lambda text: text.replace('"rows"', '"row"'), f"line 1: {NOT_ONE}  `rows` is missing\n"),
     ],
     ids=["empty", "cut", "short", "elsewhere", "headless"],
 )
-def test_a_damaged_file_is_refused(file, tmp_path, damage):
+def test_a_damaged_file_is_refused_by_line_and_field(file, tmp_path, damage, said):
     text = file.read_text()
     file.write_text(damage(text))
     assert file.read_text() != text
     with pytest.raises(RunError) as refused:
         take_over(file, tmp_path / "there", REGISTERED)
-    assert str(refused.value) == (
-        f"{file}: this is no whole trainings.jsonl of a study. Take it from the run folder again."
-    )
+    assert str(refused.value).startswith(f"{file}, {said}")
+    assert str(refused.value).endswith("Take the file from the run folder again.")
+    assert not (tmp_path / "there").exists()
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(RunError) as refused:
         take_over(tmp_path / "no.jsonl", tmp_path / "there", REGISTERED)
     assert str(refused.value) == (
-        f"--measured: there is no file {tmp_path / 'no.jsonl'}. `mixplan study` leaves a trainings.jsonl in the run "
-        "folder of a study of arms, with --so-far in its so-far/."
+        f"--measured: there is no file {tmp_path / 'no.jsonl'}. `mixplan study run` leaves a trainings.jsonl in the "
+        "run folder of a study of arms, and `mixplan study judge` in its so-far/."
     )
 
 

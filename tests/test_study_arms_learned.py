@@ -8,9 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from as_saved import plain
 from made_arms import bits, compared
 from small_plan import Silent
 from small_study import lay, study, study_values
+from study_pages import arms_page
 
 from mixplan.forecast import Amount, Halving
 from mixplan.plan import PlanRequest, make_plan
@@ -24,7 +26,7 @@ from mixplan.study.arms.learned import amount_of, judge_relearned
 from mixplan.study.arms.make import DONE
 from mixplan.study.arms.stages import Stage, stages
 from mixplan.study.asked.spec import load_study
-from mixplan.study.results.arms import arms_markdown
+from mixplan.study.files.arms import Halved
 from mixplan.train.launch import Launch
 
 ARMS = ["none", "uniform", "plan", "plan_learned"]
@@ -86,7 +88,7 @@ def results(folder: Path):
     """A judgement, and how it reads."""
     registered = json.loads((folder.parent / "run" / "registered.json").read_bytes())
     judged = json.loads((folder / "results.json").read_bytes())
-    return judged, arms_markdown({**registered, "command": "mixplan study x.yaml"}, judged)
+    return judged, arms_page({**registered, "command": "mixplan study run x.yaml"}, judged)
 
 
 def test_the_other_arms_are_judged_before_anything_learned_is_trained(finished):
@@ -230,7 +232,7 @@ def made(target: str, half: float, *, learned_saves: float = 0.0):
     after = {arm: [bits([1] * 4, prose=[1 + one] * 6, fox=[1 + two] * 6)] * 2 for arm, (one, two) in losses.items()}
     one = compared(target, bits([5] * 4, prose=[1] * 6, fox=[1] * 6), after)
     rows = {arm: dict(zip(("prose", "fox"), given, strict=True)) for arm, given in ROWS.items()}
-    return replace(one, rows=rows, learned={"text": f"{half:g} rows", "said": target == "laws"})
+    return replace(one, rows=rows, learned=Halved(text=f"{half:g} rows", said=target == "laws"))
 
 
 def without_learned(one):
@@ -258,13 +260,13 @@ def test_targets_without_a_common_quantity_leave_the_usual_number():
 def test_learned_plans_are_held_against_the_plans():
     saves = {"sums": 0.05, "poems": 0.1, "laws": 0.15}
     measured = {name: {20: made(name, 8.0, learned_saves=saved)} for name, saved in saves.items()}
-    judged = judge_arms(measured)
+    judged = plain(judge_arms(measured))
     assert set(judged["avoided"]["plan"]) == {"plan_learned"}
     found = judged["avoided"]["plan"]["plan_learned"]["bits_per_byte"]
     # Where the plan's worst domain is spared so much, the other one is the worst.
     assert found["worst"]["20"]["value"] == pytest.approx((0.05 + 0.2 / 3 + 0.2 / 3) / 3)
     assert found["mean"]["20"]["value"] == pytest.approx(0.05)
-    one = judge_relearned(measured, "bits_per_byte")[0]
+    one = plain(judge_relearned(measured, "bits_per_byte"))[0]
     assert (one["target"], one["budget"], one["text"], one["said"]) == ("sums", "20", "8 rows", False)
     assert (one["from_plan"], one["from_uniform"]) == (3, 3)
     assert one["mean"]["value"] == pytest.approx(0.025)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from small_study import TARGETS, bench, lay, study
+from study_pages import arms_page
 
 from mixplan.errors import RunError
 from mixplan.forecast import Halving, History, Kind, halving_rows, with_studies
@@ -21,7 +22,6 @@ from mixplan.study.arms.known import TRAVELS
 from mixplan.study.arms.make import DONE, written
 from mixplan.study.arms.stages import Stage, stages
 from mixplan.study.asked.spec import load_study
-from mixplan.study.results.arms import arms_markdown
 from mixplan.train.launch import Launch
 
 ARMS = {"names": ["none", "uniform", "random", "plan", "oracle"], "budgets": [3, 6]}
@@ -150,7 +150,7 @@ def test_the_same_command_again_trains_nothing_and_ends_with_the_same_bytes(arms
 def test_results_can_be_read(arms_study):
     run = arms_study / "run"
     registered, judged = (json.loads((run / name).read_bytes()) for name in ("registered.json", "results.json"))
-    text = arms_markdown({**registered, "command": "mixplan study x.yaml"}, judged)
+    text = arms_page({**registered, "command": "mixplan study run x.yaml"}, judged)
     assert f"`{registered['hash']}`" in text
     assert "**0 of 1 marks were reached.**" in text
 
@@ -183,7 +183,7 @@ def test_budgets_that_all_targets_are_compared_at_are_judged_so_far(arms_study, 
     assert (run / "so-far" / "evidence.json").exists()
     assert not (run / "results.json").exists()
     registered = json.loads((run / "registered.json").read_bytes())
-    text = arms_markdown({**registered, "command": "mixplan study x.yaml"}, judged)
+    text = arms_page({**registered, "command": "mixplan study run x.yaml"}, judged)
     assert "**Not finished. Still missing here: 1 of 2 budgets.**" in text
 
     (run / "arms" / "doctors-3" / DONE).unlink()
@@ -192,7 +192,7 @@ def test_budgets_that_all_targets_are_compared_at_are_judged_so_far(arms_study, 
         study(path, run, so_far=True)
     assert str(refused.value) == (
         f"{run}: {known} trainings are measured, but at no budget are all targets' arms with any seed, so there is "
-        f"nothing to judge yet. Wait for who works on it, or finish it: `mixplan study {path} --run {run}`."
+        f"nothing to judge yet. Wait for who works on it, or finish it: `mixplan study run {path} --run {run}`."
     )
 
 
@@ -255,8 +255,8 @@ def test_a_further_process_waits_for_the_plans(arms_study, tmp_path, monkeypatch
     plan = place.read_bytes()
     place.unlink()
     monkeypatch.setattr(jobs.time, "sleep", lambda _: place.write_bytes(plan))
-    assert study(path, run, cells_only=True).said == [
-        f"waiting until `mixplan study {path} --run {run}` has written down what will be judged"
+    assert study(path, run, beside=True).said == [
+        f"waiting until `mixplan study run {path} --run {run}` has written down what will be judged"
     ]
 
 
@@ -271,7 +271,7 @@ def test_processes_share_the_comparisons(arms_study, tmp_path, monkeypatch):
     # A process beside the one that judges takes what is not done and whose target nobody works on.
     other = ExitStack()
     other.enter_context(locked(run / "arms" / "held" / "sums"))
-    said = study(path, run, cells_only=True).said
+    said = study(path, run, beside=True).said
     assert [text for text in said if text.startswith("target ")] == [
         "target doctors, 3 extra rows, seed 3",
         "target doctors, 6 extra rows, seed 3",
@@ -347,7 +347,7 @@ def test_the_seeds_that_all_targets_have_are_judged_so_far(two_seeds, arms_study
     judged = json.loads((run / "so-far" / "results.json").read_bytes())
     assert (judged["seeds"], judged["budgets"]) == ([3], ["3"])
     registered = json.loads((run / "registered.json").read_bytes())
-    text = arms_markdown({**registered, "command": "mixplan study x.yaml"}, judged)
+    text = arms_page({**registered, "command": "mixplan study run x.yaml"}, judged)
     assert "**Not finished. Still missing here: 1 of 2 seeds.**" in text
     # The oracle knows what the arm none lost with every seed, from the first one on.
     lines = [json.loads(line) for line in (run / "so-far" / TRAVELS).read_text().splitlines()[1:]]

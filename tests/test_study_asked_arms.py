@@ -8,6 +8,7 @@ import pytest
 from study_text import lay as lay_text
 
 from mixplan.errors import RecipeError
+from mixplan.forecast import evidence
 from mixplan.study.asked.spec import load_study
 
 SHIPPED = Path(__file__).resolve().parent.parent / "recipes" / "studies" / "smollm2-135m-arms" / "study.yaml"
@@ -144,17 +145,27 @@ def test_evidence_that_is_none(tmp_path):
         return refused(path)
 
     assert refusal("none.json") == [
-        f"{line}: arms.evidence: there is no file {tmp_path / 'none.json'}. `mixplan study` leaves an evidence.json in "
-        "its run folder."
+        f"{line}: arms.evidence: there is no file {tmp_path / 'none.json'}. `mixplan study run` leaves an "
+        "evidence.json in its run folder."
     ]
     place = tmp_path / "some.json"
-    for wrong in ("{", "[]", '{"version": 99, "targets": {"sums": {}}}', '{"version": 1, "targets": {}}'):
+    whole = json.loads((evidence.SHIPPED / "smollm2-135m.json").read_bytes())
+    for wrong, said in (
+        ("{", "not JSON: EOF while parsing an object at line 1 column 1"),
+        ("[]", "the file: expected an object, found []"),
+        (json.dumps(whole | {"version": 99}), "`version`: expected 1, found 99"),
+        (json.dumps(whole | {"seeds": "many"}), '`seeds`: expected a valid array, found "many"'),
+    ):
         place.write_text(wrong)
         assert refusal("some.json") == [
-            f"{line}: arms.evidence: {place} is no evidence of a study of forecasts, or of another mixplan. "
+            f"{line}: arms.evidence: {place} is no evidence of a study, or of another mixplan: {said}. "
             "Name another file."
         ]
-    place.write_text('{"version": 1, "targets": {"sums": {}}}')
+    place.write_bytes((evidence.SHIPPED / "smollm2-135m-arms.json").read_bytes())
+    assert refusal("some.json") == [
+        f"{line}: arms.evidence: {place} is of a study of arms, which judged no scores. Name a study of forecasts'."
+    ]
+    place.write_text(json.dumps(whole))
     path.write_text(text.replace(told, "some.json").replace("  allocate:", "  forecast: {runs: []}\n  allocate:"))
     assert refused(path) == [
         f"{line + 1}: arms.evidence: recipe.forecast says what plans learn from already. Leave one of the two out."

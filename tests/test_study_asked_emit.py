@@ -27,7 +27,8 @@ def test_each_task_asks_for_what_one_job_needs(tmp_path, tiny_model, tiny_sae):
     lines = text.splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
     assert {"#SBATCH --job-name=some-study", "#SBATCH --array=0-7", "# No GPUs are asked for."} <= set(lines)
-    assert f"study=({sys.executable} -m mixplan study '{place}' --run {tmp_path / 'run'} --processes 1 )" in lines
+    assert f"options=('{place}' --run {tmp_path / 'run'} --processes 1 )" in lines
+    assert f'exec {sys.executable} -m mixplan study work "${{options[@]}}"' in lines
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["slurm.sh"]
 
 
@@ -41,10 +42,11 @@ def test_on_gpus_a_task_has_one_for_each_process(tmp_path, tiny_model, tiny_sae)
     assert re.search(r"--processes 4 --launch \S+/configs/launch/fsdp2.yaml\)", text)
 
 
-def test_what_was_measured_elsewhere_is_named_to_every_task(tmp_path, tiny_model, tiny_sae):
+def test_what_was_measured_elsewhere_is_named_to_the_task_that_runs_the_study(tmp_path, tiny_model, tiny_sae):
     place = lay(tmp_path, tiny_model, tiny_sae)
     text = emit_study(StudyRequest(place, tmp_path / "run", 3, measured=tmp_path / "trainings.jsonl")).read_text()
-    assert f"--processes 1 --measured {tmp_path / 'trainings.jsonl'})" in text
+    (line,) = (line for line in text.splitlines() if "--measured" in line)
+    assert line.endswith(f'study run "${{options[@]}}" --measured {tmp_path / "trainings.jsonl"}')
 
 
 def test_a_launch_config_that_is_not_there_is_refused(tmp_path, tiny_model, tiny_sae):
@@ -61,18 +63,18 @@ def test_the_first_task_judges_and_the_others_wait_until_it_has_registered(tmp_p
     monkeypatch.setattr(sys, "executable", str(program))
     place, run = lay(tmp_path, tiny_model, tiny_sae), tmp_path / "run"
     script = emit_study(StudyRequest(place, run, 2))
-    asked = f"-m mixplan study {place} --run {run} --processes 1"
+    asked = f"{place} --run {run} --processes 1"
 
     def task(number):
         return subprocess.Popen(["bash", script], env={**os.environ, "SLURM_ARRAY_TASK_ID": str(number)})
 
     other = task(1)
     assert task(0).wait(timeout=60) == 0
-    assert (tmp_path / "called").read_text() == f"{asked}\n"
+    assert (tmp_path / "called").read_text() == f"-m mixplan study run {asked}\n"
     assert other.poll() is None
     (run / "registered.json").write_text("{}")
     assert other.wait(timeout=60) == 0
-    assert (tmp_path / "called").read_text() == f"{asked}\n{asked} --cells-only\n"
+    assert (tmp_path / "called").read_text() == f"-m mixplan study run {asked}\n-m mixplan study work {asked}\n"
 
 
 @pytest.mark.slurm

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from as_saved import plain
 from scipy.stats import pearsonr
 from test_study_judged_judge import DOMAINS, TARGETS, D, T, made_up
 
@@ -26,7 +27,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def judged(table):
-    return judge_learned(table, resamples=20, seed=1)
+    return plain(judge_learned(table, resamples=20, seed=1))
 
 
 def size_of(table):
@@ -81,7 +82,7 @@ def test_a_score_that_tells_is_ahead_of_movability_alone_and_one_that_does_not_i
 
 def test_too_little_to_learn_from_is_not_judged(table):
     def judge(table):
-        return judge_learned(table, resamples=2, seed=1)
+        return plain(judge_learned(table, resamples=2, seed=1))
 
     assert (
         judge(

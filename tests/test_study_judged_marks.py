@@ -1,6 +1,7 @@
 """Marks reached and missed, and what is said of one that names no figure."""
 
 import pytest
+from as_saved import plain
 
 from mixplan.errors import RunError
 from mixplan.study.judged.marks import Mark, judge_marks
@@ -14,7 +15,7 @@ HELD_OUT = "chosen/kl/pearson/held_out"
     [(0.7, 0.49, True), (0.71, None, False), (None, 0.5, False), (None, None, True), (0.7, 0.5, False)],
 )
 def test_a_mark_is_reached_by_its_value_and_its_lower_end(at_least, low_above, reached):
-    (found,) = judge_marks(JUDGED, [Mark("as good as said", HELD_OUT, at_least, low_above)])
+    (found,) = plain(judge_marks(JUDGED, [Mark("as good as said", HELD_OUT, at_least, low_above)]))
     assert found == {
         "text": "as good as said",
         "quantity": HELD_OUT,
@@ -29,9 +30,9 @@ def test_a_mark_is_reached_by_its_value_and_its_lower_end(at_least, low_above, r
 
 def test_what_is_not_defined_is_not_reached():
     judged = {"here": {"value": None, "low": None}}
-    (found,) = judge_marks(judged, [Mark("x", "here", 0.0)])
+    (found,) = plain(judge_marks(judged, [Mark("x", "here", 0.0)]))
     assert (found["reached"], found["high"]) == (False, None)
-    (found,) = judge_marks({"here": {"value": 1.0, "low": None}}, [Mark("x", "here", 0.0, 0.0)])
+    (found,) = plain(judge_marks({"here": {"value": 1.0, "low": None}}, [Mark("x", "here", 0.0, 0.0)]))
     assert found["reached"] is False
 
 

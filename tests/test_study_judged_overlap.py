@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from as_saved import plain
 from scipy.stats import ttest_1samp
 from test_study_judged_table import small_table
 
+from mixplan.study.files.figure import TargetMean
 from mixplan.study.judged.overlap import judge_overlaps, mean_over_targets
 
 SHARED = np.array([[40.0, 44.0], [50.0, np.nan]])
@@ -14,7 +16,7 @@ SHARED = np.array([[40.0, 44.0], [50.0, np.nan]])
 
 def judged(**overlaps):
     features, live = dict.fromkeys(overlaps, 100), dict.fromkeys(overlaps, 2000)
-    return judge_overlaps(replace(small_table(), overlaps=overlaps, live=live, drift_features=features))
+    return plain(judge_overlaps(replace(small_table(), overlaps=overlaps, live=live, drift_features=features)))
 
 
 def test_seeds_are_averaged_and_targets_carry_the_interval():
@@ -47,12 +49,17 @@ def test_the_choice_is_made_on_development_targets_in_the_sae_s_dimensions():
 
 
 def test_without_an_overlap_nothing_is_chosen():
-    assert judge_overlaps(replace(small_table(), overlaps={}, live={}, drift_features={})) == {
+    assert plain(judge_overlaps(replace(small_table(), overlaps={}, live={}, drift_features={}))) == {
         "variants": {},
         "differences": {},
     }
 
 
 def test_one_target_has_no_interval_and_none_no_mean():
-    assert mean_over_targets(np.array([3.0, np.nan])) == {"value": 3.0, "low": None, "high": None, "targets": 1}
-    assert mean_over_targets(np.array([np.nan])) == {"value": None, "low": None, "high": None, "targets": 0}
+    assert mean_over_targets(np.array([3.0, np.nan])).values() == {
+        "value": 3.0,
+        "low": None,
+        "high": None,
+        "targets": 1,
+    }
+    assert mean_over_targets(np.array([np.nan])) == TargetMean(value=None, low=None, high=None, targets=0)

@@ -7,9 +7,9 @@ from small_study import bench, lay, study
 from mixplan.errors import RunError
 from mixplan.saved.evaluation import Measured
 from mixplan.study.jobs import cells_of
+from mixplan.study.judge import marks_of
 from mixplan.study.judged.rehearse import moved_items, rehearse
-from mixplan.study.make import marks_of
-from mixplan.study.reading.foretell import read_forecasts
+from mixplan.study.reading.forecasts import read_forecasts
 
 
 def test_a_mark_that_names_no_figure_is_refused_before_anything_is_trained(tmp_path, tiny_model, tiny_sae):

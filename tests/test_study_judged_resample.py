@@ -65,7 +65,7 @@ def test_a_correlation_never_leaves_its_range():
 def test_too_few_targets_or_domains_have_no_interval():
     for targets, domains in ((2, 9), (9, 4)):
         values = np.linspace(0, 1, 1 + targets + domains + targets * domains)
-        assert estimate(values, targets, domains).as_json() == {
+        assert estimate(values, targets, domains).saved().values() == {
             "value": 0.0,
             "low": None,
             "high": None,
@@ -74,7 +74,7 @@ def test_too_few_targets_or_domains_have_no_interval():
 
 
 def test_a_figure_that_is_not_defined_is_none():
-    assert estimate(np.full(35, np.nan), 4, 6).as_json() == {
+    assert estimate(np.full(35, np.nan), 4, 6).saved().values() == {
         "value": None,
         "low": None,
         "high": None,

@@ -34,18 +34,18 @@ def test_reliability_is_the_share_of_variance_that_is_not_error():
     measured = true + items + rng.normal(0, 0.6, (targets, domains, seeds))
     found = noise_floor("correct", measured, np.full(measured.shape, 0.8))
     error = 0.8**2 + 0.6**2 / 3
-    assert found["between_domains"] == pytest.approx(np.sqrt(4 + error), rel=0.02)
-    assert found["item_error"] == pytest.approx(0.8)
-    assert found["seed_sd"] == pytest.approx(0.6, rel=0.02)
-    assert found["error"] == pytest.approx(np.sqrt(error), rel=0.02)
-    assert found["reliability"] == pytest.approx(4 / (4 + error), rel=0.02)
+    assert found.between_domains == pytest.approx(np.sqrt(4 + error), rel=0.02)
+    assert found.item_error == pytest.approx(0.8)
+    assert found.seed_sd == pytest.approx(0.6, rel=0.02)
+    assert found.error == pytest.approx(np.sqrt(error), rel=0.02)
+    assert found.reliability == pytest.approx(4 / (4 + error), rel=0.02)
     # What knows the true change exactly correlates so with the measured one.
     r = [np.corrcoef(true[t, :, 0], measured[t].mean(1))[0, 1] for t in range(targets)]
-    assert found["ceiling"] == pytest.approx(np.mean(r), rel=0.02)
+    assert found.ceiling == pytest.approx(np.mean(r), rel=0.02)
 
 
 def test_noise_alone_has_no_reliability_and_one_seed_no_spread():
     still = noise_floor("correct", np.array([[[0.1], [0.0], [-0.1]]]), np.ones((1, 3, 1)))
-    assert (still["reliability"], still["ceiling"], still["seed_sd"]) == (0.0, 0.0, None)
+    assert (still.reliability, still.ceiling, still.seed_sd) == (0.0, 0.0, None)
     missing = noise_floor("correct", np.full((1, 3, 1), np.nan), np.ones((1, 3, 1)))
-    assert set(missing.values()) == {None}
+    assert set(missing.values().values()) == {None}

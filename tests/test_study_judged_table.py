@@ -10,7 +10,7 @@ import pytest
 from mixplan.errors import RunError
 from mixplan.study.judged.table import Table, read_table, write_table
 
-AGAIN = "Run mixplan study again: it makes the table from the cells that are kept."
+AGAIN = "Run the study again, `mixplan study run STUDY --run FOLDER`: it makes the table from the cells that are kept."
 
 
 def small_table() -> Table:
@@ -76,18 +76,24 @@ def test_parts_that_do_not_fit_are_refused(changes, message):
         replace(small_table(), **changes)
 
 
+NOT_ONE = "not a table.json that mixplan wrote, or changed or damaged since:\n"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda v: v.pop("kinds"), "'kinds' is missing from this study's table."),
-        (lambda v: v.update(version=2), "a table of version 2; this mixplan reads version 1."),
+        (lambda v: v.pop("kinds"), f"{NOT_ONE}  `kinds` is missing\n"),
+        (
+            lambda v: v.update(version=2),
+            "found table.json version 2, written by mixplan 'unknown'; expected version 1. Use that mixplan. ",
+        ),
         (
             lambda v: v["measures"]["kl"].pop(),
-            "this is not a whole table of a study: measures.kl: found 1 x 3 x 2 numbers, expected 2 x 3 x 2.",
+            "this is not a whole table of a study: measures.kl: found 1 x 3 x 2 numbers, expected 2 x 3 x 2. ",
         ),
         (
             lambda v: v["predictors"].update(sts="many"),
-            "this is not a whole table of a study: could not convert string to float: 'many'.",
+            f'{NOT_ONE}  `predictors.sts`: expected a valid array, found "many"\n',
         ),
     ],
 )
@@ -99,10 +105,10 @@ def test_a_damaged_table_says_where(tmp_path, change, said):
     path.write_text(json.dumps(value))
     with pytest.raises(RunError) as caught:
         read_table(path)
-    assert str(caught.value) == f"{path}: {said} {AGAIN}"
+    assert str(caught.value) == f"{path}: {said}{AGAIN}"
 
 
 def test_a_table_that_is_not_there(tmp_path):
     with pytest.raises(RunError) as caught:
         read_table(tmp_path / "table.json")
-    assert str(caught.value) == f"{tmp_path / 'table.json'}: there is no such file. Run the same command again."
+    assert str(caught.value) == f"{tmp_path / 'table.json'}: there is no such file. {AGAIN}"

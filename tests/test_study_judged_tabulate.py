@@ -22,7 +22,7 @@ from mixplan.study.judged.tabulate import (
     tabulate,
     whole,
 )
-from mixplan.study.reading.foretell import read_forecasts
+from mixplan.study.reading.forecasts import read_forecasts
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from small_study import bench, lay, study_values
+from test_study_judged_judge import made_up
 
 from mixplan.drift.rollouts import Sampler, against_nothing, draw_pairs, taught
 from mixplan.errors import DriftError
@@ -16,12 +17,13 @@ from mixplan.features.queries import without_demonstrations
 from mixplan.features.weighted import answers_unit, measure_weighted
 from mixplan.model import load_trained
 from mixplan.runs import cache_folder
-from mixplan.study import make
+from mixplan.study import judge
 from mixplan.study.asked.spec import load_study
 from mixplan.study.forecasts.rewarded import SCORED, RewardedReading
 from mixplan.study.jobs import Bench, cells_of
+from mixplan.study.judged.judge import judge as judge_table
 from mixplan.study.judged.rehearse import rehearse
-from mixplan.study.reading import foretell
+from mixplan.study.reading import forecasts
 from mixplan.study.reading.pilots import forecast_cost, pilot_seed, rewarded_reading, train_pilots
 from mixplan.train.launch import Launch
 
@@ -86,7 +88,7 @@ def test_what_only_grpo_reads_is_registered_with_grpo_alone(tmp_path, tiny_model
 def test_jobs_without_rewards_have_no_pilots(tmp_path, tiny_model, tiny_sae):
     ours = bench(lay(tmp_path, tiny_model, tiny_sae), tmp_path / "run")
     train_pilots(ours, Launch())
-    assert forecast_cost(ours, {"sums": None}) == {}
+    assert forecast_cost(ours, {"sums": None}) is None
     assert not (ours.run / "pilots").exists()
 
 
@@ -111,13 +113,13 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
         "pilot run: sums, 1 steps, seed 0",
         "pilot run: doctors, 1 steps, seed 0",
     ]
-    readings = foretell.read_forecasts(ours)
-    foretell.write_forecasts(ours, readings)
+    readings = forecasts.read_forecasts(ours)
+    forecasts.write_forecasts(ours, readings)
     # The judgement has the marks' figures, which it would otherwise refuse.
-    rehearse(ours, cells_of(ours.study, ours.run), readings, make.marks_of(ours.study))
+    rehearse(ours, cells_of(ours.study, ours.run), readings, judge.marks_of(ours.study))
     assert not (ours.run / "cells").exists()
     written = json.loads((ours.run / "forecasts.json").read_bytes())
-    assert written["cost"] == json.loads(json.dumps(readings["cost"]))
+    assert written["cost"] == readings.cost.values()
     scores = {f"sts_{score}_{name}" for name in SCORED for score in ("icl", "act")}
     for target in ("sums", "doctors"):
         args = json.loads((ours.run / "pilots" / target / "training" / "job.json").read_bytes())["train"]["args"]
@@ -125,16 +127,17 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
         assert (args["max_steps"], args["seed"]) == (pilot["steps"], pilot["seed"]) == (1, 0)
         assert 0 < written["cost"]["rollouts"][target]["accepted"] < 1
         assert scores <= set(written["forecasts"][target]["fox"])
-    check_readings(ours, readings["targets"]["sums"].rewarded)
+    check_readings(ours, readings.targets["sums"].rewarded)
     stages = len(ours.watcher.said)
     train_pilots(ours, Launch())
     stands = [text for text in ours.watcher.said[stages:] if text.startswith("training stands")]
     assert len(stands) == 2
-    for name in ("tabulate", "write_table", "write_further", "judge_learned", "judge_specific"):
-        monkeypatch.setattr(make, name, lambda *_, **__: None)
-    monkeypatch.setattr(make, "evidence_of", lambda *_: {})
-    monkeypatch.setattr(make, "judge", lambda *_, **__: {"marks": []})
-    make.conclude(ours, [], readings)
+    for name in ("tabulate", "write_table", "write_ablations", "judge_learned", "judge_specific"):
+        monkeypatch.setattr(judge, name, lambda *_, **__: None)
+    monkeypatch.setattr(judge, "evidence_of", lambda *_: SimpleNamespace(values=dict))
+    judged = judge_table(made_up(), marks=[], resamples=0, seed=0)
+    monkeypatch.setattr(judge, "judge", lambda *_, **__: judged)
+    judge.conclude(ours, [], readings)
     assert json.loads((ours.run / "results.json").read_bytes())["cost"] == written["cost"]
 
 

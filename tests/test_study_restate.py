@@ -53,7 +53,7 @@ def test_other_numbers_and_other_studies_are_refused(older):
     for value, told in (
         (moved, f"targets.sums.{name}.behaviour is another number by the study's table.json"),
         (old | {"study": "f" * 64}, "the evidence of the study registered as ffffffffffffffff"),
-        ({"version": 1}, "no whole evidence.json"),
+        ({"version": 1}, "not an evidence that mixplan wrote, or changed or damaged since:\n  `title` is missing"),
     ):
         place.write_text(json.dumps(value))
         before = place.read_bytes()

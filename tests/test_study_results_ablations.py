@@ -4,21 +4,31 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from as_saved import plain, typed
 from saved_further import ablations, about, concentration, correlations, further, view, with_overlap
+from study_pages import asked_ablations, complete, looked_into
 from test_study_ablations_ablate import T, table_of
 from test_study_ablations_ablate import profile as made_profile
 
-from mixplan.study.ablations.ablate import described, judge_view
-from mixplan.study.ablations.views import Moved, View
+from mixplan.study.ablations.ablate import judge_view, through_sae
+from mixplan.study.ablations.reread import Moved, View
+from mixplan.study.files.ablations import JudgedView
 from mixplan.study.results.ablations import WORDS, ablation_sections, overlap_less, still_missing
 
 TABLE = table_of(("t0", "t1", "t2", "t3"), ("d0", "d1"), (0, 1))
 
 
+def view_of(values):
+    """One way to read, as it is saved."""
+    return typed(JudgedView, complete(values))
+
+
 def sections(ablated, concentrated=None):
     """Blocks by section."""
     found = {}
-    for block in ablation_sections(ablated, concentrated, TABLE):
+    values = {"ablations": ablated, "concentration": concentrated}
+    seen = looked_into({name: found for name, found in values.items() if found is not None})
+    for block in ablation_sections(seen.ablations, seen.concentration, TABLE):
         if block.startswith("## "):
             found[block.removeprefix("## ")] = parts = []
         else:
@@ -40,15 +50,16 @@ def test_the_sample_is_what_a_study_saves():
         {name: made_profile(20 + i, 50) for i, name in enumerate(domains)},
         {(name, 0): Moved(made_profile(90 + i, 1).shift, 30) for i, name in enumerate(targets)},
     )
-    found = judge_view(table_of(targets, domains, (0,)), own, 5)
+    judged = judge_view(table_of(targets, domains, (0,)), own, 5)
+    found = plain(judged)
     sample = view(5, 0.5, 0.1)
     assert found.keys() == sample.keys()
     for name in ("overlap", "captured", "concentration"):
         assert found[name].keys() == sample[name].keys()
     assert found["correlations"].keys() == sample["correlations"].keys()
     assert found["correlations"]["all"].keys() == sample["correlations"]["all"].keys()
-    sae = described(SimpleNamespace(hook_name="a", d_sae=40), own)
-    assert sae.keys() == ablations()["saes"][0].keys() - sample.keys() - {"sae"}
+    sae = through_sae(None, SimpleNamespace(hook_name="a", d_sae=40), own, judged)
+    assert sae.values().keys() == ablations()["saes"][0].keys()
 
 
 def test_where_the_overlap_is_beyond_chance_is_said_first():
@@ -143,10 +154,10 @@ def test_what_a_setting_changes_is_told_target_by_target():
             view(100, 0.6, 0.05), {"by_target": dict(zip(("t0", "t1", "t2", "t3"), values, strict=True))}
         )
 
-    own = ablations()["saes"][0]
+    own = view_of(ablations()["saes"][0])
     # By hand: differences 0.01, 0.03, 0.05 without the unknown one; mean 0.03, deviation 0.02, t(2) 4.303.
-    one = overlap_less(overlaps(0.56, 0.58, 0.6, None), own)
-    assert (one["value"], one["high"] - one["value"]) == pytest.approx((0.03, 4.303 * 0.02 / 3**0.5), abs=1e-4)
+    one = overlap_less(view_of(overlaps(0.56, 0.58, 0.6, None)), own)
+    assert (one.value, one.high - one.value) == pytest.approx((0.03, 4.303 * 0.02 / 3**0.5), abs=1e-4)
     more = {"demonstrations": 1} | overlaps(0.57, 0.59, 0.57, 0.59)
     both = [more, {"demonstrations": 8} | overlaps(0.5, 0.51, 0.52, 0.51)]
     assert sections(ablations() | {"demonstrations": both})[SHOTS][1] == (
@@ -187,22 +198,24 @@ ASKED = {
 
 
 def test_what_the_file_asks_and_is_not_looked_into_yet():
-    assert list(still_missing(None, {}, TABLE)) == []
-    assert list(still_missing(ASKED, further(), TABLE)) == []
-    nothing = list(still_missing(ASKED, {}, TABLE))
+    assert list(still_missing(None, looked_into({}), TABLE)) == []
+    assert list(still_missing(asked_ablations(ASKED), looked_into(further()), TABLE)) == []
+    nothing = list(still_missing(asked_ablations(ASKED), looked_into({}), TABLE))
     assert nothing == [
         "**Not finished: targets' own features, features taken out and other settings are still to be looked into.**"
     ]
     begun = further() | {"ablations": ablations() | {"tokens": []}}
-    assert list(still_missing(ASKED | {"trained": {"wide": {}, "deep": {}}}, begun, TABLE)) == [
-        "**Not finished: 2 of 2 numbers of tokens and 2 of 4 SAEs are still to be looked into.**"
-    ]
+    assert list(
+        still_missing(asked_ablations(ASKED | {"trained": {"wide": {}, "deep": {}}}), looked_into(begun), TABLE)
+    ) == ["**Not finished: 2 of 2 numbers of tokens and 2 of 4 SAEs are still to be looked into.**"]
 
 
 def test_what_was_looked_into_on_fewer_seeds_says_so():
     fewer = further()
     fewer["labelled"]["seeds"] = [1]
-    assert list(still_missing(ASKED, fewer, TABLE)) == ["**Looked into on seed 1 alone: targets' own features.**"]
+    assert list(still_missing(asked_ablations(ASKED), looked_into(fewer), TABLE)) == [
+        "**Looked into on seed 1 alone: targets' own features.**"
+    ]
 
 
 def test_how_concentrated_the_drift_is():

@@ -4,11 +4,12 @@ import re
 from copy import deepcopy
 
 import pytest
+from as_saved import plain
 from made_arms import compared
+from study_pages import arms_page
 
 from mixplan.study.arms.judge import BOTH, judge_arms
 from mixplan.study.judged.marks import Mark
-from mixplan.study.results.arms import arms_markdown
 
 TARGETS, BUDGETS, ARMS = ["sums", "poems", "law"], ["3", "6"], ["none", "uniform", "plan"]
 MARK = "avoided/uniform/plan/bits_per_byte/worst/both"
@@ -16,7 +17,7 @@ STUDY = {
     "hash": "ab12",
     "mixplan": "0.1",
     "libraries": {"torch": "2.13", "trl": "1.16"},
-    "command": "mixplan study arms.yaml",
+    "command": "mixplan study run arms.yaml",
     "study": {
         "title": "Does it help?",
         "questions": ["Is it better?", "What does it keep?"],
@@ -90,7 +91,7 @@ def by_hand():
 def sections(judged, study=STUDY):
     """Blocks by section; those before the first heading under ''."""
     found = {"": []}
-    for block in arms_markdown(study, judged).rstrip("\n").split("\n\n"):
+    for block in arms_page(study, judged).rstrip("\n").split("\n\n"):
         if block.startswith("## "):
             found[block.removeprefix("## ")] = []
         else:
@@ -113,7 +114,7 @@ def test_the_sample_is_what_a_study_saves():
     after = [values([1, 1], [0.1, 0])] * 2
     one = compared("sums", values([3, 3.1], [0, 0]), dict.fromkeys(ARMS, after))
     study = {target: {3: one, 6: one} for target in TARGETS}
-    found = judge_arms(study, marks=[Mark("Surely better.", MARK, 0, 0)])
+    found = plain(judge_arms(study, marks=[Mark("Surely better.", MARK, 0, 0)]))
 
     def shape(value):
         if isinstance(value, dict):
@@ -129,7 +130,7 @@ def test_what_was_asked_and_registered_stands_first():
     assert title == "# Does it help?"
     assert typed == "Written by the command below from the study's saved judgement; nothing here was typed in."
     assert questions == "- Is it better?\n- What does it keep?"
-    assert command == "```\nmixplan study arms.yaml\n```"
+    assert command == "```\nmixplan study run arms.yaml\n```"
     assert table.splitlines()[2:] == [
         "| registered before the first training as | `ab12` |",
         "| targets | sums, poems, law |",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mixplan.study.files.figure import Bounded
 from mixplan.study.results.figures import figure, listed, side, signed, table_of, told
 
 
@@ -9,12 +10,12 @@ from mixplan.study.results.figures import figure, listed, side, signed, table_of
     ("entry", "keywords", "text"),
     [
         (None, {}, "–"),
-        ({"value": None, "low": None, "high": None}, {}, "–"),
-        ({"value": 0.614, "low": None, "high": None}, {}, "0.61"),
-        ({"value": 0.614, "low": 0.4, "high": 0.75}, {}, "0.61 [0.40, 0.75]"),
-        ({"value": 0.614, "low": -0.4, "high": 0.75}, {"sign": True}, "+0.61 [-0.40, +0.75]"),
-        ({"value": 59.04, "low": 50, "high": 68}, {"digits": 1}, "59.0 [50.0, 68.0]"),
-        ({"value": 0.1, "low": 0.05}, {}, "0.10 [0.05, –]"),
+        (Bounded(value=None, low=None, high=None), {}, "–"),
+        (Bounded(value=0.614, low=None, high=None), {}, "0.61"),
+        (Bounded(value=0.614, low=0.4, high=0.75), {}, "0.61 [0.40, 0.75]"),
+        (Bounded(value=0.614, low=-0.4, high=0.75), {"sign": True}, "+0.61 [-0.40, +0.75]"),
+        (Bounded(value=59.04, low=50, high=68), {"digits": 1}, "59.0 [50.0, 68.0]"),
+        (Bounded(value=0.1, low=0.05, high=None), {}, "0.10 [0.05, –]"),
     ],
 )
 def test_a_figure_with_its_interval(entry, keywords, text):
@@ -33,12 +34,12 @@ def test_numbers_alone():
     ("entry", "bar", "where"),
     [
         (None, 0.0, "unsure"),
-        ({"value": None, "low": None, "high": None}, 0.0, "unsure"),
-        ({"value": 0.9, "low": None, "high": None}, 0.0, "unsure"),
-        ({"value": 0.3, "low": 0.1, "high": 0.5}, 0.0, "above"),
-        ({"value": 0.3, "low": 0.1, "high": 0.5}, 0.1, "unsure"),
-        ({"value": 0.3, "low": 0.1, "high": 0.5}, 0.6, "below"),
-        ({"value": 0.3, "low": 0.1, "high": None}, 0.0, "unsure"),
+        (Bounded(value=None, low=None, high=None), 0.0, "unsure"),
+        (Bounded(value=0.9, low=None, high=None), 0.0, "unsure"),
+        (Bounded(value=0.3, low=0.1, high=0.5), 0.0, "above"),
+        (Bounded(value=0.3, low=0.1, high=0.5), 0.1, "unsure"),
+        (Bounded(value=0.3, low=0.1, high=0.5), 0.6, "below"),
+        (Bounded(value=0.3, low=0.1, high=None), 0.0, "unsure"),
     ],
 )
 def test_on_which_side_of_a_bar_a_figure_surely_lies(entry, bar, where):

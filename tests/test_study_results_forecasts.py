@@ -1,5 +1,7 @@
 """What the forecast learned from other targets is worth, in RESULTS.md: figures put there by hand, word for word."""
 
+from study_pages import learned
+
 from mixplan.study.results.forecasts import WAYS, learned_section
 
 
@@ -24,7 +26,7 @@ def by_hand(**errors):
 
 
 def test_the_answer_holds_scores_against_what_needs_none():
-    title, answer, table, less, note = learned_section(by_hand())
+    title, answer, table, less, note = learned_section(learned(by_hand()))
     assert title == "## What is the forecast worth that has learned from other targets?"
     assert answer == (
         "**STS_ICL with each domain's own factor, learned on the other targets, has Pearson 0.60 [0.50, 0.70] within a "
@@ -51,7 +53,7 @@ def test_the_answer_holds_scores_against_what_needs_none():
 
 
 def test_a_larger_error_is_said_as_plainly():
-    answer = list(learned_section(by_hand(sts_icl_own=about(0.3))))[1]
+    answer = list(learned_section(learned(by_hand(sts_icl_own=about(0.3)))))[1]
     assert answer.endswith("by Pearson not told apart, by error surely more.**")
 
 

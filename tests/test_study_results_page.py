@@ -5,12 +5,11 @@ from copy import deepcopy
 from dataclasses import replace
 
 import pytest
+from study_pages import judged_values, page
 from test_study_judged_judge import made_up
 
-from mixplan.study.judged.judge import judge
 from mixplan.study.judged.marks import Mark
 from mixplan.study.results.figures import in_short
-from mixplan.study.results.page import results_markdown
 
 MARKS = [
     Mark("Pearson of the chosen one | held out", "chosen/kl/pearson/held_out", 0.9, 0.5),
@@ -20,7 +19,7 @@ STUDY = {
     "hash": "ab" * 32,
     "mixplan": "0.1",
     "libraries": {"torch": "2.13"},
-    "command": "mixplan study recipes/studies/small/study.yaml",
+    "command": "mixplan study run recipes/studies/small/study.yaml",
     "study": {
         "title": "What holds\u202e",
         "questions": ["Do they say which domains move?"],
@@ -32,8 +31,8 @@ STUDY = {
 @pytest.fixture(scope="module")
 def parts():
     table = made_up()
-    judged = judge(table, marks=MARKS, resamples=20, seed=1)
-    return judged, table, results_markdown(STUDY, judged, table)
+    judged = judged_values(table, marks=MARKS, resamples=20, seed=1)
+    return judged, table, page(STUDY, judged, table)
 
 
 def two(value, sign=""):
@@ -50,7 +49,7 @@ def test_what_was_registered_stands_first(parts):
 def test_seeds_that_are_still_missing_are_told_first(parts):
     judged, table, finished = parts
     more = {**STUDY, "study": {**STUDY["study"], "seeds": [*table.seeds, 98, 99]}}
-    text = results_markdown(more, judged, table)
+    text = page(more, judged, table)
     assert f"**Not finished: 2 of {len(table.seeds) + 2} training seeds are still missing here.**" in text
     assert "Not finished" not in finished
 
@@ -58,7 +57,7 @@ def test_seeds_that_are_still_missing_are_told_first(parts):
 def test_what_is_not_looked_into_yet_is_told_first(parts):
     judged, table, _ = parts
     asked = {"features": [], "demonstrations": [1], "tokens": [], "saes": {}, "trained": {}}
-    text = results_markdown({**STUDY, "study": {**STUDY["study"], "ablations": asked}}, judged, table)
+    text = page({**STUDY, "study": {**STUDY["study"], "ablations": asked}}, judged, table)
     told = "**Not finished: targets' own features, features taken out and other settings are still to be looked into.**"
     assert told in text.partition("## ")[0]
 
@@ -95,7 +94,7 @@ def test_the_choice_and_its_held_out_score_are_told(parts):
 def test_a_score_that_no_forecast_has_on_one_development_target_leaves_no_choice():
     whole = made_up()
     table = replace(whole, development=whole.targets[:1])
-    text = results_markdown(STUDY, judge(table, marks=[], resamples=0, seed=0), table)
+    text = page(STUDY, judged_values(table, marks=[], resamples=0, seed=0), table)
     assert "By centred no forecast was chosen: none has that score on the targets that choices are made on." in text
 
 
@@ -128,7 +127,7 @@ def test_what_a_study_lacks_has_no_section_and_a_flattered_choice_says_so():
         measures={"kl": whole.measures["kl"]},
         noise={"kl": whole.noise["kl"]},
     )
-    text = results_markdown(STUDY, judge(table, marks=[], resamples=0, seed=0), table)
+    text = page(STUDY, judged_values(table, marks=[], resamples=0, seed=0), table)
     assert "It was chosen on the very targets it is judged on" in text
     for title in ("promised?", "drift dimensions does", "gain from a loss", "other measures"):
         assert f"{title}" not in "".join(re.findall("^## .*$", text, re.MULTILINE))
@@ -157,7 +156,7 @@ def test_where_no_cell_surely_moved_no_direction_is_judged(parts):
         changed["sign"]["chosen"]["bits_per_byte"]["held_out"],
     ):
         one["moved"] = 0
-    text = results_markdown(STUDY, changed, table).partition("## Does it tell a gain from a loss?\n\n")[2]
+    text = page(STUDY, changed, table).partition("## Does it tell a gain from a loss?\n\n")[2]
     assert text.partition("\n\n## ")[0] == (
         "likelihood (bits a byte of the reference answer): no cell surely moved on held-out targets, so no direction "
         "can be judged."

@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from study_pages import judged_values, results
 from test_study_judged_judge import made_up
 
-from mixplan.study.judged.judge import judge
 from mixplan.study.results.plots import Scale, bar_place, plots
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -16,8 +16,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 @pytest.fixture(scope="module")
 def drawn():
     table = made_up()
-    judged = judge(table, marks=[], resamples=0, seed=1)
-    return judged, table, {name: ElementTree.fromstring(text) for name, text in plots(judged, table).items()}
+    judged = judged_values(table, marks=[], resamples=0, seed=1)
+    return judged, table, {name: ElementTree.fromstring(text) for name, text in plots(results(judged), table).items()}
 
 
 def test_each_predictor_has_its_dot_at_its_score(drawn):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One mixplan study under Slurm, its jobs shared by the tasks of an array. `mixplan study STUDY --emit slurm --jobs N`
+# One mixplan study under Slurm, its jobs shared by the tasks of an array. `mixplan study emit STUDY --jobs N`
 # fills in what stands between two @ and writes the result to the run folder's slurm.sh:
 #   sbatch slurm.sh
 # The run folder, and the cache (MIXPLAN_CACHE, else ~/.cache/mixplan), must lie on storage that every node sees. Sent
@@ -14,11 +14,11 @@
 set -euo pipefail
 cd @FOLDER@
 export HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
-study=(@PYTHON@ -m mixplan study @STUDY@ --run @RUN@ --processes @PROCESSES@ @OPTIONS@)
+options=(@STUDY@ --run @RUN@ --processes @PROCESSES@ @OPTIONS@)
 
 # The first task registers the study, reads, and judges in the end; the others train and measure beside it.
 if [ "$SLURM_ARRAY_TASK_ID" = 0 ]; then
-  exec "${study[@]}"
+  exec @PYTHON@ -m mixplan study run "${options[@]}" @MEASURED@
 fi
 until [ -e @RUN@/registered.json ]; do sleep 5; done
-exec "${study[@]}" --cells-only
+exec @PYTHON@ -m mixplan study work "${options[@]}"

@@ -18,7 +18,7 @@ from mixplan.saved.plan import Plan as SavedPlan
 if TYPE_CHECKING:
     import datasets
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Plan:
         """What to know before trusting the plan, in whole sentences."""
         return list(self.saved.warnings)
 
-    def scores(self) -> list[Row]:
+    def scores(self) -> list[TableRow]:
         """List each domain's planning score with its 95 % interval, its rows and its ratio, for a data frame."""
         planned = self.saved.allocation
         return [
@@ -117,11 +117,11 @@ class Outcome:
         return list(self.saved.summary)
 
     @cached_property
-    def target(self) -> Row | None:
+    def target(self) -> TableRow | None:
         """The target's headline change as `changes` lists them; None where nothing of it was measured."""
         return next((row for row in self.changes() if row["domain"] == "target"), None)
 
-    def changes(self) -> list[Row]:
+    def changes(self) -> list[TableRow]:
         """List the headline change of the target and of each domain with its 95 % interval, for a data frame."""
         named = {**self.saved.taught(), **self.saved.domains}
         return [_change(name, one.headline, one.change) for name, one in named.items() if one.change is not None]
@@ -133,12 +133,12 @@ class Outcome:
         return _table(f"Outcome of {self.saved.name}", heads, lines, self.folder)
 
 
-def _change(name: str, measure: str | None, change: Change) -> Row:
+def _change(name: str, measure: str | None, change: Change) -> TableRow:
     kept = ("before", "after", "change", "low", "high", "noise", "direction")
     return {"domain": name, "measure": measure, **{key: getattr(change, key) for key in kept}}
 
 
-def _table(caption: str, heads: Mapping[str, str], lines: Sequence[Row], folder: Path) -> str:
+def _table(caption: str, heads: Mapping[str, str], lines: Sequence[TableRow], folder: Path) -> str:
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads.values())
     body = "".join("<tr>" + "".join(f"<td>{escape(str(row[key]))}</td>" for key in heads) + "</tr>" for row in lines)
     page = escape(str(folder / "report.html"), quote=True)

@@ -242,7 +242,7 @@ def reasoning_field(template: ChatTemplate, *, parts: bool) -> str | None:
         parts: Whether it takes content as a list of parts.
     """
 
-    def message(role: str, text: str) -> dict[str, Any]:
+    def message(role: str, text: str) -> dict[str, object]:
         return {"role": role, "content": [{"type": "text", "text": text}] if parts else text}
 
     question = message("user", "text")

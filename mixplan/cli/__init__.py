@@ -19,7 +19,7 @@ COMMANDS = {
     "eval": ("mixplan.cli.eval:evaluate", "Measure a run's models again, by other measures where asked."),
     "export": ("mixplan.cli.export:export", "Write a planned mixture in another trainer's form."),
     "compare": ("mixplan.cli.compare:compare", "Train control mixtures beside the planned one."),
-    "study": ("mixplan.cli.study:study", "Train many targets; say how good each forecast is."),
+    "study": ("mixplan.cli.study:app", "Train many targets; say how good each forecast is."),
     "check": ("mixplan.cli.check:check", "Validate recipes; count local rows; say what would be downloaded."),
     "new": ("mixplan.cli.new:new", "Start a recipe from another one."),
     "ls": ("mixplan.cli.ls:ls", "List recipes, model configs, domain suites and past runs."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -91,7 +91,7 @@ def _together(measured: list[Run], out: Path | None, *, as_json: bool, problems:
         terminal.show_page(console, written)
 
 
-def entry(plan: Plan, run: Path, written: Path | None, outcome: Outcome | None = None) -> dict[str, Any]:
+def entry(plan: Plan, run: Path, written: Path | None, outcome: Outcome | None = None) -> dict[str, object]:
     """Put a run's closing tables into JSON values.
 
     Args:
@@ -118,7 +118,7 @@ def entry(plan: Plan, run: Path, written: Path | None, outcome: Outcome | None =
     }
 
 
-def _domain(plan: Plan, name: str) -> dict[str, Any]:
+def _domain(plan: Plan, name: str) -> dict[str, object]:
     score, expected, allocation = plan.score_of(name), plan.expected_of(name), plan.allocation
     return {
         "domain": name,

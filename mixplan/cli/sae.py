@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -77,7 +77,7 @@ def grouped(saes: list[ListedSae]) -> Iterator[str]:
         yield from (row(sae) for sae in saes if sae.model == made_for)
 
 
-def described(sae: ListedSae) -> dict[str, Any]:
+def described(sae: ListedSae) -> dict[str, object]:
     """One SAE as JSON values; null is what the table does not say before a download."""
     return {
         "model": sae.model, "release": sae.release, "id": sae.id, "hook_name": sae.hook_name, "layer": sae.layer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from mixplan.domains.domain import BY_SOURCE, Domain
 from mixplan.domains.rows import Row
@@ -28,10 +28,10 @@ def joined(spec: SourcesSpec, sources: Sequence[Domain]) -> Domain:
     """
     parts = sorted(sources, key=lambda part: part.name)
     graders = {part.grader for part in parts}
-    counted: dict[str, Any] = {
-        key: dict(sorted(sum((Counter(getattr(part, key)) for part in parts), Counter[str]()).items()))
-        for key in ("dropped", "changed")
-    }
+    dropped, changed = (
+        dict(sorted(sum(map(Counter, counts), Counter[str]()).items()))
+        for counts in ([part.dropped for part in parts], [part.changed for part in parts])
+    )
     return Domain(
         name="target",
         spec=cast("DomainSpec", spec),
@@ -44,7 +44,8 @@ def joined(spec: SourcesSpec, sources: Sequence[Domain]) -> Domain:
         source_rows=sum(part.source_rows for part in parts),
         fingerprint=content_hash({part.name: [part.fingerprint, part.amount] for part in parts}),
         sources=tuple(parts),
-        **counted,
+        dropped=dropped,
+        changed=changed,
     )
 
 

@@ -119,7 +119,11 @@ def hub_state(spec: DataSpec) -> str | None:
     return reference.read_text(encoding="utf-8").strip() if os.path.isfile(reference) else None
 
 
-def kept(domain: Domain) -> dict[str, Any]:
+DomainValues = dict[str, Any]
+"""A domain's fields as JSON values, without its spec."""
+
+
+def kept(domain: Domain) -> DomainValues:
     """A domain as JSON values, without its spec."""
     rows = {part: [list(row_values(row)) for row in getattr(domain, part)] for part in PARTS}
     return {
@@ -144,15 +148,15 @@ def row_values(row: Row) -> tuple[Any, ...]:
     return tuple(getattr(row, entry.name) for entry in dataclasses.fields(row))
 
 
-def restored(loaded: LoadedRecipe, values: list[dict[str, Any]]) -> tuple[Domain, dict[str, Domain]]:
+def restored(loaded: LoadedRecipe, values: list[DomainValues]) -> tuple[Domain, dict[str, Domain]]:
     """Domains from their kept form."""
     sections = loaded.recipe.row_sections
     return whole(loaded.recipe, {one["name"]: rebuilt(one, *sections[one["name"]]) for one in values})
 
 
-def rebuilt(value: dict[str, Any], path: KeyPath, spec: DomainSpec) -> Domain:
+def rebuilt(value: DomainValues, path: KeyPath, spec: DomainSpec) -> Domain:
     """One domain from its kept form, by the key of its section."""
-    parts: dict[str, Any] = {part: tuple(row_from(entry) for entry in value.pop(part)) for part in PARTS}
+    parts: DomainValues = {part: tuple(row_from(entry) for entry in value.pop(part)) for part in PARTS}
     unmet = tuple(value.pop("unmet_roles"))
     return Domain(spec=spec, source=source_name(path), unmet_roles=unmet, **parts, **value)
 

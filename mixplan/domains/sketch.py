@@ -46,7 +46,7 @@ class Content:
     rows: int
     keys: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """As it is saved, the hashes in one text."""
         return {"source": self.source, "rows": self.rows, "keys": "".join(self.keys)}
 

@@ -145,7 +145,11 @@ def document_key(spec: DomainSpec, doc: Any) -> str | None:
         return None
 
 
-def run_task(model: Model, task: Any, indices: list[int]) -> list[dict[str, Any]]:
+Sample = dict[str, Any]
+"""What lm-evaluation-harness says of one item."""
+
+
+def run_task(model: Model, task: Any, indices: list[int]) -> list[Sample]:
     """Run a loaded task on some documents.
 
     Args:
@@ -168,7 +172,7 @@ def run_task(model: Model, task: Any, indices: list[int]) -> list[dict[str, Any]
         # It would index all its own tasks anew, which takes far longer than to run a small one.
         task_manager=task_manager(defaults=False),
     )
-    samples: list[dict[str, Any]] = results["samples"][task.config.task]
+    samples: list[Sample] = results["samples"][task.config.task]
     return [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
 
 
@@ -213,7 +217,7 @@ def score_requests(model: Model, requests: Sequence[tuple[Ids, Ids]]) -> list[tu
     return [found[one] for one in cut]
 
 
-def as_measured(name: str, task: str, places: dict[int, str], samples: Sequence[dict[str, Any]]) -> Measured:
+def as_measured(name: str, task: str, places: dict[int, str], samples: Sequence[Sample]) -> Measured:
     """The first metric of each sample.
 
     Raises:

@@ -84,11 +84,12 @@ def to_bytes(statistics: Statistics) -> bytes:
 def from_bytes(data: bytes) -> Statistics | None:
     """Statistics from `to_bytes`, or None when the bytes are something else."""
     try:
-        arrays: dict[str, Any] = load(data)
-        nested: dict[str, Any] = {"rows": {}, "by_column": {}}
-        for name in [name for name in arrays if "." in name]:
+        arrays: Mapping[str, Any] = load(data)
+        flat = {name: array for name, array in arrays.items() if "." not in name}
+        nested: dict[str, dict[str, Any]] = {"rows": {}, "by_column": {}}
+        for name in set(arrays) - set(flat):
             group, key = name.split(".", 1)
-            nested[group][key] = arrays.pop(name)
-        return Statistics(**arrays, **nested)
+            nested[group][key] = arrays[name]
+        return Statistics(rows=nested["rows"], by_column=nested["by_column"], **flat)
     except (SafetensorError, KeyError, TypeError):
         return None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from mixplan.domains.sketch import Content
 from mixplan.forecast.earlier import (
@@ -21,12 +19,11 @@ from mixplan.forecast.earlier import (
     Noise,
     Run,
     difference,
-    finite,
 )
-from mixplan.forecast.job import Job
 from mixplan.recipe.paths import local_path
-
-EVIDENCE_VERSION = 1
+from mixplan.saved.evidence import AgainstUniform, ChangeNoise, DomainEvidence, DomainNoise, Evidence
+from mixplan.saved.evidence import Told as Told
+from mixplan.saved.plan import Content as SavedContent
 
 SHIPPED = Path(__file__).resolve().parent.parent / "embedded" / "evidence"
 """Studies of the embedded model that come with mixplan, a file each."""
@@ -35,26 +32,6 @@ SCORE_NAMES = {"sts_icl": "STS_ICL", "sts_act": "STS_act"}
 
 OTHER_TYPE = "STS in bfloat16 is 0.6 % off its value in float32"
 """Measured on SmolLM2-135M: bfloat16 shares 99 of 100 drift dimensions with float32."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """How well one score told how far domains' behaviour moved, within each of a study's targets.
-
-    Attributes:
-        value: Mean Pearson correlation over targets.
-        low: Lower end of its 95 % interval over targets and domains, None where there were too few.
-        high: Its upper end.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-
-    def text(self) -> str:
-        """The correlation with its interval, in words."""
-        between = "" if self.low is None or self.high is None else f" [{self.low:.2f}, {self.high:.2f}]"
-        return f"r = {self.value:.2f}{between}"
 
 
 @dataclass(frozen=True)
@@ -175,21 +152,21 @@ def with_studies(
     for place in evidence_files(patterns, folder, run):
         try:
             data = place.read_bytes()
-            value, mark = json.loads(data), hashlib.sha256(data).hexdigest()
+            value, mark = Evidence.model_validate_json(data), hashlib.sha256(data).hexdigest()
             apart = unfit(kind, value, asked=patterns is not None, shipped=place.parent == SHIPPED)
             found = None if apart is not None else study_of(value, mark, kind)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError):
             warnings.append(
                 f"{place.parent.name}/{place.name} is damaged or of another mixplan, so the forecast does not learn "
-                "from it. Make it again with `mixplan study`, or leave it out of `forecast.runs`."
+                "from it. Make it again with `mixplan study run`, or leave it out of `forecast.runs`."
             )
             continue
-        study = value.get("study", mark)
+        study = value.study or mark
         if found is not None:
             studies.setdefault(study, found)
             apart = found.left_out(asked=patterns is not None)
         # A study of arms teaches what rows save whatever the SAE: it is not left out.
-        if apart is not None and (value["targets"] or apart.reason != "SAE"):
+        if apart is not None and (value.targets or apart.reason != "SAE"):
             left_out.setdefault(study, apart)
     known = tuple(sorted(studies.values(), key=lambda study: study.hash))
     return replace(
@@ -211,114 +188,92 @@ def evidence_files(patterns: Sequence[str] | None, folder: Path, run: Path) -> I
         yield from sorted(SHIPPED.glob("*.json"))
 
 
-def unfit(kind: Kind, value: Mapping[str, Any], *, asked: bool, shipped: bool) -> LeftOut | None:
-    """What keeps a study from being about the plan's model, SAE and training method; None where nothing does.
-
-    Raises:
-        ValueError: it is of another version.
-    """
-    if value["version"] != EVIDENCE_VERSION:
-        raise ValueError(f"version {value['version']}")
-    apart = difference(kind, value, str(value["title"]), asked=asked)
+def unfit(kind: Kind, value: Evidence, *, asked: bool, shipped: bool) -> LeftOut | None:
+    """What keeps a study from being about the plan's model, SAE and training method; None where nothing does."""
+    apart = difference(kind, value.values(), value.title, asked=asked)
     if apart is None or apart.reason == "settings":
         return None
     return replace(apart, shipped=shipped)
 
 
-def study_of(value: Mapping[str, Any], mark: str, kind: Kind) -> Study:
-    """A study from its saved evidence."""
-    told, learned = (
-        {
-            str(score): Told(finite(one["value"]), *(None if one[end] is None else finite(one[end]) for end in ENDS))
-            for score, one in part.items()
-            if score in SCORE_NAMES
-        }
-        for part in (value["told"], value.get("learned", {}))
-    )
-    settings = value["settings"]
-    dtype = str(value.get("dtype") or "")
-    runs = tuple(run_of(value, mark, name) for name in value["targets"])
-    differing = difference(kind, value, str(value["title"]), asked=False)
+def study_of(value: Evidence, mark: str, kind: Kind) -> Study:
+    """A study from its saved evidence.
+
+    Raises:
+        ValueError: its plans were made by a score that this mixplan does not know, or a sketch is damaged.
+    """
+    runs = tuple(run_of(value, mark, name) for name in value.targets)
+    differing = difference(kind, value.values(), value.title, asked=False)
+    dtype = value.dtype or ""
     return Study(
-        title=str(value["title"]),
+        title=value.title,
         hash=mark,
         targets=len(runs),
-        domains=len({name for target in value["targets"].values() for name in target}),
-        seeds=len(value["seeds"]),
-        demonstrations=int(settings["sts_demonstrations"]),
-        told=told,
-        learned=learned,
+        domains=len({name for target in value.targets.values() for name in target}),
+        seeds=len(value.seeds),
+        demonstrations=value.settings.sts_demonstrations,
+        told={score: one for score, one in value.told.items() if score in SCORE_NAMES},
+        learned={score: one for score, one in value.learned.items() if score in SCORE_NAMES},
         runs=() if differing else runs,
-        even=even_of(value["against_uniform"]) if value.get("against_uniform") else None,
+        even=None if value.against_uniform is None else even_of(value.against_uniform),
         needed=differing.keys if differing and runs else (),
         dtype=dtype if kind.dtype not in ("", dtype) else "",
     )
 
 
-def run_of(value: Mapping[str, Any], mark: str, target: str) -> Run:
+def run_of(value: Evidence, mark: str, target: str) -> Run:
     """One of a study's targets as a run.
 
     Args:
         value: What evidence.json holds.
         mark: Its SHA-256.
         target: The study's name for it.
+
+    Raises:
+        ValueError: a sketch is damaged.
     """
-    contents, job = value.get("contents") or {}, (value.get("jobs") or {}).get(target)
-    taught = contents.get("targets", {}).get(target)
+    contents = value.contents
+    taught = None if contents is None else contents.targets.get(target)
     domains = {
-        str(name): found_in(domain, contents.get("domains", {}).get(name), seeds=len(value["seeds"]))
-        for name, domain in value["targets"][target].items()
+        name: found_in(domain, None if contents is None else contents.domains.get(name), seeds=len(value.seeds))
+        for name, domain in value.targets[target].items()
     }
     return Run(
-        name=f"{value['title']}: {target}",
+        name=f"{value.title}: {target}",
         hash=hashlib.sha256(f"{mark} {target}".encode()).hexdigest(),
         domains=domains,
         studied=True,
-        target=None if taught is None else Content.from_json(taught),
-        job=None if job is None else Job.model_validate(job),
-        dtype=str(value.get("dtype") or ""),
+        target=None if taught is None else Content.from_json(taught.values()),
+        job=value.jobs.get(target),
+        dtype=value.dtype or "",
     )
 
 
-def even_of(value: Mapping[str, Any]) -> Even:
+def even_of(value: AgainstUniform) -> Even:
     """A study's plans against an even spread.
 
     Raises:
         ValueError: they were planned by a score that this mixplan does not know.
     """
-    if value["score"] not in SCORE_NAMES:
-        raise ValueError(f"score {value['score']}")
-    worst = value["worst"]
-    return Even(
-        score=str(value["score"]),
-        objective=str(value["objective"]),
-        unit=str(value["unit"]),
-        targets=int(value["targets"]),
-        value=finite(worst["value"]),
-        low=None if worst["low"] is None else finite(worst["low"]),
-        high=None if worst["high"] is None else finite(worst["high"]),
-    )
+    if value.score not in SCORE_NAMES:
+        raise ValueError(f"score {value.score}")
+    worst = value.worst
+    return Even(value.score, value.objective, value.unit, value.targets, worst.value, worst.low, worst.high)
 
 
-ENDS = ("low", "high")
-
-
-def found_in(domain: Mapping[str, Any], content: Mapping[str, Any] | None, *, seeds: int) -> Found:
+def found_in(domain: DomainEvidence, content: SavedContent | None, *, seeds: int) -> Found:
     """What one target's trainings changed in a domain, means over seeds."""
-    headline, moved, noise = domain["headline"], domain["behaviour"], domain.get("noise") or {}
+    noise = domain.noise or DomainNoise(headline=None, behaviour=None)
     return Found(
-        scores={str(score): finite(number) for score, number in domain["scores"].items()},
-        headline=None if headline is None else (str(headline[0]), str(headline[1]), finite(headline[2])),
-        behaviour=None if moved is None else finite(moved),
-        content=None if content is None else Content.from_json(content),
-        headline_noise=noise_of(noise.get("headline"), seeds),
-        behaviour_noise=noise_of(noise.get("behaviour"), seeds),
+        scores=domain.scores,
+        headline=domain.headline,
+        behaviour=domain.behaviour,
+        content=None if content is None else Content.from_json(content.values()),
+        headline_noise=noise_of(noise.headline, seeds),
+        behaviour_noise=noise_of(noise.behaviour, seeds),
     )
 
 
-def noise_of(value: Mapping[str, Any] | None, seeds: int) -> Noise:
+def noise_of(value: ChangeNoise | None, seeds: int) -> Noise:
     """How well a mean over seeds is known."""
-    if value is None:
-        return Noise(count=seeds)
-    items, spread = (None if value[key] is None else finite(value[key]) for key in ("items", "seeds"))
-    return Noise(items, spread, seeds)
+    return Noise(count=seeds) if value is None else Noise(value.items, value.seeds, seeds)

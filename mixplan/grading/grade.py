@@ -131,7 +131,7 @@ def generator_score(answer: str, entry: str) -> float:
 
 
 @functools.cache
-def scorer(name: str, options: str) -> Callable[[str, dict[str, Any]], float]:
+def scorer(name: str, options: str) -> Callable[[str, dict[str, object]], float]:
     """A reasoning-gym data set's scorer with the options that its entries were made with; some take a second to make.
 
     Args:
@@ -140,7 +140,7 @@ def scorer(name: str, options: str) -> Callable[[str, dict[str, Any]], float]:
     """
     import reasoning_gym
 
-    found: Callable[[str, dict[str, Any]], float] = reasoning_gym.create_dataset(
+    found: Callable[[str, dict[str, object]], float] = reasoning_gym.create_dataset(
         name, **json.loads(options)
     ).score_answer
     return found

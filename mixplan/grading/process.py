@@ -184,7 +184,7 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     for line in requests:
         name, arguments, seconds = json.loads(line)
         faulthandler.dump_traceback_later(seconds + ORPHAN_SECONDS, exit=True, file=quiet)
-        reply: dict[str, Any] = {}
+        reply: dict[str, object] = {}
         with Attempt() as attempt:
             reply = {"value": CALLS[name](*arguments)}
         faulthandler.cancel_dump_traceback_later()
@@ -193,7 +193,7 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
         replies.flush()
 
 
-def graded(*arguments: Any) -> dict[str, Any]:
+def graded(*arguments: Any) -> dict[str, object]:
     """A grade as JSON values."""
     found = grade(*arguments)
     return asdict(found) | {"score": finite(found.score)}
@@ -228,7 +228,7 @@ def function(name: str) -> Callable[..., Any]:
     return called
 
 
-def scores(name: str, columns: dict[str, Any]) -> list[float | None]:
+def scores(name: str, columns: dict[str, object]) -> list[float | None]:
     """A user's scores for a batch, as plain numbers."""
     given = function(name)(**columns)
     if inspect.isawaitable(given):

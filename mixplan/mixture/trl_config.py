@@ -96,7 +96,7 @@ def trl_job(
     """
     settings, sft = dict(model.chat_template_kwargs), train.method == "sft"
     beside = template is not None and (template.source == PLAIN or holds_more(template.source, settings))
-    values: dict[str, Any] = {"model_name_or_path": model_path}
+    values: dict[str, object] = {"model_name_or_path": model_path}
     if model.revision is not None:
         values["model_revision"] = model.revision
     if model.trust_remote_code:
@@ -129,7 +129,7 @@ def trl_job(
     return Job(train.method, f"{train.method}.yaml", text, length, warnings, settings if sft else {}, file, end)
 
 
-def lora_values(lora: Mapping[str, Any] | None) -> dict[str, Any]:
+def lora_values(lora: Mapping[str, Any] | None) -> dict[str, object]:
     """Peft's keys in TRL's words, with peft's own defaults where TRL's differ."""
     if lora is None:
         return {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -255,7 +254,7 @@ def next_logits(model: Model, tokens: Tensor, mask: Tensor, cache: DynamicCache 
     Raises:
         ModelError: one is not a number.
     """
-    given: dict[str, Any] = {"use_cache": cache is not None, "logits_to_keep": 1}
+    given: dict[str, object] = {"use_cache": cache is not None, "logits_to_keep": 1}
     if cache is not None:
         given |= {"past_key_values": cache, "attention_mask": mask}
         if takes_positions(model):

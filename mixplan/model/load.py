@@ -120,7 +120,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path(), depth: int | None = No
     """
     device = resolve_device(spec.device)
     place = find(spec, folder)
-    common: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "revision": spec.revision}
+    common: dict[str, object] = {"trust_remote_code": spec.trust_remote_code, "revision": spec.revision}
     with refusals(spec):
         config = AutoConfig.from_pretrained(place, **common)
         tokenizer = AutoTokenizer.from_pretrained(place, **common)
@@ -303,9 +303,9 @@ def stored_weights(place: str, revision: str | None) -> str:
     return weights_hash(files)
 
 
-def settings_of(lm: PreTrainedModel) -> dict[str, Any]:
+def settings_of(lm: PreTrainedModel) -> dict[str, object]:
     """The config's values on which activations depend, as JSON values."""
-    values: dict[str, Any] = json.loads(lm.config.to_json_string(use_diff=False))
+    values: dict[str, object] = json.loads(lm.config.to_json_string(use_diff=False))
     return {name: value for name, value in values.items() if name not in SET_AT_LOADING}
 
 
@@ -336,7 +336,7 @@ def settings_now(spec: ModelSpec, folder: Path) -> tuple[str, str]:
         ModelError: a file is missing or damaged.
     """
     place = find(spec, folder)
-    common: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code, "revision": spec.revision}
+    common: dict[str, object] = {"trust_remote_code": spec.trust_remote_code, "revision": spec.revision}
     with refusals(spec):
         config = AutoConfig.from_pretrained(place, **common)
         tokenizer = AutoTokenizer.from_pretrained(place, **common)

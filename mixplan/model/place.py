@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -91,7 +92,11 @@ def time_matmul(dtype: torch.dtype, width: int) -> float:
     return best
 
 
-def placement(spec: ModelSpec, device: torch.device) -> dict[str, Any]:
+Placement = dict[str, Any]
+"""Arguments of `from_pretrained` that say where a model's parts go."""
+
+
+def placement(spec: ModelSpec, device: torch.device) -> Placement:
     """Arguments that say where transformers puts a model's weights as it reads them.
 
     Args:
@@ -111,11 +116,11 @@ def placement(spec: ModelSpec, device: torch.device) -> dict[str, Any]:
     return {"device_map": {"": device}} if device.type == "cuda" else {}
 
 
-def placement_around(lm: PreTrainedModel, spec: ModelSpec) -> dict[str, Any]:
+def placement_around(lm: PreTrainedModel, spec: ModelSpec) -> Placement:
     """The same for peft, which puts a model of its own around a spread one and places its parts anew."""
     if not is_dispatched(lm):
         return {}
-    places: dict[str, Any] = getattr(lm, "hf_device_map", {})
+    places: Mapping[str, object] = getattr(lm, "hf_device_map", {})
     placed = {f"base_model.model.{name}": place for name, place in places.items()}
     return {"device_map": placed, "offload_folder": placement(spec, lm.device)["offload_folder"]}
 

@@ -36,7 +36,7 @@ def at_depth(model: Model, depth: int, change: Callable[[Tensor], Tensor]) -> It
         ModelError: the model has fewer blocks, they were not loaded, or its stream is no single vector a token.
     """
 
-    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, object]) -> Any:
         if args:
             return (change(checked(model, args[0])), *args[1:]), kwargs
         return args, kwargs | {"hidden_states": change(checked(model, kwargs.get("hidden_states")))}
@@ -125,7 +125,7 @@ def arguments_of(forward: Callable[..., Any]) -> frozenset[str]:
     return frozenset(inspect.signature(forward).parameters)
 
 
-def taken(module: nn.Module, **given: Any) -> dict[str, Any]:
+def taken(module: nn.Module, **given: Any) -> dict[str, object]:
     """The arguments that a module's forward pass names; a model without position ids must not be handed any."""
     return {name: value for name, value in given.items() if name in arguments_of(type(module).forward)}
 

@@ -147,7 +147,7 @@ def on_shared_weights(wrapped: Any) -> bool:
     return any(uses[id(value)] > 1 for module in adapted for value in module.get_base_layer().parameters())
 
 
-def read_settings(trained: Path) -> dict[str, Any]:
+def read_settings(trained: Path) -> dict[str, object]:
     """An adapter's settings, once both of its files are there.
 
     Raises:

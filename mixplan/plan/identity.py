@@ -15,6 +15,7 @@ from mixplan.errors import DriftError, ModelError
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model
 from mixplan.recipe.paths import local_path
+from mixplan.recipe.section import Yaml
 from mixplan.runs import content_hash, file_hash
 
 LIBRARIES = (
@@ -46,14 +47,14 @@ def data_hash(target: Domain, domains: Mapping[str, Domain]) -> str:
     return content_hash(target.fingerprint, {name: domain.fingerprint for name, domain in domains.items()})
 
 
-def standalone(loaded: LoadedRecipe) -> dict[str, Any]:
+def standalone(loaded: LoadedRecipe) -> Yaml:
     """The recipe's values with local paths made absolute: the same from the recipe's file and from the run's copy."""
-    resolved: dict[str, Any] = json.loads(json.dumps(loaded.resolved))
+    resolved: Yaml = json.loads(json.dumps(loaded.resolved))
     absolute(resolved, (), loaded)
     return resolved
 
 
-def absolute(section: dict[str, Any], path: tuple[str, ...], loaded: LoadedRecipe) -> None:
+def absolute(section: Yaml, path: tuple[str, ...], loaded: LoadedRecipe) -> None:
     """Make local paths absolute, in place: of data, model, SAE, checkpoint, tasks and earlier runs."""
     for key, value in section.items():
         here = (*path, key)

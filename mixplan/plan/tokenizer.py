@@ -43,7 +43,7 @@ def keep_tokenizer(model: Model, domains: Sequence[Domain]) -> str | None:
     return mark
 
 
-def description(tokenizer: Any) -> dict[str, Any]:
+def description(tokenizer: Any) -> dict[str, object]:
     """A fast tokenizer as JSON values: its tokenizer.json without a length, its template, its special tokens."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 from huggingface_hub import try_to_load_from_cache
 
+from mixplan.recipe.model_folder import Config
 from mixplan.recipe.paths import local_path
 from mixplan.recipe.shapes import Shape
 
@@ -44,7 +44,7 @@ def parents_of(place: str) -> list[str]:
     return [name for name in dict.fromkeys(found) if isinstance(name, str) and name]
 
 
-def card(place: str) -> dict[str, Any]:
+def card(place: str) -> Config:
     """The settings at the head of a model's README.md; empty where there are none."""
     file = cached(place, "README.md")
     if file is None:
@@ -57,7 +57,7 @@ def card(place: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def read_json(place: str, inside: str) -> dict[str, Any]:
+def read_json(place: str, inside: str) -> Config:
     """A model's JSON file; empty where it is not here or is not JSON."""
     file = cached(place, inside)
     try:
@@ -83,10 +83,10 @@ def shape_in_cache(name: str) -> Shape | None:
     return shape_in(read_json(name, "config.json"))
 
 
-def shape_in(config: dict[str, Any]) -> Shape | None:
+def shape_in(config: Config) -> Shape | None:
     """The build that a config tells; None where it lacks any part of it."""
     inner = config.get("text_config")
-    text: dict[str, Any] = inner if isinstance(inner, dict) else config
+    text: Config = inner if isinstance(inner, dict) else config
     architecture = text.get("model_type") or config.get("model_type")
     width, layers = text.get("hidden_size") or text.get("n_embd"), text.get("num_hidden_layers") or text.get("n_layer")
     if not (isinstance(architecture, str) and isinstance(width, int) and isinstance(layers, int)):

@@ -55,7 +55,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     path = found_recipe(Path(path))
     tree, problems = assemble(path, overrides)
     if tree is not None and {"recipe", "targets"} <= tree.value.keys():
-        raise RecipeError(f"{display(path)}: this is a study, not a recipe. Give it to `mixplan study`.")
+        raise RecipeError(f"{display(path)}: this is a study, not a recipe. Give it to `mixplan study run`.")
     return checked(tree, path, problems)
 
 

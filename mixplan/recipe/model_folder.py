@@ -83,7 +83,11 @@ def untrainable(name: str, folder: Path, *, adapter: bool) -> str | None:
     )
 
 
-def read_config(folder: Path) -> dict[str, Any] | None:
+Config = dict[str, Any]
+"""A model's config.json, as whoever made the model wrote it."""
+
+
+def read_config(folder: Path) -> Config | None:
     """A model's config.json as values; None where it is missing or damaged."""
     try:
         values = json.loads((folder / "config.json").read_bytes())

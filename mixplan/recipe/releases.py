@@ -147,13 +147,17 @@ def sae_hint(model: str) -> str:
     )
 
 
-def release(name: str) -> dict[str, Any] | None:
+Entry = dict[str, Any]
+"""An entry of SAELens's own table, as its YAML holds it."""
+
+
+def release(name: str) -> Entry | None:
     """One release's entry in SAELens's table; None when there is none."""
     text = _blocks().get(name)
     if text is None:
         return None
     # The C parser is five times as fast, but PyYAML can be built without it.
-    entry: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))[name]  # noqa: S506
+    entry: Entry = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))[name]  # noqa: S506
     return entry
 
 
@@ -201,7 +205,7 @@ def hub_name(name: str) -> str:
     return _aliases().get(name.lower(), name)
 
 
-def _listed(name: str, entry: dict[str, Any], sae: dict[str, Any]) -> ListedSae:
+def _listed(name: str, entry: Entry, sae: Entry) -> ListedSae:
     path, sae_id, model = str(sae["path"]), str(sae["id"]), MISLABELLED.get(name, hub_name(entry["model"]))
     text = f"{name} {entry['repo_id']} {path} {sae_id}"
     l0 = sae.get("l0") or next(iter(re.findall(r"l0_(\d+)$", path)), None)

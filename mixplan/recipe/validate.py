@@ -14,11 +14,11 @@ from mixplan.errors import RecipeError
 from mixplan.recipe.configs import CONFIG_FOLDERS, dotted
 from mixplan.recipe.lines import KeyPath, Located, Place, Problem
 from mixplan.recipe.releases import sae_hint
+from mixplan.recipe.schema import Schema
 from mixplan.recipe.section import Section
 from mixplan.recipe.spec import Recipe
 from mixplan.recipe.suggest import did_you_mean
 
-Schema = dict[str, Any]
 AnySection = TypeVar("AnySection", bound=Section)
 NAME_WORDS = "at most 100 letters, digits, `_`, `.` or `-`, the first a letter or digit"
 LARGEST = 10**12

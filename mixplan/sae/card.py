@@ -23,7 +23,11 @@ from mixplan.sae.train import contexts_to_train, read_activations, without_sinks
 LIBRARIES = ("sae-lens", "torch", "transformers")
 
 
-def measure_card(spec: SaeTraining, model: Model, corpus: Corpus, folder: Path, *, command: str) -> dict[str, Any]:
+Card = dict[str, Any]
+"""What card.json says of a trained SAE."""
+
+
+def measure_card(spec: SaeTraining, model: Model, corpus: Corpus, folder: Path, *, command: str) -> Card:
     """Measure the saved SAE on held-out tokens of each kind and of all together, and note where it came from.
 
     Args:
@@ -67,7 +71,7 @@ def measure_card(spec: SaeTraining, model: Model, corpus: Corpus, folder: Path, 
     return card
 
 
-def card_text(card: dict[str, Any], folder: Path) -> None:
+def card_text(card: Card, folder: Path) -> None:
     """Write the card as README.md beside the SAE."""
     trainer = card["training"]["trainer"]
     rows = [

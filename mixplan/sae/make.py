@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from mixplan.model import Model
 from mixplan.runs import locked
 from mixplan.sae import blocks_before
-from mixplan.sae.card import card_text, measure_card
+from mixplan.sae.card import Card, card_text, measure_card
 from mixplan.sae.corpus import Corpus
 from mixplan.sae.spec import SaeTraining
 from mixplan.sae.train import Report, save_trained, train_sae
@@ -24,7 +23,7 @@ def make_sae(
     command: str,
     report: Report,
     activations: Path | None = None,
-) -> dict[str, Any]:
+) -> Card:
     """Train an SAE, going on where a training of the folder was stopped, and measure it on held-out tokens.
 
     Args:

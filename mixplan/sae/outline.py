@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sae_lens.loading.pretrained_sae_loaders import handle_config_defaulting
 from sae_lens.loading.pretrained_saes_directory import get_config_overrides, get_pretrained_saes_directory
@@ -13,6 +12,7 @@ from sae_lens.loading.pretrained_saes_directory import get_config_overrides, get
 from mixplan.errors import SaeError
 from mixplan.recipe import SaeSpec
 from mixplan.sae.pretrained import check_release, explained, name_of, read_config
+from mixplan.sae.sparsify import Config
 
 ELEMENTWISE = ("standard", "jumprelu", "gated")
 """Kinds whose every feature depends on its own encoder column alone; top-k kinds compare features with each other."""
@@ -88,7 +88,7 @@ def outline(spec: SaeSpec, folder: Path = Path()) -> Outline:
     with explained(spec):
         config = handle_config_defaulting(dict(raw))
         kind, d_in = str(config["architecture"]), int(config["d_in"])
-    metadata: dict[str, Any] = config.get("metadata") or {}
+    metadata: Config = config.get("metadata") or {}
     refuse_transcoder(name, kind, metadata)
     hook_name = spec.hook_name or metadata.get("hook_name")
     if kind not in KINDS:
@@ -136,7 +136,7 @@ def blocks_before(hook_name: str, name: str) -> int:
     )
 
 
-def refuse_transcoder(name: str, kind: str, metadata: dict[str, Any]) -> None:
+def refuse_transcoder(name: str, kind: str, metadata: Config) -> None:
     """Refuse what writes elsewhere than it reads.
 
     Raises:
@@ -148,7 +148,7 @@ def refuse_transcoder(name: str, kind: str, metadata: dict[str, Any]) -> None:
                        "the residual stream, which writes what it reads.")  # fmt: skip
 
 
-def refuse_activation(name: str, raw: dict[str, Any]) -> None:
+def refuse_activation(name: str, raw: Config) -> None:
     """Refuse an activation that SAELens 6 reads over: it gives every older config a ReLU or a top-k of ReLUs.
 
     Raises:
@@ -161,7 +161,7 @@ def refuse_activation(name: str, raw: dict[str, Any]) -> None:
         raise SaeError(f"SAE '{name}' has the activation '{found}', which SAELens no longer computes. Choose another.")
 
 
-def model_settings(spec: SaeSpec, metadata: dict[str, Any]) -> dict[str, Any]:
+def model_settings(spec: SaeSpec, metadata: Config) -> Config:
     """How TransformerLens is to load the model, by the SAE's own config and by SAELens's table, the table's last."""
     table = get_config_overrides(spec.release, spec.id or "") if spec.release else {}
     return {
@@ -170,7 +170,7 @@ def model_settings(spec: SaeSpec, metadata: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def is_centred(name: str, settings: dict[str, Any]) -> bool:
+def is_centred(name: str, settings: Config) -> bool:
     """Whether the model was loaded with its writing weights centred.
 
     Raises:

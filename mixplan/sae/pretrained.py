@@ -80,7 +80,7 @@ def open_sae(spec: SaeSpec, device: str, folder: Path) -> SAE[Any]:
         )
 
 
-def read_config(spec: SaeSpec, folder: Path) -> dict[str, Any]:
+def read_config(spec: SaeSpec, folder: Path) -> sparsify.Config:
     """An SAE's config as SAELens's loader of its layout gives it, without its parameters.
 
     Returns:

@@ -25,10 +25,14 @@ UNREAD = {"transcode": "it is a transcoder", "skip_connection": "it has a skip c
           "signed": "its features may be negative"}  # fmt: skip
 
 
+Config = dict[str, Any]
+"""An SAE's config, whose keys are SAELens's own."""
+
+
 def config_on_hub(
     repo_id: str, folder_name: str, device: str | None = None, force_download: bool = False,
-    cfg_overrides: dict[str, Any] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    cfg_overrides: Config | None = None,
+) -> Config:  # fmt: skip
     """An SAE's config by SAELens's names; SAELens's protocol of a config getter."""
     file = hf_hub_download(repo_id, f"{folder_name}/{CONFIG}", force_download=force_download)
     return config_on_disk(Path(file).parent, device, cfg_overrides, hook=folder_name)
@@ -36,8 +40,8 @@ def config_on_hub(
 
 def load_from_hub(
     repo_id: str, folder_name: str, device: str = "cpu", force_download: bool = False,
-    cfg_overrides: dict[str, Any] | None = None,
-) -> tuple[dict[str, Any], dict[str, Tensor], None]:  # fmt: skip
+    cfg_overrides: Config | None = None,
+) -> tuple[Config, dict[str, Tensor], None]:  # fmt: skip
     """An SAE's config and parameters by SAELens's names; SAELens's protocol of a loader."""
     config = config_on_hub(repo_id, folder_name, device, force_download, cfg_overrides)
     weights = hf_hub_download(repo_id, f"{folder_name}/{SPARSIFY_WEIGHTS}", force_download=force_download)
@@ -45,8 +49,8 @@ def load_from_hub(
 
 
 def config_on_disk(
-    path: str | Path, device: str | None = None, cfg_overrides: dict[str, Any] | None = None, hook: str | None = None
-) -> dict[str, Any]:
+    path: str | Path, device: str | None = None, cfg_overrides: Config | None = None, hook: str | None = None
+) -> Config:
     """A folder's config by SAELens's names.
 
     Args:
@@ -88,14 +92,14 @@ def config_on_disk(
 
 
 def load_from_disk(
-    path: str | Path, device: str = "cpu", cfg_overrides: dict[str, Any] | None = None
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    path: str | Path, device: str = "cpu", cfg_overrides: Config | None = None
+) -> tuple[Config, dict[str, Tensor]]:
     """A folder's config and parameters by SAELens's names; SAELens's protocol of a loader from disk."""
     config = config_on_disk(path, device, cfg_overrides)
     return config, parameters(Path(path) / SPARSIFY_WEIGHTS, config, device)
 
 
-def parameters(file: Path, config: dict[str, Any], device: str) -> dict[str, Tensor]:
+def parameters(file: Path, config: Config, device: str) -> dict[str, Tensor]:
     """Tensors of sparsify (`encoder.weight` and `W_dec`, both `[num_latents, d_in]`) by SAELens's names, in float32.
 
     Raises:

@@ -6,7 +6,7 @@ written again.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -44,6 +44,11 @@ class Saved(BaseModel):
     def fields(self) -> dict[str, object]:
         """The fields that are set, by name, of which a larger part may be made."""
         return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+
+    @classmethod
+    def of_parts(cls, *parts: Saved, **further: object) -> Self:
+        """Made of the fields of smaller parts and of further ones."""
+        return cls.model_validate({name: value for part in parts for name, value in part.fields().items()} | further)
 
 
 class AsGiven(Saved):

@@ -141,32 +141,42 @@ def refuse_changed(saved: File, stated: str | None, right: str) -> None:
         )
 
 
-def parsed(kind: type[Read], data: bytes, saved: File) -> Read:
+def parsed(kind: type[Read], data: bytes, saved: File, *, first: type[Version] = Version) -> Read:
     """A file's bytes as values of its type.
 
     Args:
         kind: Of what it should hold.
         data: Its bytes.
         saved: For messages.
+        first: What it says of its version.
 
     Raises:
         RunError: it is of another version, or not what mixplan writes; names each field that is wrong.
     """
-    version = _parse(Version, data, saved)
+    version = fields_of(first, data, saved)
     if version.version != VERSION:
         raise RunError(
             f"{saved.path}: found {saved.what} version {version.version}, written by mixplan {version.mixplan!r}; "
             f"expected version {VERSION}. Use that mixplan. {saved.again}"
         )
-    return _parse(kind, data, saved)
+    return fields_of(kind, data, saved)
 
 
-def _parse(kind: type[Read], data: bytes, saved: File) -> Read:
+def fields_of(kind: type[Read], data: bytes, saved: File) -> Read:
+    """A file's bytes as values of its type, whatever its version.
+
+    Raises:
+        RunError: it is not what mixplan writes; names each field that is wrong.
+    """
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
-        problems = [_problem(detail) for detail in error.errors(include_url=False)]
-        raise RunError(_refusal(saved, problems)) from error
+        raise RunError(_refusal(saved, problems_of(error))) from error
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """Each wrong field, what was expected and what was found."""
+    return [_problem(detail) for detail in error.errors(include_url=False)]
 
 
 def _problem(detail: ErrorDetails) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,9 +27,11 @@ from mixplan.plan import Watcher, standalone
 from mixplan.plan.tokenizer import keep_tokenizer
 from mixplan.plan.write import ReadBy, write_mixture
 from mixplan.recipe import LoadedRecipe, ModelSpec
-from mixplan.runs import cache_folder, content_hash, locked, quoted, seal, unseal, write_atomic, write_json
+from mixplan.runs import cache_folder, content_hash, locked, quoted, seal, unseal, write_atomic
 from mixplan.sae import Sae, load_sae
 from mixplan.study.asked.spec import LoadedStudy
+from mixplan.study.files.read import read_whole, write_file
+from mixplan.study.files.work import CellFile, Compute
 from mixplan.train.launch import Launch
 from mixplan.train.make import Trained, train
 from mixplan.train.verify import AsPlanned
@@ -84,7 +85,7 @@ class Bench:
     @property
     def how_to_finish(self) -> str:
         """What to do about an unfinished study, as a sentence."""
-        command = f"mixplan study {quoted(self.study.path)} --run {quoted(self.run)}"
+        command = f"mixplan study run {quoted(self.study.path)} --run {quoted(self.run)}"
         return f"Wait for who works on it, or finish it: `{command}`."
 
     @cached_property
@@ -92,13 +93,11 @@ class Bench:
         """The model in one compute type: `auto` might choose another one at each loading."""
         place = self.run / "compute.json"
         whole = self.study.whole
-        try:
-            dtype = json.loads(place.read_bytes())["dtype"]
-        except (OSError, ValueError, KeyError, TypeError):
+        if (kept := read_whole(Compute, place)) is None:
             self.watcher.say(f"loading {whole.recipe.model.name}")
-            dtype = load_model(whole.recipe.model, folder=whole.folder(("model", "name"))).dtype
-            write_json(place, {"dtype": dtype})
-        return whole.recipe.model.model_copy(update={"dtype": dtype})
+            kept = Compute(dtype=load_model(whole.recipe.model, folder=whole.folder(("model", "name"))).dtype)
+            write_file(place, kept)
+        return whole.recipe.model.model_copy(update={"dtype": kept.dtype})
 
     @cached_property
     def model(self) -> Model:
@@ -214,12 +213,14 @@ def wait_until(ready: Callable[[], bool], watcher: Watcher, text: str) -> None:
 
 def done(cell: Cell, study: LoadedStudy) -> bool:
     """Whether a cell was measured for this very study, and everything that was measured is there whole."""
-    try:
-        kept = json.loads((cell.folder / "cell.json").read_bytes())
-        evaluation_of(cell)
-        return bool(kept["study"] == study.hash) and read_drift(cell) is not None
-    except (RunError, OSError, ValueError, KeyError, TypeError):
+    kept = read_whole(CellFile, cell.folder / "cell.json")
+    if kept is None or kept.study != study.hash:
         return False
+    try:
+        evaluation_of(cell)
+    except RunError:
+        return False
+    return read_drift(cell) is not None
 
 
 def run_cell(bench: Bench, cell: Cell, launch: Launch) -> None:
@@ -227,18 +228,17 @@ def run_cell(bench: Bench, cell: Cell, launch: Launch) -> None:
     job = train_target(bench, cell.target, cell.folder, launch, seed=cell.seed)
     measure(bench, bench.taught(cell.target), cell, job.folder)
     give_back_memory()
-    write_json(
-        cell.folder / "cell.json",
-        {
-            "study": bench.study.hash,
-            "target": cell.target,
-            "seed": cell.seed,
-            "steps": job.steps,
-            "seconds": job.seconds,
-            "loss": [[line.step, line.loss] for line in job.log],
-            "model_hash": job.model_hash,
-        },
+    made = CellFile(
+        version=1,
+        study=bench.study.hash,
+        target=cell.target,
+        seed=cell.seed,
+        steps=job.steps,
+        seconds=job.seconds,
+        loss=[(line.step, line.loss) for line in job.log],
+        model_hash=job.model_hash,
     )
+    write_file(cell.folder / "cell.json", made)
 
 
 def train_target(

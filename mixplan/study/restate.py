@@ -15,11 +15,15 @@ from mixplan.domains import Domain, open_domains
 from mixplan.errors import RunError
 from mixplan.plan import Watcher
 from mixplan.runs import translated, write_json
+from mixplan.saved.evidence import Evidence, EvidenceHead
+from mixplan.saved.part import JsonObject
+from mixplan.saved.read import File, parsed
 from mixplan.study.asked.spec import LoadedStudy, first_hash, load_study
-from mixplan.study.evidence import evidence_of, head_of
+from mixplan.study.evidence import Correlations, evidence_of, head_of
 from mixplan.study.jobs import Bench, Taught
 from mixplan.study.judged.table import Table, read_table
 
+EVIDENCE_AGAIN = "Run the study again, `mixplan study run STUDY --run FOLDER`: it writes it from what is kept."
 SAME = 1e-9
 """Relative difference up to which a number is the one that stood there."""
 
@@ -41,26 +45,25 @@ def restate(place: Path, evidence: Path, *, watcher: Watcher) -> Path:
         MixplanError: the study, its data or its model cannot be opened.
     """
     study = load_study(place)
-    with translated(evidence, reading=True):
-        data = evidence.read_bytes()
-    try:
-        old = json.loads(data)
-        if old["study"] != study.hash:
-            raise RunError(
-                f"{evidence}: the evidence of the study registered as {str(old['study'])[:16]}, and {place} is "
-                f"{study.hash[:16]}. Name the study that wrote it."
-            )
-        with tempfile.TemporaryDirectory() as folder:
-            new = written_again(study, old, Path(folder), watcher)
-        refuse_other_numbers(old, new, evidence)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RunError(f"{evidence}: no whole evidence.json. Have `mixplan study` write it again.") from error
-    write_json(evidence, {**new, "restates": first_hash(data)})
+    file = File(evidence, "evidence", EVIDENCE_AGAIN)
+    data = file.bytes()
+    old = parsed(Evidence, data, file)
+    if old.study != study.hash:
+        raise RunError(
+            f"{evidence}: the evidence of the study registered as {str(old.study)[:16]}, and {place} is "
+            f"{study.hash[:16]}. Name the study that wrote it."
+        )
+    before: JsonObject = json.loads(data)  # as it stands, in its own order
+    with tempfile.TemporaryDirectory() as folder:
+        new = written_again(study, old, Path(folder), watcher)
+    values: JsonObject = before | json.loads(json.dumps(new.values()))
+    refuse_other_numbers(before, values, evidence)
+    write_json(evidence, {**values, "restates": first_hash(data)})
     return evidence
 
 
-def written_again(study: LoadedStudy, old: Mapping[str, Any], folder: Path, watcher: Watcher) -> dict[str, Any]:
-    """The evidence as this mixplan writes it.
+def written_again(study: LoadedStudy, old: Evidence, folder: Path, watcher: Watcher) -> Evidence | EvidenceHead:
+    """The evidence as this mixplan writes it; of a study of arms what it is of alone, which is all that may be added.
 
     Args:
         study: The study.
@@ -73,11 +76,10 @@ def written_again(study: LoadedStudy, old: Mapping[str, Any], folder: Path, watc
         write_json(folder / "compute.json", json.loads(compute.read_bytes()))
     bench = TargetsAlone(study, folder, watcher)
     if study.spec.arms is not None:
-        return {**old, **head_of(bench, {})}
+        return head_of(bench, {})
     table = read_table(study.path.parent / "table.json")
     # Correlations are resampled for minutes; they are of the same numbers, so those that stand are taken over.
-    judged = {part: old.get(part, {}) for part in ("told", "learned")}
-    return {**evidence_of(bench, table, {"pooled": {"all": {}}}, None, headlines_in(old, table)), **judged}
+    return evidence_of(bench, table, Correlations(old.told, old.learned), headlines_in(old, table, study.path))
 
 
 class TargetsAlone(Bench):
@@ -99,14 +101,22 @@ class TargetsAlone(Bench):
         return open_domains(whole.recipe, folder=whole.folder, where=whole.where)[1]
 
 
-def headlines_in(old: Mapping[str, Any], table: Table) -> dict[str, dict[str, tuple[str, str]]]:
-    """What stood for each domain when the evidence was written."""
-    return {
-        target: {
-            name: (domain["headline"][0], domain["headline"][1]) for name, domain in old["targets"][target].items()
-        }
-        for target in table.targets
-    }
+def headlines_in(old: Evidence, table: Table, place: Path) -> dict[str, dict[str, tuple[str, str]]]:
+    """What stood for each domain when the evidence was written.
+
+    Raises:
+        RunError: a target or domain of the table is not in the evidence.
+    """
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for target in table.targets:
+        domains = old.targets.get(target, {})
+        found[target] = {name: one.headline[:2] for name, one in domains.items() if one.headline is not None}
+        if not found[target]:
+            raise RunError(
+                f"{place.parent / 'table.json'}: its target {target} is not in the evidence. Take both from one run of "
+                "the study."
+            )
+    return found
 
 
 def refuse_other_numbers(old: Mapping[str, Any], new: Mapping[str, Any], place: Path) -> None:

@@ -7,15 +7,16 @@ is run. The pickled `training_args.bin`, which a resumption does not read, is re
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import ValidationError
 
 from mixplan.runs import file_hash, set_aside, translated, unchanged, write_json
+from mixplan.saved.part import JsonObject, Saved
 
 SEAL = "mixplan.json"
 PICKLED = "training_args.bin"
@@ -37,10 +38,20 @@ class Checkpoint:
     step: int
     processes: int
     seconds: float
-    seen: dict[str, Any]
+    seen: JsonObject
 
 
-def seal_checkpoint(folder: Path, *, key: str, processes: int, seconds: float, seen: dict[str, Any]) -> None:
+class Seal(Saved):
+    """What a whole checkpoint is recorded with: its job's hash, what `Checkpoint` holds, and its files' hashes."""
+
+    job: str
+    processes: int
+    seconds: float
+    seen: JsonObject
+    files: dict[str, str]
+
+
+def seal_checkpoint(folder: Path, *, key: str, processes: int, seconds: float, seen: JsonObject) -> None:
     """Record every file's hash, last of all: a checkpoint without the record was interrupted.
 
     Args:
@@ -53,8 +64,8 @@ def seal_checkpoint(folder: Path, *, key: str, processes: int, seconds: float, s
     (folder / PICKLED).unlink(missing_ok=True)
     files = {str(path.relative_to(folder)): file_hash(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     files.pop(SEAL, None)
-    record = {"job": key, "processes": processes, "seconds": seconds, "seen": seen, "files": files}
-    write_json(folder / SEAL, record)
+    record = Seal(job=key, processes=processes, seconds=seconds, seen=seen, files=files)
+    write_json(folder / SEAL, record.values())
 
 
 def newest_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
@@ -69,16 +80,16 @@ def newest_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
     """
     for step, path in sorted(numbered(folder), reverse=True):
         record = read_seal(path)
-        if record is None or record.get("job") != key:
+        if record is None or record.job != key:
             with translated(path):
                 shutil.rmtree(path)
-        elif damaged(path, record["files"]):
+        elif damaged(path, record.files):
             outside = folder.parent / path.name
             with translated(path):
                 os.replace(path, outside)
             set_aside(outside)
         else:
-            return Checkpoint(path, step, record["processes"], record["seconds"], record["seen"])
+            return Checkpoint(path, step, record.processes, record.seconds, record.seen)
     return None
 
 
@@ -95,11 +106,9 @@ def numbered(folder: Path) -> list[tuple[int, Path]]:
     return [(int(match[1]), path) for match, path in found if match]
 
 
-def read_seal(path: Path) -> dict[str, Any] | None:
+def read_seal(path: Path) -> Seal | None:
     """The record of a checkpoint; None when it was not reached."""
     try:
-        record = json.loads((path / SEAL).read_bytes())
-    except (OSError, ValueError):
+        return Seal.model_validate_json((path / SEAL).read_bytes())
+    except (OSError, ValidationError):
         return None
-    parts = {"job", "processes", "seconds", "seen", "files"}
-    return record if isinstance(record, dict) and parts <= set(record) else None

@@ -68,7 +68,11 @@ def read_back(
     return Consumption(domains, tuple(told(domains, limit, longest)))
 
 
-def batches(rows: Any, *columns: str) -> Iterator[dict[str, Any]]:
+PreparedRow = dict[str, Any]
+"""A row of a data set as a trainer holds it."""
+
+
+def batches(rows: Any, *columns: str) -> Iterator[PreparedRow]:
     """Rows one by one, a thousand in memory at a time, of the columns that are wanted."""
     for batch in rows.select_columns(list(columns)).iter(batch_size=1000):
         yield from (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))

@@ -7,14 +7,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mixplan.errors import RunError
 from mixplan.plan import Watcher
 from mixplan.runs import locked
 from mixplan.tether import end_group
 from mixplan.train.checkpoints import numbered
-from mixplan.train.curve import parsed
+from mixplan.train.curve import Event, parsed
 
 LOOK_SECONDS = 0.2
 SAY_SECONDS = 1.0
@@ -38,7 +37,7 @@ class Tail:
             return 0, 0
         return found.st_ino, found.st_size
 
-    def events(self) -> Iterator[dict[str, Any]]:
+    def events(self) -> Iterator[Event]:
         """Events since the last call."""
         inode, size = self.state()
         if inode != self.inode:
@@ -61,10 +60,10 @@ class Told:
         self.watcher = watcher
         self.step = self.steps = 0
         self.started = self.stopped = False
-        self.point: dict[str, Any] = {}
+        self.point: Event = {}
         self.said = 0.0
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def hear(self, event: Event) -> None:
         """Pass one event on."""
         kind = event.get("event")
         if kind == "start":

@@ -14,7 +14,7 @@ from mixplan.chat.template import ChatTemplate
 from mixplan.errors import TrainError
 from mixplan.grading.rewards import reward_functions
 from mixplan.model import special_tokens, template_source
-from mixplan.train.consumption import Consumption, count_prompts
+from mixplan.train.consumption import Consumption, PreparedRow, count_prompts
 from mixplan.train.job import Job
 from mixplan.train.seen import Answered
 from mixplan.train.settings import defaults, model_arguments
@@ -41,9 +41,9 @@ class CountedTrainer(GRPOTrainer):
         self.positions = {key: place for place, key in enumerate(keys)}
         self.seen = Answered(rows["domain"], answers=int(vars(self.args)["num_generations"]))
 
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    def _generate_and_score_completions(self, inputs: list[PreparedRow]) -> PreparedRow:
         """Answer prompts by TRL, each counted with the tokens of its answer that loss falls on."""
-        made: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        made: PreparedRow = super()._generate_and_score_completions(inputs)
         model: Any = self.model
         if model.training:
             tokens = made["completion_mask"].sum(dim=1).tolist()

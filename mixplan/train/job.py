@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from mixplan.errors import RunError
 from mixplan.recipe import TrainSpec
+from mixplan.recipe.section import Yaml
 from mixplan.runs import content_hash, file_hash, write_json
 
 MODEL_KEYS = {"revision", "trust_remote_code", "dtype", "device", "chat_template_kwargs", "template_date"}
@@ -31,8 +31,8 @@ class Job:
         hashes: Of the mixture's rows and of the untrained model.
     """
 
-    model: dict[str, Any]
-    train: dict[str, Any]
+    model: Yaml
+    train: Yaml
     mixture: str
     planned_rows: dict[str, int]
     hashes: dict[str, str]

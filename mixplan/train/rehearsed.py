@@ -173,7 +173,7 @@ def refused(recipes: Sequence[LoadedRecipe]) -> list[str | None]:
     return [found.get(number) for number in range(len(recipes))]
 
 
-def question_of(loaded: LoadedRecipe, files: Mapping[str, Path]) -> dict[str, Any]:
+def question_of(loaded: LoadedRecipe, files: Mapping[str, Path]) -> dict[str, object]:
     """What the libraries are asked about a recipe, of whose model these small files are here."""
     return {"job": asdict(job_of(loaded)), "with_model": len(files) > 1}
 

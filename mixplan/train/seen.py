@@ -11,6 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from mixplan.saved.outcome import Consumption
+from mixplan.saved.part import JsonObject
 
 IGNORED = -100
 """The label on which no loss falls."""
@@ -59,7 +60,7 @@ class Seen:
             whole.rows |= rows
         return whole
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """What a checkpoint keeps; the rows as a hexadecimal number with one bit each."""
         bits = sum(1 << row for row in self.rows)
         return {"readings": dict(self.readings), "tokens": dict(self.tokens), "rows": f"{bits:x}"}

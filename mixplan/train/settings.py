@@ -12,9 +12,11 @@ from mixplan.train.untrained import model_config
 
 SFT_LENGTH = 1024
 """TRL's own max_length."""
+Arguments = dict[str, Any]
+"""Arguments of TRL or of `from_pretrained`, whose values only these know."""
 
 
-def defaults(job: Job, run: Path) -> dict[str, Any]:
+def defaults(job: Job, run: Path) -> Arguments:
     """What a recipe need not say, in TRL's words.
 
     Logs and checkpoints come by share of all steps: 100 points a curve at most, and no more than a tenth lost to a
@@ -65,7 +67,7 @@ def mixed_precision(job: Job) -> dict[str, bool]:
     return {"bf16": dtype == "bfloat16" or (dtype == "auto" and able), "fp16": half}
 
 
-def model_arguments(job: Job) -> dict[str, Any]:
+def model_arguments(job: Job) -> Arguments:
     """How transformers loads the model: float32 where its own weights are trained, so that small updates are kept.
 
     Under an adapter the frozen weights may be bfloat16.

@@ -14,7 +14,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from mixplan.chat.calls import parted_tools
 from mixplan.errors import TrainError
-from mixplan.train.consumption import Consumption, batches, read_back, trainable_tokens
+from mixplan.train.consumption import Consumption, PreparedRow, batches, read_back, trainable_tokens
 from mixplan.train.job import Job
 from mixplan.train.seen import Piece, Seen, packed_rows, whole_rows
 from mixplan.train.settings import defaults, model_arguments, sft_length
@@ -32,7 +32,7 @@ class Numbered:
     def __init__(self, collate: Any) -> None:
         self.collate = collate
 
-    def __call__(self, rows: list[dict[str, Any]], *rest: Any) -> dict[str, Any]:
+    def __call__(self, rows: list[PreparedRow], *rest: Any) -> PreparedRow:
         """Collate rows by TRL's own collator, their numbers beside them."""
         numbers = [row.pop(NUMBER) for row in rows]
         return {**self.collate(rows, *rest), NUMBER: torch.tensor(numbers)}
@@ -83,7 +83,7 @@ class CountedTrainer(SFTTrainer):
         columns: Any = self._signature_columns
         self._signature_columns: Any = list(dict.fromkeys([*columns, NUMBER]))
 
-    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:
+    def training_step(self, model: Any, inputs: PreparedRow, *rest: Any, **named: Any) -> Any:
         """One batch forwards and backwards, its rows counted."""
         for number in inputs.pop(NUMBER).tolist():
             self.seen.read(self.holds[number])

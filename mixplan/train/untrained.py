@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def model_config(job: Job) -> PreTrainedConfig:
     return config
 
 
-def untrained_model(job: Job, arguments: dict[str, Any]) -> PreTrainedModel:
+def untrained_model(job: Job, arguments: Mapping[str, Any]) -> PreTrainedModel:
     """Load the model to train.
 
     TRL would choose its class by the config's `architectures` alone, which some models lack and others fill with the

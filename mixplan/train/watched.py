@@ -159,7 +159,7 @@ class Watched(TrainerCallback):
         args: TrainingArguments,  # noqa: ARG002 - the trainer's signature
         state: TrainerState,
         control: TrainerControl,  # noqa: ARG002
-        logs: dict[str, Any] | None = None,
+        logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
         """Log a point of the curve.

@@ -244,8 +244,8 @@ def cases(base: Path) -> list[Case]:
 
 
 STUDYING = {
-    "study": ("study", "study.yaml", "--run", "run"),
-    "study so far": ("study", "study.yaml", "--run", "run", "--so-far"),
+    "study": ("study", "run", "study.yaml", "--run", "run"),
+    "study so far": ("study", "judge", "study.yaml", "--run", "run"),
 }
 """What is tried on a study's folder."""
 

@@ -11,7 +11,8 @@ from small_plan import HOOK, Silent, write_rows
 from mixplan.study.asked.request import StudyRequest
 from mixplan.study.asked.spec import load_study
 from mixplan.study.jobs import Bench
-from mixplan.study.make import make_study
+from mixplan.study.judge import judge_study
+from mixplan.study.work import run_study, work_on_study
 
 DOMAINS = ("sum", "patient", "fox", "colours")
 TARGETS = ("sums", "doctors")
@@ -77,8 +78,9 @@ def bench(place: Path, run: Path) -> Bench:
     return Bench(load_study(place), run, Silent())
 
 
-def study(place: Path, run: Path, **asked: Any) -> Silent:
-    """Run a study to its end."""
+def study(place: Path, run: Path, *, beside: bool = False, so_far: bool = False, **asked: Any) -> Silent:
+    """Run a study to its end, work beside who does, or judge what is finished."""
     watcher = Silent()
-    make_study(StudyRequest(place, run, **asked), watcher=watcher)
+    verb = judge_study if so_far else work_on_study if beside else run_study
+    verb(StudyRequest(place, run, **asked), watcher=watcher)
     return watcher

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +23,20 @@ from scipy.stats import hypergeom
 from mixplan.drift import concentration, drift_dimensions, overlap
 from mixplan.errors import RunError
 from mixplan.sae import Sae, load_sae
+from mixplan.study.ablations.reread import View, again, changes_through, kept_change, through
 from mixplan.study.ablations.trained_saes import trained_saes
-from mixplan.study.ablations.views import View, again, changes_through, kept_change, through
 from mixplan.study.asked.spec import AblationSpec
+from mixplan.study.files.ablations import (
+    Ablations,
+    DemonstrationsView,
+    JudgedView,
+    Kept,
+    SaeSetting,
+    SaeView,
+    TokensView,
+    ViewOverlap,
+)
+from mixplan.study.files.figure import Scores
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 from mixplan.study.jobs import Bench, Cell
 from mixplan.study.judged.judge import measured_domains, part_of, pooled, scores
@@ -45,7 +55,7 @@ def ablate(
     table: Table,
     targets: Mapping[str, TargetReading],
     domains: Mapping[str, DomainReading],
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Ablations]:
     """Judge a finished study again with each of the file's `ablations`, one changed at a time, the quickest first.
 
     Args:
@@ -56,10 +66,7 @@ def ablate(
         domains: What was read of each domain.
 
     Yields:
-        All that is known so far, as JSON values, each time that there is more. `quantity`, `kept` (the study's own
-        settings), `seeds` (those judged), and lists of entries under `features`, `demonstrations`, `tokens` and `saes`,
-        each with what was changed and what `judge_view` gives; the first of `saes` is the study's own, named None.
-        Under `concentration`, by cell, the curve of (leading features, their part of the whole actual change).
+        All that is known so far, each time that there is more.
 
     Raises:
         RunError: the study did not measure `behaviour`.
@@ -71,47 +78,66 @@ def ablate(
             "Add it to `recipe.evaluate.also`."
         )
     count = bench.study.whole.recipe.drift.features
-    spec, reading = bench.study.spec.ablations or AblationSpec(), bench.study.spec.reading
+    spec = bench.study.spec.ablations or AblationSpec()
     own = View(
         {name: found.own for name, found in targets.items()},
         {name: found.own for name, found in domains.items()},
         {(cell.target, cell.seed): kept_change(cell) for cell in cells},
     )
-    found: dict[str, Any] = {
-        "quantity": QUANTITY,
-        "kept": {"features": count} | reading.model_dump(include={"demonstrations", "target_tokens", "query_tokens"}),
-        "seeds": list(table.seeds),
-        "features": [judge_view(table, own, n) for n in spec.features if n <= bench.sae.d_sae],
-        "demonstrations": [],
-        "tokens": [],
-        "saes": [{"sae": None, **described(bench.sae, own)} | judge_view(table, own, count)],
-        "concentration": {f"{t}-{s}": [list(p) for p in concentration(one.shift)] for (t, s), one in own.moved.items()},
-    }
+    found = without_reading(bench, table, own, [n for n in spec.features if n <= bench.sae.d_sae])
     yield found
     for shots in spec.demonstrations:
-        view = again(bench, own.moved, shots=shots)
-        found["demonstrations"].append({"demonstrations": shots} | judge_view(table, view, count))
+        judged = judge_view(table, again(bench, own.moved, shots=shots), count)
+        view = DemonstrationsView.of_parts(judged, demonstrations=shots)
+        found = found.model_copy(update={"demonstrations": [*found.demonstrations, view]})
         yield found
     for share in spec.tokens:
-        view = again(bench, own.moved, share=share)
-        found["tokens"].append({"tokens": share} | judge_view(table, view, count))
+        judged = judge_view(table, again(bench, own.moved, share=share), count)
+        part = TokensView.of_parts(judged, tokens=share)
+        found = found.model_copy(update={"tokens": [*found.tokens, part]})
         yield found
-    found["saes"] += by_sae(bench, cells, table, spec, count)
-    yield found
+    yield found.model_copy(update={"saes": [*found.saes, *by_sae(bench, cells, table, spec, count)]})
 
 
-def by_sae(bench: Bench, cells: Sequence[Cell], table: Table, spec: AblationSpec, count: int) -> list[dict[str, Any]]:
+def without_reading(bench: Bench, table: Table, own: View, numbers: Sequence[int]) -> Ablations:
+    """What needs no reading: the study's own settings, judged with other numbers of features.
+
+    Args:
+        bench: The study's model and data.
+        table: Its measures.
+        own: What the study itself read.
+        numbers: Of features.
+    """
+    count, reading = bench.study.whole.recipe.drift.features, bench.study.spec.reading
+    return Ablations(
+        quantity=QUANTITY,
+        kept=Kept(
+            features=count,
+            demonstrations=reading.demonstrations,
+            target_tokens=reading.target_tokens,
+            query_tokens=reading.query_tokens,
+        ),
+        seeds=list(table.seeds),
+        features=[judge_view(table, own, n) for n in numbers],
+        demonstrations=[],
+        tokens=[],
+        saes=[through_sae(None, bench.sae, own, judge_view(table, own, count))],
+        concentration={f"{t}-{s}": list(concentration(one.shift)) for (t, s), one in own.moved.items()},
+    )
+
+
+def by_sae(bench: Bench, cells: Sequence[Cell], table: Table, spec: AblationSpec, count: int) -> list[SaeView]:
     """An entry for each other SAE, at most all of its features counting; all are in memory at once."""
     folder = bench.study.path.parent
     saes = {name: load_sae(one, bench.model, folder=folder) for name, one in spec.saes.items()} | trained_saes(bench)
     views = through(bench, saes, changes_through(bench, cells, saes)) if saes else {}
     return [
-        {"sae": name, **described(saes[name], view)} | judge_view(table, view, min(count, saes[name].d_sae))
+        through_sae(name, saes[name], view, judge_view(table, view, min(count, saes[name].d_sae)))
         for name, view in views.items()
     ]
 
 
-def judge_view(table: Table, view: View, count: int) -> dict[str, Any]:
+def judge_view(table: Table, view: View, count: int) -> JudgedView:
     """Overlap, what it captures, concentration and correlations under one way to read.
 
     Args:
@@ -120,10 +146,8 @@ def judge_view(table: Table, view: View, count: int) -> dict[str, Any]:
         count: N.
 
     Returns:
-        JSON values: `features` (N), `dropped`; `overlap`, `captured` and `concentration` with `value`, `low`, `high`
-        (95 % t interval over targets, seeds averaged first) and `targets`, for `overlap` also `by_target`, `live` (the
-        fewest of any cell), `chance` and `chance_high` (97.5 % quantile, hypergeometric); `correlations` by set of
-        targets, score and predictor as the study's own `pooled`.
+        Overlap, captured part and concentration as means over targets (seeds averaged first), the overlap with its
+        chance (hypergeometric); correlations by set of targets, score and predictor as the study's own `pooled`.
     """
     shape = (len(table.targets), len(table.seeds))
     found = {name: np.full(shape, np.nan) for name in ("overlap", "captured", "concentration")}
@@ -137,21 +161,28 @@ def judge_view(table: Table, view: View, count: int) -> dict[str, Any]:
     live = min(moved.live for moved in view.moved.values())
     drawn = min(count, live)
     by_target = dict(zip(table.targets, seed_means(found["overlap"]).tolist(), strict=True))
-    told: dict[str, Any] = {name: mean_over_targets(seed_means(values)) for name, values in found.items()}
-    told["overlap"] |= {
-        "by_target": {name: None if np.isnan(value) else value for name, value in by_target.items()},
-        "live": live,
-        "chance": drawn / live,
-        "chance_high": float(hypergeom.ppf(0.975, live, drawn, drawn) / drawn),
-    }
-    return {"features": count, "dropped": view.dropped, **told, "correlations": correlations(table, view, count)}
+    means = {name: mean_over_targets(seed_means(values)) for name, values in found.items()}
+    return JudgedView(
+        features=count,
+        dropped=view.dropped,
+        overlap=ViewOverlap.of_parts(
+            means["overlap"],
+            by_target={name: None if np.isnan(value) else value for name, value in by_target.items()},
+            live=live,
+            chance=drawn / live,
+            chance_high=float(hypergeom.ppf(0.975, live, drawn, drawn) / drawn),
+        ),
+        captured=means["captured"],
+        concentration=means["concentration"],
+        correlations=correlations(table, view, count),
+    )
 
 
-def correlations(table: Table, view: View, count: int) -> dict[str, Any]:
+def correlations(table: Table, view: View, count: int) -> dict[str, Scores]:
     """Both scores against the measured change, as the study judges its own predictors but for the bootstrap."""
     judged = replace(table, predictors=predictors(table, view, count), competitors=(), bounds=())
     sets = {"all": table.targets, "development": table.development, "held_out": table.held_out}
-    told = {}
+    told: dict[str, Scores] = {}
     for name, among in sets.items():
         if among and measured_domains(table, QUANTITY, among):
             part = part_of(judged, QUANTITY, among, table.domains, 0, 0)
@@ -171,8 +202,9 @@ def predictors(table: Table, view: View, count: int) -> dict[str, Doubles]:
     }
 
 
-def described(sae: Sae, view: View) -> dict[str, Any]:
-    """Where an SAE reads, how wide it is, and how many features are active on a target's token."""
+def through_sae(name: str | None, sae: Sae, view: View, judged: JudgedView) -> SaeView:
+    """What was judged, with where the SAE reads, how wide it is, and how many features fire on a target's token."""
     fired = sum(float(profile.fired.sum()) for profile in view.targets.values())
     tokens = sum(profile.tokens for profile in view.targets.values())
-    return {"hook_name": sae.hook_name, "d_sae": sae.d_sae, "active": fired / tokens}
+    setting = SaeSetting(sae=name, hook_name=sae.hook_name, d_sae=sae.d_sae, active=fired / tokens)
+    return SaeView.of_parts(setting, judged)

@@ -150,5 +150,5 @@ def train(bench: Bench, name: str, training: Training, out: Path) -> None:
         bench.watcher.advance(done - before)
         before = done
 
-    command = f"mixplan study {bench.study.path} --run {bench.run}"
+    command = f"mixplan study run {bench.study.path} --run {bench.run}"
     make_sae(training.spec, bench.model, corpus, out, command=command, report=report, activations=shared(bench))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +27,9 @@ from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.features.zeroed import zeroed
 from mixplan.model import Answer, Model, generate, give_back_memory, load_trained
 from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
-from mixplan.study.ablations.controls import live_features, matched_sets, random_sets
+from mixplan.study.ablations.control_features import live_features, matched_sets, random_sets
+from mixplan.study.files.figure import TargetMean
+from mixplan.study.files.zeroing import Condition, Conditions, Drawn, Zeroing
 from mixplan.study.forecasts.formulas import TargetReading
 from mixplan.study.jobs import Bench, Cell, read_drift
 from mixplan.study.judged.overlap import mean_over_targets
@@ -47,6 +48,8 @@ DIFFERENCES = (
     ("drift", "matched"), ("predicted", "random"), ("predicted", "matched"),
 )  # fmt: skip
 """Pairs of conditions that are held against each other."""
+QUANTITIES = ("bits_per_byte", "score")
+"""What conditions are measured in; a target without a grader in the first alone."""
 
 
 class InProcess(Answering):
@@ -69,7 +72,7 @@ def judge_zeroing(
     targets: Mapping[str, TargetReading],
     *,
     measures: Sequence[str] | None = None,
-) -> dict[str, Any]:
+) -> Zeroing:
     """Measure each trained cell's target with nothing, its drift and other features taken out.
 
     Every measurement is kept as soon as it is made.
@@ -82,26 +85,25 @@ def judge_zeroing(
             `likelihood`, and `exact` where the study itself measures it on the target.
 
     Returns:
-        JSON values. `features` (N), `sets`; by cell (`TARGET-SEED`) under `cells`: by condition (`untrained`, `none`,
-        `drift`, `predicted`, `random`, `matched`) and quantity (`bits_per_byte`, `score`) the mean over items, for the
-        drawn ones with `values` by set and the 95 % t interval over sets, and `activation`, the summed mean activation
-        of the features on the target's questions. Under `differences`, by quantity and pair of conditions, the mean
-        over targets (seeds and sets averaged first) with its 95 % t interval.
+        N and how many sets were drawn; by cell (`TARGET-SEED`), condition and quantity the mean over items, for the
+        drawn ones with each set's and the 95 % t interval over sets, and the summed mean activation of the features on
+        the target's questions; and by quantity and pair of conditions the mean over targets (seeds and sets averaged
+        first) with its 95 % t interval.
     """
     count, seed = bench.study.whole.recipe.drift.features, bench.study.spec.seeds[0]
-    found = {}
+    found: dict[str, Conditions] = {}
     for cell in cells:
         drift = read_drift(cell)
         assert drift is not None  # a cell without it is not done
         chosen = conditions(targets[cell.target], drift, count=count, seed=seed)
         found[f"{cell.target}-{cell.seed}"] = judge_cell(bench, cell, chosen, targets[cell.target], measures)
         give_back_memory()
-    return {
-        "features": count,
-        "sets": SETS,
-        "cells": found,
-        "differences": differences([(cell.target, found[f"{cell.target}-{cell.seed}"]) for cell in cells]),
-    }
+    return Zeroing(
+        features=count,
+        sets=SETS,
+        cells=found,
+        differences=differences([(cell.target, found[f"{cell.target}-{cell.seed}"]) for cell in cells]),
+    )
 
 
 def conditions(
@@ -126,7 +128,7 @@ def judge_cell(
     chosen: Mapping[str, list[Integers]],
     reading: TargetReading,
     measures: Sequence[str] | None,
-) -> dict[str, Any]:
+) -> Conditions:
     """One cell's target under every condition, and the untrained model's."""
     taught = bench.taught(cell.target)
     if measures is None:
@@ -134,15 +136,16 @@ def judge_cell(
         measures = ["likelihood", *(["exact"] if "exact" in own else [])]
     trained = load_trained(bench.spec, cell.folder / "model", folder=taught.loaded.folder(("model", "name")))
     act = reading.own.act / reading.own.tokens
-    found: dict[str, Any] = {"untrained": told([measured(bench, bench.model, taught.target, (), measures)])}
+    untrained = condition([measured(bench, bench.model, taught.target, (), measures)])
+    found: dict[str, Condition] = {}
     for name, sets in chosen.items():
         bench.watcher.stage(f"{cell.target}, seed {cell.seed}: {name} zeroed", len(sets), "sets")
         values = []
         for features in sets:
             values.append(measured(bench, trained, taught.target, features.tolist(), measures))
             bench.watcher.advance(1)
-        found[name] = told(values) | {"activation": float(np.mean([act[features].sum() for features in sets]))}
-    return found
+        found[name] = condition(values, float(np.mean([act[features].sum() for features in sets])))
+    return Conditions(untrained=untrained, **found)
 
 
 def measured(
@@ -194,43 +197,42 @@ def quietly(_rows: int) -> None:
     """Rows are not told of: a condition's sets are."""
 
 
-def told(values: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """By quantity, each set's value, their mean and its 95 % t interval over sets (None with a single one)."""
-    found: dict[str, Any] = {}
-    for quantity in values[0]:
-        column = np.array([entry[quantity] for entry in values], dtype=np.float64)
-        number, half = len(column), None
-        if number > 1:
-            half = float(student.ppf(0.975, number - 1)) * float(column.std(ddof=1)) / math.sqrt(number)
-        value = float(column.mean())
-        found[quantity] = {
-            "values": column.tolist(),
-            "value": value,
-            "low": None if half is None else value - half,
-            "high": None if half is None else value + half,
-        }
-    return found
+def condition(values: Sequence[Mapping[str, float]], activation: float | None = None) -> Condition:
+    """By quantity, each set's value, their mean and its interval; with how active what was taken out is."""
+    found: dict[str, Drawn | float] = {name: drawn([entry[name] for entry in values]) for name in values[0]}
+    return Condition.model_validate(found if activation is None else found | {"activation": activation})
 
 
-def differences(cells: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+def drawn(values: Sequence[float]) -> Drawn:
+    """Values of each set, their mean and its 95 % t interval over sets (None with a single one)."""
+    column = np.array(values, dtype=np.float64)
+    number, value = len(column), float(column.mean())
+    if number == 1:
+        return Drawn(values=column.tolist(), value=value, low=None, high=None)
+    half = float(student.ppf(0.975, number - 1)) * float(column.std(ddof=1)) / math.sqrt(number)
+    return Drawn(values=column.tolist(), value=value, low=value - half, high=value + half)
+
+
+def differences(cells: Sequence[tuple[str, Conditions]]) -> dict[str, dict[str, TargetMean]]:
     """By quantity and pair of conditions, the first less the second: mean over targets with its interval.
 
     Args:
         cells: Each cell's target and what `judge_cell` gave.
     """
-    quantities = dict.fromkeys(name for _, entry in cells for name in entry["none"] if name != "activation")
+    measured = [name for name in QUANTITIES if any(entry.none.of(name) is not None for _, entry in cells)]
     return {
         quantity: {
             f"{one} - {other}": mean_over_targets(gaps(cells, quantity, one, other)) for one, other in DIFFERENCES
         }
-        for quantity in quantities
+        for quantity in measured
     }
 
 
-def gaps(cells: Sequence[tuple[str, Mapping[str, Any]]], quantity: str, one: str, other: str) -> Doubles:
+def gaps(cells: Sequence[tuple[str, Conditions]], quantity: str, one: str, other: str) -> Doubles:
     """`[targets]` a quantity under one condition less another, cells of one target averaged."""
     by_target: dict[str, list[float]] = {}
     for target, entry in cells:
-        if quantity in entry["none"]:
-            by_target.setdefault(target, []).append(entry[one][quantity]["value"] - entry[other][quantity]["value"])
+        first, second = (entry.of(name).of(quantity) for name in (one, other))
+        if first is not None and second is not None and first.value is not None and second.value is not None:
+            by_target.setdefault(target, []).append(first.value - second.value)
     return np.array([np.mean(values) for values in by_target.values()], dtype=np.float64)

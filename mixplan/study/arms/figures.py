@@ -18,13 +18,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
 from mixplan.outcome.arms_table import item_variance
+from mixplan.saved.part import Interval
+from mixplan.study.files.arms import ArmFigure
+from mixplan.study.files.figure import Verdict
 from mixplan.study.judged.resample import FEWEST_TARGETS, quantile
 
 Doubles = npt.NDArray[np.float64]
@@ -103,16 +105,19 @@ def half_square(figure: Figure) -> float:
     return square
 
 
-def one_target(figure: Figure | None) -> dict[str, Any] | None:
-    """A target's own figure with its interval over seeds and items, as JSON values."""
-    if figure is None:
-        return None
+def one_target(figure: Figure) -> Interval:
+    """A target's own figure with its interval over seeds and items."""
     half = math.sqrt(half_square(figure))
-    return {"value": figure.value, "low": figure.value - half, "high": figure.value + half}
+    return Interval(value=figure.value, low=figure.value - half, high=figure.value + half)
 
 
-def over_targets(figures: Sequence[Figure | None]) -> dict[str, Any]:
-    """The mean over targets with its interval, as JSON values.
+def if_defined(figure: Figure | None) -> Interval | None:
+    """The same, None where it is not defined."""
+    return None if figure is None else one_target(figure)
+
+
+def over_targets(figures: Sequence[Figure | None]) -> ArmFigure:
+    """The mean over targets with its interval.
 
     Args:
         figures: One a target; None where it is not defined, which leaves the mean undefined, too: the targets that are
@@ -123,28 +128,27 @@ def over_targets(figures: Sequence[Figure | None]) -> dict[str, Any]:
         `tie`, `loss`: how many targets' own intervals lie above 0, hold it, lie below it.
     """
     known = [figure for figure in figures if figure is not None]
-    own = [one_target(figure) for figure in known]
-    counts = counted(own)
-    if len(known) < len(figures) or not known:
-        return {"value": None, "low": None, "high": None, "verdict": None, "targets": len(known), **counts}
-    value = math.fsum(figure.value for figure in known) / len(known)
-    if len(known) < FEWEST_TARGETS:
-        return {"value": value, "low": None, "high": None, "verdict": None, "targets": len(known), **counts}
+    counts = counted([one_target(figure) for figure in known])
     count = len(known)
+    if count < len(figures) or not known:
+        return ArmFigure(value=None, low=None, high=None, verdict=None, targets=count, **counts)
+    value = math.fsum(figure.value for figure in known) / count
+    if count < FEWEST_TARGETS:
+        return ArmFigure(value=value, low=None, high=None, verdict=None, targets=count, **counts)
     spread = quantile(count - 1) ** 2 * float(np.var([figure.value for figure in known], ddof=1)) / count
     fixed = half_square(mean_of(known))
     both = NORMAL**2 * math.fsum(sum(variances(figure)) for figure in known) / count**2
     half = math.sqrt(max(spread + fixed - both, spread, fixed))
     low, high = value - half, value + half
-    return {"value": value, "low": low, "high": high, "verdict": word(low, high), "targets": count, **counts}
+    return ArmFigure(value=value, low=low, high=high, verdict=word(low, high), targets=count, **counts)
 
 
-def word(low: float, high: float) -> str:
+def word(low: float, high: float) -> Verdict:
     """Win, loss or, where the interval holds zero, tie."""
     return "win" if low > 0 else "loss" if high < 0 else "tie"
 
 
-def counted(own: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:
+def counted(own: Sequence[Interval]) -> dict[str, int]:
     """How many targets won, tied and lost."""
-    words = [word(one["low"], one["high"]) for one in own if one is not None]
+    words = [word(one.low, one.high) for one in own]
     return {name: words.count(name) for name in ("win", "tie", "loss")}

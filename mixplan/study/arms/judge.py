@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.outcome.units import main_quantity
 from mixplan.saved.evaluation import Evaluation, quality
-from mixplan.study.arms.figures import Figure, mean_of, one_target, over_targets, ratio
+from mixplan.study.arms.figures import Figure, if_defined, mean_of, one_target, over_targets, ratio
 from mixplan.study.asked.arms import LEARNED
+from mixplan.study.files.arms import (
+    ArmsJudgement,
+    Avoided,
+    ByBudget,
+    Came,
+    Foreseen,
+    Foresight,
+    ForesightCounts,
+    Halved,
+    OwnFigures,
+    OwnLosses,
+)
 from mixplan.study.judged.marks import Mark, judge_marks
 
 Doubles = npt.NDArray[np.float64]
@@ -42,8 +54,7 @@ class Measured:
         rows: By arm and domain, extra rows; of the first seed where seeds draw different ones.
         steps: Optimiser steps of each training.
         even_as_good: Whether the plan said that an even spread may do as well.
-        learned: What the arm `plan_learned` said: a `text` on what halves a loss, and `said`, as `even_as_good`; None
-            where it was not trained.
+        learned: What the arm `plan_learned` said; None where it was not trained.
     """
 
     target: str
@@ -52,14 +63,14 @@ class Measured:
     rows: Mapping[str, Mapping[str, int]]
     steps: int
     even_as_good: bool = False
-    learned: Mapping[str, Any] | None = None
+    learned: Halved | None = None
 
 
 Study = Mapping[str, Mapping[int, Measured]]
 """By target and budget."""
 
 
-def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
+def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> ArmsJudgement:
     """Hold the arms against each other over targets.
 
     Losses are positive where a domain got worse (for behaviour: by how far it moved), so what is avoided is the base
@@ -70,9 +81,9 @@ def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
         marks: Pass marks.
 
     Returns:
-        JSON values: `kept` by arm and budget (share of the arm `none`'s target gain); `avoided` by base, arm, quantity,
-        `mean` or `worst`, and budget (against `plan`, what `plan_learned` does alone); every target's own figures under
-        `by_target`; `foresight` (see `foresight`); and the marks.
+        What was kept by arm and budget (share of the arm `none`'s target gain); what was avoided by base, arm,
+        quantity, mean or worst domain, and budget (against `plan`, what `plan_learned` does alone); every target's own
+        figures; `foresight`; and the marks.
 
     Raises:
         RunError: a mark names a figure that there is not.
@@ -81,27 +92,27 @@ def judge_arms(study: Study, *, marks: Sequence[Mark] = ()) -> dict[str, Any]:
     budgets = [str(budget) for budget in next(iter(study.values()))]
     arms = list(first.after)
     quantities = quantities_of(study)
-    judged: dict[str, Any] = {
-        "targets": list(study),
-        "budgets": budgets,
-        "arms": arms,
-        "seeds": sorted(first.after["none"]),
-        "quantities": quantities,
-        "steps": {target: one.steps for target, found in study.items() for one in found.values()},
-        "kept": {arm: pooled(study, lambda one, arm=arm: kept(one, arm)) for arm in arms},
-        "avoided": {
+    judged = ArmsJudgement(
+        targets=list(study),
+        budgets=budgets,
+        arms=arms,
+        seeds=sorted(first.after["none"]),
+        quantities=quantities,
+        steps={target: one.steps for target, found in study.items() for one in found.values()},
+        kept={arm: pooled(study, partial(kept, arm=arm)) for arm in arms},
+        avoided={
             base: {arm: avoided(study, base, arm, quantities) for arm in arms if arm != base}
             for base in BASES
             if base in arms
         }
         | ({"plan": {LEARNED: avoided(study, "plan", LEARNED, quantities)}} if LEARNED in arms else {}),
-        "by_target": {
+        by_target={
             target: {str(budget): own_figures(one, quantities) for budget, one in found.items()}
             for target, found in study.items()
         },
-        "foresight": foresight(study, quantities[0]) if quantities and {"uniform", "plan"} <= set(arms) else None,
-    }
-    return judged | {"marks": judge_marks(judged, marks)}
+        foresight=foresight(study, quantities[0]) if quantities and {"uniform", "plan"} <= set(arms) else None,
+    )
+    return judged.model_copy(update={"marks": judge_marks(judged.values(), marks)})
 
 
 def every(study: Study) -> list[Measured]:
@@ -120,7 +131,7 @@ def quantities_of(study: Study) -> list[str]:
     return sorted(found, key=lambda quantity: not headline(quantity))
 
 
-def foresight(study: Study, quantity: str) -> dict[str, Any]:
+def foresight(study: Study, quantity: str) -> Foresight:
     """Hold what each plan said of an even spread against what came of both.
 
     Args:
@@ -128,34 +139,40 @@ def foresight(study: Study, quantity: str) -> dict[str, Any]:
         quantity: Loss is told in it.
 
     Returns:
-        JSON values. Under `comparisons` each target and budget with `said` (that an even spread may do as well) and
-        what the plan avoids of the even spread's `mean` and `worst` loss, each with its interval over seeds and items,
-        and `better`: whether one of these lies above 0. `counts`: comparisons by `said` or `unsaid`, and `better` or
-        `as_well`.
+        Each target and budget with what the plan said (that an even spread may do as well), what it avoids of the even
+        spread's mean and worst loss, each with its interval over seeds and items, and whether one of these lies above
+        0; and how many of these there are.
     """
-    comparisons: list[dict[str, Any]] = []
+    comparisons: list[Foreseen] = []
     for budget, one in ((budget, one) for found in study.values() for budget, one in found.items()):
-        parts = {part: one_target(figure) for part, figure in spared(one, "uniform", "plan", quantity).items()}
-        better = any(figure is not None and figure["low"] > 0 for figure in parts.values())
-        said = {"target": one.target, "budget": str(budget), "said": one.even_as_good, "better": better}
-        comparisons.append(said | parts)
-    counts = {
-        word: {
-            "better": sum(one["better"] for one in comparisons if one["said"] is said),
-            "as_well": sum(not one["better"] for one in comparisons if one["said"] is said),
-        }
-        for word, said in (("said", True), ("unsaid", False))
-    }
-    return {"quantity": quantity, "comparisons": comparisons, "counts": counts}
+        mean, worst = (one_target(figure) for figure in spared(one, "uniform", "plan", quantity).values())
+        comparisons.append(
+            Foreseen(
+                target=one.target,
+                budget=str(budget),
+                said=one.even_as_good,
+                better=mean.low > 0 or worst.low > 0,
+                mean=mean,
+                worst=worst,
+            )
+        )
+
+    def came(said: bool) -> Came:
+        better = [one.better for one in comparisons if one.said is said]
+        return Came(better=sum(better), as_well=len(better) - sum(better))
+
+    counts = ForesightCounts(said=came(True), unsaid=came(False))
+    return Foresight(quantity=quantity, comparisons=comparisons, counts=counts)
 
 
-def avoided(study: Study, base: str, arm: str, quantities: Sequence[str]) -> dict[str, Any]:
+def avoided(study: Study, base: str, arm: str, quantities: Sequence[str]) -> dict[str, Avoided]:
     """What an arm avoids of a base arm's loss, by quantity: the mean domain's and the worst domain's."""
+
+    def over_study(part: str, quantity: str) -> ByBudget:
+        return pooled(study, lambda one: spared(one, base, arm, quantity)[part])
+
     return {
-        quantity: {
-            part: pooled(study, lambda one, q=quantity, part=part: spared(one, base, arm, q)[part])
-            for part in ("mean", "worst")
-        }
+        quantity: Avoided(mean=over_study("mean", quantity), worst=over_study("worst", quantity))
         for quantity in quantities
     }
 
@@ -168,7 +185,7 @@ def spared(one: Measured, base: str, arm: str, quantity: str) -> dict[str, Figur
     }
 
 
-def pooled(study: Study, figure: Any) -> dict[str, Any]:
+def pooled(study: Study, figure: Callable[[Measured], Figure | None]) -> ByBudget:
     """A figure over targets, at each budget and on the mean over budgets.
 
     Args:
@@ -178,15 +195,17 @@ def pooled(study: Study, figure: Any) -> dict[str, Any]:
     found = {target: [figure(one) for one in by_budget.values()] for target, by_budget in study.items()}
     names = [str(budget) for budget in next(iter(study.values()))]
     told = {name: over_targets([own[number] for own in found.values()]) for number, name in enumerate(names)}
-    together = [None if None in own else mean_of(own) for own in found.values()]
+    together: list[Figure | None] = []
+    for own in found.values():
+        known = [one for one in own if one is not None]
+        together.append(mean_of(known) if len(known) == len(own) else None)
     return {**told, BOTH: over_targets(together)}
 
 
 def kept(one: Measured, arm: str) -> Figure | None:
     """The share of the arm `none`'s target gain that an arm keeps; None where `none` did not surely gain."""
     whole = gain(one, "none")
-    own = one_target(whole)
-    if whole is None or own is None or own["low"] <= 0:
+    if whole is None or one_target(whole).low <= 0:
         return None
     if arm == "none":
         return Figure(1.0, {name: 0 * part for name, part in whole.parts.items()})
@@ -252,26 +271,26 @@ def worst_domain(found: Mapping[str, Figure]) -> str:
     return min(found, key=lambda name: (-found[name].value, name))
 
 
-def own_figures(one: Measured, quantities: Sequence[str]) -> dict[str, Any]:
+def own_figures(one: Measured, quantities: Sequence[str]) -> dict[str, OwnFigures]:
     """Every arm's own figures at one target and budget."""
     return {
-        arm: {
-            "rows": dict(one.rows[arm]),
-            "gain": one_target(gain(one, arm)),
-            "kept": one_target(kept(one, arm)),
-            "loss": {quantity: own_losses(one, arm, quantity) for quantity in quantities},
-        }
+        arm: OwnFigures(
+            rows=dict(one.rows[arm]),
+            gain=if_defined(gain(one, arm)),
+            kept=if_defined(kept(one, arm)),
+            loss={quantity: own_losses(one, arm, quantity) for quantity in quantities},
+        )
         for arm in one.after
     }
 
 
-def own_losses(one: Measured, arm: str, quantity: str) -> dict[str, Any]:
+def own_losses(one: Measured, arm: str, quantity: str) -> OwnLosses:
     """One arm's mean and worst loss, and each domain's."""
     found = losses(one, arm, quantity)
     worst = worst_domain(found)
-    return {
-        "mean": one_target(mean_of(list(found.values()))),
-        "worst": one_target(found[worst]),
-        "worst_domain": worst,
-        "domains": {name: figure.value for name, figure in found.items()},
-    }
+    return OwnLosses(
+        mean=one_target(mean_of(list(found.values()))),
+        worst=one_target(found[worst]),
+        worst_domain=worst,
+        domains={name: figure.value for name, figure in found.items()},
+    )

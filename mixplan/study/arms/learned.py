@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mixplan.forecast.amounts import Amount, chosen
 from mixplan.forecast.response import Halving, respond
@@ -16,6 +15,7 @@ from mixplan.study.arms.figures import one_target
 from mixplan.study.arms.judge import Measured, Study, spared
 from mixplan.study.arms.response import common_quantity, losses_of
 from mixplan.study.asked.arms import LEARNED
+from mixplan.study.files.arms import LearnedPlan
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def amount_of(others: Study, *, usual: float) -> Amount:
     return chosen(found, len(others), usual)
 
 
-def judge_relearned(study: Study, quantity: str) -> list[dict[str, Any]]:
+def judge_relearned(study: Study, quantity: str) -> list[LearnedPlan]:
     """Hold the learned plans against the plans, target by target.
 
     Args:
@@ -73,21 +73,27 @@ def judge_relearned(study: Study, quantity: str) -> list[dict[str, Any]]:
         quantity: Loss is told in it.
 
     Returns:
-        JSON values for each target and budget: what halves a loss in words (`text`), whether an even spread may do as
-        well by it (`said`), how many rows lie elsewhere than in the `plan` and in an even spread (`from_plan`,
-        `from_uniform`), and what it avoids of the plan's `mean` and `worst` loss, with intervals over seeds and items.
+        For each target and budget what halves a loss in words, whether an even spread may do as well by it, how many
+        rows lie elsewhere than in the `plan` and in an even spread, and what it avoids of the plan's mean and worst
+        loss, with intervals over seeds and items.
     """
-    return [
-        {
-            "target": one.target,
-            "budget": str(budget),
-            **(one.learned or {}),
-            **{f"from_{arm}": elsewhere(one, arm) for arm in ("plan", "uniform")},
-            **{part: one_target(figure) for part, figure in spared(one, "plan", LEARNED, quantity).items()},
-        }
-        for found in study.values()
-        for budget, one in found.items()
-    ]
+    plans: list[LearnedPlan] = []
+    for budget, one in ((budget, one) for found in study.values() for budget, one in found.items()):
+        assert one.learned is not None  # what was measured of the arm comes with what it said
+        mean, worst = (one_target(figure) for figure in spared(one, "plan", LEARNED, quantity).values())
+        plans.append(
+            LearnedPlan(
+                target=one.target,
+                budget=str(budget),
+                text=one.learned.text,
+                said=one.learned.said,
+                from_plan=elsewhere(one, "plan"),
+                from_uniform=elsewhere(one, "uniform"),
+                mean=mean,
+                worst=worst,
+            )
+        )
+    return plans
 
 
 def elsewhere(one: Measured, arm: str) -> int:

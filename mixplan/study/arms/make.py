@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from mixplan.errors import RunError
 from mixplan.forecast.earlier import EVIDENCE, settings_of
@@ -16,19 +13,27 @@ from mixplan.outcome.compare import CompareRequest, compare_arms
 from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.plan import standalone
 from mixplan.recipe.lines import write
-from mixplan.runs import content_hash, translated, write_atomic, write_json
+from mixplan.runs import content_hash, write_atomic, write_json
 from mixplan.saved.evaluation import Evaluation, read_evaluation
+from mixplan.saved.evidence import Evidence
+from mixplan.saved.part import JsonObject
+from mixplan.saved.read import File, parsed
 from mixplan.study.arms.judge import Measured, judge_arms
-from mixplan.study.arms.known import TRAVELS, KnownTrainings, take_over, write_trainings
+from mixplan.study.arms.known import TRAVELS, KnownTrainings, MeasuredUnder, take_over, write_trainings
 from mixplan.study.arms.learned import Relearned, judge_relearned, relearned
+from mixplan.study.arms.rehearse import rehearse_arms
 from mixplan.study.arms.response import compared_values, response_of
 from mixplan.study.arms.stages import Stage, arms_of, comparisons, stages
 from mixplan.study.asked.arms import LEARNED
 from mixplan.study.asked.spec import LoadedStudy
 from mixplan.study.evidence import evidence_of_arms
-from mixplan.study.jobs import Bench, evaluated, taken, wait_until
+from mixplan.study.files.arms import ArmsFurther, ArmsResults, Halved
+from mixplan.study.files.judgement import Of
+from mixplan.study.files.read import read_file, read_whole, write_file
+from mixplan.study.files.registration import Registered
+from mixplan.study.files.work import ComparedFile
+from mixplan.study.jobs import Bench, taken, wait_until
 from mixplan.study.judged.marks import Mark
-from mixplan.study.judged.rehearse import moved_items
 from mixplan.train.launch import Launch
 
 DONE = "compared.json"
@@ -53,10 +58,10 @@ def plan_arms(bench: Bench, marks: list[Mark], measured: Path | None) -> None:
         MixplanError: anything that the person can mend.
     """
     if measured is not None:
-        new = take_over(measured, known_folder(bench), registered_in(bench))
+        new = take_over(measured, known_folder(bench), measured_under(bench))
         bench.watcher.say(f"{new} trainings taken over from {measured}")
     if not any(bench.run.glob("arms/*/training/job.json")):
-        judge_arms(rehearsed(bench), marks=marks)
+        rehearse_arms(bench, marks)
     for target, budget in comparisons(bench.study):
         bench.watcher.say(f"plan of target {target}, {budget} extra rows")
         made = planned(request_of(bench, target, budget, Launch()), bench.watcher)
@@ -139,23 +144,26 @@ def standing(bench: Bench, one: Stage) -> Measured | None:
     folder = folder_of(bench.run, one.target, one.budget)
     known = known_trainings(bench, one.target, one.budget)
     arms = arms_of(bench.study, one)
-    try:
-        kept = json.loads((folder / DONE).read_bytes())
-        after = {
-            arm: {seed: known.get(kept["jobs"][arm][str(seed)]) for seed in bench.study.spec.seeds[: one.seeds]}
-            for arm in arms
-        }
-        if kept["study"] != bench.study.hash or any(None in found.values() for found in after.values()):
-            return None
-        before = read_evaluation(folder / "evaluation" / "before.json")
-        whole: dict[str, dict[int, Evaluation]] = {
-            arm: {seed: value for seed, value in found.items() if value is not None} for arm, found in after.items()
-        }
-        rows = {arm: kept["rows"][arm] for arm in arms}
-        learned = kept["learned"] if one.learned else None
-        return Measured(one.target, before, whole, rows, kept["steps"], kept["even_as_good"], learned)
-    except (RunError, OSError, ValueError, KeyError, TypeError, AttributeError):
+    kept = read_whole(ComparedFile, folder / DONE)
+    if kept is None or kept.study != bench.study.hash:
         return None
+    after: dict[str, dict[int, Evaluation]] = {}
+    for arm in arms:
+        for seed in bench.study.spec.seeds[: one.seeds]:
+            job = kept.jobs.get(arm, {}).get(str(seed))
+            found = None if job is None else known.get(job)
+            if found is None or arm not in kept.rows:
+                return None
+            after.setdefault(arm, {})[seed] = found
+    try:
+        before = read_evaluation(folder / "evaluation" / "before.json")
+    except RunError:
+        return None
+    rows = {arm: kept.rows[arm] for arm in arms}
+    learned = kept.learned if one.learned else None
+    if one.learned and learned is None:
+        return None
+    return Measured(one.target, before, after, rows, kept.steps, kept.even_as_good, learned)
 
 
 def arms_so_far(bench: Bench, marks: list[Mark]) -> Path:
@@ -176,7 +184,7 @@ def arms_so_far(bench: Bench, marks: list[Mark]) -> Path:
     """
     study = bench.study
     folder = bench.run / "so-far"
-    trainings = write_trainings(known_folder(bench), folder / TRAVELS, registered_in(bench))
+    trainings = write_trainings(known_folder(bench), folder / TRAVELS, measured_under(bench))
     counts = reversed(range(1, len(study.spec.seeds) + 1))
     whole = next(filter(None, (whole_budgets(bench, count) for count in counts)), None)
     if whole is None:
@@ -219,7 +227,7 @@ def conclude_arms(bench: Bench, marks: list[Mark], launch: Launch) -> None:
     last = {(one.target, one.budget): one for one in stages(bench.study)}
     found = {named: standing(bench, one) or compared(bench, one, launch) for named, one in last.items()}
     judge_compared(bench, marks, found, bench.run)
-    write_trainings(known_folder(bench), bench.run / TRAVELS, registered_in(bench))
+    write_trainings(known_folder(bench), bench.run / TRAVELS, measured_under(bench))
 
 
 def judge_compared(bench: Bench, marks: list[Mark], found: Found, folder: Path) -> None:
@@ -232,11 +240,12 @@ def judge_compared(bench: Bench, marks: list[Mark], found: Found, folder: Path) 
     judged = judge_arms(measured, marks=asked)
     response = response_of(measured, assumed=bench.study.whole.recipe.allocate.half)
     learned = None
-    if LEARNED in judged["arms"] and judged["quantities"]:
-        learned = judge_relearned(measured, judged["quantities"][0])
-    further = {"response": response, "learned": learned}
-    write_json(folder / "results.json", {"study": bench.study.hash, **judged, **further})
-    write_json(folder / EVIDENCE, evidence_of_arms(bench, compared_values(measured), judged))
+    if LEARNED in judged.arms and judged.quantities:
+        learned = judge_relearned(measured, judged.quantities[0])
+    further = ArmsFurther(response=response, learned=learned)
+    results = ArmsResults.of_parts(Of(version=1, study=bench.study.hash), judged, further)
+    write_file(folder / "results.json", results)
+    write_file(folder / EVIDENCE, evidence_of_arms(bench, compared_values(measured), judged))
 
 
 def compared(bench: Bench, one: Stage, launch: Launch) -> Measured:
@@ -259,9 +268,17 @@ def compared(bench: Bench, one: Stage, launch: Launch) -> Measured:
     )
     made = compare_arms(request, steps=steps_of(bench.study), watcher=bench.watcher)
     even_as_good = made.run.plan.allocation.no_better_than_uniform is not None
-    learned = None if again is None else {"text": again.text, "said": again.even_as_good}
-    told = {"rows": made.rows, "steps": made.steps, "even_as_good": even_as_good, "jobs": made.jobs, "learned": learned}
-    write_json(folder_of(bench.run, target, budget) / DONE, {"study": bench.study.hash, **told})
+    learned = None if again is None else Halved(text=again.text, said=again.even_as_good)
+    done = ComparedFile(
+        version=1,
+        study=bench.study.hash,
+        rows={arm: dict(rows) for arm, rows in made.rows.items()},
+        steps=made.steps,
+        even_as_good=even_as_good,
+        jobs={arm: {str(seed): job for seed, job in by_seed.items()} for arm, by_seed in made.jobs.items()},
+        learned=learned,
+    )
+    write_file(folder_of(bench.run, target, budget) / DONE, done)
     return Measured(target, made.before, made.after, made.rows, made.steps, even_as_good, learned)
 
 
@@ -285,11 +302,15 @@ def known_trainings(bench: Bench, target: str, budget: int) -> KnownTrainings:
     return KnownTrainings(known_folder(bench), bench.study.hash, target, budget)
 
 
-def registered_in(bench: Bench) -> dict[str, Any]:
-    """What the study was registered as in its run folder, and how each target's trainings are measured."""
-    values: dict[str, Any] = json.loads((bench.run / "registered.json").read_bytes())
-    recipes = bench.study.recipes
-    return values | {"measured_as": {target: measured_as(loaded.resolved) for target, loaded in recipes.items()}}
+def measured_under(bench: Bench) -> MeasuredUnder:
+    """How the study's trainings are measured.
+
+    Raises:
+        RunError: registered.json is not there, or damaged.
+    """
+    known = read_file(Registered, bench.run / "registered.json", bench.how_to_finish)
+    marks = {target: measured_as(loaded.resolved) for target, loaded in bench.study.recipes.items()}
+    return MeasuredUnder(known.hash, known.processes, known.libraries, marks)
 
 
 def measured_as(recipe: Mapping[str, Any]) -> str:
@@ -335,41 +356,13 @@ def evidence_without(bench: Bench, target: str) -> Path:
     What the evidence says over all its targets is left out with it: the target's own changes are in there.
     """
     assert bench.study.evidence is not None  # asked for only then
-    with translated(bench.study.evidence, reading=True):
-        known = json.loads(bench.study.evidence.read_bytes())
-    others = {name: changes for name, changes in known["targets"].items() if name != target}
+    file = File(bench.study.evidence, "evidence", "Name another file in the study's `arms.evidence`.")
+    data = file.bytes()
+    parsed(Evidence, data, file)
+    known: JsonObject = json.loads(data)  # its order and what another mixplan added stay
+    targets = known["targets"]
+    assert isinstance(targets, dict)  # it was read as that
+    others: JsonObject = {name: changes for name, changes in targets.items() if name != target}
     folder = bench.run / "arms" / "evidence" / target
     write_json(folder / EVIDENCE, {**known, "told": {}, "learned": {}, "targets": others})
     return folder
-
-
-def rehearsed(bench: Bench) -> dict[str, dict[int, Measured]]:
-    """Made-up outcomes of this study's shape: the untrained model's evaluations, moved."""
-    spec = bench.study.spec
-    assert spec.arms is not None
-    generator = np.random.default_rng(spec.seeds[0])
-    found: dict[str, dict[int, Measured]] = {}
-    for target in spec.targets:
-        before = evaluated(bench, bench.taught(target), bench.model)
-        if "target" not in before.domains:
-            raise RunError(
-                f"{bench.study.path}: targets.{target} has no evaluation rows, so its gain cannot be measured. "
-                f"Set `targets.{target}.split.evaluation`."
-            )
-        rows = {arm: dict.fromkeys(bench.taught(target).domains, 1) for arm in spec.arms.names}
-        for budget in spec.arms.budgets:
-            after = {arm: {seed: moved(before, generator) for seed in spec.seeds} for arm in spec.arms.names}
-            found.setdefault(target, {})[budget] = Measured(target, before, after, rows, 1)
-    return found
-
-
-def moved(before: Evaluation, generator: np.random.Generator) -> Evaluation:
-    """An evaluation as if training had moved it."""
-    domains: Mapping[str, Mapping[str, Any]] = before.domains
-    return replace(
-        before,
-        domains={
-            name: {measure: moved_items(values, generator) for measure, values in measures.items()}
-            for name, measures in domains.items()
-        },
-    )

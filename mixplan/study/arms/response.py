@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from mixplan.forecast.amounts import DRAWN
 from mixplan.forecast.earlier import UNIT_NAMES, unit_of
 from mixplan.forecast.response import Losses, Response, halving_text, mixtures_text, respond, worth
+from mixplan.saved.evidence import ArmLosses
 from mixplan.study.arms.judge import Measured, Study, losses, quantities_of
+from mixplan.study.files.arms import RowResponse
 
 
-def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
+def response_of(study: Study, *, assumed: float) -> RowResponse | None:
     """Learn from every arm, domain and budget with rows, by the quantity that stands for the study.
 
     Args:
@@ -22,8 +23,8 @@ def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
         assumed: The `half_rows` that the study's plans were made with.
 
     Returns:
-        JSON values: the fields of `Response` and of its `found` (infinite ones as None), `quantity`, `assumed`, `helps`
-        and a `text` for the reader. None with fewer than two targets that gave domains rows.
+        The fields of `Response` and of its `found` (infinite ones as None), with a text for the reader. None with fewer
+        than two targets that gave domains rows.
     """
     quantity = common_quantity(study)
     if quantity is None:
@@ -34,7 +35,9 @@ def response_of(study: Study, *, assumed: float) -> dict[str, Any] | None:
     flat = vars(found.found) | {name: value for name, value in vars(found).items() if name != "found"}
     values = {name: or_none(value) for name, value in flat.items()}
     text = told(found, quantity, assumed, len(study))
-    return {"quantity": quantity, "assumed": assumed, **values, "helps": found.helps, "text": text}
+    return RowResponse.model_validate(
+        {"quantity": quantity, "assumed": assumed, **values, "helps": found.helps, "text": text}
+    )
 
 
 def common_quantity(study: Study) -> str | None:
@@ -71,13 +74,15 @@ def told(found: Response, quantity: str, assumed: float, targets: int) -> str:
     return f"{halving_text(found)}, over {behind}; {errors}: what was learned {end}."
 
 
-def compared_values(study: Study) -> dict[str, Any]:
-    """Every target's losses with the rows behind them as JSON values, for later plans."""
+def compared_values(study: Study) -> dict[str, ArmLosses]:
+    """Every target's losses with the rows behind them for later plans."""
     quantity = common_quantity(study)
     if quantity is None:
         return {}
     found = {target: losses_of(budgets, quantity) for target, budgets in study.items()}
     return {
-        target: {"unit": unit_of(quantity), **{name: values.tolist() for name, values in vars(losses).items()}}
+        target: ArmLosses.model_validate(
+            {"unit": unit_of(quantity), **{name: values.tolist() for name, values in vars(losses).items()}}
+        )
         for target, losses in found.items()
     }

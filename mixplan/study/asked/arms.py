@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from mixplan.forecast.evidence import EVIDENCE_VERSION
 from mixplan.outcome.arms import ARMS
 from mixplan.recipe import Section
 from mixplan.recipe.lines import Located, Problem
-from mixplan.recipe.section import Positive
+from mixplan.recipe.section import Positive, Yaml
 from mixplan.recipe.suggest import did_you_mean
+from mixplan.runs import translated
+from mixplan.saved.evidence import Evidence
+from mixplan.saved.read import problems_of
 
 NEEDED = {
     "none": "what training costs each domain is measured by it",
@@ -58,7 +58,7 @@ def unfit_sections(tree: Located) -> Iterator[Problem]:
             yield Problem(tree.place, f"{key}: missing. Expected {expected} with at least one entry.")
 
 
-def unfit_arms(tree: Located, arms: ArmsSpec, recipe: dict[str, Any], folder: Path) -> Iterator[Problem]:
+def unfit_arms(tree: Located, arms: ArmsSpec, recipe: Yaml, folder: Path) -> Iterator[Problem]:
     """Arms that there are not, that are missing or that are given twice, trainings of unequal length, no evidence.
 
     Args:
@@ -107,10 +107,11 @@ def unfit_arms(tree: Located, arms: ArmsSpec, recipe: dict[str, Any], folder: Pa
 def unfit_evidence(place: Path) -> str | None:
     """Why a file is no evidence that plans could learn from; None where it is."""
     if not place.is_file():
-        return f"there is no file {place}. `mixplan study` leaves an evidence.json in its run folder."
+        return f"there is no file {place}. `mixplan study run` leaves an evidence.json in its run folder."
     try:
-        value = json.loads(place.read_bytes())
-        fit = value["version"] == EVIDENCE_VERSION and bool(value["targets"])
-    except (OSError, ValueError, LookupError, TypeError):
-        fit = False
-    return None if fit else f"{place} is no evidence of a study of forecasts, or of another mixplan. Name another file."
+        with translated(place, reading=True):
+            fit = bool(Evidence.model_validate_json(place.read_bytes()).targets)
+    except ValidationError as error:
+        wrong = problems_of(error)[0]
+        return f"{place} is no evidence of a study, or of another mixplan: {wrong}. Name another file."
+    return None if fit else f"{place} is of a study of arms, which judged no scores. Name a study of forecasts'."

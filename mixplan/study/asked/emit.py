@@ -33,8 +33,7 @@ def emit_study(request: StudyRequest) -> Path:
     on_gpu = study.whole.recipe.model.device != "cpu"
     config = request.launch.config and config_file(request.launch.config, study.path)
     options = ["--launch", str(config)] if config else []
-    if request.measured is not None:
-        options += ["--measured", str(request.measured.resolve())]
+    measured = [] if request.measured is None else ["--measured", str(request.measured.resolve())]
     values = {
         "NAME": plain_name(study_name(request.place)),
         "LAST": str(request.jobs - 1),
@@ -43,6 +42,7 @@ def emit_study(request: StudyRequest) -> Path:
         "RUN": shlex.quote(str(run.resolve())),
         "PROCESSES": str(request.processes),
         "OPTIONS": shlex.join(options),
+        "MEASURED": shlex.join(measured),
         "FOLDER": shlex.quote(str(Path.cwd())),
         "PYTHON": shlex.quote(sys.executable),
     }

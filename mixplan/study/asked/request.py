@@ -20,10 +20,8 @@ class StudyRequest:
         run: Run folder; `runs/NAME` when None, by the name of the study's folder.
         jobs: Processes that work on cells, or on a study of arms' comparisons, at once.
         launch: How each job is started, with one process when it does not say how many.
-        cells_only: Work on these and end there, as a further process beside the one that judges.
-        so_far: Work on nothing and judge the seeds, and of arms the budgets, that every target is finished with.
-        ablations: With `so_far`, look further as the study's file asks: without it that is done in the end. With
-            `cells_only`, train the SAEs that this needs, and no cell.
+        ablations: To judge, look further as the study's file asks: a study that is run looks further in the end. To
+            work on it, train the SAEs that this needs, and no cell.
         measured: A trainings.jsonl of this or a like study of arms from another run folder: what it holds is not
             trained again.
     """
@@ -32,8 +30,6 @@ class StudyRequest:
     run: Path | None = None
     jobs: int = 1
     launch: Launch = field(default_factory=Launch)
-    cells_only: bool = False
-    so_far: bool = False
     ablations: bool = False
     measured: Path | None = None
 
@@ -58,17 +54,24 @@ def study_name(place: Path) -> str:
     return place.resolve().parent.name if place.stem == "study" else place.stem
 
 
-def expect_options(request: StudyRequest, study: LoadedStudy) -> None:
-    """Refuse what this kind of study does not have.
+def expect_ablations(request: StudyRequest, study: LoadedStudy) -> None:
+    """Refuse to look further into a study whose file does not ask for it.
 
     Raises:
-        RunError: says what.
+        RunError: it does not.
     """
-    if request.ablations and not ((request.so_far or request.cells_only) and study.spec.ablations):
+    if request.ablations and study.spec.ablations is None:
         raise RunError(
-            "--ablations looks further into what is judged by --so-far, as `ablations` in the study's file asks, or "
-            "with --cells-only trains the SAEs for it. Give one of these, or leave it out: a study that is worked on "
-            "to its end looks further by itself."
+            "--ablations looks further as `ablations` in the study's file asks, and this one has none. Leave "
+            "--ablations out, or add the section."
         )
+
+
+def expect_arms(request: StudyRequest, study: LoadedStudy) -> None:
+    """Refuse measured trainings of arms for a study that has no arms.
+
+    Raises:
+        RunError: it has none.
+    """
     if request.measured is not None and study.spec.arms is None:
         raise RunError("--measured takes up a study of arms, and this study has no `arms`. Leave --measured out.")

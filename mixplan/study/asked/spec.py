@@ -17,7 +17,7 @@ from mixplan.recipe.configs import display, with_configs
 from mixplan.recipe.lines import Located, Problem, read
 from mixplan.recipe.load import checked, lines_of
 from mixplan.recipe.rules import broken_rules
-from mixplan.recipe.section import Positive
+from mixplan.recipe.section import Positive, Yaml
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import departures
 from mixplan.runs import content_hash
@@ -74,7 +74,7 @@ class AblationSpec(Section):
     demonstrations: list[Positive] = Field(default=[1, 2, 4, 8], description="Rows in front of a question.")
     tokens: list[Part] = Field(default=[0.25, 0.5, 1.0], description="Parts of the study's query tokens.")
     saes: dict[Name, SaeSpec] = Field(default_factory=dict, description="Other SAEs of the same model, by name.")
-    trained: dict[Name, dict[str, Any]] = Field(
+    trained: dict[Name, Yaml] = Field(
         default_factory=dict,
         description="SAEs that the study trains itself: `config`, a name under configs/saes, and any key over it.",
     )
@@ -85,8 +85,8 @@ class StudySpec(Section):
 
     title: str = Field(description="What the study is about.")
     questions: list[str] = Field(min_length=1, description="What it asks.")
-    recipe: dict[str, Any] = Field(description="A recipe without target, budget, allocate, forecast and seed.")
-    targets: dict[Name, dict[str, Any]] = Field(min_length=2, description="Targets, as a recipe's `target` is written.")
+    recipe: Yaml = Field(description="A recipe without target, budget, allocate, forecast and seed.")
+    targets: dict[Name, Yaml] = Field(min_length=2, description="Targets, as a recipe's `target` is written.")
     development: list[Name] = Field(
         default_factory=list, min_length=1, description="Targets that choices of method are made on; not with `arms`."
     )

@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from mixplan.drift import drift_dimensions, low_shift_dimensions
 from mixplan.features.profile import Profile
+from mixplan.study.files.judgement import Cost
 from mixplan.study.forecasts.rewarded import RewardedReading, rewarded_scores, rewarded_shifts
 
 Doubles = npt.NDArray[np.float64]
@@ -93,6 +94,23 @@ class DomainReading:
     words: Counter[int]
     pool_rows: int
     answer_entropy: float
+
+
+@dataclass(frozen=True)
+class Readings:
+    """All that was read of a study's targets and domains, and the forecasts made of it.
+
+    Attributes:
+        targets: By name.
+        domains: By name.
+        forecasts: By target, domain and name.
+        cost: What they cost beside reading, with GRPO.
+    """
+
+    targets: dict[str, TargetReading]
+    domains: dict[str, DomainReading]
+    forecasts: dict[str, dict[str, dict[str, float]]]
+    cost: Cost | None = None
 
 
 def forecasts_of(

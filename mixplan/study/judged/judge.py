@@ -6,12 +6,24 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.outcome.judge import correlations
+from mixplan.study.files.figure import Estimated, Score, Scores
+from mixplan.study.files.judgement import (
+    CellChanges,
+    Choice,
+    Differences,
+    Judgement,
+    Least,
+    SignChoice,
+    Signs,
+    SignScore,
+    TargetScores,
+)
 from mixplan.study.judged.correlate import hits_within_targets, mean_over_targets, over_cells, within_targets
 from mixplan.study.judged.marks import Mark, judge_marks
 from mixplan.study.judged.overlap import judge_overlaps
@@ -52,7 +64,7 @@ class Part:
     weights: Weights
 
 
-def judge(table: Table, *, marks: Sequence[Mark], resamples: int, seed: int) -> dict[str, Any]:
+def judge(table: Table, *, marks: Sequence[Mark], resamples: int, seed: int) -> Judgement:
     """Judge every predictor of a study.
 
     Sizes of change are |mean over seeds|, of `kl` the mean. A score over several targets is the mean of its values
@@ -67,42 +79,49 @@ def judge(table: Table, *, marks: Sequence[Mark], resamples: int, seed: int) -> 
         seed: Of the bootstrap.
 
     Returns:
-        JSON values: `sets`, `cells`, `noise`, `by_target`, `pooled`, `kinds`, `chosen`, `differences`, `sign`,
-        `overlap` and `marks`. `pooled`, `kinds` and `differences` are by set (`all`, `development`, `held_out`),
-        quantity and score.
+        The judgement, its marks held against its figures.
 
     Raises:
         RunError: a mark names a figure that there is not.
     """
-    sets = {"all": table.targets, "development": table.development, "held_out": table.held_out}
-    judged: dict[str, Any] = {
-        "sets": {name: list(targets) for name, targets in sets.items() if targets},
-        "resamples": resamples,
-        "seed": seed,
-        "cells": {q: changes(table, q) for q in table.measures},
-        "noise": {q: noise_floor(q, table.measures[q], table.noise[q]) for q in table.measures},
-        "by_target": {quantity: by_target(table, quantity) for quantity in table.measures},
-        **{part: {} for part in ("pooled", "kinds", "chosen", "differences")},
+    everyone = {"all": table.targets, "development": table.development, "held_out": table.held_out}
+    sets = {name: list(targets) for name, targets in everyone.items() if targets}
+    measured = {(name, q): measured_domains(table, q, sets[name]) for name in sets for q in table.measures}
+    parts = {
+        (name, q): part_of(table, q, sets[name], table.domains, resamples, seed)
+        for (name, q), domains in measured.items()
+        if domains
     }
-    values = {}
-    for name in judged["sets"]:
-        for told in ("pooled", "kinds", "differences"):
-            judged[told][name] = {}
-        for quantity in table.measures:
-            if not measured_domains(table, quantity, sets[name]):
-                continue
-            part = part_of(table, quantity, sets[name], table.domains, resamples, seed)
-            values[name, quantity] = part, scores(part)
-            judged["pooled"][name][quantity] = pooled(part, values[name, quantity][1], tuple(table.predictors))
-            judged["kinds"][name][quantity] = of_kinds(table, quantity, sets[name])
-    for quantity in table.measures:
-        judged["chosen"][quantity] = choices(table, judged["pooled"], quantity)
-    for (name, quantity), (part, found) in values.items():
-        judged["differences"][name][quantity] = differences(table, part, found, judged["chosen"][quantity])
-    judged["sign"] = signs(table)
-    judged["overlap"] = judge_overlaps(table)
-    judged["marks"] = judge_marks(judged, marks)
-    return judged
+    found = {key: scores(part) for key, part in parts.items()}
+    together = {
+        name: {
+            q: pooled(parts[name, q], found[name, q], tuple(table.predictors))
+            for q in table.measures
+            if (name, q) in parts
+        }
+        for name in sets
+    }
+    chosen = {q: choices(table, together, q) for q in table.measures}
+    judged = Judgement(
+        sets=sets,
+        resamples=resamples,
+        seed=seed,
+        cells={q: changes(table, q) for q in table.measures},
+        noise={q: noise_floor(q, table.measures[q], table.noise[q]) for q in table.measures},
+        by_target={q: by_target(table, q) for q in table.measures},
+        pooled=together,
+        kinds={
+            name: {q: of_kinds(table, q, sets[name]) for q in by_quantity} for name, by_quantity in together.items()
+        },
+        chosen=chosen,
+        differences={
+            name: {q: differences(table, parts[name, q], found[name, q], chosen[q]) for q in by_quantity}
+            for name, by_quantity in together.items()
+        },
+        sign=signs(table),
+        overlap=judge_overlaps(table),
+    )
+    return judged.model_copy(update={"marks": judge_marks(judged.values(), marks)})
 
 
 def part_of(
@@ -161,20 +180,20 @@ def scores(part: Part) -> dict[str, Doubles]:
     }
 
 
-def pooled(part: Part, found: Mapping[str, Doubles], names: Sequence[str]) -> dict[str, Any]:
+def pooled(part: Part, found: Mapping[str, Doubles], names: Sequence[str]) -> Scores:
     """Each score of each predictor with its intervals.
 
     R² has none: squares of noisy correlations are too large on average, in resamples twice so. That of the hits is over
     targets alone: who is among three jumps when a domain is left out, which no jackknife bears.
     """
-    told: dict[str, Any] = {}
+    told: Scores = {}
     for score, values in found.items():
         told[score] = {}
         for p, name in enumerate(names):
             counted = (~np.isnan(part.predicted[p]) & ~np.isnan(part.size)).sum(1)
             one = estimate_of(part, values[:, p], score)
-            domains = [int(counted.min()), int(counted.max())] if len(counted) else [0, 0]
-            told[score][name] = one.as_json() | {"targets": int((counted > 2).sum()), "domains": domains}
+            domains = (int(counted.min()), int(counted.max())) if len(counted) else (0, 0)
+            told[score][name] = Score.of_parts(one.saved(), targets=int((counted > 2).sum()), domains=domains)
     return told
 
 
@@ -188,7 +207,7 @@ def estimate_of(part: Part, values: Doubles, score: str, *, difference: bool = F
     return estimate(values, len(part.targets), len(part.domains), correlation=correlation)
 
 
-def of_kinds(table: Table, quantity: str, targets: Sequence[str]) -> dict[str, Any]:
+def of_kinds(table: Table, quantity: str, targets: Sequence[str]) -> dict[str, Scores]:
     """The pooled scores over domains of one kind only, for each kind of at least four; without the bootstrap."""
     found = {}
     for kind in dict.fromkeys(table.kinds[name] for name in table.domains):
@@ -200,79 +219,86 @@ def of_kinds(table: Table, quantity: str, targets: Sequence[str]) -> dict[str, A
     return found
 
 
-def changes(table: Table, quantity: str) -> dict[str, list[list[float | None]]]:
+def changes(table: Table, quantity: str) -> CellChanges:
     """Each cell's mean `change` over seeds, its standard `error` and its `size`, `[T][D]`, None where not measured."""
     found = cells(quantity, table.measures[quantity], table.noise[quantity])
-    parts = {"change": found.change, "error": found.error, "size": found.size}
-    return {
-        name: [[None if math.isnan(value) else float(value) for value in row] for row in part]
-        for name, part in parts.items()
-    }
+
+    def known(part: Doubles) -> list[list[float | None]]:
+        return [[None if math.isnan(value) else float(value) for value in row] for row in part]
+
+    return CellChanges(change=known(found.change), error=known(found.error), size=known(found.size))
 
 
-def by_target(table: Table, quantity: str) -> dict[str, Any]:
+def by_target(table: Table, quantity: str) -> dict[str, dict[str, TargetScores]]:
     """Each target's correlations (see `outcome.judge`) and hits of each predictor."""
     found = cells(quantity, table.measures[quantity], table.noise[quantity])
     one = Weights(np.ones((1, len(table.targets))), np.ones((1, *found.size.shape)))
-    told: dict[str, Any] = {target: {} for target in table.targets}
+    told: dict[str, dict[str, TargetScores]] = {target: {} for target in table.targets}
     for name, predicted in table.predictors.items():
         hits = hits_within_targets(one, predicted[None], found.size, top=TOP)[0, 0]
         for t, target in enumerate(table.targets):
             known = ~np.isnan(predicted[t]) & ~np.isnan(found.size[t])
-            entry = correlations(predicted[t][known], found.size[t][known]).values()
+            within = correlations(predicted[t][known], found.size[t][known])
             share = None if math.isnan(hits[t]) else float(hits[t])
-            told[target][name] = entry | {"top3": share, "domains": int(known.sum())}
+            told[target][name] = TargetScores.of_parts(within, top3=share, domains=int(known.sum()))
     return told
 
 
-def choices(table: Table, told: Mapping[str, Any], quantity: str) -> dict[str, Any]:
+def choices(table: Table, told: Mapping[str, Mapping[str, Scores]], quantity: str) -> dict[str, Choice]:
     """By score, the forecast with the best value on the development targets, and what it then did.
 
     Without development targets it is chosen on all of them, which `chosen_on` says: its score is then flattered.
     """
-    chosen_on = "development" if quantity in told.get("development", {}) else "all"
-    found: dict[str, Any] = {}
+    chosen_on: Literal["all", "development"] = "development" if quantity in told.get("development", {}) else "all"
+    found: dict[str, Choice] = {}
     if quantity not in told[chosen_on]:
         return found
     for score in CORRELATIONS:
-        known = {name: told[chosen_on][quantity][score][name]["value"] for name in table.forecasts}
+        known = {name: told[chosen_on][quantity][score][name].value for name in table.forecasts}
         values = {name: value for name, value in known.items() if value is not None}
         if not values:
             continue
         best = max(values, key=lambda name: values[name])
         where = {name: told[name][quantity][score][best] for name in told if quantity in told[name]}
-        found[score] = {"forecast": best, "chosen_on": chosen_on, "candidates": len(values), **where}
+        found[score] = Choice(forecast=best, chosen_on=chosen_on, candidates=len(values), **where)
     return found
 
 
 def differences(
-    table: Table, part: Part, found: Mapping[str, Doubles], chosen: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
+    table: Table, part: Part, found: Mapping[str, Doubles], chosen: Mapping[str, Choice]
+) -> dict[str, Differences]:
     """By score, the chosen forecast less each competitor and bound; `least` is the competitor it is least ahead of."""
     names = list(table.predictors)
-    told: dict[str, Any] = {}
+    told: dict[str, Differences] = {}
     for score, choice in chosen.items():
-        best = found[score][:, names.index(choice["forecast"])]
-        told[score] = {
-            name: estimate_of(part, best - found[score][:, names.index(name)], score, difference=True).as_json()
+        best = found[score][:, names.index(choice.forecast)]
+        less = {
+            name: estimate_of(part, best - found[score][:, names.index(name)], score, difference=True).saved()
             for name in (*table.competitors, *table.bounds)
         }
-        against = {name: told[score][name] for name in table.competitors if told[score][name]["value"] is not None}
-        if against:
-            least = min(against, key=lambda name: against[name]["value"])
-            lowest = [entry["low"] for entry in against.values()]
-            low = None if None in lowest else min(lowest)
-            told[score]["least"] = {"competitor": least, "value": against[least]["value"], "low": low}
+        told[score] = {**less, **closest({name: less[name] for name in table.competitors})}
     return told
 
 
-def signs(table: Table) -> dict[str, Any]:
+def closest(competitors: Mapping[str, Estimated]) -> dict[str, Least]:
+    """Under `least`, the competitor whose difference is least; nothing where none is defined."""
+    values = {name: one.value for name, one in competitors.items() if one.value is not None}
+    if not values:
+        return {}
+    least = min(values, key=lambda name: values[name])
+    lows = [competitors[name].low for name in values]
+    known = [low for low in lows if low is not None]
+    low = min(known) if len(known) == len(lows) else None
+    return {"least": Least(competitor=least, value=values[least], low=low)}
+
+
+def signs(table: Table) -> Signs:
     """By set and quantity with a direction, how often each forecast of a direction was right.
 
     `chosen` is the one most often right on the development targets (on all, without any), by quantity.
     """
     sets = {"all": table.targets, "development": table.development, "held_out": table.held_out}
-    told: dict[str, Any] = {
+    told: dict[str, dict[str, dict[str, SignScore]]] = {
         name: {
             quantity: {
                 sign: judge_sign(
@@ -286,13 +312,13 @@ def signs(table: Table) -> dict[str, Any]:
         for name, targets in sets.items()
         if targets and table.signs
     }
-    chosen_on = "development" if "development" in told else "all"
-    chosen = {}
+    chosen_on: Literal["all", "development"] = "development" if "development" in told else "all"
+    chosen: dict[str, SignChoice] = {}
     for quantity, found in told.get(chosen_on, {}).items():
-        best = max(found, key=lambda sign: found[sign]["right"]["value"] or 0.0)
+        best = max(found, key=lambda sign: found[sign].right.value or 0.0)
         where = {name: told[name][quantity][best] for name in told}
-        chosen[quantity] = {"forecast": best, "chosen_on": chosen_on, **where}
-    return told | ({"chosen": chosen} if told else {})
+        chosen[quantity] = SignChoice(forecast=best, chosen_on=chosen_on, **where)
+    return Signs(**told, chosen=chosen) if told else Signs()
 
 
 def rows(table: Table, targets: Sequence[str]) -> Flags:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.forecast.factors import Changes, predict
+from mixplan.study.files.figure import Estimated
+from mixplan.study.files.judgement import Learned, LearnedDifferences, Way
 from mixplan.study.judged.judge import estimate_of, part_of, pooled, scores
 from mixplan.study.judged.overlap import mean_over_targets
 from mixplan.study.judged.sizes import cells
@@ -36,13 +37,11 @@ WAYS: Mapping[str, tuple[str | None, bool]] = {
 }
 """By name the score, None for none, and whether domains have factors of their own."""
 AGAINST = "movability"
-CORRELATIONS = ("pearson", "spearman")
-SHOWN = ("pearson", "spearman", "top3")
 FEWEST = 3
 """Targets: two to learn from and one to foretell."""
 
 
-def judge_learned(table: Table, *, resamples: int, seed: int) -> dict[str, Any] | None:
+def judge_learned(table: Table, *, resamples: int, seed: int) -> Learned | None:
     """Judge each way to learn by the targets left out.
 
     Args:
@@ -51,11 +50,10 @@ def judge_learned(table: Table, *, resamples: int, seed: int) -> dict[str, Any] 
         seed: Of the bootstrap.
 
     Returns:
-        JSON values: `quantity`; by way under `ways` its scores (see `judge.pooled`), `error` (root mean square error in
-        a target, in the quantity's unit, mean over targets with a t interval) and `inside` (share of cells within the
-        95 % interval that was foretold for them); `error_none`, the error of expecting no change; under `differences`
-        each way's correlations and error less those of movability alone, paired. None where behaviour was not measured
-        on three targets, or a score is missing.
+        By way its scores (see `judge.pooled`), `error` (root mean square error in a target, in the quantity's unit,
+        mean over targets with a t interval) and `inside` (share of cells within the 95 % interval that was predicted
+        for them); `error_none`, the error of expecting no change; and each way's correlations and error less those of
+        movability alone, paired. None where behaviour was not measured on three targets, or a score is missing.
     """
     named = [score for score, _ in WAYS.values() if score is not None]
     if QUANTITY not in table.measures or not set(named) <= set(table.predictors):
@@ -72,23 +70,30 @@ def judge_learned(table: Table, *, resamples: int, seed: int) -> dict[str, Any] 
     base = list(WAYS).index(AGAINST)
     errors = {name: errors_of(change, size) for name, (change, _, _) in foretold.items()}
     others = [(p, name) for p, name in enumerate(WAYS) if name != AGAINST]
-    return {
-        "quantity": QUANTITY,
-        "ways": {
-            name: {score: told[score][name] for score in SHOWN}
-            | {"error": mean_over_targets(errors[name]), "inside": float(np.mean(within(low, high, size)))}
+
+    def less(score: str) -> dict[str, Estimated]:
+        differences = {name: found[score][:, p] - found[score][:, base] for p, name in others}
+        return {name: estimate_of(part, one, score, difference=True).saved() for name, one in differences.items()}
+
+    return Learned(
+        quantity=QUANTITY,
+        ways={
+            name: Way(
+                pearson=told["pearson"][name],
+                spearman=told["spearman"][name],
+                top3=told["top3"][name],
+                error=mean_over_targets(errors[name]),
+                inside=float(np.mean(within(low, high, size))),
+            )
             for name, (_, low, high) in foretold.items()
         },
-        "error_none": mean_over_targets(errors_of(np.zeros_like(size), size)),
-        "differences": {
-            score: {
-                name: estimate_of(part, found[score][:, p] - found[score][:, base], score, difference=True).as_json()
-                for p, name in others
-            }
-            for score in CORRELATIONS
-        }
-        | {"error": {name: mean_over_targets(errors[name] - errors[AGAINST]) for _, name in others}},
-    }
+        error_none=mean_over_targets(errors_of(np.zeros_like(size), size)),
+        differences=LearnedDifferences(
+            pearson=less("pearson"),
+            spearman=less("spearman"),
+            error={name: mean_over_targets(errors[name] - errors[AGAINST]) for _, name in others},
+        ),
+    )
 
 
 def left_out(

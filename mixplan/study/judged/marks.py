@@ -8,6 +8,7 @@ from typing import Any
 
 from mixplan.errors import RunError
 from mixplan.recipe.suggest import did_you_mean
+from mixplan.study.files.figure import JudgedMark
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,12 @@ class Mark:
     low_above: float | None = None
 
 
-def judge_marks(judged: Mapping[str, Any], marks: Sequence[Mark]) -> list[dict[str, Any]]:
+def judge_marks(judged: Mapping[str, Any], marks: Sequence[Mark]) -> list[JudgedMark]:
     """Hold each mark against its figure; a figure or interval that is not defined does not reach it.
+
+    Args:
+        judged: The judgement as JSON values, in which marks name a path.
+        marks: The study's.
 
     Raises:
         RunError: a mark names a figure that there is not.
@@ -41,16 +46,16 @@ def judge_marks(judged: Mapping[str, Any], marks: Sequence[Mark]) -> list[dict[s
         high_enough = mark.at_least is None or (value is not None and value >= mark.at_least)
         sure_enough = mark.low_above is None or (low is not None and low > mark.low_above)
         told.append(
-            {
-                "text": mark.text,
-                "quantity": mark.quantity,
-                "at_least": mark.at_least,
-                "low_above": mark.low_above,
-                "value": value,
-                "low": low,
-                "high": figure.get("high"),
-                "reached": high_enough and sure_enough,
-            }
+            JudgedMark(
+                text=mark.text,
+                quantity=mark.quantity,
+                at_least=mark.at_least,
+                low_above=mark.low_above,
+                value=value,
+                low=low,
+                high=figure.get("high"),
+                reached=high_enough and sure_enough,
+            )
         )
     return told
 

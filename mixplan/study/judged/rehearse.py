@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.saved.evaluation import Evaluation, Measured, quality
+from mixplan.study.forecasts.formulas import Readings
 from mixplan.study.jobs import Bench, Cell, evaluated
 from mixplan.study.judged.judge import judge
 from mixplan.study.judged.marks import Mark
@@ -21,7 +21,7 @@ RESAMPLES = 20
 """Of the rehearsal, whose intervals nobody reads."""
 
 
-def rehearse(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any], marks: Sequence[Mark]) -> None:
+def rehearse(bench: Bench, cells: Sequence[Cell], readings: Readings, marks: Sequence[Mark]) -> None:
     """Judge made-up changes of this study's shape: a registered mark that names no figure could never be mended.
 
     The untrained model is measured for it, which is kept and needed later anyway.
@@ -46,7 +46,7 @@ def rehearse(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any], m
         return replace(before, domains=domains)
 
     def moved(cell: Cell) -> Mapping[str, Doubles]:
-        own = readings["targets"][cell.target].own
+        own = readings.targets[cell.target].own
         widths = {"shift": len(own.shift), "raw_shift": len(own.raw_shift)}
         return {
             f"{name}.{kind}": generator.exponential(size=width)

@@ -32,6 +32,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
+from mixplan.study.files.figure import Estimated
+
 Doubles = npt.NDArray[np.float64]
 
 FEWEST_TARGETS, FEWEST_DOMAINS = 3, 5
@@ -75,11 +77,10 @@ class Estimate:
     high: float | None
     pigeonhole: tuple[float, float] | None
 
-    def as_json(self) -> dict[str, float | list[float] | None]:
-        """JSON values, None for NaN."""
+    def saved(self) -> Estimated:
+        """As it is saved, None for NaN."""
         value = None if math.isnan(self.value) else self.value
-        both = None if self.pigeonhole is None else list(self.pigeonhole)
-        return {"value": value, "low": self.low, "high": self.high, "pigeonhole": both}
+        return Estimated(value=value, low=self.low, high=self.high, pigeonhole=self.pigeonhole)
 
 
 def weights(targets: int, domains: int, *, resamples: int, seed: int) -> Weights:

@@ -13,12 +13,13 @@ Methodology 24 (1998) 193; MOVER: Zou and Donner, Statistics in Medicine 27 (200
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.saved.evaluation import quality
+from mixplan.study.files.figure import Bounded
+from mixplan.study.files.judgement import SignScore
 from mixplan.study.judged.resample import estimate, half_width, jackknife_variance, weights
 from mixplan.study.judged.sizes import cells
 
@@ -26,11 +27,12 @@ Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 NORMAL = 1.959964
+UNDEFINED = Bounded(value=None, low=None, high=None)
 
 
 def judge_sign(
     predicted: Doubles, measured: Doubles, noise: Doubles, quantity: str, targets: Flags | None = None
-) -> dict[str, Any]:
+) -> SignScore:
     """Judge a forecast of direction.
 
     Args:
@@ -41,8 +43,8 @@ def judge_sign(
         targets: `[T]` those to judge on; None for all.
 
     Returns:
-        JSON values: `moved` (cells judged), `improved` (of these), `right` and `always_loss` (shares with intervals),
-        `ahead` (right less always_loss, paired), `balanced` (0.5 for always loss). Figures are None without cells.
+        `moved` (cells judged), `improved` (of these), `right` and `always_loss` (shares with intervals), `ahead` (right
+        less always_loss, paired), `balanced` (0.5 for always loss). Figures are undefined without cells.
     """
     found = cells(quantity, measured, noise)
     better = quality(quantity) * found.change
@@ -53,19 +55,19 @@ def judge_sign(
     moved, better, predicted = moved[where], better[where], predicted[where]
     right, lost = np.sign(predicted) == np.sign(better), better < 0
     among_improved, among_lost = share(right, moved & ~lost), share(right, moved & lost)
-    return {
-        "moved": int(moved.sum()),
-        "improved": int((moved & ~lost).sum()),
-        "right": share(right, moved),
-        "always_loss": share(lost, moved),
-        "ahead": ahead(right, lost, moved),
-        "balanced": balanced(among_improved, among_lost),
-        "right_of_improved": among_improved,
-        "right_of_lost": among_lost,
-    }
+    return SignScore(
+        moved=int(moved.sum()),
+        improved=int((moved & ~lost).sum()),
+        right=share(right, moved),
+        always_loss=share(lost, moved),
+        ahead=ahead(right, lost, moved),
+        balanced=balanced(among_improved, among_lost),
+        right_of_improved=among_improved,
+        right_of_lost=among_lost,
+    )
 
 
-def share(true: Flags, counted: Flags) -> dict[str, float | None]:
+def share(true: Flags, counted: Flags) -> Bounded:
     """A share of cells with its 95 % interval.
 
     Args:
@@ -76,10 +78,10 @@ def share(true: Flags, counted: Flags) -> dict[str, float | None]:
     true, counted = true[where], counted[where]
     number = int(counted.sum())
     if not number:
-        return {"value": None, "low": None, "high": None}
+        return UNDEFINED
     p = float(true[counted].mean())
     low, high = wilson(p, independent(true, counted, p))
-    return {"value": p, "low": low, "high": high}
+    return Bounded(value=p, low=low, high=high)
 
 
 def independent(true: Flags, counted: Flags, p: float) -> float:
@@ -110,24 +112,24 @@ def wilson(p: float, number: float) -> tuple[float, float]:
     return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
-def ahead(right: Flags, lost: Flags, moved: Flags) -> dict[str, Any]:
+def ahead(right: Flags, lost: Flags, moved: Flags) -> Bounded:
     """How much more often a forecast is right than always saying loss, paired."""
     if not moved.any():
-        return {"value": None, "low": None, "high": None}
+        return UNDEFINED
     found = estimate(ratios(right, moved) - ratios(lost, moved), *moved.shape)
-    return {"value": found.value, "low": found.low, "high": found.high}
+    return Bounded(value=found.value, low=found.low, high=found.high)
 
 
-def balanced(improved: dict[str, float | None], lost: dict[str, float | None]) -> dict[str, float | None]:
+def balanced(improved: Bounded, lost: Bounded) -> Bounded:
     """The mean of two shares with its interval; None where one of them rests on no cell."""
-    values, lows, highs = ([part[end] for part in (improved, lost)] for end in ("value", "low", "high"))
-    known = [value for value in (*values, *lows, *highs) if value is not None]
-    if len(known) < 6:
-        return {"value": None, "low": None, "high": None}
+    values = (improved.value, lost.value, improved.low, lost.low, improved.high, lost.high)
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return UNDEFINED
     (one, other), (one_low, other_low), (one_high, other_high) = known[:2], known[2:4], known[4:]
     value = (one + other) / 2
-    return {
-        "value": value,
-        "low": value - math.hypot(one - one_low, other - other_low) / 2,
-        "high": value + math.hypot(one_high - one, other_high - other) / 2,
-    }
+    return Bounded(
+        value=value,
+        low=value - math.hypot(one - one_low, other - other_low) / 2,
+        high=value + math.hypot(one_high - one, other_high - other) / 2,
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from mixplan.study.files.judgement import NoiseFloor
 
 Doubles = npt.NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def seed_variance(measured: Doubles) -> Doubles:
     return np.asarray(squares / np.maximum(1, number - 1), dtype=np.float64)
 
 
-def noise_floor(quantity: str, measured: Doubles, noise: Doubles) -> dict[str, Any]:
+def noise_floor(quantity: str, measured: Doubles, noise: Doubles) -> NoiseFloor:
     """Hold the spread between domains against what items and seeds alone would bring.
 
     Args:
@@ -83,18 +84,20 @@ def noise_floor(quantity: str, measured: Doubles, noise: Doubles) -> dict[str, A
     known = ~np.isnan(found.change)
     spreads = [np.var(row[there], ddof=1) for row, there in zip(found.change, known, strict=True) if there.sum() > 2]
     if not spreads:
-        return dict.fromkeys(("between_domains", "item_error", "seed_sd", "error", "reliability", "ceiling"))
+        return NoiseFloor(
+            between_domains=None, item_error=None, seed_sd=None, error=None, reliability=None, ceiling=None
+        )
     between, error = float(np.mean(spreads)), float(np.mean(found.error[known] ** 2))
     reliability = max(0.0, 1 - error / between) if between > 0 else None
     several = (~np.isnan(measured)).sum(2) > 1
-    return {
-        "between_domains": math.sqrt(between),
-        "item_error": root_mean_square(noise),
-        "seed_sd": math.sqrt(float(seed_variance(measured)[several].mean())) if several.any() else None,
-        "error": math.sqrt(error),
-        "reliability": reliability,
-        "ceiling": None if reliability is None else math.sqrt(reliability),
-    }
+    return NoiseFloor(
+        between_domains=math.sqrt(between),
+        item_error=root_mean_square(noise),
+        seed_sd=math.sqrt(float(seed_variance(measured)[several].mean())) if several.any() else None,
+        error=math.sqrt(error),
+        reliability=reliability,
+        ceiling=None if reliability is None else math.sqrt(reliability),
+    )
 
 
 def root_mean_square(values: Doubles) -> float | None:

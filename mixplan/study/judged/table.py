@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mixplan.errors import RunError
-from mixplan.runs import translated, write_json
+from mixplan.saved.read import File, parsed
+from mixplan.study.files.read import write_file
+from mixplan.study.files.table import TableFile
 
 Doubles = npt.NDArray[np.float64]
 
 VERSION = 1
-AGAIN = "Run mixplan study again: it makes the table from the cells that are kept."
+AGAIN = "Run the study again, `mixplan study run STUDY --run FOLDER`: it makes the table from the cells that are kept."
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,6 @@ def _named(part: str, found: Mapping[str, Any], expected: Sequence[str]) -> None
         raise ValueError(f"{part}: '{odd}' is {'not expected' if odd in found else 'missing'}")
 
 
-def _known(part: str, found: Sequence[str], known: Sequence[str]) -> None:
-    if unknown := [name for name in found if name not in known]:
-        raise ValueError(f"{part}: found '{unknown[0]}', expected one of {', '.join(known)}")
-
-
 ARRAYS = ("measures", "noise", "predictors", "overlaps", "signs")
 NAMES = ("targets", "domains", "development", "competitors", "bounds")
 
@@ -123,12 +119,12 @@ def write_table(table: Table, path: Path) -> None:
     Raises:
         RunError: the folder cannot be written, or the disk is full.
     """
-    value: dict[str, Any] = {"version": VERSION}
+    value: dict[str, object] = {"version": VERSION}
     value |= {part: list(getattr(table, part)) for part in (*NAMES, "seeds")}
     value |= {part: dict(getattr(table, part)) for part in ("kinds", "live", "drift_features")}
     value["items"] = {name: list(counts) for name, counts in table.items.items()}
     value |= {part: {name: _nulls(a.tolist()) for name, a in getattr(table, part).items()} for part in ARRAYS}
-    write_json(path, value)
+    write_file(path, TableFile.model_validate(value))
 
 
 def read_table(path: Path) -> Table:
@@ -137,31 +133,34 @@ def read_table(path: Path) -> Table:
     Raises:
         RunError: the file is not there, damaged, or of another version.
     """
-    with translated(path, reading=True):
-        data = path.read_bytes()
+    file = File(path, "table.json", AGAIN)
+    found = parsed(TableFile, file.bytes(), file)
     try:
-        value = json.loads(data)
-        version = value["version"]
-        if version != VERSION:
-            raise RunError(f"{path}: a table of version {version}; this mixplan reads version {VERSION}. {AGAIN}")
-        return _table(value)
-    except KeyError as error:
-        raise RunError(f"{path}: '{error.args[0]}' is missing from this study's table. {AGAIN}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+        arrays = {part: {name: _array(value) for name, value in getattr(found, part).items()} for part in ARRAYS}
+        return Table(
+            targets=tuple(found.targets),
+            domains=tuple(found.domains),
+            kinds=found.kinds,
+            seeds=tuple(found.seeds),
+            development=tuple(found.development),
+            competitors=tuple(found.competitors),
+            bounds=tuple(found.bounds),
+            live=found.live,
+            drift_features=found.drift_features,
+            items={name: tuple(counts) for name, counts in found.items.items()},
+            **arrays,
+        )
+    except ValueError as error:
         raise RunError(f"{path}: this is not a whole table of a study: {error}. {AGAIN}") from error
 
 
-def _table(value: Mapping[str, Any]) -> Table:
-    parts: dict[str, Any] = {part: tuple(map(str, value[part])) for part in NAMES}
-    parts |= {part: {str(k): int(v) for k, v in value[part].items()} for part in ("live", "drift_features")}
-    for part in ARRAYS:
-        parts[part] = {str(k): np.array(_nans(v), dtype=np.float64) for k, v in value[part].items()}
-    return Table(
-        **parts,
-        kinds={str(k): str(v) for k, v in value["kinds"].items()},
-        seeds=tuple(map(int, value["seeds"])),
-        items={str(k): tuple(map(int, v)) for k, v in value["items"].items()},
-    )
+def _array(value: object) -> Doubles:
+    """Nested lists as an array, NaN for None.
+
+    Raises:
+        ValueError: they are not of one length.
+    """
+    return np.array(_nans(value), dtype=np.float64)
 
 
 def _nulls(value: Any) -> Any:

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mixplan.drift import drift_dimensions, overlap
-from mixplan.runs import write_json
 from mixplan.saved.evaluation import Evaluation, Measured
-from mixplan.study.forecasts.formulas import BOUNDS, COMPETITORS, bounds_of, drift_variants
+from mixplan.study.files.ablations import Concentration
+from mixplan.study.files.read import write_file
+from mixplan.study.forecasts.formulas import BOUNDS, COMPETITORS, Readings, bounds_of, drift_variants
 from mixplan.study.forecasts.joint import PARTS, combined
 from mixplan.study.jobs import Bench, Cell, evaluated, evaluation_of, read_drift
 from mixplan.study.judged.table import Table
@@ -40,7 +41,7 @@ SIGNS = {
 """Forecasts with a direction, and whether more of each is better (1) or worse (-1)."""
 
 
-def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any], folder: Path) -> Table:
+def tabulate(bench: Bench, cells: Sequence[Cell], readings: Readings, folder: Path) -> Table:
     """Put every cell's changes, overlaps and bounds beside the forecasts; write how concentrated each drift is.
 
     Args:
@@ -57,14 +58,14 @@ def tabulate(bench: Bench, cells: Sequence[Cell], readings: Mapping[str, Any], f
 
     table, concentrations = table_of(bench, cells, readings, measured=evaluation_of, moved=moved)
     count = bench.study.whole.recipe.drift.features
-    write_json(folder / "concentration.json", {"features": count, "share": concentrations})
+    write_file(folder / "concentration.json", Concentration(features=count, share=concentrations))
     return table
 
 
 def table_of(
     bench: Bench,
     cells: Sequence[Cell],
-    readings: Mapping[str, Any],
+    readings: Readings,
     *,
     measured: Callable[[Cell], Evaluation],
     moved: Callable[[Cell], Mapping[str, Doubles]],
@@ -95,12 +96,12 @@ def table_of(
             if name not in after.domains:
                 continue
             changes.add((t, d, s), before[cell.target], after, name)
-            for bound, value in bounds_of(readings["domains"][name], drift, name, count=count).items():
+            for bound, value in bounds_of(readings.domains[name], drift, name, count=count).items():
                 bounds[bound][t, d, s] = value
-        overlaps.add((t, s), shared_dimensions(readings["targets"][cell.target], drift, count))
+        overlaps.add((t, s), shared_dimensions(readings.targets[cell.target], drift, count))
         concentrations[f"{cell.target}-{cell.seed}"] = concentration(drift["target.shift"], count)
-    predictors = predictors_of(study.domains, tuple(spec.targets), readings["forecasts"])
-    known = np.array([[name in readings["forecasts"][target] for name in study.domains] for target in spec.targets])
+    predictors = predictors_of(study.domains, tuple(spec.targets), readings.forecasts)
+    known = np.array([[name in readings.forecasts[target] for name in study.domains] for target in spec.targets])
     table = Table(
         targets=tuple(spec.targets),
         domains=study.domains,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from itertools import count
-from typing import Any
 
 from mixplan.drift.rollouts import Rollout, Sampled, Sampler, against_nothing, draw_pairs, figures, taught
 from mixplan.errors import DriftError
@@ -15,8 +14,13 @@ from mixplan.features.weighted import Weighted, answers_unit, read_weighted
 from mixplan.model import give_back_memory, load_trained
 from mixplan.plan.drifted import sampled
 from mixplan.plan.workers import Workers
-from mixplan.runs import cache_folder, write_json
+from mixplan.runs import cache_folder
+from mixplan.saved.scores import Rollouts
 from mixplan.study.asked.spec import LoadedStudy
+from mixplan.study.files.judgement import Cost, PilotCost
+from mixplan.study.files.read import read_file, write_file
+from mixplan.study.files.work import PilotFile
+from mixplan.study.forecasts.formulas import TargetReading
 from mixplan.study.forecasts.rewarded import RewardedReading
 from mixplan.study.jobs import Bench, train_target
 from mixplan.train.launch import Launch
@@ -44,27 +48,31 @@ def train_pilots(bench: Bench, launch: Launch) -> None:
         bench.watcher.say(f"pilot run: {name}, {steps} steps, seed {seed}")
         job = train_target(bench, name, folder, launch, seed=seed, max_steps=steps)
         give_back_memory()
-        told = {"target": name, "seed": seed, "steps": job.steps, "seconds": job.seconds, "model_hash": job.model_hash}
-        write_json(folder / "pilot.json", told)
+        made = PilotFile(target=name, seed=seed, steps=job.steps, seconds=job.seconds, model_hash=job.model_hash)
+        write_file(folder / "pilot.json", made)
 
 
-def forecast_cost(bench: Bench, readings: dict[str, Any]) -> dict[str, Any]:
+def forecast_cost(bench: Bench, readings: Mapping[str, TargetReading]) -> Cost | None:
     """What forecasts cost beside reading, with GRPO: by target its pilot's steps and seconds, and what was sampled.
 
     Args:
         bench: The study's models and data.
         readings: The targets' readings by name.
+
+    Returns:
+        None where jobs do not train with GRPO.
+
+    Raises:
+        RunError: what is kept of a pilot is damaged.
     """
     if not bench.study.rewarded:
-        return {}
-    pilots = {name: json.loads((bench.run / "pilots" / name / "pilot.json").read_bytes()) for name in readings}
-    kept = ("seed", "steps", "seconds")
-    return {
-        "cost": {
-            "pilots": {name: {key: pilot[key] for key in kept} for name, pilot in pilots.items()},
-            "rollouts": {name: vars(reading.rewarded.told) for name, reading in readings.items()},
-        }
-    }
+        return None
+    pilots: dict[str, PilotCost] = {}
+    for name in readings:
+        pilot = read_file(PilotFile, bench.run / "pilots" / name / "pilot.json", bench.how_to_finish)
+        pilots[name] = PilotCost(seed=pilot.seed, steps=pilot.steps, seconds=pilot.seconds)
+    sampled = {name: one.rewarded.told for name, one in readings.items() if one.rewarded is not None}
+    return Cost(pilots=pilots, rollouts={name: Rollouts.model_validate(vars(told)) for name, told in sampled.items()})
 
 
 def rewarded_reading(bench: Bench, name: str) -> RewardedReading:

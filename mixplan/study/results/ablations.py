@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mixplan.report.text import in_line, percent, whole
+from mixplan.study.files.ablations import (
+    Ablations,
+    AblationsFile,
+    AskedAblations,
+    Concentration,
+    DemonstrationsView,
+    JudgedView,
+    SaeView,
+)
+from mixplan.study.files.figure import Score, TargetMean
+from mixplan.study.files.read import LookedInto
 from mixplan.study.judged.overlap import mean_over_targets
 from mixplan.study.judged.table import Table
 from mixplan.study.results.figures import NAMES, NOTHING, figure, heading, lines, listed, side, table_of, told
-
-Entry = Mapping[str, Any]
 
 PREDICTORS = ("sts_icl", "sts_act")
 
@@ -36,12 +45,27 @@ PARTS = {
 }
 
 
-def still_missing(asked: Entry | None, seen: Entry, table: Table) -> Iterator[str]:
+@dataclass(frozen=True)
+class Setting:
+    """One setting that the study was judged again with.
+
+    Attributes:
+        name: As it stands in a sentence.
+        view: What it gave.
+        own: Whether it is the study's own.
+    """
+
+    name: str
+    view: JudgedView
+    own: bool
+
+
+def still_missing(asked: AskedAblations | None, seen: LookedInto, table: Table) -> Iterator[str]:
     """Say what the study's file asks to be looked into further and is not, or was before all of these seeds were there.
 
     Args:
         asked: The file's `ablations`; None where it has none.
-        seen: What was looked into, by name, as saved.
+        seen: What was looked into.
         table: The study's table.
 
     Yields:
@@ -49,108 +73,118 @@ def still_missing(asked: Entry | None, seen: Entry, table: Table) -> Iterator[st
     """
     if not asked:
         return
-    missing = [PARTS[name] for name in ("labelled", "zeroing", "ablations") if name not in seen]
-    if found := seen.get("ablations"):
-        wanted = {name: len(asked[name]) for name in ("demonstrations", "tokens")}
-        wanted["saes"] = 1 + len(asked["saes"]) + len(asked["trained"])
-        missing += [f"{w - len(found[n])} of {w} {PARTS[n]}" for n, w in wanted.items() if len(found[n]) < w]
+    files = {"labelled": seen.labelled, "zeroing": seen.zeroing, "ablations": seen.ablations}
+    missing = [PARTS[name] for name, file in files.items() if file is None]
+    if found := seen.ablations:
+        counts = {
+            "demonstrations": (len(found.demonstrations), len(asked.demonstrations)),
+            "tokens": (len(found.tokens), len(asked.tokens)),
+            "saes": (len(found.saes), 1 + len(asked.saes) + len(asked.trained)),
+        }
+        missing += [f"{all_ - done} of {all_} {PARTS[name]}" for name, (done, all_) in counts.items() if done < all_]
     if missing:
         yield f"**Not finished: {listed(missing)} are still to be looked into.**"
-    judged = list(table.seeds)
-    for name in ("labelled", "ablations"):
-        if name in seen and seen[name]["seeds"] != judged:
-            seeds = f"seed{'s' * (len(seen[name]['seeds']) > 1)} {listed([str(one) for one in seen[name]['seeds']])}"
+    for name, one in (("labelled", seen.labelled), ("ablations", seen.ablations)):
+        if one is not None and one.seeds != list(table.seeds):
+            seeds = f"seed{'s' * (len(one.seeds) > 1)} {listed([str(seed) for seed in one.seeds])}"
             yield f"**Looked into on {seeds} alone: {PARTS[name]}.**"
 
 
-def ablation_sections(ablations: Entry | None, concentration: Entry | None, table: Table) -> Iterator[str]:
+def ablation_sections(
+    ablations: AblationsFile | None, concentration: Concentration | None, table: Table
+) -> Iterator[str]:
     """Write what changes when the study is judged again with one setting changed at a time.
 
     Args:
-        ablations: What `study.ablations` gave; None where the study's file asked for none.
+        ablations: What `ablate` gave; None where the study's file asked for none.
         concentration: The part of each cell's whole change in its N leading features, as saved.
         table: The study's table.
 
     Yields:
-        Markdown blocks that show `features.svg` and `concentration.svg` (see `study_further_plots`).
+        Markdown blocks that show `features.svg` and `concentration.svg` (see `ablation_plots`).
     """
     if ablations:
-        if ablations["features"]:
+        if ablations.features:
             yield from numbers_of_features(ablations)
-        yield from other_settings(ablations, explained=bool(ablations["features"]))
-    if concentration or (ablations and ablations["features"]):
+        yield from other_settings(ablations, explained=bool(ablations.features))
+    if concentration or (ablations and ablations.features):
         yield from concentrations(ablations, concentration, table)
 
 
-def numbers_of_features(ablations: Entry) -> Iterator[str]:
+def numbers_of_features(ablations: Ablations) -> Iterator[str]:
     """Whether predicted drift holds for any number of dimensions."""
-    entries = ablations["features"]
+    kept = ablations.kept.features
+    settings = [Setting(f"N = {whole(one.features)}", one, one.features == kept) for one in ablations.features]
     yield heading("Does it depend on how many features count as drift dimensions?")
-    yield f"**{beyond_chance(entries, features_name)}** {ends_sentence(entries, features_name)}"
-    yield correlation_sentence(entries, ablations["quantity"], features_name)
+    yield f"**{beyond_chance(settings)}** {ends_sentence(settings)}"
+    yield correlation_sentence(settings, ablations.quantity)
     yield "![Overlap with its chance, and correlations, against the number of drift dimensions](features.svg)"
     yield WORDS
-    kept = ablations["kept"]["features"]
-    yield views_table("drift dimensions", entries, features_name, lambda entry: entry["features"] == kept)
+    yield views_table("drift dimensions", settings)
 
 
-def other_settings(ablations: Entry, *, explained: bool) -> Iterator[str]:
+def demonstrations_of(ablations: Ablations) -> list[Setting]:
+    """Each number of demonstrations tried."""
+    kept = ablations.kept.demonstrations
+    return [
+        Setting(counted(one.demonstrations, "demonstration"), one, one.demonstrations == kept)
+        for one in ablations.demonstrations
+    ]
+
+
+def tokens_of(ablations: Ablations) -> list[Setting]:
+    """Each part of the tokens tried."""
+    return [
+        Setting("all tokens" if one.tokens == 1 else f"{percent(one.tokens)} of the tokens", one, one.tokens == 1)
+        for one in ablations.tokens
+    ]
+
+
+def sae_name(view: SaeView) -> str:
+    """An SAE as it stands in a sentence."""
+    return "the study's SAE" if view.sae is None else f"`{in_line(view.sae)}`"
+
+
+def other_settings(ablations: AblationsFile, *, explained: bool) -> Iterator[str]:
     """Whether it matters how much is read, and through which SAE."""
-    kept = ablations["kept"]
-    settings: tuple[tuple[str, str, Callable[[Entry], str], Callable[[Entry], bool]], ...] = (
-        (
-            "demonstrations",
-            "Does it depend on the number of demonstrations?",
-            lambda entry: counted(entry["demonstrations"], "demonstration"),
-            lambda entry: entry["demonstrations"] == kept["demonstrations"],
-        ),
-        (
-            "tokens",
-            "Does it depend on how many tokens are read?",
-            lambda entry: "all tokens" if entry["tokens"] == 1 else f"{percent(entry['tokens'])} of the tokens",
-            lambda entry: entry["tokens"] == 1,
-        ),
-        (
-            "saes",
-            "Does it depend on the SAE?",
-            lambda entry: "the study's SAE" if entry["sae"] is None else f"`{in_line(entry['sae'])}`",
-            lambda entry: entry["sae"] is None,
-        ),
-    )
-    for key, title, name, is_own in settings:
-        entries = ablations[key]
-        if all(is_own(entry) for entry in entries):
+    kept, own = ablations.kept, ablations.saes[0]
+    saes = [Setting(sae_name(one), one, one.sae is None) for one in ablations.saes]
+    for key, title, settings in (
+        ("demonstrations", "Does it depend on the number of demonstrations?", demonstrations_of(ablations)),
+        ("tokens", "Does it depend on how many tokens are read?", tokens_of(ablations)),
+        ("saes", "Does it depend on the SAE?", saes),
+    ):
+        if all(one.own for one in settings):
             continue  # what the study itself did stands above
         yield heading(title)
-        yield f"**{beyond_chance(entries, name)}** {ends_sentence(entries, name)}"
-        own = ablations["saes"][0]
-        if paired := [(name(entry), overlap_less(entry, own)) for entry in entries if not is_own(entry)]:
+        yield f"**{beyond_chance(settings)}** {ends_sentence(settings)}"
+        if paired := [(one.name, overlap_less(one.view, own)) for one in settings if not one.own]:
             yield difference_sentence(paired)
-        yield correlation_sentence(entries, ablations["quantity"], name)
+        yield correlation_sentence(settings, ablations.quantity)
         if not explained:
             yield WORDS
             explained = True
-        if key == "demonstrations" and (cut := cut_sentence(entries)):
+        if key == "demonstrations" and (cut := cut_sentence(ablations.demonstrations)):
             yield cut
         if key == "tokens":
-            read = f"{whole(kept['target_tokens'])} question tokens of a target and {whole(kept['query_tokens'])}"
+            read = f"{whole(kept.target_tokens)} question tokens of a target and {whole(kept.query_tokens)}"
             yield f"All tokens are {read} of each domain."
-        yield views_table("setting", entries, name, is_own, own)
+        yield views_table("setting", settings, own)
         if key == "saes":
-            alike = trained_alike(entries, ablations["asked"].get("trained", {}))
-            if alike:
-                base, others = alike
-                paired = [(name(entry), overlap_less(entry, base)) for entry in others]
-                yield (
-                    f"All SAEs trained for this were trained as {name(base)} was but for what each changed. "
-                    f"{difference_sentence(paired, name(base))}"
-                )
-            yield saes_table(entries, name, alike)
+            yield from sae_differences(ablations)
 
 
-def features_name(entry: Entry) -> str:
-    """A number of features as it stands in a sentence."""
-    return f"N = {whole(entry['features'])}"
+def sae_differences(ablations: AblationsFile) -> Iterator[str]:
+    """What the SAEs are, and how those that were trained for this differ."""
+    alike = trained_alike(ablations.saes, ablations.asked.trained)
+    if alike:
+        base, others = alike
+        paired = [(sae_name(one), overlap_less(one, base)) for one in others]
+        yield (
+            f"All SAEs trained for this were trained as {sae_name(base)} was but for what each changed. "
+            f"{difference_sentence(paired, sae_name(base))}"
+        )
+    yield saes_table(ablations.saes, alike)
 
 
 def counted(number: int, thing: str) -> str:
@@ -158,12 +192,12 @@ def counted(number: int, thing: str) -> str:
     return f"{whole(number)} {thing}{'' if number == 1 else 's'}"
 
 
-def beyond_chance(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str:
+def beyond_chance(settings: Sequence[Setting]) -> str:
     """Where the overlap is surely beyond chance, and where it is not."""
-    tried = [entry for entry in entries if entry["overlap"]["chance"] < 1]
+    tried = [one for one in settings if one.view.overlap.chance < 1]
     where: dict[str, list[str]] = {"above": [], "below": [], "unsure": []}
-    for entry in tried:
-        where[side(entry["overlap"], entry["overlap"]["chance"])].append(name(entry))
+    for one in tried:
+        where[side(one.view.overlap, one.view.overlap.chance)].append(one.name)
     said = []
     if tried and len(where["above"]) == len(tried):
         said.append(f"The overlap is surely beyond chance at every setting tried ({listed(where['above'])}).")
@@ -175,35 +209,39 @@ def beyond_chance(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str
             said.append(f"It is not surely so at {listed(where['unsure'])}.")
         if where["below"]:
             said.append(f"It is surely below chance at {listed(where['below'])}.")
-    if whole_sae := [name(entry) for entry in entries if entry not in tried]:
+    if whole_sae := [one.name for one in settings if one not in tried]:
         said.append(f"At {listed(whole_sae)} every live feature counts, so there is nothing to tell.")
     return " ".join(said)
 
 
-def ends_sentence(entries: Sequence[Entry], name: Callable[[Entry], str]) -> str:
+def ends_sentence(settings: Sequence[Setting]) -> str:
     """The least and the largest overlap, where fewer than all live features count."""
-    known = [entry for entry in entries if entry["overlap"]["value"] is not None and entry["overlap"]["chance"] < 1]
+    known = [
+        (one.view.overlap.value, one)
+        for one in settings
+        if one.view.overlap.value is not None and one.view.overlap.chance < 1
+    ]
     if not known:
         return "No overlap could tell anything."
-    least, most = (pick(known, key=lambda entry: float(entry["overlap"]["value"])) for pick in (min, max))
+    (_, least), (_, most) = (pick(known, key=lambda pair: pair[0]) for pick in (min, max))
+
+    def end(one: Setting) -> str:
+        return f"{figure(one.view.overlap)} where chance is {told(one.view.overlap.chance)} ({one.name})"
+
     if least is most:
-        return f"It is {figure(least['overlap'])} where chance is {told(least['overlap']['chance'])} ({name(least)})."
-    ends = (
-        f"{figure(one['overlap'])} where chance is {told(one['overlap']['chance'])} ({name(one)})"
-        for one in (least, most)
-    )
-    return f"Its share of N lies between {' and '.join(ends)}."
+        return f"It is {end(least)}."
+    return f"Its share of N lies between {end(least)} and {end(most)}."
 
 
-def overlap_less(entry: Entry, other: Entry) -> Entry:
+def overlap_less(one: JudgedView, other: JudgedView) -> TargetMean:
     """An overlap less another setting's, target by target; of the same number of features alone."""
-    if entry["features"] != other["features"]:
+    if one.features != other.features:
         return mean_over_targets(np.array([]))
-    both = zip(entry["overlap"]["by_target"].values(), other["overlap"]["by_target"].values(), strict=True)
-    return mean_over_targets(np.array([one - two for one, two in both if one is not None and two is not None]))
+    both = zip(one.overlap.by_target.values(), other.overlap.by_target.values(), strict=True)
+    return mean_over_targets(np.array([a - b for a, b in both if a is not None and b is not None]))
 
 
-def difference_sentence(paired: Sequence[tuple[str, Entry]], other: str = "the study's own setting") -> str:
+def difference_sentence(paired: Sequence[tuple[str, TargetMean]], other: str = "the study's own setting") -> str:
     """At which settings the overlap is surely not that of another one."""
     found = []
     for which, word in (("above", "more"), ("below", "less")):
@@ -213,94 +251,89 @@ def difference_sentence(paired: Sequence[tuple[str, Entry]], other: str = "the s
     return f"Target by target, it is at no setting surely more or less than with {other}."
 
 
-def trained_alike(entries: Sequence[Entry], trained: Mapping[str, Entry]) -> tuple[Entry, list[Entry]] | None:
+def trained_alike(
+    views: Sequence[SaeView], trained: Mapping[str, Mapping[str, object]]
+) -> tuple[SaeView, list[SaeView]] | None:
     """The SAE trained for this whose settings all others trained for it have but for what each changed, and those.
 
     They tell what a setting does: the study's own SAE may have been trained on more tokens than all of them.
     """
     plain = [one for one, has in trained.items() if all(has.items() <= other.items() for other in trained.values())]
-    base = [entry for entry in entries if entry["sae"] in plain]
-    others = [entry for entry in entries if entry["sae"] in trained and entry["sae"] not in plain]
+    base = [view for view in views if view.sae in plain]
+    others = [view for view in views if view.sae in trained and view.sae not in plain]
     return (base[0], others) if len(base) == 1 and others else None
 
 
-def correlation_sentence(entries: Sequence[Entry], quantity: str, name: Callable[[Entry], str]) -> str:
+def correlation_sentence(settings: Sequence[Setting], quantity: str) -> str:
     """The range of each score's pooled Pearson, and where it is surely above 0."""
     said = []
     for predictor in PREDICTORS:
-        found = [(name(entry), correlation(entry, "pearson", predictor)) for entry in entries]
-        known = [(where, one) for where, one in found if one and one["value"] is not None]
+        found = [(one.name, correlation(one.view, "pearson", predictor)) for one in settings]
+        known = [(one.value, name, one) for name, one in found if one is not None and one.value is not None]
         if not known:
             said.append(f"that of `{predictor}` is not defined")
             continue
-        least, most = (pick(known, key=lambda pair: float(pair[1]["value"])) for pick in (min, max))
-        sure = sum(side(one) == "above" for _, one in known)
-        span = " and ".join(f"{figure(one)} ({where})" for where, one in dict([least, most]).items())
+        least, most = (pick(known, key=lambda entry: entry[0]) for pick in (min, max))
+        sure = sum(side(one) == "above" for _, _, one in known)
+        ends = {name: one for _, name, one in (least, most)}
+        span = " and ".join(f"{figure(one)} ({name})" for name, one in ends.items())
         lies = f"lies between {span}" if least is not most else f"is {span}"
         said.append(f"that of `{predictor}` {lies}, surely above 0 at {sure} of {len(known)}")
     return f"Pearson with {NAMES.get(quantity, quantity)}, all targets: {'; '.join(said)}."
 
 
-def correlation(entry: Entry, score: str, predictor: str) -> Entry | None:
+def correlation(view: JudgedView, score: str, predictor: str) -> Score | None:
     """A score's figure over all targets, None where the quantity was measured nowhere."""
-    found: Entry | None = entry["correlations"].get("all", {}).get(score, {}).get(predictor)
-    return found
+    return view.correlations.get("all", {}).get(score, {}).get(predictor)
 
 
-def views_table(
-    head: str,
-    entries: Sequence[Entry],
-    name: Callable[[Entry], str],
-    is_own: Callable[[Entry], bool],
-    own: Entry | None = None,
-) -> str:
+def views_table(head: str, settings: Sequence[Setting], own: JudgedView | None = None) -> str:
     """Everything that was judged again, one row a setting, the study's own setting in bold."""
     rows = []
-    for entry in entries:
-        overlap = entry["overlap"]
-        setting = f"**{name(entry)}**" if is_own(entry) else name(entry)
-        chance = f"{told(overlap['chance'])} (one draw in 40 above {told(overlap['chance_high'])})"
-        scored = (figure(correlation(entry, score, one)) for score in ("pearson", "centred") for one in PREDICTORS)
-        less = [NOTHING if is_own(entry) else figure(overlap_less(entry, own), sign=True)] if own else []
-        parts = figure(entry["captured"]), figure(entry["concentration"])
-        rows.append((setting, figure(overlap), *less, chance, *parts, *scored))
+    for one in settings:
+        overlap = one.view.overlap
+        name = f"**{one.name}**" if one.own else one.name
+        chance = f"{told(overlap.chance)} (one draw in 40 above {told(overlap.chance_high)})"
+        scored = (figure(correlation(one.view, score, each)) for score in ("pearson", "centred") for each in PREDICTORS)
+        less = [NOTHING if one.own else figure(overlap_less(one.view, own), sign=True)] if own else []
+        parts = figure(one.view.captured), figure(one.view.concentration)
+        rows.append((name, figure(overlap), *less, chance, *parts, *scored))
     scores = (f"{score} of `{one}`" for score in ("Pearson", "centred") for one in PREDICTORS)
     heads = (head, "overlap", *(["less own"] if own else []), "chance", "captured", "at most", *scores)
     return table_of(heads, rows)
 
 
-def cut_sentence(entries: Sequence[Entry]) -> str:
+def cut_sentence(views: Sequence[DemonstrationsView]) -> str:
     """How many demonstrations did not fit; nothing where all did."""
-    cut = [f"{whole(one['dropped'])} at {whole(one['demonstrations'])} a question" for one in entries if one["dropped"]]
+    cut = [f"{whole(one.dropped)} at {whole(one.demonstrations)} a question" for one in views if one.dropped]
     return f"Demonstrations left out because the model's window was too short for them: {listed(cut)}." if cut else ""
 
 
-def saes_table(entries: Sequence[Entry], name: Callable[[Entry], str], alike: tuple[Entry, list[Entry]] | None) -> str:
+def saes_table(views: Sequence[SaeView], alike: tuple[SaeView, list[SaeView]] | None) -> str:
     """What the SAEs are, and how those trained alike but for one thing differ."""
     heads = ["setting", "reads at", "features", "active a token", "live features, fewest of a training", "N"]
     rows = []
-    for entry in entries:
-        live = whole(entry["overlap"]["live"])
-        row = [name(entry), f"`{in_line(entry['hook_name'])}`", whole(entry["d_sae"]), told(entry["active"]), live]
-        row.append(whole(entry["features"]))
+    for one in views:
+        row = [sae_name(one), f"`{in_line(one.hook_name)}`", whole(one.d_sae), told(one.active)]
+        row += [whole(one.overlap.live), whole(one.features)]
         if alike:
-            row.append(figure(overlap_less(entry, alike[0]), sign=True) if entry in alike[1] else NOTHING)
+            row.append(figure(overlap_less(one, alike[0]), sign=True) if one in alike[1] else NOTHING)
         rows.append(row)
-    return table_of([*heads, *([f"overlap less that of {name(alike[0])}"] if alike else [])], rows)
+    return table_of([*heads, *([f"overlap less that of {sae_name(alike[0])}"] if alike else [])], rows)
 
 
-def concentrations(ablations: Entry | None, concentration: Entry | None, table: Table) -> Iterator[str]:
+def concentrations(ablations: Ablations | None, concentration: Concentration | None, table: Table) -> Iterator[str]:
     """How few features hold what training changes."""
     yield heading("In how few features does a job's change lie?")
-    if ablations and ablations["features"]:
-        width = whole(ablations["saes"][0]["d_sae"])
-        held = [f"{figure(one['concentration'])} in {whole(one['features'])}" for one in ablations["features"]]
+    if ablations and ablations.features:
+        width = whole(ablations.saes[0].d_sae)
+        held = [f"{figure(one.concentration)} in {whole(one.features)}" for one in ablations.features]
         yield f"**Of the whole change on a target, mean over targets, there lies {listed(held)} of {width} features.**"
-        found = [f"{figure(one['captured'])} in {whole(one['features'])}" for one in ablations["features"]]
+        found = [f"{figure(one.captured)} in {whole(one.features)}" for one in ablations.features]
         yield f"In as many predicted ones: {listed(found)}."
         yield "![Part of the whole change in the leading features, one line a training](concentration.svg)"
     if concentration:
-        shares, count = concentration["share"], whole(concentration["features"])
+        shares, count = concentration.share, whole(concentration.features)
         least, most = (pick(shares, key=lambda name: float(shares[name])) for pick in (min, max))
         yield (
             f"The {count} features that each single training moved most hold between {told(shares[least])} "

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mixplan.report.text import number
+from mixplan.saved.part import Interval
+from mixplan.study.files.figure import Bounded
 
 NOTHING = "–"
 NAMES = {
@@ -52,21 +53,21 @@ def table_of(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return lines(["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in body])
 
 
-def figure(entry: Mapping[str, Any] | None, *, sign: bool = False, digits: int = 2) -> str:
+def figure(entry: Bounded | Interval | None, *, sign: bool = False, digits: int = 2) -> str:
     """Write a figure with its interval.
 
     Args:
-        entry: `value`, `low`, `high`; None, or a value of None, where it is not defined.
+        entry: The figure; None, or a value of None, where it is not defined.
         sign: Whether to write a plus sign.
         digits: Decimals.
     """
-    if entry is None or entry["value"] is None:
+    if entry is None or entry.value is None:
         return NOTHING
     form = f"{'+' if sign else ''}.{digits}f"
-    value = format(entry["value"], form)
-    if entry["low"] is None:
+    value = format(entry.value, form)
+    if entry.low is None:
         return value
-    ends = [NOTHING if entry.get(end) is None else format(entry[end], form) for end in ("low", "high")]
+    ends = [NOTHING if end is None else format(end, form) for end in (entry.low, entry.high)]
     return f"{value} [{', '.join(ends)}]"
 
 
@@ -80,11 +81,11 @@ def told(value: float | None) -> str:
     return NOTHING if value is None else number(value)
 
 
-def side(entry: Mapping[str, Any] | None, bar: float = 0.0) -> str:
+def side(entry: Bounded | None, bar: float = 0.0) -> str:
     """Where a figure's whole interval lies: `above` the bar, `below` it, or `unsure`, also without an interval."""
-    if entry is None or entry["value"] is None or entry["low"] is None or entry["high"] is None:
+    if entry is None or entry.value is None or entry.low is None or entry.high is None:
         return "unsure"
-    return "above" if entry["low"] > bar else "below" if entry["high"] < bar else "unsure"
+    return "above" if entry.low > bar else "below" if entry.high < bar else "unsure"
 
 
 def listed(words: Sequence[str]) -> str:

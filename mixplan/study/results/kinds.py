@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from mixplan.report.text import in_line
+from mixplan.study.files.figure import Scores
+from mixplan.study.files.judgement import Judgement
 from mixplan.study.judged.judge import FEWEST_OF_A_KIND
 from mixplan.study.judged.table import Table
 from mixplan.study.results.figures import figure, heading, lines, listed, side, table_of
@@ -26,15 +27,15 @@ none here, where domains of one kind are held against each other alone."""
 SCORES = {"pearson": "Pearson", "centred": "centred"}
 
 
-def by_kind(judged: Mapping[str, Any], table: Table, quantity: str) -> Iterator[str]:
+def by_kind(judged: Judgement, table: Table, quantity: str) -> Iterator[str]:
     """The same scores among domains of one kind.
 
     Args:
-        judged: What `study.judge` found.
+        judged: What `judge` found.
         table: The study's table.
         quantity: The measure.
     """
-    kinds = judged["kinds"].get("all", {}).get(quantity, {})
+    kinds = judged.kinds.get("all", {}).get(quantity, {})
     if not kinds:
         return
     yield heading("Does it hold among domains of one kind?")
@@ -48,15 +49,15 @@ def by_kind(judged: Mapping[str, Any], table: Table, quantity: str) -> Iterator[
         yield lines([f"{name}, all targets:", "", table_of(("predictor", *map(in_line, kinds)), rows)])
 
 
-def kind_sentence(judged: Mapping[str, Any], kinds: Mapping[str, Any], quantity: str, score: str) -> str:
+def kind_sentence(judged: Judgement, kinds: Mapping[str, Scores], quantity: str, score: str) -> str:
     """In how many kinds the chosen forecast is surely better than nothing, by one score."""
-    choice = judged["chosen"].get(quantity, {}).get(score)
+    choice = judged.chosen.get(quantity, {}).get(score)
     if choice is None:
         return f"**By {SCORES[score]} no forecast was chosen.**"
-    entries = {kind: kinds[kind][score][choice["forecast"]] for kind in kinds}
+    entries = {kind: kinds[kind][score][choice.forecast] for kind in kinds}
     held = [kind for kind, entry in entries.items() if side(entry) == "above"]
     found = "; ".join(f"{in_line(kind)} {figure(entry)}" for kind, entry in entries.items())
     return (
-        f"**By {SCORES[score]}, `{choice['forecast']}` is surely above 0 in {len(held)} of {len(kinds)} kinds**, "
+        f"**By {SCORES[score]}, `{choice.forecast}` is surely above 0 in {len(held)} of {len(kinds)} kinds**, "
         f"all targets: {found}."
     )

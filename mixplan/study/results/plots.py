@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mixplan.report.markup import Html, tag
 from mixplan.report.text import plain
+from mixplan.study.files.figure import Bounded
+from mixplan.study.files.judgement import Judgement
 from mixplan.study.judged.table import Table
 from mixplan.study.results.figures import NAMES
 from mixplan.study.results.page import HEADLINE, role
@@ -33,29 +34,26 @@ PANEL, GAP, ACROSS = 190, 34, 4
 Span = tuple[float, float]
 
 
-def plots(judged: Mapping[str, Any], table: Table) -> dict[str, str]:
+def plots(judged: Judgement, table: Table) -> dict[str, str]:
     """Draw a study's pictures.
 
     Returns:
         SVG texts by file name: `pooled.svg` (each predictor's pooled Pearson with its interval, all targets) and, where
         a forecast was chosen, `cells.svg` (its values against the size of change, one panel a target).
     """
-    quantity = HEADLINE if HEADLINE in judged["cells"] else next(iter(judged["cells"]))
+    quantity = HEADLINE if HEADLINE in judged.cells else next(iter(judged.cells))
     drawn = {"pooled.svg": pooled(judged, table, quantity)}
-    choice = judged["chosen"].get(quantity, {}).get("pearson")
+    choice = judged.chosen.get(quantity, {}).get("pearson")
     if choice:
-        drawn["cells.svg"] = panels(judged, table, quantity, choice["forecast"])
+        drawn["cells.svg"] = panels(judged, table, quantity, choice.forecast)
     return drawn
 
 
-def pooled(judged: Mapping[str, Any], table: Table, quantity: str) -> str:
+def pooled(judged: Judgement, table: Table, quantity: str) -> str:
     """Each predictor's pooled Pearson as a dot with its interval, best first."""
-    found = {
-        name: entry
-        for name, entry in judged["pooled"]["all"][quantity]["pearson"].items()
-        if entry["value"] is not None
-    }
-    order = sorted(found, key=lambda name: -found[name]["value"])
+    found = judged.pooled["all"][quantity]["pearson"]
+    values = {name: entry.value for name, entry in found.items() if entry.value is not None}
+    order = sorted(values, key=lambda name: -values[name])
     parts = [text(f"Pearson with {NAMES.get(quantity, quantity)}, within target, mean over targets", 0, 14, "title")]
     for i, (name, kind) in enumerate(
         {"forecast": "forecast", "competitor": "competitor", "bound": role_bound()}.items()
@@ -69,7 +67,7 @@ def pooled(judged: Mapping[str, Any], table: Table, quantity: str) -> str:
         parts.append(tag("line", class_="zero" if tick == 0 else None, x1=across, x2=across, y1=top, y2=bottom))
         parts.append(text(plain(tick), across, bottom + 16, "quiet middle"))
     for i, name in enumerate(order):
-        parts.extend(bar(name, found[name], CLASSES[role(table, name)], top + ROW * i + ROW / 2))
+        parts.extend(bar(name, values[name], found[name], CLASSES[role(table, name)], top + ROW * i + ROW / 2))
     return framed(parts, NAMES_WIDE + BARS_WIDE + FIGURES_WIDE, top + ROW * len(order) + 26)
 
 
@@ -78,15 +76,15 @@ def role_bound() -> str:
     return next(said for said, kind in CLASSES.items() if kind == "bound")
 
 
-def bar(name: str, entry: Mapping[str, Any], kind: str, down: float) -> list[Html]:
+def bar(name: str, value: float, entry: Bounded, kind: str, down: float) -> list[Html]:
     """One predictor's line."""
     parts = [text(name, NAMES_WIDE - 12, down + 4, "end")]
-    if entry["low"] is not None:
-        ends = [bar_place(entry[end]) for end in ("low", "high")]
+    if entry.low is not None and entry.high is not None:
+        ends = bar_place(entry.low), bar_place(entry.high)
         parts.append(tag("line", class_="whisker", x1=ends[0], x2=ends[1], y1=down, y2=down))
-    parts.append(tag("circle", class_=kind, cx=bar_place(entry["value"]), cy=down, r=4))
+    parts.append(tag("circle", class_=kind, cx=bar_place(value), cy=down, r=4))
     right = NAMES_WIDE + BARS_WIDE + FIGURES_WIDE
-    return [*parts, text(f"{entry['value']:.2f}", right - 4, down + 4, "quiet end")]
+    return [*parts, text(f"{value:.2f}", right - 4, down + 4, "quiet end")]
 
 
 def bar_place(value: float) -> float:
@@ -94,9 +92,9 @@ def bar_place(value: float) -> float:
     return round(NAMES_WIDE + BARS_WIDE * (value + 1) / 2, 2)
 
 
-def panels(judged: Mapping[str, Any], table: Table, quantity: str, name: str) -> str:
+def panels(judged: Judgement, table: Table, quantity: str, name: str) -> str:
     """The chosen forecast against the size of change, one panel a target, all on the same axes."""
-    sizes = judged["cells"][quantity]["size"]
+    sizes = judged.cells[quantity].size
     points = {
         target: [
             (float(x), float(y))
@@ -114,7 +112,7 @@ def panels(judged: Mapping[str, Any], table: Table, quantity: str, name: str) ->
     for i, (target, found) in enumerate(points.items()):
         left, top = (i % ACROSS) * (PANEL + GAP) + GAP, (i // ACROSS) * (PANEL + 2 * GAP) + 70
         parts.extend(panel(found, across, up, (left, top), target in table.held_out))
-        score = judged["by_target"][quantity][target][name]["pearson"]
+        score = judged.by_target[quantity][target][name].pearson
         parts.append(text(target + ("" if score is None else f"  r = {score:.2f}"), left, top - 6))
     return framed(parts, ACROSS * (PANEL + GAP) + GAP, 70 + rows * (PANEL + 2 * GAP))
 

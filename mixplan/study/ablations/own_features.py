@@ -23,7 +23,8 @@ from scipy.stats import hypergeom
 
 from mixplan.drift import drift_dimensions
 from mixplan.features.profile import Profile
-from mixplan.study.ablations.controls import live_features, matched_sets
+from mixplan.study.ablations.control_features import live_features, matched_sets
+from mixplan.study.files.own_features import Labelled, MeanRecall, OwnFeatures, Recall
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 from mixplan.study.judged.overlap import mean_over_targets
 
@@ -47,7 +48,7 @@ def judge_labels(
     drifts: Mapping[tuple[str, int], Drift],
     *,
     seed: int,
-) -> dict[str, Any]:
+) -> Labelled:
     """Recall of each target's own features among the features that move most, predicted and actual.
 
     Args:
@@ -57,12 +58,10 @@ def judge_labels(
         seed: Of the sets of like activity.
 
     Returns:
-        JSON values. `labelled` (K at most), `movers` (M), `least_firing`; by target under `targets`: `labelled`
-        (K found), `features` (their indices, most its own first), and for `predicted` and `actual` (mean over seeds):
-        `recall`, `chance`, `chance_high` (97.5 % quantile, hypergeometric), `matched`. Under `predicted` and `actual`
-        the means over targets of `recall`, `matched` and `difference` with 95 % t intervals, and of `chance`.
+        K at most and M; by target the K found, and their recall among predicted and actual movers (mean over seeds)
+        beside chance (hypergeometric) and features of like activity; and the means over targets with t intervals.
     """
-    found = {}
+    found: dict[str, OwnFeatures] = {}
     for name, reading in targets.items():
         others = [domain.own for domain in domains.values() if name in domain.behind]
         chosen = own_features(reading.own, others, count=LABELLED)
@@ -72,19 +71,17 @@ def judge_labels(
             for (target, _), drift in drifts.items()
             if target == name
         ]
-        found[name] = {
-            "labelled": len(chosen),
-            "features": chosen.tolist(),
-            "predicted": predicted,
-            "actual": mean_of(cells),
-        }
-    return {
-        "labelled": LABELLED,
-        "movers": MOVERS,
-        "least_firing": LEAST_FIRING,
-        "targets": found,
-        **{side: over_targets([entry[side] for entry in found.values()]) for side in ("predicted", "actual")},
-    }
+        found[name] = OwnFeatures(
+            labelled=len(chosen), features=chosen.tolist(), predicted=predicted, actual=mean_of(cells)
+        )
+    return Labelled(
+        labelled=LABELLED,
+        movers=MOVERS,
+        least_firing=LEAST_FIRING,
+        targets=found,
+        predicted=over_targets([entry.predicted for entry in found.values()]),
+        actual=over_targets([entry.actual for entry in found.values()]),
+    )
 
 
 def own_features(target: Profile, domains: Sequence[Profile], *, count: int) -> Integers:
@@ -107,42 +104,50 @@ def own_features(target: Profile, domains: Sequence[Profile], *, count: int) -> 
     return often[np.argsort(-ratio, kind="stable")[:count]].astype(np.int64)
 
 
-def recall(
-    chosen: Integers, target: Profile, shift: Doubles, fired: npt.NDArray[Any], *, seed: int
-) -> dict[str, float | int | None]:
+def recall(chosen: Integers, target: Profile, shift: Doubles, fired: npt.NDArray[Any], *, seed: int) -> Recall:
     """Share of the chosen features among those that move most; None with none chosen."""
     live = live_features(fired, shift)
     movers = drift_dimensions(shift, count=min(MOVERS, len(live)))
     if not len(chosen):
-        return dict.fromkeys(("recall", "chance", "chance_high", "matched")) | {"live": len(live)}
+        return Recall(recall=None, chance=None, chance_high=None, matched=None, live=len(live))
     blind = hypergeom(len(live), len(chosen), len(movers))
     alike = matched_sets(target.act / target.tokens, chosen, live, sets=MATCHED_SETS, seed=seed)
     matched = [float(np.isin(one, movers).mean()) for one in alike if len(one)]
-    return {
-        "recall": float(np.isin(chosen, movers).mean()),
-        "chance": len(movers) / len(live),
-        "chance_high": float(blind.ppf(0.975) / len(chosen)),
-        "matched": float(np.mean(matched)) if matched else None,
-        "live": len(live),
-    }
+    return Recall(
+        recall=float(np.isin(chosen, movers).mean()),
+        chance=len(movers) / len(live),
+        chance_high=float(blind.ppf(0.975) / len(chosen)),
+        matched=float(np.mean(matched)) if matched else None,
+        live=len(live),
+    )
 
 
-def mean_of(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def mean_of(cells: Sequence[Recall]) -> Recall:
     """Mean over seeds, None where nothing is known."""
-    names = ("recall", "chance", "chance_high", "matched", "live")
-    known = {name: [cell[name] for cell in cells if cell[name] is not None] for name in names}
-    return {name: float(np.mean(values)) if values else None for name, values in known.items()}
+    return Recall(
+        recall=mean_known([cell.recall for cell in cells]),
+        chance=mean_known([cell.chance for cell in cells]),
+        chance_high=mean_known([cell.chance_high for cell in cells]),
+        matched=mean_known([cell.matched for cell in cells]),
+        live=mean_known([cell.live for cell in cells]),
+    )
 
 
-def over_targets(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def mean_known(values: Sequence[float | None]) -> float | None:
+    """The mean of what is known, None where nothing is."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def over_targets(entries: Sequence[Recall]) -> MeanRecall:
     """Means over targets with their intervals."""
-    columns = {
-        name: np.array([np.nan if entry[name] is None else entry[name] for entry in entries], dtype=np.float64)
-        for name in ("recall", "matched", "chance")
-    }
-    return {
-        "recall": mean_over_targets(columns["recall"]),
-        "matched": mean_over_targets(columns["matched"]),
-        "difference": mean_over_targets(columns["recall"] - columns["matched"]),
-        "chance": mean_over_targets(columns["chance"])["value"],
-    }
+    own, alike, chance = (
+        np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        for values in zip(*((entry.recall, entry.matched, entry.chance) for entry in entries), strict=True)
+    )
+    return MeanRecall(
+        recall=mean_over_targets(own),
+        matched=mean_over_targets(alike),
+        difference=mean_over_targets(own - alike),
+        chance=mean_over_targets(chance).value,
+    )

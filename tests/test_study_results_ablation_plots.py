@@ -5,16 +5,17 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from saved_further import ablations, about, concentration, view, with_overlap
+from saved_further import ablations, about, view, with_overlap
+from study_pages import looked_into
 
-from mixplan.study.results.further_plots import HIGH, INSET, LEFT, TICK_ROOM, TOP, WIDE, Frame, further_plots
+from mixplan.study.results.ablation_plots import HIGH, INSET, LEFT, TICK_ROOM, TOP, WIDE, Frame, further_plots
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
 def drawn():
-    pictures = further_plots({"ablations": ablations(), "concentration": concentration()})
+    pictures = further_plots(looked_into({"ablations": ablations()}).ablations)
     return {name: ElementTree.fromstring(text) for name, text in pictures.items()}
 
 
@@ -65,7 +66,7 @@ def test_what_is_not_known_or_beyond_the_axis_is_not_drawn_astray():
     unknown = with_overlap(view(10, 0.5, 0.1, correlations={}), about(None))
     wide = with_overlap(view(20, 0.5, 0.1), about(0.5, 0.9))
     single = with_overlap(view(30, 0.5, 0.1), about(0.5, None))
-    pictures = further_plots({"ablations": ablations() | {"features": [unknown, wide, single]}})
+    pictures = further_plots(looked_into({"ablations": ablations() | {"features": [unknown, wide, single]}}).ablations)
     picture = ElementTree.fromstring(pictures["features.svg"])
     whiskers = [line for line in picture.iter(f"{SVG}line") if line.get("class") == "whisker"]
     assert [float(whiskers[0].get(end)) for end in ("y1", "y2")] == [TOP + HIGH, TOP]
@@ -83,4 +84,6 @@ def test_labels_have_room_and_powers_of_ten_go_first():
 
 
 def test_nothing_is_drawn_without_numbers_of_features():
-    assert further_plots({}) == further_plots({"ablations": ablations() | {"features": []}}) == {}
+    assert (
+        further_plots(None) == further_plots(looked_into({"ablations": ablations() | {"features": []}}).ablations) == {}
+    )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from mixplan.runs import write_json
 from mixplan.study.ablations.ablate import ablate
-from mixplan.study.ablations.labelled import Drift, judge_labels
+from mixplan.study.ablations.own_features import Drift, judge_labels
 from mixplan.study.ablations.zeroing import judge_zeroing
+from mixplan.study.files.ablations import Ablations, AblationsFile, AskedAblations
+from mixplan.study.files.judgement import Of
+from mixplan.study.files.own_features import LabelledFile
+from mixplan.study.files.read import write_file
+from mixplan.study.files.zeroing import ZeroingFile
+from mixplan.study.forecasts.formulas import Readings
 from mixplan.study.jobs import Bench, Cell, read_drift
 from mixplan.study.judged.table import Table
 
 
-def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: Mapping[str, Any], folder: Path) -> None:
+def write_ablations(bench: Bench, cells: Sequence[Cell], table: Table, readings: Readings, folder: Path) -> None:
     """Look further into a judged study, the quickest first; no target is trained, and what is known is kept.
 
     Features are taken out of the cells of the first seed alone: every condition is measured with each of them.
@@ -32,21 +36,23 @@ def write_further(bench: Bench, cells: Sequence[Cell], table: Table, readings: M
     asked = bench.study.spec.ablations
     if asked is None:
         return
-    head = {"study": bench.study.hash}
     drifts: dict[tuple[str, int], Drift] = {}
     for cell in cells:
         drift = read_drift(cell)
         assert drift is not None  # a cell without it is not done
         drifts[cell.target, cell.seed] = drift
-    labels = judge_labels(readings["targets"], readings["domains"], drifts, seed=bench.study.spec.seeds[0])
-    write_json(folder / "labelled.json", head | {"seeds": list(table.seeds)} | labels)
+    labels = judge_labels(readings.targets, readings.domains, drifts, seed=bench.study.spec.seeds[0])
+    of = Of(version=1, study=bench.study.hash)
+    write_file(folder / "labelled.json", LabelledFile.of_parts(of, labels, seeds=list(table.seeds)))
+    question = AskedAblations.model_validate(asked.model_dump(mode="json"))
 
-    def keep(ablated: dict[str, Any]) -> None:
-        write_json(folder / "ablations.json", head | {"asked": asked.model_dump(mode="json")} | ablated)
+    def keep(ablated: Ablations) -> None:
+        write_file(folder / "ablations.json", AblationsFile.of_parts(of, ablated, asked=question))
 
-    ablations = ablate(bench, cells, table, readings["targets"], readings["domains"])
+    ablations = ablate(bench, cells, table, readings.targets, readings.domains)
     keep(next(ablations))  # numbers of features, for which nothing is read
     first = [cell for cell in cells if cell.seed == bench.study.spec.seeds[0]]
-    write_json(folder / "zeroing.json", head | judge_zeroing(bench, first, readings["targets"]))
+    zeroing = judge_zeroing(bench, first, readings.targets)
+    write_file(folder / "zeroing.json", ZeroingFile.of_parts(of, zeroing))
     for ablated in ablations:
         keep(ablated)

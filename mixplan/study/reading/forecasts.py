@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from mixplan.runs import write_json
-from mixplan.study.forecasts.formulas import forecasts_of
+from mixplan.study.files.read import write_file
+from mixplan.study.files.work import ForecastsFile
+from mixplan.study.forecasts.formulas import Readings, forecasts_of
 from mixplan.study.jobs import Bench
 from mixplan.study.reading.pilots import forecast_cost
 from mixplan.study.reading.readings import domain_reading, target_reading
 
 
-def read_forecasts(bench: Bench) -> dict[str, Any]:
-    """Read the untrained model for every forecast, before anything but pilots is trained.
-
-    Returns:
-        `targets` and `domains`: the readings by name; `forecasts` by target and domain; with GRPO their `cost`.
-    """
+def read_forecasts(bench: Bench) -> Readings:
+    """Read the untrained model for every forecast, before anything but pilots is trained."""
     spec, recipe = bench.study.spec, bench.study.whole.recipe
     targets = {name: target_reading(bench, name) for name in spec.targets}
     domains = {name: domain_reading(bench, name) for name in bench.study.domains}
@@ -29,13 +25,15 @@ def read_forecasts(bench: Bench) -> dict[str, Any]:
         }
         for target in targets
     }
-    return {"targets": targets, "domains": domains, "forecasts": found, **forecast_cost(bench, targets)}
+    return Readings(targets, domains, found, forecast_cost(bench, targets))
 
 
-def write_forecasts(bench: Bench, readings: Mapping[str, Any]) -> None:
+def write_forecasts(bench: Bench, readings: Readings) -> None:
     """Write every forecast down, and with GRPO what it cost."""
-    shown = {name: readings[name] for name in ("forecasts", "cost") if name in readings}
-    write_json(bench.run / "forecasts.json", {"study": bench.study.hash, **shown})
+    file = ForecastsFile(version=1, study=bench.study.hash, forecasts=readings.forecasts)
+    write_file(
+        bench.run / "forecasts.json", file if readings.cost is None else file.model_copy(update={"cost": readings.cost})
+    )
 
 
 def read_ahead(bench: Bench, ready: Callable[[], bool]) -> None:

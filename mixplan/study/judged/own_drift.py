@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.drift import drift_dimensions, overlap
+from mixplan.study.files.judgement import Elsewhere, Specific
 from mixplan.study.forecasts.formulas import TargetReading, drift_variants
 from mixplan.study.judged.overlap import mean_over_targets
 
@@ -24,7 +24,7 @@ Integers = npt.NDArray[np.int64]
 
 def judge_specific(
     targets: Mapping[str, TargetReading], shifts: Mapping[tuple[str, int], Doubles], *, count: int
-) -> dict[str, Any]:
+) -> Specific:
     """Hold each prediction against its own target's drift and against that of the others.
 
     Args:
@@ -33,7 +33,7 @@ def judge_specific(
         count: N.
 
     Returns:
-        JSON values, each a mean over targets with its t interval, in dimensions. By variant under `variants`:
+        Each a mean over targets with its t interval, in dimensions. By variant under `variants`:
         `elsewhere` (shared with the other targets' actual drift) and `more` (shared with the target's own less that,
         paired). `between_seeds`: shared by two trainings of one target; not defined with one seed. `between_targets`:
         shared by trainings of two targets.
@@ -42,28 +42,27 @@ def judge_specific(
     seeds = {name: [seed for target, seed in shifts if target == name] for name in names}
     actual = {key: drift_dimensions(shift, count=count) for key, shift in shifts.items()}
     predicted = {name: drift_variants(reading, count=count) for name, reading in targets.items()}
-    told = {}
+    variants: dict[str, Elsewhere] = {}
     for variant in predicted[names[0]]:
         shared = np.array(
             [[mean_shared(predicted[t][variant], [actual[u, s] for s in seeds[u]]) for u in names] for t in names]
         )
         elsewhere = off_diagonal(shared)
-        told[variant] = {
-            "elsewhere": mean_over_targets(elsewhere),
-            "more": mean_over_targets(np.diag(shared) - elsewhere),
-        }
+        variants[variant] = Elsewhere(
+            elsewhere=mean_over_targets(elsewhere), more=mean_over_targets(np.diag(shared) - elsewhere)
+        )
     pairs = [[overlap(actual[t, a], actual[t, b]) for a, b in combinations(seeds[t], 2)] for t in names]
     alike = np.array([np.mean(found) if found else np.nan for found in pairs])
     between = np.array(
         [[np.mean([mean_shared(actual[t, s], [actual[u, r] for r in seeds[u]]) for s in seeds[t]]) for u in names]
          for t in names]
     )  # fmt: skip
-    return {
-        "features": count,
-        "variants": told,
-        "between_seeds": mean_over_targets(alike),
-        "between_targets": mean_over_targets(off_diagonal(between)),
-    }
+    return Specific(
+        features=count,
+        variants=variants,
+        between_seeds=mean_over_targets(alike),
+        between_targets=mean_over_targets(off_diagonal(between)),
+    )
 
 
 def mean_shared(one: Integers, others: Sequence[Integers]) -> float:

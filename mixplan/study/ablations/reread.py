@@ -16,7 +16,7 @@ from mixplan.features.queries import Unit, plan_reading, without_demonstrations
 from mixplan.model import Model, give_back_memory, load_trained
 from mixplan.runs import cache_folder
 from mixplan.sae import Sae
-from mixplan.study.ablations.controls import live_features
+from mixplan.study.ablations.control_features import live_features
 from mixplan.study.jobs import Bench, Cell, read_drift
 
 Doubles = npt.NDArray[np.float64]

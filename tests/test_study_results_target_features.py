@@ -1,33 +1,40 @@
 """Zeroed features and targets' own ones in RESULTS.md: each answer against figures put there by hand."""
 
 import pytest
+from as_saved import plain
 from saved_further import about, further, labelled, zeroing
+from study_pages import judged_values, looked_into, page
 from test_study_judged_judge import made_up
 from test_study_results_page import STUDY
 
-from mixplan.study.ablations.labelled import mean_of, over_targets
+from mixplan.study.ablations.own_features import mean_of, over_targets
 from mixplan.study.ablations.zeroing import DIFFERENCES, differences
-from mixplan.study.judged.judge import judge
-from mixplan.study.results.further import labelled_section, zeroing_section
-from mixplan.study.results.page import results_markdown
+from mixplan.study.results.target_features import labelled_section, zeroing_section
+
+
+def zeroed(values):
+    """zeroing.json, read."""
+    return looked_into({"zeroing": values}).zeroing
 
 
 def test_the_samples_are_what_a_study_saves():
     saved = zeroing()
-    cells = [(name.removesuffix("-0"), entry) for name, entry in saved["cells"].items()]
-    found = differences(cells)
+    cells = [(name.removesuffix("-0"), entry) for name, entry in looked_into(further()).zeroing.cells.items()]
+    found = plain(differences(cells))
     assert found.keys() == saved["differences"].keys()
     for quantity, pairs in found.items():
         assert set(pairs) == set(saved["differences"][quantity]) == {f"{one} - {other}" for one, other in DIFFERENCES}
     assert found["score"]["drift - none"]["low"] is None  # one target
-    entries = [entry["actual"] for entry in labelled()["targets"].values()]
-    assert over_targets(entries).keys() == labelled()["actual"].keys()
-    assert mean_of(entries).keys() == entries[0].keys()
+    entries = [entry.actual for entry in looked_into(further()).labelled.targets.values()]
+    assert over_targets(entries).values().keys() == labelled()["actual"].keys()
+    assert mean_of(entries).values().keys() == entries[0].values().keys()
 
 
 def test_what_a_target_loses_without_its_drift_dimensions():
     saved = zeroing()
-    title, likelihood, score, activity, _words, pairs, bits, graded, active = zeroing_section(saved)
+    title, likelihood, score, activity, _words, pairs, bits, graded, active = zeroing_section(
+        looked_into({"zeroing": saved}).zeroing
+    )
     assert title == "## Does a trained target need the features that drifted?"
     assert likelihood == (
         "likelihood (bits a byte of the reference answer): **without the 100 features that training moved most a "
@@ -70,7 +77,7 @@ def test_what_a_target_loses_without_its_drift_dimensions():
 def test_more_bits_and_fewer_right_answers_are_losses(quantity, value, said):
     saved = zeroing()
     saved["differences"] = {quantity: saved["differences"][quantity] | {"drift - matched": about(value, 0.1)}}
-    answer = list(zeroing_section(saved))[1]
+    answer = list(zeroing_section(zeroed(saved)))[1]
     assert f"a target {said} without 100 others" in answer
     ending = "–" if value is None else f"{value:+.3f} [{value - 0.1:+.3f}, {value + 0.1:+.3f}] (4 targets)"
     assert f"about as active: {ending}.**" in answer
@@ -79,13 +86,13 @@ def test_more_bits_and_fewer_right_answers_are_losses(quantity, value, said):
 def test_stand_ins_that_are_as_active_need_no_warning():
     saved = zeroing()
     saved["cells"]["t0-0"]["matched"]["activation"] = 40.5
-    assert list(zeroing_section(saved))[3] == (
+    assert list(zeroing_section(zeroed(saved)))[3] == (
         "The features drawn as equally active are in sum less active than the drift dimensions in 0 of 2 trainings."
     )
 
 
 def test_recall_of_a_target_s_own_features():
-    title, moved, predicted, words, table = labelled_section(labelled())
+    title, moved, predicted, words, table = labelled_section(looked_into(further()).labelled)
     assert title == "## Are a target's own features among those that move most?"
     assert moved == (
         "**Of a target's own features 0.80 [0.75, 0.85] are among the 500 that training moved most, surely more than "
@@ -100,7 +107,7 @@ def test_recall_of_a_target_s_own_features():
     fewer = labelled()
     fewer["actual"] |= {"difference": about(-0.2, 0.1)}
     fewer["predicted"] |= {"recall": about(None)}
-    _, moved, predicted, *_ = labelled_section(fewer)
+    _, moved, predicted, *_ = labelled_section(looked_into({"labelled": fewer}).labelled)
     assert "surely fewer than of others" in moved
     assert predicted == "**No target has features of its own, so none is among the 500 predicted to move.**"
 
@@ -108,11 +115,10 @@ def test_recall_of_a_target_s_own_features():
 def test_what_is_not_there_has_no_section():
     assert list(zeroing_section(None)) == list(labelled_section(None)) == []
     table = made_up()
-    judged = judge(table, marks=[], resamples=0, seed=1)
-    plain, whole = (results_markdown(STUDY, judged, table, seen) for seen in (None, further()))
-    assert "features.svg" not in plain
-    assert plain == results_markdown(STUDY, judged, table, {})
-    added = [line for line in whole.splitlines() if line.startswith("## ") and line not in plain]
+    judged = judged_values(table, marks=[], resamples=0, seed=1)
+    without, whole = (page(STUDY, judged, table, seen) for seen in (None, further()))
+    assert "features.svg" not in without
+    added = [line for line in whole.splitlines() if line.startswith("## ") and line not in without]
     assert added == [
         "## Does it depend on how many features count as drift dimensions?",
         "## Does it depend on the number of demonstrations?",

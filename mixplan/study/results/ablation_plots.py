@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mixplan.report.markup import Html, tag
 from mixplan.report.text import plain, whole
+from mixplan.study.files.ablations import Ablations
+from mixplan.study.files.figure import Bounded
 from mixplan.study.results.ablations import PREDICTORS, correlation
 from mixplan.study.results.figures import NAMES
 from mixplan.study.results.plots import framed, text
 
-Entry = Mapping[str, Any]
 Point = tuple[float, float]
 
 WIDE, HIGH, LEFT, TOP, BETWEEN = 380, 240, 40, 64, 70
@@ -63,38 +63,37 @@ class Frame:
         return sorted(found)
 
 
-def further_plots(further: Mapping[str, Any]) -> dict[str, str]:
+def further_plots(ablations: Ablations | None) -> dict[str, str]:
     """Draw what was looked into beyond a study's judgement.
 
     Args:
-        further: By name what was saved; only `ablations` has pictures.
+        ablations: The study judged again with one setting changed at a time; None where it was not.
 
     Returns:
         SVG texts by file name: `features.svg` and `concentration.svg`, where the ablations hold numbers of features.
     """
-    ablations = further.get("ablations")
-    if not ablations or not ablations["features"]:
+    if ablations is None or not ablations.features:
         return {}
     return {"features.svg": features(ablations), "concentration.svg": concentration(ablations)}
 
 
-def features(ablations: Entry) -> str:
+def features(ablations: Ablations) -> str:
     """Overlap with its chance, and both scores' Pearson, against N."""
-    entries = ablations["features"]
-    numbers = [entry["features"] for entry in entries]
+    entries = ablations.features
+    numbers = [entry.features for entry in entries]
     overlaps, scores = Frame(numbers, (0, 1), LEFT), Frame(numbers, (-1, 1), LEFT + WIDE + BETWEEN)
-    quantity = NAMES.get(ablations["quantity"], ablations["quantity"])
+    quantity = NAMES.get(ablations.quantity, ablations.quantity)
     parts = [text("Overlap of predicted and actual drift dimensions, share of N", LEFT, 14, "title")]
     parts += legend((("forecast", "overlap, mean over targets"), ("bound", "chance")), LEFT)
     parts += overlaps.drawn((0, 0.25, 0.5, 0.75, 1))
-    parts.append(path(overlaps, [(entry["features"], entry["overlap"]["chance"]) for entry in entries], "bound"))
-    parts += series(overlaps, [(entry["features"], entry["overlap"]) for entry in entries], "forecast")
+    parts.append(path(overlaps, [(entry.features, entry.overlap.chance) for entry in entries], "bound"))
+    parts += series(overlaps, [(entry.features, entry.overlap) for entry in entries], "forecast")
     parts.append(text(f"Pearson with {quantity}", scores.left, 14, "title"))
     kinds = ("forecast", "competitor")
     parts += legend([*zip(kinds, PREDICTORS, strict=True)], scores.left)
     parts += scores.drawn((-1, -0.5, 0, 0.5, 1))
     for shift, kind, predictor in zip((-BESIDE, BESIDE), kinds, PREDICTORS, strict=True):
-        found = [(entry["features"], correlation(entry, "pearson", predictor)) for entry in entries]
+        found = [(entry.features, correlation(entry, "pearson", predictor)) for entry in entries]
         parts += series(scores, found, kind, shift)
     parts += [
         text("N, drift dimensions", frame.left + WIDE, TOP + HIGH + 34, "quiet end") for frame in (overlaps, scores)
@@ -102,17 +101,17 @@ def features(ablations: Entry) -> str:
     return framed(parts, scores.left + WIDE, TOP + HIGH + 40)
 
 
-def concentration(ablations: Entry) -> str:
+def concentration(ablations: Ablations) -> str:
     """Each training's curve, with the means over targets of what the actual and the predicted N hold."""
-    curves, entries = ablations["concentration"], ablations["features"]
+    curves, entries = ablations.concentration, ablations.features
     numbers = [int(number) for curve in curves.values() for number, _ in curve]
-    frame = Frame([*numbers, *(entry["features"] for entry in entries)], (0, 1), LEFT)
+    frame = Frame([*numbers, *(entry.features for entry in entries)], (0, 1), LEFT)
     parts = [text("Part of a job's whole change on its target", LEFT, 14, "title")]
     parts += legend((("bound", "each training"), ("forecast", "moved most"), ("competitor", "predicted")), LEFT)
     parts += frame.drawn((0, 0.25, 0.5, 0.75, 1))
     parts += [path(frame, [(number, share) for number, share in curve], "bound") for curve in curves.values()]
-    for shift, kind, key in ((-BESIDE, "forecast", "concentration"), (BESIDE, "competitor", "captured")):
-        parts += series(frame, [(entry["features"], entry[key]) for entry in entries], kind, shift)
+    parts += series(frame, [(entry.features, entry.concentration) for entry in entries], "forecast", -BESIDE)
+    parts += series(frame, [(entry.features, entry.captured) for entry in entries], "competitor", BESIDE)
     parts.append(text("number of features", LEFT + WIDE, TOP + HIGH + 34, "quiet end"))
     return framed(parts, LEFT + WIDE, TOP + HIGH + 40)
 
@@ -131,15 +130,15 @@ def path(frame: Frame, points: Sequence[Point], kind: str) -> Html:
     return tag("polyline", class_=kind, points=" ".join(f"{frame.across(x)},{frame.up(y)}" for x, y in points))
 
 
-def series(frame: Frame, found: Sequence[tuple[int, Entry | None]], kind: str, shift: float = 0.0) -> list[Html]:
+def series(frame: Frame, found: Sequence[tuple[int, Bounded | None]], kind: str, shift: float = 0.0) -> list[Html]:
     """A dot for each figure with its interval, as far aside as `shift` says."""
     parts = []
     for number, entry in found:
-        if entry is None or entry["value"] is None:
+        if entry is None or entry.value is None:
             continue
         across = round(frame.across(number) + shift, 2)
-        if entry["low"] is not None and entry["high"] is not None:
-            low, high = frame.up(entry["low"]), frame.up(entry["high"])
+        if entry.low is not None and entry.high is not None:
+            low, high = frame.up(entry.low), frame.up(entry.high)
             parts.append(tag("line", class_="whisker", x1=across, x2=across, y1=low, y2=high))
-        parts.append(tag("circle", class_=kind, cx=across, cy=frame.up(entry["value"]), r=4))
+        parts.append(tag("circle", class_=kind, cx=across, cy=frame.up(entry.value), r=4))
     return parts

@@ -9,16 +9,16 @@ from small_study import bench, lay
 from test_study_ablations_ablate import table_of
 
 from mixplan.study.ablations.ablate import ablate
-from mixplan.study.ablations.further import write_further
-from mixplan.study.ablations.labelled import judge_labels
+from mixplan.study.ablations.own_features import judge_labels
+from mixplan.study.ablations.run import write_ablations
 from mixplan.study.ablations.zeroing import judge_zeroing
-from mixplan.study.forecasts.formulas import DomainReading, TargetReading
+from mixplan.study.forecasts.formulas import DomainReading, Readings, TargetReading
 from mixplan.study.jobs import cells_of, read_drift, write_drift
 
 
 @pytest.fixture
 def build(tmp_path, tiny_model, tiny_sae, build_model):
-    """What `write_further` is given, for a study of two seeds whose models were never trained."""
+    """What `write_ablations` is given, for a study of two seeds whose models were never trained."""
 
     def built(**changes):
         ours = bench(lay(tmp_path, tiny_model, tiny_sae, seeds=[3, 5], **changes), tmp_path / "run")
@@ -38,7 +38,7 @@ def build(tmp_path, tiny_model, tiny_sae, build_model):
             for name, domain in ours.domains.items()
         }
         table = table_of(names, ours.study.domains, (3, 5), [("sums", "sum")])
-        return ours, cells, table, {"targets": targets, "domains": domains}
+        return ours, cells, table, Readings(targets, domains, {})
 
     return built
 
@@ -46,18 +46,18 @@ def build(tmp_path, tiny_model, tiny_sae, build_model):
 def test_three_files_beside_the_results(build):
     ours, cells, table, readings = build(ablations={"features": [5], "demonstrations": [1], "tokens": [0.5]})
     folder = ours.run / "so-far"
-    write_further(ours, cells, table, readings, folder)
+    write_ablations(ours, cells, table, readings, folder)
     found = {path.stem: json.loads(path.read_bytes()) for path in folder.iterdir()}
     assert set(found) == {"labelled", "ablations", "zeroing"}
-    assert {one.pop("study") for one in found.values()} == {ours.study.hash}
+    assert {(one.pop("version"), one.pop("study")) for one in found.values()} == {(1, ours.study.hash)}
     asked = found["ablations"].pop("asked")
     assert asked == {"features": [5], "demonstrations": [1], "tokens": [0.5], "saes": {}, "trained": {}}
-    targets, domains = readings["targets"], readings["domains"]
+    targets, domains = readings.targets, readings.domains
     moved = {(cell.target, cell.seed): read_drift(cell) for cell in cells}
     expected = {
-        "labelled": {"seeds": [3, 5]} | judge_labels(targets, domains, moved, seed=3),
-        "ablations": [*ablate(ours, cells, table, targets, domains)][-1],
-        "zeroing": judge_zeroing(ours, cells[:2], targets),
+        "labelled": {"seeds": [3, 5]} | judge_labels(targets, domains, moved, seed=3).values(),
+        "ablations": [*ablate(ours, cells, table, targets, domains)][-1].values(),
+        "zeroing": judge_zeroing(ours, cells[:2], targets).values(),
     }
     assert found == json.loads(json.dumps(expected))
     assert list(found["zeroing"]["cells"]) == ["sums-3", "doctors-3"]
@@ -66,5 +66,5 @@ def test_three_files_beside_the_results(build):
 def test_nothing_unless_the_study_asks(build):
     ours, cells, table, readings = build()
     before = sorted(path.name for path in ours.run.iterdir())
-    write_further(ours, cells, table, readings, ours.run)
+    write_ablations(ours, cells, table, readings, ours.run)
     assert sorted(path.name for path in ours.run.iterdir()) == before

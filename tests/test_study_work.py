@@ -1,4 +1,4 @@
-"""`mixplan study` from end to end on a tiny random model: registered, forecast, trained, judged, resumed, shared."""
+"""`mixplan study run` from end to end on a tiny model: registered, forecast, trained, judged, resumed, shared."""
 
 import json
 import os
@@ -14,14 +14,15 @@ from small_study import DOMAINS, QUANTITIES, TARGETS, bench, lay, study
 
 from mixplan.errors import RunError
 from mixplan.runs import locked
-from mixplan.study import jobs, make
+from mixplan.study import jobs, judge, work
 from mixplan.study.asked.request import StudyRequest, study_name
 from mixplan.study.asked.spec import load_study
 from mixplan.study.jobs import Cell, cells_of
 from mixplan.study.judged.table import read_table
-from mixplan.study.make import register
-from mixplan.study.reading import foretell
+from mixplan.study.reading import forecasts as reading
+from mixplan.study.register import register
 from mixplan.train.launch import Launch
+from mixplan.train.part import Part
 
 ARTIFACTS = ("registered.json", "forecasts.json", "table.json", "results.json", "concentration.json")
 
@@ -99,16 +100,28 @@ def test_a_changed_study_is_refused_once_training_has_begun(studied):
     assert artifacts(run) == before
 
 
-@pytest.mark.parametrize("found", [None, "damaged", "[]", "{}"])
-def test_a_registration_that_was_lost_is_not_written_anew_once_training_has_begun(studied, found):
+NOT_ONE = "not a registered.json that mixplan wrote, or changed or damaged since:\n"
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "missing, though training has begun, so nothing says what was registered."),
+        ("damaged", f"{NOT_ONE}  not JSON: expected value at line 1 column 1\n"),
+        ("[]", f"{NOT_ONE}  the file: expected an object, found []\n"),
+        (
+            '{"hash": 1, "mixplan": "0.1", "libraries": {}}',
+            f"{NOT_ONE}  `hash`: expected a valid string, found 1\n  `study` is missing\n",
+        ),
+    ],
+)
+def test_a_registration_that_was_lost_is_not_written_anew_once_training_has_begun(studied, found, said):
     place = studied / "run" / "registered.json"
     place.unlink()
     if found is not None:
         place.write_text(found)
-    assert refused(studied / "study.yaml", studied / "run") == (
-        f"{place}: missing or damaged, though training has begun, so nothing says what was registered. "
-        "Put the file back, or choose another run folder with --run FOLDER."
-    )
+    end = "Put the file back, or choose another run folder with --run FOLDER."
+    assert refused(studied / "study.yaml", studied / "run") == f"{place}: {said}{'' if found else ' '}{end}"
 
 
 def test_a_study_may_change_until_training_begins(tmp_path, tiny_model, tiny_sae):
@@ -120,12 +133,12 @@ def test_a_study_may_change_until_training_begins(tmp_path, tiny_model, tiny_sae
     assert (registered["hash"], registered["processes"]) == (new, 2)
 
 
-@pytest.mark.parametrize("cells_only", [False, True])
-def test_every_job_has_as_many_processes_as_the_first_ones(studied, cells_only):
+@pytest.mark.parametrize("beside", [False, True])
+def test_every_job_has_as_many_processes_as_the_first_ones(studied, beside):
     place, run = studied / "study.yaml", studied / "run"
     assert json.loads((run / "registered.json").read_bytes())["processes"] == 1
     before = artifacts(run)
-    assert refused(place, run, cells_only=cells_only, launch=Launch(processes=2)) == (
+    assert refused(place, run, beside=beside, launch=Launch(processes=2)) == (
         f"{run}: its jobs have 1 process each, which sets how many rows a step takes, but 2 were asked for. "
         "Give --processes 1, or choose another run folder with --run FOLDER."
     )
@@ -133,13 +146,10 @@ def test_every_job_has_as_many_processes_as_the_first_ones(studied, cells_only):
 
 
 def not_begun(place: Path, run: Path) -> str:
-    return (
-        f"{run}: {place} has not begun here. "
-        f"Start `mixplan study {place} --run {run}` first, without --cells-only and --so-far."
-    )
+    return f"{run}: {place} has not begun here. Start it first: `mixplan study run {place} --run {run}`."
 
 
-@pytest.mark.parametrize("asked", ["cells_only", "so_far"])
+@pytest.mark.parametrize("asked", ["beside", "so_far"])
 @pytest.mark.parametrize("changed", [False, True])
 def test_beside_a_study_that_has_not_begun_here_nothing_is_done(studied, asked, changed):
     place, run = studied / "study.yaml", studied / "run"
@@ -165,9 +175,9 @@ def test_a_further_process_waits_for_the_forecasts(studied, monkeypatch):
     forget(run, "sums-3")
     monkeypatch.setattr(jobs.time, "sleep", lambda _: (run / "forecasts.json").write_bytes(forecasts))
     read = []
-    monkeypatch.setattr(foretell, "domain_reading", lambda _, name: read.append(name))
-    said = study(place, run, cells_only=True).said
-    assert said[0] == f"waiting until `mixplan study {place} --run {run}` has written down what will be judged"
+    monkeypatch.setattr(reading, "domain_reading", lambda _, name: read.append(name))
+    said = study(place, run, beside=True).said
+    assert said[0] == f"waiting until `mixplan study run {place} --run {run}` has written down what will be judged"
     assert (run / "cells" / "sums-3" / "cell.json").exists()
     # Until then it reads for the first process, which begins at the other end.
     assert read == list(DOMAINS)[::-1]
@@ -178,7 +188,7 @@ def test_seeds_that_are_finished_are_judged_beside_a_process_that_works_on_other
     ours = bench(place, run)
     missing = [Cell(name, 7, run / "cells" / f"{name}-7") for name in TARGETS]
     with locked(run):
-        folder = make.judge_so_far(ours, [*cells_of(ours.study, run), *missing])
+        folder = judge.judge_so_far(ours, [*cells_of(ours.study, run), *missing])
     assert folder == run / "so-far"
     assert read_table(folder / "table.json").seeds == (3,)
     for name in ("table.json", "results.json", "concentration.json"):
@@ -187,38 +197,37 @@ def test_seeds_that_are_finished_are_judged_beside_a_process_that_works_on_other
 
 def test_what_is_judged_so_far_is_looked_into_further_where_asked(studied, monkeypatch):
     run, looked = studied / "run", []
-    monkeypatch.setattr(make, "write_further", lambda *asked: looked.append(asked))
+    monkeypatch.setattr(judge, "write_ablations", lambda *asked: looked.append(asked))
     ours = bench(studied / "study.yaml", run)
-    make.judge_so_far(ours, cells_of(ours.study, run))
+    judge.judge_so_far(ours, cells_of(ours.study, run))
     assert not looked
-    make.judge_so_far(ours, cells_of(ours.study, run), further=True)
+    judge.judge_so_far(ours, cells_of(ours.study, run), further=True)
     ((_, cells, table, readings, folder),) = looked
     assert (cells, folder) == (cells_of(ours.study, run), run / "so-far")
     assert table.targets == tuple(TARGETS)
-    assert set(readings["targets"]) == set(TARGETS)
+    assert set(readings.targets) == set(TARGETS)
 
 
-@pytest.mark.parametrize("asked", [{}, {"so_far": True}, {"cells_only": True}])
-def test_ablations_are_asked_for_by_the_file_and_so_far(studied, asked):
+@pytest.mark.parametrize("asked", [{"so_far": True}, {"beside": True}])
+def test_ablations_are_asked_for_by_the_file(studied, asked):
     assert refused(studied / "study.yaml", studied / "run", ablations=True, **asked) == (
-        "--ablations looks further into what is judged by --so-far, as `ablations` in the study's file asks, or with "
-        "--cells-only trains the SAEs for it. Give one of these, or leave it out: a study that is worked on to its end "
-        "looks further by itself."
+        "--ablations looks further as `ablations` in the study's file asks, and this one has none. Leave --ablations "
+        "out, or add the section."
     )
 
 
 def test_a_further_process_trains_the_saes_for_ablations_too_or_asked_for_them_these_alone(studied, monkeypatch):
     place, run, done = studied / "study.yaml", studied / "run", []
-    monkeypatch.setattr(make, "run_cells", lambda *_: done.append("cells"))
-    monkeypatch.setattr(make, "train_saes", lambda _: done.append("saes"))
-    study(place, run, cells_only=True)
+    monkeypatch.setattr(work, "run_cells", lambda *_: done.append("cells"))
+    monkeypatch.setattr(work, "train_saes", lambda _: done.append("saes"))
+    study(place, run, beside=True)
     assert done == ["cells", "saes"]
     done.clear()
     values = yaml.safe_load(place.read_text())
     place.write_text(yaml.safe_dump({**values, "ablations": {"features": [5]}}, sort_keys=False))  # not registered
-    study(place, run, cells_only=True, ablations=True)
+    study(place, run, beside=True, ablations=True)
     assert done == ["saes"]
-    assert refused(place, studied / "other", cells_only=True, ablations=True).startswith(f"{studied / 'other'}: ")
+    assert refused(place, studied / "other", beside=True, ablations=True).startswith(f"{studied / 'other'}: ")
 
 
 def test_before_any_seed_is_finished_with_every_target_there_is_nothing_to_judge(studied):
@@ -226,7 +235,7 @@ def test_before_any_seed_is_finished_with_every_target_there_is_nothing_to_judge
     forget(run, "sums-3")
     assert refused(place, run, so_far=True) == (
         f"{run}: 1 of 2 cells are finished, but no seed is with every target, so there is nothing to judge yet. "
-        f"Wait for who works on it, or finish it: `mixplan study {place} --run {run}`."
+        f"Wait for who works on it, or finish it: `mixplan study run {place} --run {run}`."
     )
     assert not (run / "cells" / "sums-3" / "cell.json").exists()
 
@@ -237,7 +246,7 @@ def test_a_further_process_works_beside_the_one_that_holds_the_run_and_judges_no
     forget(run, "sums-3")
     (run / "results.json").unlink()
     with locked(run):
-        said = study(studied / "study.yaml", run, cells_only=True).said
+        said = study(studied / "study.yaml", run, beside=True).said
     assert [text for text in said if text.startswith("cell ")] == ["cell 1 of 2: sums, seed 3"]
     assert (run / "cells" / "sums-3" / "cell.json").read_bytes() == cell
     assert not (run / "results.json").exists()
@@ -281,7 +290,7 @@ def test_a_cell_that_a_process_beside_could_not_end_is_taken_up(studied, monkeyp
         with locked(run / "cells" / "doctors-3"):
             yield
 
-    monkeypatch.setattr(make, "beside", held_for_a_while)
+    monkeypatch.setattr(work, "beside", held_for_a_while)
     said = study(studied / "study.yaml", run).said
     assert [text for text in said if text.startswith("cell ")] == ["cell 2 of 2: doctors, seed 3"]
     assert artifacts(run) == before
@@ -312,7 +321,7 @@ def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
         def wait(self):
             self.told.append("waited for")
 
-    monkeypatch.setattr(make.subprocess, "Popen", Process)
+    monkeypatch.setattr(work.subprocess, "Popen", Process)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 6)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -325,7 +334,7 @@ def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
         during.append(torch.get_num_threads())
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), make.beside(request, run, device="auto"):
+    with pytest.raises(KeyboardInterrupt), work.beside(request, run, device="auto"):
         fail()
     assert during == [4]
     assert torch.get_num_threads() == threads
@@ -334,11 +343,11 @@ def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
         ("4", "2,3"),
         ("4", "4,5"),
     ]
-    assert request.first == Launch(Path("fsdp2"), 2, part=make.Part(0, 3))
+    assert request.first == Launch(Path("fsdp2"), 2, part=Part(0, 3))
     for command, *_ in started:
         assert command[1:3] == ["-m", "mixplan.tether"]
         assert command[4:] == [
-            *(sys.executable, "-m", "mixplan", "study", str(place), "--run", str(run), "--cells-only"),
+            *(sys.executable, "-m", "mixplan", "study", "work", str(place), "--run", str(run)),
             *("--processes", "2", "--launch", "fsdp2"),
         ]
 

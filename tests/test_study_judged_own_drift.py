@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from as_saved import plain, typed
 
 from mixplan.drift import drift_dimensions
-from mixplan.study.judged import specific as module
-from mixplan.study.judged.specific import judge_specific
+from mixplan.study.files.judgement import Specific
+from mixplan.study.judged import own_drift as module
+from mixplan.study.judged.own_drift import judge_specific
 from mixplan.study.results.page import specific
 
 FEATURES, COUNT, TARGETS, SEEDS = 60, 10, ("sums", "poems", "code"), (0, 1, 2)
@@ -34,7 +36,7 @@ def made(monkeypatch):
 
 def test_each_prediction_is_held_against_every_target(made):
     readings, shifts = made
-    found = judge_specific(readings, shifts, count=COUNT)
+    found = plain(judge_specific(readings, shifts, count=COUNT))
     actual = {key: set(drift_dimensions(shift, count=COUNT).tolist()) for key, shift in shifts.items()}
     for variant, one in found["variants"].items():
         elsewhere, own = [], []
@@ -55,15 +57,15 @@ def test_each_prediction_is_held_against_every_target(made):
 
 def test_with_one_seed_nothing_is_known_between_seeds(made):
     readings, shifts = made
-    found = judge_specific(readings, {key: shift for key, shift in shifts.items() if key[1] == 0}, count=COUNT)
+    found = plain(judge_specific(readings, {key: shift for key, shift in shifts.items() if key[1] == 0}, count=COUNT))
     assert found["between_seeds"]["value"] is None
-    text, _ = specific(found)
+    text, _ = specific(typed(Specific, found))
     assert text.startswith("Trainings of two targets share ")
 
 
 def test_it_is_told_beside_the_overlaps(made):
-    found = judge_specific(*made, count=COUNT)
-    text, table = specific(found)
+    found = plain(judge_specific(*made, count=COUNT))
+    text, table = specific(typed(Specific, found))
     seeds = found["between_seeds"]
     assert text.startswith(
         "Two trainings of one target that differ in their seed alone share "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mixplan.study.ablations.controls import NEAREST, live_features, matched_sets, random_sets
+from mixplan.study.ablations.control_features import NEAREST, live_features, matched_sets, random_sets
 
 POOL = np.arange(10, 90)
 

@@ -5,11 +5,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from as_saved import plain
 from scipy.stats import hypergeom
 
 from mixplan.features.profile import Profile
-from mixplan.study.ablations import labelled
-from mixplan.study.ablations.labelled import judge_labels, own_features, recall
+from mixplan.study.ablations import own_features as module
+from mixplan.study.ablations.own_features import judge_labels, own_features, recall
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 
 WIDTH = 60
@@ -60,10 +61,10 @@ def test_a_feature_that_is_silent_on_the_domains_counts_as_if_it_fired_once():
 
 
 def test_recall_is_a_share_of_the_labelled_and_chance_is_hypergeometric(monkeypatch):
-    monkeypatch.setattr(labelled, "MOVERS", 15)
+    monkeypatch.setattr(module, "MOVERS", 15)
     here = profile(1, boosted=(4, 7))
     chosen = own_features(here, [profile(2)], count=10)
-    found = recall(chosen, here, here.shift, here.fired, seed=3)
+    found = plain(recall(chosen, here, here.shift, here.fired, seed=3))
     live = [j for j in range(WIDTH) if here.fired[j] > 0 or here.shift[j] > 0]
     movers = sorted(live, key=lambda j: -here.shift[j])[:15]
     assert found["recall"] == len(set(movers) & set(chosen.tolist())) / 10
@@ -75,26 +76,27 @@ def test_recall_is_a_share_of_the_labelled_and_chance_is_hypergeometric(monkeypa
 
 def test_recall_where_nothing_is_labelled_or_everything_moves(monkeypatch):
     here = profile(1)
-    nothing = recall(np.zeros(0, dtype=np.int64), here, here.shift, here.fired, seed=0)
+    nothing = plain(recall(np.zeros(0, dtype=np.int64), here, here.shift, here.fired, seed=0))
     assert nothing == {"recall": None, "chance": None, "chance_high": None, "matched": None, "live": 50}
-    everything = recall(np.arange(50), here, here.shift, here.fired, seed=0)  # 500 movers of 50 features
+    # 500 movers of 50 features.
+    everything = plain(recall(np.arange(50), here, here.shift, here.fired, seed=0))
     assert everything == {"recall": 1, "chance": 1, "chance_high": 1, "matched": None, "live": 50}
 
 
 def test_features_that_move_because_they_are_active_move_in_their_matches_too(monkeypatch):
-    monkeypatch.setattr(labelled, "MOVERS", 100)
+    monkeypatch.setattr(module, "MOVERS", 100)
     rng = np.random.default_rng(0)
     act, zeros, flat = np.exp(rng.normal(size=2000)), np.zeros(2000), np.zeros(1)
     here = Profile(1000, act, zeros, act, np.full(2000, 500), flat, flat, flat)
     chosen = np.argsort(-act * np.exp(rng.normal(size=2000)))[:80]  # active, and that is all there is to them
-    found = recall(chosen, here, act, here.fired, seed=1)
+    found = plain(recall(chosen, here, act, here.fired, seed=1))
     assert found["recall"] > 3 * found["chance"]
     assert found["matched"] == pytest.approx(found["recall"], abs=0.15)
 
 
 def test_targets_are_averaged_and_a_target_s_own_data_makes_no_label(monkeypatch):
-    monkeypatch.setattr(labelled, "MOVERS", 15)
-    monkeypatch.setattr(labelled, "LABELLED", 8)
+    monkeypatch.setattr(module, "MOVERS", 15)
+    monkeypatch.setattr(module, "LABELLED", 8)
     targets = {name: target(profile(seed, boosted=(seed,))) for name, seed in (("a", 1), ("b", 2), ("c", 3))}
     domains = {
         "same": domain(targets["a"].own, ("b", "c")),  # the data of target a
@@ -106,7 +108,7 @@ def test_targets_are_averaged_and_a_target_s_own_data_makes_no_label(monkeypatch
         for i, name in enumerate(targets)
         for seed in (0, 1)
     }
-    judged = judge_labels(targets, domains, moved, seed=4)
+    judged = plain(judge_labels(targets, domains, moved, seed=4))
     assert (judged["labelled"], judged["movers"], judged["least_firing"]) == (8, 15, 0.005)
     without = own_features(targets["a"].own, [domains["other"].own, domains["third"].own], count=8)
     assert judged["targets"]["a"]["features"] == without.tolist()
