@@ -43,8 +43,10 @@ class Beforehand:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
-                pipe.write(Asked.dump_json(missing))
+            pipe = self.process.stdin
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError), pipe:
+                    pipe.write(Asked.dump_json(missing))
 
     def __enter__(self) -> Beforehand:
         """Nothing more: the process runs."""
