@@ -154,7 +154,7 @@ def test_a_study_of_arms_says_how_its_plans_did_against_an_even_spread(tmp_path)
     assert history.runs == ()
     assert study.sentence("sts_icl", 2) is None
     assert study.even.sentence() == (
-        "On 3 targets with this model and SAE, plans by STS_ICL for `min_max` avoided +0.0123 [0.001, 0.02] bits a "
+        "On 3 targets with this model and SAE, plans by STS_ICL for `min_max` avoided +0.0123 [0.001, 0.02] bits per "
         "byte of the worst domain's loss that an even spread did not."
     )
     unsure = replace(study.even, value=-0.5, low=None, high=None, unit="accuracy").sentence()
