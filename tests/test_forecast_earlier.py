@@ -117,6 +117,18 @@ def with_nan():
     return json.dumps(value)
 
 
+def test_a_model_that_was_trained_elsewhere_teaches_nothing(runs):
+    """Nobody knows what its trainer read."""
+    value = {key: part for key, part in outcome(9).items() if key != "training"}
+    (runs / "second" / "outcome.json").write_text(json.dumps(value | {"elsewhere": {"model": "x", "label": None}}))
+    found = earlier_runs(None, folder=runs, run=runs / "own", kind=KIND)
+    assert names(found) == ["first"]
+    assert found.warnings == (
+        "second holds a model that was trained without mixplan: what its trainer read is not known, so the forecast does "
+        "not learn from it.",
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -217,6 +217,12 @@ def earlier_runs(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
             mark = hashlib.sha256(data).hexdigest()
             if value["version"] != OUTCOME_VERSION:
                 raise ValueError(f"version {value['version']}")
+            if value.get("elsewhere"):
+                warnings.append(
+                    f"{called(place, asked=asked)} holds a model that was trained without mixplan: what its trainer "
+                    "read is not known, so the forecast does not learn from it."
+                )
+                continue
             found = run_of(place.name, mark, value)
             apart = difference(kind, value, called(place, asked=asked), asked=asked)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
