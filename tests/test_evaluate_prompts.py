@@ -9,7 +9,7 @@ from mixplan.domains import Row
 from mixplan.evaluate.prompts import tree_of
 from mixplan.features.turns import answer_tokens
 from mixplan.model import hold_template
-from mixplan.train.seen import IGNORED
+from mixplan.train.rows_read import IGNORED
 
 CASES = [
     ((("user", "What is 6 times 7?"),), "42", "24"),

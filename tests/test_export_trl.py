@@ -18,7 +18,7 @@ from mixplan.export import trl as to_trl
 from mixplan.export.make import FOR_GRPO
 from mixplan.export.rendered import Rendered
 from mixplan.mixture import read_mixture
-from mixplan.train.seen import IGNORED
+from mixplan.train.rows_read import IGNORED
 
 SHORT = {"max_length": 2048, "per_device_train_batch_size": 2, "max_steps": -1, "learning_rate": 1e-3}
 QUIET = ["--use_cpu", "--bf16", "false", "--report_to", "none", "--save_strategy", "no", "--disable_tqdm", "true"]

@@ -124,8 +124,8 @@ def test_a_model_that_was_trained_elsewhere_teaches_nothing(runs):
     found = earlier_runs(None, folder=runs, run=runs / "own", kind=KIND)
     assert names(found) == ["first"]
     assert found.warnings == (
-        "second holds a model that was trained without mixplan: what its trainer read is not known, so the forecast does "
-        "not learn from it.",
+        "second holds a model that was trained without mixplan: what its trainer read is not known, so the forecast "
+        "does not learn from it.",
     )
 
 

@@ -10,7 +10,7 @@ from saved_plan import sample
 from mixplan.report.by_source import by_source, most_exposed
 from mixplan.report.page import render
 from mixplan.report.provenance import sections
-from mixplan.report.terminal import sentences
+from mixplan.report.terminal import foundations
 from mixplan.saved.plan import Plan
 
 
@@ -52,8 +52,8 @@ def test_a_target_of_one_source_has_no_such_part():
 def test_each_source_names_the_domain_that_it_puts_most_at_risk(value):
     said = most_exposed(plan_of(value))
     assert said == "Most exposed by source: chat arithmetic, code geometry."
-    assert sentences(plan_of(value))[-1] == said
-    assert len(sentences(plan_of(value))) == 2
+    assert foundations(plan_of(value))[-1] == said
+    assert len(foundations(plan_of(value))) == 2
 
 
 def test_many_sources_are_left_to_the_report(value):

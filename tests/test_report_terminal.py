@@ -13,7 +13,7 @@ from rich.console import Console
 from saved_plan import learned, sample
 
 from mixplan.report.measures import quantity
-from mixplan.report.terminal import how_right, sentences, show, show_next, show_outcome, show_several
+from mixplan.report.terminal import foundations, how_right, show, show_next, show_outcome, show_several
 from mixplan.report.text import bounds, number, percent
 from mixplan.report.verdict import headline, saving_sentence
 from mixplan.saved.plan import Plan
@@ -117,11 +117,11 @@ def test_sentences(value: dict[str, Any]) -> None:
         "stability of the ranking by STS_ICL 0.91; the SAE fits these tokens (21.4 % of variance unexplained). "
         "The forecast's own errors are in the report."
     )
-    assert sentences(Plan.model_validate_json(json.dumps(value))) == [f"Rests on the score alone; {rests}"]
+    assert foundations(Plan.model_validate_json(json.dumps(value))) == [f"Rests on the score alone; {rests}"]
     value["forecast"]["learned_from"] = [{"run": "runs/a", "hash": "0"}]
-    assert sentences(Plan.model_validate_json(json.dumps(value))) == [f"Rests on 1 earlier run; {rests}"]
+    assert foundations(Plan.model_validate_json(json.dumps(value))) == [f"Rests on 1 earlier run; {rests}"]
     value["ranking"]["stability"], value["sae"]["health"]["fits"] = None, False
-    said = sentences(Plan.model_validate_json(json.dumps(value)))[0]
+    said = foundations(Plan.model_validate_json(json.dumps(value)))[0]
     assert "by STS_ICL not defined; the SAE does not fit these tokens" in said
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixplan.allocate.family import effective_amount, loss_after, loss_saved_by_next
+from mixplan.allocate.objectives import effective_amount, loss_after, loss_saved_by_next
 from mixplan.allocate.problem import Array, Problem
 from mixplan.recipe import AllocateSpec
 

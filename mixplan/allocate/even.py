@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mixplan.allocate.family import loss_after, water_fill
+from mixplan.allocate.objectives import loss_after, water_fill
 from mixplan.allocate.problem import Array, Problem
 from mixplan.allocate.result import AgainstEven, Saved
 from mixplan.recipe import AllocateSpec

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mixplan.allocate import shared
+from mixplan.allocate import cross_protection
 from mixplan.allocate.duals import NEAR, Duals
 from mixplan.allocate.even import part
-from mixplan.allocate.family import loss_saved_by_next
+from mixplan.allocate.objectives import loss_saved_by_next
 from mixplan.allocate.problem import Array, Problem
 from mixplan.allocate.result import AgainstEven, Dual
 from mixplan.forecast import Halving
@@ -90,7 +90,7 @@ def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving) -> float:
 
     In closed form where rows protect their own domain alone: `s_d/half (1 + x_d/half)^-2` falls to a tenth of
     `max s / half` at `x_d = half (sqrt(10 s_d / max s) - 1)`, between 0 and what the domain may have; the budget is
-    their sum. Otherwise see `shared.pays_until`.
+    their sum. Otherwise see `cross_protection.pays_until`.
 
     Args:
         problem: With scores as they are without extra rows.
@@ -101,7 +101,7 @@ def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving) -> float:
         return 0.0
     if math.isfinite(halving.shared):
         least = PAYING * first_saves(problem.score, halving)
-        return shared.pays_until(problem, spec, halving, _most(problem), least)
+        return cross_protection.pays_until(problem, spec, halving, _most(problem), least)
     ends = halving.half * (np.sqrt(problem.score / problem.score.max() / PAYING) - 1)
     return float(np.clip(ends, 0.0, _most(problem)).sum())
 

@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mixplan.allocate.family import ideal_curve
+from mixplan.allocate.objectives import ideal_curve
 from mixplan.allocate.problem import Array, Problem
 from mixplan.recipe import AllocateSpec
 

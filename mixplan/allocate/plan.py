@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from mixplan.allocate import even, explain, shared
+from mixplan.allocate import cross_protection, even, explain
 from mixplan.allocate.clash import require_feasible
+from mixplan.allocate.cross_protection import Shared
 from mixplan.allocate.problem import (
     Array,
     DomainDemand,
@@ -27,7 +28,6 @@ from mixplan.allocate.problem import (
 )
 from mixplan.allocate.result import AgainstEven, Allocation, CurvePoint
 from mixplan.allocate.rounding import Rows, whole_rows
-from mixplan.allocate.shared import Shared
 from mixplan.allocate.solve import Solution, solve
 from mixplan.errors import AllocationError
 from mixplan.forecast import Halving
@@ -57,7 +57,7 @@ def allocate(
     unit, amounts = budgets(budget)
     halving = halving or Halving(spec.half)
     whole = build(demands, spec, unit, amounts[-1], budget.max_repeats)
-    found = shared.taken_out(whole, spec, halving)
+    found = cross_protection.taken_out(whole, spec, halving)
     problem, spec = found.problem, found.spec
     optimum, amount = _optimum(found)
     pays = explain.pays_until(whole, spec, halving)
@@ -124,14 +124,16 @@ def budget_curve(
     unit, amounts = budgets(budget)
     halving = halving or Halving(spec.half)
     problems = [build(demands, spec, unit, amount, budget.max_repeats) for amount in sorted(set(amounts))]
-    return tuple(_point(shared.taken_out(problem, spec, halving)) for problem in problems if not _clash(problem))
+    return tuple(
+        _point(cross_protection.taken_out(problem, spec, halving)) for problem in problems if not _clash(problem)
+    )
 
 
 def _optimum(found: Shared) -> tuple[Solution, Array]:
     """Solve for the objective, and pull its amounts towards the prior's plan."""
     problem, spec = found.problem, found.spec
     require_feasible(problem)
-    optimum = shared.solved(found)
+    optimum = cross_protection.solved(found)
     if not spec.prior_strength:
         return optimum, optimum.amount
     towards = problem.with_score(prior_shares(problem, spec))
@@ -188,7 +190,7 @@ def _notes(
     if unit == "tokens" and (left := problem.total - float(_amounts(problem, rows).sum())) >= 1:
         yield f"{left:.0f} tokens are left: whole rows of each domain's mean length do not fill the budget."
     if against is not None:
-        yield even.told(against, shared.words(found.halving, unit))
+        yield even.told(against, cross_protection.words(found.halving, unit))
     if problem.total and found.left < 1:
         yield (
             f"Rows protect domains that they are not from: however they are spread, {problem.total:.0f} {unit} leave "
@@ -197,7 +199,7 @@ def _notes(
     if problem.score.any():
         yield (
             f"Past {pays_until:.0f} {unit} even the best placed row saves less than a tenth of what the best first "
-            f"row saves, if {shared.words(found.halving, unit)}."
+            f"row saves, if {cross_protection.words(found.halving, unit)}."
         )
 
 

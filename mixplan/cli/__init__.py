@@ -102,7 +102,7 @@ def main() -> None:
     try:
         app(prog_name="mixplan")
     except MixplanError as error:
-        from mixplan.report.typed import callable_commands  # loads what a command that ends well may not need
+        from mixplan.report.command_line import callable_commands  # loads what a command that ends well may not need
 
         typer.echo(callable_commands(str(error)), err=True)
         sys.exit(1)

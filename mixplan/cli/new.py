@@ -15,7 +15,7 @@ from mixplan.errors import RecipeError, RunError
 from mixplan.recipe import load_recipe
 from mixplan.recipe.configs import SHIPPED, found_recipe
 from mixplan.recipe.foreign import read_job, recipe_of
-from mixplan.report.typed import program
+from mixplan.report.command_line import program
 from mixplan.runs import quoted, write_atomic
 
 EDITOR_LINE = re.compile(r"(?m)^(# yaml-language-server: \$schema=).*$")

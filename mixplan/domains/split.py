@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mixplan.domains.beforehand import Beforehand
 from mixplan.domains.causes import Causes
 from mixplan.domains.domain import PARTS, Domain, KeyPath, source_name
+from mixplan.domains.generate_ahead import Beforehand
 from mixplan.domains.joined import joined
 from mixplan.domains.parts import DUPLICATE_OF, Unsplit, divide, require_enough
 from mixplan.domains.rows import Row

@@ -6,9 +6,9 @@ from mixplan.report.charts import Axis, line_chart, log_axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.plots import axis_over, axis_strip, interval_strip
 from mixplan.report.reasons import contexts, feature_name
+from mixplan.report.sentences import drift_lines
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, percent, plain, whole
-from mixplan.report.told import drift_lines
 from mixplan.saved.outcome import Drift, Outcome, Unexpected
 from mixplan.saved.plan import Plan
 

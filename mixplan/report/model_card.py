@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from mixplan.embedded import GGUF_NAME
-from mixplan.report import sheets, told
+from mixplan.report import sentences, sheets
 from mixplan.report.text import number, percent, visible, whole
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan
@@ -40,13 +40,13 @@ def model_card(plan: Plan, outcome: Outcome) -> str:
         "---\n" + yaml.safe_dump(_front(plan), sort_keys=False, allow_unicode=True).rstrip() + "\n---",
         f"# {_plain(plan.name)}",
         _opening(plan, outcome),
-        *(f"> {_plain(notice)}" for notice in told.said_first(plan, outcome)),
+        *(f"> {_plain(notice)}" for notice in sentences.said_first(plan, outcome)),
         "## Target and mixture",
         _mixture(plan),
         "## Evaluation",
         MEANING,
         _table(sheets.changes(plan, outcome)),
-        *(_plain(sentence) for sentence in told.summary(outcome)),
+        *(_plain(sentence) for sentence in sentences.summary(outcome)),
         *([_table(sheets.arms(outcome.arms))] if outcome.arms else []),
         "## How to load it",
         _loading(plan),
@@ -89,7 +89,7 @@ def _opening(plan: Plan, outcome: Outcome) -> str:
     copy = f" (its 4-bit copy `{GGUF_NAME}`, read as {plan.model.dtype})" if plan.model.name == "embedded" else ""
     return (
         f"{kind} trained from {start}{copy} on a target{target} and the extra rows that mixplan planned beside it. "
-        f"{told.training_line(outcome)}"
+        f"{sentences.training_line(outcome)}"
     )
 
 

@@ -16,9 +16,9 @@ from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
 from mixplan.report.predicted import predicted
+from mixplan.report.sentences import told_by
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
 from mixplan.report.text import best_context, ends, number, percent, stability_sentence, whole
-from mixplan.report.told import told_by
 from mixplan.report.training import training
 from mixplan.report.verdict import top
 from mixplan.runs import PROTECTED, quoted, write_atomic

@@ -13,10 +13,10 @@ from mixplan.report.page import document
 from mixplan.report.plots import axis_over, axis_strip, interval_strip
 from mixplan.report.predicted import DRAWN, judged_scatter, pearson
 from mixplan.report.recipes import recipes
+from mixplan.report.sentences import outside_line
 from mixplan.report.sheets import MAIN, PREDICTORS, judged
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
 from mixplan.report.text import plain
-from mixplan.report.told import outside_line
 from mixplan.runs import write_atomic
 from mixplan.saved.outcome import Judgement
 

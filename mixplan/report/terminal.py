@@ -13,10 +13,10 @@ from rich.text import Text
 
 from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.outcome.summary import arms, drift, floors, judged
-from mixplan.report import beside, by_source, sheets, told
+from mixplan.report import beside, by_source, sentences, sheets
+from mixplan.report.command_line import installed, program, seen
 from mixplan.report.outcome_header import leading
 from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
-from mixplan.report.typed import installed, program, seen
 from mixplan.report.verdict import headline, saving_sentence
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan
@@ -46,7 +46,7 @@ def show(plan: Plan, console: Console, page: Path | None) -> None:
     if _expected(plan):
         _say(console, "expected: how far behaviour will move, nats per token; ratio: share of all rows", style="dim")
     console.print(_table(plan, console), "", sep="\n")
-    for sentence in sentences(plan):
+    for sentence in foundations(plan):
         _say(console, sentence)
     show_page(console, page)
 
@@ -64,7 +64,7 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | No
     _say(console, f"{plan.name}: {first}", style="bold")
     for sentence in others:
         _say(console, sentence, style="bold")
-    _warn(console, told.said_first(plan, outcome))
+    _warn(console, sentences.said_first(plan, outcome))
     for sheet in [sheets.changes(plan, outcome), *([sheets.arms(outcome.arms)] if outcome.arms else [])]:
         _lay(sheet, console)
     console.print("")
@@ -81,7 +81,7 @@ def verdict(outcome: Outcome) -> list[str]:
 def how_right(outcome: Outcome) -> list[str]:
     """At most four sentences behind the table: how the scores and the drift did, what they are held to, the job."""
     scored = judged(outcome.judgement, outcome.settings.score or "icl")[-1:]
-    return [*scored, *filter(None, [drift(outcome.drift)]), told.training_line(outcome)]
+    return [*scored, *filter(None, [drift(outcome.drift)]), sentences.training_line(outcome)]
 
 
 def _warn(console: Console, notices: Sequence[str]) -> None:
@@ -147,7 +147,7 @@ def show_next(plan: Plan, console: Console, run: Path) -> None:
         console.print(_text(line, console), soft_wrap=True)
 
 
-def sentences(plan: Plan) -> list[str]:
+def foundations(plan: Plan) -> list[str]:
     """Say in at most two sentences what a plan rests on; the rest is in the report.
 
     Args:
@@ -164,7 +164,7 @@ def sentences(plan: Plan) -> list[str]:
         f"Rests on {grounds}; stability of the ranking by {plan.score_name} {steady}; the SAE {fits} these tokens "
         f"({percent(health.fvu)} of variance unexplained). The forecast's own errors are in the report."
     )
-    behind = [told.told_by(plan.drift)] if plan.drift.from_ != "icl" else []
+    behind = [sentences.told_by(plan.drift)] if plan.drift.from_ != "icl" else []
     behind += filter(None, [by_source.most_exposed(plan)])
     return [rests, *([" ".join(behind)] if behind else [])]
 

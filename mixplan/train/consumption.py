@@ -10,7 +10,7 @@ from typing import Any
 from mixplan.chat.calls import TOOLS
 from mixplan.errors import TrainError
 from mixplan.saved.outcome import Consumption as Consumed
-from mixplan.train.seen import trainable
+from mixplan.train.rows_read import trainable
 
 Length = Callable[[list[dict[str, str]], bool], int]
 """Tokens of a conversation, with or without the opening of an answer at its end; a first turn may hold its tools."""

@@ -16,7 +16,7 @@ from mixplan.grading.rewards import reward_functions
 from mixplan.model import special_tokens, template_source
 from mixplan.train.consumption import Consumption, PreparedRow, count_prompts
 from mixplan.train.job import Job
-from mixplan.train.seen import Answered
+from mixplan.train.rows_read import Answered
 from mixplan.train.settings import defaults, model_arguments
 from mixplan.train.untrained import adapter, untrained_model
 

@@ -16,7 +16,7 @@ from mixplan.chat.calls import parted_tools
 from mixplan.errors import TrainError
 from mixplan.train.consumption import Consumption, PreparedRow, batches, read_back, trainable_tokens
 from mixplan.train.job import Job
-from mixplan.train.seen import Piece, Seen, packed_rows, whole_rows
+from mixplan.train.rows_read import Piece, Seen, packed_rows, whole_rows
 from mixplan.train.settings import defaults, model_arguments, sft_length
 from mixplan.train.untrained import adapter, untrained_model
 

@@ -22,7 +22,7 @@ from mixplan.model.trained import ADAPTER, put_in_place
 from mixplan.runs import write_atomic
 from mixplan.train.checkpoints import Checkpoint, seal_checkpoint
 from mixplan.train.curve import FOLLOWED, curve_point, parsed
-from mixplan.train.seen import Seen
+from mixplan.train.rows_read import Seen
 
 KILLED = 137
 """Exit code of a process that ends because the one that follows it was killed."""

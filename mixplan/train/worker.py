@@ -30,7 +30,7 @@ from mixplan.train.consumption import Consumption
 from mixplan.train.curve import curve_point
 from mixplan.train.failure import record_failure
 from mixplan.train.job import Job, files_hash, read_job
-from mixplan.train.seen import Seen
+from mixplan.train.rows_read import Seen
 from mixplan.train.ship import (
     copy_model,
     digest,

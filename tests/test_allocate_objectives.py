@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixplan.allocate.family import effective_amount, ideal_curve, loss_after, loss_saved_by_next, water_fill
+from mixplan.allocate.objectives import effective_amount, ideal_curve, loss_after, loss_saved_by_next, water_fill
 from mixplan.recipe import AllocateSpec
 
 

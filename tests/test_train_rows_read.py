@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixplan.saved.outcome import Consumption
-from mixplan.train.seen import Answered, Seen, packed_rows, whole_rows
+from mixplan.train.rows_read import Answered, Seen, packed_rows, whole_rows
 
 DOMAINS = ["target", "law", "target", "law", "fox"]
 LABELS = [[-100, 5, 5], [5], [-100, -100, 5], [5, 5, 5, 5], [-100, 5]]

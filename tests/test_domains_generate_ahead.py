@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixplan.domains.beforehand import Beforehand
+from mixplan.domains.generate_ahead import Beforehand
 from mixplan.domains.generator import Generator
 from mixplan.recipe import DataSpec
 

@@ -38,7 +38,7 @@ class Beforehand:
         self.process: subprocess.Popen[bytes] | None = None
         if len(missing) >= FEWEST and (os.cpu_count() or 1) > 1:
             self.process = tethered(
-                [sys.executable, "-m", "mixplan.domains.beforehand"],
+                [sys.executable, "-m", "mixplan.domains.generate_ahead"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -3,7 +3,16 @@
 import pytest
 from saved_run import checked, sample, values
 
-from mixplan.report.told import drift_lines, duration, outside_line, said_first, summary, told_by, training_line, wrong
+from mixplan.report.sentences import (
+    drift_lines,
+    duration,
+    outside_line,
+    said_first,
+    summary,
+    told_by,
+    training_line,
+    wrong,
+)
 
 
 def test_misses_then_the_outcomes_warnings_then_the_plans() -> None:
