@@ -261,7 +261,8 @@ def artifacts(run: Path) -> dict[str, Any]:
               for name, one in plan["domains"].items()}  # fmt: skip
     return {
         "row counts": {name: [one["rows"], one["read_rows"], one["dropped"]] for name, one in opened.items()},
-        "drift": plan["drift"],
+        # Each feature's passage is found in what is read for the scores.
+        "drift": {name: part for name, part in plan["drift"].items() if name != "examples"},
         "scores": [scores, plan["ranking"]],
         "allocation": {key: allocation[key] for key in allocation if key not in ("max_repeats", "objective", "ratios")},
         "mixture": [pq.read_table(path).to_pylist() for path in sorted((run / "mixture").glob("*.parquet"))],

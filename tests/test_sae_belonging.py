@@ -153,7 +153,7 @@ def test_a_loaded_sae_carries_the_doubt(llama, tiny_sae, tmp_path):
         refuse_doubtful(sae, bad, llama)
     assert str(caught.value) == (
         f"{sae.doubt} It does not: on 600 of them it leaves 130% of the variance unexplained with 4.0 active features "
-        f"a token. Choose an SAE made for this model: `mixplan sae ls --model {llama.name}` lists them."
+        f"per token. Choose an SAE made for this model: `mixplan sae ls --model {llama.name}` lists them."
     )
     refuse_doubtful(sae, replace(bad, fvu=0.7), llama)
     refuse_doubtful(replace(sae, doubt=None), bad, llama)  # the model's own: the plan warns

@@ -130,7 +130,7 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
     check_readings(ours, readings.targets["sums"].rewarded)
     stages = len(ours.watcher.said)
     train_pilots(ours, Launch())
-    stands = [text for text in ours.watcher.said[stages:] if text.startswith("training stands")]
+    stands = [text for text in ours.watcher.said[stages:] if text.startswith("training is reused")]
     assert len(stands) == 2
     for name in ("tabulate", "write_table", "write_ablations", "judge_learned", "judge_specific"):
         monkeypatch.setattr(judge, name, lambda *_, **__: None)

@@ -64,7 +64,7 @@ def asked(monkeypatch) -> list[bool]:
         ("optim: adamw_8bit", "sft", "null", "You need to install `bitsandbytes`"),
         ("num_train_epochs: 0", "sft", "null", "train.args.num_train_epochs: 0 epochs train nothing."),
         ("use_liger_kernel: true", "sft", "null", "Install it with `pip install liger-kernel`"),
-        ("", "sft", "{r: 4, target_modules: [nothing]}", "train.lora: this job cannot be trained: NoMatching"),
+        ("", "sft", "{r: 4, target_modules: [nothing]}", "train.lora.target_modules names 'nothing', but the model"),
         ("", "sft", "{r: 4, target_modules: [lm_head]}", "train.lora: this job cannot be trained: ValueError"),
         ("num_generations: 3, per_device_train_batch_size: 4", "grpo", "null",
          "(3). Set `train.args.num_generations` to 2 or 4, or `train.args.generation_batch_size` to 12."),

@@ -38,7 +38,10 @@ def refuse_unmatched_names(lora: Mapping[str, Any], lm: nn.Module) -> None:
     ):
         for wanted in _listed(lora.get(key)):
             if not any(name == wanted or name.endswith(f".{wanted}") for name in names):
-                raise TrainError(_refusal(key, wanted, names, noun))
+                weighted = [
+                    name for name, part in lm.named_modules() if getattr(getattr(part, "weight", None), "ndim", 0) > 1
+                ]
+                raise TrainError(_refusal(key, wanted, weighted if noun == "layer" else names, noun))
 
 
 def refuse_unmatched_patterns(config: LoraConfig, lm: nn.Module) -> None:
