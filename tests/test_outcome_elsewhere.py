@@ -77,6 +77,18 @@ def test_a_model_left_in_the_run_folder_is_measured_and_not_replaced(trained):
     assert not (run / "model" / "README.md").exists()  # what others have saved stays as it is
 
 
+def test_a_model_that_another_trainer_wrote_over_the_run_s_own_is_no_damaged_one(trained):
+    run, made = trained
+    assert not is_foreign(run)
+    (run / "model" / "training_args.bin").write_bytes(b"")  # as TRL's own command leaves it
+    assert is_foreign(run)
+    with pytest.raises(RunError, match="holds a model that mixplan did not train"):
+        outcome(run)
+    evaluate_run(run, (), watcher=Silent())
+    assert measured(run) == {name: made[name] for name in MEASURED}
+    assert read_outcome(run).training is None
+
+
 def other_template(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"

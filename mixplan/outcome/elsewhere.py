@@ -21,6 +21,8 @@ LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 READ = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py"]
 """A model's files on the hub that are fetched; weights that are pickles are not."""
 ADAPTER = "adapter_config.json"
+TRAINERS = "training_args.bin"
+"""What transformers' Trainer saves beside each model."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,15 @@ def from_hub(name: str) -> Path:
 
 
 def is_foreign(run: Path) -> bool:
-    """Whether a run folder holds a trained model that no job of mixplan's has left there."""
+    """Whether a run folder holds a trained model that no job of mixplan's has left there.
+
+    Beside a job of mixplan's, one that another trainer has written over its model shows by what transformers' Trainer
+    leaves in its output folder, and mixplan does not.
+    """
     model, job = run / "model", run / "training" / "job.json"
-    return not job.exists() and any((model / name).is_file() for name in (ADAPTER, "config.json"))
+    if not any((model / name).is_file() for name in (ADAPTER, "config.json")):
+        return False
+    return not job.exists() or (model / TRAINERS).is_file() or any(model.glob("checkpoint-*"))
 
 
 def refuse_foreign(run: Path) -> None:
