@@ -13,7 +13,7 @@ from mixplan.study.asked.spec import LoadedStudy
 from mixplan.study.files.read import read_file, write_file
 from mixplan.study.files.registration import AskedStudy, Registered
 
-AGAIN = "Put the file back, or choose another run folder with --run FOLDER."
+AGAIN = "Put the file back, or begin again in another run folder: `mixplan study run STUDY --run ANOTHER_FOLDER`."
 
 
 def register(study: LoadedStudy, run: Path, processes: int) -> None:
@@ -66,7 +66,8 @@ def expect_registered(study: LoadedStudy, run: Path) -> Registered:
     Raises:
         RunError: nobody has registered it here, or what is registered is damaged.
     """
-    if os.path.lexists(run / "registered.json") and (known := registered_in(run)).hash == study.hash:
+    present = os.path.lexists(run / "registered.json") or begun(run)
+    if present and (known := registered_in(run)).hash == study.hash:
         return known
     raise not_begun(study, run)
 

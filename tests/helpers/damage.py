@@ -170,6 +170,10 @@ def follow(message: str, changes: dict[str, str], *, steps: int = 1) -> Ended | 
     return ended
 
 
+PLACES = {"RECIPE": "tiny.yaml", "STUDY": "study.yaml", "FOLDER": "run", "ANOTHER_FOLDER": "run2"}
+"""What stands here for the words of messages that stand for a person's own."""
+ANEW = "begin again in another run folder"
+
 COMMANDS = {
     "plan": ("plan", "tiny.yaml", "--run", "run"),
     "plan again": ("plan", "run/recipe.yaml", "--run", "run"),
@@ -227,12 +231,14 @@ class Case:
             return None
         if ended.code != 1:
             return f"exit code {ended.code}: {ended.said}"
-        done = follow(ended.said, {"RECIPE": "tiny.yaml"}, steps=2 if self.name in STUDYING else 1)
+        done = follow(ended.said, PLACES, steps=2 if self.name in STUDYING else 1)
         if done is None:
             return f"no remedy: {ended.said}"
         if done.code:
             return f"the remedy fails: {ended.said}\n{done.said}"
-        again = command(*self.words)
+        # What was registered before training is not made up again: the study begins anew elsewhere.
+        words = [*self.words[:-1], PLACES["ANOTHER_FOLDER"]] if ANEW in ended.said else self.words
+        again = command(*words)
         return f"the remedy did not help: {ended.said}\n{again.said}" if again.code else None
 
 
