@@ -31,10 +31,7 @@ def register(study: LoadedStudy, run: Path, processes: int) -> None:
     if begun(run):
         known = registered_in(run)
         if known.hash != study.hash:
-            raise RunError(
-                f"{run}: registered as {known.hash[:16]}, but {study.path} now reads {study.hash[:16]}, and training "
-                "has begun. Undo the change, or choose another run folder with --run FOLDER."
-            )
+            raise changed_since(study, run, known)
         expect_processes(known, run, processes)
         return
     written_down = Registered(
@@ -66,10 +63,22 @@ def expect_registered(study: LoadedStudy, run: Path) -> Registered:
     Raises:
         RunError: nobody has registered it here, or what is registered is damaged.
     """
-    present = os.path.lexists(run / "registered.json") or begun(run)
-    if present and (known := registered_in(run)).hash == study.hash:
-        return known
+    has_begun = begun(run)
+    if has_begun or os.path.lexists(run / "registered.json"):
+        known = registered_in(run)
+        if known.hash == study.hash:
+            return known
+        if has_begun:
+            raise changed_since(study, run, known)
     raise not_begun(study, run)
+
+
+def changed_since(study: LoadedStudy, run: Path, known: Registered) -> RunError:
+    """The refusal of a study that is no longer what was registered."""
+    return RunError(
+        f"{run}: registered as {known.hash[:16]}, but {study.path} now reads {study.hash[:16]}, and training "
+        "has begun. Undo the change, or choose another run folder with --run FOLDER."
+    )
 
 
 def not_begun(study: LoadedStudy, run: Path) -> RunError:
