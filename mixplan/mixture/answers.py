@@ -29,7 +29,7 @@ class Untrained:
     """The untrained model, as far as a mixture needs it.
 
     Attributes:
-        generate: Prompts in, one answer each out, in order; at most `mixture.answer_tokens` new tokens, where it is
+        generate: Answers prompts, each once and in order; at most `mixture.answer_tokens` new tokens, where it is
             cut.
         fingerprint: Hash of the model and of how it generates; answers are kept under it.
         cache: Folder in which answered batches are kept.

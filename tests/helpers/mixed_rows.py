@@ -6,15 +6,15 @@ from typing import Any
 
 import yaml
 from conftest import save_model
+from small_jobs import mixture_of
 from transformers import AutoTokenizer
 
 from mixplan.domains.opened import opened
 from mixplan.export.handover import Handover
 from mixplan.export.make import handed
-from mixplan.mixture import Mixture, Untrained, build_mixture, token_counter
+from mixplan.mixture import Mixture, Untrained, token_counter
 from mixplan.model import hold_template
 from mixplan.plan.tokenizer import description
-from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe, load_recipe
 
 WEATHER = {
@@ -144,20 +144,9 @@ def lay_mixed(folder: Path, template: str | None = None, **train: Any) -> tuple[
         fingerprint="stand-in",
         cache=folder / "cache",
     )
-    mixture = build_mixture(
-        target=target,
-        domains=domains,
-        rows=ROWS,
-        spec=loaded.recipe.mixture,
-        budget_max_repeats=1,
-        train=loaded.recipe.train,
-        model=loaded.recipe.model,
-        model_path=model_path(loaded),
-        seed=loaded.recipe.seed,
-        folder=folder / "run" / "mixture",
-        untrained=untrained,
-        count_tokens=token_counter(description(tokenizer), "tiny"),
-    )
+    counter = token_counter(description(tokenizer), "tiny")
+    place = folder / "run" / "mixture"
+    mixture = mixture_of(loaded, target, domains, ROWS, place, untrained=untrained, count_tokens=counter)
     return loaded, mixture
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from mixplan.domains import Domain
 from mixplan.domains.opened import opened
-from mixplan.mixture import build_mixture
+from mixplan.mixture import Mixture, build_mixture
 from mixplan.plan import standalone
 from mixplan.plan.write import model_path
 from mixplan.recipe import LoadedRecipe, load_recipe
@@ -57,18 +58,7 @@ def lay_run(
     (folder / "job.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
     loaded, run = load_recipe(folder / "job.yaml"), folder / "run"
     target, domains = opened(loaded)
-    mixture = build_mixture(
-        target=target,
-        domains=domains,
-        rows=rows,
-        spec=loaded.recipe.mixture,
-        budget_max_repeats=1,
-        train=loaded.recipe.train,
-        model=loaded.recipe.model,
-        model_path=model_path(loaded),
-        seed=loaded.recipe.seed,
-        folder=run / "mixture",
-    )
+    mixture = mixture_of(loaded, target, domains, rows, run / "mixture")
     planned = AsPlanned(content_hash(standalone(loaded)), loaded.resolved, model_hash(loaded), mixture.hash)
     return run, loaded, planned
 
@@ -94,6 +84,25 @@ class Forked:
     def returncode(self) -> int | None:
         """The exit code."""
         return self.poll()
+
+
+def mixture_of(
+    loaded: LoadedRecipe, target: Domain, domains: dict[str, Domain], rows: dict[str, int], folder: Path, **given: Any
+) -> Mixture:
+    """The mixture of so many rows by domain that a recipe asks for, with whatever else its building is given."""
+    return build_mixture(
+        target=target,
+        domains=domains,
+        rows=rows,
+        spec=loaded.recipe.mixture,
+        budget_max_repeats=1,
+        train=loaded.recipe.train,
+        model=loaded.recipe.model,
+        model_path=model_path(loaded),
+        seed=loaded.recipe.seed,
+        folder=folder,
+        **given,
+    )
 
 
 def training_process(run: Path, variables: Mapping[str, str] | None = None) -> Any:
