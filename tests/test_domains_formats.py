@@ -1,0 +1,134 @@
+"""Each format's records read as rows."""
+
+import json
+
+import pytest
+from small_rows import ASSISTANT, QA, USER, M, m, read, save, spec
+
+from mixplan.domains.rows import RowReader
+from mixplan.domains.sources import open_source
+from mixplan.recipe import ColumnsSpec
+
+
+def test_question_and_answer(tmp_path):
+    columns = ColumnsSpec(
+        question="{passage}\n{q}", answer="a", rationale="meta.steps", system="Answer {{briefly}} about {topic}."
+    )
+    record = {"passage": "P", "q": " why? ", "a": 12, "topic": "law", "meta": {"steps": "A: so\n12"}}
+    [row] = read(tmp_path, "question_answer", columns, [record])
+    assert row.id == "rows.jsonl:0"
+    assert row.prompt == (("system", "Answer {briefly} about law."), ("user", "P\n why?"))
+    assert (row.answer, row.rationale, row.options, row.gold, row.entry) == ("12", "so\n12", (), None, None)
+
+
+def test_several_accepted_answers(tmp_path):
+    [row] = read(tmp_path, "question_answer", QA, [{"question": "q", "answer": ["", " b ", "c", "b"]}])
+    assert (row.answer, row.accepted) == ("b", ("c",))
+
+
+@pytest.mark.parametrize(
+    ("rationale", "answer", "expected"),
+    [
+        ("1 + 1 = 2\n#### 2", "2", "1 + 1 = 2\n#### 2"),
+        ("so we get \\boxed{2}.", "2", "so we get \\boxed{2}."),
+        ("1 + 1\nmakes 12", "2", "1 + 1\nmakes 12\n\n2"),
+        ("2 is first\nthen more", "2", "2 is first\nthen more\n\n2"),
+        ("think", "a long\nanswer", "think\n\na long\nanswer"),
+        ("think, a long\nanswer", "a long\nanswer", "think, a long\nanswer"),
+        (" ", "2", None),
+        (None, "2", None),
+    ],
+)
+def test_a_rationale_ends_with_the_answer(tmp_path, rationale, answer, expected):
+    columns = ColumnsSpec(question="question", answer="answer", rationale="why")
+    [row] = read(tmp_path, "question_answer", columns, [{"question": "q", "answer": answer, "why": rationale}])
+    assert row.rationale == expected
+
+
+def test_choice_as_mmlu_pro_writes_it(tmp_path):
+    record = {
+        "question": "Which?",
+        "options": ["one", "two", "three"],
+        "answer": "B",
+        "answer_index": 1,
+        "cot_content": "A: Let's think step by step. The answer is (B).",
+    }
+    columns = ColumnsSpec(question="question", options="options", answer="answer", rationale="cot_content")
+    [row] = read(tmp_path, "choice", columns, [record])
+    assert row.prompt == (("user", "Which?\n\nA. one\nB. two\nC. three"),)
+    assert (row.answer, row.options, row.gold) == ("B. two", ("one", "two", "three"), 1)
+    assert row.rationale == "Let's think step by step. The answer is (B).\n\nB. two"
+
+
+def test_choice_options_from_columns_of_their_own(tmp_path):
+    columns = ColumnsSpec(question="q", options="A. {opa}\nB. {opb}", answer="cop")
+    records = [{"q": f"q{cop}", "opa": "x", "opb": "y", "cop": cop} for cop in (1, 0)]
+    row, _ = read(tmp_path, "choice", columns, records)
+    assert (row.options, row.gold) == (("x", "y"), 1)
+    listed = ColumnsSpec(question="q", options=["opa", "opb", "opc"], answer="cop")
+    records = [
+        {"q": "q1", "opa": "x\nB. w", "opb": "y", "opc": "z", "cop": 2},
+        {"q": "q2", "opa": "x", "opb": "y", "opc": None, "cop": 0},
+    ]
+    first, second = read(tmp_path, "choice", listed, records)
+    assert (first.options, first.gold) == (("x\nB. w", "y", "z"), 2)
+    assert (second.options, second.gold) == (("x", "y"), 0)
+
+
+def test_messages_end_at_the_last_answer(tmp_path):
+    chat = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", " d "), ("user", "e")]
+    record = {"m": [{"role": role, "content": content} for role, content in chat]}
+    [row] = read(tmp_path, "messages", ColumnsSpec(messages="m"), [record])
+    assert (row.id, row.prompt, row.answer) == ("rows.jsonl:0", tuple(chat[:4]), " d ")
+
+
+def test_every_answer_of_a_conversation_is_a_row(tmp_path):
+    chat = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("user", "e")]
+    record = {"m": [{"role": role, "content": content} for role, content in chat]}
+    single = m(USER, ASSISTANT)
+    save(tmp_path, [record, single])
+    domain = spec("messages", M).model_copy(update={"turns": "all"})
+    reader = RowReader(domain, generated=False)
+    rows = list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
+    assert [(row.id, row.prompt, row.answer) for row in rows] == [
+        ("rows.jsonl:0.1", tuple(chat[:1]), "b"),
+        ("rows.jsonl:0.2", tuple(chat[:3]), "d"),
+        ("rows.jsonl:1", (("user", "a"),), "b"),
+    ]
+    assert reader.rows == 2
+    assert reader.causes.changed == {"cut behind the last answer": 1}
+
+
+def test_a_system_column_of_a_conversation(tmp_path):
+    columns = ColumnsSpec(messages="m", system="s", tools="t")
+    tools = [{"name": "f"}]
+    row, own = read(
+        tmp_path,
+        "messages",
+        columns,
+        [
+            m(USER, ASSISTANT) | {"s": "S", "t": tools},
+            m({"role": "system", "content": "own"}, USER, ASSISTANT) | {"s": "S"},
+        ],
+    )
+    assert row.prompt == (("tools", json.dumps(tools)), ("system", "S"), ("user", "a"))
+    assert own.prompt == (("system", "own"), ("user", "a"))
+
+
+def test_messages_as_json_text(tmp_path):
+    text = json.dumps([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])
+    [row] = read(tmp_path, "messages", ColumnsSpec(messages="m"), [{"m": text}])
+    assert (row.prompt, row.answer) == ((("user", "a"),), "b")
+
+
+def test_prompt_and_completion_as_text_and_as_messages(tmp_path):
+    columns = ColumnsSpec(prompt="p", completion="c", system="s")
+    [plain] = read(tmp_path, "prompt_completion", columns, [{"p": "def f():\n", "c": "    return 1\n", "s": "Code."}])
+    assert (plain.prompt, plain.answer) == ((("system", "Code."), ("user", "def f():\n")), "    return 1\n")
+    record = {
+        "p": [{"role": "system", "content": "own"}, {"role": "user", "content": "q"}],
+        "c": [{"role": "assistant", "content": "a"}],
+        "s": "Code.",
+    }
+    [chat] = read(tmp_path, "prompt_completion", columns, [record])
+    assert (chat.prompt, chat.answer) == ((("system", "own"), ("user", "q")), "a")
