@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import shown
+from mixplan.runs import refuse_absent
 
 
 def compare(
@@ -34,6 +35,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print outcome.json instead of the tables.")] = False,
 ) -> None:
     """Train control mixtures with equal steps and equal target rows, and hold each against an even spread."""
+    refuse_absent(place, recipe=True)
     from mixplan.outcome.compare import CompareRequest, make_comparison  # loads torch, which `--help` does not need
     from mixplan.outcome.make import OutcomeRequest
     from mixplan.train.launch import Launch

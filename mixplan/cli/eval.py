@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import beside_others, shown
+from mixplan.runs import refuse_absent
 
 
 def evaluate(
@@ -35,6 +36,7 @@ def evaluate(
     A model that other software has left in RUN/model is measured too. With --model a model is measured that stands
     elsewhere: its outcome and page go to RUN/judged/NAME, and models that were judged before are shown beside it.
     """
+    refuse_absent(run)
     from mixplan.outcome.make import evaluate_run  # loads torch, which `--help` does not need
 
     console = Console(stderr=as_json, highlight=False)

@@ -11,6 +11,7 @@ from rich.console import Console
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import shown
 from mixplan.recipe import load_recipe
+from mixplan.runs import refuse_absent
 
 
 def train(
@@ -37,6 +38,7 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print outcome.json instead of the tables.")] = False,
 ) -> None:
     """Train on the planned mixture, measure every domain before and after, and say how right the plan was."""
+    refuse_absent(place, recipe=True)
     from mixplan.outcome.make import OutcomeRequest, make_outcome, planned  # loads torch, which `--help` does not need
     from mixplan.train.emit import emit
     from mixplan.train.launch import Launch

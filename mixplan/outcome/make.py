@@ -22,7 +22,7 @@ from mixplan.outcome.examples import with_examples
 from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
 from mixplan.plan.identity import data_hash
 from mixplan.recipe import EvaluateSpec, LoadedRecipe, ModelSpec, load_recipe
-from mixplan.runs import JUDGED, content_hash, locked, quoted
+from mixplan.runs import JUDGED, content_hash, locked, quoted, refuse_absent
 from mixplan.saved import Outcome, Plan, plan_again, read_outcome, read_plan, write_outcome
 from mixplan.saved.arms import Arms
 from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
@@ -106,8 +106,7 @@ def planned(request: OutcomeRequest, watcher: Watcher) -> PlannedRun:
             "mixplan train starts its processes itself. Run it without `accelerate launch`, and say how many with "
             "`--processes N`."
         )
-    if not request.place.exists() and request.place.suffix.lower() not in (".yaml", ".yml"):
-        raise RunError(f"{request.place}: there is no such run folder or recipe. `mixplan ls` lists both.")
+    refuse_absent(request.place, recipe=True)
     if request.place.is_dir():
         folder, loaded = request.place, saved_recipe(request)
     else:
@@ -209,8 +208,7 @@ def evaluate_run(
         raise RunError(
             f"--set {foreign[0]}: mixplan eval changes keys under evaluate alone. Plan again to change others."
         )
-    if not folder.is_dir():
-        raise RunError(f"{folder}: there is no such run folder. `mixplan ls` lists the runs there are.")
+    refuse_absent(folder)
     if label is not None and model is None:
         raise RunError("--label names a model that --model gives. Add `--model FOLDER`, or leave --label out.")
     run = planned(OutcomeRequest(folder), watcher)
