@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TableRow = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """A planned run.
 
@@ -92,6 +92,10 @@ class Plan:
             if drawn:
                 enable_progress_bars()
 
+    def __repr__(self) -> str:
+        """Name the run and its rows in one line; `saved` holds thousands of figures."""
+        return f"Plan({self.saved.name!r}, rows={self.rows}, folder={str(self.folder)!r})"
+
     def _repr_html_(self) -> str:
         """Show the scores and rows as a table in a notebook."""
         heads = {"domain": "domain", "score": self.saved.score_name, "rows": "rows", "ratio": "ratio"}
@@ -99,7 +103,7 @@ class Plan:
         return _table(f"Plan of {self.saved.name}", heads, lines, self.folder)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outcome:
     """A trained run, measured before and after.
 
@@ -125,6 +129,11 @@ class Outcome:
         """List the headline change of the target and of each domain with its 95 % interval, for a data frame."""
         named = {**self.saved.taught(), **self.saved.domains}
         return [_change(name, one.headline, one.change) for name, one in named.items() if one.change is not None]
+
+    def __repr__(self) -> str:
+        """Name the run and the changes of its headline measures in one line."""
+        changes = {row["domain"]: float(f"{row['change']:.3g}") for row in self.changes()}
+        return f"Outcome({self.saved.name!r}, changes={changes}, folder={str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
         """Show the changes as a table in a notebook."""
