@@ -20,7 +20,19 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
     *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "saved"),
-    *("forecast", "allocate", "mixture", "plan", "train", "export", "evaluate", "outcome", "report", "study"),
+    *(
+        "forecast",
+        "allocate",
+        "mixture",
+        "reading",
+        "plan",
+        "train",
+        "export",
+        "evaluate",
+        "outcome",
+        "report",
+        "study",
+    ),
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `saved` is what
 plan.json, evaluations and outcome.json are, `plan` runs the stages before it and saves them."""
@@ -92,7 +104,7 @@ UNTYPED = {
 """Modules with `dict[str, Any]`, once each, with what that is; all else is a dataclass, or a type of `saved`."""
 UNTYPED_CROSSING = [
     "domains.sources.read_records",  # rows of a person's own data
-    "plan.identity.standalone",  # the recipe as a person wrote it
+    "reading.identity.standalone",  # the recipe as a person wrote it
     "recipe.descent.read_json",  # a hub repository's config.json
     "recipe.descent.shape_in",  # the same
     "recipe.model_folder.read_config",  # the same, of a local folder

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mixplan.evaluate.answering import Answering
     from mixplan.evaluate.behaviour import OwnAnswers
     from mixplan.model import Model
-    from mixplan.plan.watch import Watcher
+    from mixplan.reading.watch import Watcher
 
 VERSION = 2
 """Of how measures are defined and kept; part of their key."""

@@ -19,8 +19,9 @@ from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.outcome.elsewhere import Judged, comparable, find_judged, refuse_foreign
 from mixplan.outcome.examples import with_examples
-from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
-from mixplan.plan.identity import data_hash
+from mixplan.plan import PlanRequest, make_plan
+from mixplan.reading import Watcher, standalone
+from mixplan.reading.identity import data_hash
 from mixplan.recipe import EvaluateSpec, LoadedRecipe, ModelSpec, load_recipe
 from mixplan.runs import JUDGED, content_hash, locked, quoted, refuse_absent
 from mixplan.saved import Outcome, Plan, plan_again, read_outcome, read_plan, write_outcome

@@ -30,12 +30,12 @@ from mixplan.mixture.possible import impossible
 from mixplan.mixture.unread import left_unread, too_short
 from mixplan.plan.describe import domains_of, sae_of, target_of, taught_rows
 from mixplan.plan.graded import grader_warnings
-from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.job import job_of
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.stopwatch import Stopwatch
-from mixplan.plan.watch import Watcher
 from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.reading.identity import data_hash, library_versions, scores_key, standalone
+from mixplan.reading.watch import Watcher
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable

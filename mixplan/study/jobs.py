@@ -23,9 +23,9 @@ from mixplan.features.kept import Kept
 from mixplan.features.profile import Profile, read_profiles
 from mixplan.features.queries import Reading, Unit, plan_reading, without_demonstrations
 from mixplan.model import Model, chat_template, give_back_memory, load_model, load_trained
-from mixplan.plan import Watcher, standalone
-from mixplan.plan.tokenizer import keep_tokenizer
 from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.reading import Watcher, standalone
+from mixplan.reading.tokenizer import keep_tokenizer
 from mixplan.recipe import LoadedRecipe, ModelSpec
 from mixplan.runs import cache_folder, content_hash, locked, quoted, seal, unseal, write_atomic
 from mixplan.sae import Sae, load_sae

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mixplan.errors import RunError
-from mixplan.plan import Watcher
+from mixplan.reading import Watcher
 from mixplan.runs import locked
 from mixplan.tether import end_group
 from mixplan.train.checkpoints import numbered

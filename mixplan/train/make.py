@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 from mixplan.errors import RecipeError, RunError
 from mixplan.mixture import Mixture
 from mixplan.mixture.unread import left_unread, too_short
-from mixplan.plan import Watcher
 from mixplan.plan.write import model_path
+from mixplan.reading import Watcher
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import translated
 from mixplan.saved.outcome import Consumption, LogLine

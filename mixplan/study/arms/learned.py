@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mixplan.forecast.amounts import Amount, chosen
 from mixplan.forecast.response import Halving, respond
-from mixplan.plan import Watcher
 from mixplan.plan.make import spread_again
+from mixplan.reading import Watcher
 from mixplan.recipe import load_recipe
 from mixplan.study.arms.figures import one_target
 from mixplan.study.arms.judge import Measured, Study, spared

@@ -11,8 +11,8 @@ from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Unit
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
 from mixplan.model import Model
-from mixplan.plan.watch import Watcher
-from mixplan.plan.workers import Workers
+from mixplan.reading.watch import Watcher
+from mixplan.reading.workers import Workers
 from mixplan.runs import seal, unseal, write_atomic
 from mixplan.sae import Sae
 
