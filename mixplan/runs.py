@@ -227,6 +227,15 @@ def seal(data: bytes) -> bytes:
     return data + hashlib.sha256(data).hexdigest().encode()
 
 
+def store(path: Path, data: bytes) -> None:
+    """Store what was made under a path that names what it was made from, for `unseal` to find it again.
+
+    Raises:
+        RunError: the file system refused.
+    """
+    write_atomic(path, seal(data))
+
+
 def unseal(path: Path) -> bytes | None:
     """Read a sealed file.
 

@@ -15,7 +15,7 @@ from mixplan.evaluate.floors import floor_of
 from mixplan.evaluate.pooled import pooled
 from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.recipe import EvaluateSpec
-from mixplan.runs import cache_folder, content_hash, file_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, items_from, items_text
 from mixplan.saved.outcome import Floor
 
@@ -200,7 +200,7 @@ class _Work:
             left = len(rows) - len(found.rows)
             self.watcher.say(f"{name}: {left} of {len(rows)} rows are left out of `{found.measure}`")
         text = items_text(found)
-        write_atomic(place, seal(text.encode()))
+        store(place, text.encode())
         # Read back, so that an evaluation does not tell whether its values were measured or stood.
         return items_from(found.measure, text)
 

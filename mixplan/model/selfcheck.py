@@ -33,7 +33,7 @@ from mixplan.model.attention import reaches, shrunk, stretches_at
 from mixplan.model.classes import text_config
 from mixplan.model.load import Model
 from mixplan.model.stream import at_depth
-from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 
 VERSION = 1
 """Of what is checked and kept; part of the key."""
@@ -125,7 +125,7 @@ def settled(
         value = json.loads(data)
         return Checked(**{**value, "failed": tuple(value["failed"])})
     found = checked_now(model, name, read, plain, ways)
-    write_atomic(place, seal(canonical_json(asdict(found)).encode()))
+    store(place, canonical_json(asdict(found)).encode())
     return found
 
 

@@ -39,7 +39,7 @@ from mixplan.reading.watch import Watcher
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable
-from mixplan.runs import cache_folder, canonical_json, content_hash, locked, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, canonical_json, content_hash, locked, store, unseal, write_atomic
 from mixplan.saved import VERSION, Plan, write_plan
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Recipe
@@ -146,7 +146,7 @@ def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain
     # The key is taken again: a first download has given the model a commit that it did not have before.
     place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
     text = canonical_json(scores.values())
-    write_atomic(place, seal(text.encode()))
+    store(place, text.encode())
     # Read back, so that a plan's bytes do not tell whether its scores were measured or stood.
     return Scores.model_validate_json(text)
 

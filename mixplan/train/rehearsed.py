@@ -22,7 +22,7 @@ from mixplan import embedded
 from mixplan.errors import RecipeError, TrainError
 from mixplan.recipe import LoadedRecipe, SourcesSpec
 from mixplan.recipe.descent import cached
-from mixplan.runs import cache_folder, content_hash, file_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
 from mixplan.train.job import MODEL_KEYS, Job
 from mixplan.train.launch import config_file
 
@@ -169,7 +169,7 @@ def refused(recipes: Sequence[LoadedRecipe]) -> list[str | None]:
         found = dict(zip(missing, answers, strict=True))
     for number, answer in found.items():
         if answer is None:  # a refusal may end with a package or a login, so it is asked about again
-            write_atomic(places[number], seal(TAKEN))
+            store(places[number], TAKEN)
     return [found.get(number) for number in range(len(recipes))]
 
 
