@@ -161,18 +161,24 @@ def sent(request: PushRequest, gathered: Gathered, repository: Repository, offer
     try:
         done = commit(repository, files, stale, message)
     except RunError as error:
-        raise RunError(f"{error} {left_behind(gathered, repository, offer)}") from error
+        if (now := found_after(repository)) is None:
+            text = (
+                "Whether the commit was made is not known: the hub cannot be asked. A commit holds all files or none."
+            )
+        elif all(now.holds(file) for file in gathered.files) and not set(stale) & set(now.files):
+            text = f"{error} All files are in the repository nevertheless."
+            return replace(offer, commit=now.head, notes=(*offer.notes, text))
+        elif offer.exists:
+            text = "Nothing was committed: the repository is as it was."
+        else:
+            text = f"The new repository {offer.url} is empty; the same command fills it."
+        raise RunError(f"{error} {text}") from error
     return replace(offer, commit=done)
 
 
-def left_behind(gathered: Gathered, before: Repository, offer: Offer) -> str:
-    """Say what a commit that failed has left on the hub: nothing, an empty repository, or all of it."""
+def found_after(repository: Repository) -> Repository | None:
+    """A repository after a commit that failed, or whose answer was lost; None where it cannot be seen."""
     try:
-        now = looked_at(before.name, before.kind)
+        return looked_at(repository.name, repository.kind)
     except RunError:
-        return "Whether the commit was made is not known: the hub cannot be reached. A commit holds all files or none."
-    if all(now.holds(file) for file in gathered.files):
-        return f"All files are in {offer.url} nevertheless: the commit was made before the answer was lost."
-    if not offer.exists:
-        return f"The new repository {offer.url} is empty; the same command fills it."
-    return "Nothing was committed: the repository is as it was."
+        return None

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mixplan.errors import RunError
 from mixplan.push.outgoing import Outgoing
@@ -99,7 +99,7 @@ def is_absolute(text: str) -> bool:
     if "\n" in text or len(text) > 4096:
         return False
     whole = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute() or text.startswith("~")
-    return whole and len(PurePath(text).parts) > 1
+    return whole and len(PureWindowsPath(text).parts) > 1  # which takes either slash
 
 
 def last_part(path: str) -> str:
