@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from mixplan.train.job import Job
+from mixplan.train.trackers import tracked_run
 from mixplan.train.untrained import model_config
 
 SFT_LENGTH = 1024
@@ -38,11 +39,18 @@ def defaults(job: Job, run: Path) -> Arguments:
         "dataloader_pin_memory": gpu,
         **mixed_precision(job),
         **router_loss(job),
+        **tracked_name(run),
         **job.train["args"],
         # Not the recipe's to say: where checkpoints are looked for, and how the model is loaded.
         "output_dir": str(run / "training" / "checkpoints"),
         "model_init_kwargs": model_arguments(job),
     }
+
+
+def tracked_name(run: Path) -> dict[str, str]:
+    """The name of the job's run on its trackers, under which a later start goes on with it."""
+    tracked = tracked_run(run)
+    return {"run_name": tracked.name} if tracked else {}
 
 
 def router_loss(job: Job) -> dict[str, float]:
