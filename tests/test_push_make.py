@@ -78,7 +78,7 @@ def test_a_model_goes_as_safetensors_with_its_card(hub, asked):
     assert repo.files["model.safetensors"] == (asked.run / "model" / "model.safetensors").read_bytes()
     assert repo.large == {"model.safetensors"}
     card = ModelCard(repo.files["README.md"].decode())
-    assert (card.data.license, card.data.language, card.data.library_name) == ("MIT", ["en"], "transformers")
+    assert (card.data.license, card.data.language, card.data.library_name) == ("mit", ["en"], "transformers")
     assert 'from_pretrained("ann/tiny")' in card.content
     assert "./model" not in card.content
     assert not any("language" in note or "licence" in note for note in offer.notes)

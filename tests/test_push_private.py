@@ -29,12 +29,12 @@ def test_cleaned(text, cleaned):
 
 
 def test_absolute_paths_of_a_recipe():
-    value = {"a": ["/x/y", "x/y", "/", "~/m"], "b": {"c": "C:\\m\\n", "d": 3, "e": "/a\nb"}}
+    value = {"a": ["/x/y", "x/y", "/", "/s", "~/m", "~5 m"], "b": {"c": "C:\\m\\n", "d": 3, "e": "/a\nb"}}
     assert list(absolute(value)) == ["/x/y", "~/m", "C:\\m\\n"]
     assert [last_part(path) for path in absolute(value)] == ["y", "m", "n"]
 
 
-@pytest.mark.parametrize("token", ["hf_" + "a1" * 17, "ghp_" + "b2" * 18, "sk-proj-" + "c3" * 12, "known-secret-value"])
+@pytest.mark.parametrize("token", ["hf_" + "a1" * 17, "ghp_" + "b2" * 18, "sk-proj-" + "c3" * 20, "known-secret-value"])
 def test_a_token_is_refused_and_not_shown(token, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "known-secret-value")
     with pytest.raises(RunError) as refused:
@@ -43,14 +43,18 @@ def test_a_token_is_refused_and_not_shown(token, monkeypatch):
     assert token not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["hf_hub_download(x)", "task-is-a-very-long-name-without-meaning", "an hf_token"])
+@pytest.mark.parametrize(
+    "text", ["hf_hub_download(x)", "sk-estimator-doc-link-of-a-long-class-name-in-html", "an hf_token"]
+)
 def test_a_word_that_only_begins_like_a_token_is_none(text):
     refuse_secrets([Outgoing("README.md", text.encode())], PLACES, [""])
 
 
-def test_a_path_that_is_left_is_refused():
-    with pytest.raises(RunError, match=r"config\.json: it names /home/ann, a folder of this machine"):
-        refuse_secrets([Outgoing("config.json", b'{"a": "x/home/ann/y"}')], PLACES, [])
+def test_a_path_that_is_left_in_a_config_is_refused():
+    with pytest.raises(RunError, match=r"config\.json: it names a folder of this machine"):
+        refuse_secrets([Outgoing("config.json", b'{"a": "/home/ann/y"}')], PLACES, [])
+    refuse_secrets([Outgoing("vocab.json", b'{"/home/ann/y": 7}')], PLACES, [])
+    refuse_secrets([Outgoing("README.md", b"https://x.org/home/ann/y")], PLACES, [])
 
 
 def test_what_is_no_text_is_passed_over(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from mixplan.errors import RunError
 from mixplan.mixture.licences import WORDS, restrictions
 from mixplan.push.data_set import CARD
+from mixplan.push.licence_names import identifier
 from mixplan.push.outgoing import Gathered, Outgoing
 from mixplan.push.private import OwnPlaces
 from mixplan.push.results import result_files
@@ -56,7 +57,8 @@ def gather_model(
             "`model.save_pretrained(FOLDER, safe_serialization=True)`."
         )
     refuse_other_model(run, outcome)
-    published = Published(stated.repo, stated.languages, stated.licence, stated.base)
+    licence = identifier(stated.licence) if stated.licence else None
+    published = Published(stated.repo, stated.languages, licence, stated.base)
     files = [Outgoing(path.name, path) for path in weights]
     left: list[str] = []
     with translated(folder, reading=True):
@@ -103,8 +105,8 @@ def loads(path: Path) -> bool:
 
 def config(path: Path, plan: Plan, stated: Stated, places: OwnPlaces) -> Outgoing:
     """A file beside the weights, without paths of this machine, an adapter's with the hub's name of its base."""
-    if path.name.startswith("tokenizer.") or path.suffix in (".model", ".txt"):
-        return Outgoing(path.name, path)
+    if not path.name.endswith("config.json"):
+        return Outgoing(path.name, path)  # a vocabulary among others, in which a path may be a token
     text = path.read_text(encoding="utf-8")
     if path.name == ADAPTER_CONFIG:
         values = json.loads(text)

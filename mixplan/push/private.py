@@ -13,8 +13,11 @@ from mixplan.push.outgoing import Outgoing
 from mixplan.runs import cache_folder
 from mixplan.saved import Plan
 
-TOKEN = re.compile(r"(?<![A-Za-z0-9_])(?:hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,})")
-"""Access tokens of the hub, of OpenAI and of GitHub, by how they begin."""
+TOKEN = re.compile(
+    r"(?<![A-Za-z0-9_])(?:hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9]{32,}"
+    r"|sk-(?:proj|svcacct|ant-api\d\d)-[A-Za-z0-9_-]{32,})"
+)
+"""Access tokens of the hub, of GitHub, OpenAI and Anthropic, by how they begin."""
 
 SECRETS = (
     "HF_TOKEN",
@@ -95,11 +98,12 @@ def absolute(value: object) -> Iterator[str]:
 
 
 def is_absolute(text: str) -> bool:
-    """Whether a text is a path from a disk's root or from a home folder; a bare slash is none."""
+    """Whether a text is a path from a disk's root or from a home folder; one word after a slash may be anything."""
     if "\n" in text or len(text) > 4096:
         return False
-    whole = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute() or text.startswith("~")
-    return whole and len(PureWindowsPath(text).parts) > 1  # which takes either slash
+    whole = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
+    parts = len(PureWindowsPath(text).parts)  # which takes either slash
+    return (whole and (parts > 2 or (parts == 2 and Path(text).exists()))) or (text.startswith("~") and parts > 1)
 
 
 def last_part(path: str) -> str:
@@ -108,7 +112,7 @@ def last_part(path: str) -> str:
 
 
 def refuse_secrets(files: Iterable[Outgoing], places: OwnPlaces, further: Sequence[str]) -> None:
-    """Refuse to publish a text that holds an access token or a path of this machine.
+    """Refuse to publish a text that holds an access token, or a card or config with a path of this machine.
 
     Args:
         files: What would go.
@@ -127,15 +131,11 @@ def refuse_secrets(files: Iterable[Outgoing], places: OwnPlaces, further: Sequen
         if TOKEN.search(text) or any(value in text for value in known):
             raise RunError(
                 f"{file.name}: it holds an access token, which all who read the repository could use. Nothing was "
-                "sent. Take it out of the recipe, plan again, and revoke the token: it stands in the run folder too."
+                "sent. Take it out of the recipe, or the data that it is from, and plan again. Revoke it, too: the run "
+                "folder holds it."
             )
-        if not file.name.startswith("tokenizer") and (path := left_path(text, places)):
+        if file.name.endswith((".yaml", ".html", ".md", "config.json", ".jinja")) and places.cleaned(text) != text:
             raise RunError(
-                f"{file.name}: it names {path}, a folder of this machine. Nothing was sent. Take the path out of that "
-                "file in the run folder, or name it in the recipe relative to the recipe's own folder and plan again."
+                f"{file.name}: it names a folder of this machine. Nothing was sent. Take the path out of that file in "
+                "the run folder."
             )
-
-
-def left_path(text: str, places: OwnPlaces) -> str | None:
-    """A folder of this machine that a text still names; None where it names none."""
-    return next((path for path in (*places.files, *places.folders) if f"{path}/" in text), None)
