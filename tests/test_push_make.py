@@ -1,5 +1,6 @@
 """A part of a run goes to the hub in one commit, whole or not at all, without this machine's paths or a token."""
 
+import functools
 import json
 import os
 from dataclasses import replace
@@ -13,7 +14,7 @@ from huggingface_hub import DatasetCard, ModelCard
 
 from mixplan.errors import RunError
 from mixplan.mixture.licences import restrictions
-from mixplan.push import PushRequest, push_run
+from mixplan.push import PushRequest, make, push_run
 from mixplan.push.stated import Stated
 
 SECRET = "hf_" + "q" * 34
@@ -28,6 +29,22 @@ def hub(monkeypatch):
 @pytest.fixture
 def asked(loop) -> PushRequest:
     return PushRequest(loop[0] / "run", Stated("tiny"))
+
+
+@pytest.fixture
+def gathered_once(monkeypatch) -> None:
+    """What of the unchanging run goes is gathered once for all tests that are about something else."""
+    monkeypatch.setattr(make, "checked", functools.partial(gathered, make.checked))
+
+
+GATHERED = {}
+
+
+def gathered(real, request: PushRequest):
+    key = (request.run, request.what, request.stated)
+    if key not in GATHERED:
+        GATHERED[key] = real(request)
+    return GATHERED[key]
 
 
 def only(hub: Hub) -> Repo:
@@ -115,7 +132,7 @@ def test_a_dry_run_needs_no_login(hub, asked, monkeypatch):
     assert hub.asked == []
 
 
-def test_the_same_push_again_sends_nothing(hub, asked):
+def test_the_same_push_again_sends_nothing(hub, asked, gathered_once):
     first = push_run(asked)
     hub.asked.clear()
     again = push_run(asked)
@@ -125,7 +142,7 @@ def test_the_same_push_again_sends_nothing(hub, asked):
     assert changes(hub) == []
 
 
-def test_what_is_there_already_is_replaced_only_when_asked(hub, asked):
+def test_what_is_there_already_is_replaced_only_when_asked(hub, asked, gathered_once):
     theirs = {
         "README.md": b"# Mine\n",
         "train-00000.parquet": b"theirs",
@@ -174,7 +191,7 @@ def test_a_whole_model_is_not_left_beside_the_shards_of_another(hub, asked):
     ],
 )
 def test_what_keeps_a_push_from_beginning_is_said_before_anything_is_sent(
-    hub, asked, monkeypatch, fails, role, token, says
+    hub, asked, gathered_once, monkeypatch, fails, role, token, says
 ):
     hub.fails, hub.role = fails, role
     monkeypatch.setenv("HF_TOKEN", token)
@@ -205,7 +222,7 @@ def test_without_a_network_that_may_be_used(hub, asked, monkeypatch):
         ("object", 0, "committing to ann/tiny: the connection to http"),
     ],
 )
-def test_a_refusal_on_the_way_leaves_nothing_half_pushed(hub, asked, word, status, says):
+def test_a_refusal_on_the_way_leaves_nothing_half_pushed(hub, asked, gathered_once, word, status, says):
     hub.large = (".parquet",)
     hub.fails = {word: status}
     with pytest.raises(RunError) as refused:
@@ -223,7 +240,7 @@ def test_a_refusal_on_the_way_leaves_nothing_half_pushed(hub, asked, word, statu
     assert len(only(hub).commits) == 2
 
 
-def test_a_commit_whose_answer_is_lost_is_found_on_the_hub(hub, asked):
+def test_a_commit_whose_answer_is_lost_is_found_on_the_hub(hub, asked, gathered_once):
     hub.repos["datasets/ann/tiny"] = Repo(private=False)
     hub.fails = {"commit": -1}
     offer = push_run(asked)
@@ -233,10 +250,8 @@ def test_a_commit_whose_answer_is_lost_is_found_on_the_hub(hub, asked):
     assert len(only(hub).commits) == 2
 
 
-def test_someone_elses_push_in_between_is_not_overwritten(hub, asked, monkeypatch):
+def test_someone_elses_push_in_between_is_not_overwritten(hub, asked, gathered_once, monkeypatch):
     hub.repos["datasets/ann/tiny"] = Repo(private=False, files={"README.md": b"theirs"})
-    from mixplan.push import make
-
     real = make.commit
 
     def later(repository, *rest):
@@ -277,7 +292,7 @@ def test_weights_as_pickles_are_refused(hub, trained):
         push_run(PushRequest(run, Stated("tiny"), "model"))
 
 
-def test_a_public_repository_is_not_made_private_in_silence(hub, asked):
+def test_a_public_repository_is_not_made_private_in_silence(hub, asked, gathered_once):
     hub.repos["datasets/ann/tiny"] = Repo(private=False)
     with pytest.raises(RunError, match="is public already, and --private"):
         push_run(replace(asked, private=True))
