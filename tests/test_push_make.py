@@ -119,7 +119,9 @@ def test_a_dry_run_names_each_file_with_its_size_and_sends_nothing(hub, asked):
     assert sizes["train-00000.parquet"] == (asked.run / "mixture" / "train-00000.parquet").stat().st_size
     assert offer.bytes == sum(sizes.values())
     assert (offer.exists, offer.commit, changes(hub), hub.repos) == (False, None, [], {})
-    sent = push_run(asked)
+    told = []
+    sent = push_run(asked, lambda offer: told.append((offer, dict(hub.repos))))
+    assert [(one.files, repos) for one, repos in told] == [(offer.files, {})]  # before anything was sent
     assert {name: len(only(hub).files[name]) for name in sizes} == sizes
     assert sent.commit == only(hub).commits[-1]
 
@@ -205,6 +207,7 @@ def test_what_keeps_a_push_from_beginning_is_said_before_anything_is_sent(
 
 def test_without_a_network_that_may_be_used(hub, asked, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_TOKEN", "")
     with pytest.raises(RunError, match=r"switched off by HF_HUB_OFFLINE, so nothing can be pushed\. Unset it"):
         push_run(asked)
     assert hub.asked == []

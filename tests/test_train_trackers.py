@@ -139,6 +139,26 @@ def test_what_a_tracker_fails_with_is_its_last_line(run):
     assert "Traceback" in (run / "training" / "trackers.log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("printed", "found"),
+    [
+        (
+            "Traceback (most recent call last):\n  File x\n    y\nCommError: no route\nmore\nwandb: logs at x\n",
+            "CommError: no route",
+        ),
+        (
+            "Traceback (most recent call last):\n  File x\nKeyError: 1\n\nDuring this\n\n"
+            "Traceback (most recent call last):\n  File y\nUsageError: no key.\n",
+            "UsageError: no key",
+        ),
+        ("wait\nno answer within 300 s\n", "no answer within 300 s"),
+        ("", "it ended without a word"),
+    ],
+)
+def test_what_was_raised_is_found_among_what_was_printed(printed, found):
+    assert trackers.raised(printed) == found
+
+
 def test_a_tracker_without_an_answer_is_left(run, monkeypatch):
     def slow(*_, **named):
         raise subprocess.TimeoutExpired("x", named["timeout"], output="waiting")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from mixplan.push import Offer
 
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 STATES = {
@@ -55,17 +59,22 @@ def push(
     from mixplan.push.stated import Stated
 
     stated = Stated(repo, tuple(language or ()), licence, base_model)
-    offer = push_run(
-        PushRequest(run, stated, what, private, dry_run, replace=replace, publish_restricted=publish_restricted)
-    )
+    request = PushRequest(run, stated, what, private, dry_run, replace=replace, publish_restricted=publish_restricted)
+    told: list[str] = []
+
+    def tell(offer: Offer) -> None:
+        told.extend(offer.notes)
+        if not as_json:
+            typer.echo("\n".join(lines(offer)))
+
+    offer = push_run(request, tell)
     if as_json:
         typer.echo(json.dumps({**asdict(offer), "dry_run": dry_run}, indent=2, ensure_ascii=False))
         return
-    for note in offer.notes:
+    if dry_run:
+        tell(offer)
+    for note in offer.notes[len(told) :]:
         typer.echo(f"- {note}")
-    width = max(len(file.name) for file in offer.files)
-    for file in offer.files:
-        typer.echo(f"  {file.name:{width}}  {size(file.bytes):>9}  {STATES[file.state]}".rstrip())
     kind = f"{'private' if offer.private else 'public'} {offer.kind}"
     if dry_run:
         made = {True: "", False: ", which would be made", None: ""}[offer.exists]
@@ -74,6 +83,14 @@ def push(
         typer.echo(f"All of it is in the {kind} {offer.url} already. Nothing was sent.")
     else:
         typer.echo(f"Pushed to the {kind} {offer.url}, commit {offer.commit[:12]}")
+
+
+def lines(offer: Offer) -> Iterator[str]:
+    """What to know, and each file with its size and what becomes of it."""
+    yield from (f"- {note}" for note in offer.notes)
+    width = max(len(file.name) for file in offer.files)
+    for file in offer.files:
+        yield f"  {file.name:{width}}  {size(file.bytes):>9}  {STATES[file.state]}".rstrip()
 
 
 def size(count: int) -> str:

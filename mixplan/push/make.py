@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class PushRequest:
         return " ".join(words)
 
 
-def push_run(request: PushRequest) -> Offer:
+def push_run(request: PushRequest, told: Callable[[Offer], None] | None = None) -> Offer:
     """Push one part of a run, or say what would go.
 
     All that can be refused is refused before anything is sent: the run's own state, tokens and paths of this machine in
@@ -64,6 +65,7 @@ def push_run(request: PushRequest) -> Offer:
 
     Args:
         request: What was asked.
+        told: Called with what is about to be done, before anything is sent; not for a dry run.
 
     Returns:
         What was done, or would be.
@@ -97,6 +99,8 @@ def push_run(request: PushRequest) -> Offer:
             f"{' with another --repo, as this one is public' if offer.exists else ''}; leave such rows out with "
             "`mixture.licences.exclude` and plan again; or, where you may publish them, add --publish-restricted."
         )
+    if told is not None:
+        told(offer)
     return sent(request, gathered, repository, offer)
 
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token, is_offline_mode
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
@@ -68,6 +68,8 @@ def signed_in() -> str:
         RunError: there is no token, it is not valid, may only read, or the hub cannot be reached.
     """
     with translated_hub("asking who is logged in"):
+        if is_offline_mode():
+            raise OfflineModeIsEnabled
         found = HfApi().whoami()
     role = found.get("auth", {}).get("accessToken", {}).get("role")
     if role == "read":

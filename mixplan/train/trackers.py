@@ -155,8 +155,15 @@ def given_to(tracker: str, run: Path, figures: Mapping[str, float], step: int) -
     log = run / "training" / LOG
     with translated(log), open(log, "a", encoding="utf-8") as file:
         file.write(printed)
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    return (lines[-1][:300].rstrip(".") if lines else "it ended without a word") if failed else None
+    return raised(printed) if failed else None
+
+
+def raised(printed: str) -> str:
+    """What a process that failed raised, by what it printed: the line under its last traceback, else the last one."""
+    trace = printed.rpartition("Traceback (most recent call last):")[2]
+    lines = [line.rstrip() for line in trace.splitlines() if line.strip()]
+    exceptions = [line for line in lines if not line.startswith(" ")] if "Traceback" in printed else lines[-1:]
+    return exceptions[0][:300].rstrip(".") if exceptions else "it ended without a word"
 
 
 def main() -> int:
