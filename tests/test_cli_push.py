@@ -64,6 +64,14 @@ def test_a_refusal_exits_with_one(hub, pushed):
     assert "replaces the repository's own" in out
 
 
+def test_a_run_that_is_not_there_is_told_before_the_hub_is_asked(hub, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mixplan", "push", "runs/none", "--repo", "rows"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err.startswith("runs/none: there is no such run folder.")
+    assert hub.asked == []
+
+
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_500_000_000, "2.5 GB")])
 def test_sizes(count, text):
     assert size(count) == text

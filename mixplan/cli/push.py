@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mixplan.runs import refuse_absent
+
 if TYPE_CHECKING:
     from mixplan.push import Offer
 
@@ -55,6 +57,7 @@ def push(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: what was sent.")] = False,
 ) -> None:
     """Push a mixture, model or report in one commit, with its card; refuse what should not leave this machine."""
+    refuse_absent(run)
     from mixplan.push import PushRequest, push_run
     from mixplan.push.stated import Stated
 

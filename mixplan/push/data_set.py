@@ -123,10 +123,10 @@ def data_card(
     lines += [f"# {front['pretty_name']}", ""]
     lines += [
         f"{mixture.rows:,} rows for {mixture.method.upper()}: {target:,} of a target and {mixture.rows - target:,} of "
-        f"{sum(part.rows > 0 for part in mixture.parts[taught:])} other domains, whose shares mixplan planned so that "
-        f"training on the target costs them little. Shuffled with seed {loaded.recipe.seed}.",
+        f"{sum(part.rows > 0 for part in mixture.parts[taught:])} other domains, planned by mixplan to keep what a "
+        f"model can do in them while it is trained on the target. Shuffled with seed {loaded.recipe.seed}.",
         "",
-        *(f"> {sentence}\n" for sentence in [*mixture.warnings, *restricted(mixture, loaded)]),
+        *(f"> {sentence}\n" for sentence in said_first(mixture, loaded)),
         *("## What it holds", "", *holdings(mixture.parts, mixture.rows), ""),
         *("## Where it comes from", "", *origins(shown(mixture.parts)), ""),
         *("## Columns", "", *(f"- `{name}`: {named[name]}" for name in columns if name in named), ""),
@@ -139,6 +139,14 @@ def data_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def said_first(mixture: Mixture, loaded: LoadedRecipe) -> Iterator[str]:
+    """What a reader of the card should know first: the mixture's warnings, and its restricted rows without a remedy."""
+    for warning in mixture.warnings:
+        if not any(words in warning for words in WORDS.values()):
+            yield warning
+    yield from restricted(mixture, loaded)
 
 
 def shown(parts: Sequence[MixturePart]) -> list[MixturePart]:
