@@ -32,8 +32,13 @@ def job(**args: object) -> Job:
 
 @pytest.fixture
 def run(tmp_path) -> Path:
-    (tmp_path / "walk" / "training").mkdir(parents=True)
-    return tmp_path / "walk"
+    return planned(tmp_path / "walk")
+
+
+def planned(folder: Path) -> Path:
+    (folder / "training").mkdir(parents=True)
+    (folder / "plan.json").write_text("{}")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +81,16 @@ def test_a_job_keeps_its_run_and_another_folder_has_one_of_its_own(run, tmp_path
     assert begin_tracked(run, job(report_to="wandb")) == first == tracked_run(run)
     assert first.name == f"walk-{first.id}"
     assert tracked_name(run) == {"run_name": first.name}
-    other = tmp_path / "other"
-    (other / "training").mkdir(parents=True)
-    assert begin_tracked(other, job(report_to="wandb")).id != first.id
-    named = tmp_path / "named"
-    (named / "training").mkdir(parents=True)
-    assert begin_tracked(named, job(report_to="wandb", run_name="mine")).name == "mine"
+    assert begin_tracked(planned(tmp_path / "other"), job(report_to="wandb")).id != first.id
+    assert begin_tracked(planned(tmp_path / "named"), job(report_to="wandb", run_name="mine")).name == "mine"
+
+
+@pytest.mark.parametrize(("given", "begins"), [(None, "walk-uniform-0-"), ("mine", "mine-uniform-0-")])
+def test_an_arm_is_a_run_of_its_own_on_trackers_that_know_runs_by_name(run, given, begins):
+    arm = run / "arms" / "uniform-0"
+    (arm / "training").mkdir(parents=True)
+    tracked = begin_tracked(arm, job(report_to="trackio", run_name=given))
+    assert tracked.name == begins + tracked.id
 
 
 def test_without_a_tracker_nothing_is_kept(run, given):

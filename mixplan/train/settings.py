@@ -39,8 +39,8 @@ def defaults(job: Job, run: Path) -> Arguments:
         "dataloader_pin_memory": gpu,
         **mixed_precision(job),
         **router_loss(job),
-        **tracked_name(run),
         **job.train["args"],
+        **tracked_name(run),
         # Not the recipe's to say: where checkpoints are looked for, and how the model is loaded.
         "output_dir": str(run / "training" / "checkpoints"),
         "model_init_kwargs": model_arguments(job),

@@ -88,10 +88,20 @@ def begin_tracked(run: Path, job: Job) -> TrackedRun | None:
         return None
     if (tracked := tracked_run(run)) is None:
         identity = secrets.token_hex(4)
-        name = job.train["args"].get("run_name") or f"{run.resolve().name}-{identity}"
-        tracked = TrackedRun(id=identity, name=str(name))
+        tracked = TrackedRun(id=identity, name=called(run, job.train["args"].get("run_name"), identity))
         write_json(run / "training" / FILE, tracked.values())
     return tracked
+
+
+def called(run: Path, given: str | None, identity: str) -> str:
+    """What people see: the recipe's `run_name`, else the run folder's; an arm's has the arm's name behind it.
+
+    Trackers that know runs by their names would take the arms of one recipe for one run.
+    """
+    place = run.resolve()
+    if (place / "plan.json").exists():
+        return given or f"{place.name}-{identity}"
+    return f"{given or place.parent.parent.name}-{place.name}-{identity}"
 
 
 def join_tracked(run: Path) -> None:
