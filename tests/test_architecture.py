@@ -31,6 +31,7 @@ FLOW = (
         "evaluate",
         "outcome",
         "report",
+        "push",
         "study",
     ),
 )

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": ("mixplan.cli.train:train", "Train on a planned mixture; measure every domain before and after."),
     "eval": ("mixplan.cli.eval:evaluate", "Measure a run's models again, by other measures where asked."),
     "export": ("mixplan.cli.export:export", "Write a planned mixture in another trainer's form."),
+    "push": ("mixplan.cli.push:push", "Push a mixture, model or report to a hub repository."),
     "compare": ("mixplan.cli.compare:compare", "Train control mixtures beside the planned one."),
     "study": ("mixplan.cli.study:app", "Train many targets; say how good each forecast is."),
     "check": ("mixplan.cli.check:check", "Validate recipes; count local rows; say what would be downloaded."),

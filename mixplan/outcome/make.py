@@ -19,6 +19,7 @@ from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.outcome.elsewhere import Judged, comparable, find_judged, refuse_foreign
 from mixplan.outcome.examples import with_examples
+from mixplan.outcome.tracked import begin_tracking, tracking_of
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.reading import Watcher, standalone
 from mixplan.reading.identity import data_hash
@@ -180,7 +181,9 @@ def make_outcome(request: OutcomeRequest, *, watcher: Watcher) -> Path:
     run = planned(request, watcher)
     refuse_foreign(run.folder)
     with locked(run.folder):
+        tracking = begin_tracking(run.folder, run.loaded, run.plan, watcher)
         before = evaluated_before(run, watcher)
+        tracking.before(before)
         job = train(run.folder, run.loaded, AsPlanned.of(run.plan), launch=request.launch, watcher=watcher)
         conclude(run, job, before, watcher)
     return run.folder
@@ -290,6 +293,8 @@ def conclude(run: PlannedRun, job: Trained | Judged, before: Evaluation, watcher
     now = datetime.now(UTC).isoformat(timespec="seconds")
     found = found.model_copy(update={"created": now, "warnings": [*notes, *found.warnings]})
     write_outcome(folder, with_arms(found, arms) if arms else found)
+    if not isinstance(job, Judged):
+        tracking_of(run.folder, watcher).after(found, job.steps)
     return folder
 
 

@@ -23,6 +23,7 @@ from mixplan.train.follow import follow, wait_for_former
 from mixplan.train.job import MODEL_KEYS, Job, files_hash, read_job, write_job
 from mixplan.train.launch import Launch, environment, gpus_for, launch_command, start
 from mixplan.train.rehearsed import missing_packages
+from mixplan.train.trackers import begin_tracked
 from mixplan.train.verify import AsPlanned, verify
 
 
@@ -136,6 +137,7 @@ def prepare(
         with translated(run):
             shutil.rmtree(run / "training")
     write_job(job, run)
+    begin_tracked(run, job)
     return job
 
 

@@ -41,6 +41,7 @@ from mixplan.train.ship import (
     trained_tensors,
 )
 from mixplan.train.tokens import load_tokenizer
+from mixplan.train.trackers import join_tracked
 from mixplan.train.watched import Log, Stop, Watched
 
 
@@ -90,6 +91,7 @@ def work(run: Path, job: Job, stop: Stop) -> None:
     """
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
+    join_tracked(run)
     # mixplan.train.sft and .grpo have the same functions; the one that is not needed would take seconds to load.
     method = importlib.import_module(f"mixplan.train.{job.train['method']}")
     config = method.trl_config(job, run)
