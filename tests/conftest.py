@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,12 @@ LONG_FILES = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, which are handed out whole; without a browser leave its tests out."""
-    if browser.installed() is None:
-        without = [item for item in items if item.get_closest_marker("browser")]
+    """Begin with the files that take longest, which are handed out whole; leave out tests of what is not installed."""
+    absent = [
+        name for name, there in (("browser", browser.installed()), ("inspect", find_spec("inspect_ai"))) if not there
+    ]
+    if absent:
+        without = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
         config.hook.pytest_deselected(items=without)
         items[:] = [item for item in items if item not in without]
     place = {name: number for number, name in enumerate(LONG_FILES)}

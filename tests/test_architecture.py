@@ -85,6 +85,7 @@ UNTYPED = {
     "domains.opened": "a domain's fields as the cache keeps them",
     "domains.record": "a row of a person's own data",
     "evaluate.harness": "what lm-evaluation-harness says of an item",
+    "evaluate.harnesses.inspect_logs": "parts of a log of inspect_ai, as its own library types them",
     "export.messages": "a message as a chat template takes it",
     "features.statistics": "arrays by name, on their way into a dataclass",
     "features.zeroed": "the arguments of a torch module's call",

@@ -166,6 +166,39 @@ def judge_model(
     return _shown(Path(run), folder)
 
 
+def judge_results(
+    run: str | Path,
+    before: str | Path,
+    after: str | Path,
+    *,
+    tasks: Sequence[str] = (),
+    label: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Outcome:
+    """Judge a run by what another harness measured, as `mixplan eval RUN --before … --after …` does.
+
+    Args:
+        run: A planned run folder, by whose plan the model is judged; no model is loaded.
+        before: Results of the untrained model: results_DATE.json of lm-evaluation-harness, a log of inspect_ai, or a
+            folder of such.
+        after: The same of the trained one.
+        tasks: `DOMAIN=TASK` texts, where tasks are not named as the plan's domains.
+        label: What it is kept under, in `judged/` of the run folder; the trained model's name when None.
+        overrides: `evaluate.key=value` texts.
+
+    Returns:
+        The outcome; what needs the models themselves is not known.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    from mixplan.outcome.from_results import ResultsRequest
+    from mixplan.outcome.from_results import judge_results as judged
+
+    request = ResultsRequest(Path(before), Path(after), tuple(tasks), label)
+    return _shown(Path(run), judged(Path(run), request, tuple(overrides)))
+
+
 def compare_arms(
     place: str | Path, arms: Sequence[str], *, seeds: int = 1, jobs: int = 1, progress: Progress | None = None
 ) -> Outcome:
