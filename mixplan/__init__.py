@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixplan.api import (
+        Diff,
         Outcome,
         Plan,
         allocate_budget,
         check_recipe,
         compare_arms,
+        diff_models,
         evaluate_run,
         judge_model,
         judge_results,
@@ -33,12 +35,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Diff",
     "MixplanError",
     "Outcome",
     "Plan",
     "allocate_budget",
     "check_recipe",
     "compare_arms",
+    "diff_models",
     "evaluate_run",
     "judge_model",
     "judge_results",
