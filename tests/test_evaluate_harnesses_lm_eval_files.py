@@ -12,7 +12,7 @@ from mixplan.evaluate.harnesses.find import read_harness
 
 def refused(place) -> str:
     with pytest.raises(EvaluateError) as caught:
-        read_harness(place)
+        list(read_harness(place).tasks.values())
     return str(caught.value)
 
 
@@ -106,6 +106,14 @@ def test_a_folder_of_several_evaluations_counts_together(tmp_path):
     write(tmp_path / "base", {"law": task(graded("0000"))})
     write(tmp_path / "base", {"math": task(graded("1111"))}, date=DATES[1])
     assert list(read_harness(tmp_path).tasks) == ["law", "math"]
+
+
+def test_samples_of_tasks_that_nobody_asks_for_need_not_be_there(tmp_path):
+    path = write(tmp_path, {"law": task(graded("01")), "art": task(graded("01"))})
+    (tmp_path / f"samples_art_{DATES[0]}.jsonl").unlink()
+    found = read_harness(path).tasks
+    assert list(found) == ["law", "art"]
+    assert len(found["law"].items) == 2
 
 
 def test_files_without_samples_or_of_another_kind_are_refused_in_words(tmp_path):

@@ -125,6 +125,19 @@ def test_domains_are_measured_as_a_run_measures_them_and_the_page_says_all(compa
         assert part in page, part
 
 
+def test_a_comparison_is_listed_and_shown_again(compared, tmp_path, monkeypatch):
+    folder, _ = compared
+    shutil.copytree(folder / "out", tmp_path / "runs" / "diff-a-b")
+    monkeypatch.chdir(tmp_path)
+    listed = CliRunner().invoke(app, ["ls"])
+    assert "runs/diff-a-b  compared, " in listed.output
+    shown = CliRunner().invoke(app, ["report", "runs/diff-a-b"])
+    assert shown.exit_code == 0, shown.output
+    assert "tuned against llama: None of 3 domains changed beyond noise" in " ".join(shown.output.split())
+    as_json = json.loads(CliRunner().invoke(app, ["report", "runs/diff-a-b", "--json"]).output)
+    assert as_json[0]["diff"]["trained"] == str(folder / "tuned")
+
+
 def test_the_same_request_gives_the_same_bytes_but_the_time(compared, cache):
     folder, request = compared
     first = json.loads((folder / "out" / "diff.json").read_bytes())

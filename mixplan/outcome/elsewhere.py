@@ -16,6 +16,7 @@ from mixplan.errors import ModelError, RunError
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.model import Model
 from mixplan.runs import quoted
+from mixplan.saved import read_outcome
 from mixplan.saved.outcome import Harness
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -81,6 +82,29 @@ def hold_label(name: str) -> None:
             f"the label {name!r} cannot name a folder. Give another one with `--label NAME`: at most 100 letters, "
             "digits, `_`, `.` or `-`, the first a letter or digit."
         )
+
+
+def hold_kind(folder: Path, *, harness: bool) -> None:
+    """Hold that measures of another harness and mixplan's own do not replace each other under one label.
+
+    Args:
+        folder: Of the label.
+        harness: Whether another harness's are to be kept there.
+
+    Raises:
+        RunError: the folder holds the other kind.
+    """
+    try:
+        earlier = read_outcome(folder)
+    except RunError:
+        return  # damaged: it is written anew
+    if earlier is None or earlier.elsewhere is None or (earlier.elsewhere.harness is not None) == harness:
+        return
+    by = earlier.elsewhere.harness.name if earlier.elsewhere.harness else "mixplan"
+    raise RunError(
+        f"{folder}: holds what {by} measured of '{earlier.elsewhere.model}'. Give another name with `--label NAME`, or "
+        "move that folder away."
+    )
 
 
 def from_hub(name: str) -> Path:

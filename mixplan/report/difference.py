@@ -54,7 +54,14 @@ def render(diff: Diff) -> str:
         findings,
     ]
     parts = [*(part for part in opened if part is not None), folded(measures_of(named))]
-    return document(f"{diff.trained} against {diff.base}", _top(diff), [_notices(diff), contents(parts), *parts])
+    return document(named_both(diff), _top(diff), [_notices(diff), contents(parts), *parts])
+
+
+def named_both(diff: Diff) -> str:
+    """Which model is held against which, by the last parts of their names where these differ."""
+    last = [name.rstrip("/").rpartition("/")[2] for name in (diff.trained, diff.base)]
+    trained, base = last if last[0] != last[1] else (diff.trained, diff.base)
+    return f"{trained} against {base}"
 
 
 def lost_first(diff: Diff) -> list[str]:
@@ -84,10 +91,14 @@ def _top(diff: Diff) -> Html:
     return tag(
         "header",
         tag("p", "What a training changed", class_="kicker"),
-        tag("h1", f"{diff.trained} against {diff.base}"),
+        tag("h1", named_both(diff)),
         *(tag("p", sentence, class_="lead") for sentence in diff.summary[:LEADING]),
         tag("dl", *facts, class_="facts"),
-        tag("p", f"Both models in {diff.dtype}, {read_by}. Domains: {diff.suite}.{made}", class_="quiet"),
+        tag(
+            "p",
+            f"{diff.trained}, trained from {diff.base}. Both in {diff.dtype}, {read_by}. Domains: {diff.suite}.{made}",
+            class_="quiet",
+        ),
         tag("p", "To repeat it: ", tag("code", repeated(diff)), class_="quiet"),
     )
 

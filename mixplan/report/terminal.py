@@ -113,7 +113,7 @@ def show_difference(diff: Diff, console: Console, page: Path | None) -> None:
         page: Where report.html was written.
     """
     first, *others = diff.summary
-    _say(console, f"{diff.trained} against {diff.base}: {first}", style="bold")
+    _say(console, f"{difference.named_both(diff)}: {first}", style="bold")
     for sentence in others:
         _say(console, sentence, style="bold")
     _warn(console, diff.warnings)

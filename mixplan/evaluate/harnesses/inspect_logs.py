@@ -11,12 +11,13 @@ import importlib.util
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mixplan.errors import EvaluateError
-from mixplan.evaluate.harnesses.results import Item, Results, Task
+from mixplan.evaluate.harnesses.results import Item, Results, Task, Tasks
 from mixplan.runs import canonical_json, content_hash
 
 MEASURE = "inspect"
@@ -44,29 +45,28 @@ def is_log(path: Path) -> bool:
 
 
 def read_logs(place: Path, files: Sequence[Path]) -> Results:
-    """Read the logs of one model, each of another task.
+    """Read the heads of the logs of one model, each of another task; samples are read when a task is asked for.
 
     Args:
         place: What the person named, for messages.
         files: Its logs.
 
     Raises:
-        EvaluateError: inspect_ai is not installed; a log is damaged, or holds no scores; two are of one task, or of
-            different models.
+        EvaluateError: inspect_ai is not installed; a log is damaged; two are of one task, or of different models.
     """
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, Callable[[], Task]] = {}
     origins: dict[str, Path] = {}
     models: dict[str, Path] = {}
     versions = set[str]()
     for file in files:
-        log = read_log(file)
+        log = read_log(file, header_only=True)
         name = str(log.eval.task)
         if name in tasks:
             raise EvaluateError(
                 f"{place}: the task '{name}' was evaluated twice: {origins[name].name} and {file.name}. Name one of "
                 "the two files."
             )
-        tasks[name], origins[name] = task_of(file, name, log), file
+        tasks[name], origins[name] = partial(whole_task, file, name), file
         models.setdefault(str(log.eval.model), file)
         versions.add(str((log.eval.packages or {}).get("inspect_ai", "")))
     if len(models) > 1:
@@ -79,13 +79,22 @@ def read_logs(place: Path, files: Sequence[Path]) -> Results:
         measure=MEASURE,
         model=next(iter(models)),
         dtype=None,
-        tasks=tasks,
+        tasks=Tasks(tasks),
         groups={},
     )
 
 
-def read_log(file: Path) -> Any:
-    """Read a log.
+def whole_task(file: Path, name: str) -> Task:
+    """Read a log's samples.
+
+    Raises:
+        EvaluateError: it is damaged, or holds no samples or no score that is a number.
+    """
+    return task_of(file, name, read_log(file))
+
+
+def read_log(file: Path, *, header_only: bool = False) -> Any:
+    """Read a log, or all of it but its samples.
 
     Raises:
         EvaluateError: the library is not installed, or cannot read the file.
@@ -99,7 +108,7 @@ def read_log(file: Path) -> Any:
     parts: tuple[Any, Any] = (importlib.import_module("zstandard"), importlib.import_module("ijson"))
     damage = (OSError, ValueError, KeyError, EOFError, zlib.error, struct.error, NotImplementedError)
     try:
-        return library.read_eval_log(str(file), exclude_fields=UNREAD)
+        return library.read_eval_log(str(file), header_only=header_only, exclude_fields=None if header_only else UNREAD)
     except (*damage, parts[0].ZstdError, parts[1].JSONError) as error:
         raise EvaluateError(
             f"{file}: inspect_ai cannot read this log; it is damaged or cut off "

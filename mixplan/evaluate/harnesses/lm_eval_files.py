@@ -10,14 +10,15 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from mixplan.errors import EvaluateError
 from mixplan.evaluate.harnesses.lm_eval_metrics import Column, column_of
-from mixplan.evaluate.harnesses.results import Item, Results, Task
+from mixplan.evaluate.harnesses.results import Item, Results, Task, Tasks
 from mixplan.runs import content_hash, translated
 
 MEASURE = "lm_eval"
@@ -97,17 +98,17 @@ def is_results(path: Path) -> bool:
 
 
 def read_results(place: Path, files: Sequence[Path]) -> Results:
-    """Read the results files of one model with the samples of every task in them.
+    """Read the results files of one model; the samples of a task are read when it is asked for.
 
     Args:
         place: What the person named, for messages.
         files: Results files whose tasks differ.
 
     Raises:
-        EvaluateError: a file is damaged, has no samples, or samples are not those of its results.
+        EvaluateError: a file is damaged, or two have one task.
     """
     found = [(file, results_file(file)) for file in files]
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, Callable[[], Task]] = {}
     origins: dict[str, Path] = {}
     for file, results in found:
         for name in leaves(results):
@@ -116,7 +117,7 @@ def read_results(place: Path, files: Sequence[Path]) -> Results:
                     f"{place}: the task '{name}' was evaluated twice: {origins[name].name} and {file.name}. Name one "
                     "of the two files."
                 )
-            tasks[name], origins[name] = task_of(file, name, results), file
+            tasks[name], origins[name] = partial(task_of, file, name, results), file
     first = found[0][1]
     return Results(
         place=place,
@@ -124,7 +125,7 @@ def read_results(place: Path, files: Sequence[Path]) -> Results:
         measure=MEASURE,
         model=first.model_name or model_of(first.config),
         dtype=text_of(first.config.get("model_dtype")).removeprefix("torch.") or None,
-        tasks=tasks,
+        tasks=Tasks(tasks),
         groups={name: members for _, results in found for name, members in results.group_subtasks.items() if members},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +53,32 @@ class Task:
     notes: list[str] = field(default_factory=list)
 
 
+class Tasks(Mapping[str, Task]):
+    """Tasks by name, each read when it is first asked for: of many only some may stand for a domain."""
+
+    def __init__(self, reads: Mapping[str, Callable[[], Task]]) -> None:
+        self.reads = dict(reads)
+        self.known: dict[str, Task] = {}
+
+    def __getitem__(self, name: str) -> Task:
+        """Read a task.
+
+        Raises:
+            EvaluateError: its samples are not there, damaged, or not those of its results.
+        """
+        if name not in self.known:
+            self.known[name] = self.reads[name]()
+        return self.known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Their names, in the order of the results."""
+        return iter(self.reads)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.reads)
+
+
 @dataclass(frozen=True)
 class Results:
     """What one harness measured of one model.
@@ -72,5 +98,5 @@ class Results:
     measure: str
     model: str
     dtype: str | None
-    tasks: Mapping[str, Task]
+    tasks: Tasks
     groups: Mapping[str, list[str]]
