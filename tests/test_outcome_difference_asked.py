@@ -11,6 +11,7 @@ from mixplan.outcome.difference.asked import (
     base_of_adapter,
     domains_section,
     find_asked,
+    known_name,
     sae_section,
     short,
 )
@@ -94,6 +95,20 @@ def test_the_sae_is_the_shipped_one_the_table_s_or_as_asked(tmp_path):
         None, "SAELens's table has no SAE of 'org/of-nobody'. Name one with `--sae`."
     )  # fmt: skip
     assert "neither a folder nor RELEASE:ID of SAELens's table" in refused(sae_section, "nothing:x", "x")
+
+
+def test_a_model_in_the_hub_s_cache_is_known_by_its_id():
+    assert known_name("/hub/models--google--gemma-2-2b/snapshots/0123abc") == "google/gemma-2-2b"
+    assert known_name("/home/me/gemma") == "/home/me/gemma"
+
+
+def test_an_adapter_of_the_embedded_model_s_folder_is_one_of_the_embedded_model(folders, monkeypatch):
+    monkeypatch.setattr("mixplan.outcome.difference.asked.converted_folder", lambda: folders / "base")
+    config = {"base_model_name_or_path": str(folders / "base")}
+    (folders / "lora" / "adapter_config.json").write_text(json.dumps(config))
+    asked = find_asked(DiffRequest(str(folders / "lora"), out=folders / "out"))
+    assert (asked.base, asked.without_sae) == ("embedded", None)
+    assert asked.loaded.recipe.model.sae.embedded
 
 
 def test_names_make_folders():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from mixplan.embedded import converted_folder
 from mixplan.errors import ModelError, RecipeError, RunError
 from mixplan.outcome.elsewhere import ADAPTER, from_hub
 from mixplan.recipe import LoadedRecipe, load_recipe
@@ -23,6 +25,8 @@ from mixplan.saved.diff import read_diff
 
 STAND_IN: Yaml = {"data": {"file": "none.jsonl"}, "format": "messages", "columns": {"messages": "messages"}}
 """A recipe needs a target; none is opened here."""
+CACHED = re.compile(r"models--([^/]+?)--([^/]+)/snapshots/[0-9a-f]+/?$")
+"""A model's folder in the hub's cache."""
 FILE_KEYS = ("data", "demonstrations")
 
 
@@ -87,6 +91,8 @@ def find_asked(request: DiffRequest) -> Asked:
     trained = folder_of(request.trained) or from_hub(request.trained)
     base = request.base or base_of_adapter(trained, request.trained)
     base_folder = None if base == "embedded" else folder_of(base)
+    if base_folder is not None and base_folder.resolve() == converted_folder().resolve():
+        base, base_folder = "embedded", None  # as adapters that were trained on it say
     if base_folder is not None and (base_folder / ADAPTER).is_file():
         raise ModelError(
             f"{base}: an adapter, which is no model by itself. Give the model under it as BASE, such as "
@@ -95,7 +101,7 @@ def find_asked(request: DiffRequest) -> Asked:
     name = str(base_folder.resolve()) if base_folder else base
     out = request.out or Path("runs") / f"diff-{short(base)}-{short(request.trained)}"
     hold_own(out, base, request.trained)
-    sae, why = sae_section(request.sae, name)
+    sae, why = sae_section(request.sae, known_name(name))
     values: Yaml = {
         "model": {"name": name, "sae": sae or {"path": "none"}},
         "target": STAND_IN,
@@ -160,6 +166,12 @@ def short(name: str) -> str:
     """A model's name as part of a folder's."""
     last = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name.rpartition("/")[2]
     return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in last) or "model"
+
+
+def known_name(name: str) -> str:
+    """A model's hub id, also of a folder in the hub's cache."""
+    found = CACHED.search(name)
+    return f"{found[1]}/{found[2]}" if found else name
 
 
 def hold_own(folder: Path, base: str, trained: str) -> None:
