@@ -58,12 +58,14 @@ LONG_FILES = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; leave out tests of a browser or tracker that is not installed."""
-    if browser.installed() is None:
-        without = [item for item in items if item.get_closest_marker("browser")]
-        config.hook.pytest_deselected(items=without)
-        items[:] = [item for item in items if item not in without]
-    absent = [item for item in items for mark in item.iter_markers("tracker") if not all(map(find_spec, mark.args))]
+    """Begin with the files that take longest; leave out tests of browsers, trackers and harnesses not installed."""
+    there = {"browser": browser.installed() is not None, "inspect": find_spec("inspect_ai") is not None}
+    absent = [
+        item
+        for item in items
+        if any(not found and item.get_closest_marker(name) for name, found in there.items())
+        or any(not all(map(find_spec, mark.args)) for mark in item.iter_markers("tracker"))
+    ]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]
     place = {name: number for number, name in enumerate(LONG_FILES)}

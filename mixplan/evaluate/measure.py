@@ -44,7 +44,7 @@ LIBRARIES = {
 
 def evaluate(
     model: Model,
-    target: Domain,
+    target: Domain | None,
     domains: Mapping[str, Domain],
     *,
     spec: EvaluateSpec,
@@ -60,7 +60,8 @@ def evaluate(
     Args:
         model: What is measured.
         target: The opened target; a domain without evaluation rows is passed over. Its sources are measured each by
-            itself where it has several, and together under `target` where their headline measures agree.
+            itself where it has several, and together under `target` where their headline measures agree. None where
+            nothing is taught.
         domains: The opened domains, by name.
         spec: The recipe's section.
         folder: What a task's YAML file is relative to.
@@ -73,7 +74,7 @@ def evaluate(
         MixplanError: lm-evaluation-harness is needed and not installed, or does not know a task.
     """
     origin = untrained or model
-    parts = by_name(target, domains)
+    parts = by_name(target, domains) if target else dict(domains)
     titles = titles_of(parts, "untrained" if model is origin else "trained")
     work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), titles, {}, Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
@@ -94,7 +95,8 @@ def evaluate(
                 floors[name] = floor
                 headlines[name] = floor.instead or headlines[name]
         stood, total = stood + standing, total + len(measured[name])
-    if (whole := pooled(measured, headlines, [part.name for part in target.sources])) is not None:
+    sources = [part.name for part in target.sources] if target else []
+    if (whole := pooled(measured, headlines, sources)) is not None:
         measured["target"], headlines["target"] = whole
     if stood:
         watcher.say(f"{stood} of {total} measures are reused from an earlier evaluation")

@@ -17,7 +17,7 @@ from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
-from mixplan.outcome.elsewhere import Judged, comparable, find_judged, refuse_foreign
+from mixplan.outcome.elsewhere import Judged, comparable, find_judged, hold_kind, refuse_foreign
 from mixplan.outcome.examples import with_examples
 from mixplan.outcome.tracked import begin_tracking, tracking_of
 from mixplan.plan import PlanRequest, make_plan
@@ -218,6 +218,8 @@ def evaluate_run(
     run = planned(OutcomeRequest(folder), watcher)
     run = replace(run, loaded=load_recipe(folder / "recipe.yaml", overrides))
     judged = find_judged(folder, model, label)
+    if judged is not None and judged.label is not None:
+        hold_kind(folder / JUDGED / judged.label, harness=False)
     with locked(folder, protected=True):
         before = evaluated_before(run, watcher)
         if judged is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mixplan.outcome.units import counted
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import quantity
 from mixplan.report.sheets import lost_first
 from mixplan.report.tables import left_out, section
-from mixplan.saved.outcome import Answered, Outcome
+from mixplan.saved.outcome import Answered, Measured, Outcome
 from mixplan.saved.plan import Plan
 
 PARTS = 100
@@ -27,7 +29,11 @@ def answers(plan: Plan, outcome: Outcome) -> Html | None:
     Returns:
         The section Answers before and after; None where there is no example.
     """
-    named = {**outcome.taught(), **{name: outcome.domains[name] for name in lost_first(plan, outcome)}}
+    return answers_of({**outcome.taught(), **{name: outcome.domains[name] for name in lost_first(plan, outcome)}})
+
+
+def answers_of(named: Mapping[str, Measured]) -> Html | None:
+    """The section Answers before and after; None where there is no example."""
     found = {name: measured.examples for name, measured in named.items() if measured.examples}
     if not found:
         return None

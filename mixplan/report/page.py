@@ -15,6 +15,7 @@ from mixplan.report.by_source import by_source
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
+from mixplan.report.paired import paired
 from mixplan.report.predicted import predicted
 from mixplan.report.sentences import told_by
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
@@ -112,7 +113,7 @@ def _measured(plan: Plan, outcome: Outcome) -> list[Html | None]:
     """The outcome's sections: changes, answers and compared arms are open, and what they rest on is folded."""
     said = [tag("li", sentence) for sentence in outcome_header.further(outcome)]
     findings = section("Findings", tag("ul", *said, class_="told")) if said else None
-    further = [relative(plan, outcome), predicted(plan, outcome), actual(plan, outcome)]
+    further = [relative(plan, outcome), predicted(plan, outcome), actual(plan, outcome), paired(outcome)]
     further += [training(outcome), every_measure(plan, outcome)]
     opened = [before_and_after(plan, outcome), answers(plan, outcome), findings, compared(outcome)]
     return [*opened, *(None if part is None else folded(part) for part in further)]

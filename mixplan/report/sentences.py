@@ -22,7 +22,9 @@ def training_line(outcome: Outcome) -> str:
     Single steps may hold rows of one kind, so the means of the first and the last quarter of all steps are told.
     """
     if (job := outcome.training) is None:
-        return f"{model_named(outcome)} was trained without mixplan: what its trainer read is not known."
+        harness = outcome.elsewhere.harness if outcome.elsewhere else None
+        by = f" and measured by {harness.name}" if harness else ""
+        return f"{model_named(outcome)} was trained without mixplan{by}: what its trainer read is not known."
     parts = [f"{job.method.upper()}, {counted(job.steps, 'optimiser step')} in {duration(job.seconds)}"]
     for key in ("loss", "reward"):
         if curve := job.curve(key):
