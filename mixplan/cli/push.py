@@ -78,14 +78,18 @@ def push(
         tell(offer)
     for note in offer.notes[len(told) :]:
         typer.echo(f"- {note}")
+    typer.echo(ended(offer, dry_run=dry_run))
+
+
+def ended(offer: Offer, *, dry_run: bool) -> str:
+    """What came of it, in a sentence."""
     kind = f"{'private' if offer.private else 'public'} {offer.kind}"
     if dry_run:
         made = {True: "", False: ", which would be made", None: ""}[offer.exists]
-        typer.echo(f"Would go to the {kind} {offer.url}{made}: {size(offer.bytes)}. Nothing was sent.")
-    elif offer.commit is None:
-        typer.echo(f"All of it is in the {kind} {offer.url} already. Nothing was sent.")
-    else:
-        typer.echo(f"Pushed to the {kind} {offer.url}, commit {offer.commit[:12]}")
+        return f"Would go to the {kind} {offer.url}{made}: {size(offer.bytes)}. Nothing was sent."
+    if offer.commit is None:
+        return f"All of it is in the {kind} {offer.url} already. Nothing was sent."
+    return f"Pushed to the {kind} {offer.url}, commit {offer.commit[:12]}"
 
 
 def lines(offer: Offer) -> Iterator[str]:
