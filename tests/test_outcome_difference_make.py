@@ -24,7 +24,7 @@ from mixplan.saved.diff import read_diff
 
 FEW = (
     *("evaluate.behaviour_tokens=6", "evaluate.answer_tokens=6", "evaluate.resamples=100"),
-    *("sts.query_tokens=60", "sts.draws=2"),
+    *("sts.query_tokens=60", "sts.draws=2", "evaluate.rows=3"),
 )
 SET = [word for text in FEW for word in ("--set", text)]
 
@@ -165,13 +165,12 @@ def test_a_training_above_the_sae_moves_behaviour_and_no_feature(compared, tiny_
 def test_without_an_sae_it_is_by_domain_alone_and_said(compared, tiny_model, cache, tmp_path):
     folder, _ = compared
     trained = str(folder / "tuned")
-    for sae, said in ((None, "SAELens's table has no SAE of"), ("none", "No SAE was asked for.")):
-        place = tmp_path / (sae or "table")
-        diff_models(DiffRequest(trained, str(tiny_model), str(folder / "tiny.yaml"), sae, place, FEW), watcher=Silent())
-        found = read_diff(place)
-        assert said in found.without_sae
-        assert found.summary[-1] == f"Features were not read. {found.without_sae}"
-        assert (found.sae, found.features, found.domains["fox"].shift) == (None, [], None)
+    request = DiffRequest(trained, str(tiny_model), str(folder / "tiny.yaml"), None, tmp_path / "out", FEW)
+    diff_models(request, watcher=Silent())
+    found = read_diff(tmp_path / "out")
+    assert found.without_sae == f"SAELens's table has no SAE of '{tiny_model}'. Name one with `--sae`."
+    assert found.summary[-1] == f"Features were not read. {found.without_sae}"
+    assert (found.sae, found.features, found.domains["fox"].shift) == (None, [], None)
 
 
 def test_an_adapter_may_stand_alone_and_says_its_base(compared, tiny_model, cache, tmp_path):

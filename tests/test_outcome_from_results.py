@@ -98,6 +98,8 @@ def test_what_no_harness_can_know_is_said_and_what_it_knows_is_on_the_page(tmp_p
     for part in (f"--after {files[1].parent}", "--tasks target=sums", "How items were paired", "I say", "40 of 40"):
         assert part in page, part
     assert found.target.examples[0].row.startswith("sums/")
+    assert found.target.examples[0].graded == ("wrong", "right")
+    assert "written for this page" not in page
 
 
 def test_results_under_several_labels_stand_beside_each_other(tmp_path, run, names):

@@ -15,6 +15,7 @@ from mixplan.evaluate.harnesses.results import Item, Results
 from mixplan.outcome.assemble import assemble
 from mixplan.outcome.elsewhere import Judged, hold_kind, hold_label
 from mixplan.outcome.examples import SHOWN, changed_rows, cut
+from mixplan.outcome.units import PER_CENT
 from mixplan.recipe import load_recipe
 from mixplan.runs import JUDGED, content_hash, locked
 from mixplan.saved import Outcome, Plan, read_plan, write_outcome
@@ -22,6 +23,7 @@ from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, write
 from mixplan.saved.outcome import Answered, Harness
 
 ASKED = re.compile(r"(?P<domain>[^=]+)=(?P<task>[^=]+?)(?::(?P<metric>[^:,=]+)(?:,(?P<filter>[^:=]+))?)?")
+GRADES = {0.0: "wrong", 1.0: "right"}
 NAMED = 8
 """Names listed in a message."""
 
@@ -229,19 +231,24 @@ def answers(part: PairedPart) -> list[Answered]:
     """The items of one part whose answers changed most, most first."""
     early, late = (with_texts(part, one[part.headline], place) for place, one in enumerate((part.before, part.after)))
     quantity = next(iter(early.values))
-    return [
-        Answered(
-            row=row,
-            question=cut(part.items[row][0].question),
-            reference=cut(part.items[row][0].reference),
-            before=cut(part.items[row][0].answer),
-            after=cut(part.items[row][1].answer),
-            quantity=quantity,
-            measured=values,
-        )
-        for row, values in changed_rows(early, late, quantity)
-        if any(item.answer for item in part.items[row])
-    ][:SHOWN]
+    rows = [pair for pair in changed_rows(early, late, quantity) if any(item.answer for item in part.items[pair[0]])]
+    return [shown(row, part.items[row], quantity, values) for row, values in rows[:SHOWN]]
+
+
+def shown(row: str, items: tuple[Item, Item], quantity: str, values: tuple[float, float]) -> Answered:
+    """One item with both answers; right or wrong where that is what was measured."""
+    made = Answered(
+        row=row,
+        question=cut(items[0].question),
+        reference=cut(items[0].reference),
+        before=cut(items[0].answer),
+        after=cut(items[1].answer),
+        quantity=quantity,
+        measured=values,
+    )
+    if quantity not in PER_CENT or not set(values) <= GRADES.keys():
+        return made
+    return made.model_copy(update={"graded": (GRADES[values[0]], GRADES[values[1]])})
 
 
 def with_texts(part: PairedPart, measured: Measured, place: int) -> Measured:

@@ -29,11 +29,18 @@ def answers(plan: Plan, outcome: Outcome) -> Html | None:
     Returns:
         The section Answers before and after; None where there is no example.
     """
-    return answers_of({**outcome.taught(), **{name: outcome.domains[name] for name in lost_first(plan, outcome)}})
+    harness = outcome.elsewhere.harness if outcome.elsewhere else None
+    named = {**outcome.taught(), **{name: outcome.domains[name] for name in lost_first(plan, outcome)}}
+    return answers_of(named, brought=harness is not None)
 
 
-def answers_of(named: Mapping[str, Measured]) -> Html | None:
-    """The section Answers before and after; None where there is no example."""
+def answers_of(named: Mapping[str, Measured], *, brought: bool = False) -> Html | None:
+    """The section Answers before and after; None where there is no example.
+
+    Args:
+        named: What was measured, by name.
+        brought: Whether the answers are another harness's, so that none was written for the page.
+    """
     found = {name: measured.examples for name, measured in named.items() if measured.examples}
     if not found:
         return None
@@ -41,7 +48,7 @@ def answers_of(named: Mapping[str, Measured]) -> Html | None:
         "The held-out rows whose answers training changed most, up to three a domain, so they are no fair sample: the "
         "changes above are of all rows."
     )
-    if any(example.graded is None for examples in found.values() for example in examples):
+    if not brought and any(example.graded is None for examples in found.values() for example in examples):
         note += " Answers that are not graded were written for this page and are cut short."
     shown = list(found.items())[:PARTS]
     folds = [_fold(name, examples, first=name == shown[0][0]) for name, examples in shown]
