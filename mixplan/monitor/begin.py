@@ -20,7 +20,6 @@ from mixplan.monitor.watch import Watch
 from mixplan.plan.identity import data_hash
 from mixplan.recipe import DuringSpec, LoadedRecipe, load_recipe
 from mixplan.runs import content_hash, quoted
-from mixplan.sae import load_sae
 from mixplan.saved import Plan, read_plan
 from mixplan.saved.trajectory import Begin, Part
 
@@ -158,6 +157,8 @@ def drift_features(run: Planned, model: Model) -> Features:
     Raises:
         SaeError: the SAE cannot be loaded.
     """
+    from mixplan.sae import load_sae  # loads SAELens, which takes seconds
+
     spec = run.loaded.recipe.model.sae
     sae = load_sae(spec, model, folder=run.loaded.folder(("model", "sae", "path")))
     return Features.of(sae, [feature for feature, *_ in run.plan.drift.features])

@@ -68,10 +68,11 @@ class DomainMonitor(TrainerCallback):
         """
         self.run, self.trainer = Path(run), trainer
         self.during = settled(self.run, settings)
-        self.folder = self.run / OTHERS / (name or label_of(Path(str(trainer.args.output_dir))))
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", self.folder.name):
+        label = name or label_of(Path(str(trainer.args.output_dir)))
+        self.folder = self.run / OTHERS / label
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", label):
             raise RunError(
-                f"DomainMonitor: the name {self.folder.name!r} cannot name a folder. Give another one as `name`: at "
+                f"DomainMonitor: the name {label!r} cannot name a folder. Give another one as `name`: at "
                 "most 100 letters, digits, `_`, `.` or `-`, the first a letter or digit."
             )
         self.trajectory: Trajectory | None = None

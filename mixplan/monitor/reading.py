@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,9 @@ from mixplan.evaluate.scoring import head, slices
 from mixplan.model import Model, at_depth, decoder_of, taken
 from mixplan.model.finite import refuse_activations, refuse_scores
 from mixplan.monitor.rows import Text
-from mixplan.sae import Sae, columns_of
+
+if TYPE_CHECKING:
+    from mixplan.sae import Sae
 
 TOP = 1024
 """Likeliest tokens of the untrained model that are kept at each place: 8 KB a token."""
@@ -53,6 +56,8 @@ class Features:
     @classmethod
     def of(cls, sae: Sae, features: Sequence[int]) -> Features:
         """Of an SAE's features."""
+        from mixplan.sae import columns_of  # loads SAELens, which takes seconds
+
         device = next(sae.sae.parameters()).device
         columns = torch.tensor(list(features), dtype=torch.int64, device=device)
         part = columns_of(sae, columns)
