@@ -263,6 +263,22 @@ def test_a_training_from_other_weights_is_said_to_be_one(run, tmp_path):
     assert "starts from other weights than the plan's" in monitor.warnings()[0]
 
 
+def test_the_program_of_the_page_on_other_trainers_is_watched(run, tmp_path, monkeypatch):
+    page = (Path(__file__).parent.parent / "docs" / "other-trainers.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python title=\"train.py\"\n(.*?)```", page, re.DOTALL)
+    small = program.replace("HuggingFaceTB/SmolLM2-135M-Instruct", read_plan(run).model.name)
+    small = small.replace('"none"', '"none", use_cpu=True, bf16=False, max_steps=2')
+    assert small.count(read_plan(run).model.name) == small.count("max_steps") == 1
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    run.rename(tmp_path / "runs" / "mine")
+    exec(small, {})
+    found = read_trajectory(tmp_path / "runs" / "mine" / "monitored" / "my-model")
+    assert found.end.step == 2
+    assert found.begin.settings["cost"] == 0.05
+
+
 def test_answers_of_the_runs_own_evaluation_are_taken(run, tmp_path):
     monitor = monitored(run, plain_trainer(run, tmp_path / "out"), drift=False)
     assert monitor.trajectory.begin.reused_answers

@@ -126,12 +126,13 @@ def answers(
     A resumed training's model is no longer the untrained one: what it began with is kept.
     """
     evaluate, parts = run.loaded.recipe.evaluate, by_name(run.target, run.domains)
+    tokens = min(during.tokens, evaluate.behaviour_tokens)
     found, reused = {}, True
     for name, part in rows.items():
         whole = parts[name].evaluation[: evaluate.rows]
-        kept = baseline_answers(model, run.plan, whole, evaluate, during.tokens) if untrained else None
+        kept = baseline_answers(model, run.plan, whole, evaluate, tokens) if untrained else None
         if kept is None or any(row.id not in kept for row in part):
-            kept, reused = own_answers(model, part, during.tokens), False
+            kept, reused = own_answers(model, part, tokens), False
         found[name] = {row.id: kept[row.id] for row in part if row.id in kept}
     return found, reused
 

@@ -198,11 +198,16 @@ class DomainMonitor(TrainerCallback):
         told += [f"Step {one.step} was not measured: {one.why}" for one in self.trajectory.failed]
         if end.left_out:
             training = max(end.seconds - end.spent, 1e-9)
+            first = (
+                ""
+                if self.trajectory.begin.reused_answers
+                else (", or measure the run before training (`mixplan eval`), so that its answers are there")
+            )
             told.append(
                 f"While it trained, {len(self.trajectory.points) - 1} measures were made and {end.left_out} left out: "
-                f"measuring takes {end.spent:.3g} s so far, {100 * end.spent / training:.2g} % of training's "
-                f"{training:.3g} s, and evaluate.during.cost allows {100 * self.during.cost:.3g} %. Raise it, lower "
-                "evaluate.during.rows or tokens, or evaluate the run first, whose answers are then reused."
+                f"measuring has taken {end.spent:.3g} s, {100 * end.spent / training:.1f} % of the training's "
+                f"{training:.3g} s, of which evaluate.during.cost allows {100 * self.during.cost:.3g} %. For more, "
+                f"raise it, lower evaluate.during.rows or tokens{first}."
             )
         return told
 

@@ -131,9 +131,9 @@ def baseline_answers(
         tokens: Longest answer.
 
     Returns:
-        None where they are not kept, or were made shorter.
+        None where they are not kept.
     """
-    if evaluate.behaviour_tokens < tokens or plan.model.settings is None:
+    if plan.model.settings is None:
         return None
     untrained = replace(model, weights=plan.model.hash, settings=plan.model.settings, dtype=plan.model.dtype)
     kept = kept_answers(kept_place(answers_key(identity(untrained), part, evaluate.behaviour_tokens)))

@@ -208,7 +208,9 @@ class DuringSpec(Section):
     rows: Positive = Field(default=8, description="At most so many evaluation rows a domain.")
     target_rows: Positive = Field(default=24, description="At most so many evaluation rows of the target.")
     tokens: Positive = Field(
-        default=32, description="At most so many tokens of the untrained model's own answers, at which KL is taken."
+        default=32,
+        description="At most so many tokens of the untrained model's own answers, at which KL is taken; no more than "
+        "`behaviour_tokens`.",
     )
     cost: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = Field(
         default=0.05, description="Seconds spent on measuring for each second of training, at most."
