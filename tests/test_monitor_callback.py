@@ -187,6 +187,31 @@ def test_a_resumed_training_goes_on_with_its_trajectory(run, tmp_path):
         resumed.train(resume_from_checkpoint=True)
 
 
+def test_rows_are_given_up_for_measures_and_stay_given_up(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("mixplan.monitor.callback.share_of_rows", lambda *_, **__: 0.5)
+    args = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
+    settings = {**ALWAYS, "every": 2, "drift": False}
+    cut = plain_trainer(run, tmp_path / "cut", **args)
+    cut.add_callback(DomainMonitor(run, cut, **settings))
+    cut.add_callback(Killed())
+    with pytest.raises(KeyboardInterrupt):
+        cut.train()
+    resumed = plain_trainer(run, tmp_path / "cut", **args)
+    monitor = DomainMonitor(run, resumed, **settings)
+    resumed.add_callback(monitor)
+    resumed.train(resume_from_checkpoint=True)
+    found = read_trajectory(monitor.folder)
+    assert [point.step for point in found.points] == [0, 2, 4]
+    assert [len(part.rows) for part in found.begin.parts.values()] == [3] * 4
+    assert "Only the first 3 evaluation rows of each part" in found.begin.warnings[0]
+    monkeypatch.undo()
+    whole = monitored(run, plain_trainer(run, tmp_path / "whole", max_steps=4), every=4, drift=False)
+    for name, part in found.points[-1].parts.items():
+        every = whole.trajectory.points[-1].parts[name]
+        assert part.quantity == pytest.approx(every.quantity[:3])
+        assert part.kl == pytest.approx(every.kl[:3], abs=1e-6)
+
+
 def test_a_measure_that_fails_does_not_end_the_training(run, tmp_path, monkeypatch, caplog):
     trainer = plain_trainer(run, tmp_path / "out")
     monitor = DomainMonitor(run, trainer, **ALWAYS, drift=False)

@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 from mixplan.errors import MixplanError, RunError
 from mixplan.monitor.begin import Planned, Prepared, prepare
 from mixplan.monitor.choice import FOLDER, chosen, keep_candidates
+from mixplan.monitor.fewer import as_measured, fewer, share_of_rows, with_rows
 from mixplan.monitor.live import settle, undisturbed
 from mixplan.monitor.pace import Pace
+from mixplan.monitor.points import gathered, label_of, logged, point_of, said, settled
 from mixplan.monitor.watch import Share
-from mixplan.recipe import DuringSpec, load_recipe, section
 from mixplan.saved.trajectory import (
     OTHERS,
     End,
     Failed,
     Kept,
-    PartPoint,
     Point,
     Trajectory,
     read_trajectory,
@@ -33,6 +33,8 @@ from mixplan.saved.trajectory import (
 )
 
 LOG = logging.getLogger("mixplan.monitor")
+FIRST_FIT = 2
+"""The first step after which a step's time is known well enough to give up rows for it: the first one is slow."""
 FAILURES = (MixplanError, RuntimeError)
 """What a measure may fail with; torch says by RuntimeError that memory is out."""
 
@@ -82,6 +84,7 @@ class DomainMonitor(TrainerCallback):
         self._prepared: Prepared | None = None
         self._pace = Pace.of(self.during.cost, self.during.every, 1)
         self._began = self._before = self._measuring = 0.0
+        self._fits = False
 
     @property
     def seconds(self) -> float:
@@ -95,7 +98,7 @@ class DomainMonitor(TrainerCallback):
             MixplanError: the run, the model or the SAE cannot be used.
         """
         self._began, self._before = time.monotonic(), 0.0
-        self._measuring = self._began
+        self._measuring, self._fits = self._began, False
         self._pace = Pace.of(self.during.cost, self.during.every, int(state.max_steps))
         self.stopped = self.kept = None
         with undisturbed(self.trainer):
@@ -119,11 +122,18 @@ class DomainMonitor(TrainerCallback):
         began = self._measuring = time.monotonic()
         told = gather_object([(self.seconds - self._pace.spent, self._pace.spent, self._pace.estimate)])
         training, spent, estimate = min(t for t, _, _ in told), max(s for _, s, _ in told), max(e for _, _, e in told)
+        share = share_of_rows(self._pace, step=step, training=training, spent=spent, estimate=estimate)
+        if share < 1 and step >= FIRST_FIT and self._fits is False:
+            self._fewer(share)
+            estimate *= share
+        self._fits |= step >= FIRST_FIT
         if self._pace.affords(training, spent, estimate):
-            self._measure(step)
-            self._act(control)
+            if self._measure(step):
+                self._act(control)
             settle(self._prepared.model.device)
             self._pace.estimate = time.monotonic() - began
+        elif self._pace.left_out == 1:
+            self._later(step, training)
         self._pace.spent += time.monotonic() - began
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
@@ -240,14 +250,49 @@ class DomainMonitor(TrainerCallback):
             )
         self._prepared.watch.restore(self._reference())
         self.trajectory = earlier.up_to(step)
+        self._prepared.watch.asked = as_measured(self._prepared.watch.asked, self.trajectory)
         last = self.trajectory.points[-1]
         self._before, self._pace.spent = last.seconds, last.spent
         self._pace.estimate = last.spent / len(self.trajectory.points)
         self.stopped = self._reason()
         self._write()
 
-    def _measure(self, step: int) -> None:
-        """Add a point, or say why there is none; all processes get the same."""
+    def _fewer(self, share: float) -> None:
+        """Go on with the first rows of each part alone, where no step has been measured yet."""
+        assert self._prepared is not None
+        assert self.trajectory is not None
+        if len(self.trajectory.points) > 1:
+            return
+        watch = self._prepared.watch
+        watch.asked = fewer(watch.asked, share)
+        rows = sorted({len(part.scored) for part in watch.asked.values()})
+        sentence = (
+            f"Only the first {'' if rows[0] == rows[-1] else f'{rows[0]} to '}{rows[-1]} evaluation rows of each part "
+            f"are measured while it trains, so that measuring takes no more than {100 * self.during.cost:.3g} % of the "
+            "training's time (evaluate.during.cost)."
+        )
+        self.trajectory = with_rows(self.trajectory, watch.asked, sentence)
+        self._pace.estimate *= share
+        self._write()
+        self._tell(sentence)
+
+    def _later(self, step: int, training: float) -> None:
+        """Say that a measure was left out for the first time, and when the next is expected."""
+        following = self._pace.next_after(step, training)
+        when = "before the training ends" if following is None else f"until about step {following}"
+        self._tell(
+            f"Nothing is measured {when}: it would take more than {100 * self.during.cost:.3g} % of the training's "
+            "time so far (evaluate.during.cost)."
+        )
+
+    def _tell(self, sentence: str) -> None:
+        """Say a sentence at once."""
+        LOG.warning(sentence)
+        if self.say is not None:
+            self.say(sentence)
+
+    def _measure(self, step: int) -> bool:
+        """Add a point, or say why there is none; all processes get the same. Returns whether there is one."""
         assert self._prepared is not None
         share, problem = Share(), ""
         try:
@@ -257,12 +302,14 @@ class DomainMonitor(TrainerCallback):
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         problems = [one for one in gather_object([problem]) if one]
         if not problems:
-            return self._add(step, gathered(share))
+            self._add(step, gathered(share))
+            return True
         assert self.trajectory is not None
         failed = (*self.trajectory.failed, Failed(step=step, why=problems[0]))
         self.trajectory = Trajectory(self.trajectory.begin, self.trajectory.points, failed)
         LOG.warning("step %d could not be measured, and training goes on: %s", step, problems[0])
-        return self._write()
+        self._write()
+        return False
 
     def _add(self, step: int, share: Share) -> None:
         """Add a point of all processes' values, and log it."""
@@ -283,15 +330,8 @@ class DomainMonitor(TrainerCallback):
         the one that is due.
         """
         assert self.trajectory is not None
-        values: dict[str, float] = {}
-        for name, part in point.parts.items():
-            values[f"domain/{name}/kl"] = part.mean_kl
-            values[f"domain/{name}/{self.trajectory.begin.parts[name].quantity}"] = part.value
-            if part.drift is not None:
-                values[f"domain/{name}/drift"] = part.drift
-        values["domain/worst_kl"] = point.worst[1]
         due = self.trainer.control.should_log
-        Trainer.log(self.trainer, values)
+        Trainer.log(self.trainer, logged(point, self.trajectory))
         self.trainer.control.should_log = due
 
     def _act(self, control: TrainerControl) -> None:
@@ -324,54 +364,3 @@ class DomainMonitor(TrainerCallback):
         assert self.trajectory is not None
         if self.trainer.accelerator.is_main_process:
             write_trajectory(self.trajectory, self.folder)
-
-
-def settled(run: Path, settings: Mapping[str, Any]) -> DuringSpec:
-    """The run's own `evaluate.during` with settings put in its place.
-
-    Raises:
-        RecipeError: a setting is unknown or has a wrong value.
-    """
-    own = load_recipe(run / "recipe.yaml").recipe.evaluate.during
-    return section({**(own.model_dump() if own else {}), **settings}, DuringSpec)
-
-
-def label_of(folder: Path) -> str:
-    """A trainer's output folder as a name."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.resolve().name).lstrip("-_.") or "trainer"
-
-
-def said(point: Point, trajectory: Trajectory) -> str:
-    """A point as a sentence."""
-    domain, worst = point.worst
-    first = trajectory.points[0]
-    target = [
-        f"{name} {trajectory.begin.parts[name].quantity.replace('_', ' ')} {part.value:.3g}"
-        + (f" (was {first.parts[name].value:.3g})" if point.step else "")
-        for name, part in point.targets().items()
-    ]
-    moved = f", most in {domain}: KL {worst:.3g} nats per token" if point.step else ""
-    return f"measured at step {point.step} of {trajectory.begin.steps}: {', '.join(target)}{moved}"
-
-
-def gathered(share: Share) -> Share:
-    """All processes' shares as one; each process must ask."""
-    whole = Share()
-    for values, kl, drift in gather_object([(share.values, share.kl, share.drift)]):
-        whole.values |= values
-        whole.kl |= kl
-        for name, (total, tokens) in drift.items():
-            before, count = whole.drift.get(name, (0.0, 0))
-            whole.drift[name] = (before + total, count + tokens)
-    return whole
-
-
-def point_of(name: str, share: Share, trajectory: Trajectory) -> PartPoint:
-    """A part's values in the order of its rows."""
-    part = trajectory.begin.parts[name]
-    kl = [share.kl[name, row] for row in part.kl_rows]
-    values = [share.values[name, row] for row in part.rows]
-    if name in share.drift:
-        total, tokens = share.drift[name]
-        return PartPoint(kl=kl, quantity=values, drift=total / tokens)
-    return PartPoint(kl=kl, quantity=values)

@@ -42,11 +42,12 @@ class Watch:
     """The rows of one process, with the untrained model's distributions and features at its own answers.
 
     Attributes:
-        asked: All parts' rows, the same in every process.
+        asked: All parts' rows that are measured now, the same in every process.
         rank, count: Which of how many processes this is; rows go round.
         features: What drift is read of; None where it is not.
         before: The untrained model's next-token distributions, by place.
         streams: Its features, `[tokens, features]`, by place.
+        first: The rows of the beginning.
     """
 
     asked: Mapping[str, Asked]
@@ -55,12 +56,27 @@ class Watch:
     features: Features | None
     before: dict[Place, Distribution] = field(default_factory=dict)
     streams: dict[Place, Tensor] = field(default_factory=dict)
+    first: Mapping[str, Asked] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first = self.asked
 
     def mine(self) -> tuple[list[tuple[Asked, int]], list[tuple[Place, Text]]]:
-        """This process's rows to score, each with its number, and its own answers with their places."""
-        scored = [(part, number) for part in self.asked.values() for number in range(len(part.scored))]
-        own = [((part.name, row), text) for part in self.asked.values() for row, text in part.own.items()]
-        return scored[self.rank :: self.count], own[self.rank :: self.count]
+        """This process's rows to score, each with its number, and its own answers with their places.
+
+        Rows that were given up since leave the others with the process that has their reference.
+        """
+        scored = [(part, number) for part in self.first.values() for number in range(len(part.scored))]
+        own = self.answered()
+        return (
+            [(part, n) for part, n in scored[self.rank :: self.count] if n < len(self.asked[part.name].scored)],
+            [(place, text) for place, text in own if place[1] in self.asked[place[0]].own],
+        )
+
+    def answered(self) -> list[tuple[Place, Text]]:
+        """Own answers whose reference this process has."""
+        own = [((part.name, row), text) for part in self.first.values() for row, text in part.own.items()]
+        return own[self.rank :: self.count]
 
     def measure(self, model: Model, *, first: bool = False) -> Share:
         """Measure this process's rows.
@@ -110,7 +126,7 @@ class Watch:
     def keep(self, file: Path) -> None:
         """Keep the reference, for a training that is resumed."""
         tensors: dict[str, Tensor] = {}
-        for number, place in enumerate(place for place, _ in self.mine()[1]):
+        for number, (place, _) in enumerate(self.answered()):
             tensors |= {f"{number}.ids": self.before[place].ids, f"{number}.logs": self.before[place].logs}
             if self.features is not None:
                 tensors[f"{number}.features"] = self.streams[place]
@@ -125,7 +141,7 @@ class Watch:
         data = unseal(file)
         try:
             tensors = {} if data is None else load(data)
-            for number, place in enumerate(place for place, _ in self.mine()[1]):
+            for number, (place, _) in enumerate(self.answered()):
                 self.before[place] = Distribution(tensors[f"{number}.ids"], tensors[f"{number}.logs"])
                 if self.features is not None:
                     self.streams[place] = tensors[f"{number}.features"]
