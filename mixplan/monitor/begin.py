@@ -17,7 +17,7 @@ from mixplan.monitor.live import live_model, other_weights, refuse_other_tokens
 from mixplan.monitor.reading import TOP, Features
 from mixplan.monitor.rows import Asked, Ids, ask, baseline_answers, chosen_rows, own_answers
 from mixplan.monitor.watch import Watch
-from mixplan.plan.identity import data_hash
+from mixplan.reading.identity import data_hash
 from mixplan.recipe import DuringSpec, LoadedRecipe, load_recipe
 from mixplan.runs import content_hash, quoted
 from mixplan.saved import Plan, read_plan
