@@ -20,23 +20,12 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
     *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "saved"),
-    *(
-        "forecast",
-        "allocate",
-        "mixture",
-        "reading",
-        "plan",
-        "train",
-        "export",
-        "evaluate",
-        "outcome",
-        "report",
-        "push",
-        "study",
-    ),
+    *("forecast", "allocate", "mixture", "reading", "plan", "evaluate", "monitor", "train", "export", "outcome"),
+    *("report", "push", "study"),
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `saved` is what
-plan.json, evaluations and outcome.json are, `plan` runs the stages before it and saves them."""
+plan.json, evaluations and outcome.json are, `plan` runs the stages before it and saves them, `monitor` measures a
+model within a trainer, which is why `evaluate` stands in front of `train`."""
 EVERYWHERE = {"errors", "leftovers", "runs", "embedded", "tether", "weights"}
 LEAVES = {
     "errors": set(),
@@ -48,7 +37,7 @@ LEAVES = {
 }
 ENTRY = {"api", "cli", "__main__"}
 
-TENSORS = {"model", "sae", "features", "train", "evaluate"}
+TENSORS = {"model", "sae", "features", "evaluate", "monitor", "train"}
 ALLOWED = {
     "torch": TENSORS,
     "transformers": TENSORS,

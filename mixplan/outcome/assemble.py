@@ -99,7 +99,8 @@ def assemble(
     if sources:
         fields["sources"] = {name: measured[called] for name, called in sources.items()}
     outcome = Outcome.model_validate(fields)
-    warnings = [*other_types(before, after), *warnings_of(outcome, measured)]
+    notes = () if isinstance(trained, Judged) else trained.notes
+    warnings = [*notes, *other_types(before, after), *warnings_of(outcome, measured)]
     return outcome.model_copy(update={"summary": summarise(outcome), "warnings": warnings})
 
 

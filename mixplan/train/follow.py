@@ -79,6 +79,8 @@ class Told:
             self.point = event
             if time.monotonic() - self.said >= SAY_SECONDS:
                 self.say_point()
+        elif kind == "said" and self.started:
+            self.watcher.say(event["text"])
         elif kind in ("stopped", "done"):
             self.stopped = kind == "stopped"
             self.say_point()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -38,6 +38,7 @@ class Trained:
         log: The curve, a line for each logged step.
         consumption: By domain, what the optimiser read.
         model_hash: Over the folder's files.
+        notes: What a monitor did to the job: that it stopped it, or which step's model it kept.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Trained:
     log: list[LogLine]
     consumption: dict[str, Consumption]
     model_hash: str
+    notes: tuple[str, ...] = ()
 
 
 class Done(Saved):
@@ -57,6 +59,7 @@ class Done(Saved):
     log: list[LogLine]
     consumption: dict[str, Consumption]
     warnings: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     model_hash: str
 
 
@@ -109,9 +112,14 @@ def train(
     done = finished(run, job)
     if not ended_well or done is None:
         raise failure_of(run)
-    for warning in json.loads((run / "training" / "done.json").read_bytes())["warnings"]:
+    for warning in [*done_warnings(run), *done.notes]:
         watcher.say(warning)
     return done
+
+
+def done_warnings(run: Path) -> list[str]:
+    """What training/done.json warns of."""
+    return list(json.loads((run / "training" / "done.json").read_bytes())["warnings"])
 
 
 def prepare(
@@ -133,6 +141,9 @@ def prepare(
         raise RecipeError(problem)
     checked = verify(run, loaded, planned, mixture=mixture)
     job = make_job(run, loaded, checked, model_hash=planned.model, max_steps=max_steps, seed=seed)
+    during = loaded.recipe.evaluate.during
+    if during is not None and mixture is None:  # an arm is compared with others of as many steps
+        job = replace(job, during=during.model_dump())
     if (run / "training" / "job.json").exists() and not same_job(run, job):
         with translated(run):
             shutil.rmtree(run / "training")
@@ -192,4 +203,6 @@ def finished(run: Path, job: Job) -> Trained | None:
         return None
     if done.job != job.key or files_hash(run / "model") != done.model_hash:
         return None
-    return Trained(run / "model", done.steps, done.seconds, done.log, done.consumption, done.model_hash)
+    return Trained(
+        run / "model", done.steps, done.seconds, done.log, done.consumption, done.model_hash, tuple(done.notes)
+    )
