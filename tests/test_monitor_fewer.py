@@ -22,7 +22,7 @@ def test_rows_are_not_given_up_without_need_or_for_nothing(spent, estimate):
 
 def test_the_first_rows_stay_and_two_at_least():
     text = Text((1, 2, 3), 1)
-    part = Asked("law", "likelihood", "exact", tuple(range(8)), {str(n): text for n in range(8)})
+    part = Asked("law", "likelihood", "exact", tuple(range(8)), {str(n): text for n in range(8)}, {})
     assert fewer({"law": part}, 0.5)["law"].scored == (0, 1, 2, 3)
     assert list(fewer({"law": part}, 0.5)["law"].own) == ["0", "1", "2", "3"]
     assert fewer({"law": part}, 0.01)["law"].scored == (0, 1)

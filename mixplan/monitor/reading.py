@@ -1,7 +1,7 @@
-"""Reads texts through the live model in plain padded batches: next-token distributions, scores, and drift features.
+"""Holds the live model's next-token distributions against the untrained one's, and reads its drift features.
 
-A batch is padded on its right, where no token before it sees it, so that every family of causal models is read as its
-own forward pass reads one text.
+Streams are read in plain batches, padded on their right, where no token before it sees it, so that every family of
+causal models is read as its own forward pass reads one text.
 
 With P the untrained and Q the live model's next-token distribution, KL(P || Q) is summed over P's likeliest tokens and,
 as one, all the rest:
@@ -13,7 +13,6 @@ That is exact where the top is the whole vocabulary, and else at most the whole 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,8 +23,8 @@ import torch
 from torch import Tensor
 
 from mixplan.evaluate.scoring import head, slices
-from mixplan.model import Model, at_depth, decoder_of, taken
-from mixplan.model.finite import refuse_activations, refuse_scores
+from mixplan.model import Model, read_stream
+from mixplan.model.finite import refuse_scores
 from mixplan.monitor.rows import Text
 
 if TYPE_CHECKING:
@@ -69,48 +68,25 @@ class Features:
             return self.sae.encode(stream.to(self.columns.device))[:, self.columns]
 
 
-Take = Callable[[int, Tensor, Tensor | None], None]
-"""Takes a text's number, the states `[targets, d_model]` that predict its continuation, and its stream."""
-
-
-def read_texts(model: Model, texts: Sequence[Text], take: Take, *, depth: int | None = None) -> None:
-    """Read texts batch by batch.
+def read_streams(model: Model, texts: Sequence[Text], take: Callable[[int, Tensor], None], *, depth: int) -> None:
+    """Read the stream of texts batch by batch, without the blocks above it.
 
     Args:
         model: The live model, in evaluation mode.
         texts: What to read.
-        take: Is given each text's states, and its stream `[tokens, d_model]` after `depth` blocks.
-        depth: None where no stream is wanted.
+        take: Is given each text's number and stream `[tokens, d_model]`: its last tokens, its first one never.
+        depth: Blocks before the SAE's hook point.
 
     Raises:
-        ModelError: a state is not a number.
+        ModelError: a value of the stream is not a number.
     """
-    decoder = decoder_of(model)
     for batch in batches([len(text.ids) for text in texts], BATCH_TOKENS.get(model.device.type, 1024)):
         longest = max(len(texts[number].ids) for number in batch)
         rows = [[*texts[number].ids, *[0] * (longest - len(texts[number].ids))] for number in batch]
-        tokens = torch.tensor(rows, device=model.device)
-        with recorded(model, depth) as streams:
-            output = decoder(input_ids=tokens, **taken(decoder, use_cache=False)).last_hidden_state
+        stream = read_stream(model, depth, torch.tensor(rows))
         for place, number in enumerate(batch):
-            text = texts[number]
-            states = output[place, text.start - 1 : len(text.ids) - 1]
-            refuse_activations(states, model.name, model.dtype, "last layer's output")
-            first = max(1, len(text.ids) - DRIFT_TOKENS)
-            take(number, states, streams[0][place, first : len(text.ids)] if streams else None)
-
-
-@contextlib.contextmanager
-def recorded(model: Model, depth: int | None) -> Iterator[list[Tensor]]:
-    """While open, a forward pass leaves its stream after so many blocks in the list."""
-    found: list[Tensor] = []
-
-    def keep(stream: Tensor) -> Tensor:
-        found.append(stream)
-        return stream
-
-    with at_depth(model, depth, keep) if depth is not None else contextlib.nullcontext():
-        yield found
+            length = len(texts[number].ids)
+            take(number, stream[place, max(1, length - DRIFT_TOKENS) : length])
 
 
 def batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
@@ -125,19 +101,9 @@ def batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
         yield batch
 
 
-def log_probability(model: Model, text: Text, states: Tensor) -> float:
-    """Log-probability of a text's continuation, natural logarithm."""
-    targets = torch.tensor(text.targets, device=model.device)
-    found = 0.0
-    for rows in slices(model, len(targets)):
-        logs = logs_of(model, states[rows])
-        found += float(logs.gather(1, targets[rows][:, None]).double().sum())
-    return found
-
-
 def logs_of(model: Model, states: Tensor) -> Tensor:
     """Log-probabilities of all next tokens, `[rows, vocabulary]` float32."""
-    logits = head(model, states)
+    logits = head(model, states.to(model.device))
     refuse_scores(logits, model.name, model.dtype)
     return logits.float().log_softmax(dim=1)
 

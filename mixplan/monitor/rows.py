@@ -11,6 +11,7 @@ from mixplan.evaluate.behaviour import kept_answers
 from mixplan.evaluate.choice import ask_choice
 from mixplan.evaluate.likelihood import ask_likelihood
 from mixplan.evaluate.measure import answers_key, headline, identity, kept_place
+from mixplan.evaluate.packing import Tree
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.model import Model, generate
 from mixplan.recipe import DuringSpec, EvaluateSpec
@@ -37,6 +38,11 @@ class Text:
         """The continuation's tokens."""
         return self.ids[self.start :]
 
+    @property
+    def tree(self) -> Tree:
+        """The prompt with this one continuation."""
+        return Tree(self.ids[: self.start], (self.targets,))
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -50,6 +56,11 @@ class Scored:
     row: Row
     texts: tuple[Text, ...]
 
+    @property
+    def tree(self) -> Tree:
+        """The prompt with all continuations."""
+        return Tree(self.texts[0].tree.trunk, tuple(text.targets for text in self.texts))
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -61,6 +72,7 @@ class Asked:
         headline: The measure that stands for it before and after training.
         scored: Rows for the measure.
         own: The untrained model's own answers, by row id.
+        rows: All its rows, by id.
     """
 
     name: str
@@ -68,6 +80,7 @@ class Asked:
     headline: str
     scored: tuple[Scored, ...]
     own: dict[str, Text]
+    rows: dict[str, Row]
 
 
 def chosen_rows(
@@ -113,7 +126,7 @@ def ask(
     )
     asked = {row.id: token_ids(model, prompt_text(model, row)) for row in rows if own.get(row.id)}
     texts = {name: Text((*prompt, *own[name]), len(prompt)) for name, prompt in asked.items()}
-    return Asked(name, measure, standing, scored, texts)
+    return Asked(name, measure, standing, scored, texts, {row.id: row for row in rows})
 
 
 def baseline_answers(

@@ -11,15 +11,15 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mixplan.errors import RunError
+from mixplan.evaluate.reading import read_together
 from mixplan.model import Model
 from mixplan.monitor.reading import (
     Distribution,
     Features,
     distribution,
     divergence,
-    log_probability,
     quantity,
-    read_texts,
+    read_streams,
 )
 from mixplan.monitor.rows import Asked, Text
 from mixplan.runs import seal, unseal, write_atomic
@@ -86,32 +86,28 @@ class Watch:
             first: Whether it is the untrained one, whose distributions and features are kept.
         """
         scored, own = self.mine()
-        found, logs = Share(), dict[tuple[int, int], float]()
-        places = [(row, branch) for row, (part, one) in enumerate(scored) for branch in self.branches(part, one)]
-        answers = [scored[row][0].scored[scored[row][1]].texts[branch] for row, branch in places]
-
-        def score(number: int, states: Tensor, _stream: Tensor | None) -> None:
-            logs[places[number]] = log_probability(model, answers[number], states)
-
-        def follow(number: int, states: Tensor, stream: Tensor | None) -> None:
-            place = own[number][0]
+        found = Share()
+        rows = [part.scored[number] for part, number in scored]
+        (logs,), read = read_together(
+            model,
+            [[(one.row, one.tree) for one in rows]],
+            [(self.first[part].rows[row], text.tree) for (part, row), text in own],
+            advance=lambda _: None,
+        )
+        for (part, _), one, scores in zip(scored, rows, logs, strict=True):
+            values = [branch.log for branch in scores]
+            found.values[part.name, one.row.id] = quantity(part.measure, one.row.gold, one.row.answer, values)
+        for (place, _), (states,) in zip(own, read, strict=True):
             if first:
                 self.before[place] = distribution(model, states)
             found.kl[place] = 0.0 if first else divergence(model, self.before[place], states)
-            if stream is not None:
-                self.move(found, place, stream, first=first)
 
-        read_texts(model, answers, score)
-        read_texts(model, [text for _, text in own], follow, depth=self.features.sae.depth if self.features else None)
-        for row, (part, number) in enumerate(scored):
-            one = part.scored[number].row
-            values = [logs[row, branch] for branch in self.branches(part, number)]
-            found.values[part.name, one.id] = quantity(part.measure, one.gold, one.answer, values)
+        def move(number: int, stream: Tensor) -> None:
+            self.move(found, own[number][0], stream, first=first)
+
+        if self.features is not None:
+            read_streams(model, [text for _, text in own], move, depth=self.features.sae.depth)
         return found
-
-    def branches(self, part: Asked, number: int) -> range:
-        """The continuations of a row."""
-        return range(len(part.scored[number].texts))
 
     def move(self, found: Share, place: Place, stream: Tensor, *, first: bool) -> None:
         """Add how far the drift dimensions are from where they were: the sum of squares, over a text's tokens."""
