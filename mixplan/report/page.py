@@ -19,6 +19,7 @@ from mixplan.report.predicted import predicted
 from mixplan.report.sentences import told_by
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
 from mixplan.report.text import best_context, ends, number, percent, stability_sentence, whole
+from mixplan.report.tolerances import held_section, planned_section
 from mixplan.report.training import training
 from mixplan.report.verdict import top
 from mixplan.runs import PROTECTED, quoted, write_atomic
@@ -114,7 +115,8 @@ def _measured(plan: Plan, outcome: Outcome) -> list[Html | None]:
     findings = section("Findings", tag("ul", *said, class_="told")) if said else None
     further = [relative(plan, outcome), predicted(plan, outcome), actual(plan, outcome)]
     further += [training(outcome), every_measure(plan, outcome)]
-    opened = [before_and_after(plan, outcome), answers(plan, outcome), findings, compared(outcome)]
+    opened = [held_section(outcome), before_and_after(plan, outcome), answers(plan, outcome), findings]
+    opened.append(compared(outcome))
     return [*opened, *(None if part is None else folded(part) for part in further)]
 
 
@@ -125,7 +127,11 @@ def _planned(plan: Plan, *, fold: bool = False) -> list[Html | None]:
         *(_drift(plan), by_source(plan), reasons.why(plan), reasons.scores(plan), *provenance.sections(plan)),
     ]
     mixture = _mixture(plan)
-    return [folded(mixture) if fold else mixture, *(None if part is None else folded(part) for part in further)]
+    held = planned_section(plan, "Tolerances as planned" if fold else "Tolerances")
+    opened = [held, mixture]
+    if fold:
+        opened = [None if part is None else folded(part) for part in opened]
+    return [*opened, *(None if part is None else folded(part) for part in further)]
 
 
 def _notices(plan: Plan) -> Html | None:

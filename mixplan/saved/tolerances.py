@@ -119,16 +119,21 @@ class Gate(Saved):
         """The tolerances with a verdict."""
         return [one for one in self.held if one.verdict == verdict]
 
-    def by_domain(self) -> dict[str, list[Held]]:
-        """The tolerances of each domain."""
-        return {name: [one for one in self.held if one.domain == name] for name in self.asked()}
-
     def asked(self) -> dict[str, list[str]]:
         """By domain, what it was held to, in words."""
-        found: dict[str, list[str]] = {}
-        for one in self.held:
-            found.setdefault(one.domain, []).append(one.text)
-        return found
+        return by_domain(self.held)
+
+    def held_first(self) -> dict[str, list[str]]:
+        """By domain, what this very model was held to when it was first measured."""
+        return self.asked() if self.first is None else self.first
+
+
+def by_domain(tolerances: Iterable[MayLose]) -> dict[str, list[str]]:
+    """What each domain may lose, in words."""
+    found: dict[str, list[str]] = {}
+    for one in tolerances:
+        found.setdefault(one.domain, []).append(one.text)
+    return found
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -1,0 +1,249 @@
+"""Judges by the interval of what a domain lost whether it kept to its tolerance: pass, fail or undecided.
+
+    pass        the whole 95 % interval of the loss lies within the tolerance
+    fail        the whole interval lies beyond it, and the change counts as one (see `mixplan.evaluate.intervals`)
+    undecided   anything else, and an accuracy that cannot show a loss (see `mixplan.evaluate.floors`)
+
+The interval's ends are each missed by 2.5 % of samples: so often does a domain that loses just its tolerance fail, and
+so often does it pass. An end comes closer to the mean with the root of the number of items, which says how many would
+decide a loss that stays as measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student
+
+from mixplan.domains import Row
+from mixplan.evaluate.compare import change
+from mixplan.evaluate.floors import GRADED, floor_of
+from mixplan.evaluate.intervals import FEWEST_ITEMS
+from mixplan.outcome.summary import changed_since, summarise
+from mixplan.outcome.units import counted, main_quantity
+from mixplan.recipe import Recipe
+from mixplan.recipe.tolerances import SHARES, UNITS, Tolerance, tolerances_of
+from mixplan.saved.arms import Arms
+from mixplan.saved.evaluation import Evaluation, quality
+from mixplan.saved.outcome import Change, Outcome
+from mixplan.saved.part import Interval
+from mixplan.saved.plan import Plan
+from mixplan.saved.tolerances import Gate, Held, by_domain
+
+MOST_ROWS = 1_000_000
+"""Rows beyond which nobody measures a domain."""
+
+Doubles = npt.NDArray[np.float64]
+Changes = Mapping[str, Mapping[str, Mapping[str, Change]]]
+"""By domain, measure and quantity."""
+
+
+def gate(
+    tolerances: Mapping[str, Sequence[Tolerance]],
+    changes: Changes,
+    before: Evaluation,
+    rows: Mapping[str, Sequence[Row]],
+    *,
+    seeds: int = 1,
+) -> Gate | None:
+    """Judge every tolerance.
+
+    Args:
+        tolerances: By domain.
+        changes: What was measured.
+        before: The untrained model's evaluation, by which accuracies at their floor are known.
+        rows: Evaluation rows by domain.
+        seeds: Trainings whose mean the changes are.
+
+    Returns:
+        None where there are no tolerances.
+    """
+    held = []
+    for name, several in tolerances.items():
+        for tolerance in several:
+            quantities = changes.get(name, {}).get(tolerance.measure, {})
+            said = {"domain": name, **vars(tolerance)}
+            if not quantities:
+                said |= {"loss": None, "items": 0, "verdict": "undecided"}
+                held.append(Held.model_validate(said | {"reason": f"`{tolerance.measure}` was not measured."}))
+                continue
+            quantity = main_quantity(quantities)
+            moved, loss = quantities[quantity], loss_in(tolerance, quantity, quantities[quantity])
+            why = no_loss_to_show(name, tolerance, quantity, before, rows.get(name, ()))
+            found = {"verdict": "undecided", "reason": why} if why else judged(tolerance, loss, moved, seeds)
+            held.append(Held.model_validate(said | {"loss": loss, "items": moved.items} | found))
+    return Gate(held=held) if held else None
+
+
+def changes_in(outcome: Outcome) -> Changes:
+    """What an outcome's domains changed."""
+    return {name: domain.measures for name, domain in outcome.domains.items()}
+
+
+def with_gate(outcome: Outcome, plan: Plan, found: Gate, earlier: Outcome | None) -> Outcome:
+    """An outcome with the verdicts on its tolerances, in its summary too.
+
+    Args:
+        outcome: What was measured.
+        plan: Its plan; tolerances that are not the plan's are said to be given later.
+        found: The verdicts.
+        earlier: What was written of this model before; what it was held to then is kept.
+    """
+    planned = by_domain(plan.tolerances.expected) if plan.tolerances else {}
+    values: dict[str, object] = {"held": found.held, "given": "plan" if planned == found.asked() else "eval"}
+    if earlier is not None and earlier.hashes.get("trained") == outcome.hashes["trained"]:
+        first = earlier.tolerances.held_first() if earlier.tolerances else {}
+        values |= {"first": first} if first != found.asked() else {}
+    told = outcome.model_copy(update={"tolerances": Gate.model_validate(values)})
+    return told.model_copy(update={"summary": summarise(told), "warnings": [*told.warnings, *changed_since(told)]})
+
+
+def judged(tolerance: Tolerance, loss: Interval, moved: Change, seeds: int) -> dict[str, object]:
+    """Judge one tolerance whose loss could show: fields of its entry.
+
+    Args:
+        tolerance: What may be lost.
+        loss: What was, in the tolerance's unit.
+        moved: The same as it was measured.
+        seeds: Trainings whose mean it is.
+    """
+    if moved.items >= FEWEST_ITEMS and loss.high <= tolerance.amount:
+        return {"verdict": "pass"}
+    if loss.low > tolerance.amount and moved.changed:
+        return {"verdict": "fail"}
+    over = counted(moved.items, "row") + (f" and {seeds} seeds" if seeds > 1 else "")
+    if loss.low > tolerance.amount and moved.items >= FEWEST_ITEMS:
+        return {"verdict": "undecided", "reason": f"Chance alone gives as much over {over}."}
+    holds = f"The interval over {over} holds the tolerance"
+    if moved.items < FEWEST_ITEMS:
+        holds = f"{over[:1].upper()}{over[1:]} cannot decide it"
+    # More rows make the part of an interval that lies between seeds no narrower.
+    more = rows_to_decide(loss, tolerance, moved) if seeds == 1 else None
+    if more is None:
+        return {"verdict": "undecided", "reason": f"{holds}."}
+    return {"verdict": "undecided", "reason": f"{holds}; about {more:,} rows would.", "rows": more}
+
+
+def loss_in(tolerance: Tolerance, quantity: str, moved: Change) -> Interval:
+    """A loss in a tolerance's unit; what has no better side is lost by as much as it moves."""
+    scale = UNITS[tolerance.unit].scale
+    sign = -scale if quality(quantity) > 0 else scale
+    low, high = sorted((sign * moved.low, sign * moved.high))
+    return Interval(value=sign * moved.change, low=low, high=high)
+
+
+def rows_to_decide(loss: Interval, tolerance: Tolerance, moved: Change) -> int | None:
+    """About how many rows would decide a loss that stays as measured; None where none would, or too many."""
+    apart = tolerance.amount - loss.value
+    half = loss.high - loss.value if apart >= 0 else loss.value - loss.low
+    if not apart or half > math.sqrt(MOST_ROWS / moved.items) * abs(apart):
+        return None
+    return max(FEWEST_ITEMS, moved.items + 1, math.ceil(moved.items * (half / apart) ** 2))
+
+
+def no_loss_to_show(
+    name: str, tolerance: Tolerance, quantity: str, before: Evaluation, rows: Sequence[Row]
+) -> str | None:
+    """Why a loss could not show in an accuracy, in a sentence; None where it could."""
+    if tolerance.unit != "pp":
+        return None
+    if quantity not in SHARES:
+        return f"The task's metric {quantity} is no share of right answers, which `pp` is of."
+    values = before.domains[name][tolerance.measure].values[quantity]
+    floor = None
+    if tolerance.measure in GRADED:
+        floor = floor_of(tolerance.measure, before.domains[name], rows, named=True)
+    if floor is None and sum(values) >= FEWEST_ITEMS:
+        return None
+    guessing = f", and guessing gives {100 * floor.chance:.1f} %" if floor and floor.chance else ""
+    share = f"{sum(values):.0f} of {counted(len(values), 'row')}"
+    return f"Accuracy cannot show a loss: before training {share} were right{guessing}."
+
+
+def with_gates(
+    table: Arms,
+    after: Mapping[str, Mapping[int, Evaluation]],
+    before: Evaluation,
+    recipe: Recipe,
+    rows: Mapping[str, Sequence[Row]],
+) -> Arms:
+    """A table of arms with what became of a recipe's tolerances under each of them, over its seeds.
+
+    Args:
+        table: The arms.
+        after: Evaluations after training, by arm and seed.
+        before: The untrained model's.
+        recipe: The recipe.
+        rows: Evaluation rows by domain.
+    """
+    tolerances = tolerances_of(recipe)
+    resamples, seed = recipe.evaluate.resamples, recipe.seed
+    arms = dict(table.arms)
+    for name, by_seed in after.items():
+        several = list(by_seed.values())
+        changes = over_seeds(tolerances, before, several, resamples=resamples, seed=seed)
+        if name in arms and (found := gate(tolerances, changes, before, rows, seeds=len(several))) is not None:
+            arms[name] = arms[name].model_copy(update={"tolerances": found})
+    return table.model_copy(update={"arms": arms})
+
+
+def over_seeds(
+    tolerances: Mapping[str, Sequence[Tolerance]],
+    before: Evaluation,
+    after: Sequence[Evaluation],
+    *,
+    resamples: int,
+    seed: int,
+) -> Changes:
+    """Changes of what tolerances are of, as means over trainings, their intervals over items and trainings.
+
+    To the half-width over items, of the items' means over trainings, that of the trainings' own means is added as those
+    of independent parts are (Zou and Donner, Statistics in Medicine 27 (2008) 1693).
+
+    Args:
+        tolerances: By domain.
+        before: The untrained model's evaluation.
+        after: The trained models', on the same items.
+        resamples: Bootstrap resamples.
+        seed: Of these.
+    """
+    found: dict[str, dict[str, dict[str, Change]]] = {}
+    for name, several in tolerances.items():
+        for tolerance in several:
+            measures = [one.domains.get(name, {}).get(tolerance.measure) for one in (before, *after)]
+            known = [one for one in measures if one is not None]
+            if len(known) < len(measures):
+                continue
+            quantity = main_quantity(known[0].values)
+            values = np.array([one.values[quantity] for one in known], dtype=np.float64)
+            one = change(
+                values[0].tolist(),
+                values[1:].mean(axis=0).tolist(),
+                quality=quality(quantity),
+                resamples=resamples,
+                seed=seed,
+            )
+            found.setdefault(name, {})[tolerance.measure] = {quantity: widened(one, values[1:].mean(axis=1))}
+    return found
+
+
+def widened(found: Change, means: Doubles) -> Change:
+    """A change whose interval also holds how trainings differ.
+
+    Args:
+        found: Of the items' means.
+        means: `[S]` each training's mean.
+    """
+    count = len(means)
+    if count < 2:
+        return found
+    half = float(student.ppf(0.975, count - 1) * means.std(ddof=1) / math.sqrt(count))
+    low = found.change - math.hypot(found.change - found.low, half)
+    high = found.change + math.hypot(found.high - found.change, half)
+    apart = found.changed and not low <= 0 <= high
+    return found.model_copy(
+        update={"low": low, "high": high, "changed": apart, "direction": found.direction if apart else "none"}
+    )
