@@ -5,14 +5,14 @@
     undecided   anything else, and an accuracy that cannot show a loss (see `mixplan.evaluate.floors`)
 
 The interval's ends are each missed by 2.5 % of samples: so often does a domain that loses just its tolerance fail, and
-so often does it pass. An end comes closer to the mean with the root of the number of items, which says how many would
-decide a loss that stays as measured.
+so often does it pass. How many rows would decide a loss that stays as measured is what the same interval says of more
+of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from scipy.stats import t as student
 from mixplan.domains import Row
 from mixplan.evaluate.compare import change
 from mixplan.evaluate.floors import GRADED, floor_of
-from mixplan.evaluate.intervals import FEWEST_ITEMS
+from mixplan.evaluate.intervals import FEWEST_ITEMS, graded_interval, student_quantile
 from mixplan.outcome.summary import changed_since, summarise
 from mixplan.outcome.units import counted, main_quantity
 from mixplan.recipe import Recipe
@@ -136,12 +136,56 @@ def loss_in(tolerance: Tolerance, quantity: str, moved: Change) -> Interval:
 
 
 def rows_to_decide(loss: Interval, tolerance: Tolerance, moved: Change) -> int | None:
-    """About how many rows would decide a loss that stays as measured; None where none would, or too many."""
-    apart = tolerance.amount - loss.value
-    half = loss.high - loss.value if apart >= 0 else loss.value - loss.low
-    if not apart or half > math.sqrt(MOST_ROWS / moved.items) * abs(apart):
-        return None
-    return max(FEWEST_ITEMS, moved.items + 1, math.ceil(moved.items * (half / apart) ** 2))
+    """About how many rows would decide a loss that stays as measured; None where none would, or too many.
+
+    Args:
+        loss: In the tolerance's unit.
+        tolerance: What may be lost.
+        moved: The same as it was measured.
+    """
+    amount, scale = tolerance.amount, UNITS[tolerance.unit].scale
+    at = graded_ends(loss, moved, scale) if tolerance.unit == "pp" else root_ends(loss, moved)
+
+    def decided(count: int) -> bool:
+        low, high = at(count)
+        return high <= amount or low > amount
+
+    low = high = max(FEWEST_ITEMS, moved.items + 1)
+    while not decided(high):
+        if high >= MOST_ROWS:
+            return None
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decided(middle) else (middle, high)
+    return high
+
+
+def root_ends(loss: Interval, moved: Change) -> Callable[[int], tuple[float, float]]:
+    """The interval over so many items: each end comes closer with the root of their number."""
+
+    def at(count: int) -> tuple[float, float]:
+        closer = math.sqrt(moved.items / count)
+        return loss.value - closer * (loss.value - loss.low), loss.value + closer * (loss.high - loss.value)
+
+    return at
+
+
+def graded_ends(loss: Interval, moved: Change, scale: float) -> Callable[[int], tuple[float, float]]:
+    """The interval over so many items of which as large a share flips as did (see `mixplan.evaluate.intervals`).
+
+    Where nothing flipped it narrows with the number of items, not with its root.
+    """
+    mean, middle, half = (one / scale for one in (loss.value, (loss.low + loss.high) / 2, (loss.high - loss.low) / 2))
+    padded = moved.items + 2
+    variance = (half / student_quantile(moved.items + 1)) ** 2 * padded
+    flips = min(1.0, max(((variance + middle**2) * padded - 2) / moved.items, abs(mean)))
+
+    def at(count: int) -> tuple[float, float]:
+        low, high = graded_interval(mean * count, flips * count, count)
+        return scale * float(low), scale * float(high)
+
+    return at
 
 
 def no_loss_to_show(
