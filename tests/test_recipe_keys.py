@@ -234,6 +234,7 @@ LATER_STAGES = {
     "evaluate.resamples": "evaluate.resamples=101",
     "evaluate.tasks": "evaluate.tasks={fox: mmlu}",
     "forecast.runs": "forecast.runs=[earlier]",
+    "tolerances": "tolerances={fox: 2 pp}",
 }
 """Keys that stages after the plan read; here it is shown only that they leave every artifact of a plan as it is."""
 

@@ -50,11 +50,10 @@ def exposed(known: Sequence[ExpectedLoss]) -> str:
     breaking = [one for one in order if (one.breaks or 0.0) > AS_EXPECTED]
     total = counted(len(known), "tolerance")
     if not breaking:
-        first = order[0]
-        return (
-            f"None of {total} is expected to break; the likeliest is that of {first.domain} {loss_of(first)}, "
-            f"with a probability of {chance(first.breaks or 0.0)}."
-        )
+        first = f"{order[0].domain} {loss_of(order[0])}, with a probability of {chance(order[0].breaks or 0.0)}."
+        if len(known) == 1:
+            return f"The tolerance that can be forecast is not expected to break: {first}"
+        return f"None of {total} is expected to break; the likeliest is that of {first}"
     listed = few((f"{one.domain} {loss_of(one)} {chance(one.breaks or 0.0)}" for one in breaking), len(breaking))
     verb = "is" if len(breaking) == 1 else "are"
     return f"{len(breaking)} of {total} {verb} expected to break, with a probability: {listed}."
