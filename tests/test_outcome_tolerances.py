@@ -209,7 +209,7 @@ def test_it_is_said_where_tolerances_are_from_and_that_they_changed(planned, giv
     expected = {"domain": "law", "unit": "pp", "measure": "exact", "loss": None, "breaks": None, "breaks_without": None}
     if planned:
         amount = float(planned.split()[0])
-        said = {"expected": [expected | {"amount": amount}], "kept": [], "most": 9, "rows_save": ""}
+        said = {"expected": [expected | {"amount": amount}], "kept": [], "most": 9, "rows_save": {}, "assumed": []}
         plan = type(plan).model_validate(plan.model_dump() | {"tolerances": said})
 
     def judged(amount, earlier):

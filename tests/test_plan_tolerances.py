@@ -71,14 +71,14 @@ def chance(name: str, rows: dict[str, int], amount: float, half: float) -> float
 def test_probabilities_and_budgets_are_those_of_every_budget_tried(tmp_path, monkeypatch, half, amounts):
     law, sums = amounts
     asked = recipe(tmp_path, monkeypatch, f"{{law: {law} pp, sums: {sums} pp}}")
-    found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(half), "so many."))
+    found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(half), "so many.", "accuracy"))
     rows, none = rows_at(asked, 8), dict.fromkeys(SCORES, 0)
     held = dict(zip(SCORES, amounts, strict=True))
     for one in found.expected:
         assert one.breaks == pytest.approx(chance(one.domain, rows, held[one.domain], half), abs=1e-5)
         assert one.breaks_without == pytest.approx(chance(one.domain, none, held[one.domain], half), abs=1e-5)
         assert one.loss.value == pytest.approx(-100 * LOSSES[one.domain][0] / (1 + rows[one.domain] / half))
-    assert (found.most, found.rows_save) == (30, "so many.")
+    assert (found.most, found.rows_save, found.assumed) == (30, {"pp": "so many."}, [])
     for kept in found.kept:
         enough = [
             budget
@@ -94,7 +94,7 @@ def test_probabilities_and_budgets_are_those_of_every_budget_tried(tmp_path, mon
 
 def test_what_no_budget_keeps_is_named_the_worst_first(tmp_path, monkeypatch):
     asked = recipe(tmp_path, monkeypatch, "{law: 0 pp, sums: 0 pp}")
-    found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), ""))
+    found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "", "accuracy"))
     assert [(kept.probability, kept.budget, kept.short) for kept in found.kept] == [
         (0.5, None, ["law", "sums"]),
         (0.9, None, ["law", "sums"]),
@@ -103,17 +103,19 @@ def test_what_no_budget_keeps_is_named_the_worst_first(tmp_path, monkeypatch):
 
 def test_rows_that_save_nothing_keep_nothing_and_no_rows_may_be_enough(tmp_path, monkeypatch):
     asked = recipe(tmp_path, monkeypatch, "{law: 4 pp}")
-    (expected, likely) = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(math.inf), "")).kept
+    (expected, likely) = planned_tolerances(
+        asked, spent(asked), forecast(), lambda: Amount(Halving(math.inf), "", "accuracy")
+    ).kept
     assert (expected.budget, likely.budget) == (None, None)
     asked = recipe(tmp_path, monkeypatch, "{law: 30 pp}")
     assert [kept.budget for kept in planned_tolerances(
-        asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "")).kept] == [0, 0]  # fmt: skip
+        asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "", "accuracy")).kept] == [0, 0]  # fmt: skip
 
 
 def test_limits_bound_the_budgets_that_are_tried(tmp_path, monkeypatch):
     """A floor of 4 makes 4 the least; a cap of 6 and a pool of 18 make 24 the most."""
     asked = recipe(tmp_path, monkeypatch, "{sums: 50 pp}", "allocate: {floors: {law: 4}, caps: {law: 6}}\n")
-    found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), ""))
+    found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "", "accuracy"))
     assert (found.kept[0].budget, found.most) == (4, 24)
 
 
@@ -123,7 +125,7 @@ def test_tokens_are_rows_of_mean_length(tmp_path, monkeypatch):
     (tmp_path / "recipe.yaml").write_text(f"{text}tolerances: {{law: 4 pp}}\n")
     asked = load_recipe(tmp_path / "recipe.yaml").recipe
     made = spent(asked, 40, each=5.0)
-    found = planned_tolerances(asked, made, forecast(), lambda: Amount(Halving(8.0), ""))
+    found = planned_tolerances(asked, made, forecast(), lambda: Amount(Halving(8.0), "", "accuracy"))
     (one,) = found.expected
     assert one.loss.value == pytest.approx(6 / (1 + made.rows["law"] / 8))
     # 6 points are 4 behind 4 rows of law; with those of sums that is what the allocation spends beside them.
@@ -143,16 +145,16 @@ def test_without_a_forecast_no_probability_is_made_up(tmp_path, monkeypatch):
         ("law", "0.1 nats", None, None),
         ("sums", "2 pp", None, None),
     ]
-    assert (found.kept, found.rows_save) == ([], "")
+    assert (found.kept, found.rows_save, found.assumed) == ([], {}, [])
     # A forecast of accuracy says nothing of behaviour; one of a task's metric that is no share says nothing of points.
-    found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), ""))
+    found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "", "accuracy"))
     assert [one.breaks is None for one in found.expected] == [False, True, False]
 
 
 def test_behaviour_is_lost_by_as_much_as_it_moves(tmp_path, monkeypatch):
     asked = recipe(tmp_path, monkeypatch, "{law: 0.1 nats}")
     moved = Expected(measure="behaviour", quantity="kl", change=0.3, low=0.1, high=0.9)
-    found = planned_tolerances(asked, spent(asked), forecast(law=moved), lambda: Amount(Halving(1e9), ""))
+    found = planned_tolerances(asked, spent(asked), forecast(law=moved), lambda: Amount(Halving(1e9), "", "kl"))
     (one,) = found.expected
     assert one.loss.value == pytest.approx(0.3)
     assert one.breaks == pytest.approx(norm.sf(0.1, 0.3, 0.2 / 1.96), abs=1e-4)
@@ -160,14 +162,27 @@ def test_behaviour_is_lost_by_as_much_as_it_moves(tmp_path, monkeypatch):
 
 def test_a_recipe_without_tolerances_has_no_forecast_of_them(tmp_path, monkeypatch):
     asked = recipe(tmp_path, monkeypatch, "{}")
-    assert planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "")) is None
+    assert planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "", "accuracy")) is None
 
 
 def test_more_rows_make_no_tolerance_likelier_to_break(tmp_path, monkeypatch):
     asked = recipe(tmp_path, monkeypatch, "{all: 3 pp}")
     made = [
         [one.breaks for one in planned_tolerances(
-            asked, spent(asked, budget), forecast(), lambda: Amount(Halving(6.0), "")).expected]
+            asked, spent(asked, budget), forecast(), lambda: Amount(Halving(6.0), "", "accuracy")).expected]
         for budget in (0, 4, 8, 16, 30)
     ]  # fmt: skip
     assert (np.diff(np.array(made), axis=0) <= 1e-12).all()
+
+
+def test_what_rows_save_in_one_unit_says_nothing_of_another(tmp_path, monkeypatch):
+    asked = recipe(tmp_path, monkeypatch, "{law: [3 pp, 0.1 nats]}", "allocate: {half_rows: 4}\n")
+    moved = Expected(measure="behaviour", quantity="kl", change=0.3, low=0.1, high=0.9)
+    made = spent(asked)
+    found = planned_tolerances(asked, made, forecast(law=moved), lambda: Amount(Halving(2.0), "learned.", "kl"))
+    points, nats = found.expected
+    assert nats.loss.value == pytest.approx(0.3 / (1 + made.rows["law"] / 2))
+    assert points.loss.value == pytest.approx(6 / (1 + made.rows["law"] / 4))
+    assert found.assumed == ["pp"]
+    assert found.rows_save["nats"] == "learned."
+    assert found.rows_save["pp"].startswith("4 rows of its own are taken to halve a domain's loss in pp, as ")

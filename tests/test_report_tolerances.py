@@ -49,7 +49,7 @@ def test_a_plan_says_who_breaks_and_what_would_keep_them():
         "The smallest budget expected to keep all is 240 rows.",
         "No budget is expected to keep all with a probability of 90 % each: law would need more than the 1,200 rows "
         "that there are.",
-        "What rows do to a loss: 100 rows are taken to halve a loss.",
+        "What rows save of a loss in pp is assumed: nothing measured teaches it.",
     ]
     assert planned_fact(plan(planned(law, expected("logic", 0.1)))) == (
         "1 of 2",

@@ -16,6 +16,9 @@ from mixplan.forecast.job import REACH
 from mixplan.forecast.response import Halving
 from mixplan.saved.part import Expected, Interval
 
+LEARNED_IN = {"pp": "accuracy", "bits": "bits_per_byte", "nats": "kl"}
+"""The unit in which changes are learned, by that of a tolerance."""
+
 
 def chance_beyond(loss: Interval, amount: float) -> float:
     """The probability that more than an amount is lost.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from mixplan.allocate import DomainDemand, budget_curve, require_possible
 from mixplan.errors import AllocationError
 from mixplan.forecast import Amount, Forecast, Halving
-from mixplan.forecast.breaking import behind_rows, chance_beyond, loss_of
+from mixplan.forecast.breaking import LEARNED_IN, behind_rows, chance_beyond, loss_of
 from mixplan.plan.spend import Spent
 from mixplan.recipe import BudgetSpec, Recipe
 from mixplan.recipe.tolerances import SHARES, UNITS, Tolerance, tolerances_of
@@ -30,19 +30,21 @@ class Exposed:
         domain: Its name.
         tolerance: What it may lose.
         loss: Expected without extra rows, in the tolerance's unit.
+        halving: Amounts that halve such a loss, in the budget's unit.
     """
 
     domain: str
     tolerance: Tolerance
     loss: Interval
+    halving: Halving
 
-    def behind(self, amounts: Mapping[str, float], halving: Halving) -> Interval:
+    def behind(self, amounts: Mapping[str, float]) -> Interval:
         """What is expected to be lost behind extra rows, in the budget's unit."""
-        return behind_rows(self.loss, amounts[self.domain], sum(amounts.values()), halving)
+        return behind_rows(self.loss, amounts[self.domain], sum(amounts.values()), self.halving)
 
-    def breaks(self, amounts: Mapping[str, float], halving: Halving) -> float:
+    def breaks(self, amounts: Mapping[str, float]) -> float:
         """The probability that more than the tolerance is lost behind extra rows."""
-        return chance_beyond(self.behind(amounts, halving), self.tolerance.amount)
+        return chance_beyond(self.behind(amounts), self.tolerance.amount)
 
 
 def planned_tolerances(
@@ -54,7 +56,8 @@ def planned_tolerances(
         recipe: The recipe.
         spent: The planned rows, and what they were spread by.
         risks: The forecast.
-        saves: Says what halves a loss, as far as anything measured teaches it; asked where a loss can be forecast.
+        saves: Says what halves a loss, as far as anything measured teaches it; asked where a loss can be
+            forecast.
 
     Returns:
         None where the recipe has none.
@@ -62,30 +65,75 @@ def planned_tolerances(
     tolerances = tolerances_of(recipe)
     if not tolerances:
         return None
-    exposed = [
-        Exposed(name, one, loss)
+    losses = {
+        (name, one): loss
         for name, held in tolerances.items()
         for one in held
         if (loss := foretold(one, risks, name)) is not None
-    ]
-    save = saves() if exposed else Amount(Halving(recipe.allocate.half), "")
-    halving = save.rows.times(fmean(demand.mean_row_amount for demand in spent.demands))
+    }
+    saving = rows_that_halve({one.unit for _, one in losses}, recipe, spent, saves)
+    known = {key: Exposed(*key, loss, saving[key[1].unit].rows) for key, loss in losses.items()}
     amounts = amounts_of(spent.rows, spent.demands)
-    none = dict.fromkeys(amounts, 0.0)
-    known = {(one.domain, one.tolerance.unit): one for one in exposed}
-    expected = []
-    for name, held in tolerances.items():
-        for tolerance in held:
-            one = known.get((name, tolerance.unit))
-            figures = {
-                "loss": one.behind(amounts, halving) if one else None,
-                "breaks": one.breaks(amounts, halving) if one else None,
-                "breaks_without": one.breaks(none, halving) if one else None,
-            }
-            expected.append(ExpectedLoss.model_validate({"domain": name, **vars(tolerance), **figures}))
+    expected = [
+        expected_loss(name, tolerance, known.get((name, tolerance)), amounts)
+        for name, held in tolerances.items()
+        for tolerance in held
+    ]
     low, high = budget_range(recipe, spent)
-    kept = budgets_that_keep(exposed, recipe, spent, halving, (low, high)) if exposed else []
-    return PlannedTolerances(expected=expected, kept=kept, most=high, rows_save=save.text)
+    return PlannedTolerances(
+        expected=expected,
+        kept=budgets_that_keep(list(known.values()), recipe, spent, (low, high)) if known else [],
+        most=high,
+        rows_save={unit: amount.text for unit, amount in saving.items()},
+        assumed=[unit for unit, amount in saving.items() if amount.unit is None],
+    )
+
+
+def rows_that_halve(
+    units: Collection[str], recipe: Recipe, spent: Spent, saves: Callable[[], Amount]
+) -> dict[str, Amount]:
+    """What halves a loss in each unit, in the budget's unit: as it was learned in that very unit, or as is assumed.
+
+    Args:
+        units: Of tolerances; nothing is asked where there are none.
+        recipe: For what it assumes.
+        spent: For the mean length of rows.
+        saves: As for `planned_tolerances`.
+    """
+    if not units:
+        return {}
+    learned, half = saves(), recipe.allocate.half
+    each = fmean(demand.mean_row_amount for demand in spent.demands)
+    found = {}
+    for unit in UNITS:
+        if unit in units and learned.unit == LEARNED_IN[unit]:
+            found[unit] = replace(learned, rows=learned.rows.times(each))
+        elif unit in units:
+            text = (
+                f"{half:g} {spent.allocation.unit} of its own are taken to halve a domain's loss in {unit}, as "
+                "`allocate.half_rows` says: nothing that was compared earlier teaches what rows save there."
+            )
+            found[unit] = Amount(Halving(half), text)
+    return found
+
+
+def expected_loss(
+    name: str, tolerance: Tolerance, exposed: Exposed | None, amounts: Mapping[str, float]
+) -> ExpectedLoss:
+    """What a plan says of one tolerance.
+
+    Args:
+        name: The domain's.
+        tolerance: What it may lose.
+        exposed: What it is expected to lose; None where nothing teaches it.
+        amounts: The planned rows, in the budget's unit.
+    """
+    figures = {
+        "loss": exposed.behind(amounts) if exposed else None,
+        "breaks": exposed.breaks(amounts) if exposed else None,
+        "breaks_without": exposed.breaks(dict.fromkeys(amounts, 0.0)) if exposed else None,
+    }
+    return ExpectedLoss.model_validate({"domain": name, **vars(tolerance), **figures})
 
 
 def foretold(tolerance: Tolerance, risks: Forecast, name: str) -> Interval | None:
@@ -137,9 +185,7 @@ def budget_of(recipe: Recipe, unit: str, amounts: list[int]) -> BudgetSpec:
     return BudgetSpec.model_validate({unit: amounts, "max_repeats": recipe.budget.max_repeats})
 
 
-def budgets_that_keep(
-    exposed: Sequence[Exposed], recipe: Recipe, spent: Spent, halving: Halving, between: tuple[int, int]
-) -> list[Kept]:
+def budgets_that_keep(exposed: Sequence[Exposed], recipe: Recipe, spent: Spent, between: tuple[int, int]) -> list[Kept]:
     """For each probability, the smallest budget with which every tolerance is kept; each is spread as the plan's is."""
 
     @functools.cache
@@ -148,7 +194,7 @@ def budgets_that_keep(
         points = budget_curve(spent.demands, spec=recipe.allocate, budget=amount, halving=spent.halving)
         # A budget that the limits do not allow keeps nothing.
         amounts = [amounts_of(point.rows, spent.demands) for point in points]
-        return tuple(max((one.breaks(spread, halving) for spread in amounts), default=1.0) for one in exposed)
+        return tuple(max((one.breaks(spread) for spread in amounts), default=1.0) for one in exposed)
 
     found = []
     for probability in PROBABILITIES:

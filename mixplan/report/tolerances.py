@@ -83,8 +83,8 @@ def budget_lines(plan: Plan, found: PlannedTolerances, *, whole_set: bool) -> It
     those = "all" if whole_set else "all that can be forecast"
     for kept in found.kept:
         yield budget_line(kept, found.most, unit, those)
-    if found.rows_save:
-        yield f"What rows do to a loss: {found.rows_save}"
+    if found.assumed:
+        yield f"What {unit} save of a loss in {' and '.join(found.assumed)} is assumed: nothing measured teaches it."
 
 
 def budget_line(kept: Kept, most: int, unit: str, those: str) -> str:
@@ -134,7 +134,8 @@ def planned_section(plan: Plan, title: str) -> Html | None:
         "0), and the probability that it exceeds what may be lost. How hard a job trains is common to all domains, so "
         "these probabilities are not independent."
     )
-    said = (tag("p", line) for line in planned_lines(plan))
+    rests = [f"In {unit}: {text}" for unit, text in found.rows_save.items()]
+    said = (tag("p", line) for line in [*planned_lines(plan), *rests])
     return section(title, *said, tag("p", note), table("wide", heads, lines, "Expected loss of each tolerance"))
 
 

@@ -66,14 +66,16 @@ class PlannedTolerances(Saved):
     Attributes:
         expected: One entry for each, in the recipe's order.
         kept: By probability, smallest first; empty where nothing can be forecast.
-        most: The largest budget that was tried: all rows of all pools.
-        rows_save: What is taken to halve a loss, in words; empty where nothing can be forecast.
+        most: The largest budget that was tried: what pools and limits allow.
+        rows_save: By unit, what is taken to halve a loss, in words; empty where nothing can be forecast.
+        assumed: Units in which nothing that was measured says what rows save.
     """
 
     expected: list[ExpectedLoss]
     kept: list[Kept]
     most: int
-    rows_save: str
+    rows_save: dict[str, str]
+    assumed: list[str]
 
 
 class Held(MayLose):

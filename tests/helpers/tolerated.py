@@ -40,7 +40,8 @@ def planned(*held: dict, kept: tuple = ((0.5, 240, []), (0.9, None, ["law"]))) -
     """What a plan says of its tolerances."""
     keys = ("probability", "budget", "short")
     return {"expected": list(held), "kept": [dict(zip(keys, one, strict=True)) for one in kept], "most": 1200,
-            "rows_save": "100 rows are taken to halve a loss." if kept else ""}  # fmt: skip
+            "rows_save": {"pp": "100 rows are taken to halve a loss."} if kept else {},
+            "assumed": ["pp"] if kept else []}  # fmt: skip
 
 
 def save(folder: Path, *verdicts: str, arms: dict[str, tuple[str, ...]] | None = None, **changed: Any) -> Path:
