@@ -47,8 +47,8 @@ def test_a_plan_says_who_breaks_and_what_would_keep_them():
     assert planned_lines(plan(planned(law, expected("logic", 0.1)))) == [
         "1 of 2 tolerances is expected to break, with a probability: law (3.0 [1.0, 7.0] of 2 pp) 81 %.",
         "The smallest budget expected to keep all is 240 rows.",
-        "No budget is expected to keep all with a probability of 90 % each: law would need more than the 1,200 rows "
-        "that there are.",
+        "No budget is expected to keep all with a probability of 90 % each: with all 1,200 rows that there are, law "
+        "would still break.",
         "What rows save of a loss in pp is assumed: nothing measured teaches it.",
     ]
     assert planned_fact(plan(planned(law, expected("logic", 0.1)))) == (

@@ -93,7 +93,7 @@ def budget_line(kept: Kept, most: int, unit: str, those: str) -> str:
     aim = f"to keep {those} with a probability of {100 * kept.probability:.0f} % each" if surely else f"to keep {those}"
     if kept.budget is None:
         listed = few(kept.short, len(kept.short))
-        return f"No budget is expected {aim}: {listed} would need more than the {whole(most)} {unit} that there are."
+        return f"No budget is expected {aim}: with all {whole(most)} {unit} that there are, {listed} would still break."
     if kept.budget == 0:
         return f"No extra {unit} are needed {aim}."
     return f"The smallest budget expected {aim} is {counted(kept.budget, unit.removesuffix('s'))}."
