@@ -64,7 +64,9 @@ def test_the_exit_code_says_what_became_of_the_tolerances(command, verdicts, tmp
 def test_a_comparison_is_judged_by_the_plan_over_all_seeds(tmp_path, monkeypatch):
     run = run_of(tmp_path, "pass", arms={"none": ("fail",), "plan": ("undecided",)})
     files = ("--summary", str(tmp_path / "summary.md"))
-    assert asked(monkeypatch, "compare", run, "--gate", "--strict", *files).exit_code == 3
+    found = asked(monkeypatch, "compare", run, "--gate", "--strict", *files)
+    assert found.exit_code == 3
+    assert "quickstart, the planned mixture over 3 seeds: Tolerances: undecided. " in found.stderr
     assert asked(monkeypatch, "report", run, "--gate", "--strict").exit_code == 0
     assert "| none | fail | 0 | 1 | 0 |" in (tmp_path / "summary.md").read_text()
 
@@ -85,6 +87,13 @@ def test_a_step_s_summary_is_added_to(tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     asked(monkeypatch, "report", run_of(tmp_path, "pass"), "--summary", str(summary))
     assert summary.read_text().startswith("Before.\n### mixplan, quickstart: pass\n")
+
+
+def test_outside_of_a_step_there_is_no_summary_to_write(tmp_path, monkeypatch):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    found = asked(monkeypatch, "report", run_of(tmp_path, "fail"), "--gate", "--summary", "")
+    assert found.exit_code == 3
+    assert "--summary names no file, so none is written; is $GITHUB_STEP_SUMMARY set?" in found.stderr
 
 
 def test_several_runs_pass_together(tmp_path):
@@ -151,3 +160,12 @@ def test_wrong_usage_is_2(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE)
     assert CliRunner().invoke(app, ["train", str(recipe), "--gate", "--emit", "slurm"]).exit_code == 2
+
+
+def test_a_file_that_cannot_be_written_names_its_option(tmp_path):
+    run = run_of(tmp_path, "pass")
+    found = CliRunner().invoke(app, ["report", str(run), "--gate", "--junit", str(tmp_path)])
+    assert (found.exit_code, str(found.exception)) == (
+        1,
+        f"--junit {tmp_path}: cannot be written (Is a directory). Name another file.",
+    )

@@ -13,7 +13,7 @@ from test_plan_tolerances import recipe
 from mixplan.evaluate.compare import change, changes
 from mixplan.outcome.arms_table import arms_table
 from mixplan.outcome.summary import summarise
-from mixplan.outcome.tolerances import gate, over_seeds, with_gate, with_gates
+from mixplan.outcome.tolerances import gate, over_seeds, with_gate, with_gates, with_gates_of
 from mixplan.recipe.tolerances import Tolerance
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured
 from mixplan.saved.outcome import Change
@@ -201,6 +201,11 @@ def test_each_arm_is_judged(tmp_path, monkeypatch):
     assert verdicts == {"none": "fail", "uniform": "undecided", "plan": "pass"}
     without = with_gates(table, after, before, recipe(tmp_path, monkeypatch, "{}"), {})
     assert without == table
+    # Once other tolerances hold, these verdicts are gone.
+    same = gate({"sums": [Tolerance(10.0, "pp", "exact")]}, {}, before, {})
+    assert with_gates_of(found, same) == found
+    others = gate({"sums": [Tolerance(5.0, "pp", "exact")]}, {}, before, {})
+    assert with_gates_of(found, others).values() == with_gates_of(found, None).values() == table.values()
 
 
 @pytest.mark.parametrize(("planned", "given"), [("2 pp", "plan"), ("1 pp", "eval"), (None, "eval")])

@@ -36,7 +36,7 @@ def test_what_was_changed_is_quoted_and_other_mixtures_are_counted():
     )
     text = gate_markdown([found])
     assert "\n\n> They were changed.\n\n" in text
-    lines = [cells(line) for line in text.partition("trained beside it:")[2].splitlines() if line]
+    lines = [cells(line) for line in text.partition("that were compared:")[2].splitlines() if line]
     assert lines == [
         ["arm", "verdict", "pass", "fail", "undecided"],
         ["---"] * 5,

@@ -18,7 +18,7 @@ from mixplan.report.gate_summary import gate_markdown
 from mixplan.report.junit import Gated, junit_xml
 from mixplan.report.sentences import STALE
 from mixplan.report.tolerances import gate_of
-from mixplan.runs import quoted, translated, write_atomic
+from mixplan.runs import quoted, write_atomic
 from mixplan.saved import Outcome, outcome_again, read_outcome, read_plan
 from mixplan.saved.tolerances import Gate, worst
 
@@ -35,6 +35,8 @@ Summary = Annotated[
 
 GITHUB = "GITHUB_STEP_SUMMARY"
 """The environment variable that names a step's summary, which other commands of the step may have begun."""
+NO_FILE = Path("")
+"""What `--summary "$GITHUB_STEP_SUMMARY"` gives elsewhere than in GitHub Actions."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,10 @@ class Ending:
             return
         runs = [self.gated(one) for one in measured]
         if self.junit is not None:
-            write_atomic(self.junit, junit_xml(runs, strict=self.strict))
-        if self.summary is not None:
+            written("--junit", self.junit, junit_xml(runs, strict=self.strict))
+        if self.summary == NO_FILE:
+            typer.echo(f"--summary names no file, so none is written; is ${GITHUB} set?", err=True)
+        elif self.summary is not None:
             write_summary(self.summary, gate_markdown(runs))
         verdict = worst(run.gate.verdict for run in runs)
         if not self.gate:
@@ -143,8 +147,10 @@ class Ending:
         if gate is None:
             again = outcome_again(one.folder) if plan.tolerances else REMEDY
             raise RunError(f"{one.folder}: its outcome.json holds no verdicts on tolerances. {again}")
+        arm = outcome.arms.arms.get("plan") if outcome.arms and gate is not outcome.tolerances else None
+        over = f", the planned mixture over {arm.seeds} seeds" if arm else ""
         return Gated(
-            one.label or plan.name,
+            f"{one.label or plan.name}{over}",
             gate,
             target_line(outcome),
             outcome.created,
@@ -181,8 +187,22 @@ def write_summary(path: Path, text: str) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    if os.environ.get(GITHUB) != str(path):
-        write_atomic(path, text.encode())
-        return
-    with translated(path), path.open("a", encoding="utf-8") as file:
-        file.write(text)
+    step = os.environ.get(GITHUB)
+    try:
+        before = path.read_bytes() if step is not None and Path(step) == path and path.is_file() else b""
+    except OSError as error:
+        raise RunError(f"--summary {path}: cannot be read ({error.strerror}). Name another file.") from error
+    written("--summary", path, before + text.encode())
+
+
+def written(option: str, path: Path, data: bytes) -> None:
+    """Write a file that an option names.
+
+    Raises:
+        RunError: it cannot be written; names the option, which alone would mend it.
+    """
+    try:
+        write_atomic(path, data)
+    except RunError as error:
+        why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else str(error)
+        raise RunError(f"{option} {path}: cannot be written ({why}). Name another file.") from error

@@ -19,7 +19,7 @@ from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.outcome.elsewhere import Judged, comparable, find_judged, refuse_foreign
 from mixplan.outcome.examples import with_examples
-from mixplan.outcome.tolerances import changes_in, gate, with_gate
+from mixplan.outcome.tolerances import changes_in, gate, with_gate, with_gates_of
 from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
 from mixplan.plan.identity import data_hash
 from mixplan.recipe import EvaluateSpec, LoadedRecipe, ModelSpec, load_recipe
@@ -345,4 +345,6 @@ def standing(folder: Path) -> Outcome | None:
 def arms_standing(earlier: Outcome | None, found: Outcome) -> Arms | None:
     """The table of arms that an earlier `mixplan compare` of this very plan has written, or None."""
     same = earlier is not None and earlier.hashes | {"outcome": ""} == found.hashes | {"outcome": ""}
-    return earlier.arms if earlier is not None and same else None
+    if earlier is None or earlier.arms is None or not same:
+        return None
+    return with_gates_of(earlier.arms, found.tolerances)

@@ -26,7 +26,7 @@ from mixplan.outcome.summary import changed_since, summarise
 from mixplan.outcome.units import counted, main_quantity
 from mixplan.recipe import Recipe
 from mixplan.recipe.tolerances import SHARES, UNITS, Tolerance, tolerances_of
-from mixplan.saved.arms import Arms
+from mixplan.saved.arms import Arm, Arms
 from mixplan.saved.evaluation import Evaluation, quality
 from mixplan.saved.outcome import Change, Outcome
 from mixplan.saved.part import Interval
@@ -231,6 +231,17 @@ def with_gates(
         changes = over_seeds(tolerances, before, several, resamples=resamples, seed=seed)
         if name in arms and (found := gate(tolerances, changes, before, rows, seeds=len(several))) is not None:
             arms[name] = arms[name].model_copy(update={"tolerances": found})
+    return table.model_copy(update={"arms": arms})
+
+
+def with_gates_of(table: Arms, found: Gate | None) -> Arms:
+    """A table of arms without verdicts on other tolerances than those that hold now."""
+    held, arms = found.asked() if found else {}, {}
+    for name, arm in table.arms.items():
+        fields = arm.fields()
+        if arm.tolerances is not None and arm.tolerances.asked() != held:
+            del fields["tolerances"]
+        arms[name] = Arm.model_validate(fields)
     return table.model_copy(update={"arms": arms})
 
 

@@ -31,7 +31,7 @@ def parts(run: Gated) -> Iterator[str]:
     if run.target:
         yield plain(run.target)
     if run.arms:
-        yield "Mixtures that were trained beside it:"
+        yield "All mixtures that were compared:"
         yield laid(arms(run.arms))
 
 

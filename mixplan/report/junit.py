@@ -21,7 +21,7 @@ class Gated:
         target: The sentence on the target's change.
         created: When it was measured, as ISO 8601; None where that was not kept.
         notes: What a reader should know of how these tolerances came to be.
-        arms: By arm, the verdicts on other mixtures that were trained beside it.
+        arms: By arm, the verdicts on all mixtures that were compared, this one among them.
     """
 
     label: str
