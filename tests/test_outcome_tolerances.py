@@ -11,6 +11,7 @@ from evaluated import choice_rows
 from test_plan_tolerances import recipe
 
 from mixplan.evaluate.compare import change, changes
+from mixplan.evaluate.intervals import graded_interval
 from mixplan.outcome.arms_table import arms_table
 from mixplan.outcome.summary import summarise
 from mixplan.outcome.tolerances import gate, over_seeds, with_gate, with_gates, with_gates_of
@@ -161,6 +162,17 @@ def test_a_loss_that_is_the_tolerance_is_decided_by_no_number_of_rows():
     found = held("2 pp", lost("pp", 2.0, 1.0, 3.0))
     assert (found.rows, found.reason) == (None, "The interval over 100 rows holds the tolerance.")
     assert held("2 nats", lost("nats", 2.001, -20.0, 24.0)).rows is None
+
+
+@pytest.mark.parametrize("count", [40, 100, 400])
+@pytest.mark.parametrize(("losses", "gains"), [(0.02, 0.0), (0.05, 0.03), (0.12, 0.1), (0.1, 0.0)])
+def test_a_domain_that_loses_just_its_tolerance_seldom_fails_or_passes(count, losses, gains):
+    """As docs/gating.md has it: drawn 4,000 times, of which 0.4 % either way are chance."""
+    flips = np.random.default_rng(0).multinomial(count, [losses, gains, 1 - losses - gains], size=4000)
+    low, high = graded_interval(flips[:, 1] - flips[:, 0], flips[:, 1] + flips[:, 0], count)
+    tolerance = losses - gains + 1e-12
+    assert (-high > tolerance).mean() <= 0.025 + 0.005
+    assert (-low <= tolerance).mean() <= 0.059 + 0.01
 
 
 def flipped(before, count):

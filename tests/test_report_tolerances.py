@@ -123,6 +123,10 @@ def test_arms_have_a_column_where_they_were_judged():
     column = laid.heads.index("tolerances")
     assert {line[0]: line[column] for line in laid.rows}["none"] == "fail"
     assert (laid.heads[-1], laid.words) == ("verdict", True)
+    page = render(
+        saved_run.sample(0)[0], measured.model_copy(update={"arms": measured.arms.model_copy(update={"arms": judged})})
+    )
+    assert "Tolerances, over all seeds: none fail, uniform pass, " in page
 
 
 def test_a_comparison_is_judged_over_its_seeds_and_a_model_by_itself():

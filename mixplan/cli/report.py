@@ -121,6 +121,7 @@ def entry(plan: Plan, run: Path, written: Path | None, outcome: Outcome | None =
         "distance_from_uniform": plan.allocation.distance_from_uniform,
         "distance_from_size": plan.allocation.distance_from_size,
         "domains": [_domain(plan, name) for name in plan.order()],
+        **({"tolerances": plan.tolerances.values()} if plan.tolerances else {}),
         "outcome": outcome.model_dump(mode="json", exclude_unset=True) if outcome else None,
     }
 
