@@ -169,12 +169,11 @@ def assemble(
         amount = halving(loaded, folder, scores) if recipe.allocate.half_rows is None else None
     with watch.stage("allocation"):
         spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), amount)
+        held = planned_tolerances(recipe, spent, risks, lambda: amount or halving(loaded, folder, scores))
     if amount is not None:
         risks = replace(risks, evidence=(*risks.evidence, amount.text))
     with watch.stage("mixture"):
         mixture = write_mixture(loaded, folder, target, domains, spent.rows, ReadBy.of(scores), watcher)
-    with watch.stage("tolerances"):
-        held = planned_tolerances(recipe, spent, risks, lambda: amount or halving(loaded, folder, scores))
     return Plan(
         version=VERSION,
         mixplan=__version__,
