@@ -21,9 +21,9 @@ import yaml
 
 from mixplan.domains.opened import opened
 from mixplan.mixture import build_mixture
-from mixplan.plan import standalone
-from mixplan.plan.watch import Silent
 from mixplan.plan.write import model_path
+from mixplan.reading import standalone
+from mixplan.reading.watch import Silent
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.runs import content_hash
 from mixplan.train.verify import AsPlanned, model_hash

@@ -200,8 +200,9 @@ PYTHON_HEAD = """\
 
 Lists what `import mixplan` offers. Functions print nothing, take a `progress` function where work is long, and raise
 `mixplan.MixplanError`, whose text says what is wrong and what to do. `import mixplan` itself loads nothing; torch is
-loaded by `make_plan`, `train_run`, `evaluate_run` and `compare_arms` alone. The same in a script:
-[examples/plan_in_python.py](../examples/plan_in_python.py).
+loaded by `make_plan`, `train_run`, `evaluate_run`, `judge_model` and `compare_arms` alone. The same in a script and
+in a notebook: [examples/plan_in_python.py](../examples/plan_in_python.py),
+[examples/plan_in_a_notebook.ipynb](../examples/plan_in_a_notebook.ipynb).
 """
 
 

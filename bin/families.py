@@ -95,7 +95,7 @@ class Result:
             return "wrong"
         if self.refused:
             return "refused"
-        slow = {self.reading, self.scoring, self.answering} - {"packed"}
+        slow = {self.reading, self.scoring, self.answering} - {"parted", "packed"}
         return "right unpacked" if slow else "right"
 
 
@@ -303,7 +303,8 @@ model over one text at a time.
   off by at most {right:g} of its root mean square.
 - **Scored**: log-probabilities of options are off by at most {nats:g} nats. **Answered**: greedy answers to prompts of
   different lengths are those of plain passes.
-- **packed**: texts are read together in one row. **unpacked**: one by one behind a copy of the model's own cache,
+- **parted**: texts are read together in one row, whose tokens attend to the shared prefix and to their own text apart,
+  without a mask. **packed**: together under a mask. **unpacked**: one by one behind a copy of the model's own cache,
   which is slower. **whole**: each from its first token on, slower still. mixplan finds the way for every model it is
   given by a check on the model's own weights, and says so where it is not packed.
 - **Trained**: in full and by LoRA on all linear layers for three steps, saved, loaded as a trained model is, and held

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixplan.api import (
+        Diff,
         Outcome,
         Plan,
         allocate_budget,
         check_recipe,
         compare_arms,
+        diff_models,
         evaluate_run,
         judge_model,
+        judge_results,
         load_recipe,
         make_plan,
         read_outcome,
@@ -32,14 +35,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Diff",
     "MixplanError",
     "Outcome",
     "Plan",
     "allocate_budget",
     "check_recipe",
     "compare_arms",
+    "diff_models",
     "evaluate_run",
     "judge_model",
+    "judge_results",
     "load_recipe",
     "make_plan",
     "read_outcome",

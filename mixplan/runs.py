@@ -25,6 +25,22 @@ PROTECTED = (errno.EACCES, errno.EPERM, errno.EROFS)
 """The system's error numbers where something may not be written."""
 
 
+def refuse_absent(place: Path, *, recipe: bool = False) -> None:
+    """Refuse a place where nothing stands, which is known before anything is loaded.
+
+    Args:
+        place: A run folder.
+        recipe: Whether a recipe may be named instead, whose own absence its reading tells.
+
+    Raises:
+        RunError: there is no run folder, or neither a folder nor a recipe's file.
+    """
+    if recipe and not place.exists() and place.suffix.lower() not in (".yaml", ".yml"):
+        raise RunError(f"{place}: there is no such run folder or recipe. `mixplan ls` lists both.")
+    if not recipe and not place.is_dir():
+        raise RunError(f"{place}: there is no such run folder. `mixplan ls` lists the runs there are.")
+
+
 def canonical_json(value: Any) -> str:
     """Write a value as JSON in one way only: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -209,6 +225,15 @@ def set_aside(path: Path) -> Path:
 def seal(data: bytes) -> bytes:
     """Append a SHA-256 trailer to an artifact's bytes, so that damage is noticed on reading."""
     return data + hashlib.sha256(data).hexdigest().encode()
+
+
+def store(path: Path, data: bytes) -> None:
+    """Store what was made under a path that names what it was made from, for `unseal` to find it again.
+
+    Raises:
+        RunError: the file system refused.
+    """
+    write_atomic(path, seal(data))
 
 
 def unseal(path: Path) -> bytes | None:

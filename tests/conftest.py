@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,16 @@ LONG_FILES = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, which are handed out whole; without a browser leave its tests out."""
-    if browser.installed() is None:
-        without = [item for item in items if item.get_closest_marker("browser")]
-        config.hook.pytest_deselected(items=without)
-        items[:] = [item for item in items if item not in without]
+    """Begin with the files that take longest; leave out tests of browsers, trackers and harnesses not installed."""
+    there = {"browser": browser.installed() is not None, "inspect": find_spec("inspect_ai") is not None}
+    absent = [
+        item
+        for item in items
+        if any(not found and item.get_closest_marker(name) for name, found in there.items())
+        or any(not all(map(find_spec, mark.args)) for mark in item.iter_markers("tracker"))
+    ]
+    config.hook.pytest_deselected(items=absent)
+    items[:] = [item for item in items if item not in absent]
     place = {name: number for number, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 

@@ -1,5 +1,6 @@
 """The public Python names: lazy, quiet, typed, and equal to what the commands write."""
 
+import ast
 import importlib.util
 import json
 import shutil
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import nbclient
+import nbformat
 import numpy as np
 import pytest
 import tolerated
@@ -110,6 +113,36 @@ def test_the_example_plans_and_plans_again(tmp_path, tiny_model, tiny_sae, capsy
     assert sum(mixplan.read_plan(tmp_path / "run").rows.values()) == 4
     assert (tmp_path / "run" / "report.html").is_file()
     assert mixplan.read_outcome(tmp_path / "run") is None
+
+
+def test_the_notebook_runs_and_shows_what_it_ran_to(trained, tmp_path, tiny_model, tiny_sae):
+    """Over a run that is there already, so that each cell finds it; the cells are as they stand but for two names."""
+    run, made = trained
+    recipe = lay(tmp_path, tiny_model, tiny_sae)
+    notebook = nbformat.read(ROOT / "examples" / "plan_in_a_notebook.ipynb", as_version=4)
+    shown = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell and all(one.output_type == "execute_result" for one in cell) for cell in shown)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("own_jsonl.yaml", recipe.name).replace('"runs/notebook"', '"run"')
+    client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3")
+    client.execute(cwd=str(tmp_path))
+    results = [cell.outputs[-1].data for cell in notebook.cells if cell.cell_type == "code"]
+    assert results[0]["text/plain"].startswith("([],")  # no problem
+    assert "<caption>Plan of tiny" in results[1]["text/html"]
+    assert results[1]["text/plain"] == repr(mixplan.read_plan(run)).replace(str(run), "run")
+    assert "<caption>Outcome of tiny" in results[6]["text/html"]
+    assert ast.literal_eval(results[8]["text/plain"]) == made["summary"]
+    budgets = [mixplan.read_plan(tmp_path / f"runs/notebook-{rows}").rows for rows in (2, 4, 8)]
+    assert [sum(rows.values()) for rows in budgets] == [2, 4, 8]
+
+
+def test_a_plan_and_an_outcome_name_themselves_in_one_line(trained):
+    run, made = trained
+    plan, outcome = mixplan.read_plan(run), mixplan.read_outcome(run)
+    assert repr(plan) == f"Plan('tiny', rows={plan.rows}, folder='{run}')"
+    changes = {row["domain"]: float(f"{row['change']:.3g}") for row in outcome.changes()}
+    assert list(changes) == ["target", *made["domains"]]
+    assert repr(outcome) == f"Outcome('tiny', changes={changes}, folder='{run}')"
 
 
 def test_a_recipe_s_problems_are_listed_not_raised(tmp_path):

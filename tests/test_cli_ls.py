@@ -137,3 +137,16 @@ def test_shell_completion(words, count, expected):
     code = "from mixplan.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert expected in done.stdout.split()
+
+
+@pytest.mark.parametrize("words", [("train",), ("compare",), ("eval",), ("export", "--to", "trl")])
+def test_a_run_that_is_not_there_is_refused_before_torch_is_loaded(words, tmp_path):
+    code = (
+        "import sys; from mixplan.cli import main\n"
+        "try:\n main()\n"
+        "except SystemExit as end:\n print(end.code, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, words[0], "nowhere", *words[1:]]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.stdout == "1 False\n"
+    assert ended.stderr.startswith("nowhere: there is no such run folder")

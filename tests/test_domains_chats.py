@@ -128,6 +128,13 @@ def test_a_role_that_is_left_out_is_a_cause():
         turns(ASK, {"role": "tool", "content": "x"}, roles={"tool": "leave_out"})
 
 
+def test_roles_behind_a_turn_that_leaves_the_row_out_are_met():
+    form = ChatForm(roles={"note": "leave_out", "bot": "assistant"})
+    with pytest.raises(Lacking):
+        read_turns([{"role": "note", "content": "x"}, ASK, {"role": "bot", "content": "b"}], "row", "messages", form)
+    assert list(form.met) == ["note", "user", "bot"]
+
+
 def test_an_unknown_role_is_refused_with_its_remedy():
     assert refused(ASK, {"role": "bot", "content": "b"}) == (
         "row: message 2 of messages has the role 'bot', not system, developer, user, human, assistant, gpt, model, "

@@ -61,7 +61,7 @@ def test_entries_are_made_where_nothing_can_be_kept(tmp_path, monkeypatch):
     def full(path, data):
         raise RunError("the disk is full")
 
-    monkeypatch.setattr("mixplan.domains.generator.write_atomic", full)
+    monkeypatch.setattr("mixplan.domains.generator.store", full)
     assert len(list(read_records(DataSpec(generator="chain_sum", limit=2), folder=tmp_path, seed=1))) == 2
 
 

@@ -203,3 +203,77 @@ def test_the_harness_is_an_extra(tiny_model, documents, tmp_path, monkeypatch):
         "animals: the measure `lm_eval` needs the package lm-eval. Install it with `pip install 'mixplan[lm-eval]'`, "
         "or choose another measure."
     )
+
+
+def saved_by_the_harness(folder, tasks):
+    """Results and samples as the harness writes them, of a model whose numbers are known."""
+    from lm_eval import simple_evaluate
+    from lm_eval.api.model import LM
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.tasks import TaskManager
+
+    class Known(LM):
+        def loglikelihood(self, requests):
+            return [(-0.5 * number - 0.25, number % 3 == 0) for number, _ in enumerate(requests)]
+
+        def loglikelihood_rolling(self, requests):
+            return [-10.0 * (number + 1) for number, _ in enumerate(requests)]
+
+        def generate_until(self, requests):
+            return [f"#### {number % 2}, or {number % 4}" for number, _ in enumerate(requests)]
+
+    tracker = EvaluationTracker(output_path=str(folder))
+    with contextlib.redirect_stderr(io.StringIO()):
+        manager = TaskManager(include_defaults=False, include_path=str(tasks))
+        results = simple_evaluate(
+            model=Known(), tasks=["choice", "words", "pages", "sums"], task_manager=manager, bootstrap_iters=0,
+            log_samples=True, evaluation_tracker=tracker,
+        )  # fmt: skip
+    samples = results.pop("samples")
+    tracker.save_results_aggregated(results=results, samples=samples)
+    for name, listed in samples.items():
+        tracker.save_results_samples(task_name=name, samples=listed)
+    return results["results"]
+
+
+def test_results_that_the_harness_saves_are_read_back_with_its_own_figures(documents, tmp_path):
+    """Four kinds of tasks: graded options, log-likelihoods, whole documents, and answers behind two filters."""
+    from mixplan.evaluate.harnesses.find import read_harness
+
+    tasks = tmp_path / "tasks"
+    tasks.mkdir()
+    base = yaml.safe_load((tmp_path / write_task(tmp_path)).read_text()) | {"metadata": {"version": 1.0}}
+    filters = [
+        {"name": name, "filter": [{"function": "regex", "regex_pattern": pattern}, {"function": "take_first"}]}
+        for name, pattern in (("strict", r"#### (\d)"), ("loose", r"or (\d)"))
+    ]
+    kinds = {
+        "choice": {"metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}, {"metric": "brier_score"}]},
+        "words": {"output_type": "loglikelihood", "metric_list": [{"metric": "perplexity"}, {"metric": "acc"}],
+                  "doc_to_target": " {{solved}}"},
+        "pages": {"output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{question}}",
+                  "metric_list": [{"metric": "word_perplexity"}, {"metric": "bits_per_byte"}]},
+        "sums": {"output_type": "generate_until", "doc_to_target": "{{answer}}", "filter_list": filters,
+                 "metric_list": [{"metric": "exact_match"}, {"metric": "bleu"}]},
+    }  # fmt: skip
+    for name, changes in kinds.items():
+        value = {key: one for key, one in {**base, "task": name, **changes}.items() if key != "doc_to_choice"}
+        value |= {"doc_to_choice": base["doc_to_choice"]} if name == "choice" else {}
+        (tasks / f"{name}.yaml").write_text(yaml.safe_dump(value))
+    figures = saved_by_the_harness(tmp_path / "out", tasks)
+    found = read_harness(tmp_path / "out").tasks
+
+    def mean(task, measure, quantity):
+        values = [item.values[measure][quantity] for item in found[task].items.values()]
+        return sum(values) / len(values)
+
+    assert {name: len(task.items) for name, task in found.items()} == dict.fromkeys(kinds, 12)
+    assert found["choice"].better == {"lm_eval": {"acc": 1, "acc_norm": 1}}
+    assert mean("choice", "lm_eval", "acc") == pytest.approx(figures["choice"]["acc,none"])
+    assert found["words"].better == {"lm_eval": {"acc": 1, "bits_per_item": -1}}
+    assert 2 ** mean("words", "lm_eval", "bits_per_item") == pytest.approx(figures["words"]["perplexity,none"])
+    assert found["pages"].better == {"lm_eval": {"bits_per_byte": -1, "bits_per_word": -1}}
+    assert found["sums"].better == {"lm_eval": {"exact_match": 1}, "lm_eval (loose)": {"exact_match": 1}}
+    assert mean("sums", "lm_eval", "exact_match") == pytest.approx(figures["sums"]["exact_match,strict"])
+    assert mean("sums", "lm_eval (loose)", "exact_match") == pytest.approx(figures["sums"]["exact_match,loose"])
+    assert {item.answer for item in found["sums"].items.values()} == {"0", "1"}

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 from mixplan.chat.template import PLAIN
 from mixplan.errors import ModelError
 from mixplan.mixture import token_counter
-from mixplan.plan.tokenizer import description
+from mixplan.reading.tokenizer import description
 
 TEMPLATES = {
     "plain loop": "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{{ eos_token }}\n"

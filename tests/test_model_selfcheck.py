@@ -10,6 +10,7 @@ from mixplan.features import forward
 from mixplan.features.forward import reading_way
 from mixplan.model import attention
 from mixplan.model.answers import generation_way
+from mixplan.model.parted import parts_of
 from mixplan.model.selfcheck import FITS_BELOW, LONGEST_PREFIX, Checked, samples, slower
 
 
@@ -66,19 +67,40 @@ def test_a_check_is_made_once_a_model_and_depth(tiny_model):
     assert len(seen) > 0
 
 
+def test_plain_attention_is_parted_and_windows_are_not_even_tried(build_model, tmp_path, tiny_model):
+    plain, windows = loaded(tiny_model), loaded(build_model("gemma2", tmp_path / "windows", sliding_window=16))
+    for model, way in ((plain, "parted"), (windows, "packed")):
+        checked = reading_way(model, 2)
+        assert (checked.way, checked.failed) == (way, ())
+
+
+def test_a_layer_that_asks_for_more_than_plain_attention_is_packed(tiny_model, monkeypatch):
+    monkeypatch.setattr("mixplan.model.parted.UNSUPPORTED", ("position_ids",))
+    checked = reading_way(loaded(tiny_model), 2)
+    assert checked.way == "packed"
+    assert checked.failed == ("parted: NotImplementedError: attention in parts has no position_ids",)
+
+
+def test_attention_that_forgets_the_beginning_is_caught(tiny_model, monkeypatch):
+    monkeypatch.setattr(forward, "parts_of", lambda lengths, prefix, device: parts_of(lengths, 0, device))
+    checked = reading_way(loaded(tiny_model), 2)
+    assert checked.way == "packed"
+    assert checked.failed[0].startswith("parted: ")
+
+
 def test_a_crash_of_a_way_makes_room_for_the_next(tiny_model, monkeypatch):
     model = loaded(tiny_model)
     right = forward.read_packed
 
-    def crashing(*args):
+    def crashing(*args, parts):
         if args[4]:
             raise IndexError("list index out of range")
-        return right(*args)
+        return right(*args, parts=parts)
 
     monkeypatch.setattr(forward, "read_packed", crashing)
     checked = reading_way(model, 2)
     assert checked.way == "unpacked"
-    assert checked.failed == ("packed: IndexError: list index out of range",)
+    assert checked.failed == tuple(f"{way}: IndexError: list index out of range" for way in ("parted", "packed"))
     assert slower(model, checked, "read") == (
         f"{model.name} is read one text at a time behind a copy of its own cache: packed together, texts of "
         "LlamaForCausalLM do not give what plain passes give, as a check on its own weights found. The figures are "

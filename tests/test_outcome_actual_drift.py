@@ -19,7 +19,7 @@ from mixplan.features.turns import query_tokens
 from mixplan.model import load_model
 from mixplan.outcome.actual_drift import Readings, actual_drift, by_chance, held_against, largest
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.plan.watch import Silent
+from mixplan.reading.watch import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from small_plan import Silent
+from small_trainers import plain_trainer
 from test_recipe_keys import LATER_STAGES
 
 from mixplan.errors import MixplanError
@@ -30,10 +31,23 @@ REWARDED = {
     "train.grader_seconds": {"grader_seconds": 0.2},
 }
 """Keys that show in a reward of the batch below, with other values."""
+DURING = {
+    "every": lambda found: [point.step for point in found.points] == [0, 2, 3],
+    "rows": lambda found: [len(part.rows) for part in found.begin.parts.values()] == [3, 2, 2, 2],
+    "target_rows": lambda found: len(found.begin.parts["target"].rows) == 3,
+    "tokens": lambda found: [part.tokens for part in found.begin.parts.values()] == [6, 4, 4, 4],
+    "drift": lambda found: found.points[-1].parts["fox"].drift is not None,
+    "keep": lambda found: found.end.kept is not None,
+    "cost": lambda found: len(found.points) == 1 and found.end.left_out == 3,
+    "stop.worst_kl": lambda found: found.end.step == 1 and found.end.stopped,
+}
+"""Keys of `evaluate.during`, with what another value shows in a training of three steps."""
+TOGETHER = {"every": 2, "rows": 2, "target_rows": 3, "tokens": 2, "drift": True, "keep": "best"}
 ELSEWHERE = {
     "evaluate.tasks": "test_a_task_is_looked_for_by_its_name",
     "forecast.runs": "test_a_plan_learns_from_the_runs_that_are_named",
     "tolerances": "test_tolerances_show_in_the_plan_and_in_the_verdicts",
+    **{f"evaluate.during.{key}": "test_a_key_of_during_shows_in_what_is_measured" for key in DURING},
 }
 """Keys with a test of their own."""
 BATCH = {
@@ -65,6 +79,19 @@ def test_a_key_of_evaluate_shows_in_what_was_measured(key, trained):
     after = json.loads((run / "outcome.json").read_bytes())
     assert after["domains"] != before["domains"]
     assert after["training"] == before["training"]
+
+
+def test_a_key_of_during_shows_in_what_is_measured(trained, tmp_path):
+    from mixplan.monitor import DomainMonitor
+
+    usual = {"cost": 100.0, "drift": False}
+    for number, settings in enumerate((TOGETHER, {"cost": 1e-6}, {"stop": {"worst_kl": 1e-4}})):
+        trainer = plain_trainer(trained[0], tmp_path / f"out{number}")
+        monitor = DomainMonitor(trained[0], trainer, **usual | settings)
+        trainer.add_callback(monitor)
+        trainer.train()
+        for key, shows in DURING.items():
+            assert bool(shows(monitor.trajectory)) is (key.partition(".")[0] in settings), key
 
 
 def rewarded(tmp_path: Path, **given: object) -> list[float]:

@@ -16,9 +16,10 @@ import yaml
 from small_plan import HOOK, plan, recipe, write_rows  # noqa: F401 - a fixture is used by its name
 
 from mixplan.errors import MixplanError, RunError
-from mixplan.plan import PlanRequest, make_plan, standalone
+from mixplan.plan import PlanRequest, make_plan
 from mixplan.plan.make import recipe_text
-from mixplan.plan.watch import Silent
+from mixplan.reading import standalone
+from mixplan.reading.watch import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import plan_hash
 

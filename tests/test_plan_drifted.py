@@ -22,9 +22,9 @@ from mixplan.model import load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift, largest
 from mixplan.plan import drifted
 from mixplan.plan.drifted import drift_reading, load_checkpoint, sampled
-from mixplan.plan.identity import scores_key
 from mixplan.plan.scores import plan_readings
-from mixplan.plan.workers import Workers
+from mixplan.reading.identity import scores_key
+from mixplan.reading.workers import Workers
 from mixplan.recipe import load_recipe
 from mixplan.runs import cache_folder
 from mixplan.saved import Plan as SavedPlan

@@ -235,6 +235,11 @@ LATER_STAGES = {
     "evaluate.tasks": "evaluate.tasks={fox: mmlu}",
     "forecast.runs": "forecast.runs=[earlier]",
     "tolerances": "tolerances={fox: 2 pp}",
+    **{
+        f"evaluate.during.{key}": "evaluate.during={every: 2, rows: 2, target_rows: 3, tokens: 2, cost: 1.0, "
+        "drift: false, stop: {worst_kl: 0.1}, keep: best}"
+        for key in ("every", "rows", "target_rows", "tokens", "cost", "drift", "stop.worst_kl", "keep")
+    },
 }
 """Keys that stages after the plan read; here it is shown only that they leave every artifact of a plan as it is."""
 

@@ -227,6 +227,11 @@ RULES = {
         ("budget:", "train: {args: {output_dir: elsewhere}}\nbudget:"),
         "recipe.yaml:17: train.args.output_dir: mixplan sets this itself. Leave the key out.",
     ),
+    "a token for the hub": (
+        ("budget:", "train: {args: {hub_token: hf_secret}}\nbudget:"),
+        "recipe.yaml:17: train.args.hub_token: a token in a recipe would stand in every file of the run. Leave the key "
+        "out, and log in with `hf auth login` or set HF_TOKEN.",
+    ),
     "factors of rewards among TRL's": (
         ("budget:", "train: {method: grpo, args: {reward_weights: [1.0]}}\nbudget:"),
         "recipe.yaml:17: train.args.reward_weights: the factors stand in `train.rewards`. Leave the key out.",

@@ -124,9 +124,13 @@ def test_the_sample_is_what_a_study_saves():
     assert shape(found) == shape(by_hand())
 
 
-def test_what_was_asked_and_registered_stands_first():
+ASKED = "How it was asked"
+
+
+def test_what_was_asked_and_registered_stands_behind_the_answers():
     judged = by_hand() | {"steps": {"sums": 5, "poems": 5, "law": 7}}
-    title, typed, questions, command, table, method = sections(judged)[""]
+    found = sections(judged)
+    (title, typed), (questions, command, table, method) = found[""], found[ASKED]
     assert title == "# Does it help?"
     assert typed == "Written by the command below from the study's saved judgement; nothing here was typed in."
     assert questions == "- Is it better?\n- What does it keep?"
@@ -146,7 +150,8 @@ def test_what_was_asked_and_registered_stands_first():
 
 def test_each_question_has_its_section_in_order():
     assert list(sections(by_hand())) == [
-        "", "In short", "Did it reach what was promised?", KEPT, NONE, UNIFORM, FORESEEN, "Target by target", "Limits",
+        "", "In short", ASKED, "Did it reach what was promised?", KEPT, NONE, UNIFORM, FORESEEN,
+        "Target by target", "Limits",
     ]  # fmt: skip
 
 
@@ -285,7 +290,7 @@ def test_what_was_not_measured_has_no_table():
     judged = by_hand() | {"quantities": [], "marks": [], "foresight": None}
     judged["avoided"] = {"none": {"uniform": {}, "plan": {}}}
     found = sections(judged)
-    assert list(found) == ["", "In short", KEPT, NONE, "Limits"]
+    assert list(found) == ["", "In short", ASKED, KEPT, NONE, "Limits"]
     assert found[NONE] == []
 
 
@@ -315,7 +320,7 @@ def test_limits_are_this_study_s():
 def test_of_one_seed_it_is_said_first_what_intervals_do_not_hold():
     spec = STUDY["study"] | {"seeds": [0, 1, 2]}
     head = sections(by_hand() | {"seeds": [0], "budgets": ["3"]}, STUDY | {"study": spec})[""]
-    assert head[3:5] == [
+    assert head[2:] == [
         "**Not finished. Still missing here: 1 of 2 budgets and 2 of 3 seeds.**",
         "**One training seed: a target's own interval, and what is called better or worse by it, holds items alone and "
         "not how\nfar another seed would land.**",
@@ -334,9 +339,9 @@ def test_odd_names_break_neither_lines_nor_tables():
     asked = {"title": "Arms\u202e\n## x", "questions": ["Is it\nbetter?"], "arms": about_arms, "seeds": [0, 1]}
     found = sections(judged, STUDY | {"study": asked, "libraries": {"torch": "2\n.13"}})
     assert found[""][0] == "# Arms[U+202E]↵## x"
-    assert found[""][2] == "- Is it↵better?"
-    assert "| targets | a\\|b, poems, law |" in found[""][4]
-    assert "torch 2↵.13" in found[""][4]
+    assert found[ASKED][0] == "- Is it↵better?"
+    assert "| targets | a\\|b, poems, law |" in found[ASKED][2]
+    assert "torch 2↵.13" in found[ASKED][2]
     assert found["Did it reach what was promised?"][1].splitlines()[2].startswith("| Better↵\\| than | at least 0")
     assert found["Target by target"][1].splitlines()[2].startswith("| a\\|b | 3 | plan |")
     assert found["Target by target"][1].endswith("| pro\\|se |")

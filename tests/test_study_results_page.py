@@ -39,18 +39,22 @@ def two(value, sign=""):
     return format(value, f"{sign}.2f")
 
 
-def test_what_was_registered_stands_first(parts):
+def test_what_was_registered_stands_behind_the_answers(parts):
     text = parts[2]
     assert text.startswith("# What holds[U+202E]\n")
+    asked = text.partition("## How it was asked\n")[2].partition("## ")[0]
     for said in (STUDY["hash"], STUDY["command"], "mixplan 0.1, torch 2.13", "| t0, t1, t2 |", "| t3, t4, t5 |"):
-        assert said in text.partition("## ")[0]
+        assert said in asked
 
 
 def test_seeds_that_are_still_missing_are_told_first(parts):
     judged, table, finished = parts
     more = {**STUDY, "study": {**STUDY["study"], "seeds": [*table.seeds, 98, 99]}}
     text = page(more, judged, table)
-    assert f"**Not finished: 2 of {len(table.seeds) + 2} training seeds are still missing here.**" in text
+    assert (
+        f"**Not finished: 2 of {len(table.seeds) + 2} training seeds are still missing here.**"
+        in text.partition("## ")[0]
+    )
     assert "Not finished" not in finished
 
 
@@ -101,6 +105,7 @@ def test_a_score_that_no_forecast_has_on_one_development_target_leaves_no_choice
 def test_each_question_has_its_section(parts):
     assert re.findall("^## (.*)$", parts[2], re.MULTILINE) == [
         "In short",
+        "How it was asked",
         "Did it reach what was promised?",
         "Do forecasts that cost no training say which domains move?",
         "Is it ahead of what is cheap, and of how movable a domain is anyway?",

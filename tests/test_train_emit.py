@@ -15,7 +15,7 @@ from small_jobs import ARGS, ROWS, lay_run
 
 from mixplan.errors import RunError
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.plan.watch import Silent
+from mixplan.reading.watch import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan
 from mixplan.train.emit import emit
@@ -65,7 +65,7 @@ def test_on_gpus_it_asks_for_eight_a_node_unless_told(planned):
 
 
 def recipe_hash(loaded) -> str:
-    from mixplan.plan import standalone
+    from mixplan.reading import standalone
     from mixplan.runs import content_hash
 
     return content_hash(standalone(loaded))

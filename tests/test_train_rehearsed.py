@@ -145,6 +145,23 @@ def test_a_tracker_without_a_login(recipe, home, monkeypatch, tracker, variable)
     assert list(rehearsed.login_missing(recipe())) == []
 
 
+def test_a_space_of_trackios_without_a_login(recipe, home, monkeypatch):
+    monkeypatch.setattr(rehearsed, "get_token", lambda: None)
+    (problem,) = rehearsed.login_missing(recipe("report_to: trackio, trackio_space_id: ann/board"))
+    assert "nobody is logged in to the hub, where Trackio's Space ann/board is. Run `hf auth login`" in problem
+    assert list(rehearsed.login_missing(recipe("report_to: trackio"))) == []
+    monkeypatch.setattr(rehearsed, "get_token", lambda: "hf_x")
+    assert list(rehearsed.login_missing(recipe("report_to: trackio, trackio_space_id: ann/board"))) == []
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_tracker_that_is_not_installed(recipe, monkeypatch, installed):
+    monkeypatch.setattr(rehearsed, "is_installed", lambda name: installed)
+    problems = list(missing_packages(recipe("report_to: [trackio, mlflow]")))
+    says = "train.args.report_to: the package trackio is not installed. Install it with `pip install trackio`"
+    assert [says in problem for problem in problems] == ([] if installed else [True])
+
+
 @pytest.mark.parametrize("installed", [True, False])
 def test_all_trackers_are_those_that_are_installed(recipe, home, monkeypatch, installed):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed and name == "wandb" else None)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,9 +16,13 @@ from small_jobs import ARGS, GRPO_ARGS, ROWS, ended, lay_run, train_to_end, trai
 
 from mixplan.errors import RunError, TrainError
 from mixplan.model import load_model, render
+from mixplan.recipe import DuringSpec
+from mixplan.recipe.spec import StopSpec
 from mixplan.runs import file_hash
+from mixplan.saved.trajectory import OWN, read_trajectory
 from mixplan.train.checkpoints import SEAL, seal_checkpoint
 from mixplan.train.failure import failure_of
+from mixplan.train.job import read_job, write_job
 from mixplan.train.make import prepare
 
 PLANNED = {"target": 7, **ROWS}
@@ -77,6 +82,43 @@ def test_killed_stopped_and_damaged_it_resumes_to_the_same_weights(tmp_path, tin
     assert [point["step"] for point in resumed["log"]] == [1, 2, 3, 4, 5, 6]
     assert not [path.name for path in (run / "model").iterdir() if path.suffix in (".bin", ".pt", ".pth", ".pkl")]
     assert not list((run / "training" / "checkpoints").rglob("training_args.bin"))
+
+
+def test_a_watched_job_that_was_killed_goes_on_with_its_trajectory_and_its_choice(trained, tmp_path):
+    run, _ = trained
+    job = read_job(run)
+    shutil.rmtree(run / "training")
+    during = DuringSpec(cost=100.0, drift=False, keep="best").model_dump()
+    write_job(replace(job, train={**job.train, "args": {**ARGS, "seed": 0}}, during=during), run)
+    other = shutil.copytree(run, tmp_path / "other")
+    done = train_to_end(other)
+    assert interrupt(run, "checkpoints/checkpoint-2/mixplan.json", signal.SIGKILL) == -signal.SIGKILL
+    assert train_to_end(run)["steps"] == done["steps"] == 6
+    assert hashes(run) == hashes(other)
+    found, whole = (read_trajectory(folder / OWN) for folder in (run, other))
+    assert [point.step for point in found.points] == list(range(7))
+    assert [point.parts for point in found.points] == [point.parts for point in whole.points]
+    assert found.end.kept == whole.end.kept
+    assert done["notes"][0].startswith(f"The model of step {found.end.kept.step} is kept")
+    assert sorted(path.name for path in (run / OWN).iterdir()) == ["trajectory.jsonl"]
+
+
+def test_a_watched_job_stops_where_a_domain_moves_too_far_and_is_done(trained):
+    run, _ = trained
+    job = read_job(run)
+    shutil.rmtree(run / "training")
+    during = DuringSpec(cost=100.0, drift=False, stop=StopSpec(worst_kl=1e-4)).model_dump()
+    write_job(replace(job, train={**job.train, "args": {**ARGS, "seed": 0}}, during=during), run)
+    done = train_to_end(run)
+    assert done["steps"] == 1
+    assert "Training was stopped at step 1 of 6" in done["notes"][0]
+    # Killed before it was done, it does not go on behind the step at which it was stopped.
+    (run / "training" / "done.json").unlink()
+    first = hashes(run)
+    shutil.rmtree(run / "model")
+    again = train_to_end(run)
+    assert (again["steps"], again["notes"]) == (1, done["notes"])
+    assert hashes(run) == first
 
 
 def test_grpo_resumes_to_the_same_weights_in_the_midst_of_a_batch_of_answers(tmp_path, tiny_model):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixplan.api.following import Following, Progress
+from mixplan.api.results import Diff as Diff
 from mixplan.api.results import Outcome as Outcome
 from mixplan.api.results import Plan as Plan
 from mixplan.errors import AllocationError, RecipeError, RunError
@@ -164,6 +165,82 @@ def judge_model(
     watcher = Following(progress)
     folder = measured(Path(run), tuple(overrides), watcher=watcher, model=str(model), label=label)
     return _shown(Path(run), folder)
+
+
+def judge_results(
+    run: str | Path,
+    before: str | Path,
+    after: str | Path,
+    *,
+    tasks: Sequence[str] = (),
+    label: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Outcome:
+    """Judge a run by what another harness measured, as `mixplan eval RUN --before … --after …` does.
+
+    Args:
+        run: A planned run folder, by whose plan the model is judged; no model is loaded.
+        before: Results of the untrained model: results_DATE.json of lm-evaluation-harness, a log of inspect_ai, or a
+            folder of such.
+        after: The same of the trained one.
+        tasks: `DOMAIN=TASK` texts, where tasks are not named as the plan's domains.
+        label: What it is kept under, in `judged/` of the run folder; the trained model's name when None.
+        overrides: `evaluate.key=value` texts.
+
+    Returns:
+        The outcome; what needs the models themselves is not known.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    from mixplan.outcome.from_results import ResultsRequest
+    from mixplan.outcome.from_results import judge_results as judged
+
+    request = ResultsRequest(Path(before), Path(after), tuple(tasks), label)
+    return _shown(Path(run), judged(Path(run), request, tuple(overrides)))
+
+
+def diff_models(
+    base: str | Path | None,
+    trained: str | Path,
+    *,
+    domains: str | Path = "everyday",
+    sae: str | Path | None = None,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Diff:
+    """Measure what a training changed, by domain and by feature, without a plan, as `mixplan diff` does.
+
+    Args:
+        base: The untrained model: a folder, a hub id or `embedded`; None where the trained one is an adapter that says.
+        trained: The trained one: a folder, an adapter's folder, or a hub id.
+        domains: A suite's name, or a YAML file with domains.
+        sae: A folder, `RELEASE:ID` of SAELens's table, or `none`; by SAELens's table when None.
+        out: The folder of the result; `runs/diff-BASE-TRAINED` when None.
+        overrides: `key=value` texts, such as `evaluate.rows=50`.
+        progress: Called as work goes on.
+
+    Returns:
+        What changed; its page is written beside it.
+
+    Raises:
+        MixplanError: anything that the person can mend.
+    """
+    from mixplan.outcome.difference.asked import DiffRequest
+    from mixplan.outcome.difference.make import diff_models as compared
+    from mixplan.report.difference import write_difference
+    from mixplan.saved.diff import read_diff
+
+    given = None if base is None else str(base)
+    chosen = None if sae is None else str(sae)
+    request = DiffRequest(str(trained), given, str(domains), chosen, _path(out), tuple(overrides))
+    folder = compared(request, watcher=Following(progress))
+    found = read_diff(folder)
+    if found is None:
+        raise RunError(f"{folder}: nothing was compared. Compare again.")
+    write_difference(found, folder)
+    return Diff(folder, found)
 
 
 def compare_arms(

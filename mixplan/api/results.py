@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixplan.errors import RunError
 from mixplan.saved import read_plan
+from mixplan.saved.diff import Diff as SavedDiff
 from mixplan.saved.outcome import Change
 from mixplan.saved.outcome import Outcome as SavedOutcome
 from mixplan.saved.plan import Plan as SavedPlan
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 TableRow = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """A planned run.
 
@@ -93,6 +94,10 @@ class Plan:
             if drawn:
                 enable_progress_bars()
 
+    def __repr__(self) -> str:
+        """Name the run and its rows in one line; `saved` holds thousands of figures."""
+        return f"Plan({self.saved.name!r}, rows={self.rows}, folder={str(self.folder)!r})"
+
     def _repr_html_(self) -> str:
         """Show the scores and rows as a table in a notebook."""
         heads = {"domain": "domain", "score": self.saved.score_name, "rows": "rows", "ratio": "ratio"}
@@ -100,7 +105,7 @@ class Plan:
         return _table(f"Plan of {self.saved.name}", heads, lines, self.folder)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outcome:
     """A trained run, measured before and after.
 
@@ -132,11 +137,62 @@ class Outcome:
         named = {**self.saved.taught(), **self.saved.domains}
         return [_change(name, one.headline, one.change) for name, one in named.items() if one.change is not None]
 
+    def __repr__(self) -> str:
+        """Name the run and the changes of its headline measures in one line."""
+        changes = {row["domain"]: float(f"{row['change']:.3g}") for row in self.changes()}
+        return f"Outcome({self.saved.name!r}, changes={changes}, folder={str(self.folder)!r})"
+
     def _repr_html_(self) -> str:
         """Show the changes as a table in a notebook."""
         heads = {name: name for name in ("domain", "measure", "before", "after", "change", "direction")}
         lines = [{**row, **{key: f"{row[key]:.4g}" for key in ("before", "after", "change")}} for row in self.changes()]
         return _table(f"Outcome of {self.saved.name}", heads, lines, self.folder)
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What a training changed, measured without a plan.
+
+    Attributes:
+        folder: Where diff.json and report.html are.
+        saved: All that its diff.json holds.
+    """
+
+    folder: Path
+    saved: SavedDiff
+
+    @property
+    def summary(self) -> list[str]:
+        """What changed, in whole sentences."""
+        return list(self.saved.summary)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before trusting it, in whole sentences."""
+        return list(self.saved.warnings)
+
+    def changes(self) -> list[TableRow]:
+        """List each domain's headline change with its 95 % interval and how far its features moved."""
+        return [
+            _change(name, one.headline, one.change) | {"shift": one.shift.total if one.shift else None}
+            for name, one in self.saved.domains.items()
+            if one.change is not None
+        ]
+
+    def features(self) -> list[TableRow]:
+        """List the SAE features that moved most, with where they did; empty without an SAE."""
+        kept = ("feature", "share", "domain", "domain_share", "before", "after", "silenced")
+        return [
+            {key: getattr(one, key) for key in kept}
+            | {"contexts": [f"{c.before}[{c.token}]{c.after}" for c in one.contexts]}
+            for one in self.saved.features
+        ]
+
+    def _repr_html_(self) -> str:
+        """Show the changes as a table in a notebook."""
+        heads = {name: name for name in ("domain", "measure", "before", "after", "change", "direction")}
+        lines = [{**row, **{key: f"{row[key]:.4g}" for key in ("before", "after", "change")}} for row in self.changes()]
+        return _table(f"{self.saved.trained} against {self.saved.base}", heads, lines, self.folder)
 
 
 def _change(name: str, measure: str | None, change: Change) -> TableRow:

@@ -11,6 +11,7 @@ from rich.console import Console
 from mixplan.cli import gate as gating
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import shown
+from mixplan.runs import refuse_absent
 
 
 def compare(
@@ -42,6 +43,7 @@ def compare(
 
     With --gate the planned mixture is judged, over all its seeds.
     """
+    refuse_absent(place, recipe=True)
     from mixplan.outcome.compare import CompareRequest, make_comparison  # loads torch, which `--help` does not need
     from mixplan.outcome.make import OutcomeRequest
     from mixplan.train.launch import Launch

@@ -11,6 +11,8 @@ from rich.console import Console
 from mixplan.cli import gate as gating
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import beside_others, shown
+from mixplan.errors import RunError
+from mixplan.runs import refuse_absent
 
 
 def evaluate(
@@ -31,6 +33,23 @@ def evaluate(
         str | None,
         typer.Option("--label", metavar="NAME", help="Name of that model's folder in RUN/judged; its own by default."),
     ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            "--before", metavar="RESULTS", help="Results of another harness for the untrained model: file or folder."
+        ),
+    ] = None,
+    after: Annotated[
+        Path | None, typer.Option("--after", metavar="RESULTS", help="The same for the trained model.")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tasks",
+            metavar="DOMAIN=TASK",
+            help="Which task or group of tasks of these results stands for a domain; by name otherwise.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the tables.")] = False,
     gate: gating.Asked = False,
     strict: gating.Strict = False,
@@ -40,16 +59,47 @@ def evaluate(
     """Measure the untrained model, and the trained one where there is one; what was measured is not repeated.
 
     A model that other software has left in RUN/model is measured too. With --model a model is measured that stands
-    elsewhere: its outcome and page go to RUN/judged/NAME, and models that were judged before are shown beside it.
+    elsewhere: its outcome and page go to RUN/judged/NAME, and models that were judged before are shown beside it. With
+    --before and --after nothing is measured: results of lm-evaluation-harness (results_DATE.json with its samples) or
+    logs of inspect_ai are paired item by item and judged by the plan, in RUN/judged/NAME too.
     """
-    from mixplan.outcome.make import evaluate_run  # loads torch, which `--help` does not need
-
     ending = gating.Ending(gate, strict, junit, summary)
+    refuse_absent(run)
     ending.expect_tolerances(run, overrides or ())
     console = Console(stderr=as_json, highlight=False)
-    with Drawn(console) as watcher:
-        measured = evaluate_run(run, tuple(overrides or ()), watcher=watcher, model=model, label=label)
+    if before or after or tasks:
+        measured = from_results(run, before, after, tasks or [], overrides or [], model=model, label=label)
+    else:
+        from mixplan.outcome.make import evaluate_run  # loads torch, which `--help` does not need
+
+        with Drawn(console) as watcher:
+            measured = evaluate_run(run, tuple(overrides or ()), watcher=watcher, model=model, label=label)
     shown(run, console, as_json=as_json, measured=measured)
     if measured != run:
         beside_others(run, console if not as_json else None)
     ending.end([gating.Measured(run, measured, None if measured == run else measured.name)])
+
+
+def from_results(
+    run: Path,
+    before: Path | None,
+    after: Path | None,
+    tasks: list[str],
+    overrides: list[str],
+    *,
+    model: str | None,
+    label: str | None,
+) -> Path:
+    """Judge by what another harness measured.
+
+    Raises:
+        RunError: one of the two results is missing, or a model is to be measured too.
+    """
+    from mixplan.outcome.from_results import ResultsRequest, judge_results
+
+    if before is None or after is None:
+        missing = "--before and --after" if before is after else "--before" if before is None else "--after"
+        raise RunError(f"{missing}: not given. Results are compared in pairs: give both --before and --after.")
+    if model is not None:
+        raise RunError("--model measures a model, --before and --after take measures that there are. Give one of them.")
+    return judge_results(run, ResultsRequest(before, after, tuple(tasks), label), tuple(overrides))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mixplan.runs import quoted
+from mixplan.runs import quoted, refuse_absent
 
 
 def export(
@@ -28,6 +28,7 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: what was written.")] = False,
 ) -> None:
     """Write just these rows, in this order, with loss where the plan has it, and a config that reads them once."""
+    refuse_absent(run)
     from mixplan.export import export_run  # loads torch, which `--help` does not need
 
     done = export_run(run, to, out)

@@ -74,7 +74,8 @@ def _runs(folder: Path) -> Iterator[Entry]:
     for run in sorted(runs, key=_changed, reverse=True):
         planned = (run / "plan.json").is_file()
         when = datetime.fromtimestamp(_changed(run), tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-        about = f"{'planned' if planned else 'unfinished'}, {when}"
+        state = "planned" if planned else "compared" if (run / "diff.json").is_file() else "unfinished"
+        about = f"{state}, {when}"
         yield {"path": display(run), "name": run.name, "about": about, "planned": planned, "changed": when}
 
 

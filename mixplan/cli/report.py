@@ -12,10 +12,11 @@ from rich.console import Console
 from mixplan.cli import gate as gating
 from mixplan.errors import RunError
 from mixplan.leftovers import sweep
-from mixplan.report import page, several, terminal
+from mixplan.report import difference, page, several, terminal
 from mixplan.report.beside import Run
 from mixplan.report.text import few_words
 from mixplan.saved import read_outcome, read_plan
+from mixplan.saved.diff import NAME, read_diff
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan
 
@@ -37,6 +38,9 @@ def report(
     entries, measured, problems = [], [], []
     alone = len(runs) == 1
     for run in runs:
+        if not (run / "plan.json").exists() and (run / NAME).is_file():
+            entries.append(_difference(run, as_json=as_json))
+            continue
         try:
             plan, outcome = read_plan(run), read_outcome(run)
         except RunError as error:
@@ -56,6 +60,21 @@ def report(
     if problems:
         raise RunError("\n".join(problems))
     ending.end([gating.Measured(run, run, None if alone else str(run)) for run in runs])
+
+
+def _difference(run: Path, *, as_json: bool) -> dict[str, object]:
+    """Show what `mixplan diff` found, write its page again, and give it as JSON values.
+
+    Raises:
+        RunError: its file is damaged, or the page cannot be written.
+    """
+    found = read_diff(run)
+    if found is None:
+        raise RunError(f"{run / NAME}: is gone. Compare again with `mixplan diff`.")
+    written = difference.write_difference(found, run)
+    if not as_json:
+        terminal.show_difference(found, Console(highlight=False), written)
+    return {"run": str(run), "report": str(written), "diff": found.model_dump(mode="json", exclude_unset=True)}
 
 
 def _written(plan: Plan, run: Path, outcome: Outcome | None, file: Path | None) -> tuple[Path | None, str | None]:

@@ -12,6 +12,7 @@ from mixplan.cli import gate as gating
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import shown
 from mixplan.recipe import load_recipe
+from mixplan.runs import refuse_absent
 
 
 def train(
@@ -42,6 +43,7 @@ def train(
     summary: gating.Summary = None,
 ) -> None:
     """Train on the planned mixture, measure every domain before and after, and say how right the plan was."""
+    refuse_absent(place, recipe=True)
     from mixplan.outcome.make import OutcomeRequest, make_outcome, planned  # loads torch, which `--help` does not need
     from mixplan.train.emit import emit
     from mixplan.train.launch import Launch

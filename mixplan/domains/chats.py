@@ -95,6 +95,11 @@ def read_turns(value: Any, place: str, key: str, form: ChatForm) -> Messages:
         value = items
     if not isinstance(value, list | tuple):
         raise DataError(f"{place}: {key} is {value_kind(value)}, not a list of messages. Map a column of messages.")
+    for message in value:
+        # Of the whole row, since reading stops at a turn that leaves it out.
+        name = _key(message, form.role, ROLE_KEYS)
+        if name is not None:
+            form.met[str(message[name])] = None
     return tuple(_turn(message, f"{place}: message {number} of {key}", form) for number, message in enumerate(value, 1))
 
 
@@ -226,7 +231,6 @@ def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:
     if role_key is None or (content_key is None and not calls):
         raise _no_message(message, where, form)
     named = message[role_key]
-    form.met[str(named)] = None
     role = form.roles.get(named, ROLES.get(named.lower())) if isinstance(named, str) else None
     if role is None:
         raise DataError(

@@ -15,7 +15,7 @@ from mixplan.domains.record import Values
 from mixplan.errors import DataError, RunError
 from mixplan.recipe import DataSpec
 from mixplan.recipe.suggest import did_you_mean
-from mixplan.runs import cache_folder, content_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, content_hash, store, unseal
 
 REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What generators raise on options that they do not accept or cannot meet."""
@@ -105,7 +105,7 @@ class Generator:
         lines.insert(0, json.dumps(_accepts(made, json.loads(lines[0]))))
         # Without a place to keep them, the entries are made again the next time.
         with contextlib.suppress(RunError):
-            write_atomic(self.kept, seal("\n".join(lines).encode()))
+            store(self.kept, "\n".join(lines).encode())
         return lines
 
     def _entry(self, made: Any, index: int) -> str:

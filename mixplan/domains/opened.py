@@ -18,7 +18,7 @@ from mixplan.domains.section import Already
 from mixplan.domains.split import open_domains, open_some, whole
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
-from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 
 VERSION = 7
 """Of how rows are read, split and kept; part of the key."""
@@ -80,7 +80,7 @@ def keep(loaded: LoadedRecipe, domains: Iterable[Domain]) -> None:
     """Keep the target and all domains by the state of their data, where that can be told."""
     place = kept_place(loaded)
     if place:
-        write_atomic(place, seal(canonical_json(list(map(kept, domains))).encode()))
+        store(place, canonical_json(list(map(kept, domains))).encode())
 
 
 def kept_place(loaded: LoadedRecipe) -> Path | None:

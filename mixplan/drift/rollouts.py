@@ -30,7 +30,7 @@ from mixplan.grading.process import GradingProcess
 from mixplan.grading.rewards import total_rewards
 from mixplan.model import Model, Sampling, generate, render, spoken
 from mixplan.recipe import RolloutsSpec, TrainSpec
-from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.runs import canonical_json, content_hash, store, unseal
 
 Doubles = npt.NDArray[np.float64]
 Pair = tuple[tuple[Row, ...], tuple[Row, ...]]
@@ -153,7 +153,7 @@ class Sampler:
         answers = self.answered(rows)
         rewards, failures, example = self.rewarded(rows, answers, process)
         value = {"answers": answers, "rewards": rewards, "failures": failures, "example": example}
-        write_atomic(self.place(rows), seal(canonical_json(value).encode()))
+        store(self.place(rows), canonical_json(value).encode())
         rollouts = zip(rows, map(tuple, answers), map(tuple, rewards), strict=True)
         return Batch(tuple(Rollout(*parts) for parts in rollouts), failures, example)
 

@@ -28,7 +28,7 @@ from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.evaluate.reading import Asked, read_together
 from mixplan.evaluate.scoring import divergences
 from mixplan.model import Model
-from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.runs import canonical_json, content_hash, store, unseal
 from mixplan.saved.evaluation import Measured
 
 READ_AGAIN = 8
@@ -62,7 +62,7 @@ class OwnAnswers:
     def keep(self, states: Sequence[Tensor]) -> None:
         """Keep each answer's final states."""
         named = {row.id: each.contiguous() for (row, _), each in zip(self.asked, states, strict=True)}
-        write_atomic(self.states_at, seal(save(named)))
+        store(self.states_at, save(named))
 
     def states(self) -> list[Tensor]:
         """Each answer's final states, kept or read now.
@@ -116,7 +116,7 @@ def make_answers(
     """
     kept, answers = untrained.answers(rows, answer_tokens=answer_tokens, advance=advance)
     found = {row.id: answer.ids for row, answer in zip(kept, answers, strict=True)}
-    write_atomic(kept_at, seal(canonical_json(found).encode()))
+    store(kept_at, canonical_json(found).encode())
     return found
 
 

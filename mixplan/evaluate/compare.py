@@ -8,7 +8,7 @@ import numpy as np
 
 from mixplan.errors import RunError
 from mixplan.evaluate.intervals import beyond, chance_of_seeming, interval, is_graded, noise_floor
-from mixplan.saved.evaluation import Evaluation, Measured, quality
+from mixplan.saved.evaluation import Evaluation, Measured
 from mixplan.saved.outcome import Change, Direction
 
 
@@ -103,7 +103,7 @@ def measure_changes(name: str, before: Measured, after: Measured, resamples: int
         quantity: change(
             [values[first] for first, _ in pairs],
             [after.values[quantity][second] for _, second in pairs],
-            quality=quality(quantity),
+            quality=before.quality(quantity),
             resamples=resamples,
             seed=seed,
         )

@@ -16,7 +16,7 @@ from mixplan.evaluate.pooled import pooled
 from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.recipe import EvaluateSpec
 from mixplan.recipe.measures import headline_measure, measures_taken
-from mixplan.runs import cache_folder, content_hash, file_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, items_from, items_text
 from mixplan.saved.outcome import Floor
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mixplan.evaluate.answering import Answering
     from mixplan.evaluate.behaviour import OwnAnswers
     from mixplan.model import Model
-    from mixplan.plan.watch import Watcher
+    from mixplan.reading.watch import Watcher
 
 VERSION = 2
 """Of how measures are defined and kept; part of their key."""
@@ -45,7 +45,7 @@ LIBRARIES = {
 
 def evaluate(
     model: Model,
-    target: Domain,
+    target: Domain | None,
     domains: Mapping[str, Domain],
     *,
     spec: EvaluateSpec,
@@ -61,7 +61,8 @@ def evaluate(
     Args:
         model: What is measured.
         target: The opened target; a domain without evaluation rows is passed over. Its sources are measured each by
-            itself where it has several, and together under `target` where their headline measures agree.
+            itself where it has several, and together under `target` where their headline measures agree. None where
+            nothing is taught.
         domains: The opened domains, by name.
         spec: The recipe's section.
         folder: What a task's YAML file is relative to.
@@ -74,7 +75,7 @@ def evaluate(
         MixplanError: lm-evaluation-harness is needed and not installed, or does not know a task.
     """
     origin = untrained or model
-    parts = by_name(target, domains)
+    parts = by_name(target, domains) if target else dict(domains)
     titles = titles_of(parts, "untrained" if model is origin else "trained")
     work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), titles, {}, Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
@@ -95,7 +96,8 @@ def evaluate(
                 floors[name] = floor
                 headlines[name] = floor.instead or headlines[name]
         stood, total = stood + standing, total + len(measured[name])
-    if (whole := pooled(measured, headlines, [part.name for part in target.sources])) is not None:
+    sources = [part.name for part in target.sources] if target else []
+    if (whole := pooled(measured, headlines, sources)) is not None:
         measured["target"], headlines["target"] = whole
     if stood:
         watcher.say(f"{stood} of {total} measures are reused from an earlier evaluation")
@@ -185,7 +187,7 @@ class _Work:
             left = len(rows) - len(found.rows)
             self.watcher.say(f"{name}: {left} of {len(rows)} rows are left out of `{found.measure}`")
         text = items_text(found)
-        write_atomic(place, seal(text.encode()))
+        store(place, text.encode())
         # Read back, so that an evaluation does not tell whether its values were measured or stood.
         return items_from(found.measure, text)
 

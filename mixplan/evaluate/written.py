@@ -10,7 +10,7 @@ from mixplan.evaluate.behaviour import kept_answers
 from mixplan.evaluate.measure import VERSION, answers_key, content, identity, installed, kept_place
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.model import Answer, Model, generate, spoken
-from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.runs import canonical_json, content_hash, store, unseal
 
 
 def written_answers(
@@ -42,7 +42,7 @@ def written_answers(
     }
     answers = generate(model, list(fitting.values()), max_new_tokens=answer_tokens) if fitting else []
     found = dict(zip(fitting, spoken(model, answers), strict=True))
-    write_atomic(place, seal(canonical_json(found).encode()))
+    store(place, canonical_json(found).encode())
     return found
 
 

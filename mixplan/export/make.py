@@ -16,7 +16,7 @@ from mixplan.export.rendered import Renderer
 from mixplan.export.rows import Values
 from mixplan.export.training import training_of
 from mixplan.mixture import Mixture, read_mixture
-from mixplan.plan import standalone
+from mixplan.reading import standalone
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.runs import content_hash, translated, write_json
 from mixplan.saved import read_plan

@@ -13,8 +13,9 @@ from transformers import DynamicCache
 from mixplan.features.kept import Kept
 from mixplan.features.queries import Ids, Unit
 from mixplan.model import Checked, Model, Way, has_windows, masks_by_kind, own_cache, read_behind, read_stream, settled
-from mixplan.model.attention import Masks, stretches_at
-from mixplan.model.selfcheck import Sample
+from mixplan.model.attention import Masks, stretches_at, unmasked
+from mixplan.model.parted import parted, parts_of
+from mixplan.model.selfcheck import TOGETHER, WAYS, Sample
 from mixplan.model.stream import check_handed_on
 
 PACK_TOKENS = {"cpu": 512, "cuda": 8192}
@@ -139,7 +140,9 @@ def reading_way(model: Model, depth: int) -> Checked:
         parts = zip(ends, behind, strict=True)
         return torch.cat([torch.cat([before, part])[-end:] for end, part in parts])
 
-    return settled(model, f"stream after {depth} blocks", read=ours, plain=plain)
+    # A window cuts through the beginning, each token's elsewhere, which takes a mask.
+    ways = WAYS if has_windows(model) else ("parted", *WAYS)
+    return settled(model, f"stream after {depth} blocks", read=ours, plain=plain, ways=ways)
 
 
 def way_of(model: Model, depth: int, texts: Sequence[Ids]) -> Way:
@@ -153,13 +156,13 @@ def way_of(model: Model, depth: int, texts: Sequence[Ids]) -> Way:
 def read_prefix(model: Model, depth: int, ids: Ids, way: Way) -> DynamicCache:
     """Keys and values of a shared prefix, for the blocks before the hook point.
 
-    For packing, the cache is made without the model's config: a config with sliding windows would make it forget
-    tokens that another packed query still needs; the window is kept by the mask.
+    For texts that are read as one row, the cache is made without the model's config: a config with sliding windows
+    would make it forget tokens that another packed query still needs; the window is kept by the mask.
     """
-    cache = DynamicCache() if way == "packed" else own_cache(model)
+    cache = DynamicCache() if way in TOGETHER else own_cache(model)
     if ids and way != "whole":
         positions = torch.arange(len(ids), device=model.device)[None]
-        mask = attention_masks(model, [len(ids)], 0) if way == "packed" and has_windows(model) else None
+        mask = attention_masks(model, [len(ids)], 0) if way in TOGETHER and has_windows(model) else None
         read_stream(model, depth, torch.tensor([ids]), positions=positions, mask=mask, cache=cache)
     return cache
 
@@ -175,8 +178,8 @@ def read_together(
     Returns:
         `[sum(counts), d_in]` in the model's type.
     """
-    if way == "packed":
-        return read_packed(model, depth, sequences, counts, prefix, cache)
+    if way in TOGETHER:
+        return read_packed(model, depth, sequences, counts, prefix, cache, parts=way == "parted")
 
     def read(tokens: Tensor, places: Tensor | None, before: DynamicCache | None) -> Tensor:
         positions = None if places is None else places[None].to(model.device)
@@ -187,8 +190,9 @@ def read_together(
 
 
 def read_packed(
-    model: Model, depth: int, sequences: Sequence[Ids], counts: Sequence[int], prefix: int, cache: DynamicCache
-) -> Tensor:
+    model: Model, depth: int, sequences: Sequence[Ids], counts: Sequence[int], prefix: int, cache: DynamicCache, *,
+    parts: bool = False,
+) -> Tensor:  # fmt: skip
     """Read sequences that share a cached prefix as one row, each blind to the others.
 
     Args:
@@ -198,6 +202,7 @@ def read_packed(
         counts: How many tokens at each one's end to return.
         prefix: Length of the cached prefix.
         cache: Of the prefix; left as it was.
+        parts: Whether tokens attend to the prefix and to their own sequence apart, rather than under a mask.
 
     Returns:
         `[sum(counts), d_in]` in the model's type.
@@ -206,9 +211,12 @@ def read_packed(
     lengths = [len(tail) for tail in tails]
     tokens = torch.tensor([[token for tail in tails for token in tail]])
     positions = torch.cat([torch.arange(prefix, prefix + length) for length in lengths])[None].to(model.device)
-    stream = read_stream(
-        model, depth, tokens, positions=positions, mask=attention_masks(model, lengths, prefix), cache=cache
-    )[0]
+    if parts:
+        with parted(model, parts_of(lengths, prefix, model.device)):
+            stream = read_stream(model, depth, tokens, positions=positions, mask=unmasked(model), cache=cache)[0]
+    else:
+        mask = attention_masks(model, lengths, prefix)
+        stream = read_stream(model, depth, tokens, positions=positions, mask=mask, cache=cache)[0]
     if prefix:
         cache.crop(-sum(lengths))
     else:

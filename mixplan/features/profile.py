@@ -20,7 +20,7 @@ from mixplan.features.measure import ENCODED_VALUES
 from mixplan.features.queries import Unit
 from mixplan.features.statistics import Doubles, Integers
 from mixplan.model import Model
-from mixplan.runs import content_hash, seal, unseal, write_atomic
+from mixplan.runs import content_hash, store, unseal
 from mixplan.sae import Sae
 
 VERSION = 2
@@ -194,7 +194,7 @@ def read_each(
                 made = measure_profiles(model, through, unit, trained=trained, on_tokens=on_tokens, kept=kept)
                 profiles |= zip(missing, made, strict=True)
                 for name in missing:
-                    write_atomic(places[name], seal(to_bytes(profiles[name])))
+                    store(places[name], to_bytes(profiles[name]))
             elif on_tokens:
                 on_tokens(unit.tokens)
             for name in names:

@@ -17,7 +17,7 @@ from mixplan.features.measure import ENCODED_VALUES
 from mixplan.features.queries import Query, Unit, read_tokens, shared_prefix
 from mixplan.features.statistics import Doubles
 from mixplan.model import Model
-from mixplan.runs import content_hash, seal, unseal, write_atomic
+from mixplan.runs import content_hash, store, unseal
 from mixplan.sae import Sae
 
 VERSION = 2
@@ -122,7 +122,7 @@ def read_weighted(
     found = None if data is None else from_bytes(data, unit.tokens)
     if found is None:
         found = measure_weighted(model, sae, unit, numbers, on_tokens=on_tokens)
-        write_atomic(place, seal(save({"signed": found.signed, "size": found.size})))
+        store(place, save({"signed": found.signed, "size": found.size}))
     elif on_tokens:
         on_tokens(unit.tokens)
     return found

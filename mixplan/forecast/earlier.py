@@ -27,7 +27,7 @@ TARGET = "target"
 NONE = "none"
 """The arm that gave no domain any row."""
 
-UNITS = {"correct": "accuracy", "score": "accuracy", "acc": "accuracy"}
+UNITS = dict.fromkeys(("correct", "score", "acc", "acc_norm", "exact_match"), "accuracy")
 """Quantities that are the share of items answered rightly; any other is a unit of its own."""
 UNIT_NAMES = {"kl": " nats per token", "bits_per_byte": " bits per byte"}
 """What stands behind a number in such a unit; nothing behind a share."""

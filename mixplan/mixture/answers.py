@@ -11,7 +11,7 @@ from mixplan.domains import Domain, Row
 from mixplan.errors import DataError, ModelError
 from mixplan.mixture.order import Selection, remedy, take_domain, times
 from mixplan.mixture.result import Messages, Progress
-from mixplan.runs import content_hash, seal, unseal, write_atomic
+from mixplan.runs import content_hash, store, unseal
 
 Said = tuple[str, bool]
 """An answer's text, and whether the model ended it before it was cut."""
@@ -124,5 +124,5 @@ def answer(prompts: Sequence[Messages], *, tokens: int, untrained: Untrained) ->
         raise ModelError(
             f"mixture: the model gave {len(said)} answers to {len(prompts)} questions; one each is expected."
         )
-    write_atomic(path, seal(json.dumps(said, ensure_ascii=False).encode()))
+    store(path, json.dumps(said, ensure_ascii=False).encode())
     return said

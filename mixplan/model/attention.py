@@ -44,6 +44,18 @@ def masks_by_kind(model: Model, allowed: Tensor, places: Tensor, seen: Tensor) -
     return {kind: additive(narrowed(config, kind, allowed, places, seen), model) for kind in kinds}
 
 
+def unmasked(model: Model) -> Masks:
+    """Masks that hide nothing, for layers whose attention asks for none; transformers makes its own where it has none.
+
+    Of one token and one key, as they hold for every other too.
+    """
+    kinds = list(dict.fromkeys(getattr(text_config(model.lm), "layer_types", None) or ()))
+    nothing = torch.zeros(1, 1, 1, 1, dtype=DTYPES[model.dtype], device=model.device)
+    if len({reach_of(kind) for kind in kinds}) <= 1:
+        return nothing
+    return dict.fromkeys(kinds, nothing)
+
+
 def reach_of(kind: str) -> str | None:
     """The config's field that bounds a kind of layer; None for one that sees everything before it."""
     return next((field for name, field in REACHES.items() if name in kind), None)

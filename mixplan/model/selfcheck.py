@@ -1,7 +1,9 @@
 """Checks once per model that reading texts together gives what plain passes give, and takes a slower way where not.
 
-There are three ways to read texts that begin alike:
+There are four ways to read texts that begin alike:
 
+- parted: the beginning once, the rest of all texts in one row, whose tokens attend to the beginning and to their own
+  text apart (see `parted`), for stream readings alone;
 - packed: the beginning once, the rest of all texts in one row, each hidden from the others by a mask;
 - unpacked: the beginning once, the rest of each text by itself behind a copy of the model's own cache;
 - whole: each text by itself from its first token, without a cache, which is the plain pass itself.
@@ -33,13 +35,15 @@ from mixplan.model.attention import reaches, shrunk, stretches_at
 from mixplan.model.classes import text_config
 from mixplan.model.load import Model
 from mixplan.model.stream import at_depth
-from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 
 VERSION = 1
 """Of what is checked and kept; part of the key."""
 
-Way = Literal["packed", "unpacked", "whole"]
+Way = Literal["parted", "packed", "unpacked", "whole"]
 WAYS: tuple[Way, ...] = ("packed", "unpacked", "whole")
+TOGETHER: tuple[Way, ...] = ("parted", "packed")
+"""The ways that read several texts as one row."""
 Ids = tuple[int, ...]
 Plain = Callable[[Tensor, int], Tensor]
 """A plain pass over `[batch, length]` token ids: `[tokens, width]` of some tokens of the first row's first so many."""
@@ -125,7 +129,7 @@ def settled(
         value = json.loads(data)
         return Checked(**{**value, "failed": tuple(value["failed"])})
     found = checked_now(model, name, read, plain, ways)
-    write_atomic(place, seal(canonical_json(asdict(found)).encode()))
+    store(place, canonical_json(asdict(found)).encode())
     return found
 
 

@@ -65,6 +65,8 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
         with warnings.catch_warnings():
             # What it misses is held against the file below, and put in place or refused.
             warnings.filterwarnings("ignore", message="Found missing adapter keys")
+            # peft asks what transformers has renamed: nobody here can mend it.
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
             wrapped: Any = PeftModel.from_pretrained(base.lm, str(trained), torch_device=str(base.device), **options)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         why = " ".join(str(error).split())[:300]

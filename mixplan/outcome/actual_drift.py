@@ -23,11 +23,11 @@ from mixplan.features.examples import examples_of
 from mixplan.features.queries import Reading, Unit, without_demonstrations
 from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Model
-from mixplan.plan import Watcher
 from mixplan.plan.drifted import drift_reading
-from mixplan.plan.reader import Reader
 from mixplan.plan.scores import REPLICAS, plan_readings
-from mixplan.plan.workers import Workers
+from mixplan.reading import Watcher
+from mixplan.reading.units import Reader
+from mixplan.reading.workers import Workers
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder
 from mixplan.sae import load_sae

@@ -42,6 +42,11 @@ STILL = (
     "predicted and actual drift cannot be compared."
 )
 
+UNREAD = (
+    "Not known: actual drift, how far behaviour moved, and what the trainer read. The measures are {harness}'s, and "
+    "neither model was read."
+)
+
 
 def assemble(
     plan: Plan,
@@ -94,7 +99,8 @@ def assemble(
     if sources:
         fields["sources"] = {name: measured[called] for name, called in sources.items()}
     outcome = Outcome.model_validate(fields)
-    warnings = [*other_types(before, after), *warnings_of(outcome, measured)]
+    notes = () if isinstance(trained, Judged) else trained.notes
+    warnings = [*notes, *other_types(before, after), *warnings_of(outcome, measured)]
     return outcome.model_copy(update={"summary": summarise(outcome), "warnings": warnings})
 
 
@@ -127,7 +133,9 @@ def other_types(before: Evaluation, after: Evaluation) -> list[str]:
 def trained_part(plan: Plan, trained: Trained | Judged) -> dict[str, object]:
     """What trained the model: the job as it ran, or where the model came from."""
     if isinstance(trained, Judged):
-        return {"job": None, "elsewhere": Elsewhere(model=trained.given, label=trained.label)}
+        where = Elsewhere(model=trained.given, label=trained.label)
+        harness = {"harness": trained.harness} if trained.harness else {}
+        return {"job": None, "elsewhere": where.model_copy(update=harness)}
     method = plan.recipe.train.method if plan.recipe else "sft"
     return {"job": job_as_run(plan.job, trained, plan.domains), "training": training_part(method, trained)}
 
@@ -230,7 +238,8 @@ def beside_forecast(planned: Risk | None, measured: Measured, share: Relative | 
 
 def warnings_of(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]:
     """What a reader should know before trusting the numbers."""
-    found = [STILL] if outcome.drift is None else []
+    harness = outcome.elsewhere.harness if outcome.elsewhere else None
+    found = [] if outcome.drift is not None else [UNREAD.format(harness=harness.name) if harness else STILL]
     for name, consumed in (outcome.training.consumption if outcome.training else {}).items():
         unread = consumed.planned_rows - consumed.dropped_rows - consumed.different_rows
         if unread > 0:
@@ -242,11 +251,7 @@ def warnings_of(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]
         if consumed.dropped_rows:
             dropped = consumed.dropped_rows
             found.append(f"{name}: {dropped} of its rows {were(dropped)} longer than allowed and left out.")
-    found += [
-        f"{name}: nothing was measured; it has no evaluation rows, or no measure fits it."
-        for name, part in measured.items()
-        if not part.measures and not (name == "target" and outcome.sources)
-    ]
+    found += unmeasured(outcome, measured)
     cut = [
         f"{name} {counts['truncated']} of {sum(counts.values())}"
         for name, part in measured.items()
@@ -262,3 +267,18 @@ def warnings_of(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]
 def were(count: int) -> str:
     """The verb of so many rows."""
     return "was" if count == 1 else "were"
+
+
+def unmeasured(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]:
+    """Which parts nothing was measured of; in one sentence where another harness measured only some."""
+    if outcome.elsewhere and outcome.elsewhere.harness:
+        domains = [name for name in outcome.domains if not measured[name].measures]
+        if not domains:
+            return []
+        those = f"{len(domains)} of {len(outcome.domains)} domains ({', '.join(domains)})"
+        return [f"Nothing was measured of {those}: no task of the results stands for them."]
+    return [
+        f"{name}: nothing was measured; it has no evaluation rows, or no measure fits it."
+        for name, part in measured.items()
+        if not part.measures and not (name == "target" and outcome.sources)
+    ]

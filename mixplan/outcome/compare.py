@@ -19,9 +19,9 @@ from mixplan.outcome.assemble import with_arms
 from mixplan.outcome.make import OutcomeRequest, PlannedRun, evaluated_before, make_outcome, planned
 from mixplan.outcome.tolerances import with_gates
 from mixplan.outcome.units import main_quantity
-from mixplan.plan import Watcher
 from mixplan.plan.make import scores_of
 from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.reading import Watcher
 from mixplan.runs import locked
 from mixplan.saved import outcome_again, read_outcome, write_outcome
 from mixplan.saved.evaluation import Evaluation, quality, read_evaluation, write_evaluation

@@ -16,6 +16,8 @@ from mixplan.errors import ModelError, RunError
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.model import Model
 from mixplan.runs import quoted
+from mixplan.saved import read_outcome
+from mixplan.saved.outcome import Harness
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 READ = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py"]
@@ -33,13 +35,15 @@ class Judged:
         folder: Its files.
         given: How the person named it.
         label: What its measures are kept under; None where it stands in the run folder itself.
-        hash: Of its weights.
+        hash: Of its weights, or of what another harness measured of it.
+        harness: What measured it, where that was not mixplan.
     """
 
     folder: Path
     given: str
     label: str | None = None
     hash: str = ""
+    harness: Harness | None = None
 
 
 def find_judged(run: Path, given: str | None, label: str | None) -> Judged | None:
@@ -63,12 +67,44 @@ def find_judged(run: Path, given: str | None, label: str | None) -> Judged | Non
     if not folder.is_dir() and (given.startswith((".", "/", "~")) or given.count("/") != 1):
         raise ModelError(f"{given}: there is no such folder. Give the folder of a trained model, or a hub id.")
     name = (folder.resolve().name if folder.is_dir() else given.replace("/", "--")) if label is None else label
+    hold_label(name)
+    return Judged(folder if folder.is_dir() else from_hub(given), given, name)
+
+
+def hold_label(name: str) -> None:
+    """Hold that a label can name a folder.
+
+    Raises:
+        RunError: it cannot.
+    """
     if not LABEL.fullmatch(name):
         raise RunError(
             f"the label {name!r} cannot name a folder. Give another one with `--label NAME`: at most 100 letters, "
             "digits, `_`, `.` or `-`, the first a letter or digit."
         )
-    return Judged(folder if folder.is_dir() else from_hub(given), given, name)
+
+
+def hold_kind(folder: Path, *, harness: bool) -> None:
+    """Hold that measures of another harness and mixplan's own do not replace each other under one label.
+
+    Args:
+        folder: Of the label.
+        harness: Whether another harness's are to be kept there.
+
+    Raises:
+        RunError: the folder holds the other kind.
+    """
+    try:
+        earlier = read_outcome(folder)
+    except RunError:
+        return  # damaged: it is written anew
+    if earlier is None or earlier.elsewhere is None or (earlier.elsewhere.harness is not None) == harness:
+        return
+    by = earlier.elsewhere.harness.name if earlier.elsewhere.harness else "mixplan"
+    raise RunError(
+        f"{folder}: holds what {by} measured of '{earlier.elsewhere.model}'. Give another name with `--label NAME`, or "
+        "move that folder away."
+    )
 
 
 def from_hub(name: str) -> Path:

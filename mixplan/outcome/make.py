@@ -17,14 +17,16 @@ from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
-from mixplan.outcome.elsewhere import Judged, comparable, find_judged, refuse_foreign
+from mixplan.outcome.elsewhere import Judged, comparable, find_judged, hold_kind, refuse_foreign
 from mixplan.outcome.examples import with_examples
 from mixplan.outcome.tolerances import changes_in, gate, with_gate, with_gates_of
-from mixplan.plan import PlanRequest, Watcher, make_plan, standalone
-from mixplan.plan.identity import data_hash
+from mixplan.outcome.tracked import begin_tracking, tracking_of
+from mixplan.plan import PlanRequest, make_plan
+from mixplan.reading import Watcher, standalone
+from mixplan.reading.identity import data_hash
 from mixplan.recipe import EvaluateSpec, LoadedRecipe, ModelSpec, load_recipe
 from mixplan.recipe.tolerances import tolerances_of
-from mixplan.runs import JUDGED, content_hash, locked, quoted
+from mixplan.runs import JUDGED, content_hash, locked, quoted, refuse_absent
 from mixplan.saved import Outcome, Plan, plan_again, read_outcome, read_plan, write_outcome
 from mixplan.saved.arms import Arms
 from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
@@ -111,8 +113,7 @@ def planned(request: OutcomeRequest, watcher: Watcher) -> PlannedRun:
             "mixplan train starts its processes itself. Run it without `accelerate launch`, and say how many with "
             "`--processes N`."
         )
-    if not request.place.exists() and request.place.suffix.lower() not in (".yaml", ".yml"):
-        raise RunError(f"{request.place}: there is no such run folder or recipe. `mixplan ls` lists both.")
+    refuse_absent(request.place, recipe=True)
     if request.place.is_dir():
         folder, loaded = request.place, saved_recipe(request)
     else:
@@ -185,7 +186,9 @@ def make_outcome(request: OutcomeRequest, *, watcher: Watcher) -> Path:
     run = planned(request, watcher)
     refuse_foreign(run.folder)
     with locked(run.folder):
+        tracking = begin_tracking(run.folder, run.loaded, run.plan, watcher)
         before = evaluated_before(run, watcher)
+        tracking.before(before)
         job = train(run.folder, run.loaded, AsPlanned.of(run.plan), launch=request.launch, watcher=watcher)
         conclude(run, job, before, watcher)
     return run.folder
@@ -215,13 +218,14 @@ def evaluate_run(
             f"--set {foreign[0]}: mixplan eval changes keys under evaluate, and tolerances, alone. Plan again to "
             "change others."
         )
-    if not folder.is_dir():
-        raise RunError(f"{folder}: there is no such run folder. `mixplan ls` lists the runs there are.")
+    refuse_absent(folder)
     if label is not None and model is None:
         raise RunError("--label names a model that --model gives. Add `--model FOLDER`, or leave --label out.")
     run = planned(OutcomeRequest(folder), watcher)
     run = replace(run, loaded=load_recipe(folder / "recipe.yaml", overrides))
     judged = find_judged(folder, model, label)
+    if judged is not None and judged.label is not None:
+        hold_kind(folder / JUDGED / judged.label, harness=False)
     with locked(folder, protected=True):
         before = evaluated_before(run, watcher)
         if judged is not None:
@@ -301,6 +305,8 @@ def conclude(run: PlannedRun, job: Trained | Judged, before: Evaluation, watcher
     now = datetime.now(UTC).isoformat(timespec="seconds")
     found = found.model_copy(update={"created": now, "warnings": [*notes, *found.warnings]})
     write_outcome(folder, with_arms(found, arms) if arms else found)
+    if not isinstance(job, Judged):
+        tracking_of(run.folder, watcher).after(found, job.steps)
     return folder
 
 

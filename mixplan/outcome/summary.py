@@ -33,8 +33,7 @@ def summarise(outcome: Outcome) -> list[str]:
     """
     domains = outcome.domains
     found = [
-        whole(outcome.target) if outcome.sources else target(outcome.target),
-        sources(outcome.sources),
+        *taught(outcome),
         headlines(domains),
         floors(domains),
         behaviour(domains),
@@ -45,6 +44,13 @@ def summarise(outcome: Outcome) -> list[str]:
         tolerances(outcome.tolerances),
     ]
     return [sentence for sentence in found if sentence]
+
+
+def taught(outcome: Outcome) -> list[str]:
+    """The gain of the target, and of each source of it."""
+    if not outcome.target.measures and outcome.elsewhere and outcome.elsewhere.harness and not outcome.sources:
+        return ["The target's gain is not known: no task of the results stands for it."]
+    return [whole(outcome.target) if outcome.sources else target(outcome.target), sources(outcome.sources)]
 
 
 def target(measured: Measured) -> str:
@@ -161,6 +167,11 @@ def forecast(domains: Mapping[str, Domain], kind: str) -> str:
     """How many domains moved outside their forecast."""
     checked = {name: domain for name, domain in domains.items() if domain.outside_forecast is not None}
     if not checked:
+        if unmeasured := sum(not domain.measures for domain in domains.values()):
+            part = (
+                f"{unmeasured} of {counted(len(domains), 'domain')} {'was' if unmeasured == 1 else 'were'} not measured"
+            )
+            return f"No forecast could be checked: it is of shares of all domains' change, and {part}."
         return "No forecast could be checked: the plan had no unit, and the domains share none."
     wrong = {name: domain for name, domain in checked.items() if domain.outside_forecast}
     how = "" if kind != "relative" else " The forecast was of each domain's share of all change, without unit or sign."

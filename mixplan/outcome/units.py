@@ -8,12 +8,16 @@ from mixplan.forecast.earlier import UNIT_NAMES
 from mixplan.saved.outcome import Change, Measured
 from mixplan.saved.part import Expected, Interval
 
-PER_CENT = ("accuracy", "correct", "score", "acc", "gold_probability")
+PER_CENT = ("accuracy", "correct", "score", "acc", "acc_norm", "exact_match", "gold_probability")
 """Quantities written in per cent, their changes in percentage points."""
 TITLES = {
     "correct": "accuracy",
     "score": "share of right answers",
     "acc": "task accuracy",
+    "acc_norm": "task accuracy by length-normalised likelihood",
+    "exact_match": "share of exact matches",
+    "bits_per_word": "bits per word",
+    "bits_per_item": "bits per item",
     "gold_probability": "probability of the right option",
     "bits_per_byte": "bits per byte of the reference answers",
     "kl": "behaviour",

@@ -15,7 +15,7 @@ from mixplan.features.queries import Reading, plan_reading, without_demonstratio
 from mixplan.features.statistics import Statistics
 from mixplan.model import Model
 from mixplan.plan.drifted import DriftReading
-from mixplan.plan.reader import Reader
+from mixplan.reading.units import Reader
 from mixplan.recipe import Recipe
 from mixplan.saved.scores import BySource, SourceScores
 

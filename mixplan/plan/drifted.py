@@ -12,9 +12,9 @@ from mixplan.features.contrast import plan_contrast
 from mixplan.features.queries import Reading, without_demonstrations
 from mixplan.grading.process import GradingProcess
 from mixplan.model import Model, load_trained, text_config
-from mixplan.plan.identity import checkpoint_folder
-from mixplan.plan.watch import Watcher
-from mixplan.plan.workers import Workers
+from mixplan.reading.identity import checkpoint_folder
+from mixplan.reading.watch import Watcher
+from mixplan.reading.workers import Workers
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder
 from mixplan.saved.scores import Checkpoint, Rollouts

@@ -30,18 +30,18 @@ from mixplan.mixture.possible import impossible
 from mixplan.mixture.unread import left_unread, too_short
 from mixplan.plan.describe import domains_of, sae_of, target_of, taught_rows
 from mixplan.plan.graded import grader_warnings
-from mixplan.plan.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.plan.job import job_of
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.tolerances import planned_tolerances
-from mixplan.plan.watch import Watcher
 from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.reading.identity import data_hash, library_versions, scores_key, standalone
+from mixplan.reading.watch import Watcher
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable
 from mixplan.recipe.section import Yaml
-from mixplan.runs import cache_folder, canonical_json, content_hash, locked, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, canonical_json, content_hash, locked, store, unseal, write_atomic
 from mixplan.saved import VERSION, Plan, write_plan
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Recipe
@@ -148,7 +148,7 @@ def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain
     # The key is taken again: a first download has given the model a commit that it did not have before.
     place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
     text = canonical_json(scores.values())
-    write_atomic(place, seal(text.encode()))
+    store(place, text.encode())
     # Read back, so that a plan's bytes do not tell whether its scores were measured or stood.
     return Scores.model_validate_json(text)
 

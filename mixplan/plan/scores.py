@@ -18,10 +18,10 @@ from mixplan.model import Checked, Model, chat_template, load_model, slower
 from mixplan.plan.by_source import SourceDrift, scores_by_source, source_drifts
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
 from mixplan.plan.drifted import DriftReading, drift_reading
-from mixplan.plan.reader import Reader
-from mixplan.plan.tokenizer import keep_tokenizer, tokens_of
-from mixplan.plan.watch import Watcher
-from mixplan.plan.workers import Workers
+from mixplan.reading.tokenizer import keep_tokenizer, tokens_of
+from mixplan.reading.units import Reader
+from mixplan.reading.watch import Watcher
+from mixplan.reading.workers import Workers
 from mixplan.recipe import LoadedRecipe, Recipe
 from mixplan.runs import cache_folder, content_hash
 from mixplan.sae import Sae, load_sae

@@ -7,6 +7,7 @@ from mixplan.recipe.section import Name, Scalar, Section
 from mixplan.recipe.spec import (
     AllocateSpec,
     BudgetSpec,
+    DuringSpec,
     EvaluateSpec,
     ForecastSpec,
     GroupSpec,
@@ -27,6 +28,7 @@ __all__ = [
     "DataSpec",
     "DomainSpec",
     "DriftSpec",
+    "DuringSpec",
     "EvaluateSpec",
     "ForecastSpec",
     "GroupSpec",

@@ -342,6 +342,12 @@ def _contrary(train: TrainSpec) -> Iterator[Finding]:
             "the template is the same in reading, training and measuring. Give its settings as "
             "`model.chat_template_kwargs`.",
         )
+    if args.get("hub_token") is not None:
+        yield (
+            ("train", "args", "hub_token"),
+            "a token in a recipe would stand in every file of the run. Leave the key out, and log in with "
+            "`hf auth login` or set HF_TOKEN.",
+        )
     if "reward_weights" in args:
         yield ("train", "args", "reward_weights"), "the factors stand in `train.rewards`. Leave the key out."
 

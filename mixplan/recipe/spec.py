@@ -190,8 +190,42 @@ class TrainSpec(Section):
 Measure = Literal["choice", "exact", "likelihood", "behaviour", "lm_eval"]
 
 
+class StopSpec(Section):
+    """When a training is stopped for what it does to the domains."""
+
+    worst_kl: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Stop once a domain's mean token KL from the untrained model passes this, in nats per token.",
+    )
+
+
+class DuringSpec(Section):
+    """What is measured while the model trains, on a few evaluation rows a domain."""
+
+    every: Positive | None = Field(
+        default=None, description="Optimiser steps between measures; as often as `cost` allows when not given."
+    )
+    rows: Positive = Field(default=8, description="At most so many evaluation rows a domain.")
+    target_rows: Positive = Field(default=24, description="At most so many evaluation rows of the target.")
+    tokens: Positive = Field(
+        default=32,
+        description="At most so many tokens of the untrained model's own answers, at which KL is taken; no more than "
+        "`behaviour_tokens`.",
+    )
+    cost: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = Field(
+        default=0.05, description="Seconds spent on measuring for each second of training, at most."
+    )
+    drift: bool = Field(default=True, description="Whether the plan's drift dimensions are read too.")
+    stop: StopSpec = Field(default_factory=StopSpec)
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="The model that is kept: the last, or of those measured the one with the least worst-domain KL "
+        "among those whose gain on the target is the best within one standard error.",
+    )
+
+
 class EvaluateSpec(Section):
-    """What is measured before and after, on the held-out evaluation rows."""
+    """What is measured before and after, on the held-out evaluation rows, and while the model trains."""
 
     measures: dict[Name, Measure] = Field(
         default_factory=dict,
@@ -212,6 +246,15 @@ class EvaluateSpec(Section):
     tasks: dict[Name, str] = Field(
         default_factory=dict, description="`lm_eval`: a domain's lm-evaluation-harness task, by name or as a YAML file."
     )
+    during: DuringSpec | None = Field(
+        default=None, description="What is measured while the model trains; `{}` measures by default."
+    )
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
+        """The section without `during` where it says nothing, so that earlier plans keep their hashes."""
+        values: Yaml = written(self)
+        return {key: value for key, value in values.items() if key != "during" or value is not None}
 
 
 class ForecastSpec(Section):

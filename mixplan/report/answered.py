@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mixplan.outcome.units import counted
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import quantity
 from mixplan.report.sheets import lost_first
 from mixplan.report.tables import left_out, section
-from mixplan.saved.outcome import Answered, Outcome
+from mixplan.saved.outcome import Answered, Measured, Outcome
 from mixplan.saved.plan import Plan
 
 PARTS = 100
@@ -27,7 +29,18 @@ def answers(plan: Plan, outcome: Outcome) -> Html | None:
     Returns:
         The section Answers before and after; None where there is no example.
     """
+    harness = outcome.elsewhere.harness if outcome.elsewhere else None
     named = {**outcome.taught(), **{name: outcome.domains[name] for name in lost_first(plan, outcome)}}
+    return answers_of(named, brought=harness is not None)
+
+
+def answers_of(named: Mapping[str, Measured], *, brought: bool = False) -> Html | None:
+    """The section Answers before and after; None where there is no example.
+
+    Args:
+        named: What was measured, by name.
+        brought: Whether the answers are another harness's, so that none was written for the page.
+    """
     found = {name: measured.examples for name, measured in named.items() if measured.examples}
     if not found:
         return None
@@ -35,7 +48,7 @@ def answers(plan: Plan, outcome: Outcome) -> Html | None:
         "The held-out rows whose answers training changed most, up to three a domain, so they are no fair sample: the "
         "changes above are of all rows."
     )
-    if any(example.graded is None for examples in found.values() for example in examples):
+    if not brought and any(example.graded is None for examples in found.values() for example in examples):
         note += " Answers that are not graded were written for this page and are cut short."
     shown = list(found.items())[:PARTS]
     folds = [_fold(name, examples, first=name == shown[0][0]) for name, examples in shown]

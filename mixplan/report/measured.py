@@ -19,6 +19,12 @@ from mixplan.saved.plan import Plan
 
 GRADES = ("right", "wrong", "unparsable", "truncated")
 
+NOTE = (
+    "Ring: before training. Dot: after. Whisker: the change's 95 % interval, from paired items. Shaded: the noise "
+    "floor, within which a change says nothing."
+)
+"""What the marks of a change mean."""
+
 Named = tuple[str, Measured]
 
 
@@ -40,19 +46,19 @@ def notices(plan: Plan, outcome: Outcome) -> Html | None:
 
 def before_and_after(plan: Plan, outcome: Outcome) -> Html:
     """Draw every domain's headline before and after, one panel for each quantity: the target, then what lost."""
-    named = _named(plan, outcome)
-    quantities = dict.fromkeys(measured.quantity for _, measured in named if measured.quantity)
-    panels = [_panel(key, [(n, m) for n, m in named if m.quantity == key]) for key in quantities]
-    missing = [name for name, measured in named if measured.change is None]
-    note = (
-        "Ring: before training. Dot: after. Whisker: the change's 95 % interval, from paired items. Shaded: the noise "
-        "floor, within which a change says nothing."
-    )
+    named, note = _named(plan, outcome), NOTE
     if any(domain.expected for domain in outcome.domains.values()):
         note += " Bracket below: where the forecast put it."
+    return section("Before and after", tag("p", note), *panels(named), tag("p", outcome.forecast.text))
+
+
+def panels(named: Sequence[Named]) -> list[Html | None]:
+    """Draw headlines before and after, one panel for each quantity, with what the marks mean and what has none."""
+    quantities = dict.fromkeys(measured.quantity for _, measured in named if measured.quantity)
+    drawn = [_panel(key, [(n, m) for n, m in named if m.quantity == key]) for key in quantities]
+    missing = [name for name, measured in named if measured.change is None]
     absent = tag("p", f"Not measured: {', '.join(missing)}.", class_="quiet") if missing else None
-    rests = tag("p", outcome.forecast.text)
-    return section("Before and after", tag("p", note), _legend(named), *panels, absent, rests)
+    return [_legend(named), *drawn, absent]
 
 
 def _named(plan: Plan, outcome: Outcome) -> list[Named]:
@@ -154,7 +160,11 @@ def _shares_row(name: str, risk: Relative, axis: Axis, *, outside: bool) -> Html
 
 def every_measure(plan: Plan, outcome: Outcome) -> Html:
     """List every quantity of every measure, and how answers were graded."""
-    named = _named(plan, outcome)
+    return measures_of(_named(plan, outcome))
+
+
+def measures_of(named: Sequence[Named]) -> Html:
+    """The section Every measure."""
     lines = [
         _quantity_row(name, measured, measure, key, change)
         for name, measured in named

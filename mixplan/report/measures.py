@@ -78,6 +78,10 @@ QUANTITIES = {
     "bits_per_byte": Quantity("Bits per byte of the reference answer", "bits/B", "bits/B", least=0),
     "kl": Quantity("Token KL from the untrained model", "nats", "nats", least=0),
     "acc": Quantity("Task accuracy", "%", "pp", 100, 0, 1),
+    "acc_norm": Quantity("Task accuracy by length-normalised likelihood", "%", "pp", 100, 0, 1),
+    "exact_match": Quantity("Exact matches", "%", "pp", 100, 0, 1),
+    "bits_per_word": Quantity("Bits per word", "bits", "bits", least=0),
+    "bits_per_item": Quantity("Bits per item", "bits", "bits", least=0),
 }
 
 

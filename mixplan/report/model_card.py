@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -25,21 +26,39 @@ MEANING = (
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
-def model_card(plan: Plan, outcome: Outcome) -> str:
+@dataclass(frozen=True)
+class Published:
+    """Where a model is published, with what no plan knows of it.
+
+    Attributes:
+        repo: The hub's name of the repository.
+        languages: ISO 639 codes.
+        licence: The hub's identifier of the licence; `unknown` when None.
+        base: The hub's name of the untrained model, where the recipe has it from a folder.
+    """
+
+    repo: str
+    languages: tuple[str, ...] = ()
+    licence: str | None = None
+    base: str | None = None
+
+
+def model_card(plan: Plan, outcome: Outcome, published: Published | None = None) -> str:
     """Write the README.md of a run's trained adapter or model.
 
     Args:
         plan: The saved plan.
         outcome: The saved outcome.
+        published: Where the model is loaded from; the run folder when None.
 
     Returns:
         Markdown, opened by the front matter that the hub reads. The licence is `unknown`: a plan knows its data's
         licences, which the card lists, but not what they and the model's together allow.
     """
     parts = [
-        "---\n" + yaml.safe_dump(_front(plan), sort_keys=False, allow_unicode=True).rstrip() + "\n---",
+        "---\n" + yaml.safe_dump(_front(plan, published), sort_keys=False, allow_unicode=True).rstrip() + "\n---",
         f"# {_plain(plan.name)}",
-        _opening(plan, outcome),
+        _opening(plan, outcome, published),
         *(f"> {_plain(notice)}" for notice in sentences.said_first(plan, outcome)),
         "## Target and mixture",
         _mixture(plan),
@@ -49,7 +68,7 @@ def model_card(plan: Plan, outcome: Outcome) -> str:
         *(_plain(sentence) for sentence in sentences.summary(outcome)),
         *([_table(sheets.arms(outcome.arms))] if outcome.arms else []),
         "## How to load it",
-        _loading(plan),
+        _loading(plan, published),
         "## Versions",
         _versions(plan, outcome),
     ]
@@ -69,21 +88,43 @@ def base_of(plan: Plan) -> str | None:
     return None if is_folder else plan.model.name
 
 
-def _front(plan: Plan) -> dict[str, object]:
+def _base(plan: Plan, published: Published | None) -> str | None:
+    """The hub's name of the untrained model, as far as anyone says it."""
+    return (published.base if published else None) or base_of(plan)
+
+
+def _front(plan: Plan, published: Published | None) -> dict[str, object]:
     method = plan.recipe.train.method if plan.recipe else "sft"
-    base = base_of(plan)
+    base = _base(plan, published)
+    data_sets = list(dict.fromkeys(_data_sets(plan))) if published else []
     return {
+        **({"language": list(published.languages)} if published and published.languages else {}),
         **({"base_model": base} if base else {}),
+        **({"datasets": data_sets} if data_sets else {}),
         "library_name": "peft" if is_adapter(plan) else "transformers",
         "pipeline_tag": "text-generation",
-        "license": "unknown",
+        "license": (published.licence if published else None) or "unknown",
         "tags": ["mixplan", "trl", method, *(["lora"] if is_adapter(plan) else [])],
     }
 
 
-def _opening(plan: Plan, outcome: Outcome) -> str:
+def _data_sets(plan: Plan) -> Iterator[str]:
+    """The hub's names of the data sets that rows of the mixture are from."""
+    given = plan.recipe.given if plan.recipe else {}
+    domains, target = given.get("domains"), given.get("target")
+    taken = domains.items() if isinstance(domains, dict) else ()
+    sections = [target, *(section for name, section in taken if plan.allocation.rows.get(name))]
+    sources = target.get("sources") if isinstance(target, dict) else None
+    sections += sources.values() if isinstance(sources, dict) else ()
+    for section in sections:
+        data = section.get("data") if isinstance(section, dict) else None
+        if isinstance(data, dict) and isinstance(hub := data.get("hub"), str):
+            yield hub
+
+
+def _opening(plan: Plan, outcome: Outcome, published: Published | None) -> str:
     kind = "A LoRA adapter" if is_adapter(plan) else "A model"
-    base, data = base_of(plan), plan.recipe.target.where if plan.recipe else None
+    base, data = _base(plan, published), plan.recipe.target.where if plan.recipe else None
     start = f"`{base}`" if base else "a model from a local folder"
     target = f" (`{data}`)" if data else ""
     copy = f" (its 4-bit copy `{GGUF_NAME}`, read as {plan.model.dtype})" if plan.model.name == "embedded" else ""
@@ -112,22 +153,24 @@ def _ratio(plan: Plan, name: str) -> str:
     return "" if share is None else percent(share)
 
 
-def _loading(plan: Plan) -> str:
-    """Say how to load the folder, with the base beside it where it is an adapter."""
+def _loading(plan: Plan, published: Published | None) -> str:
+    """Say how to load the folder or repository, with the base beside it where it is an adapter."""
+    place, first = (f'"{published.repo}"', "") if published else ('"./model"', "In the run folder:\n\n")
     if not is_adapter(plan):
-        lines = ['model = AutoModelForCausalLM.from_pretrained("./model")', *_tokenizer('"./model"')]
-        return _code(["from transformers import AutoModelForCausalLM, AutoTokenizer", "", *lines])
-    base = f'"{base_of(plan)}"' if base_of(plan) else '"the folder of the untrained model"'
+        lines = [f"model = AutoModelForCausalLM.from_pretrained({place})", *_tokenizer(place)]
+        return first + _code(["from transformers import AutoModelForCausalLM, AutoTokenizer", "", *lines])
+    named = _base(plan, published)
+    base = f'"{named}"' if named else '"the folder of the untrained model"'
     before = ["from peft import PeftModel", "from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
     if plan.model.name == "embedded":
         before[2:] = ["", "from mixplan.embedded import converted_folder  # there once mixplan has run", ""]
         base = "converted_folder()"
     lines = [
         f"base = AutoModelForCausalLM.from_pretrained({base})",
-        'model = PeftModel.from_pretrained(base, "./model")',
+        f"model = PeftModel.from_pretrained(base, {place})",
         *_tokenizer(base),
     ]
-    return _code([*before, *lines])
+    return first + _code([*before, *lines])
 
 
 def _tokenizer(folder: str) -> list[str]:
@@ -135,7 +178,7 @@ def _tokenizer(folder: str) -> list[str]:
 
 
 def _code(lines: Sequence[str]) -> str:
-    return "In the run folder:\n\n```python\n" + "\n".join(lines) + "\n```"
+    return "```python\n" + "\n".join(lines) + "\n```"
 
 
 def _versions(plan: Plan, outcome: Outcome) -> str:

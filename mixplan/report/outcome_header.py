@@ -51,6 +51,11 @@ def repeated(outcome: Outcome) -> str:
     """The command that makes the outcome again."""
     if (model := outcome.elsewhere) is None:
         return "mixplan train recipe.yaml --run NEW_FOLDER"
+    if (harness := model.harness) is not None:
+        given = {"--before": harness.before, "--after": harness.after, "--label": model.label or ""}
+        words = [word for pair in given.items() for word in pair]
+        words += [word for text in harness.asked for word in ("--tasks", text)]
+        return shlex.join(["mixplan", "eval", ".", *words])
     if model.label is None:
         return "mixplan eval ."
     return f"mixplan eval . --model {shlex.quote(model.model)} --label {model.label}"
@@ -93,7 +98,9 @@ def strip(plan: Plan, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
     if (job := outcome.training) is not None:
         yield "Trained", counted(job.steps, "step"), f"{job.method.upper()}, {duration(job.seconds)}"
     else:
-        yield "Trained", "without mixplan", f"{model_named(outcome)}; what its trainer read is not known"
+        harness = outcome.elsewhere.harness if outcome.elsewhere else None
+        by = f", measured by {harness.name}" if harness else ""
+        yield "Trained", "without mixplan", f"{model_named(outcome)}{by}; what its trainer read is not known"
 
 
 def _direction(measured: Measured) -> str | None:

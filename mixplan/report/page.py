@@ -15,17 +15,20 @@ from mixplan.report.by_source import by_source
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
+from mixplan.report.paired import paired
 from mixplan.report.predicted import predicted
 from mixplan.report.sentences import told_by
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
 from mixplan.report.text import best_context, ends, number, percent, stability_sentence, whole
 from mixplan.report.tolerances import held_section, planned_section
 from mixplan.report.training import training
+from mixplan.report.trajectories import measured_in, while_it_trained
 from mixplan.report.verdict import top
 from mixplan.runs import PROTECTED, quoted, write_atomic
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan
+from mixplan.saved.trajectory import Named
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The browser itself holds the page to what it claims: nothing is fetched and nothing runs."""
@@ -55,7 +58,7 @@ def write_page(plan: Plan, run: Path, outcome: Outcome | None = None, *, file: P
     """
     page = file or run / "report.html"
     try:
-        write_atomic(page, render(plan, outcome).encode())
+        write_atomic(page, render(plan, outcome, measured_in(run)).encode())
     except RunError as error:
         if file is not None or not isinstance(error.__cause__, OSError) or error.__cause__.errno not in PROTECTED:
             raise
@@ -65,20 +68,22 @@ def write_page(plan: Plan, run: Path, outcome: Outcome | None = None, *, file: P
     return page
 
 
-def render(plan: Plan, outcome: Outcome | None = None) -> str:
+def render(plan: Plan, outcome: Outcome | None = None, watched: Sequence[Named] = ()) -> str:
     """Render a run as one HTML document.
 
     Args:
         plan: The saved plan.
         outcome: The saved outcome; None before training.
+        watched: What was measured while models trained.
 
     Returns:
-        The document; it depends on these two alone.
+        The document; it depends on these alone.
     """
+    meanwhile = [while_it_trained(named) for named in watched]
     if outcome is None:
-        planned = _planned(plan)
+        planned = [*meanwhile, *_planned(plan)]
         return document(f"{plan.name}: mixture plan", top(plan), [_notices(plan), contents(planned), *planned])
-    measured = [*_measured(plan, outcome), *_planned(plan, fold=True)]
+    measured = [*_measured(plan, outcome, meanwhile), *_planned(plan, fold=True)]
     opening = [notices(plan, outcome), contents(measured)]
     return document(f"{plan.name}: outcome", outcome_header.top(plan, outcome), [*opening, *measured])
 
@@ -109,14 +114,14 @@ def _style(name: str) -> str:
     return resources.files("mixplan.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _measured(plan: Plan, outcome: Outcome) -> list[Html | None]:
+def _measured(plan: Plan, outcome: Outcome, meanwhile: Sequence[Html]) -> list[Html | None]:
     """The outcome's sections: changes, answers and compared arms are open, and what they rest on is folded."""
     said = [tag("li", sentence) for sentence in outcome_header.further(outcome)]
     findings = section("Findings", tag("ul", *said, class_="told")) if said else None
-    further = [relative(plan, outcome), predicted(plan, outcome), actual(plan, outcome)]
+    further = [relative(plan, outcome), predicted(plan, outcome), actual(plan, outcome), paired(outcome)]
     further += [training(outcome), every_measure(plan, outcome)]
     opened = [held_section(outcome), before_and_after(plan, outcome), answers(plan, outcome), findings]
-    opened.append(compared(outcome))
+    opened += [compared(outcome), *meanwhile]
     return [*opened, *(None if part is None else folded(part) for part in further)]
 
 

@@ -9,6 +9,7 @@ from mixplan.report.text import number, percent, plain, visible, whole
 from mixplan.saved.outcome import Drift, Outcome
 from mixplan.saved.plan import Plan
 from mixplan.saved.scores import Drift as Predicted
+from mixplan.saved.trajectory import Trajectory
 
 MISSED = " moved outside their forecast"
 """How the outcome's own sentence on misses is known; it may name some of the domains only."""
@@ -22,7 +23,9 @@ def training_line(outcome: Outcome) -> str:
     Single steps may hold rows of one kind, so the means of the first and the last quarter of all steps are told.
     """
     if (job := outcome.training) is None:
-        return f"{model_named(outcome)} was trained without mixplan: what its trainer read is not known."
+        harness = outcome.elsewhere.harness if outcome.elsewhere else None
+        by = f" and measured by {harness.name}" if harness else ""
+        return f"{model_named(outcome)} was trained without mixplan{by}: what its trainer read is not known."
     parts = [f"{job.method.upper()}, {counted(job.steps, 'optimiser step')} in {duration(job.seconds)}"]
     for key in ("loss", "reward"):
         if curve := job.curve(key):
@@ -93,6 +96,22 @@ def wrong(plan: Plan, outcome: Outcome) -> list[str]:
     outside = outside_line(outcome)
     stale = outcome.hashes.get("plan") != plan.hashes.get("plan")
     return [*([STALE] if stale else []), *(missed or [outside] if outside else [])]
+
+
+def watched_line(found: Trajectory) -> str:
+    """Say what was measured while a model trained, on how much, and what it took of the time."""
+    begin, last = found.begin, found.points[-1]
+    rows = sorted({len(part.rows) for part in begin.parts.values()})
+    counts = whole(rows[0]) if rows[0] == rows[-1] else f"{whole(rows[0])} to {whole(rows[-1])}"
+    seconds, spent = (last.seconds, last.spent) if found.end is None else (found.end.seconds, found.end.spent)
+    share = spent / max(seconds - spent, 1e-9)
+    end = "" if found.end is not None else " The training has not ended."
+    top = f" (over its {whole(begin.top)} likeliest tokens and the rest as one)"
+    return (
+        f"Measured before training and at {whole(len(found.points) - 1)} of {whole(begin.steps)} steps, on {counts} "
+        f"evaluation rows of each part; KL is from the untrained model at its own answers{top}. Measuring took "
+        f"{duration(spent)}, {percent(share)} of the training's {duration(seconds - spent)}.{end}"
+    )
 
 
 def duration(seconds: float) -> str:

@@ -14,11 +14,12 @@ from rich.text import Text
 from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.outcome.summary import arms, drift, floors, judged
 from mixplan.outcome.summary import tolerances as said_of
-from mixplan.report import beside, by_source, sentences, sheets, tolerances
+from mixplan.report import beside, by_source, difference, sentences, sheets, tolerances
 from mixplan.report.command_line import installed, program, seen
 from mixplan.report.outcome_header import leading
 from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
 from mixplan.report.verdict import headline, saving_sentence
+from mixplan.saved.diff import Diff
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan
 
@@ -106,6 +107,25 @@ def show_several(runs: Sequence[beside.Run], console: Console) -> None:
     _lay(beside.runs(runs), console)
     for sheet in beside.changes_by_run(runs, console.width):
         _lay(sheet, console)
+
+
+def show_difference(diff: Diff, console: Console, page: Path | None) -> None:
+    """Print what a training changed: the verdict, what to know, one line a domain, the features, the page.
+
+    Args:
+        diff: What was measured.
+        console: Where to.
+        page: Where report.html was written.
+    """
+    first, *others = diff.summary
+    _say(console, f"{difference.named_both(diff)}: {first}", style="bold")
+    for sentence in others:
+        _say(console, sentence, style="bold")
+    _warn(console, diff.warnings)
+    for sheet in difference.sheets(diff):
+        _lay(sheet, console)
+    console.print("")
+    show_page(console, page)
 
 
 def _lay(sheet: sheets.Sheet, console: Console) -> None:

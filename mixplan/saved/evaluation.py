@@ -38,12 +38,18 @@ class Measured:
         rows: The items' row ids, in order.
         values: Numbers by quantity, one an item; the first quantity is the measure's headline.
         texts: Texts by name, one an item, such as `outcome` and `answer` of `exact`.
+        better: Whether more is better (1), worse (-1) or neither (0), by quantity, where its harness says so.
     """
 
     measure: str
     rows: tuple[str, ...]
     values: dict[str, tuple[float, ...]]
     texts: dict[str, tuple[str, ...]]
+    better: dict[str, int] = field(default_factory=dict)
+
+    def quality(self, quantity: str) -> int:
+        """Whether more of a quantity is better (1), worse (-1), or neither (0)."""
+        return self.better.get(quantity, quality(quantity))
 
 
 class EvaluatedModel(Saved):
@@ -93,6 +99,7 @@ class MeasuredItems(Saved):
     rows: list[str]
     values_: dict[str, list[float]] = Field(alias="values", min_length=1)
     texts: dict[str, list[str]]
+    better: dict[str, int] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_entry_a_row(self) -> Self:
@@ -178,7 +185,8 @@ def items_hash(evaluation: Evaluation) -> str:
 
 
 def _items(measured: Measured) -> dict[str, object]:
-    return {"rows": list(measured.rows), "values": measured.values, "texts": measured.texts}
+    found: dict[str, object] = {"rows": list(measured.rows), "values": measured.values, "texts": measured.texts}
+    return found | {"better": measured.better} if measured.better else found
 
 
 def measured_of(measure: str, items: MeasuredItems) -> Measured:
@@ -188,4 +196,5 @@ def measured_of(measure: str, items: MeasuredItems) -> Measured:
         tuple(items.rows),
         {name: tuple(entry) for name, entry in items.values_.items()},
         {name: tuple(entry) for name, entry in items.texts.items()},
+        items.better,
     )

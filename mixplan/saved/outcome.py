@@ -253,16 +253,60 @@ class Training(Saved):
         return sorted((float(step), value) for step, value in found if value is not None)
 
 
+class PairedTask(Saved):
+    """A task of another harness with how many of its items were paired.
+
+    Attributes:
+        domain: The part of the plan that it stands for.
+        task: Its name.
+        before: Items before.
+        after: Items after.
+        paired: Items that both have, alike in content and prompt.
+        other_content: Items of one number whose content differs.
+        other_prompt: Items of one content whose prompts differ.
+    """
+
+    domain: str
+    task: str
+    before: int
+    after: int
+    paired: int
+    other_content: int
+    other_prompt: int
+
+
+class Harness(Saved):
+    """What another harness measured before and after, from whose files an outcome was made.
+
+    Attributes:
+        name: The harness with its version.
+        before: Its file or folder of the untrained model.
+        after: Of the trained one.
+        model_before: The untrained model's name there.
+        tasks: What stood for which part of the plan.
+        asked: The tasks as the person gave them, such as `law=mmlu_law`.
+    """
+
+    name: str
+    before: str
+    after: str
+    model_before: str
+    tasks: list[PairedTask]
+    asked: list[str]
+
+
 class Elsewhere(Saved):
     """A model that was trained without mixplan: what its trainer read is not known.
 
     Attributes:
-        model: Its folder or hub id, as the person gave it.
+        model: Its folder or hub id, as the person gave it, or its name in the results of another harness.
         label: What its measures are kept under; None for the run folder's own model.
+        harness: What measured it, where that was not mixplan; then its features are not known.
     """
 
     model: str
     label: str | None = None
+    harness: Harness | None = None
 
 
 class Forecast(Saved):

@@ -107,7 +107,10 @@ def outcome_again(run: Path) -> str:
     """The command that makes a trained run's outcome.json again, as a sentence."""
     if run.parent.name == JUDGED:
         folder, label = shlex.quote(str(run.parents[1])), shlex.quote(run.name)
-        return f"Measure again: `mixplan eval {folder} --model MODEL --label {label}`, with the model's folder."
+        return (
+            f"Measure again: `mixplan eval {folder} --model MODEL --label {label}`, with the model's folder, or with "
+            "`--before` and `--after` in its place where it was made of another harness's results."
+        )
     return f"Measure again: `mixplan eval {shlex.quote(str(run))}`."
 
 

@@ -18,7 +18,7 @@ class Model(Saved):
         settings: Hash of its config and generation settings.
         chat_template: Hash of its chat template's source.
         template_date: The day that its template is told.
-        reading: How it is read: `packed`, `unpacked` or `whole`.
+        reading: How it is read: `parted`, `packed`, `unpacked` or `whole`.
     """
 
     name: str

@@ -23,11 +23,11 @@ from mixplan.features.kept import Kept
 from mixplan.features.profile import Profile, read_profiles
 from mixplan.features.queries import Reading, Unit, plan_reading, without_demonstrations
 from mixplan.model import Model, chat_template, give_back_memory, load_model, load_trained
-from mixplan.plan import Watcher, standalone
-from mixplan.plan.tokenizer import keep_tokenizer
 from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.reading import Watcher, standalone
+from mixplan.reading.tokenizer import keep_tokenizer
 from mixplan.recipe import LoadedRecipe, ModelSpec
-from mixplan.runs import cache_folder, content_hash, locked, quoted, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, content_hash, locked, quoted, store, unseal
 from mixplan.sae import Sae, load_sae
 from mixplan.study.asked.spec import LoadedStudy
 from mixplan.study.files.read import read_whole, write_file
@@ -310,7 +310,7 @@ def write_drift(bench: Bench, taught: Taught, trained: Model, cell: Cell) -> Non
         arrays[f"{name}.delta"] = moved.delta / moved.tokens
         arrays[f"{name}.raw_shift"] = moved.raw_shift / moved.tokens
         arrays[f"{name}.fired"] = moved.fired
-    write_atomic(cell.folder / "drift.safetensors", seal(save(arrays)))
+    store(cell.folder / "drift.safetensors", save(arrays))
 
 
 def read_drift(cell: Cell) -> Mapping[str, Doubles] | None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mixplan.errors import RunError
 from mixplan.forecast.earlier import EVIDENCE
-from mixplan.plan import Watcher
+from mixplan.reading import Watcher
 from mixplan.study.ablations.run import write_ablations
 from mixplan.study.arms.make import arms_so_far
 from mixplan.study.asked.request import StudyRequest, expect_ablations, run_of

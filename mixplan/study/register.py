@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mixplan import __version__
 from mixplan.errors import RunError
-from mixplan.plan.identity import library_versions
+from mixplan.reading.identity import library_versions
 from mixplan.runs import quoted
 from mixplan.study.asked.spec import LoadedStudy
 from mixplan.study.files.read import read_file, write_file

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixplan.domains import Domain, open_domains
 from mixplan.errors import RunError
-from mixplan.plan import Watcher
+from mixplan.reading import Watcher
 from mixplan.runs import translated, write_json
 from mixplan.saved.evidence import Evidence, EvidenceHead
 from mixplan.saved.part import JsonObject

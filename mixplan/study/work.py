@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mixplan.model import use_threads
-from mixplan.plan import Watcher
+from mixplan.reading import Watcher
 from mixplan.runs import locked, translated
 from mixplan.study.ablations.trained_saes import train_saes, trainings
 from mixplan.study.arms.make import (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mixplan.errors import RunError
-from mixplan.plan import Watcher
+from mixplan.reading import Watcher
 from mixplan.runs import locked
 from mixplan.tether import end_group
 from mixplan.train.checkpoints import numbered
@@ -79,6 +79,8 @@ class Told:
             self.point = event
             if time.monotonic() - self.said >= SAY_SECONDS:
                 self.say_point()
+        elif kind == "said" and self.started:
+            self.watcher.say(event["text"])
         elif kind in ("stopped", "done"):
             self.stopped = kind == "stopped"
             self.say_point()

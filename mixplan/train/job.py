@@ -29,6 +29,7 @@ class Job:
         mixture: The mixture's folder, relative to the run folder where it lies inside.
         planned_rows: Rows by domain that the trainer must be found to read.
         hashes: Of the mixture's rows and of the untrained model.
+        during: The recipe's `evaluate.during`; None where nothing is measured while the model trains.
     """
 
     model: Yaml
@@ -36,6 +37,7 @@ class Job:
     mixture: str
     planned_rows: dict[str, int]
     hashes: dict[str, str]
+    during: Yaml | None = None
 
     @property
     def spec(self) -> TrainSpec:
@@ -44,15 +46,21 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Hash of all that decides what comes out, but for the number of processes."""
+        """Hash of all that decides what comes out, but for the number of processes.
+
+        What is measured while the model trains decides nothing unless it may stop the training or choose its model.
+        """
         values = asdict(self)
         values.pop("mixture")
+        if self.during is None or (self.during["stop"]["worst_kl"] is None and self.during["keep"] == "last"):
+            values.pop("during")
         return content_hash(VERSION, values)
 
 
 def write_job(job: Job, run: Path) -> None:
     """Save the job for the training process."""
-    write_json(run / "training" / "job.json", {"version": VERSION, **asdict(job)})
+    values = {name: value for name, value in asdict(job).items() if name != "during" or value is not None}
+    write_json(run / "training" / "job.json", {"version": VERSION, **values})
 
 
 def read_job(run: Path) -> Job:

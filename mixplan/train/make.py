@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 from mixplan.errors import RecipeError, RunError
 from mixplan.mixture import Mixture
 from mixplan.mixture.unread import left_unread, too_short
-from mixplan.plan import Watcher
 from mixplan.plan.write import model_path
+from mixplan.reading import Watcher
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import translated
 from mixplan.saved.outcome import Consumption, LogLine
@@ -23,6 +23,7 @@ from mixplan.train.follow import follow, wait_for_former
 from mixplan.train.job import MODEL_KEYS, Job, files_hash, read_job, write_job
 from mixplan.train.launch import Launch, environment, gpus_for, launch_command, start
 from mixplan.train.rehearsed import missing_packages
+from mixplan.train.trackers import begin_tracked
 from mixplan.train.verify import AsPlanned, verify
 
 
@@ -37,6 +38,7 @@ class Trained:
         log: The curve, a line for each logged step.
         consumption: By domain, what the optimiser read.
         model_hash: Over the folder's files.
+        notes: What a monitor did to the job: that it stopped it, or which step's model it kept.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Trained:
     log: list[LogLine]
     consumption: dict[str, Consumption]
     model_hash: str
+    notes: tuple[str, ...] = ()
 
 
 class Done(Saved):
@@ -56,6 +59,7 @@ class Done(Saved):
     log: list[LogLine]
     consumption: dict[str, Consumption]
     warnings: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     model_hash: str
 
 
@@ -108,9 +112,14 @@ def train(
     done = finished(run, job)
     if not ended_well or done is None:
         raise failure_of(run)
-    for warning in json.loads((run / "training" / "done.json").read_bytes())["warnings"]:
+    for warning in [*done_warnings(run), *done.notes]:
         watcher.say(warning)
     return done
+
+
+def done_warnings(run: Path) -> list[str]:
+    """What training/done.json warns of."""
+    return list(json.loads((run / "training" / "done.json").read_bytes())["warnings"])
 
 
 def prepare(
@@ -132,10 +141,14 @@ def prepare(
         raise RecipeError(problem)
     checked = verify(run, loaded, planned, mixture=mixture)
     job = make_job(run, loaded, checked, model_hash=planned.model, max_steps=max_steps, seed=seed)
+    during = loaded.recipe.evaluate.during
+    if during is not None and mixture is None:  # an arm is compared with others of as many steps
+        job = replace(job, during=during.model_dump())
     if (run / "training" / "job.json").exists() and not same_job(run, job):
         with translated(run):
             shutil.rmtree(run / "training")
     write_job(job, run)
+    begin_tracked(run, job)
     return job
 
 
@@ -190,4 +203,6 @@ def finished(run: Path, job: Job) -> Trained | None:
         return None
     if done.job != job.key or files_hash(run / "model") != done.model_hash:
         return None
-    return Trained(run / "model", done.steps, done.seconds, done.log, done.consumption, done.model_hash)
+    return Trained(
+        run / "model", done.steps, done.seconds, done.log, done.consumption, done.model_hash, tuple(done.notes)
+    )

@@ -17,14 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from huggingface_hub import get_token
 
 from mixplan import embedded
 from mixplan.errors import RecipeError, TrainError
 from mixplan.recipe import LoadedRecipe, SourcesSpec
 from mixplan.recipe.descent import cached
-from mixplan.runs import cache_folder, content_hash, file_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
 from mixplan.train.job import MODEL_KEYS, Job
 from mixplan.train.launch import config_file
+from mixplan.train.trackers import PACKAGES as TRACKERS
+from mixplan.train.trackers import is_installed
 
 VERSION = 2
 """Of what is tried and kept; part of the key."""
@@ -110,6 +113,13 @@ def missing_packages(loaded: LoadedRecipe) -> Iterator[str]:
                 f"{loaded.where(('train', 'args', key))}: train.args.{key}: the package {module} is not installed. "
                 f"Install it with `pip install {package}`, or leave the key out."
             )
+    reported = args.get("report_to") or []
+    for name in [reported] if isinstance(reported, str) else reported:
+        if name in TRACKERS and not is_installed(name):
+            yield (
+                f"{loaded.where(('train', 'args', 'report_to'))}: train.args.report_to: the package {name} is not "
+                f"installed. Install it with `pip install {name}`, or leave {name} out."
+            )
     steps, epochs = args.get("max_steps", -1), args.get("num_train_epochs", 3)
     if steps <= 0 and epochs <= 0:
         yield (
@@ -130,10 +140,21 @@ def login_missing(loaded: LoadedRecipe) -> Iterator[str]:
             f"{where}: train.args.report_to: nobody is logged in to wandb. Run `wandb login`, set WANDB_API_KEY, or "
             "set WANDB_MODE=offline to keep its files in the run folder."
         )
+    if "trackio" in trackers and (space := trackio_space(loaded)) and not get_token():
+        yield (
+            f"{where}: train.args.report_to: nobody is logged in to the hub, where Trackio's Space {space} is. Run "
+            "`hf auth login`, set HF_TOKEN, or leave the Space out to keep the figures on this machine."
+        )
     if "comet_ml" in trackers and not (os.environ.get("COMET_API_KEY") or (Path.home() / ".comet.config").is_file()):
         yield f"{where}: train.args.report_to: Comet has no API key. Run `comet login`, or set COMET_API_KEY."
     if "neptune" in trackers and not os.environ.get("NEPTUNE_API_TOKEN"):
         yield f"{where}: train.args.report_to: Neptune has no token. Set NEPTUNE_API_TOKEN."
+
+
+def trackio_space(loaded: LoadedRecipe) -> str | None:
+    """The hub's Space that Trackio reports to; None where it keeps its figures on this machine."""
+    space = loaded.recipe.train.args.get("trackio_space_id") or os.environ.get("TRACKIO_SPACE_ID")
+    return str(space) if space else None
 
 
 def logged_in_to_wandb() -> bool:
@@ -169,7 +190,7 @@ def refused(recipes: Sequence[LoadedRecipe]) -> list[str | None]:
         found = dict(zip(missing, answers, strict=True))
     for number, answer in found.items():
         if answer is None:  # a refusal may end with a package or a login, so it is asked about again
-            write_atomic(places[number], seal(TAKEN))
+            store(places[number], TAKEN)
     return [found.get(number) for number in range(len(recipes))]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from mixplan.train.job import Job
+from mixplan.train.trackers import tracked_run
 from mixplan.train.untrained import model_config
 
 SFT_LENGTH = 1024
@@ -39,10 +40,17 @@ def defaults(job: Job, run: Path) -> Arguments:
         **mixed_precision(job),
         **router_loss(job),
         **job.train["args"],
+        **tracked_name(run),
         # Not the recipe's to say: where checkpoints are looked for, and how the model is loaded.
         "output_dir": str(run / "training" / "checkpoints"),
         "model_init_kwargs": model_arguments(job),
     }
+
+
+def tracked_name(run: Path) -> dict[str, str]:
+    """The name of the job's run on its trackers, under which a later start goes on with it."""
+    tracked = tracked_run(run)
+    return {"run_name": tracked.name} if tracked else {}
 
 
 def router_loss(job: Job) -> dict[str, float]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mixplan.errors import RunError
 from mixplan.mixture import Mixture, read_mixture
-from mixplan.plan import standalone
-from mixplan.plan.identity import model_folder
+from mixplan.reading import standalone
+from mixplan.reading.identity import model_folder
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import content_hash
 from mixplan.saved import Plan

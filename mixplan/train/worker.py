@@ -23,7 +23,9 @@ from transformers import TrainerState
 
 from mixplan.errors import MixplanError, RunError
 from mixplan.grading.rewards import tally_warnings
+from mixplan.recipe.section import Yaml
 from mixplan.runs import locked, write_json
+from mixplan.saved.trajectory import OWN
 from mixplan.train.adapted import adapts_all_layers, unadapted_warning
 from mixplan.train.checkpoints import Checkpoint, newest_checkpoint
 from mixplan.train.consumption import Consumption
@@ -41,6 +43,7 @@ from mixplan.train.ship import (
     trained_tensors,
 )
 from mixplan.train.tokens import load_tokenizer
+from mixplan.train.trackers import join_tracked
 from mixplan.train.watched import Log, Stop, Watched
 
 
@@ -54,6 +57,7 @@ class Ready:
         watched: The trainer's callback.
         consumption: What the trainer reads of each domain; counted by the main process alone.
         before: Digests of the trained tensors before the first step.
+        monitor: Measures the domains meanwhile; None where the recipe does not ask for it.
     """
 
     trainer: Any
@@ -61,6 +65,7 @@ class Ready:
     watched: Watched
     consumption: Consumption | None
     before: set[str]
+    monitor: Any = None
 
 
 def main(arguments: list[str]) -> int:
@@ -90,6 +95,7 @@ def work(run: Path, job: Job, stop: Stop) -> None:
     """
     transformers.utils.logging.disable_progress_bar()
     disable_progress_bars()
+    join_tracked(run)
     # mixplan.train.sft and .grpo have the same functions; the one that is not needed would take seconds to load.
     method = importlib.import_module(f"mixplan.train.{job.train['method']}")
     config = method.trl_config(job, run)
@@ -150,7 +156,19 @@ def prepare(run: Path, job: Job, method: ModuleType, config: Any, stop: Stop) ->
         if adapts_all_layers(job) and (sentence := unadapted_warning(trainer.model)):
             consumption = replace(consumption, warnings=(*consumption.warnings, sentence))
         before = {digest(tensor) for tensor in trained_tensors(trainer.model).values()}
-    return Ready(trainer, tokenizer, watched, consumption, before)
+    monitor = None if job.during is None else monitored(run, job.during, trainer, log)
+    return Ready(trainer, tokenizer, watched, consumption, before, monitor)
+
+
+def monitored(run: Path, during: Yaml, trainer: Any, log: Log) -> Any:
+    """Have a trainer's model measured while it trains; what is measured goes to the one who follows, too."""
+    from mixplan.monitor import DomainMonitor  # loads SAELens, which few jobs need
+
+    monitor = DomainMonitor(run, trainer, **during)
+    monitor.folder = run / OWN
+    monitor.say = lambda text: log.write("said", text=text)
+    trainer.add_callback(monitor)
+    return monitor
 
 
 def load_rows(run: Path, job: Job) -> Dataset:
@@ -169,16 +187,30 @@ def trained(ready: Ready, checkpoint: Checkpoint | None, part: Path) -> TrainerS
     """
     if checkpoint is not None:
         state: TrainerState = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
-        if state.global_step >= state.max_steps:
+        stopped = ready.monitor is not None and ready.monitor.had_stopped(state.global_step)
+        if state.global_step >= state.max_steps or stopped:
             # The trainer would add a step to a finished job.
+            if ready.monitor is not None:
+                ready.monitor.conclude(state.global_step)
             if PartialState().is_main_process:
-                copy_model(checkpoint.folder, part)
+                copy_model(best_of(ready) or checkpoint.folder, part)
             return state
     ready.trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
-    if not ready.watched.stopped:
+    if (best := best_of(ready)) is not None and not ready.watched.stopped:
+        if PartialState().is_main_process:
+            copy_model(best, part)
+    elif not ready.watched.stopped:
         ready.trainer.save_model(str(part))
     final: TrainerState = ready.trainer.state
     return final
+
+
+def best_of(ready: Ready) -> Path | None:
+    """The checkpoint that a monitor has chosen; None where the last model is kept."""
+    if ready.monitor is None or ready.monitor.kept is None:
+        return None
+    folder: Path = ready.monitor.folder / ready.monitor.kept.folder
+    return folder
 
 
 def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path, seen: Seen) -> None:
@@ -200,13 +232,20 @@ def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path, s
         "seconds": ready.watched.seconds,
         "processes": PartialState().num_processes,
         "consumption": {name: entry.values() for name, entry in seen.entries(ready.consumption.domains).items()},
-        "warnings": [*ready.consumption.warnings, *tally_warnings(run / "training" / "rewards.json")],
+        "warnings": [
+            *ready.consumption.warnings,
+            *tally_warnings(run / "training" / "rewards.json"),
+            *(ready.monitor.warnings() if ready.monitor else ()),
+        ],
+        **({"notes": ready.monitor.notes()} if ready.monitor else {}),
         "model_hash": files_hash(run / "model"),
         "weights_changed": True,
         "log": log,
     }
     write_json(run / "training" / "done.json", done)
     shutil.rmtree(run / "training" / "data", ignore_errors=True)
+    if ready.monitor is not None:
+        ready.monitor.clear()
     if not any(key.startswith("save_") for key in job.train["args"]):
         # They were there to go on from; a recipe that asks for checkpoints keeps them.
         shutil.rmtree(run / "training" / "checkpoints", ignore_errors=True)

@@ -14,7 +14,7 @@ from mixplan.export.handover import Handover
 from mixplan.export.make import handed
 from mixplan.mixture import Mixture, Untrained, token_counter
 from mixplan.model import hold_template
-from mixplan.plan.tokenizer import description
+from mixplan.reading.tokenizer import description
 from mixplan.recipe import LoadedRecipe, load_recipe
 
 WEATHER = {

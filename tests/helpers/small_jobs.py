@@ -14,8 +14,8 @@ import yaml
 from mixplan.domains import Domain
 from mixplan.domains.opened import opened
 from mixplan.mixture import Mixture, build_mixture
-from mixplan.plan import standalone
 from mixplan.plan.write import model_path
+from mixplan.reading import standalone
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.runs import content_hash
 from mixplan.train import launch

@@ -26,7 +26,7 @@ from mixplan.evaluate.measure import content, identity, installed, kept_place, m
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.features.zeroed import zeroed
 from mixplan.model import Answer, Model, generate, give_back_memory, load_trained
-from mixplan.runs import canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.runs import canonical_json, content_hash, store, unseal
 from mixplan.study.ablations.control_features import live_features, matched_sets, random_sets
 from mixplan.study.files.figure import TargetMean
 from mixplan.study.files.zeroing import Condition, Conditions, Drawn, Zeroing
@@ -168,7 +168,7 @@ def measured(
             with zeroed(model, bench.sae, features):
                 values = measure_now(model, target, rows, measure, spec.answer_tokens)
             kept = canonical_json({name: float(np.mean(value)) for name, value in values.items()}).encode()
-            write_atomic(place, seal(kept))
+            store(place, kept)
         found |= json.loads(kept)
     return found
 

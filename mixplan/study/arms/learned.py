@@ -9,8 +9,8 @@ from pathlib import Path
 from mixplan.forecast.amounts import Amount, chosen
 from mixplan.forecast.earlier import unit_of
 from mixplan.forecast.response import Halving, respond
-from mixplan.plan import Watcher
 from mixplan.plan.make import spread_again
+from mixplan.reading import Watcher
 from mixplan.recipe import load_recipe
 from mixplan.study.arms.figures import one_target
 from mixplan.study.arms.judge import Measured, Study, spared

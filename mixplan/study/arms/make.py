@@ -11,7 +11,7 @@ from mixplan.errors import RunError
 from mixplan.forecast.earlier import EVIDENCE, settings_of
 from mixplan.outcome.compare import CompareRequest, compare_arms
 from mixplan.outcome.make import OutcomeRequest, planned
-from mixplan.plan import standalone
+from mixplan.reading import standalone
 from mixplan.recipe.lines import write
 from mixplan.runs import content_hash, write_atomic, write_json
 from mixplan.saved.evaluation import Evaluation, read_evaluation

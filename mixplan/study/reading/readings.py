@@ -17,7 +17,7 @@ from mixplan.features.neutral import neutral_rows
 from mixplan.features.profile import Profile
 from mixplan.features.queries import draw_demonstrations, in_front
 from mixplan.mixture import messages
-from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 from mixplan.study.jobs import Bench
 from mixplan.study.reading.pilots import rewarded_reading
@@ -113,7 +113,7 @@ def answer_entropy(bench: Bench, bare: PlainReading) -> float:
         return float(json.loads(kept))
     states = [item.states for item in bare.read().items.values()]
     found = float(np.mean([entropies(model, each).mean() for each in states])) if states else 0.0
-    write_atomic(place, seal(canonical_json(found).encode()))
+    store(place, canonical_json(found).encode())
     return found
 
 
@@ -154,5 +154,5 @@ def previewed(
         )
     # In the order in which they will be read back.
     means = {quantity: float(np.mean(values)) for quantity, values in sorted(found.values.items())}
-    write_atomic(place, seal(canonical_json(means).encode()))
+    store(place, canonical_json(means).encode())
     return means

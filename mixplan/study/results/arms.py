@@ -10,7 +10,7 @@ from mixplan.study.asked.arms import LEARNED
 from mixplan.study.files.arms import ArmFigure, ArmsResults, Avoided
 from mixplan.study.files.registration import AskedArms, AskedStudy, Registered
 from mixplan.study.judged.resample import FEWEST_TARGETS
-from mixplan.study.results.figures import NAMES, figure, heading, in_short, lines, listed, table_of
+from mixplan.study.results.figures import ASKED, NAMES, figure, heading, in_short, lines, listed, table_of
 from mixplan.study.results.page import promised
 
 METHOD = """\
@@ -35,8 +35,9 @@ def arms_markdown(study: Registered, judged: ArmsResults, *, command: str) -> st
     head = [
         f"# {in_line(study.study.title)}",
         "Written by the command below from the study's saved judgement; nothing here was typed in.",
-        *registration(study, judged, command),
+        *missing(study, judged),
     ]
+    asked = [heading(ASKED), *registration(study, judged, command)]
     parts = [
         *promised(judged.marks),
         *gains(judged),
@@ -47,18 +48,24 @@ def arms_markdown(study: Registered, judged: ArmsResults, *, command: str) -> st
         *each_target(judged),
         *limits(judged),
     ]
-    return "\n\n".join([*head, *in_short(parts), *parts]) + "\n"
+    return "\n\n".join([*head, *in_short(parts), *asked, *parts]) + "\n"
 
 
-def registration(study: Registered, judged: ArmsResults, command: str) -> Iterator[str]:
-    """What was asked, by which command, and under which hash it was written down before the first training."""
-    yield lines([f"- {in_line(question)}" for question in study.study.questions])
+def missing(study: Registered, judged: ArmsResults) -> Iterator[str]:
+    """What of the study is still missing, which stands above all answers."""
     asked = study.study.arms
     assert asked is not None  # what makes it a study of arms
     if left := list(unfinished(study.study, asked, judged)):
         yield f"**Not finished. Still missing here: {listed(left)}.**"
     if len(judged.seeds) == 1:
         yield ONE_SEED
+
+
+def registration(study: Registered, judged: ArmsResults, command: str) -> Iterator[str]:
+    """What was asked, by which command, and under which hash it was written down before the first training."""
+    asked = study.study.arms
+    assert asked is not None
+    yield lines([f"- {in_line(question)}" for question in study.study.questions])
     yield f"```\n{command}\n```"
     libraries = ", ".join(f"{name} {version}" for name, version in study.libraries.items())
     steps = ", ".join(f"{target} {count}" for target, count in judged.steps.items())

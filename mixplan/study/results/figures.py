@@ -25,6 +25,10 @@ def heading(text: str) -> str:
     return f"## {text}"
 
 
+ASKED = "How it was asked"
+"""Heads what was registered, behind the answers in short."""
+
+
 def in_short(parts: Sequence[str]) -> list[str]:
     """Gather each section's question with its answers, the paragraphs that open in bold; nothing where there is none.
 

@@ -11,7 +11,7 @@ from mixplan.study.files.read import LookedInto
 from mixplan.study.files.registration import Registered
 from mixplan.study.judged.table import Table
 from mixplan.study.results.ablations import ablation_sections, still_missing
-from mixplan.study.results.figures import NAMES, figure, heading, in_short, lines, side, signed, table_of, told
+from mixplan.study.results.figures import ASKED, NAMES, figure, heading, in_short, lines, side, signed, table_of, told
 from mixplan.study.results.forecasts import learned_section
 from mixplan.study.results.kinds import CENTRED, by_kind
 from mixplan.study.results.target_features import labelled_section, zeroing_section
@@ -53,8 +53,9 @@ def results_markdown(study: Registered, judged: Results, table: Table, further: 
     head = [
         f"# {in_line(study.study.title)}",
         "Written by the command below from the study's saved judgement; nothing here was typed in.",
-        *registration(study, judged, table, further, command),
+        *unfinished(study, table, further),
     ]
+    asked = [heading(ASKED), *registration(study, judged, table, command)]
     parts = [
         *promised(judged.marks),
         *predicted(judged, table, main),
@@ -71,16 +72,19 @@ def results_markdown(study: Registered, judged: Results, table: Table, further: 
         *each_target(judged, table, main),
         *limits(judged, table, main),
     ]
-    return "\n\n".join([*head, *in_short(parts), *parts]) + "\n"
+    return "\n\n".join([*head, *in_short(parts), *asked, *parts]) + "\n"
 
 
-def registration(study: Registered, judged: Results, table: Table, seen: LookedInto, command: str) -> Iterator[str]:
+def unfinished(study: Registered, table: Table, seen: LookedInto) -> Iterator[str]:
+    """What of the study is still missing, which stands above all answers."""
+    if missing := len(study.study.seeds) - len(table.seeds):
+        yield f"**Not finished: {missing} of {len(study.study.seeds)} training seeds are still missing here.**"
+    yield from still_missing(study.study.ablations, seen, table)
+
+
+def registration(study: Registered, judged: Results, table: Table, command: str) -> Iterator[str]:
     """What was asked, by which command, and under which hash it was written down before the first training."""
-    spec = study.study
-    yield lines([f"- {in_line(question)}" for question in spec.questions])
-    if missing := len(spec.seeds) - len(table.seeds):
-        yield f"**Not finished: {missing} of {len(spec.seeds)} training seeds are still missing here.**"
-    yield from still_missing(spec.ablations, seen, table)
+    yield lines([f"- {in_line(question)}" for question in study.study.questions])
     yield f"```\n{command}\n```"
     libraries = ", ".join(f"{name} {version}" for name, version in study.libraries.items())
     sets = judged.sets

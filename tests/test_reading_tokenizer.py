@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from mixplan.domains import Row
 from mixplan.model import load_model
-from mixplan.plan import tokenizer as kept_tokenizer
-from mixplan.plan.tokenizer import keep_tokenizer, kept_counter, tokens_of
+from mixplan.reading import tokenizer as kept_tokenizer
+from mixplan.reading.tokenizer import keep_tokenizer, kept_counter, tokens_of
 from mixplan.recipe import ModelSpec, SaeSpec
 from mixplan.saved.write import timeless
 

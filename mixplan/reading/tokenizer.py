@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 
 from mixplan.domains import Domain, Row
 from mixplan.mixture import TokenCounter, messages, token_counter
-from mixplan.plan.watch import Watcher
+from mixplan.reading.watch import Watcher
 from mixplan.recipe import LoadedRecipe
-from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
+from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 
 if TYPE_CHECKING:
     from mixplan.model import Model
@@ -39,7 +39,7 @@ def keep_tokenizer(model: Model, domains: Sequence[Domain]) -> str | None:
             return None
     mark = content_hash(kept)
     if unseal(place(mark)) is None:
-        write_atomic(place(mark), seal(canonical_json(kept).encode()))
+        store(place(mark), canonical_json(kept).encode())
     return mark
 
 

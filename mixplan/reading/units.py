@@ -11,9 +11,9 @@ from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Unit
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
 from mixplan.model import Model
-from mixplan.plan.watch import Watcher
-from mixplan.plan.workers import Workers
-from mixplan.runs import seal, unseal, write_atomic
+from mixplan.reading.watch import Watcher
+from mixplan.reading.workers import Workers
+from mixplan.runs import store, unseal
 from mixplan.sae import Sae
 
 
@@ -40,7 +40,7 @@ class Reader:
                     self.model, self.sae, unit, columns=columns, replicas=replicas, whole=whole,
                     trained=self.trained, on_tokens=self.watcher.advance,
                 )  # fmt: skip
-                write_atomic(self.place(unit, columns, replicas, whole), seal(to_bytes(kept)))
+                store(self.place(unit, columns, replicas, whole), to_bytes(kept))
             elif kept is not None:
                 self.watcher.advance(unit.tokens)
             found.append(kept)

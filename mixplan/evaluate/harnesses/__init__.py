@@ -1,0 +1,1 @@
+"""Reads what other evaluation harnesses have measured, and pairs it item by item."""

@@ -1,0 +1,194 @@
+"""Attends from many texts to their shared beginning and, each by itself, to their own tokens, without a mask.
+
+A packed row needs a dense mask of tokens by keys, and an attention kernel that takes one is several times slower than
+one that takes none. But what a token sees falls into two parts that need none: the whole shared beginning, and its own
+text up to itself. Each part gives its outputs with the logarithm of its summed weights (the kernel's log-sum-exp), by
+which the two are put together exactly: outputs are averaged by the parts' summed weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from mixplan.model.classes import text_config
+from mixplan.model.load import Model
+
+NAME = "mixplan_parted"
+UNSUPPORTED = ("softcap", "s_aux", "sliding_window", "attention_chunk_size", "position_bias")
+"""Arguments by which a layer asks for more than plain attention to all that stands before a token."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Texts of about one length, padded to the longest.
+
+    Attributes:
+        rows: `[texts, longest]` int64, each token's place in the packed row; the text's last one where it is padded.
+        tokens: `[tokens]` int64, the same without padding.
+        kept: `[tokens]` int64, where each of these stands in the flattened `rows`.
+    """
+
+    rows: Tensor
+    tokens: Tensor
+    kept: Tensor
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A packed row of texts behind a shared beginning.
+
+    Attributes:
+        prefix: Tokens of the beginning, which the cache holds.
+        groups: The texts; a text is padded to less than twice its length.
+    """
+
+    prefix: int
+    groups: tuple[Group, ...]
+
+
+def parts_of(lengths: Sequence[int], prefix: int, device: torch.device) -> Parts:
+    """Lay out texts that follow one another in a row.
+
+    Args:
+        lengths: Tokens of each behind the shared beginning, all above 0.
+        prefix: Tokens of the beginning.
+        device: Where attention is computed.
+    """
+    starts = [sum(lengths[:index]) for index in range(len(lengths))]
+    found = []
+    for bits in sorted({length.bit_length() for length in lengths}):
+        alike = [index for index, length in enumerate(lengths) if length.bit_length() == bits]
+        longest = max(lengths[index] for index in alike)
+        places = torch.arange(longest)
+        sizes = torch.tensor([lengths[index] for index in alike])[:, None]
+        rows = torch.tensor([starts[index] for index in alike])[:, None] + torch.minimum(places, sizes - 1)
+        real = (places < sizes).flatten().nonzero().flatten()
+        found.append(Group(rows.to(device), rows.flatten()[real].to(device), real.to(device)))
+    return Parts(prefix, tuple(found))
+
+
+@contextmanager
+def parted(model: Model, parts: Parts) -> Iterator[None]:
+    """While open, every attention layer that asks transformers for its attention attends in parts.
+
+    A layer that computes attention in a way of its own does not ask, and sees what the mask lets it see.
+    """
+    config = text_config(model.lm)
+    before = config._attn_implementation
+    ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
+    config._attn_implementation = NAME
+    _open.append(parts)
+    try:
+        yield
+    finally:
+        _open.pop()
+        config._attn_implementation = before
+
+
+_open: list[Parts] = []
+"""The layout of the pass under way; transformers hands a layer's attention nothing of ours but by the function."""
+
+
+def attend(
+    _module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    _mask: Any,
+    scaling: float | None = None,
+    **asked: Any,
+) -> tuple[Tensor, None]:
+    """Attend as transformers' attention functions do, in parts.
+
+    Args:
+        query: `[1, heads, tokens, width]`.
+        key: `[1, key heads, prefix + tokens, width]`.
+        value: The same.
+        scaling: What scores are multiplied by; the root of the width when not given.
+        **asked: What else a layer asks for.
+
+    Returns:
+        `[1, tokens, heads, width]`, and no weights.
+
+    Raises:
+        NotImplementedError: the layer asks for more than plain attention.
+    """
+    if wanted := [name for name in UNSUPPORTED if asked.get(name) is not None]:
+        raise NotImplementedError(f"attention in parts has no {wanted[0]}")
+    parts, scale = _open[-1], query.shape[-1] ** -0.5 if scaling is None else scaling
+    prefix = parts.prefix
+    out, weight = own_part(query, key[:, :, prefix:], value[:, :, prefix:], parts.groups, scale)
+    if prefix:
+        shared, shared_weight = prefix_part(query, key[:, :, :prefix], value[:, :, :prefix], scale)
+        share = torch.sigmoid(shared_weight - weight)[..., None]
+        out = out.lerp(shared, share.to(out.dtype)) if out.dtype == torch.float32 else mixed(out, shared, share)
+    return out.to(query.dtype).transpose(1, 2).contiguous(), None
+
+
+def mixed(own: Tensor, shared: Tensor, share: Tensor) -> Tensor:
+    """The two parts' outputs, averaged in float32."""
+    return own.float().lerp(shared.float(), share)
+
+
+def prefix_part(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """All tokens' attention to the whole beginning: outputs as `query`, and `[1, heads, tokens]` log-sum-exps.
+
+    Query heads that share a key head stand one behind the other as that head's queries, so that no key is copied.
+    """
+    heads, tokens, width = query.shape[1:]
+    shared = key.shape[1]
+    folded = query.reshape(1, shared, heads // shared * tokens, width)
+    out, weight = attention(folded, key, value, causal=False, scale=scale)
+    return out.reshape(1, heads, tokens, -1), weight.reshape(1, heads, tokens)
+
+
+def own_part(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[Group], scale: float) -> tuple[Tensor, Tensor]:
+    """Each text's attention to itself: outputs as `query`, and `[1, heads, tokens]` log-sum-exps.
+
+    Padding stands behind a text, where no token of it looks.
+    """
+    out = query.new_empty((query.shape[2], query.shape[1], value.shape[-1]))
+    weight = torch.empty(query.shape[2], query.shape[1], dtype=torch.float32, device=query.device)
+    # PyTorch's kernel for CPU takes fewer key heads as they are; those for GPUs want one a head, of own tokens alone.
+    repeats = 1 if query.device.type == "cpu" else query.shape[1] // key.shape[1]
+    for group in groups:
+        # [texts, heads, longest, width]
+        queries, keys, values = (part[0][:, group.rows].transpose(0, 1) for part in (query, key, value))
+        if repeats > 1:
+            keys, values = (part.repeat_interleave(repeats, dim=1) for part in (keys, values))
+        found, sums = attention(queries, keys, values, causal=True, scale=scale)
+        out[group.tokens] = found.transpose(1, 2).flatten(0, 1)[group.kept]
+        weight[group.tokens] = sums.transpose(1, 2).flatten(0, 1)[group.kept]
+    return out.transpose(0, 1)[None], weight.transpose(0, 1)[None]
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, *, causal: bool, scale: float) -> tuple[Tensor, Tensor]:
+    """PyTorch's attention kernels that also return log-sum-exps.
+
+    Args:
+        query: `[texts, heads, tokens, width]`.
+        key: `[texts, heads, keys, width]`.
+        value: The same.
+        causal: Whether a token sees those up to itself alone.
+        scale: What scores are multiplied by.
+
+    Returns:
+        Outputs as `query`, and `[texts, heads, tokens]` float32 log-sum-exps.
+    """
+    operators: Any = torch.ops.aten
+    if query.device.type == "cpu":
+        out, sums = operators._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, scale=scale)
+    elif query.dtype in (torch.float16, torch.bfloat16):
+        out, sums = operators._scaled_dot_product_flash_attention(query, key, value, 0.0, causal, scale=scale)[:2]
+    else:
+        out, sums = operators._scaled_dot_product_efficient_attention(
+            query, key, value, None, True, 0.0, causal, scale=scale
+        )[:2]
+    return out, sums[..., : query.shape[2]]

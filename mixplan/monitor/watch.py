@@ -1,0 +1,153 @@
+"""Holds what one process measures of the live model: its share of the rows, and the untrained model's reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from mixplan.errors import RunError
+from mixplan.model import Model
+from mixplan.monitor.reading import (
+    Distribution,
+    Features,
+    distribution,
+    divergence,
+    log_probability,
+    quantity,
+    read_texts,
+)
+from mixplan.monitor.rows import Asked, Text
+from mixplan.runs import seal, unseal, write_atomic
+
+Place = tuple[str, str]
+"""A part's name and a row's id."""
+
+
+@dataclass
+class Share:
+    """What a process found of its rows: each row's value and KL, and of each part the sum of drift and its tokens."""
+
+    values: dict[Place, float] = field(default_factory=dict)
+    kl: dict[Place, float] = field(default_factory=dict)
+    drift: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+
+@dataclass
+class Watch:
+    """The rows of one process, with the untrained model's distributions and features at its own answers.
+
+    Attributes:
+        asked: All parts' rows that are measured now, the same in every process.
+        rank, count: Which of how many processes this is; rows go round.
+        features: What drift is read of; None where it is not.
+        before: The untrained model's next-token distributions, by place.
+        streams: Its features, `[tokens, features]`, by place.
+        first: The rows of the beginning.
+    """
+
+    asked: Mapping[str, Asked]
+    rank: int
+    count: int
+    features: Features | None
+    before: dict[Place, Distribution] = field(default_factory=dict)
+    streams: dict[Place, Tensor] = field(default_factory=dict)
+    first: Mapping[str, Asked] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first = self.asked
+
+    def mine(self) -> tuple[list[tuple[Asked, int]], list[tuple[Place, Text]]]:
+        """This process's rows to score, each with its number, and its own answers with their places.
+
+        Rows that were given up since leave the others with the process that has their reference.
+        """
+        scored = [(part, number) for part in self.first.values() for number in range(len(part.scored))]
+        own = self.answered()
+        return (
+            [(part, n) for part, n in scored[self.rank :: self.count] if n < len(self.asked[part.name].scored)],
+            [(place, text) for place, text in own if place[1] in self.asked[place[0]].own],
+        )
+
+    def answered(self) -> list[tuple[Place, Text]]:
+        """Own answers whose reference this process has."""
+        own = [((part.name, row), text) for part in self.first.values() for row, text in part.own.items()]
+        return own[self.rank :: self.count]
+
+    def measure(self, model: Model, *, first: bool = False) -> Share:
+        """Measure this process's rows.
+
+        Args:
+            model: The live model, in evaluation mode.
+            first: Whether it is the untrained one, whose distributions and features are kept.
+        """
+        scored, own = self.mine()
+        found, logs = Share(), dict[tuple[int, int], float]()
+        places = [(row, branch) for row, (part, one) in enumerate(scored) for branch in self.branches(part, one)]
+        answers = [scored[row][0].scored[scored[row][1]].texts[branch] for row, branch in places]
+
+        def score(number: int, states: Tensor, _stream: Tensor | None) -> None:
+            logs[places[number]] = log_probability(model, answers[number], states)
+
+        def follow(number: int, states: Tensor, stream: Tensor | None) -> None:
+            place = own[number][0]
+            if first:
+                self.before[place] = distribution(model, states)
+            found.kl[place] = 0.0 if first else divergence(model, self.before[place], states)
+            if stream is not None:
+                self.move(found, place, stream, first=first)
+
+        read_texts(model, answers, score)
+        read_texts(model, [text for _, text in own], follow, depth=self.features.sae.depth if self.features else None)
+        for row, (part, number) in enumerate(scored):
+            one = part.scored[number].row
+            values = [logs[row, branch] for branch in self.branches(part, number)]
+            found.values[part.name, one.id] = quantity(part.measure, one.gold, one.answer, values)
+        return found
+
+    def branches(self, part: Asked, number: int) -> range:
+        """The continuations of a row."""
+        return range(len(part.scored[number].texts))
+
+    def move(self, found: Share, place: Place, stream: Tensor, *, first: bool) -> None:
+        """Add how far the drift dimensions are from where they were: the sum of squares, over a text's tokens."""
+        assert self.features is not None
+        now = self.features.read(stream)
+        if first:
+            self.streams[place] = now.cpu()
+        moved = float((now - self.streams[place].to(now.device)).square().sum())
+        total, tokens = found.drift.get(place[0], (0.0, 0))
+        found.drift[place[0]] = (total + moved, tokens + len(now))
+
+    def keep(self, file: Path) -> None:
+        """Keep the reference, for a training that is resumed."""
+        tensors: dict[str, Tensor] = {}
+        for number, (place, _) in enumerate(self.answered()):
+            tensors |= {f"{number}.ids": self.before[place].ids, f"{number}.logs": self.before[place].logs}
+            if self.features is not None:
+                tensors[f"{number}.features"] = self.streams[place]
+        write_atomic(file, seal(save({name: value.contiguous() for name, value in tensors.items()})))
+
+    def restore(self, file: Path) -> None:
+        """Take the reference back.
+
+        Raises:
+            RunError: it is not there, or not whole.
+        """
+        data = unseal(file)
+        try:
+            tensors = {} if data is None else load(data)
+            for number, (place, _) in enumerate(self.answered()):
+                self.before[place] = Distribution(tensors[f"{number}.ids"], tensors[f"{number}.logs"])
+                if self.features is not None:
+                    self.streams[place] = tensors[f"{number}.features"]
+        except (KeyError, SafetensorError) as error:
+            raise RunError(
+                f"{file}: what the untrained model gave at the beginning of this training is not there or not whole, "
+                "so a resumed training cannot be held against it. Begin the training anew, or resume it without the "
+                "monitor and with as many processes as before."
+            ) from error

@@ -1,0 +1,99 @@
+"""Reading the live model: KL over the likeliest tokens and the rest, and batches without effect on their texts."""
+
+import numpy as np
+import pytest
+import torch
+
+from mixplan.model import load_model
+from mixplan.monitor.reading import (
+    TOP,
+    batches,
+    coarse,
+    distribution,
+    divergence,
+    log_probability,
+    quantity,
+    read_texts,
+)
+from mixplan.monitor.rows import Text
+from mixplan.recipe import ModelSpec, SaeSpec
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return load_model(ModelSpec(name=str(tiny_model), dtype="float32", device="cpu", sae=SaeSpec(path="none")))
+
+
+def drawn(generator: torch.Generator, rows: int, size: int) -> torch.Tensor:
+    return (3 * torch.randn(rows, size, generator=generator, dtype=torch.float64)).log_softmax(dim=1)
+
+
+def test_over_all_tokens_it_is_the_divergence_itself():
+    generator = torch.Generator().manual_seed(0)
+    p, q = drawn(generator, 5, 40), drawn(generator, 5, 40)
+    whole = torch.nn.functional.kl_div(q, p, log_target=True, reduction="none").sum(dim=1)
+    torch.testing.assert_close(coarse(p, q, whole=True), whole)
+
+
+def test_the_rest_as_one_never_gives_more_and_all_but_one_token_gives_all():
+    generator = torch.Generator().manual_seed(1)
+    p, q = drawn(generator, 50, 40), drawn(generator, 50, 40)
+    whole = coarse(p, q, whole=True)
+    lower = torch.zeros_like(whole)
+    for top in (1, 5, 20, 39):
+        logs, ids = p.topk(top, dim=1)
+        found = coarse(logs, q.gather(1, ids), whole=False)
+        # A finer partition tells at least as much.
+        assert bool((found <= whole + 1e-9).all())
+        assert bool((found >= lower - 1e-9).all())
+        lower = found
+    torch.testing.assert_close(lower, whole)
+    assert bool((coarse(logs, p.gather(1, ids), whole=False).abs() < 1e-12).all())
+
+
+def test_texts_of_a_batch_are_read_as_each_by_itself(model):
+    texts = [Text(tuple(range(10, 10 + length)), start) for length, start in ((30, 20), (9, 3), (17, 16), (2, 1))]
+    found, streams = {}, {}
+
+    def take(number, states, stream):
+        found[number] = log_probability(model, texts[number], states)
+        streams[number] = stream
+
+    with torch.inference_mode():
+        read_texts(model, texts, take, depth=2)
+        for number, text in enumerate(texts):
+            output = model.lm(input_ids=torch.tensor([text.ids]), output_hidden_states=True)
+            logs = output.logits[0].log_softmax(dim=1)
+            plain = sum(float(logs[place - 1, text.ids[place]]) for place in range(text.start, len(text.ids)))
+            assert found[number] == pytest.approx(plain, abs=1e-4)
+            torch.testing.assert_close(streams[number], output.hidden_states[2][0, 1:], atol=1e-4, rtol=1e-4)
+
+
+def test_divergence_is_that_of_whole_distributions_and_0_of_the_same_model(model, tiny_model):
+    generator = torch.Generator().manual_seed(2)
+    with torch.inference_mode():
+        states = torch.randn(7, model.d_model, generator=generator)
+        others = states + 0.3 * torch.randn(states.shape, generator=generator)
+        before = distribution(model, states)
+        assert before.ids.shape[1] == min(TOP, 320)
+        head = model.lm.get_output_embeddings()
+        p, q = (head(one).double().log_softmax(dim=1) for one in (states, others))
+        expected = float(torch.nn.functional.kl_div(q, p, log_target=True, reduction="sum")) / 7
+        assert divergence(model, before, others) == pytest.approx(expected, rel=1e-4)
+        assert divergence(model, before, states) == pytest.approx(0, abs=1e-7)
+        few = distribution(model, states, top=20)
+        assert 0 < divergence(model, few, others) <= expected + 1e-6
+
+
+def test_values_of_a_row():
+    assert quantity("likelihood", None, "four", [-4 * np.log(2) * 4]) == pytest.approx(4)
+    assert quantity("choice", 1, "", [-3.0, -2.0, -4.0]) == pytest.approx(
+        np.exp(-2) / (np.exp(-3) + np.exp(-2) + np.exp(-4))
+    )
+
+
+def test_batches_hold_every_text_once_and_no_more_tokens_than_allowed():
+    lengths = [5, 90, 7, 7, 64, 200, 1]
+    made = list(batches(lengths, 100))
+    assert sorted(number for batch in made for number in batch) == list(range(7))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[n] for n in batch) <= 100 for batch in made)

@@ -1,0 +1,198 @@
+"""A run is judged by what another harness measured: changes against mathematics, and what is not known."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from harness_files import graded, item, planned, task, write
+from scipy.stats import t as student
+from typer.testing import CliRunner
+
+import mixplan
+from mixplan.cli import app
+from mixplan.errors import RunError
+from mixplan.outcome.elsewhere import hold_kind
+from mixplan.outcome.from_results import ResultsRequest, judge_results
+from mixplan.saved import read_outcome, read_plan, write_outcome
+from mixplan.saved.outcome import Elsewhere
+
+
+@pytest.fixture
+def run(tmp_path):
+    return planned(tmp_path / "run")
+
+
+@pytest.fixture
+def names(run):
+    return list(read_plan(run).domains)
+
+
+def marks(seed, chance, count=40):
+    draw = random.Random(seed)
+    return "".join("1" if draw.random() < chance else "0" for _ in range(count))
+
+
+def results(tmp_path, before, after):
+    return [write(tmp_path / name, tasks, model=name) for name, tasks in (("base", before), ("org/tuned", after))]
+
+
+def judged(run, before, after, *tasks, label=None):
+    return judge_results(run, ResultsRequest(before, after, tasks, label))
+
+
+def test_changes_and_intervals_are_those_of_paired_proportions(tmp_path, run, names):
+    early, late = marks(0, 0.8, 200), marks(1, 0.3, 200)
+    files = results(tmp_path, {names[0]: task(graded(early))}, {names[0]: task(graded(late))})
+    found = judged(run, *files)
+    assert found == run / "judged" / "tuned"
+    change = read_outcome(found).domains[names[0]].change
+    differences = np.array(list(late), float) - np.array(list(early), float)
+    # Bonett and Price: one +1 and one -1 added.
+    added = np.append(differences, (1.0, -1.0))
+    half = student.ppf(0.975, 201) * added.std() / np.sqrt(202)
+    assert change.items == 200
+    assert change.change == pytest.approx(differences.mean())
+    assert (change.low, change.high) == pytest.approx((added.mean() - half, added.mean() + half))
+    assert change.direction == "loss"
+
+
+@pytest.mark.parametrize(("better", "direction"), [(True, "gain"), (False, "loss"), (None, "moved")])
+def test_the_harness_says_whether_more_is_better(tmp_path, run, names, better, direction):
+    draw = random.Random(0)
+    values = [draw.uniform(3, 5) for _ in range(30)]
+    files = results(
+        tmp_path,
+        {names[0]: task([item(n, {"cost": v}) for n, v in enumerate(values)], better={"cost": better})},
+        {names[0]: task([item(n, {"cost": v + draw.uniform(0.5, 1)}) for n, v in enumerate(values)],
+                        better={"cost": better})},
+    )  # fmt: skip
+    measured = read_outcome(judged(run, *files)).domains[names[0]]
+    assert (measured.headline, measured.quantity) == ("lm_eval", "cost")
+    assert measured.change.direction == direction
+    assert 0.5 < measured.change.low < measured.change.change < measured.change.high < 1
+
+
+def test_what_no_harness_can_know_is_said_and_what_it_knows_is_on_the_page(tmp_path, run, names):
+    early, late = (graded(text, "exact_match", answer=f"I say {text[:3]}") for text in (marks(0, 0.2), marks(1, 0.9)))
+    files = results(tmp_path, {"sums": task(early)}, {"sums": task(late)})
+    called = CliRunner().invoke(
+        app, ["eval", str(run), "--before", str(files[0]), "--after", str(files[1].parent), "--tasks", "target=sums"]
+    )
+    assert called.exit_code == 0, called.output
+    text = " ".join(called.output.split())
+    assert (
+        "Not known: actual drift, how far behaviour moved, and what the trainer read. The measures are lm-eval" in text
+    )
+    assert (
+        f"Nothing was measured of 4 of 4 domains ({', '.join(names)}): no task of the results stands for them." in text
+    )
+    assert "org/tuned was trained without mixplan and measured by lm-evaluation-harness 0.4.13" in text
+    found = read_outcome(run / "judged" / "tuned")
+    assert (found.drift, found.training, found.target.change.direction) == (None, None, "gain")
+    assert [one.values() for one in found.elsewhere.harness.tasks] == [
+        {"domain": "target", "task": "sums", "before": 40, "after": 40, "paired": 40, "other_content": 0,
+         "other_prompt": 0}
+    ]  # fmt: skip
+    page = (run / "judged" / "tuned" / "report.html").read_text()
+    for part in (f"--after {files[1].parent}", "--tasks target=sums", "How items were paired", "I say", "40 of 40"):
+        assert part in page, part
+    assert found.target.examples[0].row.startswith("sums/")
+    assert found.target.examples[0].graded == ("wrong", "right")
+    assert "written for this page" not in page
+
+
+def test_results_under_several_labels_stand_beside_each_other(tmp_path, run, names):
+    files = results(tmp_path, {names[0]: task(graded(marks(0, 0.5)))}, {names[0]: task(graded(marks(1, 0.5)))})
+    judged(run, *files, label="first")
+    found = mixplan.judge_results(run, *files, label="second")
+    assert found.saved.elsewhere.label == "second"
+    assert found.changes()[0]["domain"] == names[0]
+    called = CliRunner().invoke(
+        app, ["eval", str(run), "--before", str(files[0]), "--after", str(files[1]), "--label", "third"]
+    )
+    assert called.exit_code == 0, called.output
+    page = (run / "judged" / "report.html").read_text()
+    assert all(label in page for label in ("first", "second", "third"))
+
+
+def test_measures_of_a_harness_and_mixplan_s_own_do_not_replace_each_other(tmp_path, run, names):
+    files = results(tmp_path, {names[0]: task(graded("0101"))}, {names[0]: task(graded("0101"))})
+    folder = judged(run, *files, label="x")
+    hold_kind(folder, harness=True)
+    with pytest.raises(RunError, match=r"holds what lm-evaluation-harness 0.4.13 measured of 'org/tuned'"):
+        hold_kind(folder, harness=False)
+    own = read_outcome(folder).model_copy(update={"elsewhere": Elsewhere(model="m", label="x")})
+    write_outcome(folder, own)
+    with pytest.raises(RunError, match=r"holds what mixplan measured of 'm'. Give another name with `--label NAME`"):
+        judged(run, *files, label="x")
+
+
+def test_tasks_stand_for_domains_by_the_recipe_by_group_and_as_asked(tmp_path, names):
+    run = planned(tmp_path / "other", tasks={names[0]: "mmlu"})
+    tasks = {name: task(graded("0101010101")) for name in ("mmlu_law", "mmlu_art", "sums", names[2])}
+    groups = {"group_subtasks": {"mmlu": ["mmlu_humanities"], "mmlu_humanities": ["mmlu_law", "mmlu_art"]}}
+    files = [write(tmp_path / name, tasks, model=name, **groups) for name in ("base", "tuned")]
+    found = read_outcome(judged(run, *files, f"{names[1]}=sums", f"{names[1]}=mmlu_law"))
+    stood = [(one.domain, one.task) for one in found.elsewhere.harness.tasks]
+    assert stood == [
+        (names[1], "sums"), (names[1], "mmlu_law"), (names[0], "mmlu_law"), (names[0], "mmlu_art"),
+        (names[2], names[2]),
+    ]  # fmt: skip
+    assert found.domains[names[0]].change.items == 20
+
+
+def test_what_cannot_be_mapped_is_refused_with_what_there_is(tmp_path, run, names):
+    files = results(tmp_path, {"a": task(graded("01")), "b": task(graded("01"))}, {"a": task(graded("01"))})
+
+    def refused(*tasks, label=None):
+        with pytest.raises(RunError) as caught:
+            judged(run, *files, *tasks, label=label)
+        return str(caught.value)
+
+    assert refused() == (
+        "no task of the results is named as a part of the plan. The plan has target, "
+        f"{', '.join(names)}; the results have a. Say which stand for which, such as `--tasks {names[-1]}=a`."
+    )
+    assert "the plan has no part 'nothing'; there are target, " in refused("nothing=a")
+    assert "no task 'b' was measured before and after; there are a." in refused("target=b")
+    assert "expected DOMAIN=TASK, such as `--tasks law=mmlu_law`" in refused("law")
+    assert "the label '../up' cannot name a folder" in refused("target=a", label="../up")
+
+
+def test_differences_of_the_whole_evaluation_are_told(tmp_path, run, names):
+    one = {names[0]: task(graded("0101")), "unused": task(graded("01"))}
+    before = write(tmp_path / "a", one, model="another/model")
+    after = write(
+        tmp_path / "b", one, model="another/model", lm_eval_version="0.4.9",
+        config={"model_dtype": "torch.float32"},
+    )  # fmt: skip
+    told = "\n".join(read_outcome(judged(run, before, after)).warnings)
+    assert "The results before are of 'another/model', and the plan is of 'base': its forecast holds only where" in told
+    assert "Both results name the same model, 'another/model'." in told
+    assert "Measured by lm-evaluation-harness 0.4.13 before and lm-evaluation-harness 0.4.9 after" in told
+    assert "The untrained model was measured in bfloat16, the trained one in float32" in told
+    assert "Tasks of the results that stand for no part of the plan: unused." in told
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--before", "x"], "--after: not given. Results are compared in pairs"),
+        (["--tasks", "a=b"], "--before and --after: not given."),
+        (["--before", "x", "--after", "y", "--model", "z"], "Give one of them."),
+    ],
+)
+def test_half_of_the_options_is_refused(run, given, said):
+    called = CliRunner().invoke(app, ["eval", str(run), *given])
+    assert isinstance(called.exception, RunError)
+    assert said in str(called.exception)
+
+
+def test_thousands_of_items_take_seconds(tmp_path, run, names):
+    files = results(
+        tmp_path, {names[0]: task(graded(marks(0, 0.5, 5000)))}, {names[0]: task(graded(marks(1, 0.5, 5000)))}
+    )
+    assert read_outcome(judged(run, *files)).domains[names[0]].change.items == 5000
+    saved = json.loads((run / "judged" / "tuned" / "evaluation" / "after.json").read_bytes())
+    assert saved["domains"][names[0]]["measures"]["lm_eval"]["better"] == {"acc": 1}
