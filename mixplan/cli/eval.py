@@ -74,6 +74,16 @@ def evaluate(
 
         with Drawn(console) as watcher:
             measured = evaluate_run(run, tuple(overrides or ()), watcher=watcher, model=model, label=label)
+    closed(run, measured, console, ending, as_json=as_json)
+
+
+def closed(run: Path, measured: Path, console: Console, ending: gating.Ending, *, as_json: bool) -> None:
+    """Show what was measured, models that were judged before beside it, and end as its tolerances say.
+
+    Raises:
+        RunError: a file of the run is damaged, or one cannot be written.
+        typer.Exit: a tolerance was broken, and the exit code was asked to say so.
+    """
     shown(run, console, as_json=as_json, measured=measured)
     if measured != run:
         beside_others(run, console if not as_json else None)

@@ -19,7 +19,7 @@ from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.outcome.elsewhere import Judged, comparable, find_judged, hold_kind, refuse_foreign
 from mixplan.outcome.examples import with_examples
-from mixplan.outcome.tolerances import changes_in, gate, with_gate, with_gates_of
+from mixplan.outcome.tolerances import changes_in, gate, standing, with_gate, with_gates_of
 from mixplan.outcome.tracked import begin_tracking, tracking_of
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.reading import Watcher, standalone
@@ -27,7 +27,7 @@ from mixplan.reading.identity import data_hash
 from mixplan.recipe import EvaluateSpec, LoadedRecipe, ModelSpec, load_recipe
 from mixplan.recipe.tolerances import tolerances_of
 from mixplan.runs import JUDGED, content_hash, locked, quoted, refuse_absent
-from mixplan.saved import Outcome, Plan, plan_again, read_outcome, read_plan, write_outcome
+from mixplan.saved import Outcome, Plan, plan_again, read_plan, write_outcome
 from mixplan.saved.arms import Arms
 from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
 from mixplan.train.job import read_job
@@ -338,14 +338,6 @@ class Answers:
         except MixplanError as error:
             self.watcher.say(f"{name}: no example answers in the report: {error}")
             return {}, {}
-
-
-def standing(folder: Path) -> Outcome | None:
-    """The outcome that was written into a folder earlier; None where there is none that can be read."""
-    try:
-        return read_outcome(folder)
-    except RunError:
-        return None
 
 
 def arms_standing(earlier: Outcome | None, found: Outcome) -> Arms | None:

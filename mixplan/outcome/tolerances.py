@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
 from mixplan.domains import Row
+from mixplan.errors import RunError
 from mixplan.evaluate.compare import change
 from mixplan.evaluate.floors import GRADED, floor_of
 from mixplan.evaluate.intervals import FEWEST_ITEMS, graded_interval, student_quantile
@@ -26,9 +29,10 @@ from mixplan.outcome.summary import changed_since, summarise
 from mixplan.outcome.units import counted, main_quantity
 from mixplan.recipe import Recipe
 from mixplan.recipe.tolerances import SHARES, UNITS, Tolerance, tolerances_of
+from mixplan.saved import read_outcome
 from mixplan.saved.arms import Arm, Arms
 from mixplan.saved.evaluation import Evaluation, quality
-from mixplan.saved.outcome import Change, Outcome
+from mixplan.saved.outcome import Change, Measured, Outcome
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan
 from mixplan.saved.tolerances import Gate, Held, by_domain
@@ -78,6 +82,26 @@ def gate(
     return Gate(held=held) if held else None
 
 
+def on_results(
+    tolerances: Mapping[str, Sequence[Tolerance]], domains: Mapping[str, Measured]
+) -> dict[str, list[Tolerance]]:
+    """Tolerances on what another harness measured, which holds accuracy under a measure of its own.
+
+    Args:
+        tolerances: By domain, on mixplan's measures.
+        domains: What was measured of each.
+    """
+    found: dict[str, list[Tolerance]] = {}
+    for name, several in tolerances.items():
+        measures = domains[name].measures if name in domains else {}
+        shares = [measure for measure, quantities in measures.items() if main_quantity(quantities) in SHARES]
+        found[name] = [
+            replace(one, measure=shares[0]) if one.unit == "pp" and shares and one.measure not in measures else one
+            for one in several
+        ]
+    return found
+
+
 def changes_in(outcome: Outcome) -> Changes:
     """What an outcome's domains changed."""
     return {name: domain.measures for name, domain in outcome.domains.items()}
@@ -99,6 +123,14 @@ def with_gate(outcome: Outcome, plan: Plan, found: Gate, earlier: Outcome | None
         values |= {"first": first} if first != found.asked() else {}
     told = outcome.model_copy(update={"tolerances": Gate.model_validate(values)})
     return told.model_copy(update={"summary": summarise(told), "warnings": [*told.warnings, *changed_since(told)]})
+
+
+def standing(folder: Path) -> Outcome | None:
+    """The outcome that was written into a folder earlier; None where there is none that can be read."""
+    try:
+        return read_outcome(folder)
+    except RunError:
+        return None
 
 
 def judged(tolerance: Tolerance, loss: Interval, moved: Change, seeds: int) -> dict[str, object]:

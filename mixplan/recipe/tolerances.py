@@ -26,8 +26,8 @@ NAMED = 3
 """Domains named in one message."""
 
 
-SHARES = ("correct", "score", "acc", "acc_norm", "exact_match")
-"""Quantities that are the share of items answered rightly, metrics of lm-evaluation-harness's tasks among them."""
+SHARES = ("correct", "score", "acc", "acc_norm", "exact_match", "accuracy")
+"""Quantities that are the share of items answered rightly, metrics of other harnesses' tasks among them."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Tolerance:
 
     amount: float
     unit: str
-    measure: Measure
+    measure: str
 
     @property
     def text(self) -> str:
