@@ -66,6 +66,13 @@ def test_json_says_the_same(here, monkeypatch, capsys):
     assert [entry["planned"] for entry in found["runs"]] == [False, True]
 
 
+def test_a_run_s_furthest_artifact_says_how_far_it_is(here, monkeypatch, capsys):
+    (here / "runs" / "old" / "outcome.json").write_text("{}")
+    os.utime(here / "runs" / "old" / "outcome.json", (1_700_000_000,) * 2)
+    run(monkeypatch, "ls")
+    assert "  runs/old  trained and measured, 2023-11-14" in capsys.readouterr().out
+
+
 def test_an_empty_folder_has_none_of_its_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mixplan.cli.ls.SHIPPED", tmp_path)

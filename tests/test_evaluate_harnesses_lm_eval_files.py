@@ -173,7 +173,7 @@ def test_older_files_are_read_that_say_less(tmp_path):
     path = folder / f"results_{DATES[0]}.json"
     path.write_text(json.dumps({
         "results": {"law": {"acc,none": 0.5, "acc_stderr,none": 0.1, "alias": "law"}},
-        "higher_is_better": {"law": {"acc": True}},
+        "configs": {"law": {"metric_list": [{"metric": "acc", "higher_is_better": True}]}},
         "config": {"model_args": "pretrained=org/base,dtype=bfloat16"},
     }))  # fmt: skip
     found = read_harness(path)

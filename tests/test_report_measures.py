@@ -20,6 +20,8 @@ def test_shares_are_per_cent_and_change_in_points(name: str) -> None:
 def test_no_change_has_no_sign() -> None:
     assert [quantity("correct").signed(value) for value in (0.0, 0.0004, -0.0004)] == ["0.0"] * 3
     assert quantity("kl").signed(0.0) == "0"
+    # A model's divergence from itself is what arithmetic leaves.
+    assert (quantity("kl").value(1.3e-8), quantity("kl").value(2e-6)) == ("0 nats", "2.0e-06 nats")
 
 
 def test_bits_and_nats_keep_their_unit() -> None:

@@ -69,12 +69,16 @@ def _purpose(file: Path) -> str:
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
+STATES = {"outcome.json": "trained and measured", "plan.json": "planned", "diff.json": "compared"}
+"""What the furthest artifact of a run folder says of it."""
+
+
 def _runs(folder: Path) -> Iterator[Entry]:
     runs = [run for run in folder.glob("*") if any((run / name).is_file() for name in ("plan.json", "recipe.yaml"))]
     for run in sorted(runs, key=_changed, reverse=True):
         planned = (run / "plan.json").is_file()
         when = datetime.fromtimestamp(_changed(run), tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-        state = "planned" if planned else "compared" if (run / "diff.json").is_file() else "unfinished"
+        state = next((said for name, said in STATES.items() if (run / name).is_file()), "unfinished")
         about = f"{state}, {when}"
         yield {"path": display(run), "name": run.name, "about": about, "planned": planned, "changed": when}
 

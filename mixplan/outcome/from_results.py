@@ -126,9 +126,9 @@ def choices(
             raise RunError(
                 f"--tasks {text}: no task '{choice.task}' was measured before and after; there are {few(there)}."
             )
-        found.setdefault(choice.domain, []).extend(
-            Choice(choice.domain, name, choice.metric, choice.measure) for name in members
-        )
+        listed = found.setdefault(choice.domain, [])
+        known = {one.task for one in listed}
+        listed += [Choice(choice.domain, name, choice.metric, choice.measure) for name in members if name not in known]
     for name in parts:
         # An inspect task may stand under its package's name.
         named = [task for task in there if task.rpartition("/")[2] == name]

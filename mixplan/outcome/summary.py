@@ -98,7 +98,8 @@ def headlines(domains: Mapping[str, Measured]) -> str:
         return "No domain was measured."
     if not changed:
         if len(found) == 1:
-            return "The one domain did not change beyond noise on its headline measure."
+            which = "The one domain" if len(domains) == 1 else "The one domain that was measured"
+            return f"{which} did not change beyond noise on its headline measure."
         return f"None of {len(found)} domains changed beyond noise on its headline measure."
     parts = []
     for word in ("loss", "gain", "moved"):

@@ -22,6 +22,7 @@ class Quantity:
         scale: What a saved value is multiplied by.
         least: The lowest that a value can be; None without an end.
         most: The highest.
+        rounding: Sizes below it are written as 0: what arithmetic leaves of a model's divergence from itself.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Quantity:
     scale: float = 1.0
     least: float | None = None
     most: float | None = None
+    rounding: float = 0.0
 
     @property
     def subject(self) -> str:
@@ -38,12 +40,12 @@ class Quantity:
 
     def value(self, value: float) -> str:
         """Write a value with its unit."""
-        text = f"{self.scale * value:.1f}" if self.unit == "%" else number(value)
+        text = f"{self.scale * value:.1f}" if self.unit == "%" else number(self._rounded(value))
         return f"{text} {self.unit}".strip()
 
     def signed(self, value: float) -> str:
         """Write a change with its sign, without its unit."""
-        text = f"{self.scale * value:+.1f}" if self.unit == "%" else _signed(value)
+        text = f"{self.scale * value:+.1f}" if self.unit == "%" else _signed(self._rounded(value))
         return "0.0" if text in ("+0.0", "-0.0") else text
 
     def change(self, value: float) -> str:
@@ -57,6 +59,9 @@ class Quantity:
     def noise(self, value: float) -> str:
         """Write a noise floor, which has no sign, without its unit."""
         return self.signed(value).lstrip("+")
+
+    def _rounded(self, value: float) -> float:
+        return 0.0 if abs(value) < self.rounding else value
 
     def largest_change(self) -> tuple[float | None, float | None]:
         """The ends between which a change can lie; None without an end."""
@@ -76,7 +81,7 @@ QUANTITIES = {
     "gold_probability": Quantity("Probability of the right option", "%", "pp", 100, 0, 1),
     "score": Quantity("Score of graded answers", "%", "pp", 100, 0, 1),
     "bits_per_byte": Quantity("Bits per byte of the reference answer", "bits/B", "bits/B", least=0),
-    "kl": Quantity("Token KL from the untrained model", "nats", "nats", least=0),
+    "kl": Quantity("Token KL from the untrained model", "nats", "nats", least=0, rounding=1e-6),
     "acc": Quantity("Task accuracy", "%", "pp", 100, 0, 1),
     "acc_norm": Quantity("Task accuracy by length-normalised likelihood", "%", "pp", 100, 0, 1),
     "exact_match": Quantity("Exact matches", "%", "pp", 100, 0, 1),

@@ -309,7 +309,7 @@ def columns_of(
     """
     found: dict[str, list[Column]] = {}
     notes: dict[str, None] = {}
-    better = results.higher_is_better.get(name, {})
+    better = directions(name, results)
     for key in filters:
         measure = MEASURE if key == filters[0] else f"{MEASURE} ({key})"
         samples = [row[key] for row in rows.values()]
@@ -325,6 +325,16 @@ def columns_of(
     for measure, columns in found.items():
         found[measure] = sorted(columns, key=lambda column: column.quantity not in LEADING)
     return found, list(notes)
+
+
+def directions(name: str, results: ResultsFile) -> dict[str, bool | None]:
+    """Whether more is better, by metric; older results say it in the task's `metric_list` alone."""
+    found: dict[str, bool | None] = {}
+    listed = results.configs.get(name, {}).get("metric_list")
+    for entry in listed if isinstance(listed, list) else []:
+        if isinstance(entry, dict) and isinstance(entry.get("higher_is_better"), bool):
+            found[text_of(entry.get("metric"))] = bool(entry["higher_is_better"])
+    return found | {metric: way for metric, way in results.higher_is_better.get(name, {}).items() if way is not None}
 
 
 def metrics_of(figures: Json, key: str, sample: Sample) -> list[str]:
