@@ -44,8 +44,9 @@ COMMANDS_HEAD = """\
 Lists every command with its arguments and options. `mixplan COMMAND --help` prints the same. `RECIPE` is a recipe's
 YAML file, `RUN` a run folder, such as `runs/quickstart`.
 
-**Exit codes**: 0 done; 1 something to mend, printed on stderr with its remedy; 2 wrong usage; 130 interrupted, in which
-case the same command continues where it stopped.
+**Exit codes**: 0 done; 1 something to mend, printed on stderr with its remedy; 2 wrong usage; 3 with `--gate`, a domain
+lost more than its tolerance ([gate a pipeline](gating.md)); 130 interrupted, in which case the same command continues
+where it stopped.
 
 **Environment**: `MIXPLAN_CACHE` is the folder of kept results (`$XDG_CACHE_HOME/mixplan` or `~/.cache/mixplan` when not
 set). `HF_HUB_OFFLINE=1` keeps every command off the network. `OMP_NUM_THREADS` sets the threads on a CPU.
@@ -61,7 +62,8 @@ def recipe_page() -> str:
     lines += ["| section | what it says |", "| --- | --- |"]
     for name, field in Recipe.model_fields.items():
         section = section_of(field.annotation)
-        about = "Seed of every draw, split and shuffle." if section is None else docline(section)
+        plain = field.description or "Seed of every draw, split and shuffle."
+        about = plain if section is None else docline(section)
         link = f"[`{name}`](#{name})" if section else f"`{name}`"
         lines.append(f"| {link} | {about} |")
     lines += ["", "`model`, `target`, `domains` and `budget` are required.", ""]

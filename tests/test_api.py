@@ -13,6 +13,7 @@ import nbclient
 import nbformat
 import numpy as np
 import pytest
+import tolerated
 from small_loop import lay
 
 import mixplan
@@ -216,3 +217,8 @@ def test_a_plan_that_was_read_before_another_has_no_mixture(trained, tmp_path):
     older = plan.saved.model_copy(update={"hashes": {**plan.saved.hashes, "plan": "0" * 64}})
     with pytest.raises(RunError, match="was planned again since this plan was read"):
         mixplan.Plan(run, older).mixture()
+
+
+def test_the_verdict_on_tolerances_is_at_hand(tmp_path):
+    assert mixplan.read_outcome(tolerated.save(tmp_path / "one", "pass", "undecided")).verdict == "undecided"
+    assert mixplan.read_outcome(tolerated.save(tmp_path / "two")).verdict is None

@@ -159,6 +159,16 @@ def test_commands_are_spelled_as_the_parser_knows_them(block):
         command.make_context(name, rest)
 
 
+def test_the_workflow_calls_commands_as_the_parser_knows_them():
+    (block,) = [block for block in ALL if block.language == "yml"]
+    steps = [step for job in yaml.safe_load(block.text)["jobs"].values() for step in job["steps"]]
+    called = [shlex.split(step["run"]) for step in steps if "run" in step]
+    assert [words[1] for words in called] == ["train", "report"]
+    for words in called:
+        assert load_command(words[1]).make_context(words[1], words[2:]).params
+    assert [word for word in called[1] if word.startswith("--")] == ["--gate", "--junit", "--summary"]
+
+
 RUN_HERE = {"docs/your-data.md": "bash", "docs/other-trainers.md": "python"}
 HELD = ("README.md", "docs/quickstart.md", "docs/your-data.md", "docs/other-trainers.md")
 

@@ -196,3 +196,21 @@ def test_thousands_of_items_take_seconds(tmp_path, run, names):
     assert read_outcome(judged(run, *files)).domains[names[0]].change.items == 5000
     saved = json.loads((run / "judged" / "tuned" / "evaluation" / "after.json").read_bytes())
     assert saved["domains"][names[0]]["measures"]["lm_eval"]["better"] == {"acc": 1}
+
+
+def test_tolerances_judge_what_another_harness_measured(tmp_path, run, names):
+    """Accuracy stands under the harness's own measure; what is lost of other units was not measured."""
+    files = results(tmp_path, {names[0]: task(graded("1" * 200))}, {names[0]: task(graded("0" * 40 + "1" * 160))})
+    held = f"tolerances={{{names[0]}: [5 pp, 0.1 nats], {names[1]}: 2 pp}}"
+    folder = judge_results(run, ResultsRequest(*files), (held,))
+    found = read_outcome(folder).tolerances
+    held_by = {(one.domain, one.text): one for one in found.held}
+    assert {key: one.verdict for key, one in held_by.items()} == {
+        (names[0], "5 pp"): "fail",
+        (names[0], "0.1 nats"): "undecided",
+        (names[1], "2 pp"): "undecided",
+    }
+    assert held_by[names[0], "5 pp"].loss.value == pytest.approx(20.0)
+    assert held_by[names[0], "0.1 nats"].reason == "`behaviour` was not measured."
+    command = ["eval", str(run), "--before", str(files[0]), "--after", str(files[1]), "--set", held, "--gate"]
+    assert CliRunner().invoke(app, command).exit_code == 3

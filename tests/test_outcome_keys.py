@@ -46,6 +46,7 @@ TOGETHER = {"every": 2, "rows": 2, "target_rows": 3, "tokens": 2, "drift": True,
 ELSEWHERE = {
     "evaluate.tasks": "test_a_task_is_looked_for_by_its_name",
     "forecast.runs": "test_a_plan_learns_from_the_runs_that_are_named",
+    "tolerances": "test_tolerances_show_in_the_plan_and_in_the_verdicts",
     **{f"evaluate.during.{key}": "test_a_key_of_during_shows_in_what_is_measured" for key in DURING},
 }
 """Keys with a test of their own."""
@@ -142,3 +143,26 @@ def test_a_plan_learns_from_the_runs_that_are_named(loop, trained, tmp_path):
         found[runs] = json.loads((place / "plan.json").read_bytes())["forecast"]["text"]
     # Two runs of one target are found, and what one teaches cannot be checked on the other.
     assert ["2 earlier runs were found, all of one target" in text for text in found.values()] == [False, True]
+
+
+def test_tolerances_show_in_the_plan_and_in_the_verdicts(loop, trained, tmp_path):
+    folder, _ = loop
+    run, before = trained
+    held = "tolerances={fox: [90 pp, 1000 nats], doctor: 0 nats}"
+    place = make_plan(PlanRequest(folder / "tiny.yaml", (held,), None, tmp_path / "new"), watcher=Silent())
+    plan = json.loads((place / "plan.json").read_bytes())
+    texts = [(one["domain"], one["amount"], one["unit"], one["breaks"]) for one in plan["tolerances"]["expected"]]
+    # No run of two targets teaches what this model loses.
+    assert texts == [("fox", 90.0, "pp", None), ("fox", 1000.0, "nats", None), ("doctor", 0.0, "nats", None)]
+    assert "tolerances" not in json.loads((run / "plan.json").read_bytes()) | before
+    evaluate_run(run, (held,), watcher=Silent())
+    after = json.loads((run / "outcome.json").read_bytes())
+    # Of six rows an untrained random model has none right, so that accuracy has nothing to lose.
+    found = [(one["domain"], one["unit"], one["verdict"]) for one in after["tolerances"]["held"]]
+    assert found == [("fox", "pp", "undecided"), ("fox", "nats", "pass"), ("doctor", "nats", "fail")]
+    assert (after["tolerances"]["given"], after["tolerances"]["first"]) == ("eval", {})
+    assert after["domains"] == before["domains"]
+    evaluate_run(run, (), watcher=Silent())
+    assert "tolerances" not in json.loads((run / "outcome.json").read_bytes())
+    with pytest.raises(MixplanError, match="mixplan eval changes keys under evaluate, and tolerances, alone"):
+        evaluate_run(run, ("budget.rows=3",), watcher=Silent())

@@ -234,6 +234,7 @@ LATER_STAGES = {
     "evaluate.resamples": "evaluate.resamples=101",
     "evaluate.tasks": "evaluate.tasks={fox: mmlu}",
     "forecast.runs": "forecast.runs=[earlier]",
+    "tolerances": "tolerances={fox: 2 pp}",
     **{
         f"evaluate.during.{key}": "evaluate.during={every: 2, rows: 2, target_rows: 3, tokens: 2, cost: 1.0, "
         "drift: false, stop: {worst_kl: 0.1}, keep: best}"

@@ -122,7 +122,7 @@ def evaluate_run(run: str | Path, *, overrides: Sequence[str] = (), progress: Pr
 
     Args:
         run: A planned run folder, trained or not.
-        overrides: `evaluate.key=value` texts.
+        overrides: `evaluate.key=value` texts, or such of tolerances.
         progress: Called as work goes on.
 
     Returns:
@@ -151,7 +151,7 @@ def judge_model(
         run: A planned run folder, by whose plan and baseline the model is judged.
         model: Its folder, or a hub id.
         label: What it is kept under, in `judged/` of the run folder; its name when None.
-        overrides: `evaluate.key=value` texts.
+        overrides: `evaluate.key=value` texts, or such of tolerances.
         progress: Called as work goes on.
 
     Returns:

@@ -15,6 +15,7 @@ from mixplan.saved.diff import Diff as SavedDiff
 from mixplan.saved.outcome import Change
 from mixplan.saved.outcome import Outcome as SavedOutcome
 from mixplan.saved.plan import Plan as SavedPlan
+from mixplan.saved.tolerances import Verdict
 
 if TYPE_CHECKING:
     import datasets
@@ -120,6 +121,11 @@ class Outcome:
     def summary(self) -> list[str]:
         """What came out, in whole sentences."""
         return list(self.saved.summary)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What became of the tolerances: `pass`, `fail` or `undecided`; None where the recipe has none."""
+        return self.saved.tolerances.verdict if self.saved.tolerances else None
 
     @cached_property
     def target(self) -> TableRow | None:

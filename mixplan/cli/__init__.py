@@ -96,7 +96,7 @@ def mixplan(
 
 
 def main() -> None:
-    """Run the command line; exits 0 done, 1 a problem to mend (on stderr), 2 wrong usage, 130 interrupted."""
+    """Run the command line; exits 0 done, 1 a problem (on stderr), 2 wrong usage, 3 a broken gate, 130 interrupted."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As Ctrl-C does, it stops with a checkpoint saved; what was told to be passed over (nohup) still is.
         if signal.getsignal(number) == signal.SIG_DFL:

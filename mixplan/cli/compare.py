@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from mixplan.cli import gate as gating
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import shown
 from mixplan.runs import refuse_absent
@@ -33,8 +34,15 @@ def compare(
     ] = None,
     processes: Annotated[int | None, typer.Option(min=1, metavar="N", help="Training processes of each job.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print outcome.json instead of the tables.")] = False,
+    gate: gating.Asked = False,
+    strict: gating.Strict = False,
+    junit: gating.Junit = None,
+    summary: gating.Summary = None,
 ) -> None:
-    """Train control mixtures with equal steps and equal target rows, and hold each against an even spread."""
+    """Train control mixtures with equal steps and equal target rows, and hold each against an even spread.
+
+    With --gate the planned mixture is judged, over all its seeds.
+    """
     refuse_absent(place, recipe=True)
     from mixplan.outcome.compare import CompareRequest, make_comparison  # loads torch, which `--help` does not need
     from mixplan.outcome.make import OutcomeRequest
@@ -46,7 +54,10 @@ def compare(
         seeds,
         jobs,
     )
+    ending = gating.Ending(gate, strict, junit, summary, seeds=True)
+    ending.expect_tolerances(place, request.outcome.overrides)
     console = Console(stderr=as_json, highlight=False)
     with Drawn(console) as watcher:
         folder = make_comparison(request, watcher=watcher)
     shown(folder, console, as_json=as_json)
+    ending.end([gating.Measured(folder, folder)])

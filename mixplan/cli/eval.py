@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from mixplan.cli import gate as gating
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import beside_others, shown
 from mixplan.errors import RunError
@@ -18,7 +19,9 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, trained or only planned.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key under evaluate, such as evaluate.rows=50."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override evaluate.KEY, such as evaluate.rows=50, or tolerances."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -48,6 +51,10 @@ def evaluate(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the tables.")] = False,
+    gate: gating.Asked = False,
+    strict: gating.Strict = False,
+    junit: gating.Junit = None,
+    summary: gating.Summary = None,
 ) -> None:
     """Measure the untrained model, and the trained one where there is one; what was measured is not repeated.
 
@@ -56,7 +63,9 @@ def evaluate(
     --before and --after nothing is measured: results of lm-evaluation-harness (results_DATE.json with its samples) or
     logs of inspect_ai are paired item by item and judged by the plan, in RUN/judged/NAME too.
     """
+    ending = gating.Ending(gate, strict, junit, summary)
     refuse_absent(run)
+    ending.expect_tolerances(run, overrides or ())
     console = Console(stderr=as_json, highlight=False)
     if before or after or tasks:
         measured = from_results(run, before, after, tasks or [], overrides or [], model=model, label=label)
@@ -65,9 +74,20 @@ def evaluate(
 
         with Drawn(console) as watcher:
             measured = evaluate_run(run, tuple(overrides or ()), watcher=watcher, model=model, label=label)
+    closed(run, measured, console, ending, as_json=as_json)
+
+
+def closed(run: Path, measured: Path, console: Console, ending: gating.Ending, *, as_json: bool) -> None:
+    """Show what was measured, models that were judged before beside it, and end as its tolerances say.
+
+    Raises:
+        RunError: a file of the run is damaged, or one cannot be written.
+        typer.Exit: a tolerance was broken, and the exit code was asked to say so.
+    """
     shown(run, console, as_json=as_json, measured=measured)
     if measured != run:
         beside_others(run, console if not as_json else None)
+    ending.end([gating.Measured(run, measured, None if measured == run else measured.name)])
 
 
 def from_results(

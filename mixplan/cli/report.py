@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from mixplan.cli import gate as gating
 from mixplan.errors import RunError
 from mixplan.leftovers import sweep
 from mixplan.report import difference, page, several, terminal
@@ -27,8 +28,13 @@ def report(
         typer.Option("--out", metavar="FILE", help="Write the page there; of several runs, one page side by side."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each run.")] = False,
+    gate: gating.Asked = False,
+    strict: gating.Strict = False,
+    junit: gating.Junit = None,
+    summary: gating.Summary = None,
 ) -> None:
     """Print what each run planned and, once it is trained, what was measured; write its report.html again."""
+    ending = gating.Ending(gate, strict, junit, summary)
     entries, measured, problems = [], [], []
     alone = len(runs) == 1
     for run in runs:
@@ -53,6 +59,7 @@ def report(
         typer.echo(json.dumps(entries, indent=2, allow_nan=False))
     if problems:
         raise RunError("\n".join(problems))
+    ending.end([gating.Measured(run, run, None if alone else str(run)) for run in runs])
 
 
 def _difference(run: Path, *, as_json: bool) -> dict[str, object]:
@@ -133,6 +140,7 @@ def entry(plan: Plan, run: Path, written: Path | None, outcome: Outcome | None =
         "distance_from_uniform": plan.allocation.distance_from_uniform,
         "distance_from_size": plan.allocation.distance_from_size,
         "domains": [_domain(plan, name) for name in plan.order()],
+        **({"tolerances": plan.tolerances.values()} if plan.tolerances else {}),
         "outcome": outcome.model_dump(mode="json", exclude_unset=True) if outcome else None,
     }
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from mixplan.cli import gate as gating
 from mixplan.cli.progress import Drawn
 from mixplan.cli.shown import shown
 from mixplan.recipe import load_recipe
@@ -36,6 +37,10 @@ def train(
     ] = None,
     nodes: Annotated[int, typer.Option(min=1, metavar="N", help="Machines, for --emit.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print outcome.json instead of the tables.")] = False,
+    gate: gating.Asked = False,
+    strict: gating.Strict = False,
+    junit: gating.Junit = None,
+    summary: gating.Summary = None,
 ) -> None:
     """Train on the planned mixture, measure every domain before and after, and say how right the plan was."""
     refuse_absent(place, recipe=True)
@@ -48,6 +53,10 @@ def train(
     request = OutcomeRequest(place, tuple(overrides or ()), budget, run, Launch(launch, processes, tuple(flags or ())))
     console = Console(stderr=as_json, highlight=False)
     recipe = place / "recipe.yaml" if place.is_dir() else place
+    ending = gating.Ending(gate, strict, junit, summary)
+    ending.expect_tolerances(place, request.overrides)
+    if cluster is not None and ending.asked:
+        raise typer.BadParameter(f"{ending.asked} judges a trained model; --emit trains none here. Leave one out.")
     if recipe.is_file():
         refuse_untrainable_job(load_recipe(recipe, request.overrides), launch)
     with Drawn(console) as watcher:
@@ -62,3 +71,4 @@ def train(
         typer.echo(str(file))
         return
     shown(folder, console, as_json=as_json)
+    ending.end([gating.Measured(folder, folder)])

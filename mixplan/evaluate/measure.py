@@ -15,6 +15,7 @@ from mixplan.evaluate.floors import floor_of
 from mixplan.evaluate.pooled import pooled
 from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.recipe import EvaluateSpec
+from mixplan.recipe.measures import headline_measure, measures_taken
 from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, items_from, items_text
 from mixplan.saved.outcome import Floor
@@ -116,29 +117,13 @@ def described(model: Model, reused: Mapping[str, int]) -> EvaluatedModel:
 
 
 def headline(name: str, domain: Domain, spec: EvaluateSpec) -> str:
-    """A domain's headline measure: the recipe's, else `choice`, `exact` or `likelihood` by its format.
-
-    Question and answer is graded; so is any other format whose grader the recipe names. The rest, whose answers are
-    free text, is `likelihood`.
-    """
-    if name in spec.measures:
-        return spec.measures[name]
-    if domain.spec.format == "choice":
-        return "choice"
-    stated = domain.spec.grader not in ("auto", "none")
-    asked = domain.spec.format == "question_answer" and domain.grader != "none"
-    return "exact" if stated or asked else "likelihood"
+    """A domain's headline measure: the recipe's, else `choice`, `exact` or `likelihood` by its format."""
+    return headline_measure(name, domain.spec, spec, grader=domain.grader)
 
 
 def measures_of(name: str, domain: Domain, spec: EvaluateSpec) -> list[str]:
     """The headline, then what else is measured and fits."""
-    fits = {
-        "choice": domain.spec.format == "choice",
-        "exact": domain.grader != "none",
-        "lm_eval": name in spec.tasks,
-    }
-    others = [measure for measure in spec.also if fits.get(measure, True)]
-    return list(dict.fromkeys([headline(name, domain, spec), *others]))
+    return [*measures_taken(name, domain.spec, spec, grader=domain.grader)]
 
 
 @dataclass(frozen=True)

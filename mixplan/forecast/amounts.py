@@ -41,10 +41,12 @@ class Amount:
     Attributes:
         rows: Extra rows, its own and any domains'.
         text: Where the numbers are from, for the reader.
+        unit: Of the losses that they were learned from; None where they were not.
     """
 
     rows: Halving
     text: str
+    unit: str | None = None
 
 
 def halving_rows(patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind, usual: float) -> Amount:
@@ -64,13 +66,13 @@ def halving_rows(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
         return Amount(
             Halving(usual), f"{usual:g} rows are taken to halve a domain's loss: no arms were compared earlier."
         )
-    _, targets, response = learned_from(known, usual)
+    unit, targets, response = learned_from(known, usual)
     if response is None:
         return Amount(
             Halving(usual),
             f"{usual:g} rows are taken to halve a domain's loss: the arms of one target alone teach nothing.",
         )
-    return chosen(response, targets, usual)
+    return chosen(response, targets, usual, unit)
 
 
 def rows_save(
@@ -121,7 +123,7 @@ def learned_from(known: Sequence[Compared], usual: float) -> tuple[str, int, Res
     return unit, counts[unit], respond([one.losses for one in known if one.unit == unit], assumed=usual)
 
 
-def chosen(response: Response, targets: int, usual: float) -> Amount:
+def chosen(response: Response, targets: int, usual: float, unit: str) -> Amount:
     """The learned numbers where they foretell better, else the usual one, with the reason."""
     errors, learned = worth(response, assumed=usual), halving_text(response)
     if not response.helps:
@@ -131,7 +133,7 @@ def chosen(response: Response, targets: int, usual: float) -> Amount:
             f"predicts better; by them {learned}: {errors}.",
         )
     behind = f"arms of {targets} targets with {mixtures_text(response)}"
-    return Amount(response.found, f"{learned}, learned from {behind}: {errors}.")
+    return Amount(response.found, f"{learned}, learned from {behind}: {errors}.", unit)
 
 
 def same_job(kind: Kind, value: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from mixplan.outcome.arms import arm_rows, known_arms
 from mixplan.outcome.arms_table import arms_table
 from mixplan.outcome.assemble import with_arms
 from mixplan.outcome.make import OutcomeRequest, PlannedRun, evaluated_before, make_outcome, planned
+from mixplan.outcome.tolerances import with_gates
 from mixplan.outcome.units import main_quantity
 from mixplan.plan.make import scores_of
 from mixplan.plan.write import ReadBy, write_mixture
@@ -142,8 +143,9 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
         before, after = (read_evaluation(folder / "evaluation" / f"{when}.json") for when in ("before", "after"))
         found = measure_arms(run, request, before, watcher, steps=outcome.training.steps, own=after)
         sources = [source.name for source in run.target.sources]
+        rows = {name: domain.evaluation for name, domain in run.domains.items()}
         table = arms_table(found.after, before, rows=found.rows, steps=found.steps, sources=sources)
-        write_outcome(folder, with_arms(outcome, table))
+        write_outcome(folder, with_arms(outcome, with_gates(table, found.after, before, run.loaded.recipe, rows)))
     return folder
 
 

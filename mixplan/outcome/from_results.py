@@ -15,8 +15,10 @@ from mixplan.evaluate.harnesses.results import Item, Results
 from mixplan.outcome.assemble import assemble
 from mixplan.outcome.elsewhere import Judged, hold_kind, hold_label
 from mixplan.outcome.examples import SHOWN, changed_rows, cut
+from mixplan.outcome.tolerances import changes_in, gate, on_results, standing, with_gate
 from mixplan.outcome.units import PER_CENT
 from mixplan.recipe import load_recipe
+from mixplan.recipe.tolerances import tolerances_of
 from mixplan.runs import JUDGED, content_hash, locked
 from mixplan.saved import Outcome, Plan, read_plan, write_outcome
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, write_evaluation
@@ -83,9 +85,12 @@ def judge_results(run: Path, request: ResultsRequest, overrides: tuple[str, ...]
     judged = Judged(request.after, after.model, label, late.model.hash, harness)
     found = assemble(plan, early, late, judged, None, spec=recipe.evaluate, seed=recipe.seed)
     found = with_answers(found, parts)
+    folder = run / JUDGED / label
+    asked = on_results(tolerances_of(recipe), found.domains)
+    if (held := gate(asked, changes_in(found), early, {})) is not None:
+        found = with_gate(found, plan, held, standing(folder))
     warnings = [*told(plan, before, after, chosen), *(note for part in parts.values() for note in part.notes)]
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    folder = run / JUDGED / label
     hold_kind(folder, harness=True)
     with locked(run, protected=True):
         for when, one in zip(("before", "after"), (early, late), strict=True):

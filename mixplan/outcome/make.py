@@ -19,19 +19,24 @@ from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
 from mixplan.outcome.elsewhere import Judged, comparable, find_judged, hold_kind, refuse_foreign
 from mixplan.outcome.examples import with_examples
+from mixplan.outcome.tolerances import changes_in, gate, standing, with_gate, with_gates_of
 from mixplan.outcome.tracked import begin_tracking, tracking_of
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.reading import Watcher, standalone
 from mixplan.reading.identity import data_hash
 from mixplan.recipe import EvaluateSpec, LoadedRecipe, ModelSpec, load_recipe
+from mixplan.recipe.tolerances import tolerances_of
 from mixplan.runs import JUDGED, content_hash, locked, quoted, refuse_absent
-from mixplan.saved import Outcome, Plan, plan_again, read_outcome, read_plan, write_outcome
+from mixplan.saved import Outcome, Plan, plan_again, read_plan, write_outcome
 from mixplan.saved.arms import Arms
 from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
 from mixplan.train.job import read_job
 from mixplan.train.launch import Launch
 from mixplan.train.make import Trained, finished, train
 from mixplan.train.verify import AsPlanned, verify
+
+CHANGEABLE = ("evaluate.", "tolerances.", "tolerances=")
+"""How overrides begin that change what is measured and what it is held to, and neither plan nor training."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,7 @@ def evaluate_run(
     Args:
         folder: A planned run, trained or not; a trained one's outcome.json is written anew. A model that other software
             has left in its model/ is measured like mixplan's own.
-        overrides: `evaluate.key=value` texts.
+        overrides: `evaluate.key=value` texts, or such of tolerances.
         watcher: Told of progress.
         model: Folder or hub id of a model that was trained without mixplan, to measure in place of the run's own.
         label: What its measures are kept under; its name when None.
@@ -208,9 +213,10 @@ def evaluate_run(
     Raises:
         MixplanError: anything that the person can mend.
     """
-    if foreign := [text for text in overrides if not text.startswith("evaluate.")]:
+    if foreign := [text for text in overrides if not text.startswith(CHANGEABLE)]:
         raise RunError(
-            f"--set {foreign[0]}: mixplan eval changes keys under evaluate alone. Plan again to change others."
+            f"--set {foreign[0]}: mixplan eval changes keys under evaluate, and tolerances, alone. Plan again to "
+            "change others."
         )
     refuse_absent(folder)
     if label is not None and model is None:
@@ -287,11 +293,15 @@ def conclude(run: PlannedRun, job: Trained | Judged, before: Evaluation, watcher
     write_evaluation(after, place)
     drift = actual_drift(run.loaded, untrained, trained, run.target, run.plan, watcher=watcher)
     recipe = run.loaded.recipe
-    found = assemble(run.plan, before, after, job, drift, spec=recipe.evaluate, seed=recipe.seed)
     rows = {name: domain.evaluation for name, domain in by_name(run.target, run.domains).items()}
+    found = assemble(run.plan, before, after, job, drift, spec=recipe.evaluate, seed=recipe.seed)
+    earlier = standing(folder)
+    held = gate(tolerances_of(recipe), changes_in(found), before, rows)
+    if held is not None:
+        found = with_gate(found, run.plan, held, earlier)
     answers = Answers(untrained, trained, rows, recipe.evaluate, watcher)
     found = with_examples(found, rows, before, after, answers.of_both)
-    arms = arms_standing(folder, found)
+    arms = arms_standing(earlier, found)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     found = found.model_copy(update={"created": now, "warnings": [*notes, *found.warnings]})
     write_outcome(folder, with_arms(found, arms) if arms else found)
@@ -330,11 +340,9 @@ class Answers:
             return {}, {}
 
 
-def arms_standing(folder: Path, found: Outcome) -> Arms | None:
+def arms_standing(earlier: Outcome | None, found: Outcome) -> Arms | None:
     """The table of arms that an earlier `mixplan compare` of this very plan has written, or None."""
-    try:
-        earlier = read_outcome(folder)
-    except RunError:
-        return None
     same = earlier is not None and earlier.hashes | {"outcome": ""} == found.hashes | {"outcome": ""}
-    return earlier.arms if earlier is not None and same else None
+    if earlier is None or earlier.arms is None or not same:
+        return None
+    return with_gates_of(earlier.arms, found.tolerances)

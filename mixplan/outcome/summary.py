@@ -8,6 +8,7 @@ from mixplan.outcome.units import change_text, counted, headline_change, title, 
 from mixplan.saved.arms import Arms, Pair, Verdict
 from mixplan.saved.outcome import Domain, Drift, Floor, Judgement, Measured, Outcome
 from mixplan.saved.part import Interval
+from mixplan.saved.tolerances import Gate, Held
 
 SCORE_NAMES = {"icl": "STS_ICL", "act": "STS_act"}
 PREDICTOR_NAMES = {
@@ -40,6 +41,7 @@ def summarise(outcome: Outcome) -> list[str]:
         *judged(outcome.judgement, outcome.settings.score or "icl"),
         drift(outcome.drift),
         *arms(outcome.arms),
+        tolerances(outcome.tolerances),
     ]
     return [sentence for sentence in found if sentence]
 
@@ -295,3 +297,49 @@ def from_the_plan(pair: Pair) -> tuple[str, str, Verdict, Interval]:
     turned = Interval(value=-difference.value, low=-difference.high, high=-difference.low)
     verdicts: dict[Verdict, Verdict] = {"win": "loss", "loss": "win", "tie": "tie"}
     return pair.against, pair.arm, verdicts[pair.verdict], turned
+
+
+def tolerances(found: Gate | None) -> str:
+    """What became of the tolerances."""
+    if found is None:
+        return ""
+    total = counted(len(found.asked()), "domain")
+    failed, undecided = found.of("fail"), found.of("undecided")
+    if found.verdict == "pass":
+        return f"Tolerances: pass. {total} kept to what may be lost."
+    sentences = [f"Tolerances: {found.verdict}."]
+    for word, those in (("lost more than may be lost", failed), ("undecided", undecided)):
+        names = {one.domain for one in those}
+        if those:
+            listed = few((f"{one.domain} {lost(one)}" for one in those), len(those))
+            sentences.append(f"{len(names)} of {total} {word}: {listed}.")
+    return " ".join(sentences)
+
+
+def lost(one: Held) -> str:
+    """What was lost of what may be, in words."""
+    if one.loss is None:
+        return f"(not measured, may lose {one.text})"
+    figures = f"{one.loss.value:.3g} {one.unit} [{one.loss.low:.3g}, {one.loss.high:.3g}]"
+    return f"({figures}, may lose {one.text})"
+
+
+def changed_since(outcome: Outcome) -> list[str]:
+    """That a model is not held to what its plan says, or to what it was held to when it was first measured."""
+    found = outcome.tolerances
+    if found is None:
+        return []
+    given = "The tolerances are not those of the plan: they were given with `mixplan eval`."
+    sentences = [given] if found.given == "eval" else []
+    if found.first == {}:
+        sentences.append("The tolerances were set after this model had been measured.")
+    elif found.first is not None:
+        parts = [
+            f"{name} {' and '.join(found.first.get(name, [])) or 'anything'}, now "
+            f"{' and '.join(found.asked().get(name, [])) or 'anything'}"
+            for name in dict.fromkeys([*found.first, *found.asked()])
+            if found.first.get(name) != found.asked().get(name)
+        ]
+        listed = few(parts, len(parts))
+        sentences.append(f"The tolerances were changed after this model had been measured: {listed}.")
+    return sentences

@@ -33,12 +33,14 @@ from mixplan.plan.graded import grader_warnings
 from mixplan.plan.job import job_of
 from mixplan.plan.spend import Spent, spend
 from mixplan.plan.stopwatch import Stopwatch
+from mixplan.plan.tolerances import planned_tolerances
 from mixplan.plan.write import ReadBy, write_mixture
 from mixplan.reading.identity import data_hash, library_versions, scores_key, standalone
 from mixplan.reading.watch import Watcher
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable
+from mixplan.recipe.section import Yaml
 from mixplan.runs import cache_folder, canonical_json, content_hash, locked, store, unseal, write_atomic
 from mixplan.saved import VERSION, Plan, write_plan
 from mixplan.saved.part import Interval
@@ -164,15 +166,14 @@ def assemble(
     with watch.stage("forecast"):
         planned = planned_of(loaded, target, domains, scores)
         risks = foretold(loaded, folder, scores, planned)
-        amount = halving(loaded, folder, scores)
+        amount = halving(loaded, folder, scores) if recipe.allocate.half_rows is None else None
     with watch.stage("allocation"):
         spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), amount)
+        held = planned_tolerances(recipe, spent, risks, lambda: amount or halving(loaded, folder, scores))
     if amount is not None:
         risks = replace(risks, evidence=(*risks.evidence, amount.text))
     with watch.stage("mixture"):
         mixture = write_mixture(loaded, folder, target, domains, spent.rows, ReadBy.of(scores), watcher)
-    train = loaded.resolved["train"]
-    short = filter(None, [too_short(train, mixture.rows), left_unread(train, mixture.rows)])
     return Plan(
         version=VERSION,
         mixplan=__version__,
@@ -195,7 +196,7 @@ def assemble(
             *risks.warnings,
             *mixture.warnings,
             *spent.left_out,
-            *short,
+            *unread(loaded.resolved["train"], mixture.rows),
         ],
         target=target_of(target, scores, planned),
         drift=Drift.model_validate({"from_": recipe.drift.from_, **scores.drift.fields()}),
@@ -209,7 +210,13 @@ def assemble(
         job=planned.job,
         seconds=watch.seconds,
         tokens={name: float(reading.query_tokens) for name, reading in scores.reading.items()},
+        **({"tolerances": held} if held else {}),
     )
+
+
+def unread(train: Yaml, rows: int) -> list[str]:
+    """What the job would leave unread of so many rows, in sentences."""
+    return [sentence for sentence in (too_short(train, rows), left_unread(train, rows)) if sentence]
 
 
 def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
@@ -268,11 +275,9 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Scores, planned: Planne
     )
 
 
-def halving(loaded: LoadedRecipe, folder: Path, scores: Scores) -> Amount | None:
-    """How many rows halve a domain's loss by arms compared earlier; None where the recipe says or does not ask."""
+def halving(loaded: LoadedRecipe, folder: Path, scores: Scores) -> Amount:
+    """How many rows halve a domain's loss by arms compared earlier; the recipe's number where they teach nothing."""
     recipe = loaded.recipe
-    if recipe.allocate.half_rows is not None:
-        return None
     beneath, kind = loaded.folder(("forecast", "runs")), kind_of(loaded, scores)
     return halving_rows(recipe.forecast.runs, folder=beneath, run=folder, kind=kind, usual=recipe.allocate.half)
 

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve, left_out
 from mixplan.domains import Domain
-from mixplan.forecast import Amount
+from mixplan.forecast import Amount, Halving
 from mixplan.recipe import Recipe
 from mixplan.saved import plan as saved
 from mixplan.saved.scores import Scores
@@ -22,11 +22,15 @@ class Spent:
         allocation: The plan's.
         curve: One point for each budget asked for; empty for a single one.
         left_out: Which budgets the curve lacks, and why, in sentences.
+        demands: The domains that it was spread over.
+        halving: Amounts that halve a loss, in the budget's unit, as they were learned; None for the recipe's.
     """
 
     allocation: Allocation
     curve: tuple[CurvePoint, ...]
     left_out: tuple[str, ...]
+    demands: tuple[DomainDemand, ...] = ()
+    halving: Halving | None = None
 
     @property
     def rows(self) -> dict[str, int]:
@@ -92,4 +96,4 @@ def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Scores, halving
     curve = budget_curve(demands, spec=spec, budget=recipe.budget, halving=amounts)
     made = allocate(demands, spec=spec, budget=recipe.budget, halving=amounts)
     lacking = tuple(left_out(demands, spec=spec, budget=recipe.budget))
-    return Spent(made, curve if len(curve) > 1 else (), lacking)
+    return Spent(made, curve if len(curve) > 1 else (), lacking, tuple(demands), amounts)

@@ -18,6 +18,7 @@ from mixplan.recipe.releases import sae_hint
 from mixplan.recipe.section import Section
 from mixplan.recipe.spec import AllocateSpec, BudgetSpec, EvaluateSpec, MixtureSpec, ModelSpec, TrainSpec
 from mixplan.recipe.suggest import did_you_mean
+from mixplan.recipe.tolerances import Given, is_given, wrong_tolerances
 from mixplan.recipe.validate import describe
 
 Finding = tuple[KeyPath, str]
@@ -98,6 +99,7 @@ def _findings(tree: Located) -> Iterator[Finding]:
         yield from _train(train)
     if (evaluate := _section(tree, ("evaluate",), EvaluateSpec)) is not None:
         yield from _evaluate(evaluate, domains, targets)
+        yield from wrong_tolerances(_tolerances(tree), domains, evaluate)
 
 
 def _targets(tree: Located) -> dict[KeyPath, DomainSpec | None]:
@@ -141,6 +143,14 @@ def _domains(tree: Located) -> dict[str, DomainSpec | None]:
     node = tree.value.get("domains")
     names = list(node.value) if node is not None and isinstance(node.value, Mapping) else []
     return {name: _section(tree, ("domains", name), DomainSpec) for name in names}
+
+
+def _tolerances(tree: Located) -> dict[str, Given]:
+    """What stands under `tolerances`, less what its own model refuses."""
+    node = tree.value.get("tolerances")
+    entries = node.value if node is not None and isinstance(node.value, Mapping) else {}
+    given = {name: item.plain() for name, item in entries.items()}
+    return {name: value for name, value in given.items() if is_given(value)}
 
 
 def _one_of(path: KeyPath, given: Mapping[str, object]) -> Iterator[Finding]:

@@ -267,6 +267,10 @@ class ForecastSpec(Section):
     )
 
 
+Amount = Annotated[str, Field(examples=["2 pp", "0.05 bits", "0.1 nats"])]
+"""An amount with its unit, as `mixplan.recipe.tolerances` reads it."""
+
+
 class Recipe(Section):
     """One training job: what it teaches, what it may hurt, and what protects that."""
 
@@ -281,7 +285,19 @@ class Recipe(Section):
     train: TrainSpec = Field(default_factory=TrainSpec)
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
     forecast: ForecastSpec = Field(default_factory=ForecastSpec)
+    tolerances: dict[Name, Amount | Annotated[list[Amount], Field(min_length=1)] | None] = Field(
+        default_factory=dict,
+        description="What a domain may lose, in a unit of a measure that it takes: `2 pp` of accuracy, `0.05 bits` per "
+        "byte of its reference answers, `0.1 nats` per token of behaviour; `all` is for every domain without an entry "
+        "of its own, null lets one lose anything.",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
+        """The recipe without `tolerances` where there are none, so that older plans keep their hashes."""
+        values: Yaml = written(self)
+        return {key: value for key, value in values.items() if key != "tolerances" or value}
 
     @property
     def target_sections(self) -> dict[str, tuple[KeyPath, DomainSpec]]:

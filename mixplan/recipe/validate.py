@@ -167,6 +167,8 @@ def words(part: Schema, model: type[Section] = Recipe) -> str:
     if kind == "array":
         least = f" of at least {part['minItems']}" if "minItems" in part else ""
         return f"a list{least}, each item {words(part['items'], model)}"
+    if kind == "string" and "examples" in part:
+        return f"text such as {part['examples'][0]!r}"
     if kind == "string":
         return NAME_WORDS if "pattern" in part else "text"
     if kind == "object" and part.get("minProperties"):

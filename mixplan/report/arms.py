@@ -50,7 +50,9 @@ def compared(outcome: Outcome) -> Html | None:
         f"Mixtures trained for comparison: the same {counted(arms.steps, 'optimiser step')} and the same target rows, "
         f"{seeds}. Dot and whisker: the change with its 95 % interval. Verdicts are on the mean domain change."
     )
-    parts = [tag("p", note), *_over(arms, arms.baseline)]
+    held = [f"{name} {arm.tolerances.verdict}" for name, arm in arms.arms.items() if arm.tolerances]
+    said = [tag("p", f"Tolerances, over all seeds: {', '.join(held)}.")] if held else []
+    parts = [tag("p", note), *said, *_over(arms, arms.baseline)]
     if arms.behaviour:
         parts += _over(arms.behaviour, arms.baseline)
     return section("Arms", *parts, _mixtures(arms))

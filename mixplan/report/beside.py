@@ -21,11 +21,13 @@ def verdicts(runs: Sequence[Run]) -> list[str]:
     words = [f"{WORDS[kind]} in {count}" for kind, count in counted.most_common()]
     without = len(runs) - counted.total()
     words += [f"not measured in {without}"] if without else []
+    held = [f"{label} {gate.verdict}" for label, _, outcome in runs if (gate := outcome.tolerances)]
+    kept = [f"Tolerances: {', '.join(held)}."] if held else []
     lost = {label: _lost(outcome) for label, _, outcome in runs}
     if not any(lost.values()):
-        return [f"Target: {', '.join(words)}.", "No run lost a domain beyond noise."]
+        return [*kept, f"Target: {', '.join(words)}.", "No run lost a domain beyond noise."]
     listed = ", ".join(f"{label} {count}" for label, count in lost.items())
-    return [f"Target: {', '.join(words)}.", f"Domains that lost beyond noise: {listed}."]
+    return [*kept, f"Target: {', '.join(words)}.", f"Domains that lost beyond noise: {listed}."]
 
 
 def _lost(outcome: Outcome) -> int:

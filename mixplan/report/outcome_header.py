@@ -11,6 +11,7 @@ from mixplan.report.measures import quantity
 from mixplan.report.sentences import duration, model_named, summary
 from mixplan.report.sheets import lost_first
 from mixplan.report.tables import breakable
+from mixplan.report.tolerances import held_fact
 from mixplan.report.verdict import made_of, small
 from mixplan.saved.outcome import Measured, Outcome
 from mixplan.saved.plan import Plan
@@ -71,11 +72,15 @@ def further(outcome: Outcome) -> list[str]:
 
 
 def strip(plan: Plan, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
-    """The four facts that a reader asks for first: gain, losses, whether it was forecast, and what was trained.
+    """The facts that a reader asks for first: gain, losses, whether it was forecast, and what was trained.
+
+    The verdict on tolerances stands before them where there are any.
 
     Yields:
         A name, its value, and what is said beneath it.
     """
+    if (held := held_fact(outcome)) is not None:
+        yield "Tolerances", *held
     yield "Target", *_target(outcome.target)
     measured = [name for name in lost_first(plan, outcome) if outcome.domains[name].change]
     lost = [name for name in measured if _direction(outcome.domains[name]) == "loss"]

@@ -20,6 +20,7 @@ from mixplan.report.predicted import predicted
 from mixplan.report.sentences import told_by
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
 from mixplan.report.text import best_context, ends, number, percent, stability_sentence, whole
+from mixplan.report.tolerances import held_section, planned_section
 from mixplan.report.training import training
 from mixplan.report.trajectories import measured_in, while_it_trained
 from mixplan.report.verdict import top
@@ -119,7 +120,8 @@ def _measured(plan: Plan, outcome: Outcome, meanwhile: Sequence[Html]) -> list[H
     findings = section("Findings", tag("ul", *said, class_="told")) if said else None
     further = [relative(plan, outcome), predicted(plan, outcome), actual(plan, outcome), paired(outcome)]
     further += [training(outcome), every_measure(plan, outcome)]
-    opened = [before_and_after(plan, outcome), answers(plan, outcome), findings, compared(outcome), *meanwhile]
+    opened = [held_section(outcome), before_and_after(plan, outcome), answers(plan, outcome), findings]
+    opened += [compared(outcome), *meanwhile]
     return [*opened, *(None if part is None else folded(part) for part in further)]
 
 
@@ -130,7 +132,11 @@ def _planned(plan: Plan, *, fold: bool = False) -> list[Html | None]:
         *(_drift(plan), by_source(plan), reasons.why(plan), reasons.scores(plan), *provenance.sections(plan)),
     ]
     mixture = _mixture(plan)
-    return [folded(mixture) if fold else mixture, *(None if part is None else folded(part) for part in further)]
+    held = planned_section(plan, "Tolerances as planned" if fold else "Tolerances")
+    opened = [held, mixture]
+    if fold:
+        opened = [None if part is None else folded(part) for part in opened]
+    return [*opened, *(None if part is None else folded(part) for part in further)]
 
 
 def _notices(plan: Plan) -> Html | None:

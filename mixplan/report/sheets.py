@@ -64,6 +64,10 @@ class Sheet:
         kept = [i for i in range(len(self.heads)) if any(row[i] for row in self.rows)]
         return self._keep(kept)
 
+    def without(self, head: str) -> Sheet:
+        """Leave out a column."""
+        return self._keep([i for i, name in enumerate(self.heads) if name != head])
+
     def _keep(self, kept: Sequence[int]) -> Sheet:
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
         heads, need = tuple(self.heads[i] for i in kept), tuple(self.need[i] for i in kept)
@@ -200,22 +204,25 @@ def arms(arms: Arms) -> Sheet:
         "worst domain",
         f"mean - {arms.baseline}",
         "95 %",
+        "tolerances",
         "verdict",
     )
-    need = (0, 0, 6, 0, 5, 7, 2, 3, 1)
+    need = (0, 0, 6, 0, 5, 7, 2, 3, 4, 1)
     lines = []
     for name, arm in arms.arms.items():
         worst = f"{unit.signed(arm.worst.value)} {arm.worst_domain}" if arm.worst else ""
         verdict = arm.verdict or ("baseline" if name == arms.baseline else "not compared")
         target = _amount(arm.target, quantity(arm.target_quantity or arms.quantity))
-        lines.append((name, *target, *_amount(arm.mean, unit), worst, *_amount(arm.against, unit), verdict))
-    return Sheet(
+        held = arm.tolerances.verdict if arm.tolerances else ""
+        lines.append((name, *target, *_amount(arm.mean, unit), worst, *_amount(arm.against, unit), held, verdict))
+    laid = Sheet(
         f"Arms over {counted(arms.domains, 'domain')}, {counted(len(arms.seeds), 'seed')}",
         heads,
         tuple(lines),
         need,
         words=True,
     )
+    return laid if any(arm.tolerances for arm in arms.arms.values()) else laid.without("tolerances")
 
 
 def pairs(arms: ArmsOver) -> Sheet:

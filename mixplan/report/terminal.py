@@ -13,7 +13,8 @@ from rich.text import Text
 
 from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.outcome.summary import arms, drift, floors, judged
-from mixplan.report import beside, by_source, difference, sentences, sheets
+from mixplan.outcome.summary import tolerances as said_of
+from mixplan.report import beside, by_source, difference, sentences, sheets, tolerances
 from mixplan.report.command_line import installed, program, seen
 from mixplan.report.outcome_header import leading
 from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
@@ -43,6 +44,8 @@ def show(plan: Plan, console: Console, page: Path | None) -> None:
     _say(console, f"{plan.name}: {headline(plan)}", style="bold")
     if saved := saving_sentence(plan):
         _say(console, saved, style="bold")
+    for sentence in tolerances.planned_lines(plan):
+        _say(console, sentence)
     _warn(console, plan.notices())
     if _expected(plan):
         _say(console, "expected: how far behaviour will move, nats per token; ratio: share of all rows", style="dim")
@@ -66,7 +69,8 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | No
     for sentence in others:
         _say(console, sentence, style="bold")
     _warn(console, sentences.said_first(plan, outcome))
-    for sheet in [sheets.changes(plan, outcome), *([sheets.arms(outcome.arms)] if outcome.arms else [])]:
+    held = [tolerances.sheet(outcome.tolerances)] if outcome.tolerances else []
+    for sheet in [*held, sheets.changes(plan, outcome), *([sheets.arms(outcome.arms)] if outcome.arms else [])]:
         _lay(sheet, console)
     console.print("")
     for sentence in how_right(outcome):
@@ -75,8 +79,9 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | No
 
 
 def verdict(outcome: Outcome) -> list[str]:
-    """What became of the target and of the domains, which of these cannot show a loss, and how arms did."""
-    return [*leading(outcome), *filter(None, [floors(outcome.domains)]), *arms(outcome.arms)]
+    """What became of tolerances, target and domains, which of these cannot show a loss, and how arms did."""
+    said = [said_of(outcome.tolerances), *leading(outcome), floors(outcome.domains)]
+    return [*filter(None, said), *arms(outcome.arms)]
 
 
 def how_right(outcome: Outcome) -> list[str]:

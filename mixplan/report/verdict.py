@@ -10,6 +10,7 @@ from mixplan.outcome.units import counted
 from mixplan.report.markup import Html, tag
 from mixplan.report.tables import breakable
 from mixplan.report.text import number, percent, whole
+from mixplan.report.tolerances import planned_fact
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Allocation, Plan
 
@@ -87,7 +88,9 @@ def amount(allocation: Allocation) -> str:
 
 
 def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
-    """The four facts that a reader asks for first: what is exposed, added and saved, and how far to trust it.
+    """The facts that a reader asks for first: what is exposed, added and saved, and how far to trust it.
+
+    What is expected of tolerances stands among them where there are any.
 
     Yields:
         A name, its value, and what is said beneath it.
@@ -119,6 +122,8 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
     stability = plan.ranking.stability
     steady = "not defined" if stability is None else number(stability, 2)
     grounds = f"{learned} earlier {'run' if learned == 1 else 'runs'}" if learned else "the score alone"
+    if (held := planned_fact(plan)) is not None:
+        yield "Tolerances", held[0], small(held[1])
     health = "the SAE fits these tokens" if plan.sae.health.fits else "the SAE does not fit these tokens"
     yield (
         "Rests on",

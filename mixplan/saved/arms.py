@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from mixplan.saved.part import Interval, Saved
+from mixplan.saved.tolerances import Gate
 
 Verdict = Literal["win", "tie", "loss"]
 
@@ -27,6 +28,7 @@ class Arm(Saved):
         verdict: Of that difference.
         by_domain: How many domains won, tied and lost.
         rows: By domain, of the first seed.
+        tolerances: What became of the run's tolerances under it, over its seeds; unset where there are none.
     """
 
     seeds: int
@@ -41,6 +43,7 @@ class Arm(Saved):
     verdict: Verdict | None
     by_domain: dict[str, int] | None = None
     rows: dict[str, int] = Field(default_factory=dict)
+    tolerances: Gate | None = None
 
 
 class Pair(Saved):

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from mixplan.saved.arms import Arms
 from mixplan.saved.part import AsGiven, Context, Expected, Saved
 from mixplan.saved.plan import Content, Job
+from mixplan.saved.tolerances import Gate
 
 Direction = Literal["gain", "loss", "moved", "none"]
 
@@ -361,6 +362,7 @@ class Outcome(Saved):
     judgement: list[Judgement]
     drift: Drift | None
     arms: Arms | None = None
+    tolerances: Gate | None = None
     summary: list[str]
     warnings: list[str]
 

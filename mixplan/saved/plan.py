@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mixplan.saved.part import KEY_ORDER, AsGiven, Expected, Interval, JsonObject, Saved
 from mixplan.saved.scores import DomainScores, Drift, Model, Ranking, Reading, Sae
+from mixplan.saved.tolerances import PlannedTolerances
 
 
 class Version(Saved):
@@ -319,6 +320,7 @@ class Plan(Saved):
     forecast: Forecast
     mixture: Mixture | None
     job: Job | None = None
+    tolerances: PlannedTolerances | None = None
     seconds: dict[str, float]
     tokens: dict[str, float]
 

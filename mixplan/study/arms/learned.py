@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mixplan.forecast.amounts import Amount, chosen
+from mixplan.forecast.earlier import unit_of
 from mixplan.forecast.response import Halving, respond
 from mixplan.plan.make import spread_again
 from mixplan.reading import Watcher
@@ -60,9 +61,9 @@ def amount_of(others: Study, *, usual: float) -> Amount:
     found = None
     if quantity is not None:
         found = respond([losses_of(budgets, quantity) for budgets in others.values()], assumed=usual)
-    if found is None:
+    if found is None or quantity is None:
         return Amount(Halving(usual), f"{usual:g} rows are taken to halve a domain's loss: nothing was learned.")
-    return chosen(found, len(others), usual)
+    return chosen(found, len(others), usual, unit_of(quantity))
 
 
 def judge_relearned(study: Study, quantity: str) -> list[LearnedPlan]:
