@@ -9,6 +9,7 @@ from mixplan.errors import MixplanError
 from mixplan.outcome.difference.asked import (
     DiffRequest,
     base_of_adapter,
+    default_name,
     domains_section,
     find_asked,
     known_name,
@@ -109,6 +110,11 @@ def test_an_adapter_of_the_embedded_model_s_folder_is_one_of_the_embedded_model(
     asked = find_asked(DiffRequest(str(folders / "lora"), out=folders / "out"))
     assert (asked.base, asked.without_sae) == ("embedded", None)
     assert asked.loaded.recipe.model.sae.embedded
+
+
+def test_domains_other_than_the_usual_ones_name_the_folder():
+    assert default_name("org/base", DiffRequest("x/tuned")) == "diff-base-tuned"
+    assert default_name("org/base", DiffRequest("x/tuned", domains="my/law.yaml")) == "diff-base-tuned-law"
 
 
 def test_names_make_folders():

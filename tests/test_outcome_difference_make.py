@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 import mixplan
 from mixplan.cli import app
-from mixplan.errors import MixplanError
+from mixplan.errors import MixplanError, RunError
 from mixplan.model import load_model, load_trained
-from mixplan.outcome.difference.asked import DiffRequest
+from mixplan.outcome.difference.asked import DiffRequest, hold_own
 from mixplan.outcome.difference.make import diff_models
 from mixplan.recipe import load_recipe
 from mixplan.sae import load_sae
@@ -123,6 +123,15 @@ def test_domains_are_measured_as_a_run_measures_them_and_the_page_says_all(compa
         "Before and",
     ):
         assert part in page, part
+
+
+def test_a_folder_is_of_one_pair_of_models_and_one_set_of_domains(compared):
+    folder, _ = compared
+    found = read_diff(folder / "out")
+    hold_own(folder / "out", found.base, found.trained, found.suite)
+    for asked in ((found.base, found.trained, "other.yaml"), (found.base, "other", found.suite)):
+        with pytest.raises(RunError, match=r"holds the comparison of '.*' with '.*' over .*--out FOLDER"):
+            hold_own(folder / "out", *asked)
 
 
 def test_a_comparison_is_listed_and_shown_again(compared, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import mixplan
 from mixplan.cli import app
 from mixplan.errors import RunError
-from mixplan.outcome.elsewhere import hold_kind
+from mixplan.outcome.elsewhere import hold_same
 from mixplan.outcome.from_results import ResultsRequest, judge_results
 from mixplan.saved import read_outcome, read_plan, write_outcome
 from mixplan.saved.outcome import Elsewhere
@@ -116,12 +116,14 @@ def test_results_under_several_labels_stand_beside_each_other(tmp_path, run, nam
     assert all(label in page for label in ("first", "second", "third"))
 
 
-def test_measures_of_a_harness_and_mixplan_s_own_do_not_replace_each_other(tmp_path, run, names):
+def test_a_label_is_one_model_s_measured_by_one_means(tmp_path, run, names):
     files = results(tmp_path, {names[0]: task(graded("0101"))}, {names[0]: task(graded("0101"))})
     folder = judged(run, *files, label="x")
-    hold_kind(folder, harness=True)
+    hold_same(folder, "org/tuned", harness=True)
     with pytest.raises(RunError, match=r"holds what lm-evaluation-harness 0.4.13 measured of 'org/tuned'"):
-        hold_kind(folder, harness=False)
+        hold_same(folder, "org/tuned", harness=False)
+    with pytest.raises(RunError, match=r"holds what lm-evaluation-harness 0.4.13 measured of 'org/tuned'"):
+        hold_same(folder, "other/tuned", harness=True)
     own = read_outcome(folder).model_copy(update={"elsewhere": Elsewhere(model="m", label="x")})
     write_outcome(folder, own)
     with pytest.raises(RunError, match=r"holds what mixplan measured of 'm'. Give another name with `--label NAME`"):

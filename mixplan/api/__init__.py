@@ -217,7 +217,7 @@ def diff_models(
         trained: The trained one: a folder, an adapter's folder, or a hub id.
         domains: A suite's name, or a YAML file with domains.
         sae: A folder, `RELEASE:ID` of SAELens's table, or `none`; by SAELens's table when None.
-        out: The folder of the result; `runs/diff-BASE-TRAINED` when None.
+        out: The folder of the result; `runs/diff-BASE-TRAINED` when None, with the domains where not the usual.
         overrides: `key=value` texts, such as `evaluate.rows=50`.
         progress: Called as work goes on.
 

@@ -35,7 +35,12 @@ def diff(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Where to; runs/diff-BASE-TRAINED by default.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Where to; runs/diff-BASE-TRAINED by default, with the domains where they are not the usual.",
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as evaluate.rows=50.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -84,21 +85,27 @@ def hold_label(name: str) -> None:
         )
 
 
-def hold_kind(folder: Path, *, harness: bool) -> None:
-    """Hold that measures of another harness and mixplan's own do not replace each other under one label.
+def hold_same(folder: Path, model: str, *, harness: bool) -> None:
+    """Hold that a label's folder is free, or holds what was measured of the same model by the same means.
+
+    Models are often called alike (`model`, `final`, `checkpoint-500`), and one outcome is not to replace another's.
 
     Args:
         folder: Of the label.
-        harness: Whether another harness's are to be kept there.
+        model: Folder or hub id of the model, or its name in another harness's results.
+        harness: Whether another harness has measured it.
 
     Raises:
-        RunError: the folder holds the other kind.
+        RunError: the folder holds another model's outcome, or another harness's.
     """
     try:
         earlier = read_outcome(folder)
     except RunError:
         return  # damaged: it is written anew
-    if earlier is None or earlier.elsewhere is None or (earlier.elsewhere.harness is not None) == harness:
+    if earlier is None or earlier.elsewhere is None:
+        return
+    kind = (earlier.elsewhere.harness is not None) == harness
+    if kind and os.path.realpath(earlier.elsewhere.model) == os.path.realpath(model):
         return
     by = earlier.elsewhere.harness.name if earlier.elsewhere.harness else "mixplan"
     raise RunError(

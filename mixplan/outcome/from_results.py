@@ -13,7 +13,7 @@ from mixplan.evaluate.harnesses.find import read_harness
 from mixplan.evaluate.harnesses.pair import Choice, PairedPart, pair_part
 from mixplan.evaluate.harnesses.results import Item, Results
 from mixplan.outcome.assemble import assemble
-from mixplan.outcome.elsewhere import Judged, hold_kind, hold_label
+from mixplan.outcome.elsewhere import Judged, hold_label, hold_same
 from mixplan.outcome.examples import SHOWN, changed_rows, cut
 from mixplan.outcome.tolerances import changes_in, gate, on_results, standing, with_gate
 from mixplan.outcome.units import PER_CENT
@@ -91,7 +91,7 @@ def judge_results(run: Path, request: ResultsRequest, overrides: tuple[str, ...]
         found = with_gate(found, plan, held, standing(folder))
     warnings = [*told(plan, before, after, chosen), *(note for part in parts.values() for note in part.notes)]
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    hold_kind(folder, harness=True)
+    hold_same(folder, after.model, harness=True)
     with locked(run, protected=True):
         for when, one in zip(("before", "after"), (early, late), strict=True):
             write_evaluation(one, folder / "evaluation" / f"{when}.json")

@@ -17,7 +17,7 @@ from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
-from mixplan.outcome.elsewhere import Judged, comparable, find_judged, hold_kind, refuse_foreign
+from mixplan.outcome.elsewhere import Judged, comparable, find_judged, hold_same, refuse_foreign
 from mixplan.outcome.examples import with_examples
 from mixplan.outcome.tolerances import changes_in, gate, standing, with_gate, with_gates_of
 from mixplan.outcome.tracked import begin_tracking, tracking_of
@@ -225,7 +225,7 @@ def evaluate_run(
     run = replace(run, loaded=load_recipe(folder / "recipe.yaml", overrides))
     judged = find_judged(folder, model, label)
     if judged is not None and judged.label is not None:
-        hold_kind(folder / JUDGED / judged.label, harness=False)
+        hold_same(folder / JUDGED / judged.label, judged.given, harness=False)
     with locked(folder, protected=True):
         before = evaluated_before(run, watcher)
         if judged is not None:

@@ -27,6 +27,8 @@ STAND_IN: Yaml = {"data": {"file": "none.jsonl"}, "format": "messages", "columns
 """A recipe needs a target; none is opened here."""
 CACHED = re.compile(r"models--([^/]+?)--([^/]+)/snapshots/[0-9a-f]+/?$")
 """A model's folder in the hub's cache."""
+USUAL = "everyday"
+"""The suite of domains that is compared on where none is named."""
 FILE_KEYS = ("data", "demonstrations")
 
 
@@ -39,13 +41,13 @@ class DiffRequest:
         base: The untrained one: a folder, a hub id or `embedded`; as an adapter's folder says when None.
         domains: A suite's name, or a YAML file with domains or of a recipe.
         sae: A folder, `RELEASE:ID` of SAELens's table, or `none`; by SAELens's table when None.
-        out: The folder of diff.json; `runs/diff-BASE-TRAINED` when None.
+        out: The folder of diff.json; `runs/diff-BASE-TRAINED`, with the domains' name unless usual, when None.
         overrides: `key=value` texts for the recipe that is written there.
     """
 
     trained: str
     base: str | None = None
-    domains: str = "everyday"
+    domains: str = USUAL
     sae: str | None = None
     out: Path | None = None
     overrides: tuple[str, ...] = ()
@@ -99,8 +101,8 @@ def find_asked(request: DiffRequest) -> Asked:
             f"'{named_base(base_folder) or 'its base'}'."
         )
     name = str(base_folder.resolve()) if base_folder else base
-    out = request.out or Path("runs") / f"diff-{short(base)}-{short(request.trained)}"
-    hold_own(out, base, request.trained)
+    out = request.out or Path("runs") / default_name(base, request)
+    hold_own(out, base, request.trained, request.domains)
     sae, why = sae_section(request.sae, known_name(name))
     values: Yaml = {
         "model": {"name": name, "sae": sae or {"path": "none"}},
@@ -174,8 +176,15 @@ def known_name(name: str) -> str:
     return f"{found[1]}/{found[2]}" if found else name
 
 
-def hold_own(folder: Path, base: str, trained: str) -> None:
-    """Hold that a folder has no comparison of other models, and no run.
+def default_name(base: str, request: DiffRequest) -> str:
+    """What a comparison's folder is called: by its models, and by its domains where they are not the usual suite's."""
+    suite = Path(request.domains).stem
+    further = "" if suite == USUAL else f"-{short(suite)}"
+    return f"diff-{short(base)}-{short(request.trained)}{further}"
+
+
+def hold_own(folder: Path, base: str, trained: str, suite: str) -> None:
+    """Hold that a folder has no comparison of other models or over other domains, and no run.
 
     Raises:
         RunError: it has, or its diff.json is damaged.
@@ -183,10 +192,10 @@ def hold_own(folder: Path, base: str, trained: str) -> None:
     if (folder / "plan.json").exists():
         raise RunError(f"{folder}: holds a planned run. Give another folder with `--out FOLDER`.")
     earlier = read_diff(folder)
-    if earlier is not None and (earlier.base, earlier.trained) != (base, trained):
+    if earlier is not None and (earlier.base, earlier.trained, earlier.suite) != (base, trained, suite):
         raise RunError(
-            f"{folder}: holds the comparison of '{earlier.trained}' with '{earlier.base}'. Give another folder with "
-            "`--out FOLDER`."
+            f"{folder}: holds the comparison of '{earlier.trained}' with '{earlier.base}' over {earlier.suite}. Give "
+            "another folder with `--out FOLDER`."
         )
 
 

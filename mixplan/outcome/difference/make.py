@@ -19,7 +19,7 @@ from mixplan.outcome.difference.asked import Asked, DiffRequest, find_asked
 from mixplan.outcome.difference.features import concentration_of, leading_features, read_moved, readings_of
 from mixplan.outcome.elsewhere import comparable
 from mixplan.outcome.examples import examples_of
-from mixplan.outcome.make import Answers, with_earlier
+from mixplan.outcome.make import Answers
 from mixplan.outcome.summary import behaviour, floors, headlines
 from mixplan.plan.scores import describe_sae, measure_health
 from mixplan.reading import Watcher
@@ -119,9 +119,7 @@ def measured(
         watcher=watcher,
         untrained=untrained,
     )
-    place = asked.folder / "evaluation" / ("before.json" if untrained is None else "after.json")
-    found = with_earlier(found, place)
-    write_evaluation(found, place)
+    write_evaluation(found, asked.folder / "evaluation" / ("before.json" if untrained is None else "after.json"))
     return found
 
 
