@@ -41,8 +41,8 @@ def gather_report(run: Path, plan: Plan, outcome: Outcome | None, stated: Stated
     notes = ["The page shows examples of the domains' rows, which whoever may read the Space can read."]
     if left:
         notes.append(
-            f"{' and '.join(left)} name folders of this machine and would not match their own hashes without them, so "
-            "they stay here; the page has their figures."
+            f"{' and '.join(left)} {'name' if len(left) > 1 else 'names'} folders of this machine and would not match {'their own hashes' if len(left) > 1 else 'its own hash'} "
+            f"without them, so {'they stay' if len(left) > 1 else 'it stays'} here; the page has the figures."
         )
     return Gathered("space", files, tuple(notes))
 
