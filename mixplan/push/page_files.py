@@ -40,9 +40,11 @@ def gather_report(run: Path, plan: Plan, outcome: Outcome | None, stated: Stated
             left.append(name)
     notes = ["The page shows examples of the domains' rows, which whoever may read the Space can read."]
     if left:
+        one = len(left) == 1
         notes.append(
-            f"{' and '.join(left)} {'name' if len(left) > 1 else 'names'} folders of this machine and would not match {'their own hashes' if len(left) > 1 else 'its own hash'} "
-            f"without them, so {'they stay' if len(left) > 1 else 'it stays'} here; the page has the figures."
+            f"{' and '.join(left)} {'names' if one else 'name'} folders of this machine and would not match "
+            f"{'its own hash' if one else 'their own hashes'} without them, so {'it stays' if one else 'they stay'} "
+            "here; the page has the figures."
         )
     return Gathered("space", files, tuple(notes))
 
