@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from mixplan.monitor.live import refuse_sharded
 from mixplan.recipe import load_recipe
 from mixplan.sae import load_sae
 from mixplan.saved import read_plan
-from mixplan.saved.trajectory import read_trajectory
+from mixplan.saved.trajectory import OWN, read_trajectory
 
 ALWAYS = {"cost": 100.0, "tokens": 5}
 """Measures after each step, whatever it takes."""
@@ -115,13 +116,21 @@ def test_grpo_is_left_as_it_is_too(run, tmp_path):
     assert monitor.trajectory.points[-1].parts["target"].drift is None
 
 
-def test_no_measure_is_made_that_takes_too_much_and_it_is_said(run, tmp_path, caplog):
+def test_no_measure_is_made_that_takes_too_much_and_it_is_said(run, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("mixplan.monitor.callback.share_of_rows", lambda *_, **__: 0.01)
     trainer = plain_trainer(run, tmp_path / "out")
-    monitor = monitored(run, trainer, cost=1e-6, drift=False)
+    monitor = monitored(run, trainer, cost=1e-6, drift=False, rows=2, target_rows=2)
     assert [point.step for point in monitor.trajectory.points] == [0]
     assert monitor.trajectory.end.left_out == STEPS
     assert f"0 measures were made and {STEPS} left out" in caplog.text
-    assert "evaluate.during.cost" in caplog.text
+    assert "where measuring was expected to go beyond 0.0001 % of the training's time" in caplog.text
+    assert "Step 1 is not measured" in caplog.text
+    assert "At this speed, none before the training ends." in caplog.text
+    # Of two rows none is given up, and none is said to be.
+    assert "Only the first" not in caplog.text
+    again = DomainMonitor(run, trainer, **{**ALWAYS, "cost": 1e-6})
+    again.conclude(STEPS)
+    assert again.trajectory.end.left_out == STEPS
 
 
 def test_training_is_stopped_where_a_domain_moves_too_far(run, tmp_path, caplog):
@@ -137,8 +146,10 @@ def test_training_is_stopped_where_a_domain_moves_too_far(run, tmp_path, caplog)
     assert not DomainMonitor(run, trainer).had_stopped(1)
 
 
-def test_the_best_checkpoint_is_kept_and_said_why(run, tmp_path):
-    trainer = plain_trainer(run, tmp_path / "out", lora=True)
+def test_the_best_checkpoint_is_kept_and_said_why(run, tmp_path, monkeypatch):
+    trainer, pushed = plain_trainer(run, tmp_path / "out", lora=True), []
+    trainer.args.push_to_hub = True
+    monkeypatch.setattr(trainer, "push_to_hub", lambda **_: pushed.append(trainer.state.global_step))
     monitor = monitored(run, trainer, drift=False, keep="best")
     found = monitor.trajectory
     top = max(found.points, key=lambda point: sum(found.gains(point)))
@@ -153,6 +164,10 @@ def test_the_best_checkpoint_is_kept_and_said_why(run, tmp_path):
     assert "rows of the target, so its gain on other rows is likely to be smaller" in monitor.kept.why
     model = load_trained(load_recipe(run / "recipe.yaml").recipe.model, monitor.folder / monitor.kept.folder)
     assert model.adapter is not None
+    # The trainer pushes what its person saves, not the candidates.
+    assert pushed == []
+    trainer.save_model(str(tmp_path / "mine"))
+    assert pushed == [STEPS]
 
 
 class Killed(TrainerCallback):
@@ -163,7 +178,14 @@ class Killed(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def test_a_resumed_training_goes_on_with_its_trajectory(run, tmp_path):
+@pytest.fixture
+def unanswered(tmp_path, monkeypatch):
+    """Has the run be one that was not evaluated before training; called, it forgets all that was answered since."""
+    monkeypatch.setattr("mixplan.monitor.begin.evaluated", lambda *_: None)
+    return lambda: shutil.rmtree(tmp_path / "cache" / "monitor")
+
+
+def test_a_resumed_training_goes_on_with_its_trajectory(run, tmp_path, unanswered):
     args = {"max_steps": 5, "save_strategy": "steps", "save_steps": 2}
     whole = monitored(run, plain_trainer(run, tmp_path / "whole", **args))
     cut = plain_trainer(run, tmp_path / "cut", **args)
@@ -172,6 +194,7 @@ def test_a_resumed_training_goes_on_with_its_trajectory(run, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         cut.train()
     assert [point.step for point in read_trajectory(run / "monitored" / "cut").points] == [0, 1, 2, 3]
+    unanswered()
     resumed = plain_trainer(run, tmp_path / "cut", **args)
     monitor = DomainMonitor(run, resumed, **ALWAYS)
     resumed.add_callback(monitor)
@@ -181,10 +204,32 @@ def test_a_resumed_training_goes_on_with_its_trajectory(run, tmp_path):
     assert [point.parts for point in found.points] == [point.parts for point in whole.trajectory.points]
     seconds = [point.seconds for point in found.points]
     assert seconds == sorted(seconds)
-    # Without what the untrained model gave, nothing could be held against it.
-    (monitor.folder / "trajectory.jsonl").unlink()
-    with pytest.raises(RunError, match="goes on from step"):
+    # A model that has been trained is not asked for what the untrained one would have answered.
+    monitor.during = monitor.during.model_copy(update={"tokens": 3})
+    with pytest.raises(RunError, match="was not kept here, or for other rows, answers or features"):
         resumed.train(resume_from_checkpoint=True)
+    assert not (tmp_path / "cache" / "monitor").exists()
+    # Without what the untrained model gave, nothing could be held against it.
+    monitor.folder = run / OWN
+    with pytest.raises(RunError, match="goes on from step 5") as raised:
+        resumed.train(resume_from_checkpoint=True)
+    assert f"`mixplan train {run / 'recipe.yaml'} --run {run} --set evaluate.during=null`" in str(raised.value)
+
+
+def test_a_training_that_was_stopped_goes_on_with_the_answers_of_its_beginning(run, tmp_path, unanswered):
+    args = {"max_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    cut = plain_trainer(run, tmp_path / "cut", **args)
+    stopped = monitored(run, cut, drift=False, stop={"worst_kl": 1e-4})
+    assert [point.step for point in stopped.trajectory.points] == [0, 1]
+    unanswered()
+    resumed = plain_trainer(run, tmp_path / "cut", **args)
+    monitor = DomainMonitor(run, resumed, **ALWAYS, drift=False)
+    resumed.add_callback(monitor)
+    resumed.train(resume_from_checkpoint=True)
+    found = monitor.trajectory
+    assert [point.step for point in found.points] == [0, 1, 2]
+    assert (found.begin, found.points[:2]) == (stopped.trajectory.begin, stopped.trajectory.points)
+    assert not (tmp_path / "cache" / "monitor").exists()
 
 
 def test_rows_are_given_up_for_measures_and_stay_given_up(run, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixplan.monitor.fewer import WANTED, fewer, share_of_rows
+from mixplan.monitor.fewer import WANTED, fewer, remaining, share_of_rows
 from mixplan.monitor.pace import Pace
 from mixplan.monitor.rows import Asked, Text
 
@@ -26,3 +26,16 @@ def test_the_first_rows_stay_and_two_at_least():
     assert fewer({"law": part}, 0.5)["law"].scored == (0, 1, 2, 3)
     assert list(fewer({"law": part}, 0.5)["law"].own) == ["0", "1", "2", "3"]
     assert fewer({"law": part}, 0.01)["law"].scored == (0, 1)
+
+
+def test_the_share_that_is_left_is_that_of_the_rows_which_stay():
+    text = Text((1, 2, 3), 1)
+    sizes = {"law": 8, "care": 2}
+    before = {
+        name: Asked(name, "likelihood", "exact", tuple(range(size)), {str(n): text for n in range(size)}, {})
+        for name, size in sizes.items()
+    }
+    assert remaining(before, fewer(before, 0.5)) == (4 + 2) / (8 + 2)
+    assert remaining(before, fewer(before, 0.01)) == (2 + 2) / (8 + 2)
+    small = {"care": before["care"]}
+    assert remaining(small, fewer(small, 0.01)) == 1.0

@@ -39,3 +39,12 @@ def test_a_cheap_measure_is_made_at_each_place():
 def test_the_last_step_is_a_place_too():
     pace = Pace.of(0.05, 30, 100)
     assert [step for step in range(1, 101) if pace.due(step)] == [30, 60, 90, 100]
+    assert [pace.places(step) for step in (29, 30, 99, 100)] == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize("seconds", [1.01, 3.01, 4.76, 4.99, 5.01], ids=str)
+def test_the_next_measure_is_expected_at_the_first_place_that_has_room_at_the_speed_so_far(seconds):
+    pace = Pace.of(0.05, 30, 100)  # steps of a second each: 5 s for measuring in all
+    pace.spent, pace.estimate = seconds - 0.5, 0.5
+    room = [step for step in range(11, 101) if pace.due(step) and seconds <= 0.05 * step]
+    assert pace.next_after(10, 10.0) == (room[0] if room else None)

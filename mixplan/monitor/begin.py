@@ -15,13 +15,13 @@ from mixplan.mixture import allowed
 from mixplan.model import Model
 from mixplan.monitor.live import live_model, other_weights, refuse_other_tokens
 from mixplan.monitor.reading import TOP, Features
-from mixplan.monitor.rows import Asked, Ids, ask, baseline_answers, chosen_rows, own_answers
+from mixplan.monitor.rows import Answers, Asked, Ids, ask, baseline_answers, chosen_rows, first_answers, own_answers
 from mixplan.monitor.watch import Watch
 from mixplan.reading.identity import data_hash
 from mixplan.recipe import DuringSpec, LoadedRecipe, load_recipe
 from mixplan.runs import content_hash, quoted
 from mixplan.saved import Plan, read_plan
-from mixplan.saved.trajectory import Begin, Part
+from mixplan.saved.trajectory import OWN, Begin, Part
 
 QUANTITIES = {"choice": "gold_probability", "likelihood": "bits_per_byte"}
 """What is drawn of a measure: of choices not whether the right one is likeliest, which few rows say coarsely."""
@@ -66,14 +66,24 @@ class Planned:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is measured, and how it is written down: the line that a trajectory begins with, but for the job's steps."""
+    """What is measured, and how it is written down.
+
+    Attributes:
+        model: The live one.
+        watch: The rows.
+        begin: The line that a trajectory begins with, but for the job's steps.
+        answers: The untrained model's, of at most `tokens` tokens each.
+        tokens: The longest answer that was asked for.
+    """
 
     model: Model
     watch: Watch
     begin: Begin
+    answers: Answers
+    tokens: int
 
 
-def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, resumed: bool) -> Prepared:
+def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, kept_at: Path | None) -> Prepared:
     """Choose rows, have the model answer them, and read which features are to be watched.
 
     Every process prepares the same.
@@ -83,7 +93,7 @@ def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, resum
         trainer: Its model is the untrained one, unless the training is resumed.
         during: What is asked for.
         steps: Of the whole training.
-        resumed: Whether it goes on from a checkpoint.
+        kept_at: Where the untrained model's answers were kept, of a training that goes on from a checkpoint.
 
     Raises:
         DataError: there are no evaluation rows of the target, or of any domain.
@@ -94,8 +104,12 @@ def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, resum
     rows = chosen_rows(run.target, run.domains, evaluate, during)
     refuse_no_rows(rows, run)
     refuse_other_tokens(trainer, model, [row for part in rows.values() for row in part])
-    other = None if resumed else other_weights(model)
-    found, reused = answers(run, model, rows, during, untrained=other is None)
+    tokens = min(during.tokens, evaluate.behaviour_tokens)
+    other = None if kept_at else other_weights(model)
+    if kept_at is None:
+        found, reused = answers(run, model, rows, tokens, planned=other is None)
+    else:
+        found, reused = answers_again(run, model, rows, tokens, kept_at), False
     parts = by_name(run.target, run.domains)
     asked = {name: ask(model, name, parts[name], rows[name], evaluate, found[name]) for name in rows}
     features = drift_features(run, model) if during.drift else None
@@ -115,26 +129,67 @@ def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, resum
         parts={name: part_of(part) for name, part in asked.items()},
         warnings=[other] if other else [],
     )
-    return Prepared(model, Watch(asked, state.process_index, state.num_processes, features), begin)
+    watch = Watch(asked, state.process_index, state.num_processes, features)
+    return Prepared(model, watch, begin, found, tokens)
 
 
 def answers(
-    run: Planned, model: Model, rows: Mapping[str, tuple[Row, ...]], during: DuringSpec, *, untrained: bool
-) -> tuple[dict[str, dict[str, Ids]], bool]:
+    run: Planned, model: Model, rows: Mapping[str, tuple[Row, ...]], tokens: int, *, planned: bool
+) -> tuple[Answers, bool]:
     """The untrained model's answers of each part, and whether all are from the run's evaluation before training.
 
-    A resumed training's model is no longer the untrained one: what it began with is kept.
+    Args:
+        run: The planned run.
+        model: The live model, before the first step.
+        rows: Of each part.
+        tokens: Longest answer.
+        planned: Whether it has the plan's weights, with which the run was evaluated.
     """
-    evaluate, parts = run.loaded.recipe.evaluate, by_name(run.target, run.domains)
-    tokens = min(during.tokens, evaluate.behaviour_tokens)
     found, reused = {}, True
     for name, part in rows.items():
-        whole = parts[name].evaluation[: evaluate.rows]
-        kept = baseline_answers(model, run.plan, whole, evaluate, tokens) if untrained else None
+        kept = evaluated(run, model, name, tokens) if planned else None
         if kept is None or any(row.id not in kept for row in part):
             kept, reused = own_answers(model, part, tokens), False
         found[name] = {row.id: kept[row.id] for row in part if row.id in kept}
     return found, reused
+
+
+def answers_again(
+    run: Planned, model: Model, rows: Mapping[str, tuple[Row, ...]], tokens: int, kept_at: Path
+) -> Answers:
+    """What the untrained model answered when training began; of a part where that is not known, nothing.
+
+    The live model has been trained since, so it is not asked. Where none were kept, as earlier versions kept none, the
+    run's evaluation may have them.
+    """
+    kept, found = first_answers(kept_at, tokens), {}
+    for name, part in rows.items():
+        given = kept.get(name) or evaluated(run, model, name, tokens) or {}
+        found[name] = {row.id: given[row.id] for row in part if row.id in given}
+    return found
+
+
+def evaluated(run: Planned, model: Model, name: str, tokens: int) -> dict[str, Ids] | None:
+    """A part's answers from the run's evaluation before training, cut to so many tokens; None where there are none."""
+    evaluate = run.loaded.recipe.evaluate
+    whole = by_name(run.target, run.domains)[name].evaluation[: evaluate.rows]
+    return baseline_answers(model, run.plan, whole, evaluate, tokens)
+
+
+def anew(run: Path, folder: Path) -> str:
+    """How to go on where a resumed training cannot be held against its beginning.
+
+    Args:
+        run: The run folder.
+        folder: The trajectory's, which says whether mixplan itself trains.
+    """
+    if folder != run / OWN:
+        return "Begin the training anew, or resume it without the monitor."
+    return (
+        "Go on without measuring by "
+        f"`mixplan train {quoted(run / 'recipe.yaml')} --run {quoted(run)} --set evaluate.during=null`, or delete "
+        f"{run / 'training'} to begin anew."
+    )
 
 
 def refuse_no_rows(rows: Mapping[str, tuple[Row, ...]], run: Planned) -> None:

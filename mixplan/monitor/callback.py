@@ -14,12 +14,13 @@ from accelerate.utils import gather_object
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 
 from mixplan.errors import MixplanError, RunError
-from mixplan.monitor.begin import Planned, Prepared, prepare
+from mixplan.monitor.begin import Planned, Prepared, anew, prepare
 from mixplan.monitor.choice import FOLDER, chosen, keep_candidates
-from mixplan.monitor.fewer import as_measured, fewer, share_of_rows, with_rows
+from mixplan.monitor.fewer import as_measured, fewer, remaining, share_of_rows, with_rows
 from mixplan.monitor.live import settle, undisturbed
 from mixplan.monitor.pace import Pace
 from mixplan.monitor.points import gathered, label_of, logged, point_of, said, settled
+from mixplan.monitor.rows import keep_answers
 from mixplan.monitor.watch import Share
 from mixplan.saved.trajectory import (
     OTHERS,
@@ -104,7 +105,8 @@ class DomainMonitor(TrainerCallback):
         with undisturbed(self.trainer):
             run = Planned.of(self.run)
             resumed = int(state.global_step) > 0
-            self._prepared = prepare(run, self.trainer, self.during, steps=int(state.max_steps), resumed=resumed)
+            kept_at = self._answers() if resumed else None
+            self._prepared = prepare(run, self.trainer, self.during, steps=int(state.max_steps), kept_at=kept_at)
             if resumed:
                 self._resume(int(state.global_step))
             else:
@@ -124,8 +126,7 @@ class DomainMonitor(TrainerCallback):
         training, spent, estimate = min(t for t, _, _ in told), max(s for _, s, _ in told), max(e for _, _, e in told)
         share = share_of_rows(self._pace, step=step, training=training, spent=spent, estimate=estimate)
         if share < 1 and step >= FIRST_FIT and self._fits is False:
-            self._fewer(share)
-            estimate *= share
+            estimate *= self._fewer(share)
         self._fits |= step >= FIRST_FIT
         if self._pace.affords(training, spent, estimate):
             if self._measure(step):
@@ -159,11 +160,14 @@ class DomainMonitor(TrainerCallback):
         if self.trajectory is not None and self.trajectory.points:
             self.trajectory = self.trajectory.up_to(step)
             self.stopped, last = self._reason(), self.trajectory.points[-1]
+            self._pace = Pace.of(self.during.cost, self.during.every, self.trajectory.begin.steps)
+            self._pace.left_out = self._left_out(step)
             self._end(step, last.seconds, last.spent)
 
     def clear(self) -> None:
-        """Remove what only a training that goes on needs: checkpoints and the untrained model's reference."""
+        """Remove what only a training that goes on needs: checkpoints, the untrained model's answers and reference."""
         shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
+        self._answers().unlink(missing_ok=True)
         for path in self.folder.glob("reference-*.safetensors"):
             path.unlink(missing_ok=True)
 
@@ -214,10 +218,11 @@ class DomainMonitor(TrainerCallback):
                 else (", or measure the run before training (`mixplan eval`), so that its answers are there")
             )
             told.append(
-                f"While it trained, {len(self.trajectory.points) - 1} measures were made and {end.left_out} left out: "
-                f"measuring has taken {end.spent:.3g} s, {100 * end.spent / training:.1f} % of the training's "
-                f"{training:.3g} s, of which evaluate.during.cost allows {100 * self.during.cost:.3g} %. For more, "
-                f"raise it, lower evaluate.during.rows or tokens{first}."
+                f"While it trained, {len(self.trajectory.points) - 1} measures were made and {end.left_out} left out, "
+                f"where measuring was expected to go beyond {100 * self.during.cost:.3g} % of the training's time "
+                f"(evaluate.during.cost). With what the beginning took, it has taken {end.spent:.3g} s, "
+                f"{100 * end.spent / training:.1f} % of the training's {training:.3g} s. For more measures, raise "
+                f"evaluate.during.cost, lower evaluate.during.rows or tokens{first}."
             )
         return told
 
@@ -232,6 +237,8 @@ class DomainMonitor(TrainerCallback):
         share = self._prepared.watch.measure(self._prepared.model, first=True)
         self._add(0, gathered(share))
         self._prepared.watch.keep(self._reference())
+        if self.trainer.accelerator.is_main_process:
+            keep_answers(self._answers(), self._prepared.answers, self._prepared.tokens)
         self._pace.estimate = time.monotonic() - began
 
     def _resume(self, step: int) -> None:
@@ -245,44 +252,60 @@ class DomainMonitor(TrainerCallback):
         if earlier is None or earlier.begin.asked != self._prepared.begin.asked or not earlier.points:
             raise RunError(
                 f"{self.folder}: the training goes on from step {step}, but what the untrained model gave at its "
-                "beginning was not kept here, or on other rows. Begin the training anew, or resume it without the "
-                "monitor."
+                "beginning was not kept here, or for other rows, answers or features. "
+                f"{anew(self.run, self.folder)}"
             )
-        self._prepared.watch.restore(self._reference())
+        self._prepared.watch.restore(self._reference(), anew(self.run, self.folder))
         self.trajectory = earlier.up_to(step)
         self._prepared.watch.asked = as_measured(self._prepared.watch.asked, self.trajectory)
         last = self.trajectory.points[-1]
         self._before, self._pace.spent = last.seconds, last.spent
+        self._pace.left_out = self._left_out(step)
         self._pace.estimate = last.spent / len(self.trajectory.points)
         self.stopped = self._reason()
         self._write()
 
-    def _fewer(self, share: float) -> None:
-        """Go on with the first rows of each part alone, where no step has been measured yet."""
+    def _left_out(self, step: int) -> int:
+        """Measures that earlier starts left out up to a step; every other place has a point or says why it has none."""
+        assert self.trajectory is not None
+        made = len(self.trajectory.points) - 1 + len(self.trajectory.failed)
+        return max(0, self._pace.places(step) - made)
+
+    def _fewer(self, share: float) -> float:
+        """Go on with the first rows of each part alone, where no step has been measured yet.
+
+        Returns:
+            The share of the rows that is left.
+        """
         assert self._prepared is not None
         assert self.trajectory is not None
         if len(self.trajectory.points) > 1:
-            return
+            return 1.0
         watch = self._prepared.watch
-        watch.asked = fewer(watch.asked, share)
+        cut = fewer(watch.asked, share)
+        left = remaining(watch.asked, cut)
+        if left == 1:
+            return 1.0
+        watch.asked = cut
         rows = sorted({len(part.scored) for part in watch.asked.values()})
         sentence = (
             f"Only the first {'' if rows[0] == rows[-1] else f'{rows[0]} to '}{rows[-1]} evaluation rows of each part "
-            f"are measured while it trains, so that measuring takes no more than {100 * self.during.cost:.3g} % of the "
-            "training's time (evaluate.during.cost)."
+            f"are measured while it trains, to keep measuring within {100 * self.during.cost:.3g} % of the training's "
+            "time (evaluate.during.cost)."
         )
         self.trajectory = with_rows(self.trajectory, watch.asked, sentence)
-        self._pace.estimate *= share
+        self._pace.estimate *= left
         self._write()
         self._tell(sentence)
+        return left
 
     def _later(self, step: int, training: float) -> None:
         """Say that a measure was left out for the first time, and when the next is expected."""
         following = self._pace.next_after(step, training)
-        when = "before the training ends" if following is None else f"until about step {following}"
+        when = "none before the training ends" if following is None else f"the next at about step {following}"
         self._tell(
-            f"Nothing is measured {when}: it would take more than {100 * self.during.cost:.3g} % of the training's "
-            "time so far (evaluate.during.cost)."
+            f"Step {step} is not measured: measuring is expected to take more than {100 * self.during.cost:.3g} % of "
+            f"the training's time so far (evaluate.during.cost). At this speed, {when}."
         )
 
     def _tell(self, sentence: str) -> None:
@@ -354,6 +377,9 @@ class DomainMonitor(TrainerCallback):
             f"Training was stopped at step {point.step} of {self.trajectory.begin.steps}: the mean KL of {domain} is "
             f"{worst:.3g} nats per token, above evaluate.during.stop.worst_kl, {limit:g}."
         )
+
+    def _answers(self) -> Path:
+        return self.folder / "answers.json"
 
     def _reference(self) -> Path:
         assert self._prepared is not None

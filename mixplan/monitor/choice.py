@@ -59,7 +59,8 @@ def keep_candidates(trajectory: Trajectory, folder: Path, trainer: Any) -> None:
     # Every process must have looked before one of them changes what is there.
     trainer.accelerator.wait_for_everyone()
     if newest in may:
-        trainer.save_model(str(place(folder, newest)))
+        # A save that a person asks for goes to the hub, where the trainer pushes; a candidate is none.
+        trainer.save_model(str(place(folder, newest)), _internal_call=True)
     if trainer.accelerator.is_main_process:
         for step in kept_steps(folder):
             if step not in may:

@@ -32,12 +32,18 @@ def share_of_rows(pace: Pace, *, step: int, training: float, spent: float, estim
 
 
 def fewer(asked: Mapping[str, Asked], share: float) -> dict[str, Asked]:
-    """The first rows of each part, at least `FEWEST`."""
+    """The first rows of each part, at least `FEWEST`, or all where there are no more."""
     cut = {}
     for name, part in asked.items():
         scored, own = (max(FEWEST, math.floor(share * len(rows))) for rows in (part.scored, part.own))
         cut[name] = replace(part, scored=part.scored[:scored], own=dict(list(part.own.items())[:own]))
     return cut
+
+
+def remaining(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> float:
+    """The share of rows and of answers that are still measured, of those that were."""
+    counts = [sum(len(part.scored) + len(part.own) for part in asked.values()) for asked in (before, after)]
+    return counts[1] / max(1, counts[0])
 
 
 def as_measured(asked: Mapping[str, Asked], trajectory: Trajectory) -> dict[str, Asked]:

@@ -40,6 +40,10 @@ class Pace:
         """Whether a measure is thought of after a step: the same in every process."""
         return step % self.every == 0 or step >= self.steps
 
+    def places(self, step: int) -> int:
+        """At how many steps, up to one, a measure is thought of."""
+        return step // self.every + (step >= self.steps and step % self.every > 0)
+
     def affords(self, training: float, spent: float, estimate: float) -> bool:
         """Whether a measure is made now; one that is not is counted.
 
@@ -53,7 +57,7 @@ class Pace:
         return within
 
     def next_after(self, step: int, training: float) -> int | None:
-        """The step at which the next measure is expected; None where the training ends before.
+        """The step at which the next measure is expected, at the speed so far; None where the training ends before.
 
         Args:
             step: The present one, at least 1.
@@ -61,5 +65,4 @@ class Pace:
         """
         seconds = (self.spent + self.estimate) / self.cost
         wanted = max(step + 1, int(step * seconds / max(training, 1e-9)) + 1)
-        wanted = -(-wanted // self.every) * self.every
-        return wanted if wanted <= self.steps else None
+        return min(-(-wanted // self.every) * self.every, self.steps) if wanted <= self.steps else None

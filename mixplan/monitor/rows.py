@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +16,12 @@ from mixplan.evaluate.packing import Tree
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.model import Model, generate
 from mixplan.recipe import DuringSpec, EvaluateSpec
-from mixplan.runs import cache_folder, canonical_json, content_hash, seal, write_atomic
+from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unseal, write_atomic
 from mixplan.saved import Plan
 
 Ids = tuple[int, ...]
+Answers = dict[str, dict[str, Ids]]
+"""A model's answers by part and row id."""
 
 
 @dataclass(frozen=True)
@@ -176,3 +179,22 @@ def answers_place(model: Model, rows: Sequence[Row], tokens: int) -> Path:
     """Where a model's answers to some rows are kept."""
     key = content_hash("monitor", model.fingerprint, [prompt_text(model, row) for row in rows], tokens)
     return cache_folder() / "monitor" / f"{key}.json"
+
+
+def keep_answers(file: Path, answers: Answers, tokens: int) -> None:
+    """Keep what the untrained model answered, for a training that is resumed.
+
+    Args:
+        file: Beside its reference.
+        answers: Those that are measured.
+        tokens: The longest that was asked for.
+    """
+    write_atomic(file, seal(canonical_json({"tokens": tokens, "answers": answers}).encode()))
+
+
+def first_answers(file: Path, tokens: int) -> Answers:
+    """What the untrained model answered when training began; nothing where it was not kept, or for another length."""
+    data = unseal(file)
+    if data is None or (kept := json.loads(data))["tokens"] != tokens:
+        return {}
+    return {name: {row: tuple(ids) for row, ids in part.items()} for name, part in kept["answers"].items()}

@@ -128,8 +128,12 @@ class Watch:
                 tensors[f"{number}.features"] = self.streams[place]
         write_atomic(file, seal(save({name: value.contiguous() for name, value in tensors.items()})))
 
-    def restore(self, file: Path) -> None:
+    def restore(self, file: Path, remedy: str) -> None:
         """Take the reference back.
+
+        Args:
+            file: Where it was kept.
+            remedy: How a person goes on without it.
 
         Raises:
             RunError: it is not there, or not whole.
@@ -144,6 +148,6 @@ class Watch:
         except (KeyError, SafetensorError) as error:
             raise RunError(
                 f"{file}: what the untrained model gave at the beginning of this training is not there or not whole, "
-                "so a resumed training cannot be held against it. Begin the training anew, or resume it without the "
-                "monitor and with as many processes as before."
+                f"so a resumed training cannot be held against it. Resume it with as many processes as before. Else: "
+                f"{remedy}"
             ) from error
