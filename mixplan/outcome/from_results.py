@@ -10,7 +10,8 @@ from pathlib import Path
 
 from mixplan.errors import RunError
 from mixplan.evaluate.harnesses.find import read_harness
-from mixplan.evaluate.harnesses.pair import Choice, PairedPart, pair_part
+from mixplan.evaluate.harnesses.named import Choice
+from mixplan.evaluate.harnesses.pair import PairedPart, pair_part
 from mixplan.evaluate.harnesses.results import Item, Results
 from mixplan.outcome.assemble import assemble
 from mixplan.outcome.elsewhere import Judged, hold_kind, hold_label
@@ -118,7 +119,7 @@ def choices(
     there = [name for name in before.tasks if name in after.tasks]
     found: dict[str, list[Choice]] = {}
     for text in asked:
-        choice = parsed(text, before.measure)
+        choice = parsed(text)
         if choice.domain not in parts:
             raise RunError(f"--tasks {text}: the plan has no part '{choice.domain}'; there are {few(parts)}.")
         members = [name for name in members_of(choice.task, before) if name in there]
@@ -128,7 +129,7 @@ def choices(
             )
         listed = found.setdefault(choice.domain, [])
         known = {one.task for one in listed}
-        listed += [Choice(choice.domain, name, choice.metric, choice.measure) for name in members if name not in known]
+        listed += [Choice(choice.domain, name, choice.metric, choice.filter) for name in members if name not in known]
     for name in parts:
         # An inspect task may stand under its package's name.
         named = [task for task in there if task.rpartition("/")[2] == name]
@@ -144,7 +145,7 @@ def choices(
     return found
 
 
-def parsed(text: str, measure: str) -> Choice:
+def parsed(text: str) -> Choice:
     """One `DOMAIN=TASK[:METRIC[,FILTER]]` text.
 
     Raises:
@@ -156,8 +157,7 @@ def parsed(text: str, measure: str) -> Choice:
             f"--tasks {text}: expected DOMAIN=TASK, such as `--tasks law=mmlu_law`, or with a metric and filter "
             "`--tasks math=gsm8k:exact_match,flexible-extract`."
         )
-    of_filter = f"{measure} ({match['filter']})" if match["filter"] else None
-    return Choice(match["domain"].strip(), match["task"].strip(), match["metric"], of_filter)
+    return Choice(match["domain"].strip(), match["task"].strip(), match["metric"], match["filter"])
 
 
 def members_of(name: str, results: Results) -> list[str]:

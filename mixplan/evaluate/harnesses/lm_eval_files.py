@@ -166,6 +166,12 @@ def text_of(value: JsonValue) -> str:
     return value if isinstance(value, str) else "" if value is None else json.dumps(value, sort_keys=True)
 
 
+def version_of(value: JsonValue) -> str:
+    """A task's version as text, where 1, 1.0 and "1" are the same."""
+    text = text_of(value)
+    return str(float(text)) if re.fullmatch(r"\d+(\.\d+)?", text) else text
+
+
 def leaves(results: ResultsFile) -> list[str]:
     """The tasks that were evaluated, without groups of tasks."""
     groups = {name for name, members in results.group_subtasks.items() if members}
@@ -215,9 +221,11 @@ def task_of(file: Path, name: str, results: ResultsFile) -> Task:
             )
             for at, (number, row) in numbered
         },
-        meaning={key: ADDRESS.sub("", text_of(config[key])) for key in MEANING if key in config}
-        | {"version": text_of(results.versions.get(name))},
-        conditions={key: text_of(config[key]) for key in CONDITIONS if key in config}
+        leading=filters[0],
+        # The harness leaves what is not set out of the settings that it writes.
+        meaning={key: ADDRESS.sub("", text_of(config.get(key))) for key in MEANING}
+        | {"version": version_of(results.versions.get(name))},
+        conditions={key: ADDRESS.sub("", text_of(config.get(key))) for key in CONDITIONS}
         | {
             "chat template": results.chat_template_sha or "",
             "system instruction": results.system_instruction_sha or "",
