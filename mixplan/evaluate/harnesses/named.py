@@ -99,7 +99,7 @@ def stands_for(sides: Sides, measure: str) -> Stands | None:
     if choice.filter is not None:
         label = label_of(measure, choice.filter, sides.first.leading)
         if label not in better:
-            there = ", ".join(name_of(one, measure, sides.first.leading) for one in better) or "none"
+            there = ", ".join(repr(name_of(one, measure, sides.first.leading)) for one in better)
             raise EvaluateError(
                 f"{start}: no filter {choice.filter!r} was measured before and after; there are {there}."
             )

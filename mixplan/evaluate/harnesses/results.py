@@ -94,6 +94,7 @@ class Results:
         dtype: Its compute type, where that is recorded.
         tasks: By name.
         groups: Names of groups, each with its tasks.
+        notes: What a reader should know of the whole.
     """
 
     place: Path
@@ -103,3 +104,4 @@ class Results:
     dtype: str | None
     tasks: Tasks
     groups: Mapping[str, list[str]]
+    notes: list[str] = field(default_factory=list)
