@@ -180,3 +180,50 @@ def test_older_files_are_read_that_say_less(tmp_path):
     assert found.model == "org/base"
     assert found.tasks["law"].better == {"lm_eval": {"acc": 1}}
     assert found.tasks["law"].items["0"].question == "Q: the same\nA:"
+
+
+def test_results_of_several_models_in_one_folder_are_refused(tmp_path):
+    write(tmp_path / "base", {"law": task(graded("0000"))})
+    write(tmp_path / "tuned", {"math": task(graded("1111"))}, model="tuned", date=DATES[1])
+    assert refused(tmp_path) == (
+        f"{tmp_path}: holds results of several models (base in base/results_{DATES[0]}.json, tuned in "
+        f"tuned/results_{DATES[1]}.json). Name the results of one."
+    )
+
+
+@pytest.mark.parametrize("adapted", ["pretrained=base,peft=lora", {"pretrained": "base", "peft": "lora"}])
+def test_a_model_with_an_adapter_is_another_model(tmp_path, adapted):
+    """The harness names both by the base model alone."""
+    plain = {"model_dtype": "torch.bfloat16", "model_args": "pretrained=base,dtype=bfloat16"}
+    write(tmp_path / "a", {"law": task(graded("00"))}, config=plain)
+    write(tmp_path / "b", {"math": task(graded("11"))}, config={**plain, "model_args": adapted})
+    text = refused(tmp_path)
+    assert f"(base in a/results_{DATES[0]}.json, base (peft=lora) in b/results_{DATES[0]}.json)" in text
+
+
+def test_versions_and_types_that_differ_within_a_folder_are_told(tmp_path):
+    write(tmp_path / "a", {"law": task(graded("00"))})
+    write(
+        tmp_path / "b", {"math": task(graded("11"))}, lm_eval_version="0.4.9",
+        config={"model_args": "pretrained=base", "model_dtype": "torch.float32"},
+    )  # fmt: skip
+    found = read_harness(tmp_path)
+    assert (found.harness, found.dtype) == ("lm-evaluation-harness 0.4.13 and 0.4.9", "bfloat16 and float32")
+    name = f"results_{DATES[0]}.json"
+    assert found.notes == [
+        f"The results in {tmp_path} differ in the {what} ({one} in a/{name}, {other} in b/{name}): tasks may not be "
+        "measured alike."
+        for what, one, other in (
+            ("version of the harness", "0.4.13", "0.4.9"),
+            ("compute type", "bfloat16", "float32"),
+        )
+    ]
+    assert read_harness(tmp_path / "a").notes == []
+
+
+def test_results_that_are_a_list_are_refused_in_words(tmp_path):
+    path = write(tmp_path, {"law": task(graded("01"))})
+    path.write_text(f"[{path.read_text()}]")
+    assert "no results of lm-evaluation-harness: a JSON list, where an object (`{…}`) is expected. Evaluate" in refused(
+        path
+    )

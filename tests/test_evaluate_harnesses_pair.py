@@ -5,7 +5,8 @@ from harness_files import graded, item, task, write
 
 from mixplan.errors import EvaluateError
 from mixplan.evaluate.harnesses.find import read_harness
-from mixplan.evaluate.harnesses.pair import Choice, pair_part
+from mixplan.evaluate.harnesses.named import Choice
+from mixplan.evaluate.harnesses.pair import pair_part
 
 
 def paired(tmp_path, before, after, *choices):
@@ -74,8 +75,9 @@ def test_nothing_to_pair_is_refused_with_its_cause(tmp_path):
     ],
 )
 def test_scores_of_another_meaning_are_refused(tmp_path, changes, said):
-    before = task(graded("01"), config={"filter_list": [{"name": "none"}]})
-    text = refused(tmp_path, {"law": before}, {"law": task(graded("01"), **changes)})
+    config = {"filter_list": [{"name": "none"}]}
+    after = task(graded("01"), **{**changes, "config": config | changes.get("config", {})})
+    text = refused(tmp_path, {"law": task(graded("01"), config=config)}, {"law": after})
     assert said in text
     assert text.endswith("Evaluate both models with the same task and settings.")
 
@@ -118,8 +120,73 @@ def test_the_metric_and_filter_asked_for_stand_for_the_task(tmp_path):
     loose = [item(n, {"exact_match": 1.0, "f1": 0.0}, filter="loose") for n in range(2)]
     samples = [*[item(n, {"exact_match": 0.0, "f1": 0.0}, filter="strict") for n in range(2)], *loose]
     tasks = {"law": task(samples)}
-    found = paired(tmp_path, tasks, tasks, Choice("law", "law", "f1", "lm_eval (loose)"))
+    found = paired(tmp_path, tasks, tasks, Choice("law", "law", "f1", "loose"))
     assert (found.headline, next(iter(found.before[found.headline].values))) == ("lm_eval (loose)", "f1")
     assert paired(tmp_path, tasks, tasks).headline == "lm_eval"
     text = refused(tmp_path, tasks, tasks, Choice("law", "law", "bleu"))
     assert "no metric 'bleu'; there are exact_match (lm_eval), f1 (lm_eval), exact_match (lm_eval (loose))" in text
+
+
+def test_filters_are_paired_by_name_and_those_of_one_side_are_told(tmp_path):
+    """The first filter of one side may be another than that of the other."""
+    loose = graded("1111", "exact_match", filter="flexible-extract")
+    both = task([*graded("0000", "exact_match", filter="strict-match"), *loose])
+    for place, (before, after) in enumerate(((both, task(loose)), (task(loose), both))):
+        found = paired(tmp_path / str(place), {"law": before}, {"law": after})
+        assert found.before[found.headline].values == found.after[found.headline].values == {"exact_match": (1,) * 4}
+        assert len(found.before) == len(found.after) == 1
+        side = ("after", "before")[place]
+        assert found.notes == [
+            f"law: exact_match of lm_eval (strict-match) cannot be paired: it was not measured alike {side}."
+        ]
+
+
+def test_filters_in_another_order_are_paired_by_name(tmp_path):
+    strict = graded("0110", "exact_match", filter="strict-match")
+    loose = graded("1111", "exact_match", filter="flexible-extract")
+    found = paired(tmp_path, {"law": task([*strict, *loose])}, {"law": task([*loose, *strict])})
+    assert found.before == found.after
+    assert found.before["lm_eval"].values == {"exact_match": (0, 1, 1, 0)}
+    assert found.before["lm_eval (flexible-extract)"].values == {"exact_match": (1, 1, 1, 1)}
+
+
+def test_filters_without_one_in_common_are_refused(tmp_path):
+    one, other = (task(graded("01", "exact_match", filter=name)) for name in ("strict-match", "loose"))
+    text = refused(tmp_path, {"law": one}, {"law": other})
+    assert "law: before and after have no metric in common: exact_match of lm_eval (strict-match) in " in text
+    assert "exact_match of lm_eval (loose) in " in text
+
+
+@pytest.mark.parametrize(
+    "key", ["filter_list", "process_results", "doc_to_choice", "metric_list", "repeats", "num_fewshot", "output_type"]
+)
+def test_a_setting_of_one_side_only_is_another_setting(tmp_path, key):
+    """The harness writes no settings that are not set; what is not set on both sides is alike."""
+    without = task(graded("01"))
+    without["config"].pop(key, None)
+    without["config"].setdefault("num_fewshot", None)
+    given = task(graded("01"), config={key: "given"})
+    for place, (before, after) in enumerate(((given, without), (without, given))):
+        text = refused(tmp_path / str(place), {"law": before}, {"law": after})
+        assert f"law: `{key}` was " in text
+        assert "not set in " in text
+    assert paired(tmp_path / "alike", {"law": without}, {"law": without}).tasks[0].paired == 2
+
+
+def test_a_condition_of_one_side_only_is_told(tmp_path):
+    given, without = task(graded("01"), config={"dataset_name": "main"}), task(graded("01"))
+    assert (
+        "law: dataset_name was main before, not set after"
+        in paired(tmp_path / "a", {"law": given}, {"law": without}).notes[0]
+    )
+    assert (
+        "law: dataset_name was not set before, main after"
+        in paired(tmp_path / "b", {"law": without}, {"law": given}).notes[0]
+    )
+
+
+def test_a_version_is_a_number_however_it_is_written(tmp_path):
+    one, other = (task(graded("01"), version=version) for version in (1, 1.0))
+    assert paired(tmp_path / "a", {"law": one}, {"law": other}).tasks[0].paired == 2
+    text = refused(tmp_path / "b", {"law": one}, {"law": task(graded("01"), version=1.1)})
+    assert "`version` was 1.0 in " in text

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 import mixplan
 from mixplan.cli import app
-from mixplan.errors import RunError
+from mixplan.errors import MixplanError, RunError
 from mixplan.outcome.elsewhere import hold_same
 from mixplan.outcome.from_results import ResultsRequest, judge_results
 from mixplan.saved import read_outcome, read_plan, write_outcome
@@ -216,3 +217,94 @@ def test_tolerances_judge_what_another_harness_measured(tmp_path, run, names):
     assert held_by[names[0], "0.1 nats"].reason == "`behaviour` was not measured."
     command = ["eval", str(run), "--before", str(files[0]), "--after", str(files[1]), "--set", held, "--gate"]
     assert CliRunner().invoke(app, command).exit_code == 3
+
+
+def test_a_task_of_a_group_that_is_missing_on_one_side_is_said_to_be_missing(tmp_path, run, names):
+    early = {name: task(graded("0101")) for name in ("m_a", "m_b", "spare")}
+    late = {name: task(graded("0101")) for name in ("m_a", "m_c")}
+    before = write(tmp_path / "base", early, group_subtasks={"m": ["m_a", "m_b"]})
+    after = write(tmp_path / "tuned", late, model="tuned", group_subtasks={"m": ["m_a", "m_c"]})
+    warnings = read_outcome(judged(run, before, after, f"{names[0]}=m")).warnings
+    assert (
+        "m_b (not measured after), m_c (not measured before): asked for, and left out, since pairs need both."
+        in warnings
+    )
+    assert "Tasks of the results that stand for no part of the plan: spare." in warnings
+
+
+def test_a_domain_s_own_task_that_is_missing_after_is_said_to_be_missing(tmp_path, run, names):
+    one = task(graded("0101"))
+    files = results(tmp_path, {names[0]: one, names[1]: one}, {names[0]: one})
+    told = "\n".join(read_outcome(judged(run, *files)).warnings)
+    assert f"{names[1]} (not measured after): asked for, and left out" in told
+    assert "stand for no part" not in told
+
+
+def test_the_metric_of_each_task_is_its_own(tmp_path, run, names):
+    """What counts together is the mean over all items, each by the metric that was named for its task."""
+    both = [item(n, {"acc": 0.0, "acc_norm": float(n < 3)}) for n in range(6)]
+    sums = [item(n, {"exact_match": float(n < 1)}, filter=f) for n in range(2) for f in ("strict", "loose")]
+    early = {"quiz": task(both), "sums": task(sums)}
+    late = {
+        "quiz": task(both),
+        "sums": task([item(n, {"exact_match": 1.0}, filter=f) for n in range(2) for f in ("strict", "loose")]),
+    }
+    files = results(tmp_path, early, late)
+    found = read_outcome(judged(run, *files, f"{names[0]}=quiz:acc_norm", f"{names[0]}=sums:exact_match,loose"))
+    measured = found.domains[names[0]]
+    assert (measured.headline, measured.quantity) == ("lm_eval", "accuracy")
+    assert (measured.change.items, measured.change.change) == (8, pytest.approx(1 / 8))
+    assert (
+        f"{names[0]}: what counts together as accuracy is acc_norm of quiz, exact_match of sums (loose)."
+        in found.warnings
+    )
+    # Named for the second alone, a metric that both have counts for both.
+    found = read_outcome(
+        judged(
+            run,
+            *results(tmp_path, {"a": task(both), "b": task(both)}, {"a": task(both), "b": task(both)}),
+            f"{names[0]}=a",
+            f"{names[0]}=b:acc_norm",
+        )
+    )
+    assert found.domains[names[0]].quantity == "acc_norm"
+
+
+def test_metrics_that_are_unknown_contradict_or_cannot_count_together_are_refused(tmp_path, run, names):
+    both = task([item(n, {"acc": 1.0, "acc_norm": 0.0, "f1": 0.5}) for n in range(2)])
+    files = results(tmp_path, {"a": both, "b": both}, {"a": both, "b": both})
+
+    def refused(*tasks):
+        with pytest.raises(MixplanError) as caught:
+            judged(run, *files, *(f"{names[0]}={one}" for one in tasks))
+        return str(caught.value)
+
+    assert f"--tasks {names[0]}=b: no metric 'nope'; there are acc (lm_eval), " in refused("a:acc", "b:nope")
+    assert f"--tasks {names[0]}=b: no filter 'nope' was measured before and after; there are 'none'." in refused(
+        "a:acc", "b:acc,nope"
+    )
+    assert refused("a:acc", "a:acc_norm") == (
+        f"--tasks {names[0]}=a:acc_norm: for the task 'a' of {names[0]}, acc was asked for before, and now acc_norm. "
+        "Name one."
+    )
+    assert "acc of a, f1 of b are of different kinds and cannot count together." in refused("a:acc", "b:f1")
+
+
+def test_the_first_filter_may_be_named_too(tmp_path, run, names):
+    one = {names[0]: task(graded("0101"))}
+    found = read_outcome(judged(run, *results(tmp_path, one, one), f"{names[0]}={names[0]}:acc,none"))
+    assert found.domains[names[0]].headline == "lm_eval"
+
+
+@pytest.mark.parametrize("override", ["train.method=grpo", "evaluate.rows=3", "evaluate.also=[]", "evaluate.tasksx=1"])
+def test_what_has_no_effect_on_results_is_refused(tmp_path, run, names, override):
+    one = {names[0]: task(graded("0101"))}
+    with pytest.raises(RunError, match=f"--set {re.escape(override)}: has no effect on results that were measured"):
+        judge_results(run, ResultsRequest(*results(tmp_path, one, one)), (override,))
+
+
+def test_what_has_an_effect_on_results_is_taken(tmp_path, run, names):
+    one = {"sums": task(graded("0101"))}
+    overrides = (f"evaluate.tasks.{names[0]}=sums", "evaluate.resamples=300", "seed=3")
+    found = judge_results(run, ResultsRequest(*results(tmp_path, one, one)), overrides)
+    assert read_outcome(found).domains[names[0]].change.items == 4

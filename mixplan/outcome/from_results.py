@@ -10,7 +10,8 @@ from pathlib import Path
 
 from mixplan.errors import RunError
 from mixplan.evaluate.harnesses.find import read_harness
-from mixplan.evaluate.harnesses.pair import Choice, PairedPart, pair_part
+from mixplan.evaluate.harnesses.named import Choice
+from mixplan.evaluate.harnesses.pair import PairedPart, pair_part
 from mixplan.evaluate.harnesses.results import Item, Results
 from mixplan.outcome.assemble import assemble
 from mixplan.outcome.elsewhere import Judged, hold_label, hold_same
@@ -26,6 +27,10 @@ from mixplan.saved.outcome import Answered, Harness
 
 ASKED = re.compile(r"(?P<domain>[^=]+)=(?P<task>[^=]+?)(?::(?P<metric>[^:,=]+)(?:,(?P<filter>[^:=]+))?)?")
 GRADES = {0.0: "wrong", 1.0: "right"}
+READ = tuple(
+    f"{key}{end}" for key in ("evaluate.tasks", "evaluate.resamples", "tolerances", "seed") for end in ("=", ".")
+)
+"""How overrides begin that change how results are read and judged."""
 NAMED = 8
 """Names listed in a message."""
 
@@ -53,15 +58,22 @@ def judge_results(run: Path, request: ResultsRequest, overrides: tuple[str, ...]
     Args:
         run: A planned run folder.
         request: The results, and which task stands for which domain.
-        overrides: `evaluate.key=value` texts.
+        overrides: `key=value` texts of the keys that are read: `evaluate.tasks`, `evaluate.resamples`, `tolerances`
+            and `seed`.
 
     Returns:
         The folder of outcome.json, `judged/LABEL` in the run folder.
 
     Raises:
         EvaluateError: results cannot be read or paired.
-        RunError: there is no plan, no task stands for a domain of it, or the label cannot name a folder.
+        RunError: there is no plan, an override has no effect, no task stands for a domain of it, or the label cannot
+            name a folder.
     """
+    if without := [text for text in overrides if not text.startswith(READ)]:
+        raise RunError(
+            f"--set {without[0]}: has no effect on results that were measured elsewhere; only evaluate.tasks, "
+            "evaluate.resamples, tolerances and seed have one. Leave it out."
+        )
     plan = read_plan(run)
     recipe = load_recipe(run / "recipe.yaml", overrides).recipe
     before, after = read_harness(request.before), read_harness(request.after)
@@ -89,7 +101,8 @@ def judge_results(run: Path, request: ResultsRequest, overrides: tuple[str, ...]
     asked = on_results(tolerances_of(recipe), found.domains)
     if (held := gate(asked, changes_in(found), early, {})) is not None:
         found = with_gate(found, plan, held, standing(folder))
-    warnings = [*told(plan, before, after, chosen), *(note for part in parts.values() for note in part.notes)]
+    lost = unmeasured(plan, request.tasks, recipe.evaluate.tasks, before, after)
+    warnings = [*told(plan, before, after, chosen, lost), *(note for part in parts.values() for note in part.notes)]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     hold_same(folder, after.model, harness=True)
     with locked(run, protected=True):
@@ -118,21 +131,21 @@ def choices(
     there = [name for name in before.tasks if name in after.tasks]
     found: dict[str, list[Choice]] = {}
     for text in asked:
-        choice = parsed(text, before.measure)
+        choice = parsed(text)
         if choice.domain not in parts:
             raise RunError(f"--tasks {text}: the plan has no part '{choice.domain}'; there are {few(parts)}.")
-        members = [name for name in members_of(choice.task, before) if name in there]
+        members = [name for name in wanted_of(choice.task, before, after) if name in there]
         if not members:
             raise RunError(
                 f"--tasks {text}: no task '{choice.task}' was measured before and after; there are {few(there)}."
             )
         listed = found.setdefault(choice.domain, [])
-        known = {one.task for one in listed}
-        listed += [Choice(choice.domain, name, choice.metric, choice.measure) for name in members if name not in known]
+        for name in members:
+            add(listed, Choice(choice.domain, name, choice.metric, choice.filter), text)
     for name in parts:
         # An inspect task may stand under its package's name.
         named = [task for task in there if task.rpartition("/")[2] == name]
-        members = [task for task in members_of(tasks.get(name, name), before) if task in there] or named
+        members = [task for task in wanted_of(tasks.get(name, name), before, after) if task in there] or named
         if name not in found and members:
             found[name] = [Choice(name, task) for task in members]
     if not found:
@@ -144,7 +157,58 @@ def choices(
     return found
 
 
-def parsed(text: str, measure: str) -> Choice:
+def add(listed: list[Choice], choice: Choice, text: str) -> None:
+    """Add a task to those of its domain; where it is one of them, a metric that is named stands.
+
+    Raises:
+        RunError: another metric or filter was named for it.
+    """
+    place = next((place for place, one in enumerate(listed) if one.task == choice.task), None)
+    if place is None:
+        listed.append(choice)
+        return
+    earlier = listed[place]
+    for one, other in ((earlier.metric, choice.metric), (earlier.filter, choice.filter)):
+        if one is not None and other is not None and one != other:
+            raise RunError(
+                f"--tasks {text}: for the task '{choice.task}' of {choice.domain}, {one} was asked for before, and now "
+                f"{other}. Name one."
+            )
+    listed[place] = Choice(choice.domain, choice.task, earlier.metric or choice.metric, earlier.filter or choice.filter)
+
+
+def unmeasured(
+    plan: Plan, asked: Sequence[str], tasks: Mapping[str, str], before: Results, after: Results
+) -> dict[str, str]:
+    """The tasks that were to stand for parts of a plan and are in one of the two results alone.
+
+    Args:
+        plan: Whose parts they stand for.
+        asked: `DOMAIN=TASK` texts.
+        tasks: The recipe's `evaluate.tasks`.
+        before: Results of the untrained model.
+        after: Of the trained one.
+
+    Returns:
+        By task, the side that lacks it: `before` or `after`.
+    """
+    texts = [parsed(text) for text in asked]
+    parts = {"target", *(f"target.{name}" for name in plan.target.sources), *plan.domains}
+    named = [tasks.get(name, name) for name in sorted(parts - {choice.domain for choice in texts})]
+    wanted = [task for name in [*(choice.task for choice in texts), *named] for task in wanted_of(name, before, after)]
+    return {
+        task: "after" if task in before.tasks else "before"
+        for task in wanted
+        if (task in before.tasks) != (task in after.tasks)
+    }
+
+
+def wanted_of(name: str, before: Results, after: Results) -> list[str]:
+    """The tasks that a name stands for in either of the results."""
+    return list(dict.fromkeys([*members_of(name, before), *members_of(name, after)]))
+
+
+def parsed(text: str) -> Choice:
     """One `DOMAIN=TASK[:METRIC[,FILTER]]` text.
 
     Raises:
@@ -156,8 +220,7 @@ def parsed(text: str, measure: str) -> Choice:
             f"--tasks {text}: expected DOMAIN=TASK, such as `--tasks law=mmlu_law`, or with a metric and filter "
             "`--tasks math=gsm8k:exact_match,flexible-extract`."
         )
-    of_filter = f"{measure} ({match['filter']})" if match["filter"] else None
-    return Choice(match["domain"].strip(), match["task"].strip(), match["metric"], of_filter)
+    return Choice(match["domain"].strip(), match["task"].strip(), match["metric"], match["filter"])
 
 
 def members_of(name: str, results: Results) -> list[str]:
@@ -188,10 +251,24 @@ def evaluation(results: Results, parts: Mapping[str, PairedPart], *, late: bool)
     )
 
 
-def told(plan: Plan, before: Results, after: Results, chosen: Mapping[str, Sequence[Choice]]) -> list[str]:
-    """What a reader should know of the two results as a whole."""
+def told(
+    plan: Plan,
+    before: Results,
+    after: Results,
+    chosen: Mapping[str, Sequence[Choice]],
+    lost: Mapping[str, str],
+) -> list[str]:
+    """What a reader should know of the two results as a whole.
+
+    Args:
+        plan: By which they are judged.
+        before: Results of the untrained model.
+        after: Of the trained one.
+        chosen: The tasks that count, by part of the plan.
+        lost: Tasks that were to count, each with the side that lacks it.
+    """
     names = {plan.model.name, plan.model.name.rstrip("/").rpartition("/")[2]}
-    found = []
+    found = [*before.notes, *after.notes]
     if before.model and not {before.model, before.model.rstrip("/").rpartition("/")[2]} & names:
         found.append(
             f"The results before are of '{before.model}', and the plan is of '{plan.model.name}': its forecast holds "
@@ -206,7 +283,12 @@ def told(plan: Plan, before: Results, after: Results, chosen: Mapping[str, Seque
             f"The untrained model was measured in {before.dtype}, the trained one in {after.dtype}: part of what "
             "changed may be rounding."
         )
-    used = {choice.task for listed in chosen.values() for choice in listed}
+    used = {choice.task for listed in chosen.values() for choice in listed} | set(lost)
+    if lost:
+        found.append(
+            f"{few([f'{name} (not measured {when})' for name, when in lost.items()])}: asked for, and left out, since "
+            "pairs need both."
+        )
     unused = [name for name in {**before.tasks, **after.tasks} if name not in used]
     if unused:
         found.append(f"Tasks of the results that stand for no part of the plan: {few(unused)}.")

@@ -133,6 +133,7 @@ def task_of(file: Path, name: str, log: Any) -> Task:
     notes = [] if log.status == "success" else [f"{name}: the log ended with the status '{log.status}'."]
     better: dict[str, dict[str, int]] = {}
     values: dict[str, dict[str, dict[str, float]]] = {identity: {} for identity in samples}
+    leading = leading_of(log)
     for measure, quantity, direction, numbers in scores_of(name, log, samples, notes):
         better.setdefault(measure, {})[quantity] = direction
         for identity, value in numbers.items():
@@ -151,6 +152,7 @@ def task_of(file: Path, name: str, log: Any) -> Task:
         name=name,
         better=better,
         items={identity: item_of(samples[identity], scorer, found) for identity, found in scored.items()},
+        leading=leading,
         meaning={
             "version": str(log.eval.task_version),
             "scorers": canonical_json([[one.name, one.options] for one in log.eval.scorers or ()]),
@@ -187,8 +189,7 @@ def scores_of(
             )
         else:
             reduced[reduction.scorer] = reduction
-    headline = getattr(log.results, "headline", None)
-    leading = headline.scorer if headline and headline.scorer in reduced else next(iter(reduced), "")
+    leading = leading_of(log)
     metrics = {(score.scorer, score.name): score.metrics for score in (log.results.scores if log.results else ())}
     for scorer, reduction in sorted(reduced.items(), key=lambda entry: entry[0] != leading):
         measure = MEASURE if scorer == leading else f"{MEASURE} ({scorer})"
@@ -219,6 +220,13 @@ def scores_of(
             if not accurate:
                 notes.append(f"{name}: the log does not say whether more of {quantity} is better.")
             yield measure, quantity, int(accurate), numbers
+
+
+def leading_of(log: Any) -> str:
+    """The scorer that stands for a log's task: its headline's, or the first."""
+    scorers = [str(reduction.scorer) for reduction in log.reductions or ()]
+    headline = getattr(log.results, "headline", None)
+    return str(headline.scorer) if headline and headline.scorer in scorers else next(iter(scorers), "")
 
 
 def is_number(text: str) -> bool:

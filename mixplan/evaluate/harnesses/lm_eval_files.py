@@ -18,6 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from mixplan.errors import EvaluateError
 from mixplan.evaluate.harnesses.lm_eval_metrics import Column, column_of
+from mixplan.evaluate.harnesses.lm_eval_models import (
+    Json,
+    hold_one_model,
+    model_of,
+    named_in,
+    text_of,
+    together,
+    unequal,
+)
 from mixplan.evaluate.harnesses.results import Item, Results, Task, Tasks
 from mixplan.runs import content_hash, translated
 
@@ -38,7 +47,7 @@ LEADING = ("acc", "bits_per_byte")
 """Metrics that stand for a task that has one, as where mixplan runs the harness itself; else its first does."""
 CONDITIONS = ("generation_kwargs", "dataset_path", "dataset_name", "test_split", "validation_split")
 
-Json = dict[str, JsonValue]
+KINDS = {list: "list", str: "text", int: "number", float: "number", bool: "truth value", type(None): "null"}
 Row = Mapping[str, "Sample"]
 """An item's samples, by filter."""
 
@@ -105,7 +114,7 @@ def read_results(place: Path, files: Sequence[Path]) -> Results:
         files: Results files whose tasks differ.
 
     Raises:
-        EvaluateError: a file is damaged, or two have one task.
+        EvaluateError: a file is damaged, or two have one task or are of different models.
     """
     found = [(file, results_file(file)) for file in files]
     tasks: dict[str, Callable[[], Task]] = {}
@@ -118,13 +127,17 @@ def read_results(place: Path, files: Sequence[Path]) -> Results:
                     "of the two files."
                 )
             tasks[name], origins[name] = partial(task_of, file, name, results), file
+    hold_one_model(place, {file: model_of(results.model_name, results.config) for file, results in found})
+    versions = {file: results.lm_eval_version or "" for file, results in found}
+    dtypes = {file: text_of(results.config.get("model_dtype")).removeprefix("torch.") for file, results in found}
     first = found[0][1]
     return Results(
         place=place,
-        harness=f"{HARNESS} {first.lm_eval_version}" if first.lm_eval_version else HARNESS,
+        harness=f"{HARNESS} {together(versions)}".strip(),
         measure=MEASURE,
-        model=first.model_name or model_of(first.config),
-        dtype=text_of(first.config.get("model_dtype")).removeprefix("torch.") or None,
+        model=first.model_name or named_in(first.config),
+        dtype=together(dtypes) or None,
+        notes=[*unequal(place, "version of the harness", versions), *unequal(place, "compute type", dtypes)],
         tasks=Tasks(tasks),
         groups={name: members for _, results in found for name, members in results.group_subtasks.items() if members},
     )
@@ -148,22 +161,16 @@ def why(error: ValueError | RecursionError) -> str:
     """What is wrong with a file's content, in a few words."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
+        if not first["loc"]:
+            return f"a JSON {KINDS.get(type(first['input']), 'value')}, where an object (`{{…}}`) is expected"
         return f"`{'.'.join(str(part) for part in first['loc'])}`: {first['msg'].lower()}"
     return f"not JSON, or cut off ({' '.join(str(error).split())[:120]})"
 
 
-def model_of(config: Json) -> str:
-    """The model's name where the results do not state it apart."""
-    arguments = config.get("model_args")
-    if isinstance(arguments, dict):
-        return text_of(arguments.get("pretrained") or arguments.get("model")) or text_of(config.get("model"))
-    named = re.search(r"(?:^|,)(?:pretrained|model)=([^,]+)", text_of(arguments))
-    return named[1] if named else text_of(config.get("model"))
-
-
-def text_of(value: JsonValue) -> str:
-    """A value as text; empty where there is none."""
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value, sort_keys=True)
+def version_of(value: JsonValue) -> str:
+    """A task's version as text, where 1, 1.0 and "1" are the same."""
+    text = text_of(value)
+    return str(float(text)) if re.fullmatch(r"\d+(\.\d+)?", text) else text
 
 
 def leaves(results: ResultsFile) -> list[str]:
@@ -215,9 +222,11 @@ def task_of(file: Path, name: str, results: ResultsFile) -> Task:
             )
             for at, (number, row) in numbered
         },
-        meaning={key: ADDRESS.sub("", text_of(config[key])) for key in MEANING if key in config}
-        | {"version": text_of(results.versions.get(name))},
-        conditions={key: text_of(config[key]) for key in CONDITIONS if key in config}
+        leading=filters[0],
+        # The harness leaves what is not set out of the settings that it writes.
+        meaning={key: ADDRESS.sub("", text_of(config.get(key))) for key in MEANING}
+        | {"version": version_of(results.versions.get(name))},
+        conditions={key: ADDRESS.sub("", text_of(config.get(key))) for key in CONDITIONS}
         | {
             "chat template": results.chat_template_sha or "",
             "system instruction": results.system_instruction_sha or "",

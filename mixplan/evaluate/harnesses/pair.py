@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mixplan.errors import EvaluateError
+from mixplan.evaluate.harnesses.named import Better, Choice, Sides, Stands, named, pooled, relabelled, stands_for
 from mixplan.evaluate.harnesses.results import Item, Results, Task
 from mixplan.saved.evaluation import Measured
 from mixplan.saved.outcome import PairedTask
 
 SHOWN = 80
 """Characters of a setting or prompt in a message."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A task that stands for a part of a plan.
-
-    Attributes:
-        domain: The part: `target`, `target.SOURCE` or a domain.
-        task: The harness's task.
-        metric: The quantity that stands for it; the task's first when None.
-        measure: Its measure, for a filter or scorer other than the first.
-    """
-
-    domain: str
-    task: str
-    metric: str | None = None
-    measure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,27 +48,25 @@ def pair_part(choices: Sequence[Choice], before: Results, after: Results) -> Pai
         EvaluateError: a task's scores do not mean the same before and after, none of its items can be paired, or the
             tasks have no measure in common.
     """
+    several = [sides_of(choice, before, after) for choice in choices]
+    asked = [stands_for(sides, before.measure) for sides in several]
+    notes = [note for sides in several for note in unshared(sides, before.measure)]
+    if len({*asked} - {None}) > 1:
+        several, told = pooled(several, asked, before.measure)
+        notes += told
+        asked = []
     items: dict[str, tuple[Item, Item]] = {}
-    tasks, notes = [], list[str]()
-    better: dict[str, dict[str, int]] | None = None
-    for choice in choices:
-        first, second = before.tasks[choice.task], after.tasks[choice.task]
-        hold_alike(first, second, before, after)
-        found, counted = paired_items(choice.domain, first, second)
+    tasks = []
+    better = several[0].better
+    for sides in several:
+        found, counted = paired_items(sides.choice.domain, sides.first, sides.second)
         if not found:
-            raise EvaluateError(unpaired(counted, first, second))
-        notes += differences(counted, first, second)
-        shared = in_common(first.better, second.better)
-        notes += dropped(choice.task, first.better, shared)
-        better = shared if better is None else in_common(better, shared)
-        items |= {f"{choice.task}/{number}": pair for number, pair in found.items()}
+            raise EvaluateError(unpaired(counted, sides.first, sides.second))
+        notes += differences(counted, sides.first, sides.second)
+        better = in_common(better, sides.better)
+        items |= {f"{sides.choice.task}/{number}": pair for number, pair in found.items()}
         tasks.append(counted)
-    better = ordered(better or {}, choices[0])
-    if not better:
-        raise EvaluateError(
-            f"{choices[0].domain}: {', '.join(choice.task for choice in choices)} have no metric in common, before and "
-            "after. Let one task stand for the domain: `--tasks DOMAIN=TASK`."
-        )
+    better = ordered(better, next(filter(None, asked), None), choices)
     return PairedPart(
         headline=next(iter(better)),
         before=measured(better, {row: pair[0] for row, pair in items.items()}),
@@ -95,20 +77,45 @@ def pair_part(choices: Sequence[Choice], before: Results, after: Results) -> Pai
     )
 
 
+def sides_of(choice: Choice, before: Results, after: Results) -> Sides:
+    """A task before and after, its filters paired by name.
+
+    Raises:
+        EvaluateError: its scores do not mean the same before and after, or no metric of a filter is in both.
+    """
+    first = before.tasks[choice.task]
+    second = relabelled(after.tasks[choice.task], after.measure, first.leading)
+    hold_alike(first, second, before, after)
+    better = in_common(first.better, second.better)
+    if not better:
+        one, other = (listed(by, before.measure, first.leading) for by in (first.better, second.better))
+        raise EvaluateError(
+            f"{choice.task}: before and after have no metric in common: {one} in {before.place}, {other} in "
+            f"{after.place}. Evaluate both models with the same task and settings."
+        )
+    return Sides(choice, first, second, better)
+
+
 def hold_alike(first: Task, second: Task, before: Results, after: Results) -> None:
     """Hold that a task's scores mean the same before and after.
 
     Raises:
-        EvaluateError: a setting differs that says what a score means.
+        EvaluateError: a setting differs that says what a score means; one that stands on one side only does.
     """
-    for key, value in first.meaning.items():
-        other = second.meaning.get(key, value)
-        if value != other:
-            one, two = around(value, other)
-            raise EvaluateError(
-                f"{first.name}: `{key}` was {one or 'not set'} in {before.place}, {two or 'not set'} in {after.place}, "
-                "so their scores do not mean the same. Evaluate both models with the same task and settings."
-            )
+    for key, value, other in unlike(first.meaning, second.meaning):
+        one, two = around(value, other)
+        raise EvaluateError(
+            f"{first.name}: `{key}` was {one or 'not set'} in {before.place}, {two or 'not set'} in {after.place}, "
+            "so their scores do not mean the same. Evaluate both models with the same task and settings."
+        )
+
+
+def unlike(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The settings that differ, by name; one that stands on one side only is not set on the other."""
+    for key in {**first, **second}:
+        one, other = first.get(key, ""), second.get(key, "")
+        if one != other:
+            yield key, one, other
 
 
 def around(one: str, other: str) -> tuple[str, str]:
@@ -147,7 +154,7 @@ def unpaired(counted: PairedTask, first: Task, second: Task) -> str:
             for number, item in first.items.items()
             if number in second.items and item.prompt != second.items[number].prompt
         )
-        differing = [key for key, value in first.conditions.items() if second.conditions.get(key, value) != value]
+        differing = [key for key, _, _ in unlike(first.conditions, second.conditions)]
         because = f" ({', '.join(differing)} differ)" if differing else ""
         return (
             f"{start}: the models were given other prompts{because}, such as {texts[0]!r} before and {texts[1]!r} "
@@ -174,14 +181,12 @@ def differences(counted: PairedTask, first: Task, second: Task) -> list[str]:
         ]
         listed = ", ".join(f"{count:,} {what}" for count, what in parts if count)
         notes.append(f"{counted.task}: {counted.paired:,} of {whole:,} items were paired and count; {listed}.")
-    for key, value in first.conditions.items():
-        other = second.conditions.get(key, value)
-        if value != other:
-            one, two = around(value, other)
-            notes.append(
-                f"{counted.task}: {key} was {one or 'not set'} before, {two or 'not set'} after: part of what changed "
-                "may come from that."
-            )
+    for key, value, other in unlike(first.conditions, second.conditions):
+        one, two = around(value, other)
+        notes.append(
+            f"{counted.task}: {key} was {one or 'not set'} before, {two or 'not set'} after: part of what changed "
+            "may come from that."
+        )
     return notes
 
 
@@ -198,31 +203,49 @@ def in_common(
     return found
 
 
-def dropped(task: str, first: Mapping[str, Mapping[str, int]], shared: Mapping[str, Mapping[str, int]]) -> list[str]:
+def unshared(sides: Sides, measure: str) -> Iterator[str]:
     """Say which quantities only one side has."""
-    lost = [
-        f"{quantity} of {measure}"
-        for measure, quantities in first.items()
+    for task, other in ((sides.first, "after"), (sides.second, "before")):
+        lost = {
+            label: [quantity for quantity in quantities if quantity not in sides.better.get(label, {})]
+            for label, quantities in task.better.items()
+        }
+        if any(lost.values()):
+            names = listed(lost, measure, task.leading)
+            yield f"{task.name}: {names} cannot be paired: it was not measured alike {other}."
+
+
+def listed(by: Mapping[str, Iterable[str]], measure: str, leading: str) -> str:
+    """Quantities by measure for a message, each with its filter where that has a name."""
+    return ", ".join(
+        f"{quantity} of {measure}{named(label, measure, leading)}"
+        for label, quantities in by.items()
         for quantity in quantities
-        if quantity not in shared.get(measure, {})
-    ]
-    return [f"{task}: {', '.join(lost)} cannot be paired: it was not measured alike after."] if lost else []
+    )
 
 
-def ordered(better: dict[str, dict[str, int]], choice: Choice) -> dict[str, dict[str, int]]:
-    """The measures with the one that was asked for first.
+def ordered(better: Better, asked: Stands | None, choices: Sequence[Choice]) -> Better:
+    """The measures that all tasks of a domain have, with the one that was asked for first.
+
+    Args:
+        better: What all tasks have, before and after.
+        asked: The measure and quantity that one of the tasks was asked by.
+        choices: The tasks.
 
     Raises:
-        EvaluateError: there is no such metric or filter.
+        EvaluateError: there is none, or some task lacks what was asked for.
     """
-    if choice.metric is None:
+    if not better or (asked is not None and asked[1] not in better.get(asked[0], {})):
+        what = "metric in common" if asked is None else f"{asked[1]} of {asked[0]} in common"
+        raise EvaluateError(
+            f"{choices[0].domain}: {', '.join(choice.task for choice in choices)} have no {what}, before and after. "
+            "Let one task stand for the domain, `--tasks DOMAIN=TASK`, or name the metric of each, `--tasks "
+            "DOMAIN=TASK:METRIC`."
+        )
+    if asked is None:
         return better
-    measures = [choice.measure] if choice.measure else list(better)
-    found = next((one for one in measures if choice.metric in better.get(one, {})), None)
-    if found is None:
-        there = ", ".join(f"{metric} ({measure})" for measure, metrics in better.items() for metric in metrics)
-        raise EvaluateError(f"--tasks {choice.domain}={choice.task}: no metric {choice.metric!r}; there are {there}.")
-    leading = {choice.metric: better[found][choice.metric], **better[found]}
+    found, metric = asked
+    leading = {metric: better[found][metric], **better[found]}
     return {found: leading, **{measure: by for measure, by in better.items() if measure != found}}
 
 

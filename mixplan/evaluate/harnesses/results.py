@@ -40,14 +40,17 @@ class Task:
         better: By measure and quantity, whether more is better (1), worse (-1), or the harness does not say (0). The
             first of each is what stands for the task.
         items: By id.
-        meaning: Settings that say what a score means, by name, as text.
-        conditions: Further settings that may change scores, by name, as text.
+        leading: The filter or scorer whose numbers stand under the harness's plain measure; those of another one stand
+            under `MEASURE (NAME)`.
+        meaning: Settings that say what a score means, by name, as text; empty where one is not set.
+        conditions: Further settings that may change scores, likewise.
         notes: What a reader should know, such as metrics that cannot be paired.
     """
 
     name: str
     better: Mapping[str, Mapping[str, int]]
     items: Mapping[str, Item]
+    leading: str
     meaning: Mapping[str, str]
     conditions: Mapping[str, str]
     notes: list[str] = field(default_factory=list)
@@ -91,6 +94,7 @@ class Results:
         dtype: Its compute type, where that is recorded.
         tasks: By name.
         groups: Names of groups, each with its tasks.
+        notes: What a reader should know of the whole.
     """
 
     place: Path
@@ -100,3 +104,4 @@ class Results:
     dtype: str | None
     tasks: Tasks
     groups: Mapping[str, list[str]]
+    notes: list[str] = field(default_factory=list)
