@@ -106,7 +106,8 @@ def test_other_measures_are_added_without_training_again(trained):
     with pytest.raises(RunError) as refused:
         evaluate_run(run, ("budget.rows=3",), watcher=watcher)
     assert str(refused.value) == (
-        "--set budget.rows=3: mixplan eval changes keys under evaluate alone. Plan again to change others."
+        "--set budget.rows=3: mixplan eval changes keys under evaluate, and tolerances, alone. Plan again to change "
+        "others."
     )
 
 

@@ -69,6 +69,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "hub": ("my/rows", "my/rows"),
     "roles": ("{bot: assistant}", {"bot": "assistant"}),
     "grader": ("exact", "exact"),
+    "tolerances": ("{law: 0.2 nats}", {"law": "0.2 nats"}),
     "floors": ("{law: 3}", {"law": 3}),
     "caps": ("{law: 30}", {"law": 30}),
     "shares": ("{law: 0.5}", {"law": 0.5}),
