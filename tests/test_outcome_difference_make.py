@@ -166,6 +166,8 @@ def test_a_training_above_the_sae_moves_behaviour_and_no_feature(compared, tiny_
         overrides=FEW,
     )
     assert found.features() == []
+    assert repr(found).startswith(f"Diff({found.saved.base!r}, {found.saved.trained!r}, changes={{")
+    assert len(repr(found)) < 600
     assert found.summary[-1] == "Training moved no feature of the SAE: it changed nothing below the SAE's layer."
     assert all(row["shift"] is None for row in found.changes())
     assert found.saved.domains["fox"].measures["behaviour"]["kl"].after > 0

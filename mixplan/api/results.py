@@ -139,17 +139,14 @@ class Outcome:
 
     def __repr__(self) -> str:
         """Name the run and the changes of its headline measures in one line."""
-        changes = {row["domain"]: float(f"{row['change']:.3g}") for row in self.changes()}
-        return f"Outcome({self.saved.name!r}, changes={changes}, folder={str(self.folder)!r})"
+        return f"Outcome({self.saved.name!r}, changes={_rounded(self.changes())}, folder={str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
         """Show the changes as a table in a notebook."""
-        heads = {name: name for name in ("domain", "measure", "before", "after", "change", "direction")}
-        lines = [{**row, **{key: f"{row[key]:.4g}" for key in ("before", "after", "change")}} for row in self.changes()]
-        return _table(f"Outcome of {self.saved.name}", heads, lines, self.folder)
+        return _changes_table(f"Outcome of {self.saved.name}", self.changes(), self.folder)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diff:
     """What a training changed, measured without a plan.
 
@@ -188,11 +185,25 @@ class Diff:
             for one in self.saved.features
         ]
 
+    def __repr__(self) -> str:
+        """Name the two models and the changes of the domains' headline measures in one line."""
+        models = f"{self.saved.base!r}, {self.saved.trained!r}"
+        return f"Diff({models}, changes={_rounded(self.changes())}, folder={str(self.folder)!r})"
+
     def _repr_html_(self) -> str:
         """Show the changes as a table in a notebook."""
-        heads = {name: name for name in ("domain", "measure", "before", "after", "change", "direction")}
-        lines = [{**row, **{key: f"{row[key]:.4g}" for key in ("before", "after", "change")}} for row in self.changes()]
-        return _table(f"{self.saved.trained} against {self.saved.base}", heads, lines, self.folder)
+        return _changes_table(f"{self.saved.trained} against {self.saved.base}", self.changes(), self.folder)
+
+
+def _rounded(changes: Sequence[TableRow]) -> dict[str, float]:
+    """Each domain's change, to three digits."""
+    return {row["domain"]: float(f"{row['change']:.3g}") for row in changes}
+
+
+def _changes_table(caption: str, changes: Sequence[TableRow], folder: Path) -> str:
+    heads = {name: name for name in ("domain", "measure", "before", "after", "change", "direction")}
+    lines = [{**row, **{key: f"{row[key]:.4g}" for key in ("before", "after", "change")}} for row in changes]
+    return _table(caption, heads, lines, folder)
 
 
 def _change(name: str, measure: str | None, change: Change) -> TableRow:

@@ -31,10 +31,7 @@ from mixplan.train.settings import on_gpu
 from mixplan.train.tokens import load_tokenizer
 from mixplan.train.untrained import weightless_model
 
-REFUSALS = (
-    *(ValueError, TypeError, ImportError, RuntimeError, OSError, LookupError, AttributeError, NotImplementedError),
-    re.error,
-)
+REFUSALS = (ValueError, TypeError, ImportError, RuntimeError, OSError, LookupError, AttributeError, re.error)
 """What TRL, peft, transformers and accelerate raise on settings that they do not take."""
 
 ROWS = 2

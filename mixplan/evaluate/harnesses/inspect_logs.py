@@ -106,6 +106,7 @@ def read_log(file: Path, *, header_only: bool = False) -> Any:
         )
     library: Any = importlib.import_module("inspect_ai.log")
     parts: tuple[Any, Any] = (importlib.import_module("zstandard"), importlib.import_module("ijson"))
+    # What reading a damaged zip or JSON raises; of those NotImplementedError where a flipped bit names no compression.
     damage = (OSError, ValueError, KeyError, EOFError, zlib.error, struct.error, NotImplementedError)
     try:
         return library.read_eval_log(str(file), header_only=header_only, exclude_fields=None if header_only else UNREAD)
