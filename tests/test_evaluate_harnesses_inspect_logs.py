@@ -59,7 +59,7 @@ def test_right_and_wrong_are_accuracy_and_of_other_numbers_no_side_is_known_to_b
     )  # fmt: skip
     assert found.better == {"inspect": {"accuracy": 1}, "inspect (size)": {"size": 0}}
     assert found.items["1"].values == {"inspect": {"accuracy": 0.0}, "inspect (size)": {"size": 3.0}}
-    assert (found.items["1"].question, found.items["1"].answer) == ("pick one", "A")
+    assert (found.items["1"].question, found.items["1"].answers["inspect"]) == ("pick one", "A")
     assert found.notes == ["law: the log does not say whether more of size is better."]
 
 

@@ -29,7 +29,7 @@ def test_each_filter_is_a_measure_and_the_first_is_the_headline(tmp_path):
     assert math_task.better == {"lm_eval": {"exact_match": 1}, "lm_eval (flexible-extract)": {"exact_match": 1}}
     assert [one["exact_match"] for one in values(math_task)] == [0, 1, 1, 0]
     assert [one["exact_match"] for one in values(math_task, "lm_eval (flexible-extract)")] == [1, 1, 1, 1]
-    assert math_task.items["1"].answer == "#### 1"
+    assert math_task.items["1"].answers == {"lm_eval": "#### 1", "lm_eval (flexible-extract)": "1"}
     assert math_task.items["1"].question == "Q: question 1\nA:"
 
 

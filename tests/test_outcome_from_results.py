@@ -74,6 +74,18 @@ def test_the_harness_says_whether_more_is_better(tmp_path, run, names, better, d
     assert 0.5 < measured.change.low < measured.change.change < measured.change.high < 1
 
 
+def test_answers_are_those_of_the_filter_that_stands(tmp_path, run):
+    def both(text):
+        strict = graded(text, "exact_match", filter="strict", answer="STRICT")
+        return [*strict, *graded(text, "exact_match", filter="loose", answer=f"loose {text[:3]}")]
+
+    files = results(tmp_path, {"sums": task(both(marks(0, 0.2)))}, {"sums": task(both(marks(1, 0.9)))})
+    found = read_outcome(judged(run, *files, "target=sums:exact_match,loose"))
+    shown = [text for one in found.target.examples for text in (one.before, one.after)]
+    assert shown
+    assert all(text.startswith("loose ") for text in shown)
+
+
 def test_what_no_harness_can_know_is_said_and_what_it_knows_is_on_the_page(tmp_path, run, names):
     early, late = (graded(text, "exact_match", answer=f"I say {text[:3]}") for text in (marks(0, 0.2), marks(1, 0.9)))
     files = results(tmp_path, {"sums": task(early)}, {"sums": task(late)})

@@ -318,18 +318,23 @@ def answers(part: PairedPart) -> list[Answered]:
     """The items of one part whose answers changed most, most first."""
     early, late = (with_texts(part, one[part.headline], place) for place, one in enumerate((part.before, part.after)))
     quantity = next(iter(early.values))
-    rows = [pair for pair in changed_rows(early, late, quantity) if any(item.answer for item in part.items[pair[0]])]
-    return [shown(row, part.items[row], quantity, values) for row, values in rows[:SHOWN]]
+    rows = [
+        pair
+        for pair in changed_rows(early, late, quantity)
+        if any(item.answers.get(part.headline) for item in part.items[pair[0]])
+    ]
+    return [shown(row, part, quantity, values) for row, values in rows[:SHOWN]]
 
 
-def shown(row: str, items: tuple[Item, Item], quantity: str, values: tuple[float, float]) -> Answered:
-    """One item with both answers; right or wrong where that is what was measured."""
+def shown(row: str, part: PairedPart, quantity: str, values: tuple[float, float]) -> Answered:
+    """One item with both answers as its headline takes them; right or wrong where that is what was measured."""
+    items = part.items[row]
     made = Answered(
         row=row,
         question=cut(items[0].question),
         reference=cut(items[0].reference),
-        before=cut(items[0].answer),
-        after=cut(items[1].answer),
+        before=cut(items[0].answers.get(part.headline, "")),
+        after=cut(items[1].answers.get(part.headline, "")),
         quantity=quantity,
         measured=values,
     )
@@ -345,6 +350,6 @@ def with_texts(part: PairedPart, measured: Measured, place: int) -> Measured:
         measured.measure,
         measured.rows,
         measured.values,
-        {"answer": tuple(pair[place].answer for pair in pairs)},
+        {"answer": tuple(pair[place].answers.get(part.headline, "") for pair in pairs)},
         measured.better,
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import EvaluateError
+from mixplan.evaluate.harnesses.named import label_of
 from mixplan.evaluate.harnesses.results import Item, Results, Task, Tasks
 from mixplan.runs import canonical_json, content_hash
 
@@ -147,12 +148,11 @@ def task_of(file: Path, name: str, log: Any) -> Task:
     scored = {identity: found for identity, found in values.items() if complete(found, better)}
     if len(scored) < len(values):
         notes.append(f"{name}: {len(values) - len(scored)} of {len(values)} samples have no score and are left out.")
-    scorer = next((one.scorer for one in log.reductions or ()), "")
     config = log.eval.config.model_dump(exclude_none=True, mode="json")
     return Task(
         name=name,
         better=better,
-        items={identity: item_of(samples[identity], scorer, found) for identity, found in scored.items()},
+        items={identity: item_of(samples[identity], leading, found) for identity, found in scored.items()},
         leading=leading,
         meaning={
             "version": str(log.eval.task_version),
@@ -193,7 +193,7 @@ def scores_of(
     leading = leading_of(log)
     metrics = {(score.scorer, score.name): score.metrics for score in (log.results.scores if log.results else ())}
     for scorer, reduction in sorted(reduced.items(), key=lambda entry: entry[0] != leading):
-        measure = MEASURE if scorer == leading else f"{MEASURE} ({scorer})"
+        measure = label_of(MEASURE, scorer, leading)
         raw = [sample.scores[scorer].value for sample in samples.values() if scorer in (sample.scores or {})]
         if text := next((one for one in raw if isinstance(one, str) and not is_number(one)), None):
             notes.append(f"{name}: {scorer} is left out: its scores are texts such as {text[:40]!r}.")
@@ -238,7 +238,7 @@ def is_number(text: str) -> bool:
         return False
 
 
-def item_of(sample: Any, scorer: str, values: Mapping[str, Mapping[str, float]]) -> Item:
+def item_of(sample: Any, leading: str, values: Mapping[str, Mapping[str, float]]) -> Item:
     """One sample as it was asked and answered, in its first epoch."""
     target = sample.target if isinstance(sample.target, str) else "; ".join(map(str, sample.target))
     given: list[list[str]] = []
@@ -247,12 +247,14 @@ def item_of(sample: Any, scorer: str, values: Mapping[str, Mapping[str, float]])
             break
         given.append([message.role, message.text])
     question = sample.input if isinstance(sample.input, str) else canonical_json(given)
-    score = (sample.scores or {}).get(scorer)
     return Item(
         content=content_hash(question, target, sample.choices),
         prompt=content_hash(given),
         values=values,
         question=given[-1][1] if given else question,
         reference=target,
-        answer=str(score.answer or "") if score is not None else "",
+        answers={
+            label_of(MEASURE, scorer, leading): str(score.answer or "")
+            for scorer, score in (sample.scores or {}).items()
+        },
     )

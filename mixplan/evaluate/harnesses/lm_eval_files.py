@@ -27,6 +27,7 @@ from mixplan.evaluate.harnesses.lm_eval_models import (
     together,
     unequal,
 )
+from mixplan.evaluate.harnesses.named import label_of
 from mixplan.evaluate.harnesses.results import Item, Results, Task, Tasks
 from mixplan.runs import content_hash, translated
 
@@ -217,8 +218,10 @@ def task_of(file: Path, name: str, results: ResultsFile) -> Task:
         items={
             str(number): item_of(
                 row[filters[0]],
+                {label_of(MEASURE, key, filters[0]): answer_of(row[key].filtered_resps) for key in filters}
+                if config.get("output_type") == "generate_until"
+                else {},
                 {measure: {quantity: column[at] for quantity, column in by.items()} for measure, by in values.items()},
-                generated=config.get("output_type") == "generate_until",
             )
             for at, (number, row) in numbered
         },
@@ -320,7 +323,7 @@ def columns_of(
     notes: dict[str, None] = {}
     better = directions(name, results)
     for key in filters:
-        measure = MEASURE if key == filters[0] else f"{MEASURE} ({key})"
+        measure = label_of(MEASURE, key, filters[0])
         samples = [row[key] for row in rows.values()]
         for metric in metrics_of(results.results.get(name, {}), key, samples[0]):
             stated = results.results.get(name, {}).get(f"{metric},{key}")
@@ -354,7 +357,7 @@ def metrics_of(figures: Json, key: str, sample: Sample) -> list[str]:
     return [str(name) for name in listed] if isinstance(listed, list) else stated
 
 
-def item_of(sample: Sample, values: dict[str, dict[str, float]], *, generated: bool) -> Item:
+def item_of(sample: Sample, answers: dict[str, str], values: dict[str, dict[str, float]]) -> Item:
     """One item as it was asked and answered."""
     contexts = contexts_of(sample.arguments)
     first = contexts[0] if contexts else ""
@@ -364,7 +367,7 @@ def item_of(sample: Sample, values: dict[str, dict[str, float]], *, generated: b
         values=values,
         question=first if isinstance(first, str) else text_of(first),
         reference=text_of(sample.target),
-        answer=answer_of(sample.filtered_resps) if generated else "",
+        answers=answers,
     )
 
 

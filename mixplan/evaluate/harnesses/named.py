@@ -74,7 +74,11 @@ def relabelled(task: Task, measure: str, leading: str) -> Task:
         task,
         better=dict(sorted(better.items(), key=lambda entry: entry[0] != measure)),
         items={
-            number: replace(item, values={label(old): values for old, values in item.values.items()})
+            number: replace(
+                item,
+                values={label(old): values for old, values in item.values.items()},
+                answers={label(old): answer for old, answer in item.answers.items()},
+            )
             for number, item in task.items.items()
         },
         leading=leading,
@@ -166,7 +170,8 @@ def only(task: Task, old: Stands, new: Stands) -> Task:
     """A task with one quantity alone, under another name."""
 
     def kept(item: Item) -> Item:
-        return replace(item, values={new[0]: {new[1]: item.values[old[0]][old[1]]}})
+        answers = {new[0]: item.answers[old[0]]} if old[0] in item.answers else {}
+        return replace(item, values={new[0]: {new[1]: item.values[old[0]][old[1]]}}, answers=answers)
 
     return replace(
         task,

@@ -20,7 +20,7 @@ class Item:
         values: Numbers by measure and quantity.
         question: What was asked, for a person.
         reference: The right answer, as the data has it.
-        answer: What was answered, as it was graded; empty where options were scored.
+        answers: What was answered, as each measure's filter or scorer took it; none where options were scored.
     """
 
     content: str
@@ -28,7 +28,7 @@ class Item:
     values: Values
     question: str
     reference: str
-    answer: str
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
