@@ -276,4 +276,6 @@ def test_results_that_the_harness_saves_are_read_back_with_its_own_figures(docum
     assert found["sums"].better == {"lm_eval": {"exact_match": 1}, "lm_eval (loose)": {"exact_match": 1}}
     assert mean("sums", "lm_eval", "exact_match") == pytest.approx(figures["sums"]["exact_match,strict"])
     assert mean("sums", "lm_eval (loose)", "exact_match") == pytest.approx(figures["sums"]["exact_match,loose"])
-    assert {item.answer for item in found["sums"].items.values()} == {"0", "1"}
+    answered = found["sums"].items.values()
+    assert {item.answers["lm_eval"] for item in answered} == {"0", "1"}
+    assert {item.answers["lm_eval (loose)"] for item in answered} == {"0", "1", "2", "3"}
