@@ -215,7 +215,19 @@ def python_page() -> str:
             lines += [f"## {name}", "", *docstring(found), *members(found)]
         elif not inspect.isclass(found):
             lines += [f"## {name}", "", "```python", signature(name, found), "```", "", *docstring(found)]
+    lines += ["## mixplan.monitor.DomainMonitor", "", *monitor_part()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def monitor_part() -> Iterator[str]:
+    """The callback for other people's trainers, which loads torch and is imported by its own name."""
+    from mixplan.monitor import DomainMonitor
+
+    yield from ("```python", signature("DomainMonitor", DomainMonitor), "```", "")
+    yield from docstring(DomainMonitor)
+    given = list(docstring(DomainMonitor.__init__))
+    yield from given[given.index("**Args**") :]
+    yield from ("In use: [watch a training](other-trainers.md#watch-a-training).", "")
 
 
 def members(found: type) -> Iterator[str]:
@@ -237,7 +249,9 @@ def signature(name: str, function: Any) -> str:
             parts.append("    *,")
             keyword = True
         parts.append(f"    {parameter},")
-    return "\n".join([f"{name}(", *parts, f") -> {found.return_annotation}"]).replace("'", "")
+    return "\n".join(
+        [f"{name}(", *parts, ")" if inspect.isclass(function) else f") -> {found.return_annotation}"]
+    ).replace("'", "")
 
 
 def docstring(found: Any) -> Iterator[str]:

@@ -62,6 +62,14 @@ def test_no_plan_yet_with_a_name_that_needs_quotes(tmp_path: Path) -> None:
     assert refusal(run) == f"{run}: no plan.json here yet. Plan first: `mixplan plan RECIPE --run '{run}'`."
 
 
+def test_a_folder_that_compares_two_models_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "diff.json").write_text("{}")
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: found what `mixplan diff` wrote of two models, expected a run folder. `mixplan ls` lists the "
+        "runs."
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [

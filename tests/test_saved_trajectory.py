@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+from damage import WAYS
 
 from mixplan.errors import RunError
 from mixplan.saved.trajectory import (
@@ -80,6 +81,15 @@ def test_a_damaged_line_is_refused_by_its_number(tmp_path, line, text, said):
     with pytest.raises(RunError, match=said) as refused:
         read_trajectory(tmp_path)
     assert "Delete the folder" in str(refused.value)
+
+
+@pytest.mark.parametrize("way", ["cut", "empty", "noise", "folder", "loop"])
+def test_a_damaged_file_is_refused_with_what_helps(tmp_path, way):
+    write_trajectory(PLAIN, tmp_path)
+    WAYS[way](tmp_path / "trajectory.jsonl", random.Random(0))
+    with pytest.raises(RunError, match=r"[Dd]elete the folder") as refused:
+        read_trajectory(tmp_path)
+    assert str(tmp_path) in str(refused.value)
 
 
 def test_a_point_of_other_rows_is_refused(tmp_path):

@@ -185,7 +185,7 @@ def judge_results(
         after: The same of the trained one.
         tasks: `DOMAIN=TASK` texts, where tasks are not named as the plan's domains.
         label: What it is kept under, in `judged/` of the run folder; the trained model's name when None.
-        overrides: `evaluate.key=value` texts.
+        overrides: `key=value` texts of `evaluate.tasks`, `evaluate.resamples`, `tolerances` and `seed`.
 
     Returns:
         The outcome; what needs the models themselves is not known.

@@ -125,6 +125,10 @@ def refuse_no_plan(run: Path, path: Path) -> None:
         raise RunError(f"{run}: found a file, expected a run folder. Give its folder: `mixplan report {folder}`.")
     if not run.is_dir():
         raise RunError(f"{run}: no such run folder. `mixplan ls` lists the runs there are.")
+    if not os.path.lexists(path) and (run / "diff.json").is_file():
+        raise RunError(
+            f"{run}: found what `mixplan diff` wrote of two models, expected a run folder. `mixplan ls` lists the runs."
+        )
     if not os.path.lexists(path):
         raise RunError(f"{run}: no plan.json here yet. Plan first: `mixplan plan RECIPE --run {quoted(run)}`.")
 

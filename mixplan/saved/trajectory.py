@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -254,7 +255,7 @@ def read_trajectory(folder: Path) -> Trajectory | None:
         RunError: a line is damaged or foreign, or of another version; names it.
     """
     saved = File(folder / FILE, "trajectory", AGAIN)
-    if not saved.path.exists():
+    if not os.path.lexists(saved.path):
         return None
     lines = []
     for number, text in enumerate(saved.bytes().splitlines(), 1):
