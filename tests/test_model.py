@@ -22,7 +22,7 @@ from mixplan.model import (
     resolve_device,
     resolve_dtype,
 )
-from mixplan.model.place import time_matmul
+from mixplan.model.device import time_matmul
 from mixplan.recipe import ModelSpec, SaeSpec
 
 

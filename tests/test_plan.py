@@ -19,7 +19,7 @@ from mixplan.errors import MixplanError, RunError
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.plan.make import recipe_text
 from mixplan.reading import standalone
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import plan_hash
 
@@ -319,7 +319,7 @@ def test_the_hash_of_a_plan_is_what_determines_it(recipe, tmp_path, monkeypatch)
     """Nothing of where it was made, when, or how fast the machine was that day; everything else."""
     first, _ = plan(recipe, tmp_path / "first")
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr("mixplan.model.place.time_matmul", lambda *_: 1.0)
+    monkeypatch.setattr("mixplan.model.device.time_matmul", lambda *_: 1.0)
     other, _ = plan(recipe, tmp_path / "other", "model.dtype=float32")
     assert other["hashes"]["plan"] == first["hashes"]["plan"] == plan_hash(first)
     moved = json.loads(json.dumps(first))
