@@ -180,9 +180,8 @@ def beside(request: StudyRequest, run: Path, *, device: str) -> Iterator[None]:
         for number in range(1, request.jobs):
             variables = {**os.environ, **Part(number, request.jobs).environment(device)}
             with translated(run), open(run / f"worker-{number}.log", "ab") as log:
-                running.append(
-                    started_child(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=variables)
-                )
+                streams = {"stdout": log, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+                running.append(started_child(command, env=variables, **streams))
         yield
     except BaseException:
         for process in running:
