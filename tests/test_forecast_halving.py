@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import saved_outcome
 
 from mixplan.forecast import Halving, Kind, halving_rows
+from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Settings
 
 SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "sts_demonstrations": 2}
@@ -24,15 +26,18 @@ def columns(half: float, seed: int, shared: float = math.inf) -> dict[str, list[
     return {"without": without.tolist(), "after": after.tolist(), "rows": rows.tolist(), "total": total}
 
 
-def lay_study(folder: Path, targets: dict[str, dict[str, object]], **changes: object) -> None:
-    """A study's evidence."""
+def lay_study(folder: Path, targets: dict[str, dict[str, object]]) -> None:
+    """A study's evidence, as its type writes it."""
     folder.mkdir(parents=True)
-    value = {"version": 1, "hashes": HASHES, "settings": SETTINGS, "compared": targets, **changes}
-    (folder / "evidence.json").write_text(json.dumps(value))
+    value = Evidence.model_validate(
+        {"version": 1, "title": "arms", "hashes": HASHES, "settings": SETTINGS, "seeds": [0], "told": {}, "targets": {}}
+        | {"compared": targets}
+    )
+    (folder / "evidence.json").write_text(json.dumps(value.values()))
 
 
-def lay_run(folder: Path, half: float, seed: int, **changes: object) -> None:
-    """A run whose arms were compared; `random` does not follow the rule, and its rows are one seed's of two."""
+def lay_run(folder: Path, half: float, seed: int, *, draws: int = 2) -> None:
+    """A run whose arms were compared; `random` does not follow the rule, and its rows are one seed's of `draws`."""
     own = columns(half, seed)
     names = [f"d{number}" for number in range(12)]
     arms = {
@@ -42,11 +47,13 @@ def lay_run(folder: Path, half: float, seed: int, **changes: object) -> None:
             "losses": dict(zip(names, own["after"], strict=True)),
             "rows": dict(zip(names, own["rows"], strict=True)),
         },
-        "random": {"seeds": 2, "losses": dict.fromkeys(names, 9.0), "rows": dict.fromkeys(names, 5)},
+        "random": {"seeds": draws, "losses": dict.fromkeys(names, 9.0), "rows": dict.fromkeys(names, 5)},
     }
-    value = {"hashes": HASHES, "settings": SETTINGS, "arms": {"quantity": "correct", "arms": arms}, **changes}
-    folder.mkdir(parents=True)
-    (folder / "outcome.json").write_text(json.dumps(value))
+    value = saved_outcome.sample(seed)
+    table = value["arms"] | {"quantity": "correct"}
+    table["arms"] = {name: table["arms"]["none"] | arm for name, arm in arms.items()}
+    hashes, settings = value["hashes"] | HASHES, value["settings"] | SETTINGS
+    saved_outcome.save(folder, value | {"hashes": hashes, "settings": settings, "arms": table})
 
 
 def learned(folder: Path, patterns: list[str] | None = None, kind: Kind = KIND):
@@ -81,6 +88,8 @@ def test_a_person_s_own_comparisons_teach_and_rows_drawn_anew_each_seed_do_not(t
     assert found.text.startswith(
         "30 rows of its own halve a domain's loss, learned from arms of 2 targets with 313 to 346 extra rows: "
     )
+    lay_run(tmp_path / "once" / "run", 30.0, 0, draws=1)
+    assert learned(tmp_path, ["runs/run0", "once/run"]).rows == Halving(100.0), "an arm of one seed counts"
     assert learned(tmp_path, ["runs/run0"]).text == (
         "100 rows are taken to halve a domain's loss: the arms of one target alone teach nothing."
     )
@@ -97,7 +106,8 @@ def test_what_foretells_no_better_is_not_used(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind("x" * 64, KIND.sae, KIND.settings), Kind(KIND.model, KIND.sae, {"method": "grpo"})]
+    "kind",
+    [Kind("x" * 64, KIND.sae, KIND.settings), Kind(KIND.model, KIND.sae, Settings(**SETTINGS | {"method": "grpo"}))],
 )
 def test_arms_of_another_model_or_method_teach_nothing(tmp_path, kind):
     for seed in range(2):

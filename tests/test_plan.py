@@ -22,6 +22,7 @@ from mixplan.reading import standalone
 from mixplan.reading.progress import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import plan_hash
+from mixplan.saved.evidence import Evidence
 
 
 def plan_in_child(recipe: Path, run: Path) -> int:
@@ -294,12 +295,13 @@ def test_arms_compared_earlier_say_how_many_rows_halve_a_loss(recipe, tmp_path):
     column = {"without": [0.3, 0.2, 0.4], "after": [0.1, 0.1, 0.1], "rows": [14.0, 7.0, 21.0]}
     column |= {"total": [42.0] * 3, "unit": "accuracy"}
     evidence = {
-        "version": 1, "title": "Arms", "hashes": usual["hashes"], "settings": {"method": "sft"}, "seeds": [0],
+        "version": 1, "title": "Arms", "hashes": {part: usual["hashes"][part] for part in ("model", "sae")},
+        "settings": {"method": "sft", "features": 8, "drift_demonstrations": 2, "sts_demonstrations": 2}, "seeds": [0],
         "told": {}, "targets": {}, "compared": {"a": column, "b": column, "c": column},
     }  # fmt: skip
-    evidence["settings"] |= {"sts_demonstrations": 2}
     (tmp_path / "runs" / "arms").mkdir()
-    (tmp_path / "runs" / "arms" / "evidence.json").write_text(json.dumps(evidence))
+    written = Evidence.model_validate(evidence).values()
+    (tmp_path / "runs" / "arms" / "evidence.json").write_text(json.dumps(written))
     learned, _ = plan(recipe, tmp_path / "runs" / "second", *asked)
     said = learned["forecast"]["evidence"]
     assert len(said) == 1

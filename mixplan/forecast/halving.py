@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mixplan.forecast.earlier import NONE, OUTCOME, Kind, finite, of_another_config, places, unit_of
+from mixplan.forecast.earlier import NONE, OUTCOME, Kind, of_another_config, places, unit_of
 from mixplan.forecast.evidence import evidence_files
 from mixplan.forecast.response import Halving, Losses, Response, halving_text, mixtures_text, respond, worth
+from mixplan.saved.evidence import Evidence
+from mixplan.saved.outcome import Outcome
 
 DRAWN = "random"
 """The arm whose rows differ by seed, while a loss is a mean over seeds."""
@@ -97,16 +96,17 @@ def rows_save(
 def compared_earlier(patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind) -> list[Compared]:
     """Arms of all targets that were compared earlier, each file once; damaged ones are passed over."""
     found: dict[str, list[Compared]] = {}
-    for place in (
-        *(at / OUTCOME for at, _ in places(patterns, folder, run, [])),
-        *evidence_files(patterns, folder, run),
-    ):
+    kinds: list[tuple[Path, type[Outcome] | type[Evidence]]] = [
+        *((at / OUTCOME, Outcome) for at, _ in places(patterns, folder, run, [])),
+        *((at, Evidence) for at in evidence_files(patterns, folder, run)),
+    ]
+    for place, saved in kinds:
         try:
             data = place.read_bytes()
-            value = json.loads(data)
+            value = saved.model_validate_json(data)
             if same_job(kind, value):
                 found[hashlib.sha256(data).hexdigest()] = list(compared_in(value))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError):
             continue
     return [one for mark in sorted(found) for one in found[mark]]
 
@@ -136,29 +136,34 @@ def chosen(response: Response, targets: int, usual: float, unit: str) -> Amount:
     return Amount(response.found, f"{learned}, learned from {behind}: {errors}.", unit)
 
 
-def same_job(kind: Kind, value: Mapping[str, Any]) -> bool:
+def same_job(kind: Kind, value: Outcome | Evidence) -> bool:
     """Whether arms were trained from the plan's model by its training method."""
-    same = (value["hashes"]["model"], value["settings"]["method"]) == (kind.model, kind.settings.method)
-    return bool(same) and not of_another_config(kind, value)
+    model = value.hashes.model if isinstance(value, Evidence) else value.hashes.get("model")
+    same = (model, value.settings.method) == (kind.model, kind.settings.method)
+    return same and not of_another_config(kind, value.config)
 
 
-def compared_in(value: Mapping[str, Any]) -> Iterator[Compared]:
-    """The targets of one outcome's or study's comparison."""
-    for one in value.get("compared", {}).values():
-        columns = ([finite(number) for number in one[key]] for key in ("without", "after", "rows", "total"))
-        yield Compared(str(one["unit"]), losses_from(*columns))
-    if table := value.get("arms"):
-        arms = table["arms"]
-        bare = arms[NONE]["losses"] if NONE in arms else {}
+def compared_in(value: Outcome | Evidence) -> Iterator[Compared]:
+    """The targets of one outcome's or study's comparison.
+
+    Raises:
+        ValueError: a loss lacks its rows.
+    """
+    if isinstance(value, Evidence):
+        for one in value.compared.values():
+            yield Compared(one.unit, losses_from(one.without, one.after, one.rows, one.total))
+    elif value.arms is not None and value.arms.quantity:
+        arms = value.arms.arms
+        bare = arms[NONE].losses if NONE in arms else {}
         given = [
-            (finite(bare[name]), finite(loss), finite(arm["rows"].get(name, 0)), total)
+            (bare[name], loss, float(arm.rows.get(name, 0)), float(total))
             for arm_name, arm in arms.items()
-            if (arm_name != DRAWN or arm["seeds"] == 1) and (total := math.fsum(map(finite, arm["rows"].values())))
-            for name, loss in arm["losses"].items()
+            if (arm_name != DRAWN or arm.seeds == 1) and (total := sum(arm.rows.values()))
+            for name, loss in arm.losses.items()
             if name in bare
         ]
-        if given and table["quantity"]:
-            yield Compared(unit_of(str(table["quantity"])), losses_from(*map(list, zip(*given, strict=True))))
+        if given:
+            yield Compared(unit_of(value.arms.quantity), losses_from(*zip(*given, strict=True)))
 
 
 def losses_from(
