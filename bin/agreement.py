@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mixplan.domains import Domain
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.drift import Drift, drift_dimensions, overlap, predict_drift
 from mixplan.features.measure import measure_unit
 from mixplan.features.queries import Reading

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import linprog
 
-from mixplan.allocate.clash import require_feasible
+from mixplan.allocate.feasibility import require_feasible
 from mixplan.allocate.problem import DomainDemand, Problem, build
 from mixplan.allocate.rounding import whole_rows
 from mixplan.allocate.solve import solve

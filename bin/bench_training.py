@@ -19,11 +19,11 @@ from typing import Any
 
 import yaml
 
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.mixture import build_mixture
 from mixplan.plan.write import model_path
 from mixplan.reading import standalone
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.runs import content_hash
 from mixplan.train.verify import AsPlanned, model_hash

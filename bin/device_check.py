@@ -146,7 +146,7 @@ def step_vllm(check: Check) -> dict[str, Any]:
     code = (
         "import json\n"
         "from mixplan.model import load_model, generate\nfrom mixplan.recipe import ModelSpec, SaeSpec\n"
-        "from mixplan.evaluate.served import Server\n"
+        "from mixplan.evaluate.vllm_answers import Server\n"
         "spec = ModelSpec(name='embedded', device='cuda', dtype='bfloat16', sae=SaeSpec(embedded=True))\n"
         "model = load_model(spec)\n"
         "turn = '<|im_start|>user\\n%d + %d = ?<|im_end|>\\n<|im_start|>assistant\\n'\n"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import RunError
-from mixplan.leftovers import affixes, sweep, sweep_held
+from mixplan.temporary_files import affixes, sweep, sweep_held
 
 HASH_LENGTH = 64
 JUDGED = "judged"

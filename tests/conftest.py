@@ -276,7 +276,7 @@ def real_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def even_race():
     """Compute types measure alike: on models this small a busy machine may find either the faster."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mixplan.model.place.time_matmul", lambda dtype, width: 1.0)
+        patch.setattr("mixplan.model.device.time_matmul", lambda dtype, width: 1.0)
         yield
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from mixplan.allocate.clash import require_feasible
+from mixplan.allocate.feasibility import require_feasible
 from mixplan.allocate.problem import DomainDemand, build
 from mixplan.allocate.solve import run, solve
 from mixplan.errors import AllocationError

@@ -26,13 +26,13 @@ FLOW = (
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `saved` is what
 plan.json, evaluations and outcome.json are, `plan` runs the stages before it and saves them, `monitor` measures a
 model within a trainer, which is why `evaluate` stands in front of `train`."""
-EVERYWHERE = {"errors", "leftovers", "runs", "embedded", "tether", "weights"}
+EVERYWHERE = {"errors", "temporary_files", "runs", "embedded", "child_process", "weights"}
 LEAVES = {
     "errors": set(),
-    "leftovers": set(),
-    "runs": {"errors", "leftovers"},
+    "temporary_files": set(),
+    "runs": {"errors", "temporary_files"},
     "embedded": {"errors", "runs"},
-    "tether": set(),
+    "child_process": set(),
     "weights": {"errors", "runs"},
 }
 ENTRY = {"api", "cli", "__main__"}
@@ -72,7 +72,7 @@ WHOLE_HOUSE = {
 UNTYPED = {
     "api.results": "rows for a data frame, as pandas takes them",
     "cli.ls": "entries of `mixplan ls --json`, each kind with keys of its own",
-    "domains.opened": "a domain's fields as the cache keeps them",
+    "domains.cached_domains": "a domain's fields as the cache keeps them",
     "domains.record": "a row of a person's own data",
     "evaluate.harness": "what lm-evaluation-harness says of an item",
     "evaluate.harnesses.inspect_logs": "parts of a log of inspect_ai, as its own library types them",
@@ -80,7 +80,7 @@ UNTYPED = {
     "features.statistics": "arrays by name, on their way into a dataclass",
     "features.zeroed": "the arguments of a torch module's call",
     "mixture.write": "a row of mixture.jsonl, with columns of a person's own",
-    "model.place": "arguments of `from_pretrained`",
+    "model.device": "arguments of `from_pretrained`",
     "recipe.model_folder": "a model's config.json, as whoever made the model wrote it",
     "recipe.releases": "an entry of SAELens's own table",
     "recipe.schema": "JSON Schema, as pydantic makes it",
@@ -96,8 +96,8 @@ UNTYPED = {
 UNTYPED_CROSSING = [
     "domains.sources.read_records",  # rows of a person's own data
     "reading.identity.standalone",  # the recipe as a person wrote it
-    "recipe.descent.read_json",  # a hub repository's config.json
-    "recipe.descent.shape_in",  # the same
+    "recipe.base_models.read_json",  # a hub repository's config.json
+    "recipe.base_models.shape_in",  # the same
     "recipe.model_folder.read_config",  # the same, of a local folder
     "recipe.releases.release",  # an entry of SAELens's own table
     "recipe.schema.recipe_schema",  # JSON Schema, for who writes it to a file

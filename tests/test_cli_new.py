@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mixplan.cli import main
-from mixplan.cli.usable import unknown_sae
+from mixplan.cli.preflight import unknown_sae
 from mixplan.recipe import load_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]

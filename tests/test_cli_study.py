@@ -117,7 +117,7 @@ def test_a_slurm_array_is_written_and_its_path_printed(asked):
 
 def test_evidence_is_written_again_in_its_place(monkeypatch):
     found = []
-    monkeypatch.setattr("mixplan.study.restate.restate", lambda *places, watcher: found.append(places))
+    monkeypatch.setattr("mixplan.study.restate_evidence.restate", lambda *places, watcher: found.append(places))
     assert call("restate", STUDY_FILE, "evidence.json").output == "Evidence: evidence.json\n"
     assert found == [(STUDY_FILE, Path("evidence.json"))]
 

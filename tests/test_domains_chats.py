@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from mixplan.chat.calls import parted_calls
-from mixplan.domains.causes import Lacking
+from mixplan.chat.tool_calls import parted_calls
 from mixplan.domains.chats import (
     ASKED_JOINED,
     CUT,
@@ -18,6 +17,7 @@ from mixplan.domains.chats import (
     read_turns,
     with_tools,
 )
+from mixplan.domains.row_problems import Lacking
 from mixplan.errors import DataError
 
 ASK, SAY = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}

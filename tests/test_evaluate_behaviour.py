@@ -8,8 +8,8 @@ from evaluated import asked_rows, loaded
 from mixplan.evaluate import change
 from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.behaviour import READ_AGAIN, kept_answers, make_answers, own_answers
+from mixplan.evaluate.joint_measures import measure_together
 from mixplan.evaluate.prompts import prompt_text
-from mixplan.evaluate.together import measure_together
 from mixplan.model import generate
 
 

@@ -15,7 +15,7 @@ from mixplan.errors import DriftError
 from mixplan.forecast import History, Risk, forecast
 from mixplan.forecast.earlier import Found, Run
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 from mixplan.runs import file_hash
 from mixplan.sts import Score
 

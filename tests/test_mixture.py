@@ -11,7 +11,7 @@ import datasets
 import pytest
 from sample_mixtures import Answerer, all_bytes, build, make_domain, make_row, own_answers, read_rows
 
-from mixplan.domains.joined import joined
+from mixplan.domains.joined_sources import joined
 from mixplan.errors import DataError, ModelError, RecipeError
 from mixplan.mixture import Untrained, describe
 from mixplan.recipe import DataSpec, MixtureSpec, SourceSpec, SourcesSpec, TrainSpec

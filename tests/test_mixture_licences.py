@@ -8,7 +8,7 @@ import pytest
 from sample_mixtures import build, make_domain
 
 from mixplan.domains import Domain
-from mixplan.domains.joined import joined
+from mixplan.domains.joined_sources import joined
 from mixplan.errors import RecipeError
 from mixplan.mixture.licences import allowed, excluded_lines, licence_warnings, require_own_rows, restrictions
 from mixplan.recipe import DataSpec, DomainSpec, LicencesSpec, MixtureSpec, Recipe, SourceSpec, SourcesSpec

@@ -12,7 +12,7 @@ from mixplan import domains
 from mixplan.chat.template import ChatTemplate
 from mixplan.errors import RecipeError
 from mixplan.mixture import TokenCounter
-from mixplan.model.held import special_tokens
+from mixplan.model.tokenizer_template import special_tokens
 from mixplan.recipe import ColumnsSpec, DataSpec, DomainSpec, MixtureSpec, TrainSpec
 
 TOOLS = [{"type": "function", "function": {"name": "warmth", "description": "d", "parameters": {"type": "object"}}}]

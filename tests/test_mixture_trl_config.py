@@ -13,8 +13,8 @@ import yaml
 from sample_mixtures import build, make_domain
 from trl_templates import TEMPLATES
 
-from mixplan.chat.hold import hold
 from mixplan.chat.template import ChatTemplate
+from mixplan.chat.template_settings import hold
 from mixplan.errors import RunError
 from mixplan.mixture import Mixture
 from mixplan.mixture.trl_config import WITHOUT_GPU, WITHOUT_TEMPLATE, Job, default_of, trl_job

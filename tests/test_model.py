@@ -12,17 +12,17 @@ import torch
 from mixplan import embedded
 from mixplan.errors import ModelError
 from mixplan.model import (
+    device,
     fingerprint_tensors,
     generate,
     give_back_memory,
     load_model,
-    place,
     read_stream,
     render,
     resolve_device,
     resolve_dtype,
 )
-from mixplan.model.place import time_matmul
+from mixplan.model.device import time_matmul
 from mixplan.recipe import ModelSpec, SaeSpec
 
 
@@ -134,7 +134,7 @@ def test_auto_measures_on_a_cpu_and_says_so(monkeypatch):
     cases = [((3.0, 1.0), "bfloat16", ""), ((1.1, 1.0), "float32", "not "), ((1.0, 4.0), "float32", "not ")]
     for seconds, chosen, negated in cases:
         times = dict(zip((torch.float32, torch.bfloat16), seconds, strict=True))
-        monkeypatch.setattr(place, "time_matmul", lambda dtype, _width, times=times: times[dtype])
+        monkeypatch.setattr(device, "time_matmul", lambda dtype, _width, times=times: times[dtype])
         why = f"bfloat16 was measured {negated}to be at least 1.2 times as fast as float32 on this CPU"
         assert resolve_dtype("auto", torch.device("cpu"), 8) == (chosen, why)
     assert time_matmul(torch.float32, 8) > 0

@@ -10,7 +10,7 @@ from mixplan.features import forward
 from mixplan.features.forward import reading_way
 from mixplan.model import attention
 from mixplan.model.answers import generation_way
-from mixplan.model.parted import parts_of
+from mixplan.model.prefix_attention import parts_of
 from mixplan.model.selfcheck import FITS_BELOW, LONGEST_PREFIX, Checked, samples, slower
 
 
@@ -75,7 +75,7 @@ def test_plain_attention_is_parted_and_windows_are_not_even_tried(build_model, t
 
 
 def test_a_layer_that_asks_for_more_than_plain_attention_is_packed(tiny_model, monkeypatch):
-    monkeypatch.setattr("mixplan.model.parted.UNSUPPORTED", ("position_ids",))
+    monkeypatch.setattr("mixplan.model.prefix_attention.UNSUPPORTED", ("position_ids",))
     checked = reading_way(loaded(tiny_model), 2)
     assert checked.way == "packed"
     assert checked.failed == ("parted: NotImplementedError: attention in parts has no position_ids",)

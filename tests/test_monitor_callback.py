@@ -14,11 +14,11 @@ import torch
 from small_trainers import STEPS, Tracker, grpo_trainer, plain_trainer, sft_trainer, train_as_rank, weights
 from transformers import TrainerCallback
 
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.errors import ModelError, RecipeError, RunError
 from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.behaviour import make_answers, own_answers
-from mixplan.evaluate.together import measure_together
+from mixplan.evaluate.joint_measures import measure_together
 from mixplan.features.forward import read_stream
 from mixplan.model import load_model, load_trained
 from mixplan.monitor import DomainMonitor

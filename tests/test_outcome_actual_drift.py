@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_features import numpy_encode, whole_stream
 
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.features.turns import query_tokens
 from mixplan.model import load_model
 from mixplan.outcome.actual_drift import Readings, actual_drift, by_chance, held_against, largest
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan
 

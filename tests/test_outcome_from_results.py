@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import mixplan
 from mixplan.cli import app
 from mixplan.errors import MixplanError, RunError
-from mixplan.outcome.elsewhere import hold_same
+from mixplan.outcome.external_model import hold_same
 from mixplan.outcome.from_results import ResultsRequest, judge_results
 from mixplan.saved import read_outcome, read_plan, write_outcome
 from mixplan.saved.outcome import Elsewhere

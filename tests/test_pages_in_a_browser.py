@@ -12,7 +12,7 @@ import saved_run
 from browser import Page, browsing
 
 from mixplan.report.page import render
-from mixplan.report.several import render_several
+from mixplan.report.runs_page import render_several
 
 pytestmark = pytest.mark.browser
 

@@ -19,9 +19,10 @@ from mixplan.errors import MixplanError, RunError
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.plan.make import recipe_text
 from mixplan.reading import standalone
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import plan_hash
+from mixplan.saved.evidence import Evidence
 
 
 def plan_in_child(recipe: Path, run: Path) -> int:
@@ -294,12 +295,13 @@ def test_arms_compared_earlier_say_how_many_rows_halve_a_loss(recipe, tmp_path):
     column = {"without": [0.3, 0.2, 0.4], "after": [0.1, 0.1, 0.1], "rows": [14.0, 7.0, 21.0]}
     column |= {"total": [42.0] * 3, "unit": "accuracy"}
     evidence = {
-        "version": 1, "title": "Arms", "hashes": usual["hashes"], "settings": {"method": "sft"}, "seeds": [0],
+        "version": 1, "title": "Arms", "hashes": {part: usual["hashes"][part] for part in ("model", "sae")},
+        "settings": {"method": "sft", "features": 8, "drift_demonstrations": 2, "sts_demonstrations": 2}, "seeds": [0],
         "told": {}, "targets": {}, "compared": {"a": column, "b": column, "c": column},
     }  # fmt: skip
-    evidence["settings"] |= {"sts_demonstrations": 2}
     (tmp_path / "runs" / "arms").mkdir()
-    (tmp_path / "runs" / "arms" / "evidence.json").write_text(json.dumps(evidence))
+    written = Evidence.model_validate(evidence).values()
+    (tmp_path / "runs" / "arms" / "evidence.json").write_text(json.dumps(written))
     learned, _ = plan(recipe, tmp_path / "runs" / "second", *asked)
     said = learned["forecast"]["evidence"]
     assert len(said) == 1
@@ -319,7 +321,7 @@ def test_the_hash_of_a_plan_is_what_determines_it(recipe, tmp_path, monkeypatch)
     """Nothing of where it was made, when, or how fast the machine was that day; everything else."""
     first, _ = plan(recipe, tmp_path / "first")
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr("mixplan.model.place.time_matmul", lambda *_: 1.0)
+    monkeypatch.setattr("mixplan.model.device.time_matmul", lambda *_: 1.0)
     other, _ = plan(recipe, tmp_path / "other", "model.dtype=float32")
     assert other["hashes"]["plan"] == first["hashes"]["plan"] == plan_hash(first)
     moved = json.loads(json.dumps(first))

@@ -11,7 +11,7 @@ from small_plan import Silent, plan
 from small_sources import AMOUNTS, lay_sources
 from test_features import dense
 
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.errors import MixplanError
 from mixplan.features.statistics import Statistics
 from mixplan.mixture import read_mixture

@@ -6,7 +6,7 @@ import pytest
 from evaluated import asked_rows, domain_of, loaded, spec_of
 from trl_templates import TEMPLATES
 
-from mixplan.chat.refusal import MOVED
+from mixplan.chat.refused_turns import MOVED
 from mixplan.errors import ModelError
 from mixplan.model import hold_template
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations

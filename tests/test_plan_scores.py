@@ -11,7 +11,7 @@ from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by
 from test_features import dense
 
 from mixplan import embedded
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.model import load_model
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.plan.scores import plan_readings

@@ -9,8 +9,8 @@ from wrong_recipes import BASE
 
 from mixplan.allocate import DomainDemand, allocate
 from mixplan.forecast import Amount, Forecast, Halving
-from mixplan.forecast.expect import Learned
-from mixplan.plan.spend import Spent
+from mixplan.forecast.expected_change import Learned
+from mixplan.plan.budget import Spent
 from mixplan.plan.tolerances import planned_tolerances
 from mixplan.recipe import BudgetSpec, Recipe, load_recipe
 from mixplan.saved.part import Expected

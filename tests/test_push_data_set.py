@@ -12,7 +12,7 @@ from sample_mixtures import build, make_domain, read_rows
 from mixplan.errors import RunError
 from mixplan.push.data_set import gather_mixture, shard, size_category
 from mixplan.push.private import OwnPlaces
-from mixplan.push.stated import Stated
+from mixplan.push.request import Stated
 from mixplan.recipe import load_recipe
 
 COLUMNS = "format: prompt_completion, columns: {prompt: p, completion: c}"

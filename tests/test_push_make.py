@@ -15,7 +15,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from mixplan.errors import RunError
 from mixplan.mixture.licences import restrictions
 from mixplan.push import PushRequest, make, push_run
-from mixplan.push.stated import Stated
+from mixplan.push.request import Stated
 
 SECRET = "hf_" + "q" * 34
 

@@ -9,7 +9,7 @@ from saved_run import checked, values
 from mixplan.errors import RunError
 from mixplan.push.model_files import config, loads, refuse_other_model, weights_of
 from mixplan.push.private import OwnPlaces
-from mixplan.push.stated import Stated
+from mixplan.push.request import Stated
 from mixplan.runs import content_hash
 from mixplan.weights import weights_hash
 

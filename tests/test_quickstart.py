@@ -8,7 +8,7 @@ import torch
 
 from mixplan import embedded
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 from mixplan.recipe import load_recipe
 
 QUICKSTART = Path(__file__).resolve().parent.parent / "recipes" / "quickstart.yaml"

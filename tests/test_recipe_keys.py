@@ -22,7 +22,7 @@ from small_plan import HOOK, Silent
 from test_recipe_overrides import sections
 
 from mixplan import embedded
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.errors import MixplanError
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.recipe import Recipe, SourceSpec, load_recipe

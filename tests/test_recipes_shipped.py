@@ -7,7 +7,7 @@ import pytest
 import yaml
 from test_models_hub import PLANNED
 
-from mixplan.cli.usable import unknown_sae
+from mixplan.cli.preflight import unknown_sae
 from mixplan.recipe import LoadedRecipe, load_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -10,8 +10,8 @@ from mixplan.report.measured import before_and_after, every_measure, notices, re
 from mixplan.report.measures import WORDS, quantity
 from mixplan.report.plots import axis_over
 from mixplan.report.sentences import said_first, wrong
-from mixplan.report.sheets import lost_first
 from mixplan.report.text import percent
+from mixplan.report.text_tables import lost_first
 
 
 def test_every_domain_says_before_after_change_interval_and_verdict() -> None:

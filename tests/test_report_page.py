@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from saved_plan import learned, sample
 
 from mixplan.report.page import render, write_page
-from mixplan.report.several import render_several
+from mixplan.report.runs_page import render_several
 from mixplan.report.text import bounds, in_line, number, percent
 from mixplan.saved.plan import Plan
 

@@ -7,8 +7,8 @@ from test_report_page import read
 
 from mixplan.report.plots import axis_over
 from mixplan.report.predicted import judged_change, judged_scatter, predicted
-from mixplan.report.sheets import PREDICTORS, judged
 from mixplan.report.text import plain
+from mixplan.report.text_tables import PREDICTORS, judged
 
 
 def line_of(outcome, predictor: str, measure: str):

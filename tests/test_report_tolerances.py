@@ -7,10 +7,10 @@ import saved_plan
 import saved_run
 from tolerated import entry, expected, gate, planned
 
-from mixplan.report.beside import verdicts
 from mixplan.report.outcome_header import strip as outcome_strip
 from mixplan.report.page import render
-from mixplan.report.sheets import arms
+from mixplan.report.runs_table import verdicts
+from mixplan.report.text_tables import arms
 from mixplan.report.tolerances import chance, gate_of, held_fact, planned_fact, planned_lines, sheet
 from mixplan.report.verdict import strip
 from mixplan.saved.plan import Plan

@@ -17,7 +17,7 @@ from small_sources import AMOUNTS, lay_sources
 from mixplan.forecast.earlier import run_of
 from mixplan.outcome.make import evaluate_run
 from mixplan.report.page import render
-from mixplan.report.sheets import changes
+from mixplan.report.text_tables import changes
 from mixplan.saved.evaluation import read_evaluation
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan

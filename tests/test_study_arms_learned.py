@@ -21,9 +21,9 @@ from mixplan.recipe.spec import HALF_ROWS
 from mixplan.study import jobs
 from mixplan.study.arms import make as arms
 from mixplan.study.arms.judge import judge_arms
-from mixplan.study.arms.known import TRAVELS
 from mixplan.study.arms.learned import amount_of, judge_relearned
 from mixplan.study.arms.make import DONE
+from mixplan.study.arms.measured import TRAVELS
 from mixplan.study.arms.stages import Stage, stages
 from mixplan.study.asked.spec import load_study
 from mixplan.study.files.arms import Halved

@@ -18,8 +18,8 @@ from mixplan.recipe import load_recipe
 from mixplan.runs import locked
 from mixplan.study import jobs
 from mixplan.study.arms import make as arms
-from mixplan.study.arms.known import TRAVELS
 from mixplan.study.arms.make import DONE, written
+from mixplan.study.arms.measured import TRAVELS
 from mixplan.study.arms.stages import Stage, stages
 from mixplan.study.asked.spec import load_study
 from mixplan.train.launch import Launch

@@ -22,7 +22,7 @@ from mixplan.study.judged.table import read_table
 from mixplan.study.reading import forecasts as reading
 from mixplan.study.register import register
 from mixplan.train.launch import Launch
-from mixplan.train.part import Part
+from mixplan.train.machine_share import Part
 
 ARTIFACTS = ("registered.json", "forecasts.json", "table.json", "results.json", "concentration.json")
 
@@ -349,7 +349,7 @@ def test_a_failure_stops_the_processes_beside(studied, tmp_path, monkeypatch):
     ]
     assert request.first == Launch(Path("fsdp2"), 2, part=Part(0, 3))
     for command, *_ in started:
-        assert command[1:3] == ["-m", "mixplan.tether"]
+        assert command[1:3] == ["-m", "mixplan.child_process"]
         assert command[4:] == [
             *(sys.executable, "-m", "mixplan", "study", "work", str(place), "--run", str(run)),
             *("--processes", "2", "--launch", "fsdp2"),

@@ -16,8 +16,8 @@ from mixplan.model.classes import model_class
 from mixplan.train import sft, worker
 from mixplan.train.adapted import adapter_config, default_targets, unadaptable, unadapted_warning
 from mixplan.train.checkpoints import newest_checkpoint
+from mixplan.train.event_log import Stop
 from mixplan.train.make import prepare
-from mixplan.train.watched import Stop
 
 ALL = {"r": 2, "target_modules": "all-linear"}
 PASSED_BY = {

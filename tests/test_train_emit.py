@@ -15,7 +15,7 @@ from small_jobs import ARGS, ROWS, lay_run
 
 from mixplan.errors import RunError
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan
 from mixplan.train.emit import emit

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mixplan.errors import RunError
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 from mixplan.runs import locked
 from mixplan.train import follow as following
 from mixplan.train.follow import Tail, follow, wait_for_former

@@ -11,7 +11,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 from mixplan.errors import RunError
 from mixplan.train.launch import Launch, config_file, environment, gpus_for, launch_command, shipped_for
-from mixplan.train.part import Part
+from mixplan.train.machine_share import Part
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHIPPED = sorted((REPOSITORY / "configs" / "launch").glob("*.yaml"))

@@ -10,7 +10,7 @@ from small_jobs import ARGS, lay_run
 
 from mixplan.errors import DataError, RecipeError, TrainError
 from mixplan.reading import standalone
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 from mixplan.recipe import load_recipe
 from mixplan.runs import content_hash
 from mixplan.saved.outcome import LogLine

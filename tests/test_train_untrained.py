@@ -12,8 +12,8 @@ from transformers import AutoConfig
 
 from mixplan.model import load_model, load_trained
 from mixplan.train import grpo, sft, worker
+from mixplan.train.event_log import Stop
 from mixplan.train.make import prepare
-from mixplan.train.watched import Stop
 
 TWO_STEPS = {**ARGS, "max_steps": 2, "save_strategy": "no"}
 TOKENS = torch.randint(6, 300, (1, 30), generator=torch.Generator().manual_seed(0))

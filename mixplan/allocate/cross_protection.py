@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import brentq
 
-from mixplan.allocate.clash import require_feasible
+from mixplan.allocate.feasibility import require_feasible
 from mixplan.allocate.objectives import ideal_curve, loss_after, water_fill
 from mixplan.allocate.problem import Array, Problem
 from mixplan.allocate.solve import Solution, solve, value

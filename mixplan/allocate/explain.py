@@ -9,7 +9,7 @@ import numpy as np
 
 from mixplan.allocate import cross_protection
 from mixplan.allocate.duals import NEAR, Duals
-from mixplan.allocate.even import part
+from mixplan.allocate.even_spread import part
 from mixplan.allocate.objectives import loss_saved_by_next
 from mixplan.allocate.problem import Array, Problem
 from mixplan.allocate.result import AgainstEven, Dual

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from mixplan.allocate import cross_protection, even, explain
-from mixplan.allocate.clash import require_feasible
+from mixplan.allocate import cross_protection, even_spread, explain
 from mixplan.allocate.cross_protection import Shared
+from mixplan.allocate.feasibility import require_feasible
 from mixplan.allocate.problem import (
     Array,
     DomainDemand,
@@ -64,7 +64,7 @@ def allocate(
     rows = whole_rows(problem, amount)
     shares = _shares(problem, rows)
     from_uniform = explain.total_variation(shares, uniform_shares(problem))
-    against = even.against_even(problem, spec, amount)
+    against = even_spread.against_even(problem, spec, amount)
     return Allocation(
         unit=unit,
         budget=amounts[-1],
@@ -190,7 +190,7 @@ def _notes(
     if unit == "tokens" and (left := problem.total - float(_amounts(problem, rows).sum())) >= 1:
         yield f"{left:.0f} tokens are left: whole rows of each domain's mean length do not fill the budget."
     if against is not None:
-        yield even.told(against, cross_protection.words(found.halving, unit))
+        yield even_spread.told(against, cross_protection.words(found.halving, unit))
     if problem.total and found.left < 1:
         yield (
             f"Rows protect domains that they are not from: however they are spread, {problem.total:.0f} {unit} leave "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixplan.api.following import Following, Progress
+from mixplan.api.progress import Following, Progress
 from mixplan.api.results import Diff as Diff
 from mixplan.api.results import Outcome as Outcome
 from mixplan.api.results import Plan as Plan

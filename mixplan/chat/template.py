@@ -18,10 +18,10 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mixplan.chat.calls import OPEN as CALL
-from mixplan.chat.calls import TOOLS, native_call, parted_tools
 from mixplan.chat.reasoning import CLOSE, OPEN, joined, parted
-from mixplan.chat.refusal import remedy_for_turns
+from mixplan.chat.refused_turns import remedy_for_turns
+from mixplan.chat.tool_calls import OPEN as CALL
+from mixplan.chat.tool_calls import TOOLS, native_call, parted_tools
 from mixplan.errors import ModelError
 
 PLAIN = (

@@ -12,14 +12,14 @@ from typing import Annotated
 import typer
 
 from mixplan.cli.downloads import data_downloads, model_downloads
-from mixplan.cli.usable import problems_of_model
+from mixplan.cli.preflight import problems_of_model
 from mixplan.domains import account, row_warnings, whole
-from mixplan.domains.opened import at_hand
+from mixplan.domains.cached_domains import at_hand
 from mixplan.domains.section import Already
 from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
 from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
-from mixplan.mixture.possible import impossible, left_out_budgets
+from mixplan.mixture.feasibility import impossible, left_out_budgets
 from mixplan.mixture.unread import left_unread, too_short
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.train.rehearsed import problems_of_training

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mixplan.domains.cached import copy_with_rows, snapshot, unfinished
+from mixplan.domains.hub_cache import copy_with_rows, snapshot, unfinished
 from mixplan.recipe import DataSpec, LoadedRecipe
 from mixplan.recipe.model_folder import missing_weights
 from mixplan.recipe.paths import local_path

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mixplan.cli import gate as gating
 from mixplan.cli.progress import Drawn
-from mixplan.cli.shown import beside_others, shown
+from mixplan.cli.show_run import beside_others, shown
 from mixplan.errors import RunError
 from mixplan.runs import refuse_absent
 

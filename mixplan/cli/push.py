@@ -59,7 +59,7 @@ def push(
     """Push a mixture, model or report in one commit, with its card; refuse what should not leave this machine."""
     refuse_absent(run)
     from mixplan.push import PushRequest, push_run
-    from mixplan.push.stated import Stated
+    from mixplan.push.request import Stated
 
     stated = Stated(repo, tuple(language or ()), licence, base_model)
     request = PushRequest(run, stated, what, private, dry_run, replace=replace, publish_restricted=publish_restricted)

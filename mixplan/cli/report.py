@@ -11,14 +11,14 @@ from rich.console import Console
 
 from mixplan.cli import gate as gating
 from mixplan.errors import RunError
-from mixplan.leftovers import sweep
-from mixplan.report import difference, page, several, terminal
-from mixplan.report.beside import Run
+from mixplan.report import difference, page, runs_page, terminal
+from mixplan.report.runs_table import Run
 from mixplan.report.text import few_words
 from mixplan.saved import read_outcome, read_plan
 from mixplan.saved.diff import NAME, read_diff
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan
+from mixplan.temporary_files import sweep
 
 
 def report(
@@ -109,7 +109,7 @@ def _together(measured: list[Run], out: Path | None, *, as_json: bool, problems:
             problems.append(f"{out}: nothing to write, no run is measured yet. Train first: `mixplan train RUN`.")
         return
     try:
-        written = several.write_several(measured, out)
+        written = runs_page.write_several(measured, out)
     except RunError as error:
         problems.append(str(error))
         return

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mixplan.errors import SaeError
-from mixplan.recipe.parents import saes_for
 from mixplan.recipe.releases import ListedSae, listed_models, sae_hint
+from mixplan.recipe.sae_candidates import saes_for
 from mixplan.recipe.suggest import did_you_mean
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List pretrained SAEs; train one.")

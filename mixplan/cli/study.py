@@ -162,7 +162,7 @@ def restate(
     evidence: Annotated[Path, typer.Argument(metavar="EVIDENCE", help="The study's evidence.json, written again.")],
 ) -> None:
     """Write a study's evidence.json again, with all that is recorded of the same numbers."""
-    from mixplan.study.restate import restate as write_again  # loads torch, which `--help` does not need
+    from mixplan.study.restate_evidence import restate as write_again  # loads torch, which `--help` does not need
 
     console = Console(highlight=False)
     with Drawn(console) as watcher:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mixplan.cli import gate as gating
 from mixplan.cli.progress import Drawn
-from mixplan.cli.shown import shown
+from mixplan.cli.show_run import shown
 from mixplan.recipe import load_recipe
 from mixplan.runs import refuse_absent
 

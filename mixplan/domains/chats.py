@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mixplan.chat.calls import TOOLS, call_text, with_calls
 from mixplan.chat.reasoning import joined
-from mixplan.domains.causes import Lacking
+from mixplan.chat.tool_calls import TOOLS, call_text, with_calls
 from mixplan.domains.fields import as_text, listed
 from mixplan.domains.limits import value_kind
+from mixplan.domains.row_problems import Lacking
 from mixplan.errors import DataError
 
 Messages = tuple[tuple[str, str], ...]

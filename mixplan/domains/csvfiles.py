@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from mixplan.domains.compressed import kind_of, opened
 from mixplan.domains.limits import MAX_ROW_BYTES, not_utf8, too_long
-from mixplan.domains.opening import kind_of, opened
 from mixplan.errors import DataError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixplan.domains.causes import Lacking
 from mixplan.domains.chats import ChatForm, Messages, examples, joined_turns, not_trained, read_turns, with_tools
 from mixplan.domains.choice import LETTERS, read_options, render
 from mixplan.domains.fields import as_text, first_text
 from mixplan.domains.labels import Named, no_option
+from mixplan.domains.row_problems import Lacking
 from mixplan.errors import DataError
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 from pydantic import TypeAdapter
 
+from mixplan.child_process import end_group, started_child
 from mixplan.domains.generator import Generator
 from mixplan.errors import MixplanError
 from mixplan.recipe import DataSpec
-from mixplan.tether import end_group, tethered
 
 FEWEST = 2
 """Generators for which another process is worth its start."""
@@ -37,7 +37,7 @@ class Beforehand:
         missing = [(spec, seed) for spec, seed in asked if spec.generator and not Generator(spec, seed).kept.is_file()]
         self.process: subprocess.Popen[bytes] | None = None
         if len(missing) >= FEWEST and (os.cpu_count() or 1) > 1:
-            self.process = tethered(
+            self.process = started_child(
                 [sys.executable, "-m", "mixplan.domains.generate_ahead"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,

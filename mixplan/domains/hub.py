@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mixplan.domains.cached import copy_with_rows, snapshot, unfinished
+from mixplan.domains.hub_cache import copy_with_rows, snapshot, unfinished
 from mixplan.domains.tables import BATCH_ROWS, Table
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from mixplan.domains.compressed import opened
 from mixplan.domains.limits import MAX_ROW_BYTES, not_utf8, too_long
-from mixplan.domains.opening import opened
 from mixplan.errors import DataError
 
 CHUNK = 2**18

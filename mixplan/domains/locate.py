@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path, PurePosixPath
 
-from mixplan.domains.opening import COMPRESSED, kind_of
+from mixplan.domains.compressed import COMPRESSED, kind_of
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec
 from mixplan.recipe.paths import local_path

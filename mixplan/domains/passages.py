@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from mixplan.domains.content import normalised
+from mixplan.domains.duplicates import normalised
 from mixplan.domains.fields import MISSING, Template, lookup
 from mixplan.domains.rows import CONVERSATION, Row
 from mixplan.recipe import DomainSpec

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mixplan.domains.causes import FAULTY, Causes, Lacking
 from mixplan.domains.chats import ChatForm, Messages
-from mixplan.domains.content import content_key
+from mixplan.domains.duplicates import content_key
 from mixplan.domains.fields import MISSING, Template, first_text, lookup, missing_column
 from mixplan.domains.formats import Draft, Reading
 from mixplan.domains.generator import saved_entry
 from mixplan.domains.labels import Named, decide, fitting
 from mixplan.domains.limits import MAX_ROW_BYTES, too_long
 from mixplan.domains.record import Values
+from mixplan.domains.row_problems import FAULTY, Causes, Lacking
 from mixplan.domains.sources import Record, Source, draw, open_source
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec

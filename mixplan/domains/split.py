@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mixplan.domains.causes import Causes
 from mixplan.domains.domain import PARTS, Domain, KeyPath, source_name
 from mixplan.domains.generate_ahead import Beforehand
-from mixplan.domains.joined import joined
-from mixplan.domains.parts import DUPLICATE_OF, Unsplit, divide, require_enough
+from mixplan.domains.joined_sources import joined
+from mixplan.domains.row_problems import Causes
 from mixplan.domains.rows import Row
 from mixplan.domains.section import ROW_KEYS, Already, Section, Where, content, read_section
+from mixplan.domains.split_parts import DUPLICATE_OF, Unsplit, divide, require_enough
 from mixplan.errors import DataError
 from mixplan.recipe import DomainSpec, Recipe, SourcesSpec
 from mixplan.runs import content_hash

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixplan.domains.compressed import kind_of, opened
 from mixplan.domains.csvfiles import separated_rows
 from mixplan.domains.jsonlist import json_items
 from mixplan.domains.limits import MAX_ROW_BYTES, not_utf8, too_long, value_kind
-from mixplan.domains.opening import kind_of, opened
 from mixplan.domains.record import Values
 from mixplan.errors import DataError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from mixplan.domains import Row
 from mixplan.evaluate.packing import Ids
 from mixplan.evaluate.prompts import prompt_text, token_ids
-from mixplan.evaluate.served import Server, is_served
+from mixplan.evaluate.vllm_answers import Server, is_served
 from mixplan.model import Answer, Model, generate
 
 

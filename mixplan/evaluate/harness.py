@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.domains import Domain, Row
-from mixplan.domains.causes import Lacking
+from mixplan.domains.row_problems import Lacking
 from mixplan.domains.rows import RowReader
 from mixplan.domains.sources import Record
 from mixplan.errors import DataError, EvaluateError

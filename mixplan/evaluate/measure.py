@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mixplan.evaluate.answering import Answering
     from mixplan.evaluate.behaviour import OwnAnswers
     from mixplan.model import Model
-    from mixplan.reading.watch import Watcher
+    from mixplan.reading.progress import Watcher
 
 VERSION = 2
 """Of how measures are defined and kept; part of their key."""
@@ -204,9 +204,9 @@ class _Work:
         """Measure now: one measure, or those that one reading serves."""
         from mixplan.evaluate.exact import measure_exact  # these load torch, which reading results does not need
         from mixplan.evaluate.harness import measure_task
+        from mixplan.evaluate.joint_measures import measure_together
         from mixplan.evaluate.packing import scoring_way
-        from mixplan.evaluate.served import is_served
-        from mixplan.evaluate.together import measure_together
+        from mixplan.evaluate.vllm_answers import is_served
         from mixplan.model import generation_way, slower
 
         own = self.own_answers(name, rows) if "behaviour" in step else None

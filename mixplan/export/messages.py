@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from mixplan.chat.calls import parted_calls
 from mixplan.chat.reasoning import parted
+from mixplan.chat.tool_calls import parted_calls
 from mixplan.errors import RunError
 from mixplan.export.handover import ROWS, Handover, Written, write_lines
 from mixplan.export.rows import Values, mixture_rows

@@ -8,7 +8,7 @@ from pathlib import Path
 from mixplan.export.handover import MODEL, ROWS, Handover, Written, settled, write_lines, write_yaml
 from mixplan.export.rows import Values
 from mixplan.export.training import Training
-from mixplan.recipe.descent import read_json
+from mixplan.recipe.base_models import read_json
 from mixplan.runs import write_atomic
 
 CONFIG = "swift.yaml"

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from mixplan.features.kept import Kept
+from mixplan.features.prefix_cache import Kept
 from mixplan.features.queries import Ids, Unit
 from mixplan.model import Checked, Model, Way, has_windows, masks_by_kind, own_cache, read_behind, read_stream, settled
 from mixplan.model.attention import Masks, stretches_at, unmasked
-from mixplan.model.parted import parted, parts_of
+from mixplan.model.prefix_attention import parted, parts_of
 from mixplan.model.selfcheck import TOGETHER, WAYS, Sample
 from mixplan.model.stream import check_handed_on
 

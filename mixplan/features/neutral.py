@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from itertools import cycle, islice
 
-from mixplan.chat.calls import TOOLS
+from mixplan.chat.tool_calls import TOOLS
 from mixplan.domains import Row
 from mixplan.model import Model
 from mixplan.runs import content_hash

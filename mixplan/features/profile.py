@@ -15,8 +15,8 @@ from safetensors.numpy import load, save
 from torch import Tensor
 
 from mixplan.features.forward import Pack, read_unit
-from mixplan.features.kept import Kept
 from mixplan.features.measure import ENCODED_VALUES
+from mixplan.features.prefix_cache import Kept
 from mixplan.features.queries import Unit
 from mixplan.features.statistics import Doubles, Integers
 from mixplan.model import Model

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mixplan.chat.calls import TOOLS
+from mixplan.chat.tool_calls import TOOLS
 from mixplan.domains import Row
 from mixplan.features.neutral import neutral_rows
 from mixplan.features.turns import answer_tokens, query_tokens

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixplan.chat.places import answer_place, question_place
 from mixplan.chat.reasoning import parted
+from mixplan.chat.turn_spans import answer_place, question_place
 from mixplan.errors import ModelError
 from mixplan.model import Model, chat_template, tokens_of_place
 

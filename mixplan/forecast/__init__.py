@@ -1,11 +1,11 @@
 """Forecasts each domain's change from STS, earlier runs and studies; only relative risk until runs give a unit."""
 
-from mixplan.forecast.alike import Planned
-from mixplan.forecast.amounts import Amount, halving_rows, rows_save
 from mixplan.forecast.earlier import History, Kind, earlier_runs
 from mixplan.forecast.evidence import Study, with_studies
+from mixplan.forecast.halving import Amount, halving_rows, rows_save
 from mixplan.forecast.job import Job
 from mixplan.forecast.left_out import left_out_lines
+from mixplan.forecast.matching import Planned
 from mixplan.forecast.response import Halving
 from mixplan.forecast.risk import Forecast, Risk, forecast
 

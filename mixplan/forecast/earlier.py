@@ -287,7 +287,7 @@ def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) 
     hashes, settings = value["hashes"], {"drift_from": ICL} | value["settings"]
     if hashes["model"] != kind.model:
         return LeftOut(name, "model", (named("model.name", value.get("model")),), asked)
-    if of_another_config(kind, value):
+    if of_another_config(kind, value.get("config")):
         return LeftOut(name, "model config", ("model.name: a folder with that run's config.json",), asked)
     if hashes["sae"] != kind.sae:
         return LeftOut(name, "SAE", (named("model.sae", value.get("sae")),), asked)
@@ -298,9 +298,9 @@ def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) 
     return LeftOut(name, "training method" if "method" in differing else "settings", keys, asked)
 
 
-def of_another_config(kind: Kind, value: Mapping[str, Any]) -> bool:
+def of_another_config(kind: Kind, config: str | None) -> bool:
     """Whether an outcome or a study is of the same weights under another config; older ones do not say."""
-    return bool(kind.config and value.get("config") and kind.config != value["config"])
+    return bool(kind.config and config and kind.config != config)
 
 
 def named(key: str, value: Any) -> str:

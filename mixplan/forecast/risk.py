@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mixplan.errors import DriftError
-from mixplan.forecast.alike import Planned
-from mixplan.forecast.comparable import Known, Saved, comparable
 from mixplan.forecast.earlier import UNIT_NAMES, History
-from mixplan.forecast.expect import Learned, Way, learn
+from mixplan.forecast.expected_change import Learned, Way, learn
 from mixplan.forecast.job import REACH, Distance
+from mixplan.forecast.matching import Planned
+from mixplan.forecast.target_only import Known, Saved, comparable
 from mixplan.saved import plan as saved
 from mixplan.saved.plan import Risk as Risk
 from mixplan.sts import Score

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mixplan.chat.calls import TOOLS, parted_tools
+from mixplan.chat.tool_calls import TOOLS, parted_tools
 from mixplan.domains import Domain, Row
 from mixplan.errors import RecipeError
 from mixplan.mixture.answers import messages

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from mixplan.chat.hold import holds_more
 from mixplan.chat.template import PLAIN, ChatTemplate
+from mixplan.chat.template_settings import holds_more
 from mixplan.errors import RunError
 from mixplan.recipe import ModelSpec, TrainSpec
 

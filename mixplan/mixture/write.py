@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixplan.leftovers import remove
 from mixplan.mixture.result import read_mixture
 from mixplan.runs import canonical_json, set_aside, translated
+from mixplan.temporary_files import remove
 
 GROUP_ROWS = 1_000
 GROUP_CHARACTERS = 8_000_000

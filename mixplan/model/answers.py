@@ -16,12 +16,12 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
-from mixplan.model.apart import own_cache
 from mixplan.model.attention import stretches_at
 from mixplan.model.finite import refuse_scores
 from mixplan.model.load import Model
 from mixplan.model.selfcheck import WAYS, Checked, Sample, Way, settled
 from mixplan.model.stream import arguments_of, taken, takes_positions
+from mixplan.model.unpacked import own_cache
 
 Ids = tuple[int, ...]
 Choose = Callable[[Tensor, Sequence[int], int], Tensor]

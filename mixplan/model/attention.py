@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from mixplan.model.classes import text_config
+from mixplan.model.device import DTYPES
 from mixplan.model.load import Model
-from mixplan.model.place import DTYPES
 
 Masks = Tensor | dict[str, Tensor]
 """One additive mask, or one for each entry of the config's `layer_types`."""

@@ -24,16 +24,16 @@ from transformers.utils import logging as transformers_logging
 
 from mixplan import embedded
 from mixplan.errors import ModelError
-from mixplan.leftovers import affixes
 from mixplan.model.classes import OUTPUT_SWITCHES, decoder_blocks, model_class, switch_outputs, text_config
+from mixplan.model.device import DTYPES, is_dispatched, main_device, placement, resolve_device, resolve_dtype
 from mixplan.model.finite import refuse_weights
-from mixplan.model.held import hold_template, template_source
-from mixplan.model.partial import partial_class
-from mixplan.model.place import DTYPES, is_dispatched, main_device, placement, resolve_device, resolve_dtype
+from mixplan.model.tokenizer_template import hold_template, template_source
+from mixplan.model.truncated import partial_class
 from mixplan.recipe import ModelSpec
 from mixplan.recipe.model_folder import absent_model
 from mixplan.recipe.paths import local_path
 from mixplan.runs import content_hash, translated
+from mixplan.temporary_files import affixes
 from mixplan.weights import weight_files, weights_hash
 
 FAILURES = (OSError, ValueError, ImportError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)

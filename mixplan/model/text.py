@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixplan.chat.places import Place, answer_place
 from mixplan.chat.reasoning import spoken_text
 from mixplan.chat.template import ChatTemplate, Turns
+from mixplan.chat.turn_spans import Place, answer_place
 from mixplan.model.answers import Answer
-from mixplan.model.held import special_tokens, template_source
 from mixplan.model.load import Model
+from mixplan.model.tokenizer_template import special_tokens, template_source
 
 Ids = tuple[int, ...]
 

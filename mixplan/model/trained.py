@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from mixplan.errors import ModelError
+from mixplan.model.device import is_dispatched, placement_around
 from mixplan.model.load import Model, load_model
-from mixplan.model.place import is_dispatched, placement_around
 from mixplan.recipe import ModelSpec
 from mixplan.runs import content_hash
 from mixplan.weights import weights_hash

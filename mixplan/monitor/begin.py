@@ -9,7 +9,7 @@ from typing import Any
 
 from mixplan import __version__
 from mixplan.domains import Domain, Row, by_name
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.errors import DataError, RunError
 from mixplan.mixture import allowed
 from mixplan.model import Model

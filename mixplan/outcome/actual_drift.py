@@ -23,7 +23,7 @@ from mixplan.features.examples import examples_of
 from mixplan.features.queries import Reading, Unit, without_demonstrations
 from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Model
-from mixplan.plan.drifted import drift_reading
+from mixplan.plan.drift_source import drift_reading
 from mixplan.plan.scores import REPLICAS, plan_readings
 from mixplan.reading import Watcher
 from mixplan.reading.units import Reader

@@ -25,8 +25,8 @@ from mixplan.reading import Watcher
 from mixplan.runs import locked
 from mixplan.saved import outcome_again, read_outcome, write_outcome
 from mixplan.saved.evaluation import Evaluation, quality, read_evaluation, write_evaluation
+from mixplan.train.machine_share import Part
 from mixplan.train.make import make_job, train
-from mixplan.train.part import Part
 from mixplan.train.verify import AsPlanned, verify
 
 

@@ -14,8 +14,8 @@ from mixplan.evaluate.harnesses.named import Choice
 from mixplan.evaluate.harnesses.pair import PairedPart, pair_part
 from mixplan.evaluate.harnesses.results import Item, Results
 from mixplan.outcome.assemble import assemble
-from mixplan.outcome.elsewhere import Judged, hold_label, hold_same
 from mixplan.outcome.examples import SHOWN, changed_rows, cut
+from mixplan.outcome.external_model import Judged, hold_label, hold_same
 from mixplan.outcome.tolerances import changes_in, gate, on_results, standing, with_gate
 from mixplan.outcome.units import PER_CENT
 from mixplan.recipe import load_recipe

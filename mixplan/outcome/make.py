@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mixplan.domains import Domain, Row, by_name
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.errors import MixplanError, RunError
 from mixplan.evaluate.measure import evaluate
-from mixplan.evaluate.written import own_texts, written_answers
+from mixplan.evaluate.sample_answers import own_texts, written_answers
 from mixplan.mixture import allowed
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.actual_drift import actual_drift
 from mixplan.outcome.assemble import assemble, with_arms
-from mixplan.outcome.elsewhere import Judged, comparable, find_judged, hold_same, refuse_foreign
 from mixplan.outcome.examples import with_examples
+from mixplan.outcome.external_model import Judged, comparable, find_judged, hold_same, refuse_foreign
 from mixplan.outcome.tolerances import changes_in, gate, standing, with_gate, with_gates_of
 from mixplan.outcome.tracked import begin_tracking, tracking_of
 from mixplan.plan import PlanRequest, make_plan

@@ -14,7 +14,7 @@ from mixplan.errors import DataError
 from mixplan.features.queries import Reading, plan_reading, without_demonstrations
 from mixplan.features.statistics import Statistics
 from mixplan.model import Model
-from mixplan.plan.drifted import DriftReading
+from mixplan.plan.drift_source import DriftReading
 from mixplan.reading.units import Reader
 from mixplan.recipe import Recipe
 from mixplan.saved.scores import BySource, SourceScores

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 
-from mixplan.chat.calls import TOOLS
-from mixplan.chat.kept import asked_beyond_trained, keeping_setting, keeps_reasoning
 from mixplan.chat.reasoning import parted
-from mixplan.chat.refusal import remedy_for_turns
+from mixplan.chat.refused_turns import remedy_for_turns
 from mixplan.chat.template import ChatTemplate
+from mixplan.chat.template_reasoning import asked_beyond_trained, keeping_setting, keeps_reasoning
+from mixplan.chat.tool_calls import TOOLS
 from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import ModelError
 from mixplan.model import Model, chat_template

@@ -10,7 +10,7 @@ from typing import Literal
 
 from mixplan import __version__
 from mixplan.domains import Domain, account, by_name, row_warnings
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.domains.sketch import sketch
 from mixplan.errors import ModelError
 from mixplan.forecast import (
@@ -26,17 +26,17 @@ from mixplan.forecast import (
     with_studies,
 )
 from mixplan.mixture import allowed, excluded_lines, require_own_rows, take_target
-from mixplan.mixture.possible import impossible
+from mixplan.mixture.feasibility import impossible
 from mixplan.mixture.unread import left_unread, too_short
+from mixplan.plan.budget import Spent, spend
 from mixplan.plan.describe import domains_of, sae_of, target_of, taught_rows
-from mixplan.plan.graded import grader_warnings
+from mixplan.plan.grader_checks import grader_warnings
 from mixplan.plan.job import job_of
-from mixplan.plan.spend import Spent, spend
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.tolerances import planned_tolerances
 from mixplan.plan.write import ReadBy, write_mixture
 from mixplan.reading.identity import data_hash, library_versions, scores_key, standalone
-from mixplan.reading.watch import Watcher
+from mixplan.reading.progress import Watcher
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable

@@ -1,5 +1,5 @@
 """Opens a recipe's domains under the name that scripts written for version 0.1.0 import."""
 
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 
 __all__ = ["opened"]

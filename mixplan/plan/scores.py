@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mixplan.domains import Domain
-from mixplan.domains.joined import scarcest
+from mixplan.domains.joined_sources import scarcest
 from mixplan.drift import Drift, predict_drift
 from mixplan.errors import DataError
 from mixplan.features.examples import Example, add_strongest, examples_of
@@ -17,10 +17,10 @@ from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Checked, Model, chat_template, load_model, slower
 from mixplan.plan.by_source import SourceDrift, scores_by_source, source_drifts
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
-from mixplan.plan.drifted import DriftReading, drift_reading
+from mixplan.plan.drift_source import DriftReading, drift_reading
+from mixplan.reading.progress import Watcher
 from mixplan.reading.tokenizer import keep_tokenizer, tokens_of
 from mixplan.reading.units import Reader
-from mixplan.reading.watch import Watcher
 from mixplan.reading.workers import Workers
 from mixplan.recipe import LoadedRecipe, Recipe
 from mixplan.runs import cache_folder, content_hash

@@ -10,8 +10,8 @@ from statistics import fmean
 from mixplan.allocate import DomainDemand, budget_curve, require_possible
 from mixplan.errors import AllocationError
 from mixplan.forecast import Amount, Forecast, Halving
-from mixplan.forecast.breaking import LEARNED_IN, behind_rows, chance_beyond, loss_of
-from mixplan.plan.spend import Spent
+from mixplan.forecast.exceedance import LEARNED_IN, behind_rows, chance_beyond, loss_of
+from mixplan.plan.budget import Spent
 from mixplan.recipe import BudgetSpec, Recipe
 from mixplan.recipe.tolerances import SHARES, UNITS, Tolerance, tolerances_of
 from mixplan.saved.evaluation import quality

@@ -10,8 +10,8 @@ from typing import Any
 from mixplan import embedded
 from mixplan.domains import Domain
 from mixplan.mixture import Progress, Untrained, build_mixture, describe
+from mixplan.reading.progress import Watcher
 from mixplan.reading.tokenizer import kept_counter
-from mixplan.reading.watch import Watcher
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.paths import local_path
 from mixplan.runs import cache_folder, content_hash

@@ -18,7 +18,7 @@ from mixplan.mixture.trl_config import TEMPLATE
 from mixplan.push.licence_names import card_licence
 from mixplan.push.outgoing import Gathered, Outgoing
 from mixplan.push.private import OwnPlaces, is_absolute, last_part
-from mixplan.push.stated import Stated
+from mixplan.push.request import Stated
 from mixplan.recipe import DataSpec, LoadedRecipe
 from mixplan.saved import Plan, plan_again
 from mixplan.saved.plan import MixturePart

@@ -16,7 +16,7 @@ from mixplan.push.outgoing import Gathered
 from mixplan.push.page_files import gather_report
 from mixplan.push.private import OwnPlaces, own_places, refuse_secrets
 from mixplan.push.repository import Repository, commit, create, full_name, looked_at, signed_in
-from mixplan.push.stated import Stated
+from mixplan.push.request import Stated
 from mixplan.recipe import load_recipe
 from mixplan.runs import quoted
 from mixplan.saved import read_outcome, read_plan

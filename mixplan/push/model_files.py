@@ -12,8 +12,8 @@ from mixplan.push.data_set import CARD
 from mixplan.push.licence_names import identifier
 from mixplan.push.outgoing import Gathered, Outgoing
 from mixplan.push.private import OwnPlaces
+from mixplan.push.request import Stated
 from mixplan.push.results import result_files
-from mixplan.push.stated import Stated
 from mixplan.recipe import LoadedRecipe
 from mixplan.report.model_card import Published, base_of, is_adapter, model_card
 from mixplan.runs import content_hash, quoted, translated

@@ -9,7 +9,7 @@ import yaml
 from mixplan.push.data_set import CARD
 from mixplan.push.outgoing import Gathered, Outgoing
 from mixplan.push.private import OwnPlaces
-from mixplan.push.stated import Stated
+from mixplan.push.request import Stated
 from mixplan.report.page import render
 from mixplan.saved import Outcome, Plan
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from mixplan.domains import Domain, Row
 from mixplan.mixture import TokenCounter, messages, token_counter
-from mixplan.reading.watch import Watcher
+from mixplan.reading.progress import Watcher
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 

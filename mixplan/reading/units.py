@@ -11,7 +11,7 @@ from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.queries import Unit
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
 from mixplan.model import Model
-from mixplan.reading.watch import Watcher
+from mixplan.reading.progress import Watcher
 from mixplan.reading.workers import Workers
 from mixplan.runs import store, unseal
 from mixplan.sae import Sae

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mixplan.outcome.units import counted
-from mixplan.report import sheets
+from mixplan.report import text_tables
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import Quantity, quantity
@@ -82,7 +82,7 @@ def _over(arms: ArmsOver, baseline: str) -> list[Html]:
     axes = [_axis(arms, column) for column in columns]
     rows = [_row(name, arm, list(zip(columns, axes, strict=True)), arms, baseline) for name, arm in arms.arms.items()]
     feet = [cell(axis_strip(axis), kind="score") if axis else cell("") for axis in axes]
-    pairs = sheets.pairs(arms)
+    pairs = text_tables.pairs(arms)
     summary = tag("summary", f"{pairs.title}: {len(pairs.rows)}")
     folds = [tag("details", summary, _plain_table(pairs))] if pairs.rows else []
     title = f"{unit.title} over {counted(arms.domains, 'domain')} ({unit.change_unit or unit.title})"
@@ -92,7 +92,7 @@ def _over(arms: ArmsOver, baseline: str) -> list[Html]:
     return [tag("h3", title), laid, *folds]
 
 
-def _plain_table(sheet: sheets.Sheet) -> Html:
+def _plain_table(sheet: text_tables.Sheet) -> Html:
     """A sheet as a table of text."""
     return table("wide", sheet.heads, [row(header(line[0]), *map(cell, line[1:])) for line in sheet.rows], sheet.title)
 

@@ -6,16 +6,16 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from mixplan.report.answered import answers_of
 from mixplan.report.charts import Axis, line_chart, log_axis
+from mixplan.report.example_answers import answers_of
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import NOTE, Named, measures_of, panels
 from mixplan.report.measures import quantity
 from mixplan.report.page import document
 from mixplan.report.reasons import contexts, feature_name
-from mixplan.report.sheets import Sheet
 from mixplan.report.tables import breakable, cell, contents, folded, header, row, section, table
 from mixplan.report.text import number, percent, whole
+from mixplan.report.text_tables import Sheet
 from mixplan.report.verdict import day, small
 from mixplan.runs import write_atomic
 from mixplan.saved.diff import ChangedDomain, Diff, MovedFeature

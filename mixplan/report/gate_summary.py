@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from mixplan.outcome.summary import tolerances
 from mixplan.report.junit import Gated
-from mixplan.report.sheets import Sheet
 from mixplan.report.text import in_line
+from mixplan.report.text_tables import Sheet
 from mixplan.report.tolerances import sheet
 from mixplan.saved.tolerances import Gate
 

@@ -10,9 +10,9 @@ from mixplan.report.markup import Html, join, tag
 from mixplan.report.measures import WORDS, Quantity, forecast_line, quantity
 from mixplan.report.plots import axis_over, axis_strip, dumbbell, interval_strip
 from mixplan.report.sentences import said_first, wrong
-from mixplan.report.sheets import lost_first, order
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import percent, plain, whole
+from mixplan.report.text_tables import lost_first, order
 from mixplan.saved.outcome import Change, Domain, Measured, Outcome, Relative
 from mixplan.saved.part import Expected
 from mixplan.saved.plan import Plan

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from mixplan.embedded import GGUF_NAME
-from mixplan.report import sentences, sheets
+from mixplan.report import sentences, text_tables
 from mixplan.report.text import number, percent, visible, whole
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan
@@ -64,9 +64,9 @@ def model_card(plan: Plan, outcome: Outcome, published: Published | None = None)
         _mixture(plan),
         "## Evaluation",
         MEANING,
-        _table(sheets.changes(plan, outcome)),
+        _table(text_tables.changes(plan, outcome)),
         *(_plain(sentence) for sentence in sentences.summary(outcome)),
-        *([_table(sheets.arms(outcome.arms))] if outcome.arms else []),
+        *([_table(text_tables.arms(outcome.arms))] if outcome.arms else []),
         "## How to load it",
         _loading(plan, published),
         "## Versions",
@@ -188,7 +188,7 @@ def _versions(plan: Plan, outcome: Outcome) -> str:
     return _rows(("what", "which"), facts, "---")
 
 
-def _table(sheet: sheets.Sheet) -> str:
+def _table(sheet: text_tables.Sheet) -> str:
     return _rows(sheet.heads, sheet.rows)
 
 

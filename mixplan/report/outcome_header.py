@@ -9,8 +9,8 @@ from mixplan.outcome.units import counted
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import quantity
 from mixplan.report.sentences import duration, model_named, summary
-from mixplan.report.sheets import lost_first
 from mixplan.report.tables import breakable
+from mixplan.report.text_tables import lost_first
 from mixplan.report.tolerances import held_fact
 from mixplan.report.verdict import made_of, small
 from mixplan.saved.outcome import Measured, Outcome

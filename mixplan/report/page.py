@@ -9,13 +9,13 @@ from pathlib import Path
 from mixplan.errors import RunError
 from mixplan.report import outcome_header, provenance, reasons
 from mixplan.report.actual import actual
-from mixplan.report.answered import answers
 from mixplan.report.arms import compared
 from mixplan.report.by_source import by_source
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
+from mixplan.report.example_answers import answers
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
-from mixplan.report.paired import paired
+from mixplan.report.paired_items import paired
 from mixplan.report.predicted import predicted
 from mixplan.report.sentences import told_by
 from mixplan.report.tables import cell, contents, folded, header, row, section, table

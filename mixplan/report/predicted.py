@@ -9,9 +9,9 @@ from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
 from mixplan.report.measures import WORDS, Quantity, quantity
 from mixplan.report.plots import Dot, Span, axis_over, axis_strip, interval_strip, scatter
-from mixplan.report.sheets import MAIN, PREDICTORS, judged
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import plain
+from mixplan.report.text_tables import MAIN, PREDICTORS, judged
 from mixplan.saved.outcome import Change, Judgement, Outcome
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan

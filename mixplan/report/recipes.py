@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import JsonValue
 
-from mixplan.report.beside import Run
 from mixplan.report.markup import Html, tag
+from mixplan.report.runs_table import Run
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import whole
 

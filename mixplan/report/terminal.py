@@ -14,7 +14,7 @@ from rich.text import Text
 from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.outcome.summary import arms, drift, floors, judged
 from mixplan.outcome.summary import tolerances as said_of
-from mixplan.report import beside, by_source, difference, sentences, sheets, tolerances
+from mixplan.report import by_source, difference, runs_table, sentences, text_tables, tolerances
 from mixplan.report.command_line import installed, program, seen
 from mixplan.report.outcome_header import leading
 from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
@@ -70,7 +70,8 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | No
         _say(console, sentence, style="bold")
     _warn(console, sentences.said_first(plan, outcome))
     held = [tolerances.sheet(outcome.tolerances)] if outcome.tolerances else []
-    for sheet in [*held, sheets.changes(plan, outcome), *([sheets.arms(outcome.arms)] if outcome.arms else [])]:
+    arms = [text_tables.arms(outcome.arms)] if outcome.arms else []
+    for sheet in [*held, text_tables.changes(plan, outcome), *arms]:
         _lay(sheet, console)
     console.print("")
     for sentence in how_right(outcome):
@@ -95,17 +96,17 @@ def _warn(console: Console, notices: Sequence[str]) -> None:
         _say(console, f"Warning: {notice}", style="yellow")
 
 
-def show_several(runs: Sequence[beside.Run], console: Console) -> None:
+def show_several(runs: Sequence[runs_table.Run], console: Console) -> None:
     """Print runs side by side: what became of them, one line a run, then one line a domain.
 
     Args:
         runs: Label, plan and outcome of each.
         console: Where to.
     """
-    for sentence in beside.verdicts(runs):
+    for sentence in runs_table.verdicts(runs):
         _say(console, sentence, style="bold")
-    _lay(beside.runs(runs), console)
-    for sheet in beside.changes_by_run(runs, console.width):
+    _lay(runs_table.runs(runs), console)
+    for sheet in runs_table.changes_by_run(runs, console.width):
         _lay(sheet, console)
 
 
@@ -128,7 +129,7 @@ def show_difference(diff: Diff, console: Console, page: Path | None) -> None:
     show_page(console, page)
 
 
-def _lay(sheet: sheets.Sheet, console: Console) -> None:
+def _lay(sheet: text_tables.Sheet, console: Console) -> None:
     """Lay a sheet out in the columns that this terminal shows; nothing where it has no line."""
     if not sheet.rows:
         return
@@ -206,7 +207,7 @@ def _table(plan: Plan, console: Console) -> Table:
     lines = {name: _cells(plan, name) for name in plan.order()}
     taught = [[name, *[""] * len(planned_by), whole(n), percent(ratio)] for name, (n, ratio) in plan.taught().items()]
     widths = [max(len(cells[i]) for cells in (heads, *lines.values(), *taught)) for i in range(len(heads))]
-    room = min(MOST, console.width - sum(widths) - sheets.GAP * len(heads))
+    room = min(MOST, console.width - sum(widths) - text_tables.GAP * len(heads))
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     table.add_column(_text("domain", console), overflow="fold", no_wrap=widths[0] <= NAME_WIDTH)
     for title in heads[1:]:

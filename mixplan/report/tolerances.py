@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from mixplan.outcome.summary import few
 from mixplan.outcome.units import counted
 from mixplan.report.markup import Html, tag
-from mixplan.report.sheets import Sheet
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import ends, number, whole
+from mixplan.report.text_tables import Sheet
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan

@@ -6,9 +6,9 @@ from mixplan.report.charts import Axis, line_chart
 from mixplan.report.markup import Html, tag
 from mixplan.report.plots import axis_over, ticks_over
 from mixplan.report.sentences import training_line
-from mixplan.report.sheets import read_counts
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, plain, whole
+from mixplan.report.text_tables import read_counts
 from mixplan.saved.outcome import Consumption, Outcome, Training
 
 CURVES = {"loss": "Loss", "reward": "Reward", "learning_rate": "Learning rate"}

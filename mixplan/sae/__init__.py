@@ -16,7 +16,7 @@ from mixplan.errors import SaeError
 from mixplan.model import Model, fingerprint_tensors
 from mixplan.recipe import SaeSpec
 from mixplan.runs import content_hash
-from mixplan.sae.belonging import belonging
+from mixplan.sae.compatibility import belonging
 from mixplan.sae.outline import ELEMENTWISE, KINDS, Outline, blocks_before, outline, sae_depth
 from mixplan.sae.pretrained import open_sae
 

@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mixplan.domains import Domain
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.errors import DataError, RunError
 from mixplan.evaluate import Evaluation, evaluate, read_evaluation, write_evaluation
-from mixplan.features.kept import Kept
+from mixplan.features.prefix_cache import Kept
 from mixplan.features.profile import Profile, read_profiles
 from mixplan.features.queries import Reading, Unit, plan_reading, without_demonstrations
 from mixplan.model import Model, chat_template, give_back_memory, load_model, load_trained

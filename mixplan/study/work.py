@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from mixplan.child_process import started_child
 from mixplan.model import use_threads
 from mixplan.reading import Watcher
 from mixplan.runs import locked, translated
@@ -31,8 +32,7 @@ from mixplan.study.reading.forecasts import read_forecasts, write_forecasts
 from mixplan.study.reading.pilots import train_pilots
 from mixplan.study.register import begun, expect_processes, expect_registered, register, registered_in
 from mixplan.study.wait import wait_for_forecasts, wait_for_plans
-from mixplan.tether import tethered
-from mixplan.train.part import Part
+from mixplan.train.machine_share import Part
 
 
 def run_study(request: StudyRequest, *, watcher: Watcher) -> Path:
@@ -180,9 +180,8 @@ def beside(request: StudyRequest, run: Path, *, device: str) -> Iterator[None]:
         for number in range(1, request.jobs):
             variables = {**os.environ, **Part(number, request.jobs).environment(device)}
             with translated(run), open(run / f"worker-{number}.log", "ab") as log:
-                running.append(
-                    tethered(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=variables)
-                )
+                streams = {"stdout": log, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+                running.append(started_child(command, env=variables, **streams))
         yield
     except BaseException:
         for process in running:

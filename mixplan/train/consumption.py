@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixplan.chat.calls import TOOLS
+from mixplan.chat.tool_calls import TOOLS
 from mixplan.errors import TrainError
 from mixplan.saved.outcome import Consumption as Consumed
 from mixplan.train.rows_read import trainable

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from mixplan.child_process import end_group
 from mixplan.errors import RunError
 from mixplan.reading import Watcher
 from mixplan.runs import locked
-from mixplan.tether import end_group
 from mixplan.train.checkpoints import numbered
 from mixplan.train.curve import Event, parsed
 

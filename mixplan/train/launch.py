@@ -8,13 +8,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mixplan.child_process import started_child
 from mixplan.errors import RunError
 from mixplan.recipe.configs import config_folders, config_names
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.runs import translated
-from mixplan.tether import tethered
 from mixplan.train.curve import FOLLOWED
-from mixplan.train.part import Part
+from mixplan.train.machine_share import Part
 
 SHARED_CPU = "multi-cpu"
 """The shipped config of several processes on a CPU, which accelerate's `--cpu` would not start."""
@@ -131,4 +131,4 @@ def start(command: list[str], run: Path, variables: dict[str, str]) -> subproces
     """
     log = run / "training" / "worker.log"
     with translated(log), open(log, "ab") as output:
-        return tethered(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=variables)
+        return started_child(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=variables)

@@ -22,7 +22,7 @@ from huggingface_hub import get_token
 from mixplan import embedded
 from mixplan.errors import RecipeError, TrainError
 from mixplan.recipe import LoadedRecipe, SourcesSpec
-from mixplan.recipe.descent import cached
+from mixplan.recipe.base_models import cached
 from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
 from mixplan.train.job import MODEL_KEYS, Job
 from mixplan.train.launch import config_file

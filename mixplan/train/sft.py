@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from mixplan.chat.calls import parted_tools
+from mixplan.chat.tool_calls import parted_tools
 from mixplan.errors import TrainError
 from mixplan.train.consumption import Consumption, PreparedRow, batches, read_back, trainable_tokens
 from mixplan.train.job import Job

@@ -30,10 +30,10 @@ from mixplan.train.adapted import adapts_all_layers, unadapted_warning
 from mixplan.train.checkpoints import Checkpoint, newest_checkpoint
 from mixplan.train.consumption import Consumption
 from mixplan.train.curve import curve_point
+from mixplan.train.event_log import Log, Stop, Watched
 from mixplan.train.failure import record_failure
 from mixplan.train.job import Job, files_hash, read_job
-from mixplan.train.rows_read import Seen
-from mixplan.train.ship import (
+from mixplan.train.model_folder import (
     copy_model,
     digest,
     keep_processor,
@@ -42,9 +42,9 @@ from mixplan.train.ship import (
     restore_settings,
     trained_tensors,
 )
+from mixplan.train.rows_read import Seen
 from mixplan.train.tokens import load_tokenizer
 from mixplan.train.trackers import join_tracked
-from mixplan.train.watched import Log, Stop, Watched
 
 
 @dataclass(frozen=True)

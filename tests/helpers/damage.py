@@ -311,7 +311,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         base = Path(folder) / "base"
         base.mkdir()
-        patch.setattr("mixplan.model.place.time_matmul", lambda dtype, width: 1.0)
+        patch.setattr("mixplan.model.device.time_matmul", lambda dtype, width: 1.0)
         if study:
             build_study(base)
         else:

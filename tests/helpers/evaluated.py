@@ -2,7 +2,7 @@
 
 from mixplan.domains import Domain, Row
 from mixplan.domains.choice import render
-from mixplan.domains.content import content_key
+from mixplan.domains.duplicates import content_key
 from mixplan.model import load_model
 from mixplan.recipe import ColumnsSpec, DataSpec, DomainSpec, ModelSpec, SaeSpec
 

@@ -9,7 +9,7 @@ from conftest import save_model
 from small_jobs import mixture_of
 from transformers import AutoTokenizer
 
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.export.handover import Handover
 from mixplan.export.make import handed
 from mixplan.mixture import Mixture, Untrained, token_counter

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mixplan.domains import Domain
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.mixture import Mixture, build_mixture
 from mixplan.plan.write import model_path
 from mixplan.reading import standalone

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mixplan.plan import PlanRequest, make_plan
-from mixplan.reading.watch import Silent
+from mixplan.reading.progress import Silent
 
 HOOK = "blocks.2.hook_resid_post"
 

@@ -13,7 +13,7 @@ import yaml
 
 from mixplan.embedded import converted_folder
 from mixplan.errors import ModelError, RecipeError, RunError
-from mixplan.outcome.elsewhere import ADAPTER, from_hub
+from mixplan.outcome.external_model import ADAPTER, from_hub
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.configs import SHIPPED
 from mixplan.recipe.foreign.written import config_of

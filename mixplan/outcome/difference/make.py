@@ -17,8 +17,8 @@ from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.assemble import measured_part
 from mixplan.outcome.difference.asked import Asked, DiffRequest, find_asked
 from mixplan.outcome.difference.features import concentration_of, leading_features, read_moved, readings_of
-from mixplan.outcome.elsewhere import comparable
 from mixplan.outcome.examples import examples_of
+from mixplan.outcome.external_model import comparable
 from mixplan.outcome.make import Answers
 from mixplan.outcome.summary import behaviour, floors, headlines
 from mixplan.plan.scores import describe_sae, measure_health

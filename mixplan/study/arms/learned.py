@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixplan.forecast.amounts import Amount, chosen
 from mixplan.forecast.earlier import unit_of
+from mixplan.forecast.halving import Amount, chosen
 from mixplan.forecast.response import Halving, respond
 from mixplan.plan.make import spread_again
 from mixplan.reading import Watcher

@@ -19,8 +19,8 @@ from mixplan.saved.evidence import Evidence
 from mixplan.saved.part import JsonObject
 from mixplan.saved.read import File, parsed
 from mixplan.study.arms.judge import Measured, judge_arms
-from mixplan.study.arms.known import TRAVELS, KnownTrainings, MeasuredUnder, take_over, write_trainings
 from mixplan.study.arms.learned import Relearned, judge_relearned, relearned
+from mixplan.study.arms.measured import TRAVELS, KnownTrainings, MeasuredUnder, take_over, write_trainings
 from mixplan.study.arms.rehearse import rehearse_arms
 from mixplan.study.arms.response import compared_values, response_of
 from mixplan.study.arms.stages import Stage, arms_of, comparisons, stages

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mixplan.forecast.amounts import DRAWN
 from mixplan.forecast.earlier import UNIT_NAMES, unit_of
+from mixplan.forecast.halving import DRAWN
 from mixplan.forecast.response import Losses, Response, halving_text, mixtures_text, respond, worth
 from mixplan.saved.evidence import ArmLosses
 from mixplan.study.arms.judge import Measured, Study, losses, quantities_of

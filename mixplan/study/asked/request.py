@@ -8,7 +8,7 @@ from pathlib import Path
 from mixplan.errors import RunError
 from mixplan.study.asked.spec import LoadedStudy
 from mixplan.train.launch import Launch
-from mixplan.train.part import Part
+from mixplan.train.machine_share import Part
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from mixplan.features.profile import Profile
 from mixplan.features.queries import without_demonstrations
 from mixplan.features.weighted import Weighted, answers_unit, read_weighted
 from mixplan.model import give_back_memory, load_trained
-from mixplan.plan.drifted import sampled
+from mixplan.plan.drift_source import sampled
 from mixplan.reading.workers import Workers
 from mixplan.runs import cache_folder
 from mixplan.saved.scores import Rollouts

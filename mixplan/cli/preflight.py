@@ -1,0 +1,88 @@
+"""Says what keeps a recipe's model and SAE from being used, by names and small files, before either is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mixplan import embedded
+from mixplan.chat.template_files import unread_setting
+from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.model_folder import absent_model, untrainable
+from mixplan.recipe.paths import local_path
+from mixplan.recipe.releases import hub_name, listed_sae, release, release_names
+from mixplan.recipe.sae_folder import absent_sae
+from mixplan.recipe.shapes import shape_of
+from mixplan.recipe.suggest import did_you_mean
+
+
+def problems_of_model(loaded: LoadedRecipe) -> Iterator[str]:
+    """One line for each problem of the model, its chat template and the SAE."""
+    for problem in (unusable_model(loaded), unusable_template(loaded), unknown_sae(loaded), unusable_sae(loaded)):
+        if problem is not None:
+            yield problem
+
+
+def unusable_template(loaded: LoadedRecipe) -> str | None:
+    """What the model's chat template makes impossible of its settings, as one line; None where it is not here."""
+    model = loaded.recipe.model
+    local = loaded.folder(("model", "name")) / local_path(model.name)
+    place = model.name
+    if model.name == "embedded":
+        place = str(embedded.converted_folder())
+    elif local.is_dir():
+        place = str(local)
+    problem = unread_setting(place, model.chat_template_kwargs, model.name)
+    return None if problem is None else f"{loaded.where(('model', 'chat_template_kwargs'))}: {problem}"
+
+
+def unusable_sae(loaded: LoadedRecipe) -> str | None:
+    """What is wrong with the SAE's folder, as one line; None where none is named or it is whole."""
+    path = ("model", "sae", "path")
+    problem = absent_sae(loaded.recipe.model.sae, loaded.folder(path))
+    return None if problem is None else f"{loaded.where(path)}: model.sae.path: {problem}"
+
+
+def unusable_model(loaded: LoadedRecipe) -> str | None:
+    """What is wrong with the model's folder, or with training it, as one line; None where it is a hub id or whole."""
+    model, folder = loaded.recipe.model, loaded.folder(("model", "name"))
+    where = loaded.where(("model", "name"))
+    if (problem := absent_model(model.name, folder)) is not None:
+        return f"{where}: model.name: {problem}"
+    if (problem := untrainable(model.name, folder, adapter=loaded.recipe.train.lora is not None)) is not None:
+        return f"{where}: model.name: {problem}"
+    return None
+
+
+def unknown_sae(loaded: LoadedRecipe) -> str | None:
+    """What is wrong with an SAE's release or id, as one line.
+
+    None when SAELens's table has both, its SAE is one of a residual stream, and its model is not surely of another
+    build than the recipe's; what only the files say is held against them when they are loaded.
+    """
+    sae = loaded.recipe.model.sae
+    names = release_names()
+    if sae.release is None or not names:
+        return None
+    entry = release(sae.release)
+    if entry is None:
+        where = loaded.where(("model", "sae", "release"))
+        return f"{where}: SAELens has no release {sae.release!r}.{did_you_mean(sae.release, names)}"
+    one = listed_sae(sae.release, str(sae.id))
+    where = loaded.where(("model", "sae", "id"))
+    if one is None:
+        ids = [str(listed["id"]) for listed in entry["saes"]]
+        return f"{where}: release {sae.release!r} has no SAE {sae.id!r}.{did_you_mean(str(sae.id), ids)}"
+    model = loaded.recipe.model.name
+    remedy = f"`mixplan sae ls --model {model}` lists those that do."
+    if not one.readable:
+        return f"{where}: SAE '{sae.release}/{sae.id}' does not sit between two blocks of the residual stream. {remedy}"
+    # A folder's name may be any model's.
+    local = (loaded.folder(("model", "name")) / local_path(model)).is_dir()
+    expected, found = shape_of(one.model), None if local else shape_of(hub_name(model))
+    difference = found.difference(expected) if expected is not None and found is not None else None
+    if difference is not None and not sae.accept:
+        return (
+            f"{where}: SAE '{sae.release}/{sae.id}' was made for '{one.model}', but the recipe's model is '{model}', "
+            f"{difference}. Choose one made for this model: `mixplan sae ls --model {model}` lists them."
+        )
+    return None
