@@ -37,7 +37,10 @@ def write(handover: Handover) -> Written:
     info = {"mixture": {"file_name": ROWS, "formatting": "alpaca", "columns": columns}}
     write_json(handover.folder / "dataset_info.json", info)
     longest = handover.training.max_length or handover.renderer.longest
-    head = ("In this folder: llamafactory-cli train llamafactory.yaml",)
+    head = (
+        "In this folder: llamafactory-cli train llamafactory.yaml",
+        *(() if handover.training.cpu else ("On a machine without a GPU add use_cpu=true bf16=false.",)),
+    )
     write_yaml(handover.folder / CONFIG, config(handover.training, longest), head)
     return Written(f"llamafactory-cli train {CONFIG}", (CONFIG, "dataset_info.json", ROWS), tuple(notes))
 
