@@ -60,7 +60,7 @@ def planned(rows: list[Rendered]) -> list[tuple[list[int], list[int]]]:
 
 
 def test_trl_reads_each_row_once_in_order_with_the_plans_loss(tmp_path, monkeypatch, own_cache):
-    logging.disable(logging.WARNING)
+    monkeypatch.setattr(logging.root.manager, "disable", logging.WARNING)
     loaded, mixture = lay_mixed(tmp_path, args=SHORT)
     handover = hand(loaded, mixture, tmp_path / "out")
     written = to_trl.write(handover)
