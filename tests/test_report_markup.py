@@ -30,3 +30,16 @@ def test_attributes() -> None:
         == '<p class="a" aria-label="&quot;x&quot;" x1="4.5"></p>'
     )
     assert tag("meta", name="viewport", charset="utf-8") == '<meta name="viewport" charset="utf-8">'
+
+
+def test_what_a_sentence_has_between_backticks_is_code_and_a_person_s_text_elsewhere_is_left() -> None:
+    assert tag("p", "Set `budget.rows` to `<3>`.") == ("<p>Set <code>budget.rows</code> to <code>&lt;3&gt;</code>.</p>")
+    assert tag("li", "one ` alone") == "<li>one ` alone</li>"
+    assert tag("dd", "`kept`") == "<dd>`kept`</dd>", "an answer that a model wrote"
+
+
+@given(st.text())
+def test_a_sentence_reads_back_without_its_marks(text: str) -> None:
+    written = tag("p", text).removeprefix("<p>").removesuffix("</p>")
+    shown = html.unescape(written.replace("<code>", "`").replace("</code>", "`"))
+    assert shown == visible(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
 from mixplan.report.text import visible
@@ -15,6 +16,9 @@ class Html(str):
 
 
 VOID = frozenset({"meta", "link", "wbr"})
+SENTENCES = frozenset({"p", "li"})
+"""Elements that hold sentences, in which a command or a recipe key stands between backticks, as on the terminal."""
+CODE = re.compile(r"`([^`\n]+)`")
 
 
 def tag(name: str, /, *children: str | None, **attributes: str | float | None) -> Html:
@@ -22,7 +26,8 @@ def tag(name: str, /, *children: str | None, **attributes: str | float | None) -
 
     Args:
         name: The element's name.
-        children: `Html` is kept, other text is escaped, None is left out.
+        children: `Html` is kept, other text is escaped, None is left out. What a sentence holds between backticks
+            becomes code.
         attributes: A trailing `_` is dropped and other `_` become `-` (`class_`, `aria_label`); None is left out.
 
     Returns:
@@ -32,7 +37,15 @@ def tag(name: str, /, *children: str | None, **attributes: str | float | None) -
     written = "".join(f' {key}="{escape(str(value))}"' for key, value in pairs)
     if name in VOID:
         return Html(f"<{name}{written}>")
-    return Html(f"<{name}{written}>{join(children)}</{name}>")
+    inside = join(sentence(child) for child in children) if name in SENTENCES else join(children)
+    return Html(f"<{name}{written}>{inside}</{name}>")
+
+
+def sentence(text: str | None) -> Html | None:
+    """Escape a sentence, what stands between backticks as code; `Html` and None are kept."""
+    if text is None or isinstance(text, Html):
+        return text
+    return join(tag("code", part) if place % 2 else part for place, part in enumerate(CODE.split(text)))
 
 
 def join(children: Iterable[str | None]) -> Html:
