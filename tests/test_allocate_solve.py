@@ -1,30 +1,18 @@
 """Optimal amounts against optimality itself: no feasible direction is better, by linear programs outside cvxpy."""
 
-from dataclasses import replace
-
 import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from posed import LIMITS, OBJECTIVES, posed
 from scipy.optimize import linprog
 
 from mixplan.allocate.feasibility import require_feasible
-from mixplan.allocate.problem import DomainDemand, build
+from mixplan.allocate.problem import build
 from mixplan.allocate.solve import run, solve
 from mixplan.errors import AllocationError
-from mixplan.recipe import AllocateSpec, GroupSpec
-
-
-def posed(score, total, pool=10**6, **spec):
-    """A problem over domains a, b, c, ... and its spec."""
-    pools = [pool] * len(score) if isinstance(pool, int) else pool
-    demands = [
-        DomainDemand(f"d{i}" if len(score) > 26 else "abcdefghijklmnopqrstuvwxyz"[i], s, s, s, int(p), float(p), 1.0)
-        for i, (s, p) in enumerate(zip(map(float, score), pools, strict=True))
-    ]
-    spec = AllocateSpec(**spec)
-    return build(demands, spec, "rows", total, 1), spec
+from mixplan.recipe import GroupSpec
 
 
 def polytope(problem):
@@ -139,23 +127,6 @@ def test_min_max_leaves_to_diminishing_what_the_worst_domain_cannot_take():
     assert solve(problem, spec).amount == pytest.approx([*expected, 10], abs=1e-6)
 
 
-OBJECTIVES = [
-    {"alpha": 0.0},
-    {"alpha": 0.3},
-    {"alpha": 1.0},
-    {"alpha": 3.0},
-    {"alpha": 1000.0},
-    {"objective": "diminishing", "half_rows": 30.0},
-    {"objective": "min_max", "half_rows": 30.0},
-]
-LIMITS = {
-    "floors": {"a": 12},
-    "caps": {"d": 50},
-    "shares": {"e": 0.1},
-    "groups": {"g": GroupSpec(domains=["b", "c"], cap=70)},
-}
-
-
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_scale_of_scores_does_not_matter(objective):
     small, spec = posed([1, 2, 3, 4, 5], 200, **LIMITS, **objective)
@@ -222,49 +193,6 @@ def test_no_score_is_spread_equally():
     for objective in OBJECTIVES:
         problem, spec = posed([0, 0, 0], 100, caps={"a": 20}, **objective)
         assert solve(problem, spec).amount == pytest.approx([20, 40, 40])
-
-
-def improvement(problem, spec, looser):
-    sign = 1 if spec.objective == "alpha_fair" else -1
-    return sign * (solve(looser, spec).value - solve(problem, spec).value)
-
-
-BOX = {"floors": {"a": 25}, "caps": {"d": 50}, "shares": {"e": 0.1}}
-
-
-@pytest.mark.parametrize("groups", [{}, LIMITS["groups"]])
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_duals_are_what_a_looser_limit_brings(objective, groups):
-    problem, spec = posed([1, 2, 3, 4, 5], 200, **BOX, groups=groups, **objective)
-    problem = replace(problem, share=np.full(5, np.nan), floor=np.array([25.0, 0, 0, 0, 0]))
-    duals, step = solve(problem, spec).duals, 0.05
-    d, a = np.eye(5)[3], np.eye(5)[0]
-    cases = [
-        (duals.total, replace(problem, total=problem.total + step)),
-        (duals.cap[3], replace(problem, cap=problem.cap + step * d)),
-        (duals.floor[0], replace(problem, floor=problem.floor - step * a)),
-    ]
-    if groups:
-        cases.append((duals.group_cap[0], replace(problem, group_cap=problem.group_cap + step)))
-    for dual, looser in cases:
-        brought = improvement(problem, spec, looser) / step
-        assert dual == pytest.approx(brought, rel=0.02 if spec.alpha < 100 else 0.1, abs=1e-6)
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES[1:4] + OBJECTIVES[5:6])
-def test_the_dual_of_a_share_is_what_a_higher_share_brings(objective):
-    problem, spec = posed([1, 2, 3, 4], 200, shares={"b": 0.1}, **objective)
-    higher = replace(problem, share=np.array([np.nan, 0.1 + 0.05 / 200, np.nan, np.nan]))
-    brought = improvement(problem, spec, higher) / 0.05
-    assert solve(problem, spec).duals.share == pytest.approx([0, brought, 0, 0], rel=0.01)
-
-
-def test_the_dual_of_a_group_floor_is_what_a_lower_one_brings():
-    groups = {"g": GroupSpec(domains=["a", "b"], floor=120)}
-    for objective in OBJECTIVES[1:4] + OBJECTIVES[5:6]:
-        problem, spec = posed([1, 2, 3, 4], 200, groups=groups, **objective)
-        brought = improvement(problem, spec, replace(problem, group_floor=problem.group_floor - 0.05)) / 0.05
-        assert solve(problem, spec).duals.group_floor == pytest.approx([brought], rel=0.01)
 
 
 @pytest.mark.parametrize(

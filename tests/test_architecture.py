@@ -57,6 +57,7 @@ WHOLE_HOUSE = {
     "docs": "README and docs/: links, commands, formats, generated pages",
     "installed": "the wheel, installed elsewhere",
     "models_hub": "each model config through the hub's code",
+    "page_colours": "the pages' style sheets, light and dark",
     "pages_in_a_browser": "the pages that reports write, in a real browser",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
     "model_families": "reading, scoring and answering with many families of models",

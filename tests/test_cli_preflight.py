@@ -1,0 +1,66 @@
+"""What keeps a model and an SAE from being used is said from names and small files, with the line of its key."""
+
+import pytest
+import yaml
+
+from mixplan.cli.preflight import problems_of_model, unknown_sae
+from mixplan.recipe import load_recipe
+
+
+@pytest.fixture
+def problems(tmp_path):
+    """The problems of a recipe over a model and an SAE."""
+
+    def found(model, **rest):
+        section = {
+            "data": {"file": "a.jsonl"},
+            "format": "question_answer",
+            "columns": {"question": "q", "answer": "a"},
+        }
+        value = {"model": model, "target": section, "domains": {"other": section}, "budget": {"rows": 4}, **rest}
+        (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
+        return [text.replace(f"{tmp_path}/", "") for text in problems_of_model(load_recipe(tmp_path / "recipe.yaml"))]
+
+    return found
+
+
+def test_a_model_and_an_sae_that_may_be_used_have_no_problem(problems):
+    assert problems({"name": "embedded", "sae": {"embedded": True}}) == []
+    listed = {"release": "gemma-scope-2b-pt-res", "id": "layer_12/width_16k/average_l0_82"}
+    assert problems({"name": "google/gemma-2-2b", "sae": listed}) == []
+
+
+def test_a_release_or_id_that_saelens_does_not_list_is_named_with_the_nearest(problems):
+    sae = {"release": "gemma-scope-2b-pt-rez", "id": "layer_12/width_16k/average_l0_82"}
+    (said,) = problems({"name": "google/gemma-2-2b", "sae": sae})
+    assert said.startswith(
+        "recipe.yaml:4: SAELens has no release 'gemma-scope-2b-pt-rez'. Did you mean 'gemma-scope-2b-pt-res'?"
+    )
+    sae = {"release": "gemma-scope-2b-pt-res", "id": "layer_12/width_16k/average_l0_83"}
+    (said,) = problems({"name": "google/gemma-2-2b", "sae": sae})
+    assert said.startswith(
+        "recipe.yaml:5: release 'gemma-scope-2b-pt-res' has no SAE 'layer_12/width_16k/average_l0_83'."
+    )
+
+
+def test_an_sae_of_another_build_is_refused_unless_it_is_accepted(problems):
+    sae = {"release": "gemma-scope-2b-pt-res", "id": "layer_12/width_16k/average_l0_82"}
+    (said,) = problems({"name": "google/gemma-2-9b", "sae": sae})
+    assert "was made for 'google/gemma-2-2b'" in said or "was made for 'gemma-2-2b'" in said
+    assert said.endswith("Choose one made for this model: `mixplan sae ls --model google/gemma-2-9b` lists them.")
+    assert problems({"name": "google/gemma-2-9b", "sae": sae | {"accept": True}}) == []
+
+
+def test_folders_that_lack_their_files_are_all_said_at_once(problems, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "sae").mkdir()
+    first, second = problems({"name": "./model", "sae": {"path": "sae"}})
+    assert first.startswith("recipe.yaml:2: model.name: model has no config.json.")
+    assert second.startswith("recipe.yaml:4: model.sae.path: sae: no SAE here: cfg.json is missing.")
+
+
+def test_a_folder_s_name_may_be_any_model_s(tmp_path, problems):
+    (tmp_path / "google" / "gemma-2-9b").mkdir(parents=True)
+    sae = {"release": "gemma-scope-2b-pt-res", "id": "layer_12/width_16k/average_l0_82"}
+    problems({"name": "google/gemma-2-9b", "sae": sae})
+    assert unknown_sae(load_recipe(tmp_path / "recipe.yaml")) is None
