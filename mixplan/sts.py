@@ -73,7 +73,7 @@ def score_domain(units: Sequence[Statistics], *, resamples: int, seed: int) -> D
 
     Source: arXiv 2603.02908, section 4.2; the intervals are mixplan's.
     """
-    weights = resample(units, resamples, seed)
+    weights = resample([len(part.tokens) for part in units], resamples, seed)
     tokens = np.concatenate([part.tokens for part in units]).astype(np.float64)
     present = {name: key for name, key in SCORES.items() if key in units[0].rows}
     sums = {name: np.concatenate([part.rows[key] for part in units]) for name, key in present.items()}
@@ -90,17 +90,44 @@ def score_domain(units: Sequence[Statistics], *, resamples: int, seed: int) -> D
     )
 
 
-def resample(units: Sequence[Statistics], resamples: int, seed: int) -> Doubles:
-    """How often each row stands in each resample of draws and of rows within each draw.
+def score_rows(draws: Mapping[str, Sequence[tuple[Doubles, Doubles]]], *, resamples: int, seed: int) -> DomainScores:
+    """Score a domain by means over its rows where no SAE is read; nothing of it is an STS.
+
+    Args:
+        draws: By score, for each demonstration draw, `[rows]` each row's sum and `[rows]` what it is a sum over:
+            tokens, or 1 for a row's own mean. A draw without rows is passed over.
+        resamples: Bootstrap resamples, of draws and, within each, of rows, as `score_domain` has them.
+        seed: Of the resampling.
 
     Returns:
-        `[resamples, rows]`, rows of all units one after another.
+        The scores without parts by feature; `tokens` is 0.
+    """
+    scores, resampled = {}, {}
+    for name, parts in draws.items():
+        held = [part for part in parts if len(part[0])]
+        sums, sizes = (np.concatenate([part[place] for part in held]) for place in (0, 1))
+        weights = resample([len(part[0]) for part in held], resamples, seed)
+        resampled[name] = (weights @ sums) / (weights @ sizes)
+        scores[name] = interval(float(sums.sum() / sizes.sum()), resampled[name])
+    return DomainScores(scores, resampled, np.zeros(0), np.zeros(0), 0)
+
+
+def resample(rows_by_draw: Sequence[int], resamples: int, seed: int) -> Doubles:
+    """How often each row stands in each resample of draws and of rows within each draw.
+
+    Args:
+        rows_by_draw: Rows of each demonstration draw.
+        resamples: How many resamples.
+        seed: Of the resampling.
+
+    Returns:
+        `[resamples, rows]`, rows of all draws one after another.
     """
     rng = np.random.default_rng([seed, 2])
-    draws = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), resamples)
+    count = len(rows_by_draw)
+    draws = rng.multinomial(count, np.full(count, 1 / count), resamples)
     parts = []
-    for number, part in enumerate(units):
-        rows = len(part.tokens)
+    for number, rows in enumerate(rows_by_draw):
         parts.append(draws[:, number, None] * rng.multinomial(rows, np.full(rows, 1 / rows), resamples))
     return np.concatenate(parts, axis=1).astype(np.float64)
 

@@ -11,8 +11,9 @@ def test_overlapping_intervals_found_no_plan():
     made = plan({"a": 1.0, "b": 1.1, "c": 1.2}, apart=0.2)
     assert made.no_better_than_uniform == (
         "All 3 domains could be equally at risk (0.96 lies in every 95 % interval), so this plan is no better founded "
-        "than spreading the budget evenly. More query tokens (`sts.query_tokens`, `split.query`) narrow the "
-        "intervals of scores, and measured runs those of expected changes."
+        "than spreading the budget evenly. Reading more (`split.query` and `sts.query_tokens`, or "
+        "`sts.preview.rows` without an SAE) narrows the intervals of scores, and measured runs those of expected "
+        "changes."
     )
     assert made.notes[0] == "The 95 % intervals tell 0 of 3 pairs of domains apart."
 
@@ -20,8 +21,9 @@ def test_overlapping_intervals_found_no_plan():
 def test_two_overlapping_intervals():
     assert plan({"a": 1.0, "b": 1.1}, apart=0.2).no_better_than_uniform == (
         "Both domains could be equally at risk (0.88 lies in every 95 % interval), so this plan is no better founded "
-        "than spreading the budget evenly. More query tokens (`sts.query_tokens`, `split.query`) narrow the "
-        "intervals of scores, and measured runs those of expected changes."
+        "than spreading the budget evenly. Reading more (`split.query` and `sts.query_tokens`, or "
+        "`sts.preview.rows` without an SAE) narrows the intervals of scores, and measured runs those of expected "
+        "changes."
     )
 
 

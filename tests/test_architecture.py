@@ -20,12 +20,12 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
     *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "saved"),
-    *("forecast", "allocate", "mixture", "reading", "plan", "evaluate", "monitor", "train", "export", "outcome"),
+    *("forecast", "allocate", "mixture", "reading", "evaluate", "plan", "monitor", "train", "export", "outcome"),
     *("report", "push", "study"),
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `saved` is what
-plan.json, evaluations and outcome.json are, `plan` runs the stages before it and saves them, `monitor` measures a
-model within a trainer, which is why `evaluate` stands in front of `train`."""
+plan.json, evaluations and outcome.json are, `evaluate` measures a model, of which `plan` runs a part without an
+SAE, and all stages before it, and saves them, `monitor` measures a model within a trainer."""
 EVERYWHERE = {"errors", "temporary_files", "runs", "embedded", "child_process", "weights"}
 LEAVES = {
     "errors": set(),

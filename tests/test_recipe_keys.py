@@ -150,6 +150,8 @@ CASES = {
     "sts.draws": case("sts.draws=1", "scores"),
     "sts.query_tokens": case("sts.query_tokens=40", "scores"),
     "sts.resamples": case("sts.resamples=101", "scores"),
+    "sts.preview.rows": case("sts.preview.rows=2", "scores", "model.sae=none"),
+    "sts.preview.answer_tokens": case("sts.preview.answer_tokens=3", "scores", "model.sae=none"),
     "sts.outside": case("sts.outside=false", "scores"),
     "budget.rows": case("budget.rows=10", "allocation"),
     "budget.tokens": Case(("budget.rows=null", "budget.tokens=200"), "allocation"),
@@ -247,18 +249,21 @@ FIRST = {
 """The first artifact that a section's keys may change; those before it must stay as they are."""
 
 
+SCORES = ("sts", "outside_shift", "preview_kl", "behind_answers_raw")
+
+
 def artifacts(run: Path) -> dict[str, Any]:
     """What a plan computed, by artifact, without copies of the recipe and without hashes."""
     plan = json.loads((run / "plan.json").read_text())
     opened = {"target": plan["target"], **plan["domains"]}
     allocation = plan["allocation"]
     settings = yaml.safe_load((run / plan["mixture"]["config"]).read_text())
-    scores = {name: {key: one[key] for key in one if key.startswith("sts") or key == "outside_shift"}
+    scores = {name: {key: one[key] for key in one if key.startswith(SCORES)}
               for name, one in plan["domains"].items()}  # fmt: skip
     return {
         "row counts": {name: [one["rows"], one["read_rows"], one["dropped"]] for name, one in opened.items()},
         # Each feature's passage is found in what is read for the scores.
-        "drift": {name: part for name, part in plan["drift"].items() if name != "examples"},
+        "drift": {name: part for name, part in (plan["drift"] or {}).items() if name != "examples"},
         "scores": [scores, plan["ranking"]],
         "allocation": {key: allocation[key] for key in allocation if key not in ("max_repeats", "objective", "ratios")},
         "mixture": [pq.read_table(path).to_pylist() for path in sorted((run / "mixture").glob("*.parquet"))],

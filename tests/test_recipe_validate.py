@@ -56,18 +56,20 @@ KEYS = {
     ),
     "no SAE": (
         ("  name: embedded\n  sae: {embedded: true}\n", "  name: embedded\n"),
-        "recipe.yaml:1: model.sae: missing. Expected a mapping. The embedded model has one: `sae: {embedded: true}`.",
+        "recipe.yaml:1: model.sae: missing. Expected a mapping or 'none'. The embedded model has one: "
+        "`sae: {embedded: true}`.",
     ),
     "no SAE of a model that has some": (
         ("  name: embedded\n  sae: {embedded: true}\n", "  name: meta-llama/Llama-3.1-8B-Instruct\n"),
-        "recipe.yaml:1: model.sae: missing. Expected a mapping. SAELens has 72 for this model, such as "
+        "recipe.yaml:1: model.sae: missing. Expected a mapping or 'none'. SAELens has 72 for this model, such as "
         "`sae: {release: llama_scope_lxr_8x, id: l20r_8x}`. `mixplan sae ls --model meta-llama/Llama-3.1-8B-Instruct` "
-        "lists them.",
+        "lists them; `sae: none` plans without one.",
     ),
     "no SAE of a model that has none": (
         ("  name: embedded\n  sae: {embedded: true}\n", "  name: acme/support-v2\n"),
-        "recipe.yaml:1: model.sae: missing. Expected a mapping. `mixplan sae ls` lists the models that SAELens has "
-        "SAEs for; `mixplan sae train` trains one.",
+        "recipe.yaml:1: model.sae: missing. Expected a mapping or 'none'. SAELens's table has none for this model. "
+        "`sae: none` plans without one; `mixplan sae train` trains one; `mixplan sae ls` lists the models that have "
+        "one.",
     ),
     "an SAE section that names nothing": (
         ("{embedded: true}", "{hook_name: blocks.1.hook_resid_post}"),
@@ -87,7 +89,7 @@ KEYS = {
     "list for a section": (("{rows: 100}", "[100]"), "recipe.yaml:17: budget: found a list, expected a mapping."),
     "wrong choice": (
         ("budget:", "sts: {score: act_icl}\nbudget:"),
-        "recipe.yaml:17: sts.score: found the text 'act_icl', expected one of 'icl', 'act'.",
+        "recipe.yaml:17: sts.score: found the text 'act_icl', expected one of 'icl', 'act', 'preview', 'stream'.",
     ),
     "wrong item": (
         ("rows: 100", "rows: [0, ten]"),
@@ -115,7 +117,8 @@ KEYS = {
     ),
     "long text": (
         ("budget:", "sts: {score: " + "x" * 60 + "}\nbudget:"),
-        f"recipe.yaml:17: sts.score: found the text '{'x' * 37}...', expected one of 'icl', 'act'.",
+        f"recipe.yaml:17: sts.score: found the text '{'x' * 37}...', expected one of 'icl', 'act', "
+        "'preview', 'stream'.",
     ),
 }
 

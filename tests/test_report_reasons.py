@@ -78,7 +78,7 @@ def test_what_earlier_runs_teach_to_expect() -> None:
 def test_every_drift_dimension_is_listed() -> None:
     value = sample(domains=1)
     value["drift"]["features"] = [[17, 0.93, 0.99], [4, 0.5, 1.0]]
-    html = features(plan_of(value))
+    html = features(plan_of(value).drift, plan_of(value).sae)
     assert "<summary>All 2 drift dimensions</summary>" in html
     assert html.index(">Feature 17<") < html.index(">Feature 4<")
     assert ">0.930</td>" in html
@@ -86,7 +86,7 @@ def test_every_drift_dimension_is_listed() -> None:
     assert html.count(">not recorded<") == 2
     context = {"before": "the ", "token": " <b>", "after": " end", "activation": 4.2}
     value["drift"]["examples"] = [{"feature": 4, "domain": "arithmetic", "context": context}]
-    html = features(plan_of(value))
+    html = features(plan_of(value).drift, plan_of(value).sae)
     assert html.count(">no token that was read<") == 1
     passage = '<bdi class="passage">the  <mark>&lt;b&gt;</mark> end</bdi>'
     assert f'<td role="cell">arithmetic</td><td role="cell" class="why">{passage}</td>' in html
@@ -97,7 +97,7 @@ def test_features_are_linked_to_neuronpedia_where_the_sae_has_a_name_there() -> 
     value["drift"]["features"] = [[17, 0.93, 0.99]]
     assert "neuronpedia" not in render(plan_of(value))
     value["sae"]["neuronpedia"] = 'gpt2-small/6-res-jb"><b>'
-    html = features(plan_of(value))
+    html = features(plan_of(value).drift, plan_of(value).sae)
     assert 'href="https://www.neuronpedia.org/gpt2-small/6-res-jb%22%3E%3Cb%3E/17" rel="noreferrer"' in html
     assert 'aria-label="Feature 17 on Neuronpedia"' in html
     assert why(plan_of(value)).count(">Neuronpedia</a>") == 5

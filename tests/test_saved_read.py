@@ -107,7 +107,7 @@ def test_every_problem_at_once(run: Path) -> None:
     assert refusal(run) == refused(
         run,
         f'`drift.features.3.1`: expected a valid number, found "{"x" * 39}...',
-        "`score`: expected 'icl' or 'act', found \"best\"",
+        "`score`: expected 'icl', 'act', 'preview' or 'stream', found \"best\"",
         "`domains.law.sts_icl.low`: expected a finite number, found NaN",
         "`ranking` is missing",
         "`allocation.unit`: expected 'rows' or 'tokens', found \"pounds\"",

@@ -50,7 +50,7 @@ def test_equal_rows_have_no_interval():
 
 def test_resamples_keep_rows_of_a_draw_together():
     units = [unit([1] * 4, [1] * 4), unit([1] * 2, [1] * 2)]
-    weights = resample(units, 500, seed=0)
+    weights = resample([len(part.tokens) for part in units], 500, seed=0)
     first, second = weights[:, :4].sum(1), weights[:, 4:].sum(1)
     np.testing.assert_array_equal(first / 4 + second / 2, 2)
     assert {0.0, 4.0, 8.0} == set(first.tolist())

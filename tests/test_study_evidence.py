@@ -9,6 +9,7 @@ from small_study import DOMAINS, TARGETS, bench
 from mixplan.domains.sketch import Content, sketch
 from mixplan.forecast import History, Kind, evidence, with_studies
 from mixplan.saved.outcome import Settings
+from mixplan.saved.scores import SCORE_KEYS
 from mixplan.study.evidence import noise_values
 from mixplan.study.judged.table import Table, read_table
 
@@ -33,7 +34,7 @@ def test_scores_and_changes_are_the_study_s_own(saved):
         for name, domain in found["targets"][target].items():
             d = table.domains.index(name)
             own = forecasts[target][name]
-            assert domain["scores"] == {score: own[score] for score in ("sts_icl", "sts_act")}
+            assert domain["scores"] == {score: own[score] for score in SCORE_KEYS.values()}
             measure, quantity = ("choice", "correct") if name == "colours" else ("likelihood", "bits_per_byte")
             assert domain["headline"] == [measure, quantity, table.measures[quantity][t, d, 0]]
             assert domain["behaviour"] == table.measures["kl"][t, d, 0]
@@ -47,7 +48,7 @@ def test_scores_and_changes_are_the_study_s_own(saved):
 def test_correlations_are_the_judgement_s_over_all_targets(saved):
     run, found = saved
     pooled = json.loads((run / "results.json").read_bytes())["pooled"]["all"]["kl"]["pearson"]
-    assert set(found["told"]) == {"sts_icl", "sts_act"}
+    assert set(found["told"]) == set(SCORE_KEYS.values())
     for score, told in found["told"].items():
         assert told == {key: pooled[score][key] for key in ("value", "low", "high")}
 

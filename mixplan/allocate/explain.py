@@ -47,8 +47,9 @@ def no_better_than_uniform(problem: Problem, distance: float, against: AgainstEv
         both = "Both" if count == 2 else f"All {count}"
         return (
             f"{both} domains could be equally at risk ({lowest:.3g} lies in every 95 % interval), so this plan is no "
-            "better founded than spreading the budget evenly. More query tokens (`sts.query_tokens`, `split.query`) "
-            "narrow the intervals of scores, and measured runs those of expected changes."
+            "better founded than spreading the budget evenly. Reading more (`split.query` and `sts.query_tokens`, or "
+            "`sts.preview.rows` without an SAE) narrows the intervals of scores, and measured runs those of expected "
+            "changes."
         )
     if distance < ABOUT_UNIFORM:
         return (

@@ -22,6 +22,7 @@ from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_ow
 from mixplan.mixture.feasibility import impossible, left_out_budgets
 from mixplan.mixture.unread import left_unread, too_short
 from mixplan.recipe import LoadedRecipe, load_recipe
+from mixplan.saved.scores import SCORE_TITLES
 from mixplan.train.rehearsed import problems_of_training
 
 NAMED = 4
@@ -111,8 +112,18 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
         require_own_rows(loaded.recipe)
     except RecipeError as error:
         result.problems.append(f"{loaded.where(('mixture', 'licences', 'exclude'))}: {error}")
-    result.warnings += _generator_warnings(loaded)
+    result.warnings += [*_without_sae(loaded), *_generator_warnings(loaded)]
     return result, loaded
+
+
+def _without_sae(loaded: LoadedRecipe) -> Iterator[str]:
+    """What a recipe without an SAE is planned by."""
+    recipe = loaded.recipe
+    if recipe.model.sae_spec is None:
+        yield (
+            f"`model.sae` is none: domains are scored by {SCORE_TITLES[recipe.sts.score]}, which is no STS, no "
+            "features are read, and the model is loaded whole"
+        )
 
 
 def _generator_warnings(loaded: LoadedRecipe) -> Iterator[str]:

@@ -14,7 +14,7 @@ from mixplan.recipe.releases import release
 
 def model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
     """The model and SAE, where they are neither local nor whole in the hub's cache."""
-    model, sae = loaded.recipe.model, loaded.recipe.model.sae
+    model, sae = loaded.recipe.model, loaded.recipe.model.sae_spec
     local = loaded.folder(("model", "name")) / local_path(model.name)
     if model.name != "embedded" and not local.is_dir():
         folder = snapshot("model", model.name, model.revision)
@@ -22,6 +22,8 @@ def model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
             yield f"model {model.name}"
         elif (lacks := missing_weights(folder)) is not None:
             yield f"model {model.name}, of which the cache holds a part: {lacks.removeprefix(f'{folder}').lstrip(': ')}"
+    if sae is None:
+        return
     repository, inside = sae.repo, sae.id or ""
     if sae.release is not None:
         entry = release(sae.release) or {}

@@ -38,7 +38,8 @@ def unusable_template(loaded: LoadedRecipe) -> str | None:
 def unusable_sae(loaded: LoadedRecipe) -> str | None:
     """What is wrong with the SAE's folder, as one line; None where none is named or it is whole."""
     path = ("model", "sae", "path")
-    problem = absent_sae(loaded.recipe.model.sae, loaded.folder(path))
+    sae = loaded.recipe.model.sae_spec
+    problem = None if sae is None else absent_sae(sae, loaded.folder(path))
     return None if problem is None else f"{loaded.where(path)}: model.sae.path: {problem}"
 
 
@@ -59,9 +60,9 @@ def unknown_sae(loaded: LoadedRecipe) -> str | None:
     None when SAELens's table has both, its SAE is one of a residual stream, and its model is not surely of another
     build than the recipe's; what only the files say is held against them when they are loaded.
     """
-    sae = loaded.recipe.model.sae
+    sae = loaded.recipe.model.sae_spec
     names = release_names()
-    if sae.release is None or not names:
+    if sae is None or sae.release is None or not names:
         return None
     entry = release(sae.release)
     if entry is None:

@@ -1,6 +1,6 @@
 """Forecasts each domain's change from STS, earlier runs and studies; only relative risk until runs give a unit."""
 
-from mixplan.forecast.earlier import History, Kind, earlier_runs
+from mixplan.forecast.earlier import NO_SAE, History, Kind, earlier_runs
 from mixplan.forecast.evidence import Study, with_studies
 from mixplan.forecast.halving import Amount, halving_rows, rows_save
 from mixplan.forecast.job import Job
@@ -10,6 +10,7 @@ from mixplan.forecast.response import Halving
 from mixplan.forecast.risk import Forecast, Risk, forecast
 
 __all__ = [
+    "NO_SAE",
     "Amount",
     "Forecast",
     "Halving",

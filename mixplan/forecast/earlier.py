@@ -21,6 +21,8 @@ OUTCOME_VERSION = 1
 EVIDENCE = "evidence.json"
 """What a study leaves in its folder for later plans: see `mixplan.forecast.evidence`."""
 
+NO_SAE = "none"
+"""What stands in an SAE's hash's place where there is none."""
 ICL = "icl"
 """What tells the drift where a recipe or outcome does not say."""
 TARGET = "target"
@@ -38,8 +40,13 @@ SETTING_KEYS = {
     "drift_demonstrations": "drift.demonstrations",
     "drift_from": "drift.from",
     "sts_demonstrations": "sts.demonstrations",
+    "preview_tokens": "sts.preview.answer_tokens",
 }
 """Where a recipe sets what scores of one meaning share."""
+WITHOUT_SAE = ("method", "drift_demonstrations", "preview_tokens")
+"""Those of scores that no SAE is read for."""
+PREVIEWED = 24
+"""Tokens of own answers that studies follow, whose settings do not say so."""
 
 
 def unit_of(quantity: str) -> str:
@@ -85,13 +92,15 @@ def settings_of(recipe: Mapping[str, Any]) -> Settings:
     Args:
         recipe: The resolved recipe's values.
     """
-    return Settings(
+    found = Settings(
         method=recipe["train"]["method"],
         features=recipe["drift"]["features"],
         drift_demonstrations=recipe["drift"]["demonstrations"],
         drift_from=recipe["drift"].get("from", ICL),
         sts_demonstrations=recipe["sts"]["demonstrations"],
     )
+    preview = recipe["sts"].get("preview")
+    return found if preview is None else found.model_copy(update={"preview_tokens": preview["answer_tokens"]})
 
 
 @dataclass(frozen=True)
@@ -284,14 +293,18 @@ def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) 
     Raises:
         LookupError: it does not say what it is of.
     """
-    hashes, settings = value["hashes"], {"drift_from": ICL} | value["settings"]
+    hashes, settings = value["hashes"], {"drift_from": ICL, "preview_tokens": PREVIEWED} | value["settings"]
     if hashes["model"] != kind.model:
         return LeftOut(name, "model", (named("model.name", value.get("model")),), asked)
     if of_another_config(kind, value.get("config")):
         return LeftOut(name, "model config", ("model.name: a folder with that run's config.json",), asked)
-    if hashes["sae"] != kind.sae:
-        return LeftOut(name, "SAE", (named("model.sae", value.get("sae")),), asked)
-    differing = [setting for setting, wanted in kind.settings.fields().items() if settings[setting] != wanted]
+    # What is scored without an SAE was scored alike whatever SAE a run or a study had beside it.
+    if kind.sae not in (NO_SAE, hashes["sae"]):
+        sae = NO_SAE if hashes["sae"] == NO_SAE else value.get("sae")
+        return LeftOut(name, "SAE", (named("model.sae", sae),), asked)
+    read = WITHOUT_SAE if kind.sae == NO_SAE else tuple(SETTING_KEYS)
+    wanted = {name: value for name, value in kind.settings.fields().items() if name in read}
+    differing = [setting for setting, value in wanted.items() if settings[setting] != value]
     if not differing:
         return None
     keys = tuple(named(SETTING_KEYS[setting], settings[setting]) for setting in differing)

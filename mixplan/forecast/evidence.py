@@ -24,11 +24,13 @@ from mixplan.recipe.paths import local_path
 from mixplan.saved.evidence import AgainstUniform, ChangeNoise, DomainEvidence, DomainNoise, Evidence
 from mixplan.saved.evidence import Told as Told
 from mixplan.saved.plan import Content as SavedContent
+from mixplan.saved.scores import SCORE_KEYS, SCORE_TITLES
 
 SHIPPED = Path(__file__).resolve().parent.parent / "embedded" / "evidence"
 """Studies of the embedded model that come with mixplan, a file each."""
 
-SCORE_NAMES = {"sts_icl": "STS_ICL", "sts_act": "STS_act"}
+SCORE_NAMES = {key: SCORE_TITLES[name] for name, key in SCORE_KEYS.items()}
+"""What is called how, of scores that may plan a mixture, those without an SAE among them."""
 
 OTHER_TYPE = "STS in bfloat16 is 0.6 % off its value in float32"
 """Measured on SmolLM2-135M: bfloat16 shares 99 of 100 drift dimensions with float32."""
@@ -39,7 +41,7 @@ class Even:
     """How a study's plans did against an even spread of as many rows.
 
     Attributes:
-        score: That planned the rows, `sts_icl` or `sts_act`.
+        score: That planned the rows, such as `sts_icl`.
         objective: Of the allocation.
         unit: Of the loss.
         targets: How many were trained.
@@ -79,7 +81,7 @@ class Study:
         domains: How many were measured.
         seeds: Training seeds of each target.
         demonstrations: Rows in front of a question when its scores were read.
-        told: By score, `sts_icl` and `sts_act`.
+        told: By score, such as `sts_icl`.
         runs: Its targets as runs to learn from; empty where its scores were read with other settings than the plan's.
         learned: By score, how well it told with each domain's own factor learned on the study's other targets.
         even: How its plans did against an even spread; None where it trained no mixtures.
@@ -109,7 +111,7 @@ class Study:
         """What a plan's reader should know of its scores in one line; None where the study did not judge them.
 
         Args:
-            score: The plan's, `sts_icl` or `sts_act`.
+            score: The plan's, such as `sts_icl`.
             demonstrations: Rows in front of a question when the plan's scores were read.
         """
         if (found := self.told.get(score)) is None:

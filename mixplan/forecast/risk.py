@@ -112,7 +112,7 @@ def forecast(
     planning = learned.planning or dict(scores)
     return Forecast(
         kind="learned" if learned.weights or any(way.own for way in learned.ways.values()) else "scaled",
-        text=" ".join([learned_text(learned, known), *known.lines()]),
+        text=" ".join([learned_text(learned, known, score), *known.lines()]),
         risks=risks_of(planning),
         planning=planning,
         learned=learned,
@@ -167,12 +167,13 @@ def relative_text(scores: Mapping[str, Score], opening: str) -> str:
     return text if any(score.value for score in scores.values()) else f"{text} {NOTHING_MOVES}"
 
 
-def learned_text(learned: Learned, known: Known) -> str:
+def learned_text(learned: Learned, known: Known, score: str) -> str:
     """What a forecast in units rests on: this target's own runs, which way was used for each unit, and why.
 
     Args:
         learned: What was learned.
         known: From which runs.
+        score: The planning score's name in them.
     """
     studied = sum(run.studied for run in known.runs)
     own = f"{len(known.runs) - studied} earlier run{'s' if len(known.runs) - studied != 1 else ''}"
@@ -182,7 +183,7 @@ def learned_text(learned: Learned, known: Known) -> str:
     planned_by = "the expected change of behaviour" if learned.planning else "the score"
     parts = [
         *([own_target(learned, known)] if known.own and learned.weights else []),
-        f"Learned from {' and '.join(sources)} of this model and SAE{errors}.",
+        f"Learned from {' and '.join(sources)} of this model{' and SAE' if score.startswith('sts_') else ''}{errors}.",
         *(why(way) for way in learned.ways.values()),
         f"Rows are planned by {planned_by}.",
     ]

@@ -27,6 +27,12 @@ QUANTITIES = {"choice": "gold_probability", "likelihood": "bits_per_byte"}
 """What is drawn of a measure: of choices not whether the right one is likeliest, which few rows say coarsely."""
 
 
+NO_DRIFT = (
+    "The plan has no SAE (`model.sae: none`), so no drift is read while the model trains: losses and KL of each domain "
+    "are."
+)
+
+
 @dataclass(frozen=True)
 class Planned:
     """A planned run, as a monitor needs it.
@@ -113,6 +119,7 @@ def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, kept_
     parts = by_name(run.target, run.domains)
     asked = {name: ask(model, name, parts[name], rows[name], evaluate, found[name]) for name in rows}
     features = drift_features(run, model) if during.drift else None
+    without = [NO_DRIFT] if during.drift and features is None else []
     state = trainer.accelerator.state
     begin = Begin(
         version=1,
@@ -127,7 +134,7 @@ def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, kept_
         top=TOP,
         reused_answers=reused,
         parts={name: part_of(part) for name, part in asked.items()},
-        warnings=[other] if other else [],
+        warnings=[*([other] if other else []), *without],
     )
     watch = Watch(asked, state.process_index, state.num_processes, features)
     return Prepared(model, watch, begin, found, tokens)
@@ -207,15 +214,17 @@ def refuse_no_rows(rows: Mapping[str, tuple[Row, ...]], run: Planned) -> None:
             )
 
 
-def drift_features(run: Planned, model: Model) -> Features:
-    """The plan's drift dimensions, as its SAE reads them of the live model.
+def drift_features(run: Planned, model: Model) -> Features | None:
+    """The plan's drift dimensions, as its SAE reads them of the live model; None where the plan has no SAE.
 
     Raises:
         SaeError: the SAE cannot be loaded.
     """
     from mixplan.sae import load_sae  # loads SAELens, which takes seconds
 
-    spec = run.loaded.recipe.model.sae
+    spec = run.loaded.recipe.model.sae_spec
+    if spec is None or run.plan.drift is None:
+        return None
     sae = load_sae(spec, model, folder=run.loaded.folder(("model", "sae", "path")))
     return Features.of(sae, [feature for feature, *_ in run.plan.drift.features])
 

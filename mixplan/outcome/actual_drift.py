@@ -107,13 +107,17 @@ def actual_drift(
         watcher: Told of progress.
 
     Returns:
-        For outcome.json; None when no feature moved: training changed nothing below the SAE.
+        For outcome.json; None when no feature moved, because training changed nothing below the SAE, or where the plan
+        has no SAE to read features by.
 
     Raises:
         MixplanError: the SAE or the target's rows cannot be used.
     """
     recipe = loaded.recipe
-    sae = load_sae(recipe.model.sae, untrained, folder=loaded.folder(("model", "sae", "path")))
+    spec = recipe.model.sae_spec
+    if spec is None or plan.drift is None:
+        return None
+    sae = load_sae(spec, untrained, folder=loaded.folder(("model", "sae", "path")))
     reading = plan_readings(recipe, untrained, target, {})["target"]
     folder, workers = cache_folder() / "statistics", Workers.here()
     predicted = foretold(loaded, target, reading, Reader(untrained, sae, folder, watcher, workers))

@@ -34,12 +34,20 @@ from mixplan.saved.plan import Job, Risk
 if TYPE_CHECKING:
     from mixplan.train.make import Trained
 
-PREDICTORS = ("sts_icl", "sts_act", "raw_icl", "raw_act", "low_shift", "total_shift", "outside_shift")
+PREDICTORS = (
+    *("sts_icl", "sts_act", "preview_kl", "behind_answers_raw"),
+    *("raw_icl", "raw_act", "low_shift", "total_shift", "outside_shift"),
+)
 """Scores of plan.json that are held against measured changes."""
 
 STILL = (
     "Training moved no feature of the SAE on the target's query tokens: it changed nothing below the SAE's layer, so "
     "predicted and actual drift cannot be compared."
+)
+
+NO_SAE = (
+    "The plan has no SAE (`model.sae: none`), so no features were read: there is no predicted drift, and none that "
+    "training brought. What each domain lost is measured as with one."
 )
 
 UNREAD = (
@@ -112,7 +120,7 @@ def plan_fields(plan: Plan) -> dict[str, object]:
         "mixplan": __version__,
         "name": plan.name,
         "model": plan.model.name,
-        "sae": plan.sae.name,
+        "sae": plan.sae.name if plan.sae else None,
         "dtype": plan.model.dtype,
         "settings": settings_of(values).model_copy(update={"score": plan.score}),
         "content": contents_of(plan),
@@ -239,7 +247,7 @@ def beside_forecast(planned: Risk | None, measured: Measured, share: Relative | 
 def warnings_of(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]:
     """What a reader should know before trusting the numbers."""
     harness = outcome.elsewhere.harness if outcome.elsewhere else None
-    found = [] if outcome.drift is not None else [UNREAD.format(harness=harness.name) if harness else STILL]
+    found = [] if outcome.drift is not None else [unread_drift(outcome, harness.name if harness else None)]
     for name, consumed in (outcome.training.consumption if outcome.training else {}).items():
         unread = consumed.planned_rows - consumed.dropped_rows - consumed.different_rows
         if unread > 0:
@@ -262,6 +270,13 @@ def warnings_of(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]
             f"Answers of the trained model that were cut at evaluate.answer_tokens count as wrong: {', '.join(cut)}."
         )
     return found
+
+
+def unread_drift(outcome: Outcome, harness: str | None) -> str:
+    """Why predicted and actual drift are not held against each other."""
+    if harness is not None:
+        return UNREAD.format(harness=harness)
+    return STILL if outcome.sae is not None else NO_SAE
 
 
 def were(count: int) -> str:

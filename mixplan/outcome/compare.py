@@ -22,6 +22,7 @@ from mixplan.outcome.units import main_quantity
 from mixplan.plan.make import scores_of
 from mixplan.plan.write import ReadBy, write_mixture
 from mixplan.reading import Watcher
+from mixplan.recipe import load_recipe
 from mixplan.runs import locked
 from mixplan.saved import outcome_again, read_outcome, write_outcome
 from mixplan.saved.evaluation import Evaluation, quality, read_evaluation, write_evaluation
@@ -132,6 +133,7 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
         MixplanError: anything that the person can mend.
     """
     expect_arms(request.arms)
+    expect_sts(request)
     # The plan's own training has no more than a part of the machine either: more GPUs would take more rows a step.
     launch = replace(request.outcome.launch, part=request.parts[0])
     folder = make_outcome(replace(request.outcome, launch=launch), watcher=watcher)
@@ -175,6 +177,23 @@ def expect_arms(arms: tuple[str, ...]) -> None:
     known_arms(arms)
     if "oracle" in arms and "none" not in arms:
         raise RunError("--arms: oracle spreads the rows by what the arm none has lost. Add none.")
+
+
+def expect_sts(request: CompareRequest) -> None:
+    """Refuse the arm that spreads rows by STS where there is none, before anything is trained.
+
+    Raises:
+        RunError: the recipe has no SAE.
+    """
+    asked = request.outcome
+    recipe, given = (asked.place / "recipe.yaml", ()) if asked.place.is_dir() else (asked.place, asked.overrides)
+    if "proportional_to_sts" not in request.arms or not recipe.is_file():
+        return
+    if load_recipe(recipe, given).recipe.model.sae_spec is None:
+        raise RunError(
+            "--arms: proportional_to_sts spreads the rows by STS, and this recipe has no SAE (`model.sae: none`). "
+            "Leave it out; `uniform` and `proportional_to_size` need none."
+        )
 
 
 def measure_arms(

@@ -8,12 +8,14 @@ from mixplan.outcome.units import change_text, counted, headline_change, title, 
 from mixplan.saved.arms import Arms, Pair, Verdict
 from mixplan.saved.outcome import Domain, Drift, Floor, Judgement, Measured, Outcome
 from mixplan.saved.part import Interval
+from mixplan.saved.scores import SCORE_KEYS, SCORE_TITLES, ScoreName
 from mixplan.saved.tolerances import Gate, Held
 
-SCORE_NAMES = {"icl": "STS_ICL", "act": "STS_act"}
 PREDICTOR_NAMES = {
     "sts_icl": "STS_ICL",
     "sts_act": "STS_act",
+    "preview_kl": "preview KL",
+    "behind_answers_raw": "stream shift",
     "raw_icl": "the raw activations' shift",
     "raw_act": "the raw activations",
     "low_shift": "the low-shift features",
@@ -196,19 +198,19 @@ def miss(domain: Domain) -> str:
     return f"({100 * share.measured:.0f} % of all change, forecast {100 * share.share:.0f} % [{low}, {high}])"
 
 
-def judged(judgement: Sequence[Judgement], score: str) -> list[str]:
+def judged(judgement: Sequence[Judgement], score: ScoreName) -> list[str]:
     """Whether the planning score predicted where change would be, by headline and by behaviour, and what did better."""
     found = []
     for measure in ("headline", "behaviour"):
         entries = {entry.predictor: entry for entry in judgement if entry.measure == measure}
-        own = entries.get(f"sts_{score}")
+        own = entries.get(SCORE_KEYS[score])
         if own is not None and own.changed == 0:
             found.append(
                 f"No domain changed beyond noise in {title(own.quantity)}, so no score can be held against how far "
                 "they moved."
             )
         elif own is not None:
-            found.append(told(own, SCORE_NAMES[score]) + better(entries, own))
+            found.append(told(own, SCORE_TITLES[score]) + better(entries, own))
     return found
 
 

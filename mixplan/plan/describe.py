@@ -78,8 +78,10 @@ def domains_of(
     }
 
 
-def sae_of(sae: Sae, spec: SaeSpec) -> Sae:
-    """The SAE with its name on Neuronpedia, where SAELens's table has one."""
+def sae_of(sae: Sae | None, spec: SaeSpec | None) -> Sae | None:
+    """The SAE with its name on Neuronpedia, where SAELens's table has one; None where the recipe has no SAE."""
+    if sae is None or spec is None:
+        return None
     listed = listed_sae(spec.release, spec.id) if spec.release and spec.id else None
     return sae.model_copy(update={"neuronpedia": listed.neuronpedia}) if listed and listed.neuronpedia else sae
 

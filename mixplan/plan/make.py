@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from mixplan import __version__
 from mixplan.domains import Domain, account, by_name, row_warnings
@@ -14,6 +13,7 @@ from mixplan.domains.cached_domains import opened
 from mixplan.domains.sketch import sketch
 from mixplan.errors import ModelError
 from mixplan.forecast import (
+    NO_SAE,
     Amount,
     Forecast,
     Kind,
@@ -25,6 +25,7 @@ from mixplan.forecast import (
     rows_save,
     with_studies,
 )
+from mixplan.forecast.previews import said_of_previews
 from mixplan.mixture import allowed, excluded_lines, require_own_rows, take_target
 from mixplan.mixture.feasibility import impossible
 from mixplan.mixture.unread import left_unread, too_short
@@ -45,7 +46,7 @@ from mixplan.runs import cache_folder, canonical_json, content_hash, locked, sto
 from mixplan.saved import VERSION, Plan, write_plan
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Recipe
-from mixplan.saved.scores import Drift, Scores
+from mixplan.saved.scores import SCORE_KEYS, Drift, ScoreName, Scores
 from mixplan.sts import Score
 
 
@@ -142,9 +143,13 @@ def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain
     if standing is not None:
         watcher.say("scores are reused from an earlier run; no model is loaded")
         return Scores.model_validate_json(standing)
-    from mixplan.plan.scores import measure_scores  # loads torch, which a new budget does not need
+    # These load torch, which a new budget does not need.
+    if loaded.recipe.model.sae_spec is None:
+        from mixplan.plan.without_sae import measure_without_sae as measure
+    else:
+        from mixplan.plan.scores import measure_scores as measure
 
-    scores = measure_scores(loaded, target, domains, watcher=watcher)
+    scores = measure(loaded, target, domains, watcher=watcher)
     # The key is taken again: a first download has given the model a commit that it did not have before.
     place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
     text = canonical_json(scores.values())
@@ -183,13 +188,13 @@ def assemble(
             "recipe": content_hash(standalone(loaded)),
             "data": data_hash(target, domains),
             "model": scores.model.hash,
-            "sae": scores.sae.hash,
+            "sae": scores.sae.hash if scores.sae else NO_SAE,
             "mixture": mixture.hash,
         },
         libraries=library_versions(),
         recipe=Recipe.model_validate(loaded.resolved),
         model=scores.model,
-        sae=sae_of(scores.sae, recipe.model.sae),
+        sae=sae_of(scores.sae, recipe.model.sae_spec),
         warnings=[
             *row_warnings(target, domains),
             *scores.warnings,
@@ -199,7 +204,7 @@ def assemble(
             *unread(loaded.resolved["train"], mixture.rows),
         ],
         target=target_of(target, scores, planned),
-        drift=Drift.model_validate({"from_": recipe.drift.from_, **scores.drift.fields()}),
+        drift=Drift.model_validate({"from_": recipe.drift.from_, **scores.drift.fields()}) if scores.drift else None,
         score=recipe.sts.score,
         domains=domains_of(domains, scores, planned, risks),
         ranking=scores.ranking,
@@ -260,13 +265,18 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Scores, planned: Planne
     found = forecast(
         sts_of(scores, recipe.sts.score),
         history,
-        score=f"sts_{recipe.sts.score}",
+        score=SCORE_KEYS[recipe.sts.score],
         measures=recipe.evaluate.measures,
         planned=planned,
         saved=lambda: rows_save(patterns, folder=beneath, run=folder, kind=kind, usual=recipe.allocate.half),
     )
-    said = [study.sentence(f"sts_{recipe.sts.score}", recipe.sts.demonstrations) for study in studies]
-    said += [study.even.sentence() for study in studies if study.even]
+    said: list[str | None] = []
+    if scores.sae is not None:
+        said += [study.sentence(SCORE_KEYS[recipe.sts.score], recipe.sts.demonstrations) for study in studies]
+    key = SCORE_KEYS[recipe.sts.score]
+    said += [one.even.sentence() for one in studies if one.even and (scores.sae or one.even.score == key)]
+    if scores.sae is None:
+        said += said_of_previews(patterns, folder=beneath, run=folder, kind=kind, score=key)
     asked, beside = ([one for one in history.left_out if one.asked is wanted] for wanted in (True, False))
     return replace(
         found,
@@ -285,19 +295,20 @@ def halving(loaded: LoadedRecipe, folder: Path, scores: Scores) -> Amount:
 def kind_of(loaded: LoadedRecipe, scores: Scores) -> Kind:
     """What earlier runs must share with this plan to teach it."""
     model = scores.model
-    return Kind.of(loaded.resolved, model.hash, scores.sae.hash, model.dtype, model.config or "")
+    sae = scores.sae.hash if scores.sae else NO_SAE
+    return Kind.of(loaded.resolved, model.hash, sae, model.dtype, model.config or "")
 
 
-def planned_by(risks: Forecast, scores: Scores, score: str) -> Scores:
+def planned_by(risks: Forecast, scores: Scores, score: ScoreName) -> Scores:
     """The scores with the planning one replaced by what the forecast plans the rows by."""
     planning = {name: Interval.model_validate(vars(value)) for name, value in risks.planning.items()}
     domains = {
-        name: domain.model_copy(update={f"sts_{score}": planning[name]}) for name, domain in scores.domains.items()
+        name: domain.model_copy(update={SCORE_KEYS[score]: planning[name]}) for name, domain in scores.domains.items()
     }
     return scores.model_copy(update={"domains": domains})
 
 
-def sts_of(scores: Scores, score: Literal["icl", "act"]) -> dict[str, Score]:
+def sts_of(scores: Scores, score: ScoreName) -> dict[str, Score]:
     """The planning score of each domain."""
     found = {name: domain.score(score) for name, domain in scores.domains.items()}
     return {name: Score(one.value, one.low, one.high) for name, one in found.items()}

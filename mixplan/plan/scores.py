@@ -9,36 +9,34 @@ from typing import Any
 from mixplan.domains import Domain
 from mixplan.domains.joined_sources import scarcest
 from mixplan.drift import Drift, predict_drift
-from mixplan.errors import DataError
+from mixplan.errors import DataError, SaeError
 from mixplan.features.examples import Example, add_strongest, examples_of
 from mixplan.features.forward import read_alone, reading_way
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics
-from mixplan.model import Checked, Model, chat_template, load_model, slower
+from mixplan.model import Checked, Model, load_model, slower
 from mixplan.plan.by_source import SourceDrift, scores_by_source, source_drifts
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
 from mixplan.plan.drift_source import DriftReading, drift_reading
+from mixplan.plan.figures import describe_model, interval_of, mean_row_tokens
 from mixplan.reading.progress import Watcher
-from mixplan.reading.tokenizer import keep_tokenizer, tokens_of
+from mixplan.reading.tokenizer import keep_tokenizer
 from mixplan.reading.units import Reader
 from mixplan.reading.workers import Workers
-from mixplan.recipe import LoadedRecipe, Recipe
-from mixplan.runs import cache_folder, content_hash
+from mixplan.recipe import LoadedRecipe, Recipe, SaeSpec
+from mixplan.runs import cache_folder
 from mixplan.sae import Sae, load_sae
 from mixplan.sae.health import Health, check_health, refuse_doubtful
 from mixplan.sae.outline import sae_depth
 from mixplan.saved import scores as saved
-from mixplan.saved.part import Context, Interval
-from mixplan.sts import DomainScores, Score, ranking_stability, score_domain
+from mixplan.saved.part import Context
+from mixplan.sts import DomainScores, ranking_stability, score_domain
 
 REPLICAS = 50
 """Bootstrap resamples behind a drift dimension's selection frequency: to a few per cent, at 50 x d_sae floats."""
 
 HEALTH_TOKENS = 200
 """Query tokens of the target and of each domain on which the SAE's health is checked."""
-
-ROWS_COUNTED = 200
-"""Pool rows whose tokens are counted for a budget in tokens; the rows are in seeded order."""
 
 REASONS = 5
 """Drift dimensions shown for each domain."""
@@ -158,11 +156,13 @@ def made_ready(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domai
         MixplanError: model, SAE or rows cannot be used.
     """
     spec = loaded.recipe.model
+    if (sae_spec := spec.sae_spec) is None:
+        raise SaeError(f"{loaded.where(('model', 'sae'))}: model.sae: it is none, so there are no features to read.")
     watcher.say(f"loading {spec.name}")
-    model = load_model(spec, folder=loaded.folder(("model", "name")), depth=reading_depth(loaded))
+    model = load_model(spec, folder=loaded.folder(("model", "name")), depth=reading_depth(loaded, sae_spec))
     refuse_conversations(model, target, domains)
     warnings = list(conversation_warnings(loaded.recipe, model, target, domains))
-    sae = load_sae(spec.sae, model, folder=loaded.folder(("model", "sae", "path")))
+    sae = load_sae(sae_spec, model, folder=loaded.folder(("model", "sae", "path")))
     checked = reading_way(model, sae.depth)
     warnings += filter(None, [slower(model, checked, "read")])
     for warning in warnings:
@@ -170,7 +170,7 @@ def made_ready(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domai
     return Ready(model, sae, checked, tuple(filter(None, [*warnings, sae.doubt])))
 
 
-def reading_depth(loaded: LoadedRecipe) -> int | None:
+def reading_depth(loaded: LoadedRecipe, spec: SaeSpec) -> int | None:
     """Blocks that a plan reads; None where the model also answers, for which it is loaded whole.
 
     Raises:
@@ -178,16 +178,7 @@ def reading_depth(loaded: LoadedRecipe) -> int | None:
     """
     if loaded.recipe.drift.from_ == "rollouts":
         return None
-    return sae_depth(loaded.recipe.model.sae, loaded.folder(("model", "sae", "path")))
-
-
-def mean_row_tokens(model: Model, domain: Domain) -> float:
-    """Mean tokens of a pool row, prompt and answer through the template, over its first rows.
-
-    Where the pool is kept out of the mixture, its query rows tell as much.
-    """
-    rows = (domain.pool or domain.query)[:ROWS_COUNTED]
-    return sum(tokens_of(model, row) for row in rows) / len(rows) if rows else 1.0
+    return sae_depth(spec, loaded.folder(("model", "sae", "path")))
 
 
 def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping[str, Domain]) -> dict[str, Reading]:
@@ -265,23 +256,6 @@ def reasons(
     return found
 
 
-def describe_model(model: Model, checked: Checked) -> saved.Model:
-    """The model, for the plan."""
-    return saved.Model(
-        name=model.name,
-        dtype=model.dtype,
-        why_dtype=model.why_dtype,
-        device=str(model.device),
-        parameters=model.parameters,
-        hash=model.weights,
-        config=model.config,
-        settings=model.settings,
-        chat_template=content_hash(chat_template(model).source),
-        template_date=model.template_date,
-        reading=checked.way,
-    )
-
-
 def describe_sae(sae: Sae, health: Health) -> saved.Sae:
     """The SAE and its health, for the plan."""
     return saved.Sae(
@@ -323,11 +297,6 @@ def describe_drift(
     )
     behind = {"rollouts": told.rollouts, "checkpoint": told.checkpoint}
     return figures.model_copy(update={name: value for name, value in behind.items() if value is not None})
-
-
-def interval_of(score: Score) -> Interval:
-    """A score, for the plan."""
-    return Interval(value=score.value, low=score.low, high=score.high)
 
 
 def describe_reading(reading: Reading) -> saved.Reading:

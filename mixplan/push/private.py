@@ -66,7 +66,7 @@ def own_places(run: Path, plan: Plan) -> OwnPlaces:
         plan: Its plan, with the recipe as it was resolved.
     """
     given = plan.recipe.given if plan.recipe else {}
-    named = [*absolute(given), *absolute([plan.model.name, plan.sae.name])]
+    named = [*absolute(given), *absolute([plan.model.name, *([plan.sae.name] if plan.sae else [])])]
     folders = [run.resolve(), run.absolute().parent, Path.cwd(), cache_folder().absolute(), *homes()]
     folders += [parent for path in named if (parent := Path(path).parent).is_dir()]
     listed = {os.fspath(folder) for folder in folders if len(folder.parts) > 1}

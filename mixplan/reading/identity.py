@@ -156,7 +156,9 @@ def model_folder(loaded: LoadedRecipe) -> Path | None:
 
 def sae_files(loaded: LoadedRecipe) -> Any:
     """The same of the SAE's files."""
-    spec = loaded.recipe.model.sae
+    spec = loaded.recipe.model.sae_spec
+    if spec is None:
+        return None
     if spec.embedded:
         return folder_state(embedded.sae_folder())
     if spec.path is not None:

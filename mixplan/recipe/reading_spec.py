@@ -49,12 +49,31 @@ class DriftSpec(Section):
         return {"from": self.from_} | {key: value for key, value in values.items() if key not in ("from", unread)}
 
 
+class PreviewSpec(Section):
+    """What is read of each domain where the model has no SAE."""
+
+    rows: Positive = Field(default=64, description="At most so many of the domain's query rows.")
+    answer_tokens: Positive = Field(
+        default=24, description="At most so many tokens of the model's own answer to each, which it is followed along."
+    )
+
+
+ScoreName = Literal["icl", "act", "preview", "stream"]
+WITH_SAE: tuple[ScoreName, ...] = ("icl", "act")
+WITHOUT_SAE: tuple[ScoreName, ...] = ("preview", "stream")
+"""Scores made of an SAE's features, and those made without; the first of each is the default."""
+
+
 class StsSpec(Section):
     """How a domain is scored."""
 
-    score: Literal["icl", "act"] = Field(
-        default="icl", description="Which score plans the mixture: STS_ICL or STS_act."
+    score: ScoreName = Field(
+        default="icl",
+        description="Which score plans the mixture: STS_ICL or STS_act; with `model.sae: none`, `preview` (the "
+        "default there): how far the target's worked examples move the model's next tokens along its own answers, or "
+        "`stream`: how far they move its residual stream at the reference answers.",
     )
+    preview: PreviewSpec = Field(default_factory=PreviewSpec)
     demonstrations: Positive = Field(default=5, description="Domain demonstrations in front of a query (m).")
     draws: Positive = Field(default=3, description="Demonstration draws that share the query tokens.")
     query_tokens: Positive = Field(default=10_000, description="Query tokens to read for each domain.")
@@ -66,3 +85,9 @@ class StsSpec(Section):
         description="Also measure the shift outside the drift dimensions; false reads their columns alone, unless the "
         "target has several sources.",
     )
+
+    @model_serializer(mode="wrap")
+    def as_read(self, written: SerializerFunctionWrapHandler) -> Yaml:
+        """The section without `preview` where an SAE is read instead, so that earlier hashes stand."""
+        values: Yaml = written(self)
+        return {key: value for key, value in values.items() if key != "preview" or self.score in WITHOUT_SAE}

@@ -137,14 +137,18 @@ def sae_hint(model: str) -> str:
     if model == "embedded":
         return "The embedded model has one: `sae: {embedded: true}`."
     found, shape = residual_saes(model), shape_of(hub_name(model))
-    if not found or shape is None:
-        return "`mixplan sae ls` lists the models that SAELens has SAEs for; `mixplan sae train` trains one."
+    listed = f"`mixplan sae ls --model {model}` lists them; `sae: none` plans without one."
+    if not found:
+        return (
+            "SAELens's table has none for this model. `sae: none` plans without one; `mixplan sae train` trains one; "
+            "`mixplan sae ls` lists the models that have one."
+        )
+    if shape is None:
+        return f"SAELens has {len(found):,} for this model. {listed}"
     # Two thirds up the model, where features are about meaning rather than about spelling or the next token.
     layers = sorted({sae.layer or 0 for sae in found}, key=lambda layer: abs(layer + 1 - 2 * shape.layers / 3))
     one = next(sae for sae in found if sae.layer == layers[0])
-    return (
-        f"SAELens has {len(found):,} for this model, such as `{one.line}`. `mixplan sae ls --model {model}` lists them."
-    )
+    return f"SAELens has {len(found):,} for this model, such as `{one.line}`. {listed}"
 
 
 Entry = dict[str, Any]

@@ -15,6 +15,7 @@ from mixplan.recipe.domain_spec import DataSpec, DomainSpec, SourceSpec
 from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.reading_spec import DriftSpec, StsSpec
 from mixplan.recipe.releases import sae_hint
+from mixplan.recipe.scoring import scored_otherwise
 from mixplan.recipe.section import Section
 from mixplan.recipe.spec import AllocateSpec, BudgetSpec, EvaluateSpec, MixtureSpec, ModelSpec, TrainSpec
 from mixplan.recipe.suggest import did_you_mean
@@ -77,6 +78,7 @@ def _findings(tree: Located) -> Iterator[Finding]:
     drift, sts = _section(tree, ("drift",), DriftSpec), _section(tree, ("sts",), StsSpec)
     if (model := _section(tree, ("model",), ModelSpec)) is not None:
         yield from _model(model)
+        yield from scored_otherwise(model, drift, sts)
     targets = _targets(tree)
     for path, target in targets.items():
         if target is not None:
@@ -178,7 +180,9 @@ def _template(model: ModelSpec) -> Iterator[Finding]:
 
 def _model(model: ModelSpec) -> Iterator[Finding]:
     yield from _template(model)
-    sae, path = model.sae, ("model", "sae")
+    sae, path = model.sae_spec, ("model", "sae")
+    if sae is None:
+        return
     places = {"release": sae.release, "repo": sae.repo, "path": sae.path, "embedded": sae.embedded}
     if any(places.values()):
         yield from _one_of(path, places)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mixplan.recipe.domain_spec import DomainSpec, SourcesSpec, TargetSpec
 from mixplan.recipe.lines import KeyPath
@@ -42,7 +42,7 @@ class SaeSpec(Section):
 
 
 class ModelSpec(Section):
-    """The untrained model and its SAE."""
+    """The untrained model and its SAE, or `none`."""
 
     name: str = Field(description="A hub id, a local folder, or `embedded` (SmolLM2-135M-Instruct).")
     revision: str | None = Field(default=None, description="Hub commit, tag or branch.")
@@ -66,7 +66,15 @@ class ModelSpec(Section):
         description="The day, as `2026-01-31`, that a chat template prints which prints the date; one fixed day when "
         "not given, so that a recipe plans the same on any day.",
     )
-    sae: SaeSpec
+    sae: SaeSpec | Literal["none"] = Field(
+        description="The SAE that features are read by; `none` where there is none, and domains are scored by how the "
+        "target's worked examples move the model's own answers."
+    )
+
+    @property
+    def sae_spec(self) -> SaeSpec | None:
+        """Where the SAE is; None where the recipe has none."""
+        return None if self.sae == "none" else self.sae
 
     @model_serializer(mode="wrap")
     def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
@@ -298,6 +306,15 @@ class Recipe(Section):
         """The recipe without `tolerances` where there are none, so that older plans keep their hashes."""
         values: Yaml = written(self)
         return {key: value for key, value in values.items() if key != "tolerances" or value}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scored_without_sae(cls, values: Any) -> Any:
+        """Where there is no SAE, `sts.score` is `preview` unless the recipe says otherwise."""
+        model, sts = (values.get(key) for key in ("model", "sts")) if isinstance(values, dict) else (None, None)
+        if not isinstance(model, dict) or model.get("sae") != "none" or not isinstance(sts, dict | None):
+            return values
+        return {**values, "sts": {"score": "preview", **(sts or {})}}
 
     @property
     def target_sections(self) -> dict[str, tuple[KeyPath, DomainSpec]]:

@@ -11,6 +11,7 @@ from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import number, percent, plain, whole
 from mixplan.saved.outcome import Drift, Outcome, Unexpected
 from mixplan.saved.plan import Plan
+from mixplan.saved.scores import Drift as Predicted
 
 
 def actual(plan: Plan, outcome: Outcome) -> Html | None:
@@ -24,11 +25,11 @@ def actual(plan: Plan, outcome: Outcome) -> Html | None:
         The section Actual drift; None where it was not read.
     """
     drift = outcome.drift
-    if drift is None:
+    if drift is None or plan.sae is None or plan.drift is None:
         return None
     lines = [tag("p", line) for line in drift_lines(drift)]
     further = _unexpected(drift, plan.sae.neuronpedia)
-    return section("Actual drift", *lines, _overlap(drift), _concentration(plan, drift), *further)
+    return section("Actual drift", *lines, _overlap(drift), _concentration(plan.drift, plan.sae.d_sae, drift), *further)
 
 
 def _overlap(drift: Drift) -> Html:
@@ -55,17 +56,17 @@ def _overlap(drift: Drift) -> Html:
     return table("cards bars", heads, [*rows, foot], "Overlap of predicted with actual drift dimensions")
 
 
-def _concentration(plan: Plan, drift: Drift) -> Html | None:
+def _concentration(planned: Predicted, d_sae: int, drift: Drift) -> Html | None:
     """Draw how the actual shift is spread over the features, beside the predicted one."""
     points = [(float(top), share) for top, share in drift.concentration]
     if len(points) < 2:
         return None
-    predicted = [(float(top), share) for top, share in plan.drift.concentration]
+    predicted = [(float(top), share) for top, share in planned.concentration]
     note = (
         f"The {whole(drift.of)} features that training moved most hold {percent(drift.share_of_shift)} of the actual "
         f"shift, over {whole(drift.query_tokens)} query tokens. Line: actual. Dashed: as predicted."
     )
-    x = log_axis("Features, largest shift first (log scale)", float(max(plan.sae.d_sae, 2)), whole)
+    x = log_axis("Features, largest shift first (log scale)", float(max(d_sae, 2)), whole)
     y = Axis("Share of the whole shift", [0, 0.25, 0.5, 0.75, 1], 0, 1, lambda share: f"{100 * share:.0f} %")
     mark = [((float(drift.of), drift.share_of_shift), f"{whole(drift.of)}: {percent(drift.share_of_shift)}")]
     chart = line_chart(points, x, y, summary=note, dots=mark, beside=predicted)

@@ -18,9 +18,9 @@ def risk_of(plan: Plan, domain: str) -> dict[str, float]:
 
 
 def most_exposed(plan: Plan) -> str:
-    """Name the domain that each source puts most at risk, in one sentence; empty for a target of one source."""
+    """Name the domain that each source puts most at risk, in one sentence; empty with one source or without an SAE."""
     sources = list(plan.target.sources)
-    if not sources:
+    if not sources or plan.sae is None:
         return ""
     exposed = [f"{name} {_most(plan, name)}" for name in sources[:NAMED]]
     more = f" and {len(sources) - NAMED} more sources in the report" if len(sources) > NAMED else ""
@@ -33,9 +33,9 @@ def _most(plan: Plan, source: str) -> str:
 
 
 def by_source(plan: Plan) -> Html | None:
-    """Show which source puts which domain at risk; None for a target of one source."""
+    """Show which source puts which domain at risk; None for a target of one source, or without an SAE."""
     sources = plan.target.sources
-    if not sources:
+    if not sources or plan.sae is None:
         return None
     taught = plan.taught()
     held = [

@@ -183,7 +183,7 @@ def _code(lines: Sequence[str]) -> str:
 
 def _versions(plan: Plan, outcome: Outcome) -> str:
     facts = [("mixplan", plan.mixplan), *sorted(plan.libraries.items())]
-    facts += [("SAE", f"{plan.sae.name}, {plan.sae.hook_name}")]
+    facts += [("SAE", f"{plan.sae.name}, {plan.sae.hook_name}" if plan.sae else "none: rows were planned without one")]
     facts += [(f"hash: {name}", f"`{value}`") for name, value in outcome.hashes.items()]
     return _rows(("what", "which"), facts, "---")
 

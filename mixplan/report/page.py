@@ -24,6 +24,8 @@ from mixplan.report.tolerances import held_section, planned_section
 from mixplan.report.training import training
 from mixplan.report.trajectories import measured_in, while_it_trained
 from mixplan.report.verdict import top
+from mixplan.report.without_sae import title as title_of
+from mixplan.report.without_sae import without_sae
 from mixplan.runs import PROTECTED, quoted, write_atomic
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.part import Interval
@@ -38,6 +40,10 @@ STYLES = ("page.css", "outcome.css")
 MEANING = {
     "icl": "how far a domain's own worked examples move the features that this job is expected to move",
     "act": "how strongly a domain uses the features that this job is expected to move",
+    "preview": "how far the target's worked examples, put in front of a domain's questions, move the model's next "
+    "tokens along its own answers: KL divergence in nats per token. No SAE was read, and it is no STS",
+    "stream": "how far the target's worked examples, put in front of a domain's questions, move the model's residual "
+    "stream at its reference answers' tokens: a mean squared change. No SAE was read, and it is no STS",
 }
 
 
@@ -151,16 +157,18 @@ def _mixture(plan: Plan) -> Html:
     planned_by = {name: _planned_by(plan, name) for name in plan.order()}
     changes = plan.forecast.planned_by == "behaviour"
     title = "Expected change of behaviour (nats per token)" if changes else plan.score_name
-    heads = ["Domain", f"{title} with 95 % interval", "Rows", "Ratio (rows)", "Where its leading feature fires most"]
+    title = title[0].upper() + title[1:]
+    heads = ["Domain", f"{title} with 95 % interval", "Rows", "Ratio (rows)"]
+    heads += ["Where its leading feature fires most"] if plan.sae else []
     highest = max(max(found.high, found.value) for found in planned_by.values())
     lines = [_domain_row(plan, name, found, highest) for name, found in planned_by.items()]
-    lines += [_target_row(name, *found) for name, found in plan.taught().items()]
+    lines += [_target_row(name, *found, told=plan.sae is not None) for name, found in plan.taught().items()]
     learned = (
         f"Rows are planned by how far each domain's behaviour is expected to move, which was learned from its "
         f"{plan.score_name} in earlier runs; the interval is for what a run will measure. "
     )
     note = (
-        f"{learned if changes else ''}{plan.score_name} is {MEANING[plan.score]}. A higher score predicts a larger "
+        f"{learned if changes else ''}{title_of(plan)} is {MEANING[plan.score]}. A higher score predicts a larger "
         f"change, not its sign. The ratio is a domain's share of all the mixture's rows. "
         f"{stability_sentence(plan.ranking, plan.score_name)}"
     )
@@ -187,7 +195,7 @@ def _domain_row(plan: Plan, name: str, found: Interval, highest: float) -> Html:
         cell(score_bar(found, highest), figures, kind="score"),
         cell(whole(plan.allocation.rows[name]), kind="n rows"),
         cell(percent(plan.allocation.ratios[name]), kind="n ratio"),
-        cell(*_example(plan, name), kind="why"),
+        *([cell(*_example(plan, name), kind="why")] if plan.sae else []),
     )
 
 
@@ -196,9 +204,9 @@ def _example(plan: Plan, name: str) -> list[Html]:
     return [reasons.shown_passage(best)] if best else []
 
 
-def _target_row(name: str, rows: int, ratio: float) -> Html:
+def _target_row(name: str, rows: int, ratio: float, *, told: bool) -> Html:
     whole_row = [cell("", kind="score"), cell(whole(rows), kind="n rows"), cell(percent(ratio), kind="n ratio")]
-    return row(header(name), *whole_row, cell("", kind="why"), kind="target")
+    return row(header(name), *whole_row, *([cell("", kind="why")] if told else []), kind="target")
 
 
 def _uniform(plan: Plan) -> Html:
@@ -255,18 +263,22 @@ def _budget(plan: Plan) -> Html | None:
     )
 
 
-def _drift(plan: Plan) -> Html:
-    drift, count = plan.drift, len(plan.drift.features)
+def _drift(plan: Plan) -> Html | None:
+    """The drift dimensions; without an SAE, why there are none."""
+    drift, sae = plan.drift, plan.sae
+    if drift is None or sae is None:
+        return without_sae(plan)
+    count = len(drift.features)
     note = (
         "Drift dimensions are the SAE's features that this job is expected to move most; by them domains are scored. "
-        f"{told_by(drift)} Of the SAE's {whole(plan.sae.d_sae)} features, the {count} that move most hold "
+        f"{told_by(drift)} Of the SAE's {whole(sae.d_sae)} features, the {count} that move most hold "
         f"{percent(drift.share_of_shift)} of the whole shift; as many raw activations hold "
         f"{percent(drift.raw_share_of_shift)} of theirs. Stability over {drift.draws} demonstration draws "
         f"{number(drift.stability, 2)}: {drift.of}."
     )
     points = [(float(top), share) for top, share in drift.concentration]
-    x = log_axis("Features, largest shift first (log scale)", float(max(plan.sae.d_sae, 2)), whole)
+    x = log_axis("Features, largest shift first (log scale)", float(max(sae.d_sae, 2)), whole)
     y = Axis("Share of the whole shift", [0, 0.25, 0.5, 0.75, 1], 0, 1, lambda share: f"{100 * share:.0f} %")
     mark = [((float(count), drift.share_of_shift), f"{count} features: {percent(drift.share_of_shift)}")]
     chart = line_chart(points, x, y, summary=note, dots=mark) if points else None
-    return section("Drift dimensions", tag("p", note), chart, reasons.features(plan))
+    return section("Drift dimensions", tag("p", note), chart, reasons.features(drift, sae))

@@ -16,7 +16,7 @@ from mixplan.saved.outcome import Change, Judgement, Outcome
 from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan
 
-DRAWN = ("sts_icl", "sts_act")
+DRAWN = ("sts_icl", "sts_act", "preview_kl", "behind_answers_raw")
 """Predictors that get a scatter; the baselines stand in the table beside them."""
 
 ACCURACY = ("correct", "score", "acc")

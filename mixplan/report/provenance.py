@@ -15,7 +15,7 @@ def sections(plan: Plan) -> list[Html]:
         plan: The saved plan.
 
     Returns:
-        The sections Data, Model and SAE, and Provenance.
+        The sections Data, Model and SAE (Model without one), and Provenance.
     """
     return [_data(plan), _model(plan), _provenance(plan)]
 
@@ -59,13 +59,19 @@ def _causes(found: dict[str, int]) -> str:
 
 
 def _model(plan: Plan) -> Html:
-    model, sae, health = plan.model, plan.sae, plan.sae.health
+    model, sae = plan.model, plan.sae
+    read = (
+        ("Model", f"{model.name}, {whole(model.parameters)} parameters"),
+        ("Run as", f"{model.dtype} on {model.device}: {model.why_dtype}"),
+    )
+    if sae is None:
+        return section("Model", _pairs(*read, ("SAE", "none")))
+    health = sae.health
     verdict = "fits these tokens" if health.fits else "does not fit these tokens: see the warnings"
     return section(
         "Model and SAE",
         _pairs(
-            ("Model", f"{model.name}, {whole(model.parameters)} parameters"),
-            ("Run as", f"{model.dtype} on {model.device}: {model.why_dtype}"),
+            *read,
             ("SAE", f"{sae.name}, {sae.kind}, {whole(sae.d_in)} to {whole(sae.d_sae)} features"),
             ("Read at", f"{sae.hook_name}, layer {sae.layer}"),
             ("SAE health", f"{verdict} ({whole(health.tokens)} read)"),

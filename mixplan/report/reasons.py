@@ -11,10 +11,26 @@ from mixplan.report.tables import cell, header, left_out, row, section, table
 from mixplan.report.text import best_context, bounds, in_line, number, passage, percent
 from mixplan.saved.part import Context, Expected, Interval
 from mixplan.saved.plan import Domain, Foretold, Plan
-from mixplan.saved.scores import FeatureExample, Reason
+from mixplan.saved.scores import SCORE_KEYS, SCORE_TITLES, Drift, FeatureExample, Reason, Sae, ScoreName
 
 PASSAGE = 72
 """Characters of a context that stands on one line."""
+COMPARED = [
+    ("Low-shift features", "low_shift"),
+    ("Raw activations", "raw_icl"),
+    ("Outside the drift dimensions", "outside_shift"),
+]
+"""Scores of a plan with an SAE that nothing is planned by, with their keys."""
+WITH_SAE = (
+    "With 95 % intervals. The three scores after the first two are for comparison; nothing is planned by them: the "
+    "same over features that the job is expected to move least, over the model's own activations in place of SAE "
+    "features, and over all features that are no drift dimension."
+)
+WITHOUT_SAE = (
+    "With 95 % intervals. The first score plans the rows, the second is for comparison. Preview KL is how far the "
+    "target's worked examples move the model's next tokens along its own answers, in nats per token; stream shift how "
+    "far they move its stream at the reference answers, as a mean squared change."
+)
 EXPLAINED = 100
 """Domains whose reasons are written out, those that come first."""
 
@@ -27,7 +43,7 @@ def why(plan: Plan) -> Html | None:
         "For each domain, the drift dimensions that make most of its score, and the passages in which a token "
         "(highlighted) fires them most; the number is the feature's activation there."
     )
-    linked = plan.sae.neuronpedia
+    linked = plan.sae.neuronpedia if plan.sae else None
     told = [name for name in plan.order() if plan.domains[name].why]
     folds = [_fold(name, plan.domains[name], linked, first=name == told[0]) for name in told[:EXPLAINED]]
     rest = tag("p", left_out(len(told) - EXPLAINED), ".", class_="quiet") if len(told) > EXPLAINED else None
@@ -89,24 +105,28 @@ def _context(context: Context) -> Html:
 
 def scores(plan: Plan) -> Html:
     """List every score of every domain with its interval; the one that the recipe plans by comes first."""
-    columns = ["STS_ICL", "STS_act"] if plan.score == "icl" else ["STS_act", "STS_ICL"]
-    others = ["Low-shift features", "Raw activations", "Outside the drift dimensions", "Forecast, relative"]
+    names, compared = scored(plan)
+    columns = [SCORE_TITLES[name] for name in names]
+    others = [*(title for title, _ in compared), "Forecast, relative"]
     learned = any(domain.forecast and domain.forecast.expected for domain in plan.domains.values())
     others += ["Expected change of its headline", "and of its behaviour"] if learned else []
-    lines = [_scores_row(name, plan.domains[name], plan.score, learned=learned) for name in plan.order()]
-    note = (
-        "With 95 % intervals. The three scores after the first two are for comparison; nothing is planned by them: the "
-        "same over features that the job is expected to move least, over the model's own activations in place of SAE "
-        "features, and over all features that are no drift dimension."
-    )
+    found = [*(SCORE_KEYS[name] for name in names), *(key for _, key in compared)]
+    lines = [_scores_row(name, plan.domains[name], found, learned=learned) for name in plan.order()]
+    note = WITHOUT_SAE if plan.sae is None else WITH_SAE
     return section(
         "Every score", tag("p", note), table("wide", ["Domain", *columns, *others], lines, "Every score of each domain")
     )
 
 
-def _scores_row(name: str, domain: Domain, score: str, *, learned: bool) -> Html:
-    planned = [domain.sts_icl, domain.sts_act] if score == "icl" else [domain.sts_act, domain.sts_icl]
-    intervals = [*planned, domain.low_shift, domain.raw_icl, domain.outside_shift]
+def scored(plan: Plan) -> tuple[list[ScoreName], list[tuple[str, str]]]:
+    """The scores that can plan the rows, the one that does first, and those for comparison with their keys."""
+    without = plan.sae is None
+    pair: list[ScoreName] = ["preview", "stream"] if without else ["icl", "act"]
+    return sorted(pair, key=lambda name: name != plan.score), [] if without else COMPARED
+
+
+def _scores_row(name: str, domain: Domain, keys: Sequence[str], *, learned: bool) -> Html:
+    intervals = [getattr(domain, key) for key in keys]
     risk = domain.forecast
     foretold = Interval(value=risk.relative_risk, low=risk.low, high=risk.high) if risk else None
     cells = [_interval(interval) for interval in (*intervals, foretold)]
@@ -131,17 +151,17 @@ def _interval(interval: Interval | None) -> Html:
     return cell(number(interval.value), " ", tag("span", bounds(interval), class_="quiet"), kind="n")
 
 
-def features(plan: Plan) -> Html:
+def features(drift: Drift, sae: Sae) -> Html:
     """List the drift dimensions, folded: index, shift, how often resampling selects each, and where it fires most."""
-    known = {one.feature: one for one in plan.drift.examples}
+    known = {one.feature: one for one in drift.examples}
     lines = [
         row(
-            _feature_header(index, plan.sae.neuronpedia),
+            _feature_header(index, sae.neuronpedia),
             cell(number(shift), kind="n"),
             cell(percent(chosen), kind="n"),
             *_where(known.get(index), recorded=bool(known)),
         )
-        for index, shift, chosen in plan.drift.features
+        for index, shift, chosen in drift.features
     ]
     heads = ["Feature", "Shift", "Selected", "Fires most in", "Passage"]
     laid = table("features", heads, lines, "The drift dimensions, largest shift first")

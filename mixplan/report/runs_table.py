@@ -60,7 +60,7 @@ def _run_row(label: str, plan: Plan, outcome: Outcome) -> tuple[str, ...]:
 
 def verdict_on(plan: Plan, outcome: Outcome, measure: str) -> Judgement | None:
     """How the score that planned a run did on one measure; None where it was not judged, or nothing changed."""
-    score = f"sts_{plan.score}"
+    score = plan.score_key
     lines = (line for line in outcome.judgement if line.changed != 0)
     found = (line for line in lines if (line.predictor, line.measure) == (score, measure))
     return next(found, None)

@@ -14,7 +14,7 @@ from rich.text import Text
 from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.outcome.summary import arms, drift, floors, judged
 from mixplan.outcome.summary import tolerances as said_of
-from mixplan.report import by_source, difference, runs_table, sentences, text_tables, tolerances
+from mixplan.report import by_source, difference, runs_table, sentences, text_tables, tolerances, without_sae
 from mixplan.report.command_line import installed, program, seen
 from mixplan.report.outcome_header import leading
 from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
@@ -182,13 +182,16 @@ def foundations(plan: Plan) -> list[str]:
     Returns:
         Plain sentences, in the order they are printed.
     """
-    learned, stability, health = len(plan.forecast.learned_from), plan.ranking.stability, plan.sae.health
+    learned, stability = len(plan.forecast.learned_from), plan.ranking.stability
     grounds = f"{learned} earlier {'run' if learned == 1 else 'runs'}" if learned else "the score alone"
     steady = "not defined" if stability is None else number(stability, 2)
-    fits = "fits" if health.fits else "does not fit"
-    rests = (
-        f"Rests on {grounds}; stability of the ranking by {plan.score_name} {steady}; the SAE {fits} these tokens "
-        f"({percent(health.fvu)} of variance unexplained). The forecast's own errors are in the report."
+    rests = f"Rests on {grounds}; stability of the ranking by {plan.score_name} {steady}"
+    if plan.sae is None or plan.drift is None:
+        return [f"{rests}. The forecast's own errors are in the report.", without_sae.one_line(plan)]
+    health = plan.sae.health
+    rests += (
+        f"; the SAE {'fits' if health.fits else 'does not fit'} these tokens ({percent(health.fvu)} of variance "
+        "unexplained). The forecast's own errors are in the report."
     )
     behind = [sentences.told_by(plan.drift)] if plan.drift.from_ != "icl" else []
     behind += filter(None, [by_source.most_exposed(plan)])
@@ -207,7 +210,7 @@ def _table(plan: Plan, console: Console) -> Table:
     lines = {name: _cells(plan, name) for name in plan.order()}
     taught = [[name, *[""] * len(planned_by), whole(n), percent(ratio)] for name, (n, ratio) in plan.taught().items()]
     widths = [max(len(cells[i]) for cells in (heads, *lines.values(), *taught)) for i in range(len(heads))]
-    room = min(MOST, console.width - sum(widths) - text_tables.GAP * len(heads))
+    room = min(MOST, console.width - sum(widths) - text_tables.GAP * len(heads)) if plan.sae else 0
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     table.add_column(_text("domain", console), overflow="fold", no_wrap=widths[0] <= NAME_WIDTH)
     for title in heads[1:]:

@@ -16,13 +16,15 @@ from mixplan.saved.plan import Plan
 PREDICTORS = {
     "sts_icl": "STS_ICL",
     "sts_act": "STS_act",
+    "preview_kl": "Preview KL",
+    "behind_answers_raw": "Stream shift",
     "low_shift": "Low-shift features",
     "raw_icl": "Raw activations, ICL",
     "raw_act": "Raw activations, act",
     "total_shift": "Total shift",
     "outside_shift": "Outside drift dimensions",
 }
-"""What was computed in planning: the two scores, then the baselines they have to beat."""
+"""What was computed in planning: the two scores, with or without an SAE, then the baselines they have to beat."""
 
 MAIN = ("headline", "behaviour")
 """Measures whose judgement is drawn; every domain has both."""

@@ -85,7 +85,9 @@ def _curve(title: str, points: Sequence[tuple[float, float]], y: Axis) -> Html:
 
 def _table(found: Trajectory) -> Html:
     first, last = found.points[0], found.points[-1]
-    heads = ["Part", "Measured as", "Before training", f"At step {whole(last.step)}", NATS, "Highest KL", "Drift"]
+    drifted = any(part.drift is not None for part in last.parts.values())
+    heads = ["Part", "Measured as", "Before training", f"At step {whole(last.step)}", NATS, "Highest KL"]
+    heads += ["Drift"] if drifted else []
     lines = []
     for name in [*last.targets(), *(name for name in order(found) if name in last.domains())]:
         part, peak = last.parts[name], max(found.points, key=lambda point: point.parts[name].mean_kl)
@@ -93,7 +95,7 @@ def _table(found: Trajectory) -> Html:
         cells = (
             *(unit.value(first.parts[name].value), unit.value(part.value), number(part.mean_kl)),
             f"{number(peak.parts[name].mean_kl)} at {whole(peak.step)}",
-            "" if part.drift is None else number(part.drift),
+            *(["" if part.drift is None else number(part.drift)] if drifted else []),
         )
         line = [cell(unit.title), *(cell(text, kind="n") for text in cells)]
         lines.append(row(header(name), *line, kind="target" if name in last.targets() else ""))
@@ -102,7 +104,9 @@ def _table(found: Trajectory) -> Html:
         "units."
     )
     return tag(
-        "div", table("wide", heads, lines, "What was measured of each part while the model trained"), tag("p", note)
+        "div",
+        table("wide", heads, lines, "What was measured of each part while the model trained"),
+        tag("p", note) if drifted else None,
     )
 
 

@@ -124,7 +124,9 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
     grounds = f"{learned} earlier {'run' if learned == 1 else 'runs'}" if learned else "the score alone"
     if (held := planned_fact(plan)) is not None:
         yield "Tolerances", held[0], small(held[1])
-    health = "the SAE fits these tokens" if plan.sae.health.fits else "the SAE does not fit these tokens"
+    health = "no SAE was read"
+    if plan.sae is not None:
+        health = "the SAE fits these tokens" if plan.sae.health.fits else "the SAE does not fit these tokens"
     yield (
         "Rests on",
         grounds,
@@ -143,7 +145,8 @@ def made_of(plan: Plan, created: str | None) -> str:
     data = f"{where or 'not recorded'}, {counted(plan.target.read_rows, 'row')} read"
     made = f" Made {day(created)}." if created else ""
     model = f"{MODEL_NAME} (embedded)" if plan.model.name == "embedded" else plan.model.name
-    return f"Model {model}, read by SAE {plan.sae.name}. Target data {data}.{made}"
+    read = f"read by SAE {plan.sae.name}" if plan.sae else "read without an SAE"
+    return f"Model {model}, {read}. Target data {data}.{made}"
 
 
 def day(created: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from mixplan.saved.arms import Arms
 from mixplan.saved.part import AsGiven, Context, Expected, Saved
 from mixplan.saved.plan import Content, Job
+from mixplan.saved.scores import ScoreName
 from mixplan.saved.tolerances import Gate
 
 Direction = Literal["gain", "loss", "moved", "none"]
@@ -324,7 +325,8 @@ class Settings(Saved):
     drift_demonstrations: int
     drift_from: str = "icl"
     sts_demonstrations: int
-    score: Literal["icl", "act"] | None = None
+    score: ScoreName | None = None
+    preview_tokens: int | None = None
 
 
 class Contents(Saved):
@@ -347,7 +349,7 @@ class Outcome(Saved):
     created: str | None = None
     hashes: dict[str, str]
     model: str
-    sae: str
+    sae: str | None
     dtype: str | None = None
     config: str | None = None
     settings: Settings

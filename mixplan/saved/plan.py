@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mixplan.saved.part import KEY_ORDER, AsGiven, Expected, Interval, JsonObject, Saved
-from mixplan.saved.scores import DomainScores, Drift, Model, Ranking, Reading, Sae
+from mixplan.saved.scores import (
+    SCORE_KEYS,
+    SCORE_TITLES,
+    DomainScores,
+    Drift,
+    Model,
+    Ranking,
+    Reading,
+    Sae,
+    ScoreName,
+)
 from mixplan.saved.tolerances import PlannedTolerances
 
 
@@ -308,11 +318,11 @@ class Plan(Saved):
     libraries: dict[str, str]
     recipe: Recipe | None = None
     model: Annotated[Model, KEY_ORDER]
-    sae: Annotated[Sae, KEY_ORDER]
+    sae: Annotated[Sae, KEY_ORDER] | None
     warnings: list[str]
     target: Target
-    drift: Drift
-    score: Literal["icl", "act"]
+    drift: Drift | None
+    score: ScoreName
     domains: Annotated[dict[str, Domain], Field(min_length=1)]
     ranking: Annotated[Ranking, KEY_ORDER]
     reading: dict[str, Reading] = Field(default_factory=dict)
@@ -324,10 +334,26 @@ class Plan(Saved):
     seconds: dict[str, float]
     tokens: dict[str, float]
 
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        """Hold that SAE, drift and scores go together: a plan has all of them, or none."""
+        if (self.sae is None) != (self.drift is None):
+            raise ValueError("expected both `sae` and `drift`, or null for both")
+        lacking = [name for name, domain in self.domains.items() if getattr(domain, SCORE_KEYS[self.score]) is None]
+        if lacking or (self.sae is None) != (self.score in ("preview", "stream")):
+            where = f"domains.{lacking[0]}.{SCORE_KEYS[self.score]}" if lacking else "sae"
+            raise ValueError(f"`{where}` does not fit `score` {self.score!r}")
+        return self
+
+    @property
+    def score_key(self) -> str:
+        """The key of the score that planned the mixture, such as `sts_icl`."""
+        return SCORE_KEYS[self.score]
+
     @property
     def score_name(self) -> str:
-        """The score that planned the mixture, as the paper writes it."""
-        return {"icl": "STS_ICL", "act": "STS_act"}[self.score]
+        """The score that planned the mixture: `STS_ICL` as the paper writes it, or `preview KL`, which is no STS."""
+        return SCORE_TITLES[self.score]
 
     def score_of(self, name: str) -> Interval:
         """The score that planned a domain's rows."""

@@ -194,6 +194,8 @@ def _problem(detail: ErrorDetails) -> str:
         return f"not JSON: {message.removeprefix('Invalid JSON: ')}"
     if detail["type"] == "missing":
         return f"`{where}` is missing"
+    if detail["type"] == "lacking":
+        return f"`{where}.{detail['ctx']['key']}` is missing"
     place = f"`{where}`" if where else "the file"
     return f"{place}: {message[:1].lower()}{message[1:]}, found {_found(detail['input'])}"
 

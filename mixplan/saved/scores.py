@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from mixplan.saved.part import KEY_ORDER, Context, Interval, Saved
 
@@ -139,30 +140,71 @@ class BySource(Saved):
 Score = Annotated[Interval, KEY_ORDER]
 
 
+ScoreName = Literal["icl", "act", "preview", "stream"]
+"""What can plan the rows, as `sts.score` names it."""
+SCORE_KEYS: dict[ScoreName, str] = {
+    "icl": "sts_icl",
+    "act": "sts_act",
+    "preview": "preview_kl",
+    "stream": "behind_answers_raw",
+}
+"""Where each stands in plan.json, and what outcomes and studies call it."""
+SCORE_TITLES: dict[ScoreName, str] = {
+    "icl": "STS_ICL",
+    "act": "STS_act",
+    "preview": "preview KL",
+    "stream": "stream shift",
+}
+"""What a reader calls each: the first two as the paper writes them; the others are no STS."""
+
+
 class DomainScores(Saved):
-    """A domain's scores with their reasons, in squared SAE units (`sts_act`: SAE units; `raw_…`: the stream's).
+    """A domain's scores with their reasons.
+
+    Those of features are in squared SAE units (`sts_act`: SAE units; `raw_…`: the stream's). A plan without an SAE has
+    the first two instead, and no reasons.
 
     Attributes:
+        preview_kl: Mean KL per token, in nats, that the target's worked examples bring to the model's own answers.
+        behind_answers_raw: Mean squared change that they bring to the stream at the reference answers' tokens.
         by_source: Where the target has several sources, the scores by each.
         outside_shift: The shift of all other features; None where they were not read.
         row_tokens_mean: Tokens of a pool row, prompt and answer.
     """
 
+    behind_answers_raw: Score | None = None
     by_source: Annotated[dict[str, BySource], KEY_ORDER] = Field(default_factory=dict)
-    low_shift: Score
+    low_shift: Score | None = None
     outside_shift: Score | None = None
+    preview_kl: Score | None = None
     query_tokens: int
     raw_act: Score | None = None
-    raw_icl: Score
+    raw_icl: Score | None = None
     row_tokens_mean: float
-    sts_act: Score
-    sts_icl: Score
+    sts_act: Score | None = None
+    sts_icl: Score | None = None
     total_shift: Score | None = None
     why: Annotated[list[Reason], KEY_ORDER]
 
-    def score(self, name: Literal["icl", "act"]) -> Interval:
-        """One of the two scores that can plan the rows."""
-        return self.sts_icl if name == "icl" else self.sts_act
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        """Hold that all scores of one kind are there: those of features, or those without an SAE."""
+        kinds = (("sts_icl", "sts_act", "low_shift", "raw_icl"), ("preview_kl", "behind_answers_raw"))
+        kind = kinds[1] if self.preview_kl or self.behind_answers_raw else kinds[0]
+        if lacking := [name for name in kind if getattr(self, name) is None]:
+            raise PydanticCustomError("lacking", "`{key}` is missing", {"key": lacking[0]})
+        return self
+
+    def score(self, name: ScoreName) -> Interval:
+        """A score that can plan the rows.
+
+        Raises:
+            LookupError: the plan is of the other kind, with or without an SAE.
+        """
+        found = getattr(self, SCORE_KEYS[name])
+        if not isinstance(found, Interval):
+            raise LookupError(f"{SCORE_KEYS[name]} was not measured")
+        return found
 
 
 class SourceScores(Saved):
@@ -206,8 +248,8 @@ class Scores(Saved):
     Attributes:
         model: The model as it was run.
         tokenizer: Hash of the kept text that counts tokens as its tokenizer does; None where none does.
-        sae: The SAE.
-        drift: The drift dimensions.
+        sae: The SAE; None where the recipe has none.
+        drift: The drift dimensions, of its features.
         sources: Those of each source, by name, where the target has several.
         domains: By name.
         ranking: Of the domains.
@@ -217,8 +259,8 @@ class Scores(Saved):
 
     model: Model
     tokenizer: str | None
-    sae: Sae
-    drift: DriftFigures
+    sae: Sae | None
+    drift: DriftFigures | None
     sources: dict[str, SourceScores] = Field(default_factory=dict)
     domains: dict[str, DomainScores]
     ranking: Ranking

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from mixplan.study.files.arms import ArmsJudgement
 from mixplan.study.files.figure import Bounded
 from mixplan.study.files.judgement import Judgement, Learned
 from mixplan.study.jobs import Bench, evaluated
+from mixplan.study.judged.judge import RESAMPLES, part_of, pooled, scores
 from mixplan.study.judged.table import Table
 from mixplan.study.judged.tabulate import over_seeds
 
@@ -98,6 +99,19 @@ def correlations_of(judged: Judgement, learned: Learned | None) -> Correlations:
     pooled = judged.pooled["all"].get(BEHAVIOUR, {}).get("pearson", {})
     told = {score: pooled[score] for score in SCORE_NAMES if score in pooled}
     return Correlations(ends_of(told), ends_of(taught))
+
+
+def told_of(table: Table, names: Sequence[str], *, seed: int) -> dict[str, Told]:
+    """How well some predictors alone went with how far behaviour moved, over all targets, as a judgement has it.
+
+    Args:
+        table: The study's measures and predictors.
+        names: Of the predictors.
+        seed: Of the bootstrap.
+    """
+    alone = replace(table, predictors={name: table.predictors[name] for name in names}, competitors=(), bounds=())
+    part = part_of(alone, BEHAVIOUR, table.targets, table.domains, RESAMPLES, seed)
+    return ends_of(pooled(part, scores(part), tuple(names))["pearson"])
 
 
 def content_of(domain: Domain) -> Content:

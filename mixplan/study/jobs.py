@@ -17,7 +17,7 @@ from safetensors.numpy import load, save
 
 from mixplan.domains import Domain
 from mixplan.domains.cached_domains import opened
-from mixplan.errors import DataError, RunError
+from mixplan.errors import DataError, RunError, SaeError
 from mixplan.evaluate import Evaluation, evaluate, read_evaluation, write_evaluation
 from mixplan.features.prefix_cache import Kept
 from mixplan.features.profile import Profile, read_profiles
@@ -108,7 +108,9 @@ class Bench:
     def sae(self) -> Sae:
         """Its SAE."""
         folder = self.study.whole.folder(("model", "sae", "path"))
-        return load_sae(self.spec.sae, self.model, folder=folder)
+        if (spec := self.spec.sae_spec) is None:
+            raise SaeError(f"{self.study.path}: recipe.model.sae: a study is of scores that an SAE gives. Name one.")
+        return load_sae(spec, self.model, folder=folder)
 
     def taught(self, name: str) -> Taught:
         """A target with its domains."""

@@ -20,7 +20,7 @@ from mixplan.study.files.judgement import Further, Of, Results
 from mixplan.study.files.read import write_file
 from mixplan.study.forecasts.formulas import Readings
 from mixplan.study.jobs import Bench, Cell, cells_of, done, read_drift
-from mixplan.study.judged.judge import judge
+from mixplan.study.judged.judge import RESAMPLES, judge
 from mixplan.study.judged.learned import judge_learned
 from mixplan.study.judged.marks import Mark
 from mixplan.study.judged.own_drift import judge_specific
@@ -29,9 +29,6 @@ from mixplan.study.judged.tabulate import tabulate
 from mixplan.study.reading.forecasts import read_forecasts
 from mixplan.study.register import expect_registered, not_begun
 from mixplan.study.wait import forecasts_written
-
-RESAMPLES = 2000
-"""Behind every interval of the judgement."""
 
 
 def judge_study(request: StudyRequest, *, watcher: Watcher) -> Path:

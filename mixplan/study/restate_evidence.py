@@ -13,13 +13,14 @@ import numpy as np
 
 from mixplan.domains import Domain, open_domains
 from mixplan.errors import RunError
+from mixplan.forecast.evidence import SCORE_NAMES
 from mixplan.reading import Watcher
 from mixplan.runs import translated, write_json
 from mixplan.saved.evidence import Evidence, EvidenceHead
 from mixplan.saved.part import JsonObject
 from mixplan.saved.read import File, parsed
 from mixplan.study.asked.spec import LoadedStudy, first_hash, load_study
-from mixplan.study.evidence import Correlations, evidence_of, head_of
+from mixplan.study.evidence import Correlations, evidence_of, head_of, told_of
 from mixplan.study.jobs import Bench, Taught
 from mixplan.study.judged.table import Table, read_table
 
@@ -79,7 +80,9 @@ def written_again(study: LoadedStudy, old: Evidence, folder: Path, watcher: Watc
         return head_of(bench, {})
     table = read_table(study.path.parent / "table.json")
     # Correlations are resampled for minutes; they are of the same numbers, so those that stand are taken over.
-    return evidence_of(bench, table, Correlations(old.told, old.learned), headlines_in(old, table, study.path))
+    lacking = [name for name in SCORE_NAMES if name in table.predictors and name not in old.told]
+    told = old.told | (told_of(table, lacking, seed=study.spec.seeds[0]) if lacking else {})
+    return evidence_of(bench, table, Correlations(told, old.learned), headlines_in(old, table, study.path))
 
 
 class TargetsAlone(Bench):

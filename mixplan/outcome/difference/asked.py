@@ -105,7 +105,7 @@ def find_asked(request: DiffRequest) -> Asked:
     hold_own(out, base, request.trained, request.domains)
     sae, why = sae_section(request.sae, known_name(name))
     values: Yaml = {
-        "model": {"name": name, "sae": sae or {"path": "none"}},
+        "model": {"name": name, "sae": sae or "none"},
         "target": STAND_IN,
         "domains": domains_section(request.domains),
         "budget": {"rows": 1},

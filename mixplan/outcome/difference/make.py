@@ -131,11 +131,11 @@ def read_features(
     Raises:
         SaeError: an SAE that the person named cannot be had or does not fit.
     """
-    if asked.without_sae is not None:
-        return Read(asked.without_sae)
     recipe = asked.loaded.recipe
+    if asked.without_sae is not None or (spec := recipe.model.sae_spec) is None:
+        return Read(asked.without_sae or "The recipe has no SAE.")
     try:
-        sae = load_sae(recipe.model.sae, untrained, folder=asked.loaded.folder(("model", "sae", "path")))
+        sae = load_sae(spec, untrained, folder=asked.loaded.folder(("model", "sae", "path")))
         readings = readings_of(recipe, untrained, domains)
         health = measure_health(untrained, sae, readings) if readings else None
     except SaeError as error:

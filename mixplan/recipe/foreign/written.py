@@ -97,16 +97,16 @@ def config_of(model: str) -> str | None:
     return None
 
 
-def sae_of(job: ForeignJob) -> Yaml:
-    """An SAE of the model two thirds up, from SAELens's table; a folder to be trained where the table has none."""
+def sae_of(job: ForeignJob) -> Yaml | str:
+    """An SAE of the model two thirds up, from SAELens's table; `none` where the table has none."""
     model = str(job.model)
     found, shape = residual_saes(model), shape_of(model)
     if not found or shape is None:
         job.left["model.sae"] = (
-            f"SAELens lists none for '{model}': train one with `mixplan sae train`, and name its folder in the place "
-            "of `sae`"
+            f"SAELens lists none for '{model}', so `sae: none` plans without one. To read features, train one with "
+            "`mixplan sae train` and name its folder: `sae: {path: FOLDER}`"
         )
-        return {"path": "sae"}
+        return "none"
     layers = sorted({sae.layer or 0 for sae in found}, key=lambda layer: abs(layer + 1 - 2 * shape.layers / 3))
     chosen = next(sae for sae in found if sae.layer == layers[0])
     return {"release": chosen.release, "id": chosen.id}

@@ -36,6 +36,8 @@ Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 TOP = 3
+RESAMPLES = 2000
+"""Of the pigeonhole bootstrap, where a study is judged."""
 FEWEST_OF_A_KIND = 4
 CORRELATIONS = ("pearson", "spearman", "log_pearson", "centred")
 """Scores that a forecast may be chosen by; `r2` and `top3` stand beside them."""
