@@ -88,9 +88,11 @@ def from_bytes(data: bytes) -> Sparse | None:
             entries_of(arrays, name, lines, width)
             for name, lines in (("act", int(tokens.sum())), ("shift", len(tokens)))
         )
-        return Sparse(tokens, act, shift, arrays["raw_shift"], arrays["raw_act"])
+        raw_shift, raw_act = arrays["raw_shift"], arrays["raw_act"]
     except (SafetensorError, KeyError, ValueError):
         return None
+    whole = raw_shift.shape == raw_act.shape and len(raw_shift) == len(tokens)
+    return Sparse(tokens, act, shift, raw_shift, raw_act) if whole else None
 
 
 def entries_of(arrays: dict[str, npt.NDArray[Any]], name: str, lines: int, width: int) -> Entries:
@@ -137,8 +139,9 @@ def places_of(gaps: npt.NDArray[Any], far: npt.NDArray[Any]) -> Integers:
         ValueError: the two do not belong together.
     """
     steps = gaps.astype(np.int64)
-    wide = gaps == np.iinfo(gaps.dtype).max
-    if int(wide.sum()) != len(far):
+    limit = np.iinfo(gaps.dtype).max
+    wide = gaps == limit
+    if int(wide.sum()) != len(far) or (far < limit).any():
         raise ValueError("far")
     steps[wide] = far.astype(np.int64)
     return np.cumsum(steps)
