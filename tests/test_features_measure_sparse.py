@@ -5,7 +5,7 @@ import pytest
 from test_features import D_SAE, make_rows, open_pair
 
 from mixplan.features import measure_sparse as module
-from mixplan.features.chosen import statistics_of
+from mixplan.features.column_sums import statistics_of
 from mixplan.features.measure import measure_unit
 from mixplan.features.measure_sparse import measure_sparse, sparse_key
 from mixplan.features.queries import plan_reading

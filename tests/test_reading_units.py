@@ -15,8 +15,8 @@ from mixplan.features import forward, measure_sparse
 from mixplan.features.forward import reading_way
 from mixplan.features.queries import plan_reading
 from mixplan.features.statistics import Columns, to_bytes
+from mixplan.reading.progress import Silent
 from mixplan.reading.units import Reader
-from mixplan.reading.watch import Silent
 from mixplan.reading.workers import Workers
 from mixplan.saved.write import timeless
 

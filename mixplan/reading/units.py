@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mixplan.errors import MixplanError
 from mixplan.features import sparse
-from mixplan.features.chosen import statistics_of
+from mixplan.features.column_sums import statistics_of
 from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.measure_sparse import measure_sparse, sparse_key
 from mixplan.features.queries import Unit

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mixplan.features.chosen import statistics_of
+from mixplan.features.column_sums import statistics_of
 from mixplan.features.sparse import Entries, Sparse
 from mixplan.features.statistics import Columns, to_bytes
 
