@@ -1,12 +1,12 @@
 """Measures a second target over domains that were read: this build, and an older one beside it.
 
-    bin/bench --targets [--against OLD] [--sizes quickstart,paper,small] [--rounds 5] [--keep FILE] [--dtype float32]
+    bin/bench --targets [--against OLD] [--sizes quickstart,paper,tenth] [--rounds 5] [--keep FILE] [--dtype float32]
 
-Plans the quickstart's recipe in processes of their own, whole commands, on the embedded model: another target with
-nothing read, the same target over domains that a first one's plan has read, and more drift features. OLD is the folder
-of another checkout, of the same libraries; it plans the same, in turn within a round. Rounds of several calls with one
-FILE count together. Prints one JSON object: the medians of the rounds' ratios, of seconds and of processor seconds,
-which other work on the machine disturbs less.
+Plans the quickstart's recipe on the embedded model, each build in a process of its own with its libraries loaded and
+its rows opened: a target with nothing read before, the same target over domains that another one's plan has read, and
+that other one with more drift features. OLD is the folder of another checkout that uses the same libraries; it plans
+the same, in turn within a round. Rounds of several calls with one FILE count together. Prints one JSON object: the
+medians of the rounds' ratios, of seconds and of processor seconds, which other work on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -29,15 +29,12 @@ HERE = Path(__file__).resolve().parent.parent
 RECIPE = "recipes/quickstart.yaml"
 OTHER = ("target.data.generator=leg_counting", "target.columns.answer=answer")
 """The second target: questions as long as the first one's."""
-SMALL = ("drift.query_tokens=200", "sts.query_tokens=80", *(
-    f"domains.{name}=null" for name in ("social", "logic", "knowledge", "medicine", "proverbs", "pronouns",
-                                        "word_problems", "privacy", "bases", "knights", "sorting", "ciphers")
-))  # fmt: skip
+TENTH = ("drift.query_tokens=400", "sts.query_tokens=100")
 PAPER_DOMAINS = ("commonsense", "physical", "science", "social", "logic", "knowledge", "proverbs", "word_problems",
                  "privacy", "arithmetic", "bases", "knights", "sorting", "ciphers")  # fmt: skip
 SIZES: dict[str, tuple[str, ...]] = {
     "quickstart": (),
-    "small": SMALL,
+    "tenth": TENTH,
     "paper": (
         *("drift.query_tokens=20000", "drift.draws=5", "sts.query_tokens=10000", "sts.draws=3", "sts.demonstrations=5"),
         *("domains.medicine=null", "domains.pronouns=null"),
@@ -49,52 +46,109 @@ MORE = ("drift.features=200",)
 PARTS = ("wall", "processor", "scores")
 
 
-def planned(build: Path, cache: Path, run: Path, overrides: tuple[str, ...]) -> dict[str, float]:
-    """Seconds of one `mixplan plan` as a whole process: by the clock, of processors, and of its scores by the clock."""
-    options = [word for override in overrides for word in ("--set", override)]
-    command = [sys.executable, "-m", "mixplan", "plan", str(build / RECIPE), "--run", str(run), "--json", *options]
-    variables = os.environ | {"MIXPLAN_CACHE": str(cache), "PYTHONPATH": str(build)}
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, cwd=build, env=variables, capture_output=True, text=True, check=False)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(f"{build}: {done.stderr[-2000:] or done.stdout[-2000:]}")
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": wall, "processor": processor, "scores": json.loads(done.stdout)["seconds"]["scores"]}
+class Build:
+    """A checkout at work in a process of its own.
+
+    Attributes:
+        folder: The checkout.
+        base: Where its caches and run folders lie.
+    """
+
+    def __init__(self, folder: Path, base: Path) -> None:
+        self.folder, self.base = folder, base
+        base.mkdir()
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--worker"], cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def plan(self, cache: str, run: str, overrides: tuple[str, ...], *, rows_alone: bool = False) -> dict[str, float]:
+        """Seconds of one plan: by the clock, of processors, and of its scores by the clock."""
+        asked = [str(self.folder / RECIPE), str(self.base / cache), str(self.base / run), overrides, rows_alone]
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"{self.folder}: planning failed, see above")
+        found: dict[str, float] = json.loads(answer)
+        return found
+
+    def copied(self, origin: str) -> None:
+        """Lay the cache `used` anew; files of a cache are replaced and never changed, so that links will do."""
+        for name in ("used", "run"):
+            shutil.rmtree(self.base / name, ignore_errors=True)
+        shutil.copytree(self.base / origin, self.base / "used", copy_function=os.link)
+
+    def prepare(self, sizes: tuple[str, ...]) -> dict[str, Any]:
+        """Plan the first target, which reads the domains, and open the second one's rows; what was read."""
+        taken = self.plan("read", "first", sizes)
+        self.plan("read", "first", (*sizes, *OTHER), rows_alone=True)
+        plan = json.loads((self.base / "first" / "plan.json").read_text())
+        kept = [path.stat().st_size for path in (self.base / "read" / "statistics").rglob("*.safetensors")]
+        shutil.copytree(self.base / "read", self.base / "unread", copy_function=os.link)
+        for name in ("statistics", "scores"):
+            shutil.rmtree(self.base / "unread" / name)
+        return taken | {
+            "target_tokens": plan["reading"]["target"]["query_tokens"],
+            "domain_tokens": sum(one["query_tokens"] for name, one in plan["reading"].items() if name != "target"),
+            "domains": len(plan["reading"]) - 1,
+            "kept_mb": round(sum(kept) / 1e6, 1),
+        }
 
 
-def prepared(build: Path, base: Path, sizes: tuple[str, ...]) -> dict[str, Any]:
-    """Lay a cache in which the first target's plan has read the domains; what it took and what it reads."""
-    taken = planned(build, base / "read", base / "first", sizes)
-    plan = json.loads((base / "first" / "plan.json").read_text())
-    kept = [path.stat().st_size for path in (base / "read" / "statistics").rglob("*.safetensors")]
-    # The second target's rows are opened once, too: what is compared is reading, not a generator's making of rows.
-    shutil.copytree(base / "read", base / "unread")
-    for name in ("statistics", "scores"):
-        shutil.rmtree(base / "unread" / name)
-    return taken | {
-        "target_tokens": plan["reading"]["target"]["query_tokens"],
-        "domain_tokens": sum(read["query_tokens"] for name, read in plan["reading"].items() if name != "target"),
-        "domains": len(plan["reading"]) - 1,
-        "kept_mb": sum(kept) / 1e6,
-    }
+class Unwatched:
+    """A watcher that shows nothing; builds differ in where theirs stands."""
+
+    def stage(self, name: str, total: int, unit: str) -> None:
+        """A long step begins."""
+
+    def advance(self, amount: int) -> None:
+        """So much more of the step is done."""
+
+    def say(self, text: str) -> None:
+        """A line that a person would see."""
 
 
-def one_round(builds: dict[str, Path], base: Path, sizes: tuple[str, ...]) -> dict[str, dict[str, float]]:
+def work() -> None:
+    """Plan what comes line by line on standard input, with the build that this process imports."""
+    from mixplan.domains.opened import opened
+    from mixplan.plan import PlanRequest, make_plan
+    from mixplan.recipe import load_recipe
+
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        recipe, cache, run, overrides, rows_alone = json.loads(line)
+        os.environ["MIXPLAN_CACHE"] = cache
+        before, start = processor_seconds(), time.perf_counter()
+        if rows_alone:
+            opened(load_recipe(Path(recipe), tuple(overrides)))
+            scores = 0.0
+        else:
+            folder = make_plan(PlanRequest(Path(recipe), tuple(overrides), None, Path(run)), watcher=Unwatched())
+            scores = json.loads((folder / "plan.json").read_text())["seconds"]["scores"]
+        taken = {"wall": time.perf_counter() - start, "processor": processor_seconds() - before, "scores": scores}
+        answers.write(json.dumps(taken) + "\n")
+        answers.flush()
+
+
+def processor_seconds() -> float:
+    """Of this process and those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def one_round(builds: dict[str, Build], sizes: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """Plan with each build in turn: `cold`, `second` and `more`, each from its own copy of what was read before."""
     found = {}
     for name, build in builds.items():
         for what, origin, overrides in (
             ("cold", "unread", OTHER), ("second", "read", OTHER), ("more", "read", MORE),
         ):  # fmt: skip
-            if name == "old" and what == "cold":
-                continue  # it reads every domain again either way: its `second` is measured
-            cache, run = base / name / "used", base / name / "run"
-            for folder in (cache, run):
-                shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(base / name / origin, cache)
-            found[f"{name} {what}"] = planned(build, cache, run, (*sizes, *overrides))
-            sys.stderr.write(f"{name} {what}: {found[f'{name} {what}']['wall']:.1f} s\n")
+            build.copied(origin)
+            found[f"{name} {what}"] = build.plan("used", "run", (*sizes, *overrides))
+            sys.stderr.write(f"{name} {what}: {found[f'{name} {what}']}\n")
     return found
 
 
@@ -103,7 +157,7 @@ def summary(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     asked = {"second_over_cold": ("new second", "new cold"), "more_over_cold": ("new more", "new cold")}
     if "old second" in rounds[0]:
         asked |= {
-            "first_over_old": ("new cold", "old second"),
+            "first_over_old": ("new cold", "old cold"),
             "second_over_old": ("new second", "old second"),
             "more_over_old": ("new more", "old more"),
         }
@@ -129,17 +183,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="each build in turn, so many times")
     parser.add_argument("--keep", type=Path, help="a JSON file that rounds are added to")
     parser.add_argument("--dtype", default="auto", help="as a recipe's model.dtype")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    builds = {"new": HERE} | ({"old": given.against.resolve()} if given.against else {})
+    if given.worker:
+        work()
+        return
+    folders = {"new": HERE} | ({"old": given.against.resolve()} if given.against else {})
     sizes = (*SIZES[given.sizes], f"model.dtype={given.dtype}")
     rounds = json.loads(given.keep.read_text()) if given.keep and given.keep.exists() else []
-    with tempfile.TemporaryDirectory(prefix="mixplan-bench-") as folder:
-        base = Path(folder)
-        first = {name: prepared(build, base / name, sizes) for name, build in builds.items() if given.rounds}
+    with tempfile.TemporaryDirectory(prefix="mixplan-bench-") as base:
+        builds = {name: Build(folder, Path(base) / name) for name, folder in folders.items()}
+        first = {name: build.prepare(sizes) for name, build in builds.items()}
+        sys.stderr.write(json.dumps(first) + "\n")
         for _ in range(given.rounds):
-            rounds.append(one_round(builds, base, sizes))
+            rounds.append(one_round(builds, sizes))
             if given.keep:
                 given.keep.write_text(json.dumps(rounds))
+        for build in builds.values():
+            build.process.kill()
     result = {"machine": platform.machine(), "processors": os.cpu_count(), "dtype": given.dtype, "sizes": given.sizes,
               "first": first, **summary(rounds)}  # fmt: skip
     print(json.dumps(result, indent=2))  # noqa: T201 - a script's output
