@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent.parent
 RECIPE = "recipes/quickstart.yaml"
 OTHER = ("target.data.generator=leg_counting", "target.columns.answer=answer")
 """The second target: questions as long as the first one's."""
+FEW = ("drift.query_tokens=20", "sts.query_tokens=10", "drift.draws=1", "sts.draws=1")
 TENTH = ("drift.query_tokens=400", "sts.query_tokens=100")
 PAPER_DOMAINS = ("commonsense", "physical", "science", "social", "logic", "knowledge", "proverbs", "word_problems",
                  "privacy", "arithmetic", "bases", "knights", "sorting", "ciphers")  # fmt: skip
@@ -62,9 +63,9 @@ class Build:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def plan(self, cache: str, run: str, overrides: tuple[str, ...], *, rows_alone: bool = False) -> dict[str, float]:
+    def plan(self, cache: str, run: str, overrides: tuple[str, ...]) -> dict[str, float]:
         """Seconds of one plan: by the clock, of processors, and of its scores by the clock."""
-        asked = [str(self.folder / RECIPE), str(self.base / cache), str(self.base / run), overrides, rows_alone]
+        asked = [str(self.folder / RECIPE), str(self.base / cache), str(self.base / run), overrides]
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(asked) + "\n")
@@ -82,9 +83,9 @@ class Build:
         shutil.copytree(self.base / origin, self.base / "used", copy_function=os.link)
 
     def prepare(self, sizes: tuple[str, ...]) -> dict[str, Any]:
-        """Plan the first target, which reads the domains, and open the second one's rows; what was read."""
+        """Plan the first target, which reads the domains, and the second with few tokens, which opens its rows."""
         taken = self.plan("read", "first", sizes)
-        self.plan("read", "first", (*sizes, *OTHER), rows_alone=True)
+        self.plan("read", "few", (*OTHER, *FEW))
         plan = json.loads((self.base / "first" / "plan.json").read_text())
         kept = [path.stat().st_size for path in (self.base / "read" / "statistics").rglob("*.safetensors")]
         shutil.copytree(self.base / "read", self.base / "unread", copy_function=os.link)
@@ -113,21 +114,15 @@ class Unwatched:
 
 def work() -> None:
     """Plan what comes line by line on standard input, with the build that this process imports."""
-    from mixplan.domains.opened import opened
     from mixplan.plan import PlanRequest, make_plan
-    from mixplan.recipe import load_recipe
 
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
-        recipe, cache, run, overrides, rows_alone = json.loads(line)
+        recipe, cache, run, overrides = json.loads(line)
         os.environ["MIXPLAN_CACHE"] = cache
         before, start = processor_seconds(), time.perf_counter()
-        if rows_alone:
-            opened(load_recipe(Path(recipe), tuple(overrides)))
-            scores = 0.0
-        else:
-            folder = make_plan(PlanRequest(Path(recipe), tuple(overrides), None, Path(run)), watcher=Unwatched())
-            scores = json.loads((folder / "plan.json").read_text())["seconds"]["scores"]
+        folder = make_plan(PlanRequest(Path(recipe), tuple(overrides), None, Path(run)), watcher=Unwatched())
+        scores = json.loads((folder / "plan.json").read_text())["seconds"]["scores"]
         taken = {"wall": time.perf_counter() - start, "processor": processor_seconds() - before, "scores": scores}
         answers.write(json.dumps(taken) + "\n")
         answers.flush()
