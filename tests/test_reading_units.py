@@ -131,7 +131,8 @@ def test_more_drift_features_and_another_target_read_no_domain_again(recipe, tmp
     plan(recipe, tmp_path / "first")
     assert any("patient" in text for text in passes)
     asked = {
-        "more": ("drift.features=17", "sts.outside=true"),
+        "more": ("drift.features=17",),
+        "outside": ("drift.features=17", "sts.outside=false"),
         "target": (f"target.data.file={tmp_path / 'river.jsonl'}",),
     }
     for name, overrides in asked.items():
@@ -139,9 +140,14 @@ def test_more_drift_features_and_another_target_read_no_domain_again(recipe, tmp
         plan(recipe, tmp_path / name, *overrides)
         assert not [text for text in passes if any(topic in text for topic in ("patient", "fox", "doctor"))], name
         assert bool(passes) == (name == "target")
-    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "cold"))
-    for name, overrides in asked.items():
-        plan(recipe, tmp_path / f"{name}-cold", *overrides)
+    more, outside = (json.loads((tmp_path / name / "plan.json").read_text())["domains"] for name in ("more", "outside"))
+    for name, scored in more.items():
+        assert scored["outside_shift"]["value"] > 0
+        scored.pop("total_shift", None)
+        assert outside[name] == scored | {"outside_shift": None}
+    for name in ("more", "target"):
+        monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "cold" / name))
+        plan(recipe, tmp_path / f"{name}-cold", *asked[name])
         assert value_of(tmp_path / name) == value_of(tmp_path / f"{name}-cold"), name
 
 
