@@ -10,14 +10,10 @@ import pytest
 from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 from test_features import dense
 
-from mixplan import embedded
 from mixplan.domains.cached_domains import opened
 from mixplan.model import load_model
-from mixplan.plan import PlanRequest, make_plan
 from mixplan.plan.scores import plan_readings
 from mixplan.recipe import load_recipe
-
-QUICKSTART = Path(__file__).parent.parent / "recipes" / "quickstart.yaml"
 
 
 def transcribed(path: Path) -> tuple[list[int], dict[str, tuple[float, float]]]:
@@ -81,29 +77,3 @@ def test_a_plan_agrees_with_numpy_in_any_row_order_and_by_any_number_of_processe
     assert [shuffled["domains"][name]["sts_icl"] for name in one["domains"]] == [
         entry["sts_icl"] for entry in one["domains"].values()
     ]
-
-
-@pytest.mark.real
-def test_reading_the_drift_dimensions_alone_gives_the_same_scores(real_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "converted_folder", lambda: real_model)
-    kept = ("arithmetic", "medicine")
-    sizes = ["model.dtype=float32", "drift.query_tokens=120", "sts.query_tokens=80", "drift.draws=2", "sts.draws=2",
-             "sts.demonstrations=2", "sts.resamples=100", "budget.rows=20", "mixture.target_rows=20"]  # fmt: skip
-    loaded = load_recipe(QUICKSTART)
-    sizes += [f"domains.{name}=null" for name in loaded.recipe.domains if name not in kept]
-    made = {}
-    for outside in ("true", "false"):
-        overrides = (*sizes, f"sts.outside={outside}")
-        folder = make_plan(PlanRequest(QUICKSTART, overrides, None, tmp_path / outside), watcher=Silent())
-        made[outside] = json.loads((folder / "plan.json").read_text())
-    whole, alone = made["true"], made["false"]
-    assert [feature for feature, *_ in alone["drift"]["features"]] == [
-        feature for feature, *_ in whole["drift"]["features"]
-    ]
-    for name in kept:
-        first, second = whole["domains"][name], alone["domains"][name]
-        for score in ("sts_icl", "sts_act", "low_shift", "raw_icl", "raw_act"):
-            assert second[score] == pytest.approx(first[score], rel=1e-4), score
-        assert first["outside_shift"]["value"] > 0
-        assert second["outside_shift"] is None
-    assert alone["allocation"]["rows"] == whole["allocation"]["rows"]

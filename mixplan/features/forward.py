@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from mixplan.features.prefix_cache import Kept
-from mixplan.features.queries import Ids, Unit
+from mixplan.features.queries import Ids, Query, Unit
 from mixplan.model import Checked, Model, Way, has_windows, masks_by_kind, own_cache, read_behind, read_stream, settled
 from mixplan.model.attention import Masks, stretches_at, unmasked
 from mixplan.model.prefix_attention import parted, parts_of
@@ -97,14 +97,20 @@ def read_unit(
 
 def read_alone(model: Model, depth: int, unit: Unit, *, tokens: int) -> Tensor:
     """Stream at a unit's first query tokens without demonstrations, `[about tokens, d_in]`, for a health check."""
+    queries = first_queries(unit, tokens=tokens)
+    sequences, counts = [query.alone for query in queries], [query.count for query in queries]
+    return read_together(model, depth, sequences, counts, 0, DynamicCache(), way_of(model, depth, sequences))
+
+
+def first_queries(unit: Unit, *, tokens: int) -> list[Query]:
+    """A unit's first queries, until they hold so many query tokens."""
     queries, count = [], 0
     for query in unit.queries:
         queries.append(query)
         count += query.count
         if count >= tokens:
             break
-    sequences, counts = [query.alone for query in queries], [query.count for query in queries]
-    return read_together(model, depth, sequences, counts, 0, DynamicCache(), way_of(model, depth, sequences))
+    return queries
 
 
 def packs_of(unit: Unit, limit: int) -> Iterator[range]:

@@ -25,7 +25,9 @@ def statistics_key(
     trained: Model | None = None,
 ) -> str:  # fmt: skip
     """Everything a unit's statistics depend on, as one hash."""
-    sets = None if columns is None else [chosen.tolist() for chosen in (columns.drift, columns.low, columns.raw)]
+    sets = (
+        None if columns is None else ["dense", *(kept.tolist() for kept in (columns.drift, columns.low, columns.raw))]
+    )
     return content_hash(
         VERSION, model.fingerprint, model.device.type, torch.get_num_threads(), sae.fingerprint, sae.depth, unit.mark,
         unit.draw, sets, replicas, whole, *([trained.fingerprint] if trained else []),

@@ -218,7 +218,7 @@ def explained(found: list[Unexpected], reader: Reader, units: Sequence[Unit], su
         return found
     none = np.zeros(0, dtype=np.int64)
     reader.watcher.stage("reading what moved unexpectedly", sums.tokens, "tokens")
-    parts = reader.read(units, columns=Columns(shown, none, none), whole=False)
+    parts = reader.read_columns(units, Columns(shown, none, none))
     after = np.sum([part.by_column["drift_act"] for part in parts], axis=0) / sums.tokens
     leading = [
         entry.model_copy(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mixplan.domains import Domain
 from mixplan.domains.joined_sources import scarcest
 from mixplan.drift import Drift, predict_drift
 from mixplan.errors import DataError, SaeError
 from mixplan.features.examples import Example, add_strongest, examples_of
-from mixplan.features.forward import read_alone, reading_way
+from mixplan.features.forward import reading_way
+from mixplan.features.health import measure_health
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Checked, Model, load_model, slower
@@ -26,7 +26,7 @@ from mixplan.reading.workers import Workers
 from mixplan.recipe import LoadedRecipe, Recipe, SaeSpec
 from mixplan.runs import cache_folder
 from mixplan.sae import Sae, load_sae
-from mixplan.sae.health import Health, check_health, refuse_doubtful
+from mixplan.sae.health import Health
 from mixplan.sae.outline import sae_depth
 from mixplan.saved import scores as saved
 from mixplan.saved.part import Context
@@ -34,9 +34,6 @@ from mixplan.sts import DomainScores, ranking_stability, score_domain
 
 REPLICAS = 50
 """Bootstrap resamples behind a drift dimension's selection frequency: to a few per cent, at 50 x d_sae floats."""
-
-HEALTH_TOKENS = 200
-"""Query tokens of the target and of each domain on which the SAE's health is checked."""
 
 REASONS = 5
 """Drift dimensions shown for each domain."""
@@ -78,7 +75,7 @@ def measure_scores(
     model, sae = ready.model, ready.sae
     reader = Reader(model, sae, cache_folder() / "statistics", watcher, Workers.here())
     readings = plan_readings(recipe, model, target, domains)
-    health = measure_health(model, sae, readings)
+    health = measure_health(model, sae, readings, reader.folder)
     told = drift_reading(loaded, model, target, readings["target"], watcher=watcher, workers=reader.workers)
     readings["target"] = told.reading
     drift = measure_drift(recipe, reader, told)
@@ -134,7 +131,7 @@ def score_domains(
     for number, name in enumerate(domains, 1):
         units = readings[name].units
         reader.watcher.stage(f"reading {name} ({number} of {len(domains)})", readings[name].tokens, "tokens")
-        parts = reader.read(units, columns=columns, whole=recipe.sts.outside or bool(sources))
+        parts = reader.read_columns(units, columns, whole=recipe.sts.outside or bool(sources))
         scored[name] = score_domain(parts, resamples=recipe.sts.resamples, seed=recipe.seed)
         values: dict[str, object] = {
             **{score: interval_of(value) for score, value in scored[name].scores.items()},
@@ -210,22 +207,6 @@ def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping
                 "Shorten them with a template, or choose a model with a longer window."
             )
     return readings
-
-
-def measure_health(model: Model, sae: Sae, readings: Mapping[str, Reading]) -> Health:
-    """Check the SAE on some query tokens of the target and of each domain.
-
-    Raises:
-        SaeError: it may not belong to the model, and explains nothing of them.
-    """
-
-    def streams() -> Iterator[Any]:
-        for reading in readings.values():
-            yield read_alone(model, sae.depth, reading.units[0], tokens=HEALTH_TOKENS)
-
-    health = check_health(sae, streams())
-    refuse_doubtful(sae, health, model)
-    return health
 
 
 def measure_drift(recipe: Recipe, reader: Reader, told: DriftReading) -> Drift:

@@ -27,7 +27,7 @@ LIBRARIES = (
 READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
 """Packages whose version can change a feature's value."""
 
-VERSION = 5
+VERSION = 6
 """Of what scores hold; part of their key."""
 
 

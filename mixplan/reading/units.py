@@ -1,20 +1,29 @@
-"""Reads units of a domain's tokens through model and SAE; every unit is kept, so that work resumes."""
+"""Reads units of a domain's tokens through model and SAE; every unit is kept, so that work resumes.
+
+Of a domain all features are kept, sparse, whatever target asks for them: another one reads no domain again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mixplan.errors import MixplanError
+from mixplan.features import sparse
+from mixplan.features.column_sums import statistics_of
 from mixplan.features.measure import measure_unit, statistics_key
+from mixplan.features.measure_sparse import measure_sparse, sparse_key
 from mixplan.features.queries import Unit
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
 from mixplan.model import Model
 from mixplan.reading.progress import Watcher
 from mixplan.reading.workers import Workers
 from mixplan.runs import store, unseal
-from mixplan.sae import Sae
+from mixplan.sae import ELEMENTWISE, Sae
+
+Read = Callable[[Unit, bool], Statistics | None]
+"""A unit's statistics, from the cache; where they are not there and may be read now, read and kept."""
 
 
 @dataclass(frozen=True)
@@ -28,30 +37,37 @@ class Reader:
     workers: Workers
     trained: Model | None = None
 
-    def read(
-        self, units: Sequence[Unit], *, columns: Columns | None = None, replicas: int = 0, whole: bool = True
-    ) -> list[Statistics]:
-        """Statistics of units, from the cache or read now; with several processes each reads its share."""
+    def read(self, units: Sequence[Unit], *, replicas: int = 0) -> list[Statistics]:
+        """Statistics of units over all features, from the cache or read now.
+
+        Args:
+            units: What to read; with several processes each reads its share.
+            replicas: Bootstrap resamples, see `measure_unit`.
+        """
+        return self.shared(units, lambda unit, now: self.summed(unit, None, now, replicas=replicas))
+
+    def read_columns(self, units: Sequence[Unit], columns: Columns, *, whole: bool = False) -> list[Statistics]:
+        """Statistics of units for chosen dimensions, row by row, from what is kept of all features or read now.
+
+        Args:
+            units: What to read; with several processes each reads its share.
+            columns: The dimensions.
+            whole: Whether to give the sums over all features, too; those of top-k kinds always do.
+        """
+        whole = whole or self.sae.kind not in ELEMENTWISE
+        return self.shared(units, lambda unit, now: self.picked(unit, columns, now, whole=whole))
+
+    def shared(self, units: Sequence[Unit], read: Read) -> list[Statistics]:
+        """Statistics in the order of the units, each read by the process whose turn it is."""
         found: list[Statistics | None] = []
         for number, unit in enumerate(units):
-            kept = self.kept(unit, columns, replicas, whole)
-            if kept is None and number % self.workers.count == self.workers.rank:
-                kept = measure_unit(
-                    self.model, self.sae, unit, columns=columns, replicas=replicas, whole=whole,
-                    trained=self.trained, on_tokens=self.watcher.advance,
-                )  # fmt: skip
-                store(self.place(unit, columns, replicas, whole), to_bytes(kept))
-            elif kept is not None:
-                self.watcher.advance(unit.tokens)
-            found.append(kept)
+            found.append(read(unit, number % self.workers.count == self.workers.rank))
         self.workers.wait()
-        return [self.again(unit, part, columns, replicas, whole) for unit, part in zip(units, found, strict=True)]
+        return [part or self.arrived(unit, read) for unit, part in zip(units, found, strict=True)]
 
-    def again(
-        self, unit: Unit, part: Statistics | None, columns: Columns | None, replicas: int, whole: bool
-    ) -> Statistics:
+    def arrived(self, unit: Unit, read: Read) -> Statistics:
         """Statistics that another process has read."""
-        part = part or self.kept(unit, columns, replicas, whole)
+        part = read(unit, False)
         if part is None:
             raise MixplanError(
                 f"{self.folder}: another process's statistics did not arrive. "
@@ -59,12 +75,40 @@ class Reader:
             )
         return part
 
-    def place(self, unit: Unit, columns: Columns | None, replicas: int, whole: bool) -> Path:
-        """Where a unit's statistics are kept."""
-        key = statistics_key(self.model, self.sae, unit, columns, replicas=replicas, whole=whole, trained=self.trained)
-        return self.folder / key[:2] / f"{key}.safetensors"
+    def picked(self, unit: Unit, columns: Columns, now: bool, *, whole: bool) -> Statistics | None:
+        """Statistics for chosen dimensions; of an SAE that fires too much to be kept sparse, for these alone."""
+        place = self.place(sparse_key(self.model, self.sae, unit, trained=self.trained))
+        data = unseal(place)
+        kept = None if data is None else sparse.from_bytes(data)
+        if kept is not None:
+            self.watcher.advance(unit.tokens)
+            return statistics_of(kept, columns, whole=whole)
+        alone = self.summed(unit, columns, False, whole=whole)
+        if alone is not None or not now:
+            return alone
+        read = measure_sparse(self.model, self.sae, unit, trained=self.trained, on_tokens=self.watcher.advance)
+        if read is None:
+            return self.summed(unit, columns, True, whole=whole)
+        store(place, sparse.to_bytes(read))
+        return statistics_of(read, columns, whole=whole)
 
-    def kept(self, unit: Unit, columns: Columns | None, replicas: int, whole: bool) -> Statistics | None:
-        """A unit's statistics from the cache, or None; damaged ones are set aside."""
-        data = unseal(self.place(unit, columns, replicas, whole))
-        return None if data is None else from_bytes(data)
+    def summed(
+        self, unit: Unit, columns: Columns | None, now: bool, *, replicas: int = 0, whole: bool = True
+    ) -> Statistics | None:
+        """Sums over a unit; damaged ones are set aside."""
+        key = statistics_key(self.model, self.sae, unit, columns, replicas=replicas, whole=whole, trained=self.trained)
+        data = unseal(self.place(key))
+        kept = None if data is None else from_bytes(data)
+        if kept is None and now:
+            kept = measure_unit(
+                self.model, self.sae, unit, columns=columns, replicas=replicas, whole=whole,
+                trained=self.trained, on_tokens=self.watcher.advance,
+            )  # fmt: skip
+            store(self.place(key), to_bytes(kept))
+        elif kept is not None:
+            self.watcher.advance(unit.tokens)
+        return kept
+
+    def place(self, key: str) -> Path:
+        """Where what is kept under a key lies."""
+        return self.folder / key[:2] / f"{key}.safetensors"

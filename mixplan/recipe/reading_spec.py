@@ -82,8 +82,8 @@ class StsSpec(Section):
     )
     outside: bool = Field(
         default=True,
-        description="Also measure the shift outside the drift dimensions; false reads their columns alone, unless the "
-        "target has several sources.",
+        description="Also report the shift outside the drift dimensions; always done for a target of several sources "
+        "and for SAEs of a top-k kind.",
     )
 
     @model_serializer(mode="wrap")

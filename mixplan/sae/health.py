@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -17,6 +19,27 @@ FITS_BELOW_FVU = 0.5
 
 NOTHING_FROM_FVU = 0.9
 """From here on the SAE explains less than a tenth of the variance: nothing, as far as its features can be trusted."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Sums over the tokens of one stream.
+
+    Attributes:
+        tokens: How many.
+        active: Active features, of all tokens together.
+        squares: Sum of x².
+        error: Sum of the squared difference to the SAE's reconstruction.
+        total: `[d_in]` float64, sum of x.
+        fired: `[d_sae]` bool, whether a feature fired.
+    """
+
+    tokens: int
+    active: float
+    squares: float
+    error: float
+    total: npt.NDArray[np.float64]
+    fired: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -82,23 +105,34 @@ def check_health(sae: Sae, streams: Iterable[Tensor], *, slice_tokens: int = 204
     Returns:
         Figures over all tokens; sums in float64.
     """
-    count, active = 0, 0.0
+    return health_of([fit_of(sae, stream, slice_tokens=slice_tokens) for stream in streams], d_sae=sae.d_sae)
+
+
+def fit_of(sae: Sae, stream: Tensor, *, slice_tokens: int = 2048) -> Fit:
+    """What a stream adds to an SAE's health: `[tokens, d_in]`, its tokens encoded so many at once."""
+    active = squares = error = 0.0
     total = torch.zeros(sae.d_in, dtype=torch.float64)
-    squares = error = 0.0
     fired = torch.zeros(sae.d_sae, dtype=torch.bool)
-    for stream in streams:
-        for piece in sae.read(stream).split(slice_tokens):
-            features = sae.encode(piece)
-            error += float((piece - sae.decode(features)).double().square().sum())
-            total += piece.double().sum(0).cpu()
-            squares += float(piece.double().square().sum())
-            active += float((features > 0).sum())
-            fired |= (features > 0).any(0).cpu()
-            count += len(piece)
-    variance = squares - float(total.square().sum()) / max(1, count)
+    for piece in sae.read(stream).split(slice_tokens):
+        features = sae.encode(piece)
+        error += float((piece - sae.decode(features)).double().square().sum())
+        total += piece.double().sum(0).cpu()
+        squares += float(piece.double().square().sum())
+        active += float((features > 0).sum())
+        fired |= (features > 0).any(0).cpu()
+    return Fit(len(stream), active, squares, error, total.numpy(), fired.numpy())
+
+
+def health_of(fits: Sequence[Fit], *, d_sae: int) -> Health:
+    """Add up what streams show of an SAE with so many features."""
+    tokens = sum(fit.tokens for fit in fits)
+    total = torch.from_numpy(np.sum([fit.total for fit in fits], axis=0) if fits else np.zeros(1))
+    variance = sum(fit.squares for fit in fits) - float(total.square().sum()) / max(1, tokens)
+    error, active = sum(fit.error for fit in fits), sum(fit.active for fit in fits)
+    fired = np.any([fit.fired for fit in fits], axis=0) if fits else np.zeros(d_sae, dtype=np.bool_)
     return Health(
         fvu=error / variance if variance > 0 else float("inf"),
-        l0=active / max(1, count),
-        dead_share=1.0 - float(fired.double().mean()),
-        tokens=count,
+        l0=active / max(1, tokens),
+        dead_share=1.0 - float(fired.mean()),
+        tokens=tokens,
     )

@@ -169,7 +169,7 @@ def firing(
     """Mean activations of some features in a reader's model, and the tokens that fire them most."""
     none = np.zeros(0, dtype=np.int64)
     reader.watcher.stage("reading what fires the features that moved", reading.tokens, "tokens")
-    parts = reader.read(reading.units, columns=Columns(features, none, none), whole=False)
+    parts = reader.read_columns(reading.units, Columns(features, none, none))
     means = np.sum([part.by_column["drift_act"] for part in parts], axis=0) / reading.tokens
     return (
         {int(feature): float(mean) for feature, mean in zip(features, means, strict=True)},

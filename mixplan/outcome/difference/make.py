@@ -13,6 +13,7 @@ from mixplan.errors import SaeError
 from mixplan.evaluate.compare import changes
 from mixplan.evaluate.measure import evaluate
 from mixplan.features.forward import reading_way
+from mixplan.features.health import measure_health
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.assemble import measured_part
 from mixplan.outcome.difference.asked import Asked, DiffRequest, find_asked
@@ -21,7 +22,7 @@ from mixplan.outcome.examples import examples_of
 from mixplan.outcome.external_model import comparable
 from mixplan.outcome.make import Answers
 from mixplan.outcome.summary import behaviour, floors, headlines
-from mixplan.plan.scores import describe_sae, measure_health
+from mixplan.plan.scores import describe_sae
 from mixplan.reading import Watcher
 from mixplan.reading.units import Reader
 from mixplan.reading.workers import Workers
@@ -137,7 +138,8 @@ def read_features(
     try:
         sae = load_sae(spec, untrained, folder=asked.loaded.folder(("model", "sae", "path")))
         readings = readings_of(recipe, untrained, domains)
-        health = measure_health(untrained, sae, readings) if readings else None
+        folder = cache_folder() / "statistics"
+        health = measure_health(untrained, sae, readings, folder) if readings else None
     except SaeError as error:
         if asked.request.sae is not None:
             raise
@@ -147,7 +149,7 @@ def read_features(
     read = Read()
     read.warnings += [f"{text[0].upper()}{text[1:]}" for text in (health.warning, sae.doubt) if text]
     reading_way(untrained, sae.depth)
-    reader = Reader(untrained, sae, cache_folder() / "statistics", watcher, Workers.here(), trained)
+    reader = Reader(untrained, sae, folder, watcher, Workers.here(), trained)
     moved = read_moved(readings, reader)
     read.sae = describe_sae(sae, health)
     read.concentration = concentration_of(moved)
