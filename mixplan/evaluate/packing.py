@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from mixplan.features.forward import PACK_TOKENS
 from mixplan.model import Checked, Model, Way, decoder_of, masks_by_kind, own_cache, read_behind, settled, taken
+from mixplan.model.answers import shared_beginning
 from mixplan.model.attention import Masks, has_windows, stretches_at, unmasked
 from mixplan.model.finite import refuse_activations
 from mixplan.model.parted import Parts, parted, parts_of
@@ -169,11 +170,7 @@ def scoring_way(model: Model) -> Checked:
 
 def shared_prefix(trees: Sequence[Tree]) -> int:
     """Leading tokens that all trunks share, short of any trunk's last token: that one predicts."""
-    if not trees:
-        return 0
-    first, last = min(tree.trunk for tree in trees), max(tree.trunk for tree in trees)
-    length = min(len(tree.trunk) for tree in trees) - 1
-    return next((place for place in range(length) if first[place] != last[place]), length)
+    return shared_beginning([tree.trunk for tree in trees]) if trees else 0
 
 
 def packs(trees: Sequence[Tree], prefix: int, limit: int) -> Iterator[list[Tree]]:

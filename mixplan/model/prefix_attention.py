@@ -8,7 +8,7 @@ which the two are put together exactly: outputs are averaged by the parts' summe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -148,21 +148,30 @@ def attend(
     Raises:
         NotImplementedError: the layer asks for more than plain attention.
     """
-    if wanted := [name for name in UNSUPPORTED if asked.get(name) is not None]:
-        raise NotImplementedError(f"attention in parts has no {wanted[0]}")
+    refuse_more(asked)
     parts, scale = _open[-1], query.shape[-1] ** -0.5 if scaling is None else scaling
     prefix = parts.prefix
-    out, weight = own_part(query, key[:, :, prefix:], value[:, :, prefix:], parts.groups, scale)
+    own = own_part(query, key[:, :, prefix:], value[:, :, prefix:], parts.groups, scale)
+    out = own[0]
     if prefix:
-        shared, shared_weight = prefix_part(query, key[:, :, :prefix], value[:, :, :prefix], scale)
-        share = torch.sigmoid(shared_weight - weight)[..., None]
-        out = out.lerp(shared, share.to(out.dtype)) if out.dtype == torch.float32 else mixed(out, shared, share)
+        out = joined(own, prefix_part(query, key[:, :, :prefix], value[:, :, :prefix], scale))
     return out.to(query.dtype).transpose(1, 2).contiguous(), None
 
 
-def mixed(own: Tensor, shared: Tensor, share: Tensor) -> Tensor:
-    """The two parts' outputs, averaged in float32."""
-    return own.float().lerp(shared.float(), share)
+def refuse_more(asked: Mapping[str, Any]) -> None:
+    """Hold that a layer asks for plain attention.
+
+    Raises:
+        NotImplementedError: it asks for more.
+    """
+    if wanted := [name for name in UNSUPPORTED if asked.get(name) is not None]:
+        raise NotImplementedError(f"attention in parts has no {wanted[0]}")
+
+
+def joined(own: tuple[Tensor, Tensor], shared: tuple[Tensor, Tensor]) -> Tensor:
+    """Attention to two sets of keys, each with its log-sum-exps, as attention to both; float32."""
+    share = torch.sigmoid(shared[1] - own[1])[..., None]
+    return own[0].float().lerp(shared[0].float(), share.float())
 
 
 def prefix_part(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -201,12 +210,17 @@ def own_part(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[Group],
 def bias(seen: Tensor, query: Tensor) -> Tensor:
     """What is added to scores, `[texts, heads, tokens, keys]` in the queries' type: nothing where a key is seen.
 
-    Its rows begin at multiples of eight numbers, as the kernels for GPUs want them.
+    Args:
+        seen: `[texts, 1, tokens, keys]` boolean; one token stands for all.
+        query: `[texts, heads, tokens, width]`.
+
+    Returns:
+        Rows that begin at multiples of eight numbers, as the kernels for GPUs want them.
     """
     keys = seen.shape[-1]
     room = torch.zeros(*seen.shape[:-1], -(-keys // 8) * 8, dtype=query.dtype, device=query.device)
     room[..., :keys].masked_fill_(~seen, float("-inf"))
-    return room[..., :keys].expand(-1, query.shape[1], -1, -1)
+    return room[..., :keys].expand(-1, query.shape[1], query.shape[2], -1)
 
 
 def attention(
