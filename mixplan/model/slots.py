@@ -203,9 +203,7 @@ def attend(
         query = query[:, :, 0].transpose(0, 1)[None]  # [1, heads, slots in use, width]
     out = own[0]
     if slots.shared:
-        beginning = slots.prefix.layers[layer]
-        assert beginning.keys is not None
-        assert beginning.values is not None
+        beginning: Any = slots.prefix.layers[layer]
         out = joined(own, prefix_part(query, beginning.keys, beginning.values, scale))
     found = out.to(query.dtype).transpose(1, 2).contiguous()
     return (found if slots.parts is not None else found.transpose(0, 1)), None
