@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def in_turns(rounds: int, ours: Callable[[], Any], theirs: Callable[[int], Any])
     for number in range(rounds):
         found = timed("ours", ours)
         for size in BATCH_SIZES if number == 0 else (fastest,):
-            value = timed(str(size), lambda size=size: theirs(size))
+            value = timed(str(size), partial(theirs, size))
             other = value if size == BATCH_SIZES[0] or number else other
         fastest = fastest or min(BATCH_SIZES, key=lambda size: taken[str(size)][0])
     pairs = list(zip(taken[str(fastest)], taken["ours"], strict=True))

@@ -79,7 +79,7 @@ def main() -> None:
         pairs = list(zip(found["now"], found["before"], strict=True))
 
         def ratio(figure: str) -> float:
-            return round(statistics.median(now[figure] / before[figure] for now, before in pairs), 3)
+            return round(float(statistics.median(now[figure] / before[figure] for now, before in pairs)), 3)
 
         gaps = [abs(a - b) for now, before in pairs for a, b in zip(now["losses"], before["losses"], strict=True)]
         result |= {name: ratio(name) for name in ("peak_mb", "step_seconds", "processor_seconds")}
