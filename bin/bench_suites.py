@@ -27,7 +27,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from mixplan.domains import Domain, Row
-from mixplan.domains.opened import opened
+from mixplan.domains.cached_domains import opened
 from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.likelihood import measure_likelihood
 from mixplan.evaluate.prompts import prompt_text, tree_of

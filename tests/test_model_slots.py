@@ -10,7 +10,7 @@ from transformers import DynamicCache
 from mixplan.model import generation_way
 from mixplan.model import slots as module
 from mixplan.model.answers import answer_in_slots, end_tokens, likeliest, next_to_fill, shared_beginning
-from mixplan.model.parted import parts_of
+from mixplan.model.prefix_attention import parts_of
 from mixplan.model.slots import Slots, attend
 
 HEADS, SHARED, WIDTH = 6, 2, 16

@@ -20,7 +20,7 @@ from mixplan.model import Checked, Model, Way, decoder_of, masks_by_kind, own_ca
 from mixplan.model.answers import shared_beginning
 from mixplan.model.attention import Masks, has_windows, stretches_at, unmasked
 from mixplan.model.finite import refuse_activations
-from mixplan.model.parted import Parts, parted, parts_of
+from mixplan.model.prefix_attention import Parts, parted, parts_of
 from mixplan.model.selfcheck import TOGETHER, WAYS, Sample
 
 Ids = tuple[int, ...]

@@ -3,7 +3,7 @@
 A batch that is padded on its left and grown token by token copies all keys and values at every token, keeps rows that
 have ended, and holds the shared beginning once a row. Here the beginning is held once, a slot's room is allocated once,
 and a text that has ended leaves its slot to another. What a token sees falls into the beginning and its own text, which
-are attended to apart and put together by their log-sum-exps (see `parted`).
+are attended to apart and put together by their log-sum-exps (see `prefix_attention`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from mixplan.model.attention import unmasked
 from mixplan.model.classes import text_config
 from mixplan.model.load import Model
-from mixplan.model.parted import Parts, attention, bias, joined, own_part, parts_of, prefix_part, refuse_more
+from mixplan.model.prefix_attention import Parts, attention, bias, joined, own_part, parts_of, prefix_part, refuse_more
 from mixplan.model.stream import decoder_of, taken
 
 NAME = "mixplan_slots"
