@@ -25,8 +25,19 @@ HERE = Path(__file__).resolve().parent.parent
 def side(checkout: Path, rows: int, folder: Path) -> dict[str, Any]:
     """One job by one checkout, in a process of its own."""
     paths = os.pathsep.join([str(checkout), str(checkout / "bin"), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, __file__, "--rows", str(rows), "--side", str(checkout), "--out", str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    command = [
+        sys.executable,
+        str(Path(__file__).resolve()),
+        "--rows",
+        str(rows),
+        "--side",
+        str(checkout),
+        "--out",
+        str(folder),
+    ]
+    environment = {**os.environ, "PYTHONPATH": paths}
+    # The worker of a job looks where it is started first.
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=checkout)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -1,15 +1,12 @@
-"""Slots against one softmax over all that a token sees, and answers in few slots against each prompt answered alone."""
+"""Slots against one softmax over all that a token sees; layers that ask for more are left alone."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
-from evaluated import loaded
 from transformers import DynamicCache
 
-from mixplan.model import generation_way
 from mixplan.model import slots as module
-from mixplan.model.answers import answer_in_slots, end_tokens, likeliest, next_to_fill, shared_beginning
 from mixplan.model.prefix_attention import parts_of
 from mixplan.model.slots import Slots, attend
 
@@ -24,8 +21,7 @@ def bare_slots(monkeypatch):
         prefix = DynamicCache()
         if keys.shape[2]:
             prefix.update(keys, values, 0)
-        monkeypatch.setattr(module, "read_beginning", lambda *_: prefix)
-        made = Slots(SimpleNamespace(device=torch.device("cpu")), (5,) * keys.shape[2], slots, length)
+        made = Slots(SimpleNamespace(device=torch.device("cpu")), prefix, keys.shape[2], slots, length)
         monkeypatch.setattr(module, "_open", [made])
         return made
 
@@ -101,36 +97,3 @@ def test_a_layer_that_attends_to_other_keys_is_refused(bare_slots):
         attend(None, part, key.clone(), value, None)
     with pytest.raises(NotImplementedError, match="attention in parts has no softcap"):
         attend(None, part, key, value, None, softcap=3.0)
-
-
-@pytest.mark.parametrize("slots", [1, 2, 5])
-def test_answers_are_the_same_in_any_number_of_slots(tiny_model, slots):
-    model = loaded(tiny_model)
-    assert generation_way(model).way == "parted"
-    prompts = [(1, 40, 41, *range(50, 50 + 1 + 7 * n % 5), 60 + n) for n in range(7)]
-    alone = [answer_in_slots(model, [prompt], 9, frozenset(), likeliest, lambda _: None)[0] for prompt in prompts]
-    assert all(len(answer) == 9 for answer in alone)
-    # Tokens of some answers end all in which they stand, at different places.
-    ends = frozenset({alone[0][2], alone[3][5]}) | end_tokens(model)
-    told = []
-    found = answer_in_slots(model, prompts, 9, ends, likeliest, told.append, slots=slots)
-    for answer, whole in zip(found, alone, strict=True):
-        end = next((place for place, token in enumerate(whole) if token in ends), 8)
-        assert answer == whole[: end + 1]
-    assert len({len(answer) for answer in found}) > 1
-    assert sum(told) == len(prompts)
-
-
-def test_what_is_read_next_keeps_to_free_slots_and_the_limit():
-    prompts = [(0,) * length for length in (12, 9, 7, 4)]
-    waiting = [3, 2, 1, 0]  # the longest at the end
-    assert next_to_fill(prompts, waiting, 2, 3, 17) == [0, 1]
-    assert waiting == [3, 2]
-    assert next_to_fill(prompts, waiting, 2, 1, 100) == [2]
-    assert next_to_fill(prompts, waiting, 2, 9, 1) == [3]
-
-
-def test_the_shared_beginning_leaves_every_text_its_last_token():
-    assert shared_beginning([(1, 2, 3), (1, 2, 3)]) == 2
-    assert shared_beginning([(1, 2, 3), (1, 2, 4, 5)]) == 2
-    assert shared_beginning([(1,), (1, 2)]) == 0

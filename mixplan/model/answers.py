@@ -23,23 +23,10 @@ from mixplan.model.attention import has_windows, stretches_at
 from mixplan.model.finite import refuse_scores
 from mixplan.model.load import Model
 from mixplan.model.selfcheck import WAYS, Checked, Sample, Way, settled
-from mixplan.model.slots import Slots
+from mixplan.model.slot_answers import BATCH_TOKENS, LEAVE_AT, Choose, answer_in_slots
+from mixplan.model.slots import Ids
 from mixplan.model.stream import arguments_of, taken, takes_positions
 from mixplan.model.unpacked import own_cache
-
-Ids = tuple[int, ...]
-Choose = Callable[[Tensor, Sequence[int], Sequence[int]], Tensor]
-"""Next tokens, `[rows]` int64, from their logits, which prompts they belong to, and how many tokens each has so far."""
-
-BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}
-"""Rows times their longest possible length in one batch: what keys and values may take, a few GB on large models."""
-
-FILL_TOKENS = {"cpu": 1024, "cuda": 8192}
-"""Tokens of prompts that are read into free slots in one pass."""
-
-LEAVE_AT = 4
-"""Free slots are filled once they are one in so many. Ended rows leave a padded batch likewise: taking them out copies
-the keys and values of the others."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +91,7 @@ def generate(
     way = way_of(model, max(lengths) + max_new_tokens)
     if way == "parted":
         choose = likeliest if sampling is None else drawing(sampling, range(len(prompts)), max_new_tokens)
-        answered = answer_in_slots(model, encoded, max_new_tokens, ends, choose, on_answers or (lambda _: None))
+        answered = answer_in_slots(model, encoded, max_new_tokens, choose, ends=ends, on_answers=on_answers)
         return [answer_of(model, ids, ends) for ids in answered]
     for batch in batches(lengths, max_new_tokens, BATCH_TOKENS.get(model.device.type, 8192), way):
         choose = likeliest if sampling is None else drawing(sampling, batch, max_new_tokens)
@@ -162,11 +149,8 @@ def answers_checked(model: Model, ways: Sequence[Way]) -> Checked:
             following = [(*sample.texts[text], 0)[step - forced - 1] for text, step in zip(texts, steps, strict=True)]
             return torch.tensor(following).to(logits.device)
 
-        everything = range(len(prompts))
         if way == "parted":
-            # Fewer slots than prompts, so that one takes over another's.
-            chosen = partial(choose, batch=everything)
-            answer_in_slots(model, prompts, forced + 1, frozenset(), chosen, lambda _: None, slots=2)
+            answer_in_slots(model, prompts, forced + 1, partial(choose, batch=range(len(prompts))))
         else:
             for batch in batches([len(ids) for ids in prompts], forced + 1, BATCH_TOKENS["cpu"], way):
                 asked = [prompts[index] for index in batch]
@@ -223,78 +207,6 @@ def drawing(sampling: Sampling, batch: Sequence[int], steps: int) -> Choose:
         return torch.searchsorted(cumulated, wanted, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
     return choose
-
-
-def answer_in_slots(
-    model: Model,
-    prompts: Sequence[Ids],
-    max_new_tokens: int,
-    ends: frozenset[int],
-    choose: Choose,
-    on_answers: Callable[[int], None],
-    *,
-    slots: int | None = None,
-) -> list[Ids]:
-    """Answer prompts in slots, the longest first, each slot taken over by the next prompt once it is free.
-
-    Args:
-        model: The model.
-        prompts: Token ids.
-        max_new_tokens: Longest answer, in tokens.
-        ends: Tokens that end an answer.
-        choose: Takes the next tokens.
-        on_answers: Told how many answers have ended.
-        slots: How many prompts are answered at once; what the device holds when not given.
-
-    Returns:
-        Each answer's token ids, the token that ended it included.
-    """
-    shared = shared_beginning(prompts)
-    longest = max(map(len, prompts)) - shared + max_new_tokens
-    room = slots or max(1, min(len(prompts), (BATCH_TOKENS.get(model.device.type, 8192) - shared) // longest))
-    held = Slots(model, prompts[0][:shared], room, longest)
-    waiting = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), -row))
-    answers: list[list[int]] = [[] for _ in prompts]
-    active: list[int] = []
-
-    def note(rows: Sequence[int], logits: Tensor) -> None:
-        refuse_scores(logits, model.name, model.dtype)
-        chosen = choose(logits.to(model.device), rows, [len(answers[row]) for row in rows])
-        for row, token in zip(rows, chosen.tolist(), strict=True):
-            answers[row].append(token)
-        ended = {row for row in rows if answers[row][-1] in ends or len(answers[row]) == max_new_tokens}
-        for slot in reversed([slot for slot, row in enumerate(active) if row in ended]):
-            held.leave(slot)
-            active[slot] = active[-1]
-            active.pop()
-        if ended:
-            on_answers(len(ended))
-
-    while waiting or active:
-        free = room - len(active)
-        if waiting and free * LEAVE_AT >= room:
-            new = next_to_fill(prompts, waiting, shared, free, FILL_TOKENS.get(model.device.type, 1024))
-            logits = held.fill([prompts[row][shared:] for row in new])
-            active += new
-            note(new, logits)
-        else:
-            note(list(active), held.step([answers[row][-1] for row in active]))
-    return [tuple(answer) for answer in answers]
-
-
-def next_to_fill(prompts: Sequence[Ids], waiting: list[int], shared: int, free: int, limit: int) -> list[int]:
-    """Take the prompts that are read into slots next off the end of those waiting; at least one."""
-    new = [waiting.pop()]
-    while waiting and len(new) < free and sum(len(prompts[row]) - shared for row in (*new, waiting[-1])) <= limit:
-        new.append(waiting.pop())
-    return new
-
-
-def shared_beginning(texts: Sequence[Ids]) -> int:
-    """Leading tokens that all texts share, short of any one's last token: that one predicts."""
-    first, last = min(texts), max(texts)
-    length = min(map(len, texts)) - 1
-    return next((place for place in range(length) if first[place] != last[place]), length)
 
 
 def answer_together(

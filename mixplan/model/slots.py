@@ -36,18 +36,18 @@ class Slots(DynamicCache):
             pass reads one more token of every slot in use.
     """
 
-    def __init__(self, model: Model, beginning: Ids, slots: int, length: int) -> None:
-        """Read the shared beginning.
+    def __init__(self, model: Model, prefix: DynamicCache, shared: int, slots: int, length: int) -> None:
+        """Hold nothing but the shared beginning.
 
         Args:
             model: The model.
-            beginning: Token ids that all texts share; may be empty.
+            prefix: Keys and values of the beginning that all texts share.
+            shared: Its tokens; may be 0.
             slots: How many texts are held at once.
             length: Tokens of the longest behind the beginning.
         """
         super().__init__()
-        self.model, self.size, self.length, self.shared = model, slots, length, len(beginning)
-        self.prefix = read_beginning(model, beginning)
+        self.model, self.prefix, self.shared, self.size, self.length = model, prefix, shared, slots, length
         self.counts: list[int] = []
         self.new: tuple[int, ...] = ()
         self.parts: Parts | None = None
