@@ -3,7 +3,7 @@
 import torch
 from evaluated import loaded
 
-from mixplan.evaluate.packing import Tree, packs, passes, shared_prefix
+from mixplan.evaluate.packing import Tree, packs, passes, scoring_way, shared_prefix
 from mixplan.evaluate.scoring import score_continuations
 
 SHARED = (1, 40, 41, 42)
@@ -48,3 +48,14 @@ def test_states_are_those_of_plain_passes(any_model):
                 states = model.lm.get_decoder()(input_ids=text, use_cache=False).last_hidden_state[0]
                 plain.append(states[len(tree.trunk) - 1 : -1])
     torch.testing.assert_close(read, torch.cat(plain), rtol=1e-3, atol=1e-4)
+
+
+def test_a_plain_model_is_scored_in_parts_as_under_a_mask(tiny_model):
+    model = loaded(tiny_model)
+    assert scoring_way(model).way == "parted"
+    given = [Tree((*SHARED, 50 + n, *range(60, 60 + 9 * n)), ((7, 8), (9, 10, 11))[: 1 + n % 2]) for n in range(4)]
+    with torch.inference_mode():
+        parted, packed = (
+            torch.cat([states for _, states, _ in passes(model, given, 40, way=way)]) for way in ("parted", "packed")
+        )
+    torch.testing.assert_close(parted, packed, rtol=1e-4, atol=1e-5)

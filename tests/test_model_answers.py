@@ -51,7 +51,7 @@ def test_a_row_that_ends_leaves_the_batch_and_changes_no_other(tiny_model):
         assert answer.finished == (ended is not None)
         assert answer.ids == (ids if ended is None else ids[: ended + 1])
     assert answers[0].finished
-    assert sizes[0] == len(TEXTS)
+    assert max(sizes) == len(TEXTS)
     assert sizes[-1] < len(TEXTS)
     assert [generate(model, [prompt], max_new_tokens=20)[0].ids for prompt in prompts] == [a.ids for a in answers]
 

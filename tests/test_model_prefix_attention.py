@@ -72,3 +72,27 @@ def test_no_text_is_padded_to_twice_its_length():
     assert sum(group.rows.numel() for group in laid.groups) < 2 * sum(lengths)
     for group in laid.groups:
         assert torch.equal(group.rows.flatten()[group.kept], group.tokens)
+
+
+def test_a_text_may_see_less_of_itself():
+    """Two branches of one trunk, each blind to the other, beside a text that sees all up to itself."""
+    generator = torch.Generator().manual_seed(4)
+    lengths, prefix = [5, 4, 3], 6
+    query, key, value = (
+        torch.randn(1, heads, size, 16, generator=generator) for heads, size in ((6, 12), (2, 18), (2, 18))
+    )
+    blind = torch.ones(5, 5, dtype=torch.bool).tril()
+    blind[4, 2:4] = False
+    other = torch.ones(3, 3, dtype=torch.bool).tril()
+    other[2, 1] = False
+    module._open.append(parts_of(lengths, prefix, query.device, seen=[blind, None, other]))
+    try:
+        found = attend(None, query, key, value, None, scaling=0.3)[0]
+    finally:
+        module._open.pop()
+    seen = torch.block_diag(blind, torch.ones(4, 4).tril(), other).bool()
+    whole = torch.cat([torch.ones(12, prefix, dtype=torch.bool), seen], dim=1)
+    for head in range(6):
+        scores = (query[0, head].double() @ key[0, head // 3].double().T * 0.3).masked_fill(~whole, float("-inf"))
+        expected = scores.softmax(-1) @ value[0, head // 3].double()
+        torch.testing.assert_close(found[0, :, head].double(), expected, atol=1e-5, rtol=1e-5)

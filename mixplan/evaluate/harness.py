@@ -23,7 +23,7 @@ from mixplan.domains.sources import Record
 from mixplan.errors import DataError, EvaluateError
 from mixplan.evaluate.packing import Ids, Tree
 from mixplan.evaluate.scoring import score_continuations
-from mixplan.model import Model, generation_way
+from mixplan.model import Model, padding_way
 from mixplan.recipe import DomainSpec
 from mixplan.recipe.paths import local_path
 from mixplan.saved.evaluation import Measured
@@ -190,7 +190,7 @@ def harness_model(model: Model) -> Any:
         pretrained=model.lm,
         tokenizer=model.tokenizer,
         # The harness pads on the left, which not every model reads past.
-        batch_size=SCORED_AT_ONCE if generation_way(model).way == "packed" else 1,
+        batch_size=SCORED_AT_ONCE if padding_way(model).way == "packed" else 1,
         max_length=model.window,
         device=str(model.device),
     )

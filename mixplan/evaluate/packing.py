@@ -1,8 +1,9 @@
 """Reads the final states that predict each token of prompts' possible continuations, pass by pass.
 
 Prompts and continuations are packed one behind the other into passes without padding, each blind to the others; a
-prompt stands there once for all its continuations, and what all prompts begin with is read once for all of them. Where
-a model cannot be packed, every continuation is read by itself.
+prompt stands there once for all its continuations, and what all prompts begin with is read once for all of them. Their
+tokens attend to that beginning and to their own prompt apart, without a mask over the whole pass, where the model lets
+them. Where a model cannot be packed, every continuation is read by itself.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from transformers import DynamicCache
 
 from mixplan.features.forward import PACK_TOKENS
 from mixplan.model import Checked, Model, Way, decoder_of, masks_by_kind, own_cache, read_behind, settled, taken
-from mixplan.model.attention import Masks, stretches_at
+from mixplan.model.attention import Masks, has_windows, stretches_at, unmasked
 from mixplan.model.finite import refuse_activations
-from mixplan.model.selfcheck import Sample
+from mixplan.model.prefix_attention import Parts, parted, parts_of
+from mixplan.model.selfcheck import TOGETHER, WAYS, Sample
+from mixplan.model.slot_answers import shared_beginning
 
 Ids = tuple[int, ...]
 
@@ -85,25 +88,31 @@ def passes(
     limit = pack_tokens or PACK_TOKENS.get(model.device.type, 2048)
     how = way or way_of(model, trees)
     prefix = shared_prefix(trees)
-    cache = DynamicCache() if how == "packed" else own_cache(model)
+    cache = DynamicCache() if how in TOGETHER else own_cache(model)
     if prefix and how != "whole":
         start = torch.tensor(trees[0].trunk[:prefix])
         final_states(model, start, torch.arange(prefix), None, cache)
     for part in packs(trees, prefix, limit):
         layout = laid_out(part, prefix)
-        if how == "packed":
-            states = packed_states(model, part, layout, prefix, cache)
+        if how in TOGETHER:
+            states = packed_states(model, part, layout, prefix, cache, parts=how == "parted")
         else:
             states = torch.cat([apart(model, tree, prefix, cache, how) for tree in part])
         refuse_activations(states, model.name, model.dtype, "last layer's output")
         yield part, states, layout
 
 
-def packed_states(model: Model, part: Sequence[Tree], layout: Layout, prefix: int, cache: DynamicCache) -> Tensor:
+def packed_states(
+    model: Model, part: Sequence[Tree], layout: Layout, prefix: int, cache: DynamicCache, *, parts: bool
+) -> Tensor:
     """Final states that predict a pass's targets, read as one row behind the shared prefix."""
-    chain = len(part) == 1 and len(part[0].branches) == 1
-    mask = None if chain else masks_of(model, layout, prefix)
-    states = final_states(model, layout.tokens, layout.places, mask, cache)
+    if parts:
+        with parted(model, tree_parts(part, layout, prefix, model.device)):
+            states = final_states(model, layout.tokens, layout.places, unmasked(model), cache)
+    else:
+        chain = len(part) == 1 and len(part[0].branches) == 1
+        mask = None if chain else masks_of(model, layout, prefix)
+        states = final_states(model, layout.tokens, layout.places, mask, cache)
     if prefix:
         cache.crop(-len(layout.tokens))
     else:
@@ -143,23 +152,25 @@ def scoring_way(model: Model) -> Checked:
 
     def plain(tokens: Tensor, length: int) -> Tensor:
         states: Tensor = decoder_of(model)(input_ids=tokens).last_hidden_state[0, fork(length) - 1 : length - 1]
-        return torch.cat([states, states])
+        return torch.cat([states, states, states])
 
     def ours(way: Way, sample: Sample) -> Tensor:
-        # Twice the same continuation of each prompt, so that one stands in the other's sight.
-        trees = [Tree(text[: fork(len(text))], (text[fork(len(text)) :],) * 2) for text in sample.texts]
+        # Each prompt with twice the same continuation, so that one stands in the other's sight, and with one alone.
+        trees = [
+            Tree(text[: fork(len(text))], (text[fork(len(text)) :],) * branches)
+            for text in sample.texts
+            for branches in (2, 1)
+        ]
         return torch.cat([states for _, states, _ in passes(model, trees, None, way=way)])
 
-    return settled(model, "final states", read=ours, plain=plain)
+    # A window cuts through the beginning, each token's elsewhere, which takes a mask.
+    ways = WAYS if has_windows(model) else ("parted", *WAYS)
+    return settled(model, "final states", read=ours, plain=plain, ways=ways)
 
 
 def shared_prefix(trees: Sequence[Tree]) -> int:
     """Leading tokens that all trunks share, short of any trunk's last token: that one predicts."""
-    if not trees:
-        return 0
-    first, last = min(tree.trunk for tree in trees), max(tree.trunk for tree in trees)
-    length = min(len(tree.trunk) for tree in trees) - 1
-    return next((place for place in range(length) if first[place] != last[place]), length)
+    return shared_beginning([tree.trunk for tree in trees]) if trees else 0
 
 
 def packs(trees: Sequence[Tree], prefix: int, limit: int) -> Iterator[list[Tree]]:
@@ -192,6 +203,16 @@ def laid_out(trees: Sequence[Tree], prefix: int) -> Layout:
             rows += [(token, start + place, number, index) for place, token in enumerate(branch[:-1])]
     tokens, places, tree_of, branch_of = (torch.tensor(column) for column in zip(*rows, strict=True))
     return Layout(tokens, places, tree_of, branch_of, torch.tensor(predictors), torch.tensor(targets))
+
+
+def tree_parts(trees: Sequence[Tree], layout: Layout, prefix: int, device: torch.device) -> Parts:
+    """Trees as texts behind the shared prefix; a token of one with branches sees its trunk and its own branch."""
+    lengths = [tree.tokens(prefix) for tree in trees]
+    seen: list[Tensor | None] = []
+    for tree, branch in zip(trees, layout.branch.split(lengths), strict=True):
+        own = (branch[None, :] == -1) | (branch[:, None] == branch[None, :])
+        seen.append(own.tril() if len(tree.branches) > 1 else None)
+    return parts_of(lengths, prefix, device, seen=seen)
 
 
 def masks_of(model: Model, layout: Layout, prefix: int) -> Masks:

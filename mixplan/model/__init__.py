@@ -1,6 +1,6 @@
 """Loads a causal LM, untrained or trained, reads it after any block, and generates its answers."""
 
-from mixplan.model.answers import Answer, Sampling, generate, generation_way
+from mixplan.model.answers import Answer, Sampling, generate, generation_way, padding_way
 from mixplan.model.attention import has_windows, masks_by_kind
 from mixplan.model.classes import decoder_blocks, is_wrapped, model_class, text_config
 from mixplan.model.device import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
@@ -39,6 +39,7 @@ __all__ = [
     "masks_by_kind",
     "model_class",
     "own_cache",
+    "padding_way",
     "read_behind",
     "read_stream",
     "render",

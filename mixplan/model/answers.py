@@ -1,14 +1,17 @@
-"""Answers rendered prompts, greedily or sampled: batched by length, each row stopped at its end.
+"""Answers rendered prompts, greedily or sampled: many at once, each stopped at its end.
 
-Prompts of different lengths are answered together behind padding on their left. A recurrent state takes padding for
-text, and a model that is not told positions counts it; such a model answers prompts of one length together, without
-padding, and one whose cache cannot be trusted reads each text anew for each token.
+What all prompts begin with is read once, and each is answered in a slot of its own, which the next prompt takes over
+once it has ended. A model that does not let itself be read so answers prompts of different lengths together behind
+padding on their left. A recurrent state takes padding for text, and a model that is not told positions counts it; such
+a model answers prompts of one length together, without padding, and one whose cache cannot be trusted reads each text
+anew for each token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,22 +19,14 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
-from mixplan.model.attention import stretches_at
+from mixplan.model.attention import has_windows, stretches_at
 from mixplan.model.finite import refuse_scores
 from mixplan.model.load import Model
 from mixplan.model.selfcheck import WAYS, Checked, Sample, Way, settled
+from mixplan.model.slot_answers import BATCH_TOKENS, LEAVE_AT, Choose, answer_in_slots
+from mixplan.model.slots import Ids
 from mixplan.model.stream import arguments_of, taken, takes_positions
 from mixplan.model.unpacked import own_cache
-
-Ids = tuple[int, ...]
-Choose = Callable[[Tensor, Sequence[int], int], Tensor]
-"""Next tokens, `[rows]` int64, from their logits, which of the batch's prompts are still there, and the step."""
-
-BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}
-"""Rows times their longest possible length in one batch: what keys and values may take, a few GB on large models."""
-
-LEAVE_AT = 4
-"""Ended rows leave a batch once they are one in so many: taking them out copies the keys and values of the others."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +89,24 @@ def generate(
     found: dict[int, Answer] = {}
     lengths = [len(ids) for ids in encoded]
     way = way_of(model, max(lengths) + max_new_tokens)
+    if way == "parted":
+        choose = likeliest if sampling is None else drawing(sampling, range(len(prompts)), max_new_tokens)
+        answered = answer_in_slots(model, encoded, max_new_tokens, choose, ends=ends, on_answers=on_answers)
+        return [answer_of(model, ids, ends) for ids in answered]
     for batch in batches(lengths, max_new_tokens, BATCH_TOKENS.get(model.device.type, 8192), way):
         choose = likeliest if sampling is None else drawing(sampling, batch, max_new_tokens)
         asked = [encoded[index] for index in batch]
         for index, ids in zip(batch, answer_together(model, asked, max_new_tokens, ends, choose, way), strict=True):
-            text = str(tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
-            found[index] = Answer(text, ids, bool(ids) and ids[-1] in ends)
+            found[index] = answer_of(model, ids, ends)
         if on_answers:
             on_answers(len(batch))
     return [found[index] for index in range(len(prompts))]
+
+
+def answer_of(model: Model, ids: Ids, ends: frozenset[int]) -> Answer:
+    """An answer of its token ids."""
+    text = str(model.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+    return Answer(text, ids, bool(ids) and ids[-1] in ends)
 
 
 def end_tokens(model: Model) -> frozenset[int]:
@@ -118,6 +122,18 @@ def generation_way(model: Model) -> Checked:
     Raises:
         ModelError: no way of answering gives what plain passes give.
     """
+    ways = WAYS if takes_positions(model) else WAYS[1:]
+    # A window cuts through the beginning, each token's elsewhere, which takes a mask.
+    return answers_checked(model, ways if has_windows(model) or not takes_positions(model) else ("parted", *ways))
+
+
+def padding_way(model: Model) -> Checked:
+    """As `generation_way`, of batches behind padding, as other libraries make them."""
+    return answers_checked(model, WAYS if takes_positions(model) else WAYS[1:])
+
+
+def answers_checked(model: Model, ways: Sequence[Way]) -> Checked:
+    """The fastest of the ways in which forced tokens' logits are those of plain passes."""
     forced = 2
 
     def plain(tokens: Tensor, length: int) -> Tensor:
@@ -126,18 +142,22 @@ def generation_way(model: Model) -> Checked:
     def ours(way: Way, sample: Sample) -> Tensor:
         prompts = [text[:-forced] for text in sample.texts]
         seen: dict[tuple[int, int], Tensor] = {}
-        for batch in batches([len(ids) for ids in prompts], forced + 1, BATCH_TOKENS["cpu"], way):
 
-            def choose(logits: Tensor, rows: Sequence[int], step: int, batch: Sequence[int] = batch) -> Tensor:
-                seen.update({(batch[row], step): logits[place] for place, row in enumerate(rows)})
-                return torch.tensor([(*sample.texts[batch[row]], 0)[step - forced - 1] for row in rows]).to(
-                    logits.device
-                )
+        def choose(logits: Tensor, rows: Sequence[int], steps: Sequence[int], batch: Sequence[int]) -> Tensor:
+            texts = [batch[row] for row in rows]
+            seen.update({place: logits[at] for at, place in enumerate(zip(texts, steps, strict=True))})
+            following = [(*sample.texts[text], 0)[step - forced - 1] for text, step in zip(texts, steps, strict=True)]
+            return torch.tensor(following).to(logits.device)
 
-            answer_together(model, [prompts[index] for index in batch], forced + 1, frozenset(), choose, way)
+        if way == "parted":
+            answer_in_slots(model, prompts, forced + 1, partial(choose, batch=range(len(prompts))))
+        else:
+            for batch in batches([len(ids) for ids in prompts], forced + 1, BATCH_TOKENS["cpu"], way):
+                asked = [prompts[index] for index in batch]
+                answer_together(model, asked, forced + 1, frozenset(), partial(choose, batch=batch), way)
         return centred(torch.stack([seen[key] for key in sorted(seen)]))
 
-    return settled(model, "answers", read=ours, plain=plain, ways=WAYS if takes_positions(model) else WAYS[1:])
+    return settled(model, "answers", read=ours, plain=plain, ways=ways)
 
 
 def centred(logits: Tensor) -> Tensor:
@@ -166,7 +186,7 @@ def batches(lengths: Sequence[int], new_tokens: int, limit: int, way: Way = "pac
         yield batch
 
 
-def likeliest(logits: Tensor, rows: Sequence[int], step: int) -> Tensor:  # noqa: ARG001 - as for drawing
+def likeliest(logits: Tensor, rows: Sequence[int], steps: Sequence[int]) -> Tensor:  # noqa: ARG001 - as for drawing
     """The likeliest token of each row, `[rows]` int64; the lower id wins a tie."""
     return logits.argmax(dim=-1)
 
@@ -181,9 +201,9 @@ def drawing(sampling: Sampling, batch: Sequence[int], steps: int) -> Choose:
     """
     numbers = np.stack([np.random.default_rng(sampling.seeds[index]).random(steps) for index in batch])
 
-    def choose(logits: Tensor, rows: Sequence[int], step: int) -> Tensor:
+    def choose(logits: Tensor, rows: Sequence[int], steps: Sequence[int]) -> Tensor:
         cumulated = (logits.double() / sampling.temperature).softmax(dim=-1).cumsum(dim=-1)
-        wanted = torch.from_numpy(numbers[list(rows), step]).to(logits.device)[:, None] * cumulated[:, -1:]
+        wanted = torch.from_numpy(numbers[list(rows), list(steps)]).to(logits.device)[:, None] * cumulated[:, -1:]
         return torch.searchsorted(cumulated, wanted, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
     return choose
@@ -211,7 +231,7 @@ def answer_together(
     answers: list[list[int]] = [[] for _ in prompts]
     ended: set[int] = set()
     for step in range(max_new_tokens):
-        chosen = choose(next_logits(model, tokens, mask, cache), rows, step)
+        chosen = choose(next_logits(model, tokens, mask, cache), rows, [step] * len(rows))
         for row, token in zip(rows, chosen.tolist(), strict=True):
             if row not in ended:
                 answers[row].append(token)

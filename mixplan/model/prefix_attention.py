@@ -8,7 +8,7 @@ which the two are put together exactly: outputs are averaged by the parts' summe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,11 +33,14 @@ class Group:
         rows: `[texts, longest]` int64, each token's place in the packed row; the text's last one where it is padded.
         tokens: `[tokens]` int64, the same without padding.
         kept: `[tokens]` int64, where each of these stands in the flattened `rows`.
+        seen: `[texts, 1, longest, longest]` boolean, which tokens of its text each sees; None where that is all up to
+            itself.
     """
 
     rows: Tensor
     tokens: Tensor
     kept: Tensor
+    seen: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -53,25 +56,50 @@ class Parts:
     groups: tuple[Group, ...]
 
 
-def parts_of(lengths: Sequence[int], prefix: int, device: torch.device) -> Parts:
+def parts_of(
+    lengths: Sequence[int], prefix: int, device: torch.device, *, seen: Sequence[Tensor | None] | None = None
+) -> Parts:
     """Lay out texts that follow one another in a row.
 
     Args:
         lengths: Tokens of each behind the shared beginning, all above 0.
         prefix: Tokens of the beginning.
         device: Where attention is computed.
+        seen: For each text which of its tokens, `[length, length]` boolean, each of them sees, itself among them; None
+            in a text's place, or for all, where a token sees every one up to itself.
     """
     starts = [sum(lengths[:index]) for index in range(len(lengths))]
+    narrowed = list(seen or [None] * len(lengths))
+    kinds = [(length.bit_length(), own is not None) for length, own in zip(lengths, narrowed, strict=True)]
     found = []
-    for bits in sorted({length.bit_length() for length in lengths}):
-        alike = [index for index, length in enumerate(lengths) if length.bit_length() == bits]
+    for kind in sorted(set(kinds)):
+        alike = [index for index, other in enumerate(kinds) if other == kind]
         longest = max(lengths[index] for index in alike)
         places = torch.arange(longest)
         sizes = torch.tensor([lengths[index] for index in alike])[:, None]
         rows = torch.tensor([starts[index] for index in alike])[:, None] + torch.minimum(places, sizes - 1)
         real = (places < sizes).flatten().nonzero().flatten()
-        found.append(Group(rows.to(device), rows.flatten()[real].to(device), real.to(device)))
+        masks = padded([own for index in alike if (own := narrowed[index]) is not None], longest)
+        found.append(
+            Group(
+                rows.to(device),
+                rows.flatten()[real].to(device),
+                real.to(device),
+                None if masks is None else masks.to(device),
+            )
+        )
     return Parts(prefix, tuple(found))
+
+
+def padded(masks: Sequence[Tensor], longest: int) -> Tensor | None:
+    """Texts' masks as one, `[texts, 1, longest, longest]`; a token that pads sees the first one, and none sees it."""
+    if not masks:
+        return None
+    whole = torch.zeros(len(masks), 1, longest, longest, dtype=torch.bool)
+    whole[..., 0] = True
+    for place, mask in enumerate(masks):
+        whole[place, 0, : len(mask), : len(mask)] = mask
+    return whole
 
 
 @contextmanager
@@ -120,21 +148,30 @@ def attend(
     Raises:
         NotImplementedError: the layer asks for more than plain attention.
     """
-    if wanted := [name for name in UNSUPPORTED if asked.get(name) is not None]:
-        raise NotImplementedError(f"attention in parts has no {wanted[0]}")
+    refuse_more(asked)
     parts, scale = _open[-1], query.shape[-1] ** -0.5 if scaling is None else scaling
     prefix = parts.prefix
-    out, weight = own_part(query, key[:, :, prefix:], value[:, :, prefix:], parts.groups, scale)
+    own = own_part(query, key[:, :, prefix:], value[:, :, prefix:], parts.groups, scale)
+    out = own[0]
     if prefix:
-        shared, shared_weight = prefix_part(query, key[:, :, :prefix], value[:, :, :prefix], scale)
-        share = torch.sigmoid(shared_weight - weight)[..., None]
-        out = out.lerp(shared, share.to(out.dtype)) if out.dtype == torch.float32 else mixed(out, shared, share)
+        out = joined(own, prefix_part(query, key[:, :, :prefix], value[:, :, :prefix], scale))
     return out.to(query.dtype).transpose(1, 2).contiguous(), None
 
 
-def mixed(own: Tensor, shared: Tensor, share: Tensor) -> Tensor:
-    """The two parts' outputs, averaged in float32."""
-    return own.float().lerp(shared.float(), share)
+def refuse_more(asked: Mapping[str, Any]) -> None:
+    """Hold that a layer asks for plain attention.
+
+    Raises:
+        NotImplementedError: it asks for more.
+    """
+    if wanted := [name for name in UNSUPPORTED if asked.get(name) is not None]:
+        raise NotImplementedError(f"attention in parts has no {wanted[0]}")
+
+
+def joined(own: tuple[Tensor, Tensor], shared: tuple[Tensor, Tensor]) -> Tensor:
+    """Attention to two sets of keys, each with its log-sum-exps, as attention to both; float32."""
+    share = torch.sigmoid(shared[1] - own[1])[..., None]
+    return own[0].float().lerp(shared[0].float(), share.float())
 
 
 def prefix_part(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -163,13 +200,32 @@ def own_part(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[Group],
         queries, keys, values = (part[0][:, group.rows].transpose(0, 1) for part in (query, key, value))
         if repeats > 1:
             keys, values = (part.repeat_interleave(repeats, dim=1) for part in (keys, values))
-        found, sums = attention(queries, keys, values, causal=True, scale=scale)
+        mask = None if group.seen is None else bias(group.seen, queries)
+        found, sums = attention(queries, keys, values, causal=mask is None, scale=scale, mask=mask)
         out[group.tokens] = found.transpose(1, 2).flatten(0, 1)[group.kept]
         weight[group.tokens] = sums.transpose(1, 2).flatten(0, 1)[group.kept]
     return out.transpose(0, 1)[None], weight.transpose(0, 1)[None]
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, *, causal: bool, scale: float) -> tuple[Tensor, Tensor]:
+def bias(seen: Tensor, query: Tensor) -> Tensor:
+    """What is added to scores, `[texts, heads, tokens, keys]` in the queries' type: nothing where a key is seen.
+
+    Args:
+        seen: `[texts, 1, tokens, keys]` boolean; one token stands for all.
+        query: `[texts, heads, tokens, width]`.
+
+    Returns:
+        Rows that begin at multiples of eight numbers, as the kernels for GPUs want them.
+    """
+    keys = seen.shape[-1]
+    room = torch.zeros(*seen.shape[:-1], -(-keys // 8) * 8, dtype=query.dtype, device=query.device)
+    room[..., :keys].masked_fill_(~seen, float("-inf"))
+    return room[..., :keys].expand(-1, query.shape[1], query.shape[2], -1)
+
+
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, *, causal: bool, scale: float, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """PyTorch's attention kernels that also return log-sum-exps.
 
     Args:
@@ -178,17 +234,20 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *, causal: bool, scale:
         value: The same.
         causal: Whether a token sees those up to itself alone.
         scale: What scores are multiplied by.
+        mask: What is added to scores (see `bias`); not with `causal`.
 
     Returns:
         Outputs as `query`, and `[texts, heads, tokens]` float32 log-sum-exps.
     """
     operators: Any = torch.ops.aten
     if query.device.type == "cpu":
-        out, sums = operators._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, scale=scale)
-    elif query.dtype in (torch.float16, torch.bfloat16):
+        out, sums = operators._scaled_dot_product_flash_attention_for_cpu(
+            query, key, value, 0.0, causal, attn_mask=mask, scale=scale
+        )
+    elif query.dtype in (torch.float16, torch.bfloat16) and mask is None:
         out, sums = operators._scaled_dot_product_flash_attention(query, key, value, 0.0, causal, scale=scale)[:2]
     else:
         out, sums = operators._scaled_dot_product_efficient_attention(
-            query, key, value, None, True, 0.0, causal, scale=scale
+            query, key, value, mask, True, 0.0, causal, scale=scale
         )[:2]
     return out, sums[..., : query.shape[2]]

@@ -3,7 +3,7 @@
 There are four ways to read texts that begin alike:
 
 - parted: the beginning once, the rest of all texts in one row, whose tokens attend to the beginning and to their own
-  text apart (see `parted`), for stream readings alone;
+  text apart (see `prefix_attention`, and `slots` for answers), without a mask over the row;
 - packed: the beginning once, the rest of all texts in one row, each hidden from the others by a mask;
 - unpacked: the beginning once, the rest of each text by itself behind a copy of the model's own cache;
 - whole: each text by itself from its first token, without a cache, which is the plain pass itself.

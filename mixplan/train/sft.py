@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -16,6 +17,7 @@ from mixplan.chat.tool_calls import parted_tools
 from mixplan.errors import TrainError
 from mixplan.train.consumption import Consumption, PreparedRow, batches, read_back, trainable_tokens
 from mixplan.train.job import Job
+from mixplan.train.pieces import divisible, merge_means, only_predicting, pieces, predicted
 from mixplan.train.rows_read import Piece, Seen, packed_rows, whole_rows
 from mixplan.train.settings import defaults, model_arguments, sft_length
 from mixplan.train.untrained import adapter, untrained_model
@@ -83,11 +85,22 @@ class CountedTrainer(SFTTrainer):
         columns: Any = self._signature_columns
         self._signature_columns: Any = list(dict.fromkeys([*columns, NUMBER]))
 
-    def training_step(self, model: Any, inputs: PreparedRow, *rest: Any, **named: Any) -> Any:
-        """One batch forwards and backwards, its rows counted."""
+    def training_step(self, model: Any, inputs: PreparedRow, num_items_in_batch: Any = None) -> Any:
+        """One batch forwards and backwards, in pieces where its gradients are the same, its rows counted."""
         for number in inputs.pop(NUMBER).tolist():
             self.seen.read(self.holds[number])
-        return super().training_step(model, inputs, *rest, **named)  # type: ignore[no-untyped-call]  # as TRL leaves it
+        if not divisible(self, inputs, num_items_in_batch):
+            return super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]  # as TRL leaves it
+        whole: Any = self.model
+        backbone = (whole.get_base_model() if isinstance(whole, PeftModel) else whole).base_model
+        losses, counts = [], []
+        for piece in pieces(inputs):
+            with only_predicting(backbone, piece) as read:
+                loss = super().training_step(model, read, num_items_in_batch)  # type: ignore[no-untyped-call]  # as above
+            losses.append(loss)
+            counts.append(int(predicted(piece["labels"]).sum()))
+        merge_means(self._metrics["train"], counts)
+        return torch.stack(losses).sum()
 
 
 def trl_config(job: Job, run: Path) -> SFTConfig:

@@ -1,0 +1,121 @@
+"""Answers prompts in slots behind what they share, each slot going to the next prompt once its own has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from torch import Tensor
+
+from mixplan.model.finite import refuse_scores
+from mixplan.model.load import Model
+from mixplan.model.slots import Ids, Slots, read_beginning
+
+Choose = Callable[[Tensor, Sequence[int], Sequence[int]], Tensor]
+"""Next tokens, `[rows]` int64, from their logits, which prompts they belong to, and how many tokens each has so far."""
+
+BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}
+"""Rows times their longest possible length in one batch: what keys and values may take, a few GB on large models."""
+
+FILL_TOKENS = {"cpu": 1024, "cuda": 8192}
+"""Tokens of prompts that are read into free slots in one pass."""
+
+LEAVE_AT = 4
+"""Free slots are filled once they are one in so many. Ended rows leave a padded batch likewise: taking them out copies
+the keys and values of the others."""
+
+
+def answer_in_slots(
+    model: Model,
+    prompts: Sequence[Ids],
+    max_new_tokens: int,
+    choose: Choose,
+    *,
+    ends: frozenset[int] = frozenset(),
+    on_answers: Callable[[int], None] | None = None,
+    slots: int | None = None,
+) -> list[Ids]:
+    """Answer prompts, those of about one length after one another in the same slots.
+
+    Args:
+        model: The model.
+        prompts: Token ids.
+        max_new_tokens: Longest answer, in tokens.
+        choose: Takes the next tokens.
+        ends: Tokens that end an answer.
+        on_answers: Told how many answers have ended.
+        slots: How many prompts are answered at once; what the device holds when not given.
+
+    Returns:
+        Each answer's token ids, the token that ended it included.
+    """
+    shared = shared_beginning(prompts)
+    prefix = read_beginning(model, prompts[0][:shared])
+    answers: list[list[int]] = [[] for _ in prompts]
+
+    def note(rows: Sequence[int], logits: Tensor) -> set[int]:
+        """Take each row's next token; the rows that have ended with it."""
+        refuse_scores(logits, model.name, model.dtype)
+        chosen = choose(logits.to(model.device), rows, [len(answers[row]) for row in rows])
+        for row, token in zip(rows, chosen.tolist(), strict=True):
+            answers[row].append(token)
+        ended = {row for row in rows if answers[row][-1] in ends or len(answers[row]) == max_new_tokens}
+        if ended and on_answers:
+            on_answers(len(ended))
+        return ended
+
+    lengths = [len(prompt) - shared + max_new_tokens for prompt in prompts]
+    limit = BATCH_TOKENS.get(model.device.type, 8192) - shared
+    for waiting in alike(lengths, limit):
+        longest = lengths[waiting[-1]]
+        room = slots or max(1, min(len(waiting), limit // longest))
+        held = Slots(model, prefix, shared, room, longest)
+        active: list[int] = []
+        while waiting or active:
+            free = held.size - len(active)
+            if waiting and free * LEAVE_AT >= held.size:
+                read = next_to_fill(prompts, waiting, shared, free, FILL_TOKENS.get(model.device.type, 1024))
+                logits = held.fill([prompts[row][shared:] for row in read])
+                active += read
+            else:
+                read = list(active)
+                logits = held.step([answers[row][-1] for row in active])
+            ended = note(read, logits)
+            for slot in reversed([slot for slot, row in enumerate(active) if row in ended]):
+                held.leave(slot)
+                active[slot] = active[-1]
+                active.pop()
+    return [tuple(answer) for answer in answers]
+
+
+def alike(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
+    """Cut texts into runs that are answered in the same slots: a slot has the room of its run's longest text.
+
+    Args:
+        lengths: Longest length of each text with its answer.
+        limit: Room of all slots together.
+
+    Yields:
+        Positions, the longest text's last: all that is left where it fits at once, else texts of more than half the
+        longest's length.
+    """
+    left = sorted(range(len(lengths)), key=lambda row: (lengths[row], -row))
+    while left:
+        longest = lengths[left[-1]]
+        run = [row for row in left if len(left) * longest <= limit or 2 * lengths[row] > longest]
+        left = left[: len(left) - len(run)]
+        yield run
+
+
+def next_to_fill(prompts: Sequence[Ids], waiting: list[int], shared: int, free: int, limit: int) -> list[int]:
+    """Take the prompts that are read into slots next off the end of those waiting; at least one."""
+    new = [waiting.pop()]
+    while waiting and len(new) < free and sum(len(prompts[row]) - shared for row in (*new, waiting[-1])) <= limit:
+        new.append(waiting.pop())
+    return new
+
+
+def shared_beginning(texts: Sequence[Ids]) -> int:
+    """Leading tokens that all texts share, short of any one's last token: that one predicts."""
+    first, last = min(texts), max(texts)
+    length = min(map(len, texts)) - 1
+    return next((place for place in range(length) if first[place] != last[place]), length)

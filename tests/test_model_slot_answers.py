@@ -1,0 +1,49 @@
+"""Answers in few slots against each prompt answered alone: they end, move and take over without changing another."""
+
+import pytest
+from evaluated import loaded
+
+from mixplan.model import generation_way
+from mixplan.model.answers import end_tokens, likeliest
+from mixplan.model.slot_answers import alike, answer_in_slots, next_to_fill, shared_beginning
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_answers_are_the_same_in_any_number_of_slots(tiny_model, slots):
+    model = loaded(tiny_model)
+    assert generation_way(model).way == "parted"
+    prompts = [(1, 40, 41, *range(50, 50 + 1 + 7 * n % 5 + 9 * (n % 3)), 90 + n) for n in range(7)]
+    alone = [answer_in_slots(model, [prompt], 9, likeliest)[0] for prompt in prompts]
+    assert all(len(answer) == 9 for answer in alone)
+    # Tokens of some answers end all in which they stand, at different places.
+    ends = frozenset({alone[0][2], alone[3][5]}) | end_tokens(model)
+    told = []
+    found = answer_in_slots(model, prompts, 9, likeliest, ends=ends, on_answers=told.append, slots=slots)
+    for answer, whole in zip(found, alone, strict=True):
+        end = next((place for place, token in enumerate(whole) if token in ends), 8)
+        assert answer == whole[: end + 1]
+    assert len({len(answer) for answer in found}) > 1
+    assert sum(told) == len(prompts)
+
+
+def test_what_is_read_next_keeps_to_free_slots_and_the_limit():
+    prompts = [(0,) * length for length in (12, 9, 7, 4)]
+    waiting = [3, 2, 1, 0]  # the longest at the end
+    assert next_to_fill(prompts, waiting, 2, 3, 17) == [0, 1]
+    assert waiting == [3, 2]
+    assert next_to_fill(prompts, waiting, 2, 1, 100) == [2]
+    assert next_to_fill(prompts, waiting, 2, 9, 1) == [3]
+
+
+def test_the_shared_beginning_leaves_every_text_its_last_token():
+    assert shared_beginning([(1, 2, 3), (1, 2, 3)]) == 2
+    assert shared_beginning([(1, 2, 3), (1, 2, 4, 5)]) == 2
+    assert shared_beginning([(1,), (1, 2)]) == 0
+
+
+def test_slots_are_shared_by_prompts_of_about_one_length_unless_all_fit_at_once():
+    lengths = [5, 900, 7, 4, 300, 6, 700]
+    assert list(alike(lengths, 1000)) == [[6, 1], [4], [3, 0, 5, 2]]
+    assert list(alike(lengths, 2000)) == [[6, 1], [3, 0, 5, 2, 4]]
+    assert list(alike(lengths, 7 * 900)) == [[3, 0, 5, 2, 4, 6, 1]]
+    assert list(alike([30, 50, 20], 10)) == [[0, 1], [2]]
