@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mixplan.features.forward import PACK_TOKENS, read_packed, read_prefix
 from mixplan.model import Model, load_model
-from mixplan.model.classes import text_config
+from mixplan.model.families import text_config
 from mixplan.recipe import ModelSpec, SaeSpec
 
 DEPTH = 20

@@ -293,17 +293,17 @@ def training_forked():
 @pytest.fixture(autouse=True)
 def libraries_not_asked(monkeypatch) -> Any:
     """No command of this process asks TRL whether it would train a recipe, which takes seconds each time."""
-    from mixplan.train import rehearsed
+    from mixplan.train import dry_run
 
-    real = rehearsed.asked_of_libraries
-    monkeypatch.setattr(rehearsed, "asked_of_libraries", lambda questions: [None] * len(questions))
+    real = dry_run.asked_of_libraries
+    monkeypatch.setattr(dry_run, "asked_of_libraries", lambda questions: [None] * len(questions))
     return real
 
 
 @pytest.fixture
 def real_libraries(libraries_not_asked, monkeypatch) -> None:
     """TRL is asked, in a process of its own."""
-    monkeypatch.setattr("mixplan.train.rehearsed.asked_of_libraries", libraries_not_asked)
+    monkeypatch.setattr("mixplan.train.dry_run.asked_of_libraries", libraries_not_asked)
 
 
 @pytest.fixture(autouse=True)

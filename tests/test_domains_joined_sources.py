@@ -10,9 +10,9 @@ from test_domains_split import COLUMNS, domain, keys, questions, recipe, save
 
 from mixplan.domains import account, by_name, open_domains, row_warnings
 from mixplan.domains.cached_domains import kept, rebuilt
+from mixplan.domains.content_sketch import Content, same_content, sketch
 from mixplan.domains.domain import BY_SOURCE
 from mixplan.domains.joined_sources import in_proportion
-from mixplan.domains.sketch import Content, same_content, sketch
 from mixplan.errors import DataError
 from mixplan.mixture.order import take_target
 from mixplan.recipe import ColumnsSpec, DataSpec, SourceSpec, SourcesSpec, SplitSpec

@@ -5,7 +5,7 @@ from harness_files import graded, item, task, write
 
 from mixplan.errors import EvaluateError
 from mixplan.evaluate.harnesses.find import read_harness
-from mixplan.evaluate.harnesses.named import Choice
+from mixplan.evaluate.harnesses.metric_names import Choice
 from mixplan.evaluate.harnesses.pair import pair_part
 
 

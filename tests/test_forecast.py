@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mixplan.errors import DriftError
 from mixplan.forecast import History, Risk, forecast
-from mixplan.forecast.earlier import Found, Run
+from mixplan.forecast.earlier_runs import Found, Run
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.reading.progress import Silent
 from mixplan.runs import file_hash

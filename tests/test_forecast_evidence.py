@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mixplan.domains.sketch import Content
+from mixplan.domains.content_sketch import Content
 from mixplan.forecast import evidence, forecast, halving_rows, with_studies
-from mixplan.forecast.earlier import Found, History, Kind, LeftOut, Noise, Run, earlier_runs
+from mixplan.forecast.earlier_runs import Found, History, Kind, LeftOut, Noise, Run, earlier_runs
 from mixplan.forecast.evidence import Study, Told
 from mixplan.forecast.job import Job
 from mixplan.saved.outcome import Settings

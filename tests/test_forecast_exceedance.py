@@ -9,7 +9,7 @@ from scipy.integrate import quad
 
 from mixplan.forecast import Halving
 from mixplan.forecast.exceedance import behind_rows, chance_beyond, loss_of
-from mixplan.saved.part import Expected, Interval
+from mixplan.saved.base_types import Expected, Interval
 
 
 def density(x: float, loss: Interval) -> float:

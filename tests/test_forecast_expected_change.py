@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixplan.domains.sketch import Content
-from mixplan.forecast.earlier import Found, History, Run
+from mixplan.domains.content_sketch import Content
+from mixplan.forecast.earlier_runs import Found, History, Run
 from mixplan.forecast.expected_change import headlines, learn
 from mixplan.forecast.factors import left_out_error
 from mixplan.forecast.matching import Planned

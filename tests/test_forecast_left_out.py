@@ -1,6 +1,6 @@
 """What is said of measurements that do not teach a plan: one line a reason, in full."""
 
-from mixplan.forecast.earlier import LeftOut
+from mixplan.forecast.earlier_runs import LeftOut
 from mixplan.forecast.left_out import left_out_lines
 
 

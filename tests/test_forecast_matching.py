@@ -1,7 +1,7 @@
 """Whose factor is whose: domains and targets are the same by what they hold, whatever they are called."""
 
-from mixplan.domains.sketch import Content
-from mixplan.forecast.earlier import Found, Run
+from mixplan.domains.content_sketch import Content
+from mixplan.forecast.earlier_runs import Found, Run
 from mixplan.forecast.matching import Planned, groups_of, recognise
 
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from mixplan.domains.sketch import Content
+from mixplan.domains.content_sketch import Content
 from mixplan.forecast import Planned, forecast
-from mixplan.forecast.earlier import Found, History, Noise, Run
+from mixplan.forecast.earlier_runs import Found, History, Noise, Run
 from mixplan.forecast.job import REACH, Distance, Job
 from mixplan.forecast.own_target import UNKNOWN_NOISE, combined, measured, measurements, pooled
 from mixplan.forecast.target_only import comparable

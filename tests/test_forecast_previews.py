@@ -4,7 +4,7 @@ import pytest
 from test_forecast_evidence import KIND, SETTINGS, lay, saved
 
 from mixplan.forecast import NO_SAE, History, evidence, previews
-from mixplan.forecast.earlier import Kind
+from mixplan.forecast.earlier_runs import Kind
 from mixplan.forecast.evidence import with_studies
 from mixplan.forecast.previews import said_of_previews
 from mixplan.saved.outcome import Settings

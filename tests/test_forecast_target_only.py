@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixplan.forecast.earlier import Found, Noise, Run
+from mixplan.forecast.earlier_runs import Found, Noise, Run
 from mixplan.forecast.job import Job
 from mixplan.forecast.matching import Planned
 from mixplan.forecast.response import Halving, Losses, foretold

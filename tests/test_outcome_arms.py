@@ -10,7 +10,7 @@ from saved_plan import sample
 from mixplan.errors import RunError
 from mixplan.outcome.arms import ARMS, arm_rows, filled
 from mixplan.saved import Plan
-from mixplan.saved.part import Interval
+from mixplan.saved.base_types import Interval
 
 PLAN = typed(Plan, sample(domains=4))
 LAW = PLAN.domains["law"]

@@ -9,8 +9,8 @@ from scipy import stats
 
 from mixplan.errors import RunError
 from mixplan.outcome.arms_table import arms_table, item_variance, mean_interval, verdict
+from mixplan.saved.base_types import Interval
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured
-from mixplan.saved.part import Interval
 
 
 def test_one_seed_is_a_paired_t_interval_over_items():

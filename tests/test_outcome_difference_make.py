@@ -16,8 +16,8 @@ import mixplan
 from mixplan.cli import app
 from mixplan.errors import MixplanError, RunError
 from mixplan.model import load_model, load_trained
-from mixplan.outcome.difference.asked import DiffRequest, hold_own
 from mixplan.outcome.difference.make import diff_models
+from mixplan.outcome.difference.request import DiffRequest, hold_own
 from mixplan.recipe import load_recipe
 from mixplan.sae import load_sae
 from mixplan.saved.diff import read_diff

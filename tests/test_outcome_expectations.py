@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixplan.outcome import expectations
+from mixplan.saved.base_types import Expected
 from mixplan.saved.outcome import Change, Measured, Relative
-from mixplan.saved.part import Expected
 from mixplan.saved.plan import Risk
 
 

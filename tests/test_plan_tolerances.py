@@ -13,7 +13,7 @@ from mixplan.forecast.expected_change import Learned
 from mixplan.plan.budget import Spent
 from mixplan.plan.tolerances import planned_tolerances
 from mixplan.recipe import BudgetSpec, Recipe, load_recipe
-from mixplan.saved.part import Expected
+from mixplan.saved.base_types import Expected
 
 SCORES = {"law": 3.0, "sums": 1.0}
 POOLS = {"law": 12, "sums": 18}

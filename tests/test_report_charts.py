@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar, spaced
 from mixplan.report.text import whole
-from mixplan.saved.part import Interval
+from mixplan.saved.base_types import Interval
 
 
 def numbers(html: str, pattern: str) -> list[float]:

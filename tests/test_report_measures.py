@@ -3,7 +3,7 @@
 import pytest
 
 from mixplan.report.measures import QUANTITIES, forecast_line, quantity
-from mixplan.saved.part import Expected
+from mixplan.saved.base_types import Expected
 
 
 @pytest.mark.parametrize("name", ["correct", "score", "acc", "accuracy", "gold_probability"])

@@ -20,8 +20,8 @@ from mixplan.report.plots import (
     ticks_over,
 )
 from mixplan.report.text import plain
+from mixplan.saved.base_types import Expected
 from mixplan.saved.outcome import Change
-from mixplan.saved.part import Expected
 
 AXIS = Axis("", [0, 0.5, 1], 0, 1, plain)
 

@@ -7,7 +7,7 @@ from saved_plan import sample
 
 from mixplan.report.page import render
 from mixplan.report.reasons import contexts, features, scores, shown_passage, why
-from mixplan.saved.part import Context
+from mixplan.saved.base_types import Context
 from mixplan.saved.plan import Plan
 
 

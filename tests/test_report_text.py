@@ -23,7 +23,7 @@ from mixplan.report.text import (
     visible,
     whole,
 )
-from mixplan.saved.part import Context, Interval
+from mixplan.saved.base_types import Context, Interval
 from mixplan.saved.plan import Domain
 from mixplan.saved.scores import Ranking
 

@@ -14,7 +14,7 @@ from small_loop import outcome
 from small_plan import Silent
 from small_sources import AMOUNTS, lay_sources
 
-from mixplan.forecast.earlier import run_of
+from mixplan.forecast.earlier_runs import run_of
 from mixplan.outcome.make import evaluate_run
 from mixplan.report.page import render
 from mixplan.report.text_tables import changes

@@ -22,7 +22,7 @@ from mixplan.study.arms.judge import (
     quantities_of,
     worst_loss,
 )
-from mixplan.study.judged.marks import Mark
+from mixplan.study.judged.pass_marks import Mark
 
 TARGETS = ("sums", "poems", "law")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_study import DOMAINS, TARGETS, bench
 
-from mixplan.domains.sketch import Content, sketch
+from mixplan.domains.content_sketch import Content, sketch
 from mixplan.forecast import History, Kind, evidence, with_studies
 from mixplan.saved.outcome import Settings
 from mixplan.saved.scores import SCORE_KEYS

@@ -9,7 +9,7 @@ from as_saved import plain
 from scipy.stats import pearsonr, spearmanr
 
 from mixplan.study.judged.judge import judge, logarithms
-from mixplan.study.judged.marks import Mark
+from mixplan.study.judged.pass_marks import Mark
 from mixplan.study.judged.table import Table
 
 T, D, S = 6, 10, 2

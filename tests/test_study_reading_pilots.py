@@ -21,8 +21,8 @@ from mixplan.study import judge
 from mixplan.study.asked.spec import load_study
 from mixplan.study.forecasts.rewarded import SCORED, RewardedReading
 from mixplan.study.jobs import Bench, cells_of
+from mixplan.study.judged.dry_run import rehearse
 from mixplan.study.judged.judge import judge as judge_table
-from mixplan.study.judged.rehearse import rehearse
 from mixplan.study.reading import forecasts
 from mixplan.study.reading.pilots import forecast_cost, pilot_seed, rewarded_reading, train_pilots
 from mixplan.train.launch import Launch

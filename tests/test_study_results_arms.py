@@ -9,7 +9,7 @@ from made_arms import compared
 from study_pages import arms_page
 
 from mixplan.study.arms.judge import BOTH, judge_arms
-from mixplan.study.judged.marks import Mark
+from mixplan.study.judged.pass_marks import Mark
 
 TARGETS, BUDGETS, ARMS = ["sums", "poems", "law"], ["3", "6"], ["none", "uniform", "plan"]
 MARK = "avoided/uniform/plan/bits_per_byte/worst/both"

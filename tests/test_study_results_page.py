@@ -8,7 +8,7 @@ import pytest
 from study_pages import judged_values, page
 from test_study_judged_judge import made_up
 
-from mixplan.study.judged.marks import Mark
+from mixplan.study.judged.pass_marks import Mark
 from mixplan.study.results.figures import in_short
 
 MARKS = [

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixplan.allocate.duals import Duals, duals_of
-from mixplan.allocate.nested import Nest, held_at_0, least_worst, nest_of, spread
+from mixplan.allocate.nested_groups import Nest, held_at_0, least_worst, nest_of, spread
 from mixplan.allocate.objectives import effective_amount, ideal_curve, loss_after, water_fill
 from mixplan.allocate.problem import Array, Problem
 from mixplan.errors import AllocationError

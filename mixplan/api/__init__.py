@@ -227,8 +227,8 @@ def diff_models(
     Raises:
         MixplanError: anything that the person can mend.
     """
-    from mixplan.outcome.difference.asked import DiffRequest
     from mixplan.outcome.difference.make import diff_models as compared
+    from mixplan.outcome.difference.request import DiffRequest
     from mixplan.report.difference import write_difference
     from mixplan.saved.diff import read_diff
 

@@ -20,10 +20,10 @@ from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
 from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
 from mixplan.mixture.feasibility import impossible, left_out_budgets
-from mixplan.mixture.unread import left_unread, too_short
+from mixplan.mixture.unread_rows import left_unread, too_short
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.saved.scores import SCORE_TITLES
-from mixplan.train.rehearsed import problems_of_training
+from mixplan.train.dry_run import problems_of_training
 
 NAMED = 4
 """Domains named of those whose rows are on the hub; the others are told by their number."""

@@ -52,8 +52,8 @@ def diff(
     With one model, it is an adapter, and its adapter_config.json names the base. The same command goes on where it was
     stopped; the folder gets diff.json and report.html.
     """
-    from mixplan.outcome.difference.asked import DiffRequest
     from mixplan.outcome.difference.make import diff_models  # loads torch, which `--help` does not need
+    from mixplan.outcome.difference.request import DiffRequest
 
     first, second = (None, base) if trained is None else (base, trained)
     console = Console(stderr=as_json, highlight=False)

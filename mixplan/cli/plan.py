@@ -14,7 +14,7 @@ from mixplan.plan import PlanRequest, make_plan
 from mixplan.recipe import load_recipe
 from mixplan.report import page, terminal
 from mixplan.saved import read_plan
-from mixplan.train.rehearsed import refuse_untrainable_job
+from mixplan.train.dry_run import refuse_untrainable_job
 
 
 def plan(

@@ -45,9 +45,9 @@ def train(
     """Train on the planned mixture, measure every domain before and after, and say how right the plan was."""
     refuse_absent(place, recipe=True)
     from mixplan.outcome.make import OutcomeRequest, make_outcome, planned  # loads torch, which `--help` does not need
+    from mixplan.train.dry_run import refuse_untrainable_job
     from mixplan.train.emit import emit
     from mixplan.train.launch import Launch
-    from mixplan.train.rehearsed import refuse_untrainable_job
     from mixplan.train.verify import AsPlanned
 
     request = OutcomeRequest(place, tuple(overrides or ()), budget, run, Launch(launch, processes, tuple(flags or ())))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import DataError
-from mixplan.evaluate.floors import floor_of
+from mixplan.evaluate.accuracy_floors import floor_of
 from mixplan.evaluate.pooled import pooled
 from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.recipe import EvaluateSpec

@@ -9,7 +9,7 @@ from typing import Any
 from mixplan.errors import RunError
 from mixplan.export.rows import Values
 from mixplan.mixture.trl_config import LORA_CONFIG, SFT_CONFIG, default_of
-from mixplan.mixture.unread import TRAINING_ARGUMENTS
+from mixplan.mixture.unread_rows import TRAINING_ARGUMENTS
 from mixplan.recipe import Recipe
 from mixplan.recipe.arguments import arguments
 

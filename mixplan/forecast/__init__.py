@@ -1,6 +1,6 @@
 """Forecasts each domain's change from STS, earlier runs and studies; only relative risk until runs give a unit."""
 
-from mixplan.forecast.earlier import NO_SAE, History, Kind, earlier_runs
+from mixplan.forecast.earlier_runs import NO_SAE, History, Kind, earlier_runs
 from mixplan.forecast.evidence import Study, with_studies
 from mixplan.forecast.halving import Amount, halving_rows, rows_save
 from mixplan.forecast.job import Job

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mixplan.domains.sketch import Content
-from mixplan.forecast.earlier import (
+from mixplan.domains.content_sketch import Content
+from mixplan.forecast.earlier_runs import (
     EVIDENCE,
     UNIT_NAMES,
     Found,

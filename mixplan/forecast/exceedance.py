@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from mixplan.forecast.job import REACH
 from mixplan.forecast.response import Halving
-from mixplan.saved.part import Expected, Interval
+from mixplan.saved.base_types import Expected, Interval
 
 LEARNED_IN = {"pp": "accuracy", "bits": "bits_per_byte", "nats": "kl"}
 """The unit in which changes are learned, by that of a tolerance."""

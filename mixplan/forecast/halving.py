@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mixplan.forecast.earlier import NONE, OUTCOME, Kind, of_another_config, places, unit_of
+from mixplan.forecast.earlier_runs import NONE, OUTCOME, Kind, of_another_config, places, unit_of
 from mixplan.forecast.evidence import evidence_files
 from mixplan.forecast.response import Halving, Losses, Response, halving_text, mixtures_text, respond, worth
 from mixplan.saved.evidence import Evidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixplan.forecast.earlier import LeftOut
+from mixplan.forecast.earlier_runs import LeftOut
 
 SHOWN = 3
 """Runs that a line names; the others are counted."""

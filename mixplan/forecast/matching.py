@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mixplan.domains.sketch import Content, same_content
-from mixplan.forecast.earlier import Found, Run
+from mixplan.domains.content_sketch import Content, same_content
+from mixplan.forecast.earlier_runs import Found, Run
 from mixplan.forecast.job import Job
 
 

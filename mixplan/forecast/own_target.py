@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixplan.forecast.earlier import Found, Noise, unit_of
+from mixplan.forecast.earlier_runs import Found, Noise, unit_of
 from mixplan.forecast.job import DOMAIN_SPREAD, REACH, Distance, widened
 from mixplan.forecast.target_only import Known
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mixplan.forecast.earlier import Kind, of_another_config
+from mixplan.forecast.earlier_runs import Kind, of_another_config
 from mixplan.forecast.evidence import SCORE_NAMES, SHIPPED, evidence_files
 from mixplan.saved.evidence import Evidence
 

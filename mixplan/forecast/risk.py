@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mixplan.errors import DriftError
-from mixplan.forecast.earlier import UNIT_NAMES, History
+from mixplan.forecast.earlier_runs import UNIT_NAMES, History
 from mixplan.forecast.expected_change import Learned, Way, learn
 from mixplan.forecast.job import REACH, Distance
 from mixplan.forecast.matching import Planned

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mixplan.forecast.earlier import Found, Noise, Run, unit_of
+from mixplan.forecast.earlier_runs import Found, Noise, Run, unit_of
 from mixplan.forecast.job import Distance, distance
 from mixplan.forecast.matching import Planned, Recognised, recognise
 from mixplan.forecast.response import Halving

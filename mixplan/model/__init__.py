@@ -2,15 +2,15 @@
 
 from mixplan.model.answers import Answer, Sampling, generate, generation_way, padding_way
 from mixplan.model.attention import has_windows, masks_by_kind
-from mixplan.model.classes import decoder_blocks, is_wrapped, model_class, text_config
 from mixplan.model.device import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
+from mixplan.model.families import decoder_blocks, is_wrapped, model_class, text_config
 from mixplan.model.load import Model, embedded_folder, fingerprint_tensors, load_model
 from mixplan.model.selfcheck import Checked, Way, settled, slower
 from mixplan.model.stream import at_depth, check_depth, decoder_of, read_stream, taken, takes_positions
 from mixplan.model.text import answered_tokens, chat_template, render, spoken, tokens_of_place
 from mixplan.model.tokenizer_template import give_back_template, hold_template, special_tokens, template_source
 from mixplan.model.trained import load_trained
-from mixplan.model.unpacked import own_cache, read_behind
+from mixplan.model.unpacked_reading import own_cache, read_behind
 
 __all__ = [
     "DTYPES",

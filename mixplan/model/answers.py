@@ -26,7 +26,7 @@ from mixplan.model.selfcheck import WAYS, Checked, Sample, Way, settled
 from mixplan.model.slot_answers import BATCH_TOKENS, LEAVE_AT, Choose, answer_in_slots
 from mixplan.model.slots import Ids
 from mixplan.model.stream import arguments_of, taken, takes_positions
-from mixplan.model.unpacked import own_cache
+from mixplan.model.unpacked_reading import own_cache
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixplan.model.classes import text_config
 from mixplan.model.device import DTYPES
+from mixplan.model.families import text_config
 from mixplan.model.load import Model
 
 Masks = Tensor | dict[str, Tensor]

@@ -24,8 +24,8 @@ from transformers.utils import logging as transformers_logging
 
 from mixplan import embedded
 from mixplan.errors import ModelError
-from mixplan.model.classes import OUTPUT_SWITCHES, decoder_blocks, model_class, switch_outputs, text_config
 from mixplan.model.device import DTYPES, is_dispatched, main_device, placement, resolve_device, resolve_dtype
+from mixplan.model.families import OUTPUT_SWITCHES, decoder_blocks, model_class, switch_outputs, text_config
 from mixplan.model.finite import refuse_weights
 from mixplan.model.tokenizer_template import hold_template, template_source
 from mixplan.model.truncated import partial_class

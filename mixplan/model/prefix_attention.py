@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from mixplan.model.classes import text_config
+from mixplan.model.families import text_config
 from mixplan.model.load import Model
 
 NAME = "mixplan_parted"

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from mixplan.errors import ModelError
 from mixplan.model.attention import reaches, shrunk, stretches_at
-from mixplan.model.classes import text_config
+from mixplan.model.families import text_config
 from mixplan.model.load import Model
 from mixplan.model.stream import at_depth
 from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal

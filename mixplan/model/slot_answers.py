@@ -79,12 +79,16 @@ def answer_in_slots(
             else:
                 read = list(active)
                 logits = held.step([answers[row][-1] for row in active])
-            ended = note(read, logits)
-            for slot in reversed([slot for slot, row in enumerate(active) if row in ended]):
-                held.leave(slot)
-                active[slot] = active[-1]
-                active.pop()
+            leave(held, active, note(read, logits))
     return [tuple(answer) for answer in answers]
+
+
+def leave(held: Slots, active: list[int], ended: set[int]) -> None:
+    """Free the slots of the rows that have ended; the last slot's row moves into each."""
+    for slot in reversed([slot for slot, row in enumerate(active) if row in ended]):
+        held.leave(slot)
+        active[slot] = active[-1]
+        active.pop()
 
 
 def alike(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:

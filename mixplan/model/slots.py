@@ -18,7 +18,7 @@ from transformers import DynamicCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from mixplan.model.attention import unmasked
-from mixplan.model.classes import text_config
+from mixplan.model.families import text_config
 from mixplan.model.load import Model
 from mixplan.model.prefix_attention import Parts, attention, bias, joined, own_part, parts_of, prefix_part, refuse_more
 from mixplan.model.stream import decoder_of, taken

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from mixplan.model.classes import decoder_blocks
+from mixplan.model.families import decoder_blocks
 
 
 def partial_class(kind: type[PreTrainedModel], depth: int) -> type[PreTrainedModel]:

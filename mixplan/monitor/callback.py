@@ -16,10 +16,10 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 from mixplan.errors import MixplanError, RunError
 from mixplan.monitor.begin import Planned, Prepared, anew, prepare
 from mixplan.monitor.choice import FOLDER, chosen, keep_candidates
-from mixplan.monitor.fewer import as_measured, fewer, remaining, share_of_rows, with_rows
 from mixplan.monitor.live import settle, undisturbed
 from mixplan.monitor.pace import Pace
 from mixplan.monitor.points import gathered, label_of, logged, point_of, said, settled
+from mixplan.monitor.row_sample import as_measured, fewer, remaining, share_of_rows, with_rows
 from mixplan.monitor.rows import keep_answers
 from mixplan.monitor.watch import Share
 from mixplan.saved.trajectory import (

@@ -32,8 +32,8 @@ from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder
 from mixplan.sae import load_sae
 from mixplan.saved import Plan
+from mixplan.saved.base_types import Context
 from mixplan.saved.outcome import Drift, Unexpected
-from mixplan.saved.part import Context
 
 Integers = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]

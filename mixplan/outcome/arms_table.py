@@ -23,12 +23,12 @@ import numpy.typing as npt
 from scipy.stats import t as student
 
 from mixplan.errors import RunError
-from mixplan.forecast.earlier import unit_of
+from mixplan.forecast.earlier_runs import unit_of
 from mixplan.outcome.arms import BASELINE
 from mixplan.outcome.units import common_unit, main_quantity
 from mixplan.saved.arms import Arm, Arms, ArmsOver, Pair, Verdict
+from mixplan.saved.base_types import Interval
 from mixplan.saved.evaluation import Evaluation, quality
-from mixplan.saved.part import Interval
 
 Doubles = npt.NDArray[np.float64]
 VERDICTS: tuple[Verdict, ...] = ("win", "tie", "loss")

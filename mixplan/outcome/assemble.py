@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mixplan import __version__
 from mixplan.evaluate.compare import changes
-from mixplan.forecast.earlier import settings_of
+from mixplan.forecast.earlier_runs import settings_of
 from mixplan.outcome.expectations import apart, expected, outside, shares
 from mixplan.outcome.external_model import Judged
 from mixplan.outcome.judge import judge

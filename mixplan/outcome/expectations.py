@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from mixplan.forecast.earlier import unit_of
+from mixplan.forecast.earlier_runs import unit_of
 from mixplan.outcome.units import headline_change
+from mixplan.saved.base_types import Expected
 from mixplan.saved.outcome import Change, Measured, Relative
-from mixplan.saved.part import Expected
 from mixplan.saved.plan import Risk
 
 BEHAVIOUR = ("behaviour", "kl")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mixplan.errors import RunError
 from mixplan.evaluate.harnesses.find import read_harness
-from mixplan.evaluate.harnesses.named import Choice
+from mixplan.evaluate.harnesses.metric_names import Choice
 from mixplan.evaluate.harnesses.pair import PairedPart, pair_part
 from mixplan.evaluate.harnesses.results import Item, Results
 from mixplan.outcome.assemble import assemble

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from mixplan.forecast.earlier import unit_of
+from mixplan.forecast.earlier_runs import unit_of
 from mixplan.outcome.units import common_unit, headline_change
 from mixplan.saved.outcome import Change, Correlations, Domain, Judgement
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mixplan.outcome.units import change_text, counted, headline_change, title, value_text
 from mixplan.saved.arms import Arms, Pair, Verdict
+from mixplan.saved.base_types import Interval
 from mixplan.saved.outcome import Domain, Drift, Floor, Judgement, Measured, Outcome
-from mixplan.saved.part import Interval
 from mixplan.saved.scores import SCORE_KEYS, SCORE_TITLES, ScoreName
 from mixplan.saved.tolerances import Gate, Held
 

@@ -2,7 +2,7 @@
 
     pass        the whole 95 % interval of the loss lies within the tolerance
     fail        the whole interval lies beyond it, and the change counts as one (see `mixplan.evaluate.intervals`)
-    undecided   anything else, and an accuracy that cannot show a loss (see `mixplan.evaluate.floors`)
+    undecided   anything else, and an accuracy that cannot show a loss (see `mixplan.evaluate.accuracy_floors`)
 
 The interval's ends are each missed by 2.5 % of samples: so often does a domain that loses just its tolerance fail, and
 so often does it pass. How many rows would decide a loss that stays as measured is what the same interval says of more
@@ -22,8 +22,8 @@ from scipy.stats import t as student
 
 from mixplan.domains import Row
 from mixplan.errors import RunError
+from mixplan.evaluate.accuracy_floors import GRADED, floor_of
 from mixplan.evaluate.compare import change
-from mixplan.evaluate.floors import GRADED, floor_of
 from mixplan.evaluate.intervals import FEWEST_ITEMS, graded_interval, student_quantile
 from mixplan.outcome.summary import changed_since, summarise
 from mixplan.outcome.units import counted, main_quantity
@@ -31,9 +31,9 @@ from mixplan.recipe import Recipe
 from mixplan.recipe.tolerances import SHARES, UNITS, Tolerance, tolerances_of
 from mixplan.saved import read_outcome
 from mixplan.saved.arms import Arm, Arms
+from mixplan.saved.base_types import Interval
 from mixplan.saved.evaluation import Evaluation, quality
 from mixplan.saved.outcome import Change, Measured, Outcome
-from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan
 from mixplan.saved.tolerances import Gate, Held, by_domain
 

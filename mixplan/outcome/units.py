@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mixplan.forecast.earlier import UNIT_NAMES
+from mixplan.forecast.earlier_runs import UNIT_NAMES
+from mixplan.saved.base_types import Expected, Interval
 from mixplan.saved.outcome import Change, Measured
-from mixplan.saved.part import Expected, Interval
 
 PER_CENT = ("accuracy", "correct", "score", "acc", "acc_norm", "exact_match", "gold_probability")
 """Quantities written in per cent, their changes in percentage points."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mixplan.domains import Domain
+from mixplan.domains.content_sketch import Content
 from mixplan.domains.domain import PARTS
-from mixplan.domains.sketch import Content
 from mixplan.forecast import Forecast, Planned
 from mixplan.recipe import SaeSpec
 from mixplan.recipe.releases import listed_sae

@@ -7,7 +7,7 @@ from mixplan.model import Checked, Model, chat_template
 from mixplan.reading.tokenizer import tokens_of
 from mixplan.runs import content_hash
 from mixplan.saved import scores as saved
-from mixplan.saved.part import Interval
+from mixplan.saved.base_types import Interval
 from mixplan.sts import Score
 
 ROWS_COUNTED = 200

@@ -8,7 +8,7 @@ from typing import Any
 from mixplan.errors import RunError
 from mixplan.forecast import Job
 from mixplan.mixture.trl_config import LORA_CONFIG, default_of
-from mixplan.mixture.unread import number, sources_of
+from mixplan.mixture.unread_rows import number, sources_of
 
 
 def job_of(train: Mapping[str, Any], target_rows: int) -> Job | None:

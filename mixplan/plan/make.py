@@ -10,7 +10,7 @@ from pathlib import Path
 from mixplan import __version__
 from mixplan.domains import Domain, account, by_name, row_warnings
 from mixplan.domains.cached_domains import opened
-from mixplan.domains.sketch import sketch
+from mixplan.domains.content_sketch import sketch
 from mixplan.errors import ModelError
 from mixplan.forecast import (
     NO_SAE,
@@ -28,7 +28,7 @@ from mixplan.forecast import (
 from mixplan.forecast.previews import said_of_previews
 from mixplan.mixture import allowed, excluded_lines, require_own_rows, take_target
 from mixplan.mixture.feasibility import impossible
-from mixplan.mixture.unread import left_unread, too_short
+from mixplan.mixture.unread_rows import left_unread, too_short
 from mixplan.plan.budget import Spent, spend
 from mixplan.plan.describe import domains_of, sae_of, target_of, taught_rows
 from mixplan.plan.grader_checks import grader_warnings
@@ -44,7 +44,7 @@ from mixplan.recipe.model_folder import untrainable
 from mixplan.recipe.section import Yaml
 from mixplan.runs import cache_folder, canonical_json, content_hash, locked, store, unseal, write_atomic
 from mixplan.saved import VERSION, Plan, write_plan
-from mixplan.saved.part import Interval
+from mixplan.saved.base_types import Interval
 from mixplan.saved.plan import Recipe
 from mixplan.saved.scores import SCORE_KEYS, Drift, ScoreName, Scores
 from mixplan.sts import Score

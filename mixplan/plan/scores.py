@@ -26,10 +26,10 @@ from mixplan.reading.workers import Workers
 from mixplan.recipe import LoadedRecipe, Recipe, SaeSpec
 from mixplan.runs import cache_folder
 from mixplan.sae import Sae, load_sae
+from mixplan.sae.from_config import sae_depth
 from mixplan.sae.health import Health
-from mixplan.sae.outline import sae_depth
 from mixplan.saved import scores as saved
-from mixplan.saved.part import Context
+from mixplan.saved.base_types import Context
 from mixplan.sts import DomainScores, ranking_stability, score_domain
 
 REPLICAS = 50

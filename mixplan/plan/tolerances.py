@@ -14,8 +14,8 @@ from mixplan.forecast.exceedance import LEARNED_IN, behind_rows, chance_beyond, 
 from mixplan.plan.budget import Spent
 from mixplan.recipe import BudgetSpec, Recipe
 from mixplan.recipe.tolerances import SHARES, UNITS, Tolerance, tolerances_of
+from mixplan.saved.base_types import Expected, Interval
 from mixplan.saved.evaluation import quality
-from mixplan.saved.part import Expected, Interval
 from mixplan.saved.tolerances import ExpectedLoss, Kept, PlannedTolerances
 
 PROBABILITIES = (0.5, 0.9)

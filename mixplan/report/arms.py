@@ -14,8 +14,8 @@ from mixplan.report.plots import axis_over, axis_strip, interval_strip
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import plain, whole
 from mixplan.saved.arms import Arm, Arms, ArmsOver
+from mixplan.saved.base_types import Interval
 from mixplan.saved.outcome import Outcome
-from mixplan.saved.part import Interval
 
 VERDICTS = {"win": "gain", "tie": "none", "loss": "loss"}
 """A verdict's mark in page.css."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mixplan.report.markup import Html, join, tag
-from mixplan.saved.part import Interval
+from mixplan.saved.base_types import Interval
 
 TICK_GAP = 0.09
 """Least distance between two labels on an axis, as a share of its length."""

@@ -13,8 +13,8 @@ from mixplan.report.sentences import said_first, wrong
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import percent, plain, whole
 from mixplan.report.text_tables import lost_first, order
+from mixplan.saved.base_types import Expected
 from mixplan.saved.outcome import Change, Domain, Measured, Outcome, Relative
-from mixplan.saved.part import Expected
 from mixplan.saved.plan import Plan
 
 GRADES = ("right", "wrong", "unparsable", "truncated")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mixplan.report.text import number, plain
-from mixplan.saved.part import Expected
+from mixplan.saved.base_types import Expected
 
 WORDS = {"gain": "gain", "loss": "loss", "moved": "moved", "none": "no clear change"}
 """A change's direction in words; "no clear change" where the interval does not leave zero."""

@@ -27,8 +27,8 @@ from mixplan.report.verdict import top
 from mixplan.report.without_sae import title as title_of
 from mixplan.report.without_sae import without_sae
 from mixplan.runs import PROTECTED, quoted, write_atomic
+from mixplan.saved.base_types import Interval
 from mixplan.saved.outcome import Outcome
-from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan
 from mixplan.saved.trajectory import Named
 

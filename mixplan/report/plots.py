@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from mixplan.report.charts import Axis, framed, spaced
 from mixplan.report.markup import Html, tag
+from mixplan.saved.base_types import Expected
 from mixplan.saved.outcome import Change
-from mixplan.saved.part import Expected
 
 HEIGHT, MIDDLE, BELOW = 24, 12, 24
 """A strip's height, where its numbers stand, and where a forecast below them stands, in pixels."""

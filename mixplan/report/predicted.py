@@ -12,8 +12,8 @@ from mixplan.report.plots import Dot, Span, axis_over, axis_strip, interval_stri
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import plain
 from mixplan.report.text_tables import MAIN, PREDICTORS, judged
+from mixplan.saved.base_types import Interval
 from mixplan.saved.outcome import Change, Judgement, Outcome
-from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan
 
 DRAWN = ("sts_icl", "sts_act", "preview_kl", "behind_answers_raw")

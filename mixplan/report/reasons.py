@@ -9,7 +9,7 @@ from mixplan.report.markup import Html, tag
 from mixplan.report.measures import quantity
 from mixplan.report.tables import cell, header, left_out, row, section, table
 from mixplan.report.text import best_context, bounds, in_line, number, passage, percent
-from mixplan.saved.part import Context, Expected, Interval
+from mixplan.saved.base_types import Context, Expected, Interval
 from mixplan.saved.plan import Domain, Foretold, Plan
 from mixplan.saved.scores import SCORE_KEYS, SCORE_TITLES, Drift, FeatureExample, Reason, Sae, ScoreName
 

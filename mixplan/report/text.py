@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from mixplan.saved.part import Context, Interval
+from mixplan.saved.base_types import Context, Interval
 from mixplan.saved.plan import Domain
 from mixplan.saved.scores import Ranking
 

@@ -9,8 +9,8 @@ from mixplan.outcome.units import counted
 from mixplan.report.measures import Quantity, forecast_line, quantity
 from mixplan.report.text import number, whole
 from mixplan.saved.arms import Arms, ArmsOver
+from mixplan.saved.base_types import Interval
 from mixplan.saved.outcome import Consumption, Domain, Judgement, Measured, Outcome
-from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan
 
 PREDICTORS = {

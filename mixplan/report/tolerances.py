@@ -10,8 +10,8 @@ from mixplan.report.markup import Html, tag
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import ends, number, whole
 from mixplan.report.text_tables import Sheet
+from mixplan.saved.base_types import Interval
 from mixplan.saved.outcome import Outcome
-from mixplan.saved.part import Interval
 from mixplan.saved.plan import Plan
 from mixplan.saved.tolerances import ExpectedLoss, Gate, Held, Kept, PlannedTolerances
 

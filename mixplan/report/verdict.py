@@ -11,7 +11,7 @@ from mixplan.report.markup import Html, tag
 from mixplan.report.tables import breakable
 from mixplan.report.text import number, percent, whole
 from mixplan.report.tolerances import planned_fact
-from mixplan.saved.part import Interval
+from mixplan.saved.base_types import Interval
 from mixplan.saved.plan import Allocation, Plan
 
 EXPOSED = 3

@@ -17,7 +17,7 @@ from mixplan.model import Model, fingerprint_tensors
 from mixplan.recipe import SaeSpec
 from mixplan.runs import content_hash
 from mixplan.sae.compatibility import belonging
-from mixplan.sae.outline import ELEMENTWISE, KINDS, Outline, blocks_before, outline, sae_depth
+from mixplan.sae.from_config import ELEMENTWISE, KINDS, Outline, blocks_before, outline, sae_depth
 from mixplan.sae.pretrained import open_sae
 
 __all__ = ["ELEMENTWISE", "KINDS", "Outline", "Sae", "blocks_before", "columns_of", "load_sae", "outline", "sae_depth"]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mixplan.saved.part import Interval, Saved
+from mixplan.saved.base_types import Interval, Saved
 from mixplan.saved.tolerances import Gate
 
 Verdict = Literal["win", "tie", "loss"]

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mixplan.runs import content_hash, write_json
+from mixplan.saved.base_types import Context, Saved
 from mixplan.saved.outcome import Measured
-from mixplan.saved.part import Context, Saved
 from mixplan.saved.read import VERSION, File, own_hash, parsed, refuse_changed
 from mixplan.saved.scores import Sae
 

@@ -9,8 +9,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from mixplan.runs import canonical_json, content_hash, write_json
+from mixplan.saved.base_types import Saved
 from mixplan.saved.outcome import Floor
-from mixplan.saved.part import Saved
 from mixplan.saved.read import VERSION, File, parsed
 
 AGAIN = "Evaluate again with `mixplan eval`."

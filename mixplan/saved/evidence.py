@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from mixplan.saved.base_types import Saved
 from mixplan.saved.outcome import Settings
-from mixplan.saved.part import Saved
 from mixplan.saved.plan import Content, Job
 
 

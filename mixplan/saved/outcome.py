@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mixplan.saved.arms import Arms
-from mixplan.saved.part import AsGiven, Context, Expected, Saved
+from mixplan.saved.base_types import AsGiven, Context, Expected, Saved
 from mixplan.saved.plan import Content, Job
 from mixplan.saved.scores import ScoreName
 from mixplan.saved.tolerances import Gate

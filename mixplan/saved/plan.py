@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from mixplan.saved.part import KEY_ORDER, AsGiven, Expected, Interval, JsonObject, Saved
+from mixplan.saved.base_types import KEY_ORDER, AsGiven, Expected, Interval, JsonObject, Saved
 from mixplan.saved.scores import (
     SCORE_KEYS,
     SCORE_TITLES,
@@ -62,7 +62,7 @@ class Splits(Saved):
 
 
 class Content(Saved):
-    """A sketch of a target or domain, by which later plans recognise it: see `mixplan.domains.sketch`."""
+    """A sketch of a target or domain, by which later plans recognise it: see `mixplan.domains.content_sketch`."""
 
     source: str | None
     rows: int

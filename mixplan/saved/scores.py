@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mixplan.saved.part import KEY_ORDER, Context, Interval, Saved
+from mixplan.saved.base_types import KEY_ORDER, Context, Interval, Saved
 
 
 class Model(Saved):

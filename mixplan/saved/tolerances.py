@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from mixplan.saved.part import Interval, Saved
+from mixplan.saved.base_types import Interval, Saved
 
 Verdict = Literal["pass", "fail", "undecided"]
 

@@ -17,8 +17,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from mixplan.errors import RunError
 from mixplan.runs import translated, write_atomic
+from mixplan.saved.base_types import JsonObject, Saved
 from mixplan.saved.evaluation import quality
-from mixplan.saved.part import JsonObject, Saved
 from mixplan.saved.read import File, problems_of
 
 FILE = "trajectory.jsonl"

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from mixplan.runs import canonical_json, content_hash, write_json
+from mixplan.saved.base_types import JsonObject
 from mixplan.saved.outcome import Outcome
-from mixplan.saved.part import JsonObject
 from mixplan.saved.plan import Plan
 
 TIMES = ("created", "seconds")

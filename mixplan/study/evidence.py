@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixplan.domains import Domain
-from mixplan.domains.sketch import sketch
-from mixplan.forecast.earlier import ICL, settings_of, unit_of
+from mixplan.domains.content_sketch import sketch
+from mixplan.forecast.earlier_runs import ICL, settings_of, unit_of
 from mixplan.forecast.evidence import SCORE_NAMES
 from mixplan.outcome.units import main_quantity
 from mixplan.plan.job import job_of

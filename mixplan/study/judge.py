@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixplan.errors import RunError
-from mixplan.forecast.earlier import EVIDENCE
+from mixplan.forecast.earlier_runs import EVIDENCE
 from mixplan.reading import Watcher
 from mixplan.study.ablations.run import write_ablations
 from mixplan.study.arms.make import arms_so_far
@@ -22,8 +22,8 @@ from mixplan.study.forecasts.formulas import Readings
 from mixplan.study.jobs import Bench, Cell, cells_of, done, read_drift
 from mixplan.study.judged.judge import RESAMPLES, judge
 from mixplan.study.judged.learned import judge_learned
-from mixplan.study.judged.marks import Mark
 from mixplan.study.judged.own_drift import judge_specific
+from mixplan.study.judged.pass_marks import Mark
 from mixplan.study.judged.table import Table, write_table
 from mixplan.study.judged.tabulate import tabulate
 from mixplan.study.reading.forecasts import read_forecasts

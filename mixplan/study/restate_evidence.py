@@ -16,8 +16,8 @@ from mixplan.errors import RunError
 from mixplan.forecast.evidence import SCORE_NAMES
 from mixplan.reading import Watcher
 from mixplan.runs import translated, write_json
+from mixplan.saved.base_types import JsonObject
 from mixplan.saved.evidence import Evidence, EvidenceHead
-from mixplan.saved.part import JsonObject
 from mixplan.saved.read import File, parsed
 from mixplan.study.asked.spec import LoadedStudy, first_hash, load_study
 from mixplan.study.evidence import Correlations, evidence_of, head_of, told_of

@@ -27,7 +27,7 @@ from mixplan.study.asked.request import StudyRequest, expect_ablations, expect_a
 from mixplan.study.asked.spec import load_study
 from mixplan.study.jobs import Bench, cells_of, done, run_cells, wait_until
 from mixplan.study.judge import conclude, marks_of
-from mixplan.study.judged.rehearse import rehearse
+from mixplan.study.judged.dry_run import rehearse
 from mixplan.study.reading.forecasts import read_forecasts, write_forecasts
 from mixplan.study.reading.pilots import train_pilots
 from mixplan.study.register import begun, expect_processes, expect_registered, register, registered_in

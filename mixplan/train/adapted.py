@@ -17,8 +17,8 @@ from transformers.pytorch_utils import Conv1D
 
 from mixplan.errors import TrainError
 from mixplan.model import decoder_blocks, is_wrapped, text_config
+from mixplan.train.adapter_names import ALL_LINEAR, refuse_unmatched_names, refuse_unmatched_patterns
 from mixplan.train.job import Job
-from mixplan.train.unmatched import ALL_LINEAR, refuse_unmatched_names, refuse_unmatched_patterns
 
 ROUTERS = ("gate", "router", "shared_expert_gate")
 """Linear layers that choose experts, which an adapter leaves alone where the recipe does not name them."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mixplan.runs import file_hash, set_aside, translated, unchanged, write_json
-from mixplan.saved.part import JsonObject, Saved
+from mixplan.saved.base_types import JsonObject, Saved
 
 SEAL = "mixplan.json"
 PICKLED = "training_args.bin"

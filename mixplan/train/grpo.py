@@ -18,7 +18,7 @@ from mixplan.train.consumption import Consumption, PreparedRow, count_prompts
 from mixplan.train.job import Job
 from mixplan.train.rows_read import Answered
 from mixplan.train.settings import defaults, model_arguments
-from mixplan.train.untrained import adapter, untrained_model
+from mixplan.train.trainable_model import adapter, untrained_model
 
 ROW = ("domain", "row_id", "repeat")
 """The columns that tell a row of the mixture from every other."""

@@ -11,18 +11,18 @@ from pydantic import Field, ValidationError
 
 from mixplan.errors import RecipeError, RunError
 from mixplan.mixture import Mixture
-from mixplan.mixture.unread import left_unread, too_short
+from mixplan.mixture.unread_rows import left_unread, too_short
 from mixplan.plan.write import model_path
 from mixplan.reading import Watcher
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import translated
+from mixplan.saved.base_types import Saved
 from mixplan.saved.outcome import Consumption, LogLine
-from mixplan.saved.part import Saved
+from mixplan.train.dry_run import missing_packages
 from mixplan.train.failure import failure_of
 from mixplan.train.follow import follow, wait_for_former
 from mixplan.train.job import MODEL_KEYS, Job, files_hash, read_job, write_job
 from mixplan.train.launch import Launch, environment, gpus_for, launch_command, start
-from mixplan.train.rehearsed import missing_packages
 from mixplan.train.trackers import begin_tracked
 from mixplan.train.verify import AsPlanned, verify
 

@@ -21,7 +21,7 @@ from mixplan.runs import translated
 from mixplan.temporary_files import remove
 from mixplan.train.job import Job
 from mixplan.train.tokens import model_place, save_tokenizer
-from mixplan.train.untrained import model_config
+from mixplan.train.trainable_model import model_config
 
 SAMPLES = 4096
 """Values of a tensor that are compared; an optimiser's step moves far more than one in so many."""

@@ -10,8 +10,8 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from mixplan.saved.base_types import JsonObject
 from mixplan.saved.outcome import Consumption
-from mixplan.saved.part import JsonObject
 
 IGNORED = -100
 """The label on which no loss falls."""

@@ -9,7 +9,7 @@ import torch
 
 from mixplan.train.job import Job
 from mixplan.train.trackers import tracked_run
-from mixplan.train.untrained import model_config
+from mixplan.train.trainable_model import model_config
 
 SFT_LENGTH = 1024
 """TRL's own max_length."""

@@ -20,7 +20,7 @@ from mixplan.train.job import Job
 from mixplan.train.pieces import divisible, merge_means, only_predicting, pieces, predicted
 from mixplan.train.rows_read import Piece, Seen, packed_rows, whole_rows
 from mixplan.train.settings import defaults, model_arguments, sft_length
-from mixplan.train.untrained import adapter, untrained_model
+from mixplan.train.trainable_model import adapter, untrained_model
 
 POSITION = "mixture_position"
 """The column with a row's position in the mixture."""

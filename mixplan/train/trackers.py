@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from mixplan.runs import content_hash, translated, write_json
-from mixplan.saved.part import Saved
+from mixplan.saved.base_types import Saved
 from mixplan.train.job import Job, read_job
 
 PACKAGES = {"wandb": ("wandb",), "trackio": ("trackio",), "tensorboard": ("tensorboard", "tensorboardX")}

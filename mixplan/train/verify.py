@@ -13,7 +13,7 @@ from mixplan.reading.identity import model_folder
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import content_hash
 from mixplan.saved import Plan
-from mixplan.saved.part import JsonObject
+from mixplan.saved.base_types import JsonObject
 from mixplan.weights import weight_files, weights_hash
 
 

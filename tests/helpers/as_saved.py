@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from mixplan.saved.arms import Arm, Arms, ArmsOver
+from mixplan.saved.base_types import Saved
 from mixplan.saved.outcome import Change, Correlations, Domain, Drift, Judgement, Measured, Relative
-from mixplan.saved.part import Saved
 
 CHANGE = {"items": 100, "before": 0.5, "after": 0.5, "change": 0.0, "low": 0.0, "high": 0.0, "noise": 0.0,
           "changed": True, "direction": "moved"}  # fmt: skip

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import EvaluateError
-from mixplan.evaluate.harnesses.named import label_of
+from mixplan.evaluate.harnesses.metric_names import label_of
 from mixplan.evaluate.harnesses.results import Item, Results, Task, Tasks
 from mixplan.runs import canonical_json, content_hash
 

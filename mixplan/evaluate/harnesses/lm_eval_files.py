@@ -27,7 +27,7 @@ from mixplan.evaluate.harnesses.lm_eval_models import (
     together,
     unequal,
 )
-from mixplan.evaluate.harnesses.named import label_of
+from mixplan.evaluate.harnesses.metric_names import label_of
 from mixplan.evaluate.harnesses.results import Item, Results, Task, Tasks
 from mixplan.runs import content_hash, translated
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mixplan.errors import EvaluateError
-from mixplan.evaluate.harnesses.named import Better, Choice, Sides, Stands, named, pooled, relabelled, stands_for
+from mixplan.evaluate.harnesses.metric_names import Better, Choice, Sides, Stands, named, pooled, relabelled, stands_for
 from mixplan.evaluate.harnesses.results import Item, Results, Task
 from mixplan.saved.evaluation import Measured
 from mixplan.saved.outcome import PairedTask

@@ -21,8 +21,8 @@ from mixplan.model import Model
 from mixplan.outcome.actual_drift import largest, total
 from mixplan.reading.units import Reader
 from mixplan.recipe import Recipe
+from mixplan.saved.base_types import Context
 from mixplan.saved.diff import MovedFeature, Shift
-from mixplan.saved.part import Context
 
 Doubles = npt.NDArray[np.float64]
 

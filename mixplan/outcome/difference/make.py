@@ -16,8 +16,8 @@ from mixplan.features.forward import reading_way
 from mixplan.features.health import measure_health
 from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.outcome.assemble import measured_part
-from mixplan.outcome.difference.asked import Asked, DiffRequest, find_asked
 from mixplan.outcome.difference.features import concentration_of, leading_features, read_moved, readings_of
+from mixplan.outcome.difference.request import Asked, DiffRequest, find_asked
 from mixplan.outcome.examples import examples_of
 from mixplan.outcome.external_model import comparable
 from mixplan.outcome.make import Answers

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from scipy.stats import t as student
 
 from mixplan.outcome.arms_table import item_variance
-from mixplan.saved.part import Interval
+from mixplan.saved.base_types import Interval
 from mixplan.study.files.arms import ArmFigure
 from mixplan.study.files.figure import Verdict
 from mixplan.study.judged.resample import FEWEST_TARGETS, quantile

@@ -25,7 +25,7 @@ from mixplan.study.files.arms import (
     OwnFigures,
     OwnLosses,
 )
-from mixplan.study.judged.marks import Mark, judge_marks
+from mixplan.study.judged.pass_marks import Mark, judge_marks
 
 Doubles = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixplan.forecast.earlier import unit_of
+from mixplan.forecast.earlier_runs import unit_of
 from mixplan.forecast.halving import Amount, chosen
 from mixplan.forecast.response import Halving, respond
 from mixplan.plan.make import spread_again

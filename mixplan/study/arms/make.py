@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import RunError
-from mixplan.forecast.earlier import EVIDENCE, settings_of
+from mixplan.forecast.earlier_runs import EVIDENCE, settings_of
 from mixplan.outcome.compare import CompareRequest, compare_arms
 from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.reading import standalone
 from mixplan.recipe.lines import write
 from mixplan.runs import content_hash, write_atomic, write_json
+from mixplan.saved.base_types import JsonObject
 from mixplan.saved.evaluation import Evaluation, read_evaluation
 from mixplan.saved.evidence import Evidence
-from mixplan.saved.part import JsonObject
 from mixplan.saved.read import File, parsed
+from mixplan.study.arms.dry_run import rehearse_arms
 from mixplan.study.arms.judge import Measured, judge_arms
 from mixplan.study.arms.learned import Relearned, judge_relearned, relearned
 from mixplan.study.arms.measured import TRAVELS, KnownTrainings, MeasuredUnder, take_over, write_trainings
-from mixplan.study.arms.rehearse import rehearse_arms
 from mixplan.study.arms.response import compared_values, response_of
 from mixplan.study.arms.stages import Stage, arms_of, comparisons, stages
 from mixplan.study.asked.arms import LEARNED
@@ -33,7 +33,7 @@ from mixplan.study.files.read import read_file, read_whole, write_file
 from mixplan.study.files.registration import Registered
 from mixplan.study.files.work import ComparedFile
 from mixplan.study.jobs import Bench, taken, wait_until
-from mixplan.study.judged.marks import Mark
+from mixplan.study.judged.pass_marks import Mark
 from mixplan.train.launch import Launch
 
 DONE = "compared.json"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mixplan.forecast.earlier import UNIT_NAMES, unit_of
+from mixplan.forecast.earlier_runs import UNIT_NAMES, unit_of
 from mixplan.forecast.halving import DRAWN
 from mixplan.forecast.response import Losses, Response, halving_text, mixtures_text, respond, worth
 from mixplan.saved.evidence import ArmLosses

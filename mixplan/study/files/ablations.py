@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mixplan.saved.part import AsGiven, JsonObject, Saved
+from mixplan.saved.base_types import AsGiven, JsonObject, Saved
 from mixplan.study.files.figure import Scores, TargetMean
 from mixplan.study.files.judgement import Of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mixplan.saved.part import Interval, Saved
+from mixplan.saved.base_types import Interval, Saved
 from mixplan.study.files.figure import Bounded, JudgedMark, Verdict
 from mixplan.study.files.judgement import Of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, Literal, TypeVar
 
-from mixplan.saved.part import Saved
+from mixplan.saved.base_types import Saved
 
 SETS = ("all", "development", "held_out")
 """Sets of targets that figures are given for."""

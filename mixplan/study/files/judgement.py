@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from mixplan.saved.base_types import Saved
 from mixplan.saved.outcome import Correlations
-from mixplan.saved.part import Saved
 from mixplan.saved.scores import Rollouts
 from mixplan.study.files.figure import Bounded, BySet, Estimated, JudgedMark, Score, Scores, TargetMean
 

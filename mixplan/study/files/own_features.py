@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mixplan.saved.part import Saved
+from mixplan.saved.base_types import Saved
 from mixplan.study.files.figure import TargetMean
 from mixplan.study.files.judgement import Of
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from mixplan.runs import write_json
-from mixplan.saved.part import Saved
+from mixplan.saved.base_types import Saved
 from mixplan.saved.plan import Version
 from mixplan.saved.read import File, parsed
 from mixplan.study.files.ablations import AblationsFile, Concentration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mixplan.saved.part import AsGiven, Saved
+from mixplan.saved.base_types import AsGiven, Saved
 from mixplan.study.files.ablations import AskedAblations
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mixplan.saved.part import Saved
+from mixplan.saved.base_types import Saved
 
 Row = list[float | None]
 """Numbers, None where there is none."""

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from mixplan.saved.base_types import Saved
 from mixplan.saved.evaluation import EvaluatedModel
-from mixplan.saved.part import Saved
 from mixplan.study.files.judgement import Of
 
 Job = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]

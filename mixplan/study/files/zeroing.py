@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mixplan.saved.part import Saved
+from mixplan.saved.base_types import Saved
 from mixplan.study.files.figure import Bounded, TargetMean
 from mixplan.study.files.judgement import Of
 

@@ -25,8 +25,8 @@ from mixplan.study.files.judgement import (
     TargetScores,
 )
 from mixplan.study.judged.correlate import hits_within_targets, mean_over_targets, over_cells, within_targets
-from mixplan.study.judged.marks import Mark, judge_marks
 from mixplan.study.judged.overlap import judge_overlaps
+from mixplan.study.judged.pass_marks import Mark, judge_marks
 from mixplan.study.judged.resample import Estimate, Weights, estimate, over_targets, weights
 from mixplan.study.judged.sign import judge_sign
 from mixplan.study.judged.sizes import UNSIGNED, cells, noise_floor

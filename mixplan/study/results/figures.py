@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixplan.report.text import number
-from mixplan.saved.part import Interval
+from mixplan.saved.base_types import Interval
 from mixplan.study.files.figure import Bounded
 
 NOTHING = "–"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mixplan.model.load import embedded_folder
 from mixplan.recipe import load_recipe
-from mixplan.train import rehearsed
+from mixplan.train import dry_run
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 PRECISION = ("bf16", "fp16", "tf32")
@@ -23,15 +23,15 @@ def main() -> int:
         loaded = load_recipe(path)
         if set(PRECISION) & set(loaded.recipe.train.args):
             continue
-        files = rehearsed.small_files(loaded) if loaded.recipe.model.name == "embedded" else {}
-        cases += [(path.name, rehearsed.question_of(loaded, here), here) for here in ({}, files)[: 1 + bool(files)]]
-    answers = rehearsed.asked_of_libraries([question for _, question, _ in cases])
+        files = dry_run.small_files(loaded) if loaded.recipe.model.name == "embedded" else {}
+        cases += [(path.name, dry_run.question_of(loaded, here), here) for here in ({}, files)[: 1 + bool(files)]]
+    answers = dry_run.asked_of_libraries([question for _, question, _ in cases])
     keys = set()
     for (name, question, files), answer in zip(cases, answers, strict=True):
         sys.stdout.write(f"{name}, {'with' if files else 'without'} the model's files: {answer or 'taken'}\n")
         if answer is None:
-            keys.add(rehearsed.key_of(question, files))
-    rehearsed.SHIPPED.write_text(f"{json.dumps(sorted(keys), indent=1)}\n", encoding="utf-8")
+            keys.add(dry_run.key_of(question, files))
+    dry_run.SHIPPED.write_text(f"{json.dumps(sorted(keys), indent=1)}\n", encoding="utf-8")
     return int(any(answer is not None for answer in answers))
 
 

@@ -16,7 +16,7 @@ from mixplan.errors import ModelError, RecipeError, RunError
 from mixplan.outcome.external_model import ADAPTER, from_hub
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.configs import SHIPPED
-from mixplan.recipe.foreign.written import config_of
+from mixplan.recipe.foreign.to_recipe import config_of
 from mixplan.recipe.releases import listed_sae, residual_saes, sae_hint
 from mixplan.recipe.section import Yaml
 from mixplan.recipe.shapes import shape_of

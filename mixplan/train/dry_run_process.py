@@ -1,7 +1,7 @@
 """Builds a job's TRL config and trainer without the model's weights, so that what they refuse is known beforehand.
 
-`python -m mixplan.train.rehearsal` reads jobs as JSON from its standard input and prints what was refused as JSON. It
-is a process of its own, since TRL's config joins its process to a training job's others.
+`python -m mixplan.train.dry_run_process` reads jobs as JSON from its standard input, and prints what was refused.
+It is a process of its own, since TRL's config joins its process to a training job's others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mixplan.errors import MixplanError
 from mixplan.train.job import Job
 from mixplan.train.settings import on_gpu
 from mixplan.train.tokens import load_tokenizer
-from mixplan.train.untrained import weightless_model
+from mixplan.train.trainable_model import weightless_model
 
 REFUSALS = (ValueError, TypeError, ImportError, RuntimeError, OSError, LookupError, AttributeError, re.error)
 """What TRL, peft, transformers and accelerate raise on settings that they do not take."""

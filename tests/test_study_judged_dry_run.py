@@ -8,7 +8,7 @@ from mixplan.errors import RunError
 from mixplan.saved.evaluation import Measured
 from mixplan.study.jobs import cells_of
 from mixplan.study.judge import marks_of
-from mixplan.study.judged.rehearse import moved_items, rehearse
+from mixplan.study.judged.dry_run import moved_items, rehearse
 from mixplan.study.reading.forecasts import read_forecasts
 
 

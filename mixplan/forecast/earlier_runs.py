@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixplan.domains.sketch import Content
+from mixplan.domains.content_sketch import Content
 from mixplan.forecast.job import Job
 from mixplan.recipe.paths import local_path
 from mixplan.saved.outcome import Settings

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from mixplan.errors import MixplanError
-from mixplan.outcome.difference.asked import (
+from mixplan.outcome.difference.request import (
     DiffRequest,
     base_of_adapter,
     default_name,
@@ -104,7 +104,7 @@ def test_a_model_in_the_hub_s_cache_is_known_by_its_id():
 
 
 def test_an_adapter_of_the_embedded_model_s_folder_is_one_of_the_embedded_model(folders, monkeypatch):
-    monkeypatch.setattr("mixplan.outcome.difference.asked.converted_folder", lambda: folders / "base")
+    monkeypatch.setattr("mixplan.outcome.difference.request.converted_folder", lambda: folders / "base")
     config = {"base_model_name_or_path": str(folders / "base")}
     (folders / "lora" / "adapter_config.json").write_text(json.dumps(config))
     asked = find_asked(DiffRequest(str(folders / "lora"), out=folders / "out"))

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
+from mixplan.domains.content_sketch import SAME_SHARE, SKETCH_KEYS, Content, same_content, shared, sketch
 from mixplan.domains.rows import Row
-from mixplan.domains.sketch import SAME_SHARE, SKETCH_KEYS, Content, same_content, shared, sketch
 from mixplan.domains.split import Domain
 from mixplan.recipe import DomainSpec
 

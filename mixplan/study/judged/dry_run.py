@@ -12,7 +12,7 @@ from mixplan.saved.evaluation import Evaluation, Measured, quality
 from mixplan.study.forecasts.formulas import Readings
 from mixplan.study.jobs import Bench, Cell, evaluated
 from mixplan.study.judged.judge import judge
-from mixplan.study.judged.marks import Mark
+from mixplan.study.judged.pass_marks import Mark
 from mixplan.study.judged.tabulate import table_of
 
 Doubles = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from mixplan.model.classes import text_config
+from mixplan.model.families import text_config
 from mixplan.model.load import Model
 from mixplan.model.selfcheck import Way
 

@@ -12,8 +12,8 @@ from mixplan.saved.evaluation import Evaluation
 from mixplan.saved.evaluation import Measured as Items
 from mixplan.study.arms.judge import Measured, judge_arms
 from mixplan.study.jobs import Bench, evaluated
-from mixplan.study.judged.marks import Mark
-from mixplan.study.judged.rehearse import moved_items
+from mixplan.study.judged.dry_run import moved_items
+from mixplan.study.judged.pass_marks import Mark
 
 
 def rehearse_arms(bench: Bench, marks: Sequence[Mark]) -> None:

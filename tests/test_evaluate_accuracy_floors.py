@@ -5,7 +5,7 @@ import math
 import pytest
 from evaluated import choice_rows
 
-from mixplan.evaluate.floors import Floor, floor_of
+from mixplan.evaluate.accuracy_floors import Floor, floor_of
 from mixplan.saved.evaluation import Measured
 
 ROWS = choice_rows(24)

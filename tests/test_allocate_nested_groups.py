@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "bin"))
 import allocations
 
 from mixplan.allocate import DomainDemand
-from mixplan.allocate.nested import nest_of
+from mixplan.allocate.nested_groups import nest_of
 from mixplan.allocate.problem import build
 from mixplan.allocate.solve import solve
 from mixplan.recipe import AllocateSpec, GroupSpec

@@ -32,7 +32,7 @@ from mixplan.train.trackers import is_installed
 VERSION = 2
 """Of what is tried and kept; part of the key."""
 
-SHIPPED = Path(__file__).parent / "rehearsed.json"
+SHIPPED = Path(__file__).parent / "dry_runs.json"
 
 TAKEN = b"null"
 """What is kept of a job that the libraries take."""
@@ -214,7 +214,7 @@ def key_of(question: Mapping[str, Any], files: Mapping[str, Path]) -> str:
 def shipped_keys() -> list[str]:
     """Keys of shipped recipes' jobs that the libraries were seen to take, in the versions of constraints.txt.
 
-    `bin/rehearse` asks them and writes the file, so that who begins with a shipped recipe need not wait for that.
+    `bin/dry-runs` asks them and writes the file, so that who begins with a shipped recipe need not wait for that.
     """
     found: list[str] = json.loads(SHIPPED.read_text(encoding="utf-8"))
     return found
@@ -232,7 +232,7 @@ def asked_of_libraries(questions: Sequence[Mapping[str, Any]]) -> list[str | Non
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false"}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "mixplan.train.rehearsal"], input=json.dumps(questions), capture_output=True,
+            [sys.executable, "-m", "mixplan.train.dry_run_process"], input=json.dumps(questions), capture_output=True,
             text=True, env=variables, timeout=SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:

@@ -4,7 +4,7 @@ import pytest
 from trl import GRPOConfig
 from trl.trainer.utils import RepeatSampler
 
-from mixplan.mixture.unread import left_unread, too_short
+from mixplan.mixture.unread_rows import left_unread, too_short
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from as_saved import plain
 
 from mixplan.errors import RunError
-from mixplan.study.judged.marks import Mark, judge_marks
+from mixplan.study.judged.pass_marks import Mark, judge_marks
 
 JUDGED = {"chosen": {"kl": {"pearson": {"held_out": {"value": 0.7, "low": 0.5, "high": 0.8}}}}, "seed": 3}
 HELD_OUT = "chosen/kl/pearson/held_out"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from saved_outcome import sample, save
 
-from mixplan.forecast.earlier import Kind, LeftOut, earlier_runs, settings_of
+from mixplan.forecast.earlier_runs import Kind, LeftOut, earlier_runs, settings_of
 from mixplan.saved.outcome import Settings
 
 SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 5}

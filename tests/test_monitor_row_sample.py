@@ -2,8 +2,8 @@
 
 import pytest
 
-from mixplan.monitor.fewer import WANTED, fewer, remaining, share_of_rows
 from mixplan.monitor.pace import Pace
+from mixplan.monitor.row_sample import WANTED, fewer, remaining, share_of_rows
 from mixplan.monitor.rows import Asked, Text
 
 

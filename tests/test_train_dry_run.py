@@ -8,9 +8,9 @@ import pytest
 
 from mixplan.errors import RecipeError, RunError, TrainError
 from mixplan.recipe import load_recipe
-from mixplan.train import rehearsed
+from mixplan.train import dry_run
+from mixplan.train.dry_run import job_of, missing_packages, problems_of_training, refuse_untrainable_job, refused
 from mixplan.train.job import Job
-from mixplan.train.rehearsed import job_of, missing_packages, problems_of_training, refuse_untrainable_job, refused
 
 RECIPE = """\
 model: {{name: {model}, dtype: float32, device: cpu, sae: {{path: sae}}}}
@@ -42,7 +42,7 @@ def recipe(tmp_path, tiny_model):
 @pytest.fixture
 def asked(monkeypatch) -> list[bool]:
     """The libraries are asked in this process, which is quicker; how often, and whether with the model."""
-    from mixplan.train.rehearsal import rehearse
+    from mixplan.train.dry_run_process import rehearse
 
     times: list[bool] = []
 
@@ -50,7 +50,7 @@ def asked(monkeypatch) -> list[bool]:
         times.extend(one["with_model"] for one in questions)
         return [rehearse(Job(**json.loads(json.dumps(one["job"]))), with_model=one["with_model"]) for one in questions]
 
-    monkeypatch.setattr(rehearsed, "asked_of_libraries", here)
+    monkeypatch.setattr(dry_run, "asked_of_libraries", here)
     return times
 
 
@@ -137,26 +137,26 @@ def home(monkeypatch, tmp_path) -> Path:
 )
 def test_a_tracker_without_a_login(recipe, home, monkeypatch, tracker, variable):
     loaded = recipe(f"report_to: {tracker}")
-    (problem,) = rehearsed.login_missing(loaded)
+    (problem,) = dry_run.login_missing(loaded)
     assert variable in problem
-    assert list(rehearsed.login_missing(recipe(f"report_to: [{tracker}, tensorboard]")))
+    assert list(dry_run.login_missing(recipe(f"report_to: [{tracker}, tensorboard]")))
     monkeypatch.setenv(variable, "x")
-    assert list(rehearsed.login_missing(loaded)) == []
-    assert list(rehearsed.login_missing(recipe())) == []
+    assert list(dry_run.login_missing(loaded)) == []
+    assert list(dry_run.login_missing(recipe())) == []
 
 
 def test_a_space_of_trackios_without_a_login(recipe, home, monkeypatch):
-    monkeypatch.setattr(rehearsed, "get_token", lambda: None)
-    (problem,) = rehearsed.login_missing(recipe("report_to: trackio, trackio_space_id: ann/board"))
+    monkeypatch.setattr(dry_run, "get_token", lambda: None)
+    (problem,) = dry_run.login_missing(recipe("report_to: trackio, trackio_space_id: ann/board"))
     assert "nobody is logged in to the hub, where Trackio's Space ann/board is. Run `hf auth login`" in problem
-    assert list(rehearsed.login_missing(recipe("report_to: trackio"))) == []
-    monkeypatch.setattr(rehearsed, "get_token", lambda: "hf_x")
-    assert list(rehearsed.login_missing(recipe("report_to: trackio, trackio_space_id: ann/board"))) == []
+    assert list(dry_run.login_missing(recipe("report_to: trackio"))) == []
+    monkeypatch.setattr(dry_run, "get_token", lambda: "hf_x")
+    assert list(dry_run.login_missing(recipe("report_to: trackio, trackio_space_id: ann/board"))) == []
 
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_a_tracker_that_is_not_installed(recipe, monkeypatch, installed):
-    monkeypatch.setattr(rehearsed, "is_installed", lambda name: installed)
+    monkeypatch.setattr(dry_run, "is_installed", lambda name: installed)
     problems = list(missing_packages(recipe("report_to: [trackio, mlflow]")))
     says = "train.args.report_to: the package trackio is not installed. Install it with `pip install trackio`"
     assert [says in problem for problem in problems] == ([] if installed else [True])
@@ -165,16 +165,16 @@ def test_a_tracker_that_is_not_installed(recipe, monkeypatch, installed):
 @pytest.mark.parametrize("installed", [True, False])
 def test_all_trackers_are_those_that_are_installed(recipe, home, monkeypatch, installed):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed and name == "wandb" else None)
-    problems = list(rehearsed.login_missing(recipe("report_to: all")))
+    problems = list(dry_run.login_missing(recipe("report_to: all")))
     assert [("WANDB_API_KEY" in problem) for problem in problems] == ([True] if installed else [])
 
 
 def test_a_stored_login_counts(recipe, home, monkeypatch):
     loaded = recipe("report_to: wandb")
     (home / ".netrc").write_text("machine elsewhere\n  login user\n  password x\n")
-    assert list(rehearsed.login_missing(loaded))
+    assert list(dry_run.login_missing(loaded))
     (home / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password x\n")
-    assert list(rehearsed.login_missing(loaded)) == []
+    assert list(dry_run.login_missing(loaded)) == []
 
 
 @pytest.mark.parametrize(
@@ -190,15 +190,15 @@ def test_a_stored_login_counts(recipe, home, monkeypatch):
 def test_a_launch_file_that_computes_in_another_type(recipe, tmp_path, asked_for, args, refused_as):
     file = tmp_path / "launch.yaml"
     file.write_text(f"mixed_precision: {asked_for}\n")
-    found = rehearsed.overridden_precision(recipe(args), file)
+    found = dry_run.overridden_precision(recipe(args), file)
     assert (found is None) == (refused_as is None)
     assert refused_as is None or refused_as in found
 
 
 def test_a_launch_file_that_is_not_there(recipe, tmp_path):
     with pytest.raises(RunError, match="there is no file"):
-        rehearsed.overridden_precision(recipe(), tmp_path / "none.yaml")
-    assert rehearsed.overridden_precision(recipe(), None) is None
+        dry_run.overridden_precision(recipe(), tmp_path / "none.yaml")
+    assert dry_run.overridden_precision(recipe(), None) is None
 
 
 def test_vllm_is_asked_for(recipe):
@@ -212,17 +212,17 @@ def test_the_size_that_is_named_is_taken(recipe, asked, mended):
 
 def test_shipped_recipes_are_known_to_be_trainable_without_asking(monkeypatch, tmp_path):
     def ask(questions):
-        raise AssertionError("bin/rehearse was not run since a recipe, a version or what is asked changed")
+        raise AssertionError("bin/dry-runs was not run since a recipe, a version or what is asked changed")
 
-    monkeypatch.setattr(rehearsed, "asked_of_libraries", ask)
+    monkeypatch.setattr(dry_run, "asked_of_libraries", ask)
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path))
     recipes = [load_recipe(path) for path in sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))]
     chosen = [loaded for loaded in recipes if not {"bf16", "fp16", "tf32"} & set(loaded.recipe.train.args)]
     assert len(chosen) > 3
-    monkeypatch.setattr(rehearsed, "small_files", lambda loaded: {})
+    monkeypatch.setattr(dry_run, "small_files", lambda loaded: {})
     assert refused(chosen) == [None] * len(chosen)
     changed = load_recipe(recipes[0].path.parent / "quickstart.yaml", ["train.args.max_steps=7"])
-    with pytest.raises(AssertionError, match="bin/rehearse"):
+    with pytest.raises(AssertionError, match="bin/dry-runs"):
         refused([changed])
 
 
