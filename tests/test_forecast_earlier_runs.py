@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from saved_outcome import sample, save
 
-from mixplan.forecast.earlier_runs import Kind, LeftOut, earlier_runs, settings_of
+from mixplan.forecast.earlier_runs import NO_SAE, Kind, LeftOut, earlier_runs, settings_of
 from mixplan.saved.outcome import Settings
 
 SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 5}
@@ -99,6 +99,16 @@ def test_a_run_of_another_kind_is_left_out_with_the_key_that_would_let_it_in(run
             LeftOut(f"{beside}foreign", "model", ("model.name: SmolLM2-135M-Instruct",), asked),
         )
     assert earlier_runs([], folder=runs, run=runs / "own", kind=KIND).closed
+
+
+def test_a_run_with_an_sae_teaches_a_plan_without_one_whatever_that_previews(runs):
+    kind = Kind("m" * 64, NO_SAE, Settings(**SETTINGS | {"preview_tokens": 5}))
+    found = earlier_runs(None, folder=runs.parent, run=runs / "own", kind=kind)
+    assert names(found) == ["first", "second"]
+    # One without an SAE was scored by previews, of so many tokens.
+    save(runs / "a", outcome(7, sae=NO_SAE, preview_tokens=8))
+    found = earlier_runs(None, folder=runs.parent, run=runs / "own", kind=kind)
+    assert [part.keys for part in found.left_out if part.name == "a"] == [("sts.preview.answer_tokens: 8",)]
 
 
 def without(path):

@@ -37,6 +37,15 @@ def test_extra_flags_are_passed_on_before_the_module():
     assert command[-5:] == ["--dynamo_backend", "no", "-m", "mixplan.train.worker", "r"]
 
 
+def test_a_second_run_is_no_flag():
+    with pytest.raises(RunError) as refused:
+        Launch(extra=("runs/other",))
+    assert str(refused.value) == (
+        "'runs/other': expected a flag of accelerate launch, such as --num_machines. Give one recipe or run folder; "
+        "`mixplan report RUN RUN` shows several runs side by side."
+    )
+
+
 def test_a_config_is_a_file_or_a_shipped_name(tmp_path, monkeypatch):
     own = tmp_path / "mine.yaml"
     own.write_text("distributed_type: 'NO'\n")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 from trl import SFTConfig, SFTTrainer
 
 from mixplan.train.pieces import divisible, merge_means, only_predicting, pieces, predicted
@@ -73,7 +73,8 @@ def test_training_in_pieces_is_trls_training(tiny_model, tmp_path, small_pieces,
 def test_what_depends_on_the_whole_batch_is_left_whole():
     args = {"device": torch.device("cpu"), "world_size": 1, "loss_type": "nll", "torch_compile": False,
             "neftune_noise_alpha": None}  # fmt: skip
-    own = {"label_smoother": None, "compute_loss_func": None, "aux_loss_enabled": False}
+    plain = SimpleNamespace(config=LlamaConfig())
+    own = {"model": plain, "label_smoother": None, "compute_loss_func": None, "aux_loss_enabled": False}
     batch = dict.fromkeys(("input_ids", "attention_mask", "labels"), torch.zeros(1, 1))
 
     def asked(items=4, inputs=batch, settings=args, **changes):
@@ -86,6 +87,15 @@ def test_what_depends_on_the_whole_batch_is_left_whole():
     assert not asked(label_smoother=object())
     assert not asked(compute_loss_func=object())
     assert not asked(aux_loss_enabled=True)
+    # A row beyond the first length of such a rope turns the positions of the shorter rows beside it.
+    for kind, longest in (("longrope", 32), ("dynamic", 64), ("default", 32)):
+        factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4} if kind == "longrope" else {"factor": 2.0}
+        rope = {"rope_type": kind, "rope_theta": 1e4, **factors} | {"original_max_position_embeddings": 32}
+        rope = rope if kind == "longrope" else {name: value for name, value in rope.items() if "original" not in name}
+        turned = SimpleNamespace(config=LlamaConfig(max_position_embeddings=64, rope_parameters=rope))
+        for length in (longest, longest + 1):
+            rows = dict.fromkeys(batch, torch.zeros(1, length))
+            assert asked(inputs=rows, model=turned) == (length == longest or kind == "default"), (kind, length)
     for name, other in {"device": torch.device("cuda"), "world_size": 2, "loss_type": "chunked",
                         "torch_compile": True, "neftune_noise_alpha": 5.0}.items():  # fmt: skip
         assert not asked(settings=args | {name: other})

@@ -233,7 +233,7 @@ def earlier_runs(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
                 )
                 continue
             found = run_of(place.name, mark, value)
-            apart = difference(kind, value, called(place, asked=asked), asked=asked)
+            apart = difference(kind, value, called(place, asked=asked), asked=asked, studied=False)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             warnings.append(
                 f"{called(place, asked=asked)}/{OUTCOME} is damaged or no outcome of this mixplan, so the forecast "
@@ -281,7 +281,7 @@ def called(place: Path, *, asked: bool) -> str:
     return "/".join(place.parts[-2:]) if asked else place.name
 
 
-def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) -> LeftOut | None:
+def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool, studied: bool = True) -> LeftOut | None:
     """What keeps an outcome or a study from teaching plans of a kind; None where nothing does.
 
     Args:
@@ -289,6 +289,7 @@ def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) 
         value: What outcome.json or evidence.json holds.
         name: What it is called.
         asked: Whether the recipe names it.
+        studied: Whether it is a study, which measures previews beside an SAE's scores; a run with an SAE does not.
 
     Raises:
         LookupError: it does not say what it is of.
@@ -303,6 +304,8 @@ def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool) 
         sae = NO_SAE if hashes["sae"] == NO_SAE else value.get("sae")
         return LeftOut(name, "SAE", (named("model.sae", sae),), asked)
     read = WITHOUT_SAE if kind.sae == NO_SAE else tuple(SETTING_KEYS)
+    if not studied and hashes["sae"] != NO_SAE:
+        read = tuple(setting for setting in read if setting != "preview_tokens")
     wanted = {name: value for name, value in kind.settings.fields().items() if name in read}
     differing = [setting for setting, value in wanted.items() if settings[setting] != value]
     if not differing:

@@ -119,7 +119,11 @@ def stretches_at(model: Model) -> int | None:
     `longrope` and `dynamic` ropes turn every position of a longer text otherwise, those that a cache holds too, so
     that a longer text can only be read whole.
     """
-    config = text_config(model.lm)
+    return rope_stretches_at(text_config(model.lm), model.window)
+
+
+def rope_stretches_at(config: Any, window: int | None) -> int | None:
+    """The same of a text decoder's config; `window` stands in where it names no length of its own."""
     given = getattr(config, "rope_parameters", None) or {}
     kinds = [given, *(value for value in given.values() if isinstance(value, dict))]
     found = []
@@ -127,5 +131,6 @@ def stretches_at(model: Model) -> int | None:
         name = str(kind.get("rope_type", ""))
         if name == "longrope" or "dynamic" in name:
             stated = kind.get("original_max_position_embeddings")
-            found.append(stated or getattr(config, "original_max_position_embeddings", None) or model.window)
-    return min(map(int, found)) if found else None
+            found.append(stated or getattr(config, "original_max_position_embeddings", None) or window)
+    lengths = [int(length) for length in found if length]
+    return min(lengths) if lengths else None

@@ -157,3 +157,8 @@ def give_back_memory() -> None:
     # glibc keeps what was freed; other C libraries have no such function, or need none.
     with suppress(OSError, TypeError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def threads() -> int:
+    """How many threads torch computes with, which what is kept depends on: sums are taken in another order."""
+    return torch.get_num_threads()

@@ -23,6 +23,7 @@ from mixplan.features.forward import reading_way
 from mixplan.features.queries import Reading, draw_demonstrations, in_front, plan_reading
 from mixplan.features.stream_shift import StreamShift, depth_read, stream_shift
 from mixplan.model import Checked, Model, load_model, slower
+from mixplan.model.device import threads
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
 from mixplan.plan.figures import describe_model, interval_of, mean_row_tokens
 from mixplan.reading.progress import Watcher
@@ -97,7 +98,7 @@ class Previewer:
         asked = [[row.id, row.prompt, row.answer, row.rationale] for row in self.rows(domain)]
         shown = [in_front(front, ()) for front in self.fronts]
         key = content_hash(
-            VERSION, self.model.fingerprint, self.model.device.type, self.depth, asked, shown,
+            VERSION, self.model.fingerprint, self.model.device.type, threads(), self.depth, asked, shown,
             recipe.sts.preview.model_dump(), recipe.sts.query_tokens,
             [target.fingerprint, recipe.drift.demonstrations, recipe.drift.draws, recipe.seed],
         )  # fmt: skip

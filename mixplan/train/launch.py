@@ -29,12 +29,22 @@ class Launch:
         processes: On this machine; one for each GPU, or one on a CPU, when None.
         extra: Further arguments of `accelerate launch`, passed on as they are.
         part: Of the machine, where several jobs run at once.
+
+    Raises:
+        RunError: the further arguments begin with one that is no flag.
     """
 
     config: Path | None = None
     processes: int | None = None
     extra: tuple[str, ...] = ()
     part: Part = field(default_factory=Part)
+
+    def __post_init__(self) -> None:
+        if self.extra and not self.extra[0].startswith("-"):
+            raise RunError(
+                f"'{self.extra[0]}': expected a flag of accelerate launch, such as --num_machines. Give one recipe or "
+                "run folder; `mixplan report RUN RUN` shows several runs side by side."
+            )
 
 
 def launch_command(run: Path, launch: Launch, *, recipe: Path, gpus: int) -> list[str]:

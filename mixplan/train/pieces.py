@@ -4,6 +4,8 @@ A batch's activations are held until its gradients are computed, so they set the
 different lengths are padded to the longest. TRL divides a batch's summed losses by a number of tokens that is known
 beforehand, so the losses of its pieces add up to its loss. On a CPU TRL also projects every token on the vocabulary,
 prompts and padding among them; here those alone whose next token is trained.
+
+Where a job has dropout, its masks are drawn piece by piece and so are others than TRL's; nothing else differs.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from mixplan.model.attention import rope_stretches_at
 
 Batch = dict[str, Tensor]
 
@@ -49,7 +53,18 @@ def divisible(trainer: Any, inputs: Batch, items: Any) -> bool:
         and trainer.label_smoother is None
         and trainer.compute_loss_func is None
         and not trainer.aux_loss_enabled  # a mean over the batch's tokens
+        and not stretched(trainer.model, inputs)
     )
+
+
+def stretched(lm: Any, inputs: Batch) -> bool:
+    """Whether the longest row of a batch is so long that it turns the positions of the shorter ones, too.
+
+    So it is with `longrope` and `dynamic` ropes beyond the length that they were first trained at.
+    """
+    config = lm.config.get_text_config()
+    longest = rope_stretches_at(config, getattr(config, "max_position_embeddings", None))
+    return longest is not None and inputs["input_ids"].shape[1] > longest
 
 
 def pieces(inputs: Batch, limit: int = PIECE_TOKENS) -> Iterator[Batch]:
