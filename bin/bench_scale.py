@@ -162,7 +162,9 @@ def main() -> None:
             printed[name] = {which: medians(found, asked.rows) for which, found in rounds.items()}
             if "before" in rounds:
                 before, now = printed[name]["before"], printed[name]["now"]
-                printed[name]["ratio"] = {key: round(now[key] / before[key], 3) for key in ("seconds", "megabytes")}
+                printed[name]["ratio"] = {
+                    key: round(now[key] / before[key], 3) for key in ("seconds", "megabytes") if before[key]
+                }
             sys.stderr.write(f"{name}: {json.dumps(printed[name])}\n")
     sys.stdout.write(json.dumps(printed, indent=2) + "\n")
 
