@@ -1,11 +1,9 @@
 """Separated cells: what parts them, what quotes hold, and what a damaged file is answered with."""
 
 import pytest
-from text_rows import CONVERT, LONG, TOO_LONG, rows, write
+from text_rows import CONVERT, LONG, TOO_LONG, around_a_broken_row, refusal, rows, write
 
 from mixplan.domains.limits import MAX_ROW_BYTES
-from mixplan.domains.textfiles import open_text
-from mixplan.errors import DataError
 
 
 def test_csv_cells_with_commas_quotes_and_line_ends(tmp_path):
@@ -55,10 +53,7 @@ DAMAGED = {
 @pytest.mark.parametrize("case", DAMAGED)
 def test_damage_is_named_with_its_line(tmp_path, case):
     name, data, message = DAMAGED[case]
-    path = write(tmp_path, name, data)
-    with pytest.raises(DataError) as caught:
-        rows(path)
-    assert str(caught.value) == message.format(path=path)
+    assert refusal(tmp_path, name, data) == message.format(path="{path}")
 
 
 BROKEN = {
@@ -72,11 +67,4 @@ BROKEN = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_one_broken_row_leaves_the_others(tmp_path, case):
     name, data, line = BROKEN[case]
-    file = open_text(write(tmp_path, name, data))
-    found = []
-    for number, content in file.raw_rows():
-        try:
-            found.append(file.decode(number, content)["a"])
-        except DataError as fault:
-            found.append(str(fault).partition(":")[0])
-    assert found == ["1", f"{tmp_path}/{name}, line {line}", "3"]
+    assert around_a_broken_row(tmp_path, name, data) == ["1", f"{tmp_path}/{name}, line {line}", "3"]

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from text_rows import CONVERT, LONG, TOO_LONG, rows, write
+from text_rows import CONVERT, LONG, TOO_LONG, refusal, rows, write
 
 from mixplan.domains.jsonlist import CHUNK, json_items
-from mixplan.errors import DataError
 
 
 def test_json_list_longer_than_the_window(tmp_path):
@@ -68,7 +67,4 @@ DAMAGED = {
 @pytest.mark.parametrize("case", DAMAGED)
 def test_damage_is_named_with_its_line(tmp_path, case):
     name, data, message = DAMAGED[case]
-    path = write(tmp_path, name, data)
-    with pytest.raises(DataError) as caught:
-        rows(path)
-    assert str(caught.value) == message.format(path=path)
+    assert refusal(tmp_path, name, data) == message.format(path="{path}")

@@ -5,10 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from text_rows import CONVERT, LONG, TOO_LONG, rows, write
+from text_rows import CONVERT, LONG, TOO_LONG, around_a_broken_row, refusal, rows, write
 
 from mixplan.domains.textfiles import open_text
-from mixplan.errors import DataError
 
 VALUES = st.dictionaries(
     st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=5),
@@ -82,10 +81,7 @@ DAMAGED = {
 @pytest.mark.parametrize("case", DAMAGED)
 def test_damage_is_named_with_its_line(tmp_path, case):
     name, data, message = DAMAGED[case]
-    path = write(tmp_path, name, data)
-    with pytest.raises(DataError) as caught:
-        rows(path)
-    assert str(caught.value) == message.format(path=path)
+    assert refusal(tmp_path, name, data) == message.format(path="{path}")
 
 
 BROKEN = {
@@ -98,11 +94,4 @@ BROKEN = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_one_broken_row_leaves_the_others(tmp_path, case):
     name, data, line = BROKEN[case]
-    file = open_text(write(tmp_path, name, data))
-    found = []
-    for number, content in file.raw_rows():
-        try:
-            found.append(file.decode(number, content)["a"])
-        except DataError as fault:
-            found.append(str(fault).partition(":")[0])
-    assert found == ["1", f"{tmp_path}/{name}, line {line}", "3"]
+    assert around_a_broken_row(tmp_path, name, data) == ["1", f"{tmp_path}/{name}, line {line}", "3"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from mixplan.model.device import DTYPES
 from mixplan.model.families import text_config
@@ -111,6 +112,27 @@ def shrunk(model: Model, size: int | None) -> Iterator[None]:
     finally:
         for field, value in before.items():
             setattr(config, field, value)
+
+
+@contextmanager
+def attending(model: Model, name: str, function: Any) -> Iterator[None]:
+    """While open, every layer that asks transformers for its attention gets this function.
+
+    A layer that computes attention in a way of its own does not ask, and sees what the mask lets it see.
+
+    Args:
+        model: The model.
+        name: What transformers knows the function by.
+        function: Takes what transformers' attention functions take.
+    """
+    config = text_config(model.lm)
+    before = config._attn_implementation
+    ALL_ATTENTION_FUNCTIONS.register(name, function)
+    config._attn_implementation = name
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
 
 
 def stretches_at(model: Model) -> int | None:

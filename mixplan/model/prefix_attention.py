@@ -15,9 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from mixplan.model.families import text_config
+from mixplan.model.attention import attending
 from mixplan.model.load import Model
 
 NAME = "mixplan_parted"
@@ -104,20 +103,13 @@ def padded(masks: Sequence[Tensor], longest: int) -> Tensor | None:
 
 @contextmanager
 def parted(model: Model, parts: Parts) -> Iterator[None]:
-    """While open, every attention layer that asks transformers for its attention attends in parts.
-
-    A layer that computes attention in a way of its own does not ask, and sees what the mask lets it see.
-    """
-    config = text_config(model.lm)
-    before = config._attn_implementation
-    ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
-    config._attn_implementation = NAME
+    """While open, the attention layers attend in parts; see `attending`."""
     _open.append(parts)
     try:
-        yield
+        with attending(model, NAME, attend):
+            yield
     finally:
         _open.pop()
-        config._attn_implementation = before
 
 
 _open: list[Parts] = []

@@ -15,10 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from mixplan.model.attention import unmasked
-from mixplan.model.families import text_config
+from mixplan.model.attention import attending, unmasked
 from mixplan.model.load import Model
 from mixplan.model.prefix_attention import Parts, attention, bias, joined, own_part, parts_of, prefix_part, refuse_more
 from mixplan.model.stream import decoder_of, taken
@@ -150,17 +148,13 @@ def read_beginning(model: Model, beginning: Ids) -> DynamicCache:
 
 @contextmanager
 def in_slots(model: Model, slots: Slots) -> Iterator[None]:
-    """While open, every attention layer that asks transformers for its attention attends to slots."""
-    config = text_config(model.lm)
-    before = config._attn_implementation
-    ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
-    config._attn_implementation = NAME
+    """While open, the attention layers attend to slots; see `attending`."""
     _open.append(slots)
     try:
-        yield
+        with attending(model, NAME, attend):
+            yield
     finally:
         _open.pop()
-        config._attn_implementation = before
 
 
 _open: list[Slots] = []
