@@ -71,8 +71,7 @@ def domain_cases(domain: str, read: str) -> dict[str, Case]:
     columns, form, shots = f"{domain}.columns", f"{domain}.format", f"{domain}.demonstrations"
     messages = (f"{columns}=null", f"{form}=messages", f"{columns}={{messages: chat}}")
     parts = (f"{columns}=null", f"{form}=prompt_completion", f"{columns}={{prompt: question, completion: answer}}")
-    choice = (f"{columns}=null", f"{form}=choice",
-              f"{columns}={{question: question, options: options, answer: letter}}")  # fmt: skip
+    lists = (f"{columns}=null", f"{form}=choice", f"{columns}={{question: question, options: options, answer: letter}}")
     picks = (f"{columns}=null", f"{form}=choice", f"{domain}.labels=index0",
              f"{columns}={{question: question, options: options3, answer: pick}}")  # fmt: skip
     chats = (f"{columns}=null", f"{form}=messages", f"{columns}={{messages: chat3, role: role, content: content}}",
@@ -89,13 +88,13 @@ def domain_cases(domain: str, read: str) -> dict[str, Case]:
         f"{columns}.tools": case(f"{columns}.tools=tools", "mixture", *chats),
         **data_cases(f"{domain}.data", (), read),
         **data_cases(shots, (f"{shots}={{file: shots.jsonl}}",), read),
-        form: Case(choice, read),
+        form: Case(lists, read),
         f"{columns}.messages": case(f"{columns}.messages=chat2", read, *messages),
         f"{columns}.prompt": case(f"{columns}.prompt=question2", read, *parts),
         f"{columns}.completion": case(f"{columns}.completion=answer2", read, *parts),
         f"{columns}.system": case(f"{columns}.system=system", read),
         f"{columns}.question": case(f"{columns}.question=question2", read),
-        f"{columns}.options": case(f"{columns}.options=options2", read, *choice),
+        f"{columns}.options": case(f"{columns}.options=options2", read, *lists),
         f"{columns}.answer": case(f"{columns}.answer=answer2", read),
         f"{columns}.rationale": case(f"{columns}.rationale=rationale", read),
         f"{domain}.split.evaluation": case(f"{domain}.split.evaluation=9", "row counts"),
