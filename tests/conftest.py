@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import browser
 import pytest
 
 # Some tests press Ctrl-C, which processes started in a shell's background are born deaf to.
@@ -59,6 +58,8 @@ LONG_FILES = (
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that take longest; leave out tests of browsers, trackers and harnesses not installed."""
+    import browser
+
     there = {"browser": browser.installed() is not None, "inspect": find_spec("inspect_ai") is not None}
     absent = [
         item
