@@ -64,7 +64,7 @@ def read_unit(
     Yields:
         Packs, covering the unit's queries in order.
     """
-    limit, other = pack_tokens or PACK_TOKENS.get(model.device.type, 2048), trained or model
+    limit, other = pack_tokens or longest_pack(model), trained or model
     found = Kept(0) if kept is None else kept
     way = way_of(model, depth, [query.alone for query in unit.queries])
     other_way = way_of(other, depth, [query.context for query in unit.queries])
@@ -111,6 +111,11 @@ def first_queries(unit: Unit, *, tokens: int) -> list[Query]:
         if count >= tokens:
             break
     return queries
+
+
+def longest_pack(model: Model) -> int:
+    """Tokens in one packed pass on the model's device."""
+    return PACK_TOKENS.get(model.device.type, 2048)
 
 
 def packs_of(unit: Unit, limit: int) -> Iterator[range]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,34 @@ def to_bytes(sparse: Sparse) -> bytes:
         arrays[f"{name}.gaps"], arrays[f"{name}.far"] = gaps_of(entries.places)
         arrays[f"{name}.values"] = entries.values
     return bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+def joined(parts: Sequence[Sparse]) -> Sparse:
+    """Put together what was read of one unit's rows, in parts that follow one another.
+
+    Args:
+        parts: One or more, of one SAE.
+
+    Returns:
+        What reading all rows at once keeps.
+    """
+    tokens = [int(part.tokens.sum()) for part in parts]
+    rows = [len(part.tokens) for part in parts]
+    return Sparse(
+        np.concatenate([part.tokens for part in parts]),
+        stacked([part.act for part in parts], tokens),
+        stacked([part.shift for part in parts], rows),
+        np.concatenate([part.raw_shift for part in parts]),
+        np.concatenate([part.raw_act for part in parts]),
+    )
+
+
+def stacked(parts: Sequence[Entries], lines: Sequence[int]) -> Entries:
+    """Matrices of so many lines each, one below another."""
+    width = parts[0].width
+    starts = np.cumsum([0, *lines[:-1]])
+    places = [part.places + start * width for part, start in zip(parts, starts, strict=True)]
+    return Entries(np.concatenate(places), np.concatenate([part.values for part in parts]), width)
 
 
 def from_bytes(data: bytes) -> Sparse | None:

@@ -20,6 +20,7 @@ from mixplan.plan.conversations import conversation_warnings, refuse_conversatio
 from mixplan.plan.drift_source import DriftReading, drift_reading
 from mixplan.plan.figures import describe_model, interval_of, mean_row_tokens
 from mixplan.reading.progress import Watcher
+from mixplan.reading.shares import read_ahead, summed_job
 from mixplan.reading.tokenizer import keep_tokenizer
 from mixplan.reading.units import Reader
 from mixplan.reading.workers import Workers
@@ -78,9 +79,14 @@ def measure_scores(
     health = measure_health(model, sae, readings, reader.folder)
     told = drift_reading(loaded, model, target, readings["target"], watcher=watcher, workers=reader.workers)
     readings["target"] = told.reading
+    beside = told.trained is not None
+    if not beside:
+        share_reading(reader, readings, told.reading.units)
     drift = measure_drift(recipe, reader, told)
     sources = source_drifts(recipe, model, target, reader, told)
     told = replace(told, trained=None)  # its memory is free again before the domains are read
+    if beside:
+        share_reading(reader, readings, ())
     scored, described, strongest = score_domains(recipe, reader, readings, domains, drift, sources)
     return saved.Scores(
         model=describe_model(model, ready.checked),
@@ -207,6 +213,12 @@ def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping
                 "Shorten them with a template, or choose a model with a longer window."
             )
     return readings
+
+
+def share_reading(reader: Reader, readings: Mapping[str, Reading], target: Sequence[Unit]) -> None:
+    """Read domains, and so much of the target, with all processes at once; with one there is nothing to share."""
+    domains = [unit for name, reading in readings.items() if name != "target" for unit in reading.units]
+    read_ahead(reader, domains, [summed_job(reader, unit, replicas=REPLICAS) for unit in target])
 
 
 def measure_drift(recipe: Recipe, reader: Reader, told: DriftReading) -> Drift:

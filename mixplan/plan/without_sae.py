@@ -28,7 +28,7 @@ from mixplan.plan.conversations import conversation_warnings, refuse_conversatio
 from mixplan.plan.figures import describe_model, interval_of, mean_row_tokens
 from mixplan.reading.progress import Watcher
 from mixplan.reading.tokenizer import keep_tokenizer, tokens_of
-from mixplan.reading.workers import Workers
+from mixplan.reading.workers import Workers, deal
 from mixplan.recipe import LoadedRecipe, Recipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 from mixplan.saved import scores as saved
@@ -225,15 +225,17 @@ def made_ready(
 
 
 def read_all(previewer: Previewer, target: Domain, domains: Mapping[str, Domain]) -> dict[str, Previewed]:
-    """Read every domain, or find it in the cache; with several processes each reads its share.
+    """Read every domain, or find it in the cache; with several processes each reads its share, by their lengths.
 
     Raises:
         MixplanError: another process's readings did not arrive.
     """
     workers = Workers.here()
     places = {name: previewer.place(domain, target) for name, domain in domains.items()}
+    lengths = [sum(len(text) for row in previewer.rows(one) for _, text in row.prompt) for one in domains.values()]
+    ranks = deal(lengths, workers.count)
     for number, (name, place) in enumerate(places.items()):
-        if unseal(place) is None and number % workers.count == workers.rank:
+        if ranks[number] == workers.rank and unseal(place) is None:
             title = f"reading {name} ({number + 1} of {len(places)})"
             store(place, previewer.read(domains[name], target, title).to_bytes())
     workers.wait()

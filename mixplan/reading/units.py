@@ -15,10 +15,11 @@ from mixplan.features.column_sums import statistics_of
 from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.measure_sparse import measure_sparse, sparse_key
 from mixplan.features.queries import Unit
+from mixplan.features.sparse import Sparse
 from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
 from mixplan.model import Model
 from mixplan.reading.progress import Watcher
-from mixplan.reading.workers import Workers
+from mixplan.reading.workers import Workers, deal
 from mixplan.runs import store, unseal
 from mixplan.sae import ELEMENTWISE, Sae
 
@@ -59,9 +60,8 @@ class Reader:
 
     def shared(self, units: Sequence[Unit], read: Read) -> list[Statistics]:
         """Statistics in the order of the units, each read by the process whose turn it is."""
-        found: list[Statistics | None] = []
-        for number, unit in enumerate(units):
-            found.append(read(unit, number % self.workers.count == self.workers.rank))
+        ranks = deal([unit.tokens for unit in units], self.workers.count)
+        found = [read(unit, rank == self.workers.rank) for unit, rank in zip(units, ranks, strict=True)]
         self.workers.wait()
         return [part or self.arrived(unit, read) for unit, part in zip(units, found, strict=True)]
 
@@ -77,8 +77,7 @@ class Reader:
 
     def picked(self, unit: Unit, columns: Columns, now: bool, *, whole: bool) -> Statistics | None:
         """Statistics for chosen dimensions; of an SAE that fires too much to be kept sparse, for these alone."""
-        place = self.place(sparse_key(self.model, self.sae, unit, trained=self.trained))
-        data = unseal(place)
+        data = unseal(self.sparse_place(unit))
         kept = None if data is None else sparse.from_bytes(data)
         if kept is not None:
             self.watcher.advance(unit.tokens)
@@ -86,11 +85,21 @@ class Reader:
         alone = self.summed(unit, columns, False, whole=whole)
         if alone is not None or not now:
             return alone
+        read = self.keep(unit)
+        return (
+            self.summed(unit, columns, True, whole=whole) if read is None else statistics_of(read, columns, whole=whole)
+        )
+
+    def keep(self, unit: Unit) -> Sparse | None:
+        """Read a unit and keep all its features; None where too many fire for that."""
         read = measure_sparse(self.model, self.sae, unit, trained=self.trained, on_tokens=self.watcher.advance)
-        if read is None:
-            return self.summed(unit, columns, True, whole=whole)
-        store(place, sparse.to_bytes(read))
-        return statistics_of(read, columns, whole=whole)
+        if read is not None:
+            store(self.sparse_place(unit), sparse.to_bytes(read))
+        return read
+
+    def sparse_place(self, unit: Unit) -> Path:
+        """Where all features of a unit are kept."""
+        return self.place(sparse_key(self.model, self.sae, unit, trained=self.trained))
 
     def summed(
         self, unit: Unit, columns: Columns | None, now: bool, *, replicas: int = 0, whole: bool = True

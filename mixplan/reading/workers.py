@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Which of how many processes this is, as `accelerate launch` or `torchrun` say; units are dealt out in turn."""
+    """Which of how many processes this is, as `accelerate launch` or `torchrun` say; work is dealt out by rank."""
 
     rank: int
     count: int
@@ -24,3 +25,39 @@ class Workers:
             from accelerate import PartialState
 
             PartialState().wait_for_everyone()
+
+    def agreed(self, make: Callable[[], list[int]]) -> list[int]:
+        """What the first process makes, for all of them, where each may see the cache at another time."""
+        if self.count == 1:
+            return make()
+        from accelerate import PartialState
+        from accelerate.utils import broadcast_object_list
+
+        PartialState()
+        values = [make() if self.rank == 0 else []]
+        broadcast_object_list(values)
+        return values[0]
+
+
+def deal(costs: Sequence[int], processes: int) -> list[int]:
+    """Deal work out: the largest first, each to the process that has least so far.
+
+    No process gets more than the mean and once the largest.
+
+    Args:
+        costs: Of each piece of work.
+        processes: How many processes there are.
+
+    Returns:
+        For each piece, the rank of the process that does it; ties go to the piece that comes first, and to the lower
+        rank.
+
+    Source: R. L. Graham, Bounds on multiprocessing timing anomalies, SIAM J. Appl. Math. 17 (1969), LPT.
+    """
+    loads = [0] * processes
+    ranks = [0] * len(costs)
+    for index in sorted(range(len(costs)), key=lambda index: (-costs[index], index)):
+        rank = loads.index(min(loads))
+        ranks[index] = rank
+        loads[rank] += costs[index]
+    return ranks
