@@ -22,6 +22,7 @@ from mixplan.recipe import (
 )
 
 COLUMNS = ColumnsSpec(question="q", answer="a")
+WITH_PASSAGE = ColumnsSpec(question="{passage}\n{q}", answer="a")
 
 
 def save(folder: Path, name: str, questions) -> None:
@@ -53,9 +54,6 @@ def refused(plan: Recipe, folder: Path, **place) -> str:
 
 def keys(one: Domain, *parts: str) -> list[str]:
     return [row.key for part in parts or PARTS for row in getattr(one, part)]
-
-
-WITH_PASSAGE = ColumnsSpec(question="{passage}\n{q}", answer="a")
 
 
 def passage(number: int) -> str:
