@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from allocated import demands
 from scipy.optimize import minimize
-from test_allocate import demands
 
 from mixplan.allocate import allocate, budget_curve
 from mixplan.forecast import Halving

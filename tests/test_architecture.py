@@ -10,13 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from package_files import ROOT, SOURCES, TESTS, name_of, tree
 
 from mixplan.recipe import load_recipe
-
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "mixplan"
-TESTS = ROOT / "tests"
-SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FLOW = (
     *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "saved"),
@@ -51,25 +47,6 @@ ALLOWED = {
     "joblib": set(),
 }
 BANNED_NAMES = {"utils", "util", "helpers", "common", "base", "types", "manager", "misc", "registry", "factory"}
-WHOLE_HOUSE = {
-    "architecture": "this file: rules on the package as a whole",
-    "damage": "every kind of file that a run and its cache hold, damaged, under each command",
-    "docs": "README and docs/: links, commands, formats, generated pages",
-    "installed": "the wheel, installed elsewhere",
-    "models_hub": "each model config through the hub's code",
-    "page_colours": "the pages' style sheets, light and dark",
-    "pages_in_a_browser": "the pages that reports write, in a real browser",
-    "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
-    "model_families": "reading, scoring and answering with many families of models",
-    "outcome_keys": "each recipe key that a stage after the plan reads",
-    "recipe_keys": "each recipe key and the artifact of a plan that it changes",
-    "recipe_overrides": "`--set`, which the recipe's loader, rules and command line share",
-    "recipes_hub": "a paper's recipe through the hub's code",
-    "recipes_shipped": "each recipe and config in the tree",
-    "sources": "a target of several sources, from recipe to report",
-}
-"""Tests of no single module, with what they are about."""
-
 UNTYPED = {
     "api.results": "rows for a data frame, as pandas takes them",
     "cli.ls": "entries of `mixplan ls --json`, each kind with keys of its own",
@@ -105,17 +82,6 @@ UNTYPED_CROSSING = [
     "sae.make.make_sae",  # the card's figures, as JSON for who asks for them
 ]
 """Functions that other parts of the package take and that give or take such a value, by its name too."""
-
-
-def name_of(path: Path) -> str:
-    """`mixplan/report/terminal.py` is `report.terminal`, `mixplan/report/__init__.py` is `report`."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @cache
@@ -323,31 +289,6 @@ def test_no_exception_is_swallowed_whole():
         if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) == "Exception")
     ]
     assert wrong == []
-
-
-def test_no_test_is_skipped():
-    wrong = [
-        f"{path.name}:{node.lineno}: {ast.unparse(node)}"
-        for path in TESTS.rglob("*.py")
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Attribute) and node.attr in ("skip", "skipif", "xfail", "importorskip")
-    ]
-    assert wrong == []
-
-
-def modules_by_test_name() -> set[str]:
-    return {name_of(path).replace(".", "_") for path in SOURCES}
-
-
-def test_each_test_file_is_named_after_a_module():
-    tests = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}
-    assert tests - modules_by_test_name() - set(WHOLE_HOUSE) == set()
-
-
-def test_each_part_of_the_package_has_its_tests():
-    tests = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}
-    parts = {name_of(path).partition(".")[0] for path in SOURCES} - {"", "__main__"}
-    assert [part for part in sorted(parts) if not any(f"{test}_".startswith(f"{part}_") for test in tests)] == []
 
 
 def loaded_after(code: str, *arguments: str) -> set[str]:

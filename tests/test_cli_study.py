@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from random_table import random_table
 from saved_further import further
-from study_pages import complete, judged_values, results
-from test_study_judged_judge import made_up
-from test_study_results_page import MARKS, STUDY
+from study_pages import MARKS, STUDY, complete, judged_values, results
 from typer.testing import CliRunner, Result
 
 from mixplan.cli import app, main
@@ -29,7 +28,7 @@ def call(*words: object) -> Result:
 def asked(tmp_path, monkeypatch) -> list[tuple[str, StudyRequest]]:
     """Verbs and requests that reach the study; running and judging end with results."""
     found = []
-    table = made_up()
+    table = random_table()
 
     def remember(verb):
         def worked(request, *, watcher):

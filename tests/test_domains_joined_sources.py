@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_domains_split import COLUMNS, domain, keys, questions, recipe, save
+from small_domains import COLUMNS, domain, keys, questions, recipe, save
 
 from mixplan.domains import account, by_name, open_domains, row_warnings
 from mixplan.domains.cached_domains import kept, rebuilt

@@ -6,30 +6,19 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_domains_split import domain, open_domains, recipe, save
+from small_domains import WITH_PASSAGE, domain, passage, passage_rows, recipe, save
 
-from mixplan.domains import Domain
+from mixplan.domains import Domain, open_domains
 from mixplan.domains.passages import Groups
 from mixplan.domains.rows import Row
 from mixplan.errors import DataError
 from mixplan.recipe import ColumnsSpec, SplitSpec
 
-TWO = ColumnsSpec(question="{passage}\n{q}", answer="a")
-
-
-def passage(number: int) -> str:
-    return f"Passage {number} says in many words what several questions are asked about, one after another."
-
-
-def texts(rows: int, each: int) -> list[dict[str, str]]:
-    """Rows of which `each` share a passage."""
-    return [{"passage": passage(n // each), "q": f"question {n}?", "a": "yes", "id": n // each} for n in range(rows)]
-
 
 def opened(tmp_path, rows, **changes) -> Domain:
     save(tmp_path, "law", rows)
     save(tmp_path, "target", [f"question {n}" for n in range(20)])
-    law = domain("law", **{"columns": TWO, "split": SplitSpec(), **changes})
+    law = domain("law", **{"columns": WITH_PASSAGE, "split": SplitSpec(), **changes})
     return open_domains(recipe(domain("target"), {"law": law}), folder=tmp_path)[1]["law"]
 
 
@@ -38,18 +27,18 @@ def passages_of(rows) -> set[str]:
 
 
 def test_a_shared_passage_is_found_and_kept_together(tmp_path):
-    law = opened(tmp_path, texts(200, 4))
+    law = opened(tmp_path, passage_rows(200, 4))
     # 30 rows are asked for: seven passages with four rows each.
     assert (law.group, law.shared, len(law.evaluation), len(law.pool)) == ("passage", {}, 28, 172)
     assert not passages_of(law.evaluation) & passages_of(law.pool)
-    law = opened(tmp_path, texts(202, 4), split=SplitSpec(evaluation=30))
+    law = opened(tmp_path, passage_rows(202, 4), split=SplitSpec(evaluation=30))
     assert (law.shared, len(law.evaluation)) == ({}, 30)
-    law = opened(tmp_path, texts(200, 4), group=False)
+    law = opened(tmp_path, passage_rows(200, 4), group=False)
     assert (law.group, len(law.evaluation)) == (None, 30)
 
 
 def test_a_column_that_the_recipe_names_holds_rows_together_whatever_it_holds(tmp_path):
-    rows = [{**row, "passage": ""} for row in texts(60, 3)]
+    rows = [{**row, "passage": ""} for row in passage_rows(60, 3)]
     law = opened(tmp_path, rows, group="id", columns=ColumnsSpec(question="q", answer="a"))
     numbers = [{int(row.prompt[-1][1].split()[1][:-1]) // 3 for row in part} for part in (law.evaluation, law.pool)]
     assert law.group == "id"
@@ -59,16 +48,22 @@ def test_a_column_that_the_recipe_names_holds_rows_together_whatever_it_holds(tm
 
 
 def test_what_cannot_be_kept_apart_is_counted(tmp_path):
-    law = opened(tmp_path, texts(60, 20))
+    law = opened(tmp_path, passage_rows(60, 20))
     assert (law.group, len(law.evaluation), law.shared) == ("passage", 9, {"law": 9})
 
 
 @pytest.mark.parametrize(
     ("rows", "columns"),
     [
-        ([{**row, "passage": passage(0)} for row in texts(60, 3)], TWO),
-        ([{**row, "passage": "Which is right?" if row["id"] % 2 else passage(row["id"])} for row in texts(60, 1)], TWO),
-        ([{**row, "q": passage(row["id"])} for row in texts(60, 1)], ColumnsSpec(question="q", answer="a")),
+        ([{**row, "passage": passage(0)} for row in passage_rows(60, 3)], WITH_PASSAGE),
+        (
+            [
+                {**row, "passage": "Which is right?" if row["id"] % 2 else passage(row["id"])}
+                for row in passage_rows(60, 1)
+            ],
+            WITH_PASSAGE,
+        ),
+        ([{**row, "q": passage(row["id"])} for row in passage_rows(60, 1)], ColumnsSpec(question="q", answer="a")),
     ],
     ids=["an instruction", "a stock question", "one column"],
 )
@@ -77,11 +72,11 @@ def test_what_is_no_passage_holds_no_rows_together(tmp_path, rows, columns):
 
 
 def test_a_passage_of_another_domain_s_evaluation_is_counted(tmp_path):
-    save(tmp_path, "law", texts(40, 4))
-    save(tmp_path, "more", [{**row, "q": f"other {n}?"} for n, row in enumerate(texts(40, 4))])
+    save(tmp_path, "law", passage_rows(40, 4))
+    save(tmp_path, "more", [{**row, "q": f"other {n}?"} for n, row in enumerate(passage_rows(40, 4))])
     save(tmp_path, "target", [f"question {n}" for n in range(20)])
     split = SplitSpec(evaluation=4)
-    domains = {name: domain(name, columns=TWO, split=split) for name in ("law", "more")}
+    domains = {name: domain(name, columns=WITH_PASSAGE, split=split) for name in ("law", "more")}
     _, found = open_domains(recipe(domain("target"), domains), folder=tmp_path)
     same = passages_of(found["law"].evaluation) == passages_of(found["more"].evaluation)
     assert found["law"].shared == ({} if same else {"more": 4})

@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-from test_domains_passages import TWO, texts
-from test_domains_split import domain, questions, recipe, save
+from small_domains import WITH_PASSAGE, domain, passage_rows, questions, recipe, save
 
 from mixplan.domains import account, open_domains, row_warnings
 from mixplan.domains.cached_domains import opened as opened_recipe
@@ -45,8 +44,10 @@ def test_every_row_is_accounted_for(tmp_path):
 
 def test_what_was_left_out_and_what_is_shared_is_told(tmp_path):
     save(tmp_path, "target", [*questions("target", 20), *questions("target", 3)])
-    save(tmp_path, "law", texts(60, 20))
-    target, domains = opened(tmp_path, domain("target"), {"law": domain("law", columns=TWO, split=SplitSpec())})
+    save(tmp_path, "law", passage_rows(60, 20))
+    target, domains = opened(
+        tmp_path, domain("target"), {"law": domain("law", columns=WITH_PASSAGE, split=SplitSpec())}
+    )
     assert account(target) == (
         "23 rows: evaluation 2, pool 18, of which query 3 and demonstration 2; 3 left out: 3 duplicate"
     )

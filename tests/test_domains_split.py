@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_domains import domain, questions, recipe, refused, save
+from small_domains import domain, keys, questions, recipe, refused, save
 
-from mixplan.domains import Domain, open_domains
+from mixplan.domains import open_domains
 from mixplan.domains.split import PARTS
 from mixplan.recipe import (
     ColumnsSpec,
@@ -18,11 +18,6 @@ from mixplan.recipe import (
     SplitSpec,
     StsSpec,
 )
-
-
-def keys(one: Domain, *parts: str) -> list[str]:
-    return [row.key for part in parts or PARTS for row in getattr(one, part)]
-
 
 LOOKS = [str.upper, str.title, lambda text: f"  “{text}”?! ", lambda text: text.replace(" ", "\n\t")]
 

@@ -1,12 +1,9 @@
 """Streamed, packed feature statistics against a plain NumPy transcription that reads every sequence whole."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from dense_features import D_SAE, dense_pairs, make_rows, numpy_encode, open_pair
 
 from mixplan.domains import Row
 from mixplan.drift import predict_drift
@@ -15,105 +12,9 @@ from mixplan.features.measure import measure_unit
 from mixplan.features.queries import in_front, plan_reading
 from mixplan.features.statistics import Columns, from_bytes, to_bytes
 from mixplan.features.turns import query_tokens
-from mixplan.model import Model, load_model, render
+from mixplan.model import load_model, render
 from mixplan.recipe import ModelSpec, SaeSpec
 from mixplan.sae import columns_of, load_sae
-
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "lazy",
-    "dog",
-    "what",
-    "is",
-    "sum",
-    "of",
-    "patient",
-    "fever",
-    "doctor",
-    "options",
-    "right",
-    "answer",
-]
-D_SAE = 96
-
-
-def make_rows(count: int, seed: int, *, turns: bool = True) -> tuple[Row, ...]:
-    rng = np.random.default_rng(seed)
-    rows = []
-    for index in range(count):
-        question = " ".join(rng.choice(WORDS, rng.integers(4, 14))) + f" {seed}{index}?"
-        rows.append(
-            Row(
-                id=f"r:{seed}:{index}",
-                key=f"{seed}{index}",
-                prompt=(("user", question),),
-                answer=" ".join(rng.choice(WORDS, rng.integers(1, 6))),
-                rationale="because " + " ".join(rng.choice(WORDS, 3)) if index % 2 else None,
-            )
-        )
-    return tuple(rows)
-
-
-def open_pair(model_folder: Path, tmp: Path, tiny_sae, kind: str, hook: str = "blocks.2.hook_resid_post", **changes):
-    spec = ModelSpec(name=str(model_folder), dtype="float32", device="cpu", sae=SaeSpec(path=str(tmp)))
-    model = load_model(spec)
-    tiny_sae(kind, model.d_model, D_SAE, hook, tmp, **changes)
-    return model, load_sae(spec.sae, model)
-
-
-def numpy_encode(folder: Path, x: np.ndarray) -> np.ndarray:
-    """Feature activations written out in NumPy from the saved file alone. x: [tokens, d_in] float32."""
-    config = json.loads((folder / "cfg.json").read_text())
-    w = load_file(folder / "sae_weights.safetensors")
-    if config["normalize_activations"] == "layer_norm":
-        x = x - x.mean(1, keepdims=True)
-        x = x / (x.std(1, keepdims=True, ddof=1) + 1e-5)
-    if config["apply_b_dec_to_input"]:
-        x = x - w["b_dec"]
-    kind = config["architecture"]
-    if kind == "gated":
-        open_gate = x @ w["W_enc"] + w["b_gate"] > 0
-        return open_gate * np.maximum(x @ (w["W_enc"] * np.exp(w["r_mag"])) + w["b_mag"], 0)
-    pre = x @ w["W_enc"] + w["b_enc"]
-    if kind == "jumprelu":
-        return np.maximum(pre, 0) * (pre > w["threshold"])
-    if kind == "topk":
-        if config["rescale_acts_by_decoder_norm"]:
-            pre = pre * np.linalg.norm(w["W_dec"], axis=1)
-        kept = np.zeros_like(pre)
-        best = np.argsort(-pre, axis=1, kind="stable")[:, : config["k"]]
-        np.put_along_axis(kept, best, np.maximum(np.take_along_axis(pre, best, 1), 0), 1)
-        return kept
-    return np.maximum(pre, 0)
-
-
-def whole_stream(model: Model, ids: tuple[int, ...], layer: int) -> np.ndarray:
-    """Residual stream after `layer` blocks from one ordinary forward pass over one sequence."""
-    with torch.inference_mode():
-        output = model.lm(input_ids=torch.tensor([ids]), output_hidden_states=True, use_cache=False)
-    return output.hidden_states[layer][0].numpy()
-
-
-def dense(model: Model, folder: Path, reading, rows, demos_by_id, layer: int):
-    """Plain transcription: per unit, lists of ([tokens, d_sae] alone, [tokens, d_sae] with demonstrations)."""
-    found = []
-    for unit in reading.units:
-        demos = [demos_by_id[name] for name in unit.demonstrations]
-        for query in unit.queries:
-            row = rows[query.row]
-            alone, count = query_tokens(model, row.prompt)
-            context, _ = query_tokens(model, in_front(demos, row.prompt))
-            cut = count - query.count if query.alone != alone else 0
-            alone, context = alone[: len(alone) - cut], context[: len(context) - cut]
-            x0 = whole_stream(model, alone, layer)[-query.count :]
-            x1 = whole_stream(model, context, layer)[-query.count :]
-            found.append((numpy_encode(folder, x0), numpy_encode(folder, x1), x0, x1))
-    return found
 
 
 def check_against_dense(model, sae, folder, *, pack_tokens, layer=3):
@@ -121,7 +22,7 @@ def check_against_dense(model, sae, folder, *, pack_tokens, layer=3):
     reading = plan_reading(model, rows, demos, tokens=150, shots=2, draws=3, seed=5)
     assert reading.tokens == 150
     assert len(reading.units) == 3
-    slow = dense(model, folder, reading, rows, {row.id: row for row in demos}, layer)
+    slow = dense_pairs(model, folder, reading, rows, {row.id: row for row in demos}, layer)
     tokens = sum(len(a) for a, *_ in slow)
     shift = sum(((b - a).astype(np.float64) ** 2).sum(0) for a, b, *_ in slow)
     units = [measure_unit(model, sae, unit, replicas=20, pack_tokens=pack_tokens) for unit in reading.units]
@@ -235,7 +136,7 @@ def test_examples_are_the_largest_activations(tiny_model, tmp_path, tiny_sae):
     reading = plan_reading(model, rows, demos, tokens=100, shots=1, draws=1, seed=5)
     columns = Columns(np.arange(D_SAE), np.array([0]), np.array([0]))
     part = measure_unit(model, sae, reading.units[0], columns=columns, pack_tokens=30)
-    slow = dense(model, tmp_path, reading, rows, {row.id: row for row in demos}, 3)
+    slow = dense_pairs(model, tmp_path, reading, rows, {row.id: row for row in demos}, 3)
     for column in range(D_SAE):
         flat = sorted((float(v) for a, *_ in slow for v in a[:, column] if v > 0), reverse=True)[:3]
         np.testing.assert_allclose(part.example_values[column][: len(flat)], flat, rtol=1e-3, atol=1e-4)

@@ -3,13 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+from dense_features import D_SAE, dense_behind, make_rows, open_pair
 from evaluated import loaded
-from test_features import D_SAE, make_rows, numpy_encode, open_pair, whole_stream
 
 from mixplan.features.contrast import plan_contrast
 from mixplan.features.measure import measure_unit
-from mixplan.features.queries import in_front, plan_reading
-from mixplan.features.turns import query_tokens
+from mixplan.features.queries import plan_reading
 
 
 def fronts_of(rows, draws):
@@ -21,27 +20,12 @@ def fronts_of(rows, draws):
     ]
 
 
-def transcribed(model, folder, reading, rows, fronts):
-    """`[tokens, d_sae]` features behind the first set and behind the second."""
-    sides = ([], [])
-    for unit, pair in zip(reading.units, fronts, strict=True):
-        for query in unit.queries:
-            bare, whole = query_tokens(model, rows[query.row].prompt)
-            for side, front in zip(sides, pair, strict=True):
-                ids, count = query_tokens(model, in_front(front, rows[query.row].prompt))
-                assert count == whole
-                ids = ids[: len(ids) - (count - query.count)]
-                assert ids[-query.count :] == bare[: len(bare) - (count - query.count)][-query.count :]
-                side.append(numpy_encode(folder, whole_stream(model, ids, 3)[-query.count :]))
-    return [np.concatenate(side).astype(np.float64) for side in sides]
-
-
 def test_the_shift_is_the_squared_difference_between_both_sets(any_model, tmp_path, tiny_sae):
     model, sae = open_pair(any_model, tmp_path / "sae", tiny_sae, "jumprelu")
     rows, fronts = make_rows(17, 1), fronts_of(make_rows(6, 2), 3)
     reading = plan_contrast(model, rows, fronts, tokens=150)
     assert reading.tokens == 150
-    first, second = transcribed(model, tmp_path / "sae", reading, rows, fronts)
+    first, second = dense_behind(model, tmp_path / "sae", reading, rows, fronts)
     parts = [measure_unit(model, sae, unit) for unit in reading.units]
     shift = np.sum([part.shift for part in parts], axis=0)
     expected = np.square(second - first).sum(0)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_features import make_rows, open_pair
+from dense_features import make_rows, open_pair
 
 from mixplan.errors import SaeError
 from mixplan.features import health as module

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_features import D_SAE, make_rows, open_pair
+from dense_features import D_SAE, make_rows, open_pair
 
 from mixplan.features import measure_sparse as module
 from mixplan.features.column_sums import statistics_of

@@ -4,8 +4,8 @@ import re
 from importlib import resources
 
 import pytest
+from dense_features import make_rows
 from evaluated import loaded
-from test_features import make_rows
 
 from mixplan.domains import Row
 from mixplan.features.neutral import neutral_rows, neutral_words, passage

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from dense_features import make_rows, open_pair
 from evaluated import loaded
-from test_features import make_rows, open_pair
 from transformers import DynamicCache
 
 from mixplan.features import forward

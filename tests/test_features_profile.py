@@ -5,8 +5,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
+from dense_features import dense_pairs, make_rows, open_pair
 from evaluated import loaded
-from test_features import dense, make_rows, open_pair
 
 from mixplan.features import measure, profile
 from mixplan.features.measure import measure_unit
@@ -53,7 +53,7 @@ def test_sums_equal_numpy_for_every_kind_of_sae(tiny_model, tmp_path, tiny_sae, 
     model, sae = open_pair(tiny_model, tmp_path, tiny_sae, sae_kind)
     rows, demos, reading = planned(model)
     units = [measure_profile(model, sae, unit, pack_tokens=pack_tokens) for unit in reading.units]
-    found = dense(model, tmp_path, reading, rows, {row.id: row for row in demos}, DEPTH)
+    found = dense_pairs(model, tmp_path, reading, rows, {row.id: row for row in demos}, DEPTH)
     made = units[0] + units[1] + units[2]
     assert_equals(made, transcribed(found), tokens=110)
     assert {getattr(made, entry.name).dtype for entry in fields(made) if entry.name not in ("tokens", "fired")} == {

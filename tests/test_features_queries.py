@@ -1,8 +1,8 @@
 """Answer tokens found, aligned and dealt as question tokens are, against whole renderings of each conversation."""
 
 import pytest
+from dense_features import make_rows
 from evaluated import choice_rows, loaded
-from test_features import make_rows
 
 from mixplan.errors import ModelError
 from mixplan.features.queries import in_front, plan_reading, shown_answer

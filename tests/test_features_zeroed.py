@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from dense_features import numpy_encode, open_pair
 from evaluated import asked_rows, loaded
 from safetensors.numpy import load_file
-from test_features import numpy_encode, open_pair
 
 from mixplan.errors import ModelError
 from mixplan.evaluate.likelihood import measure_likelihood

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small_evidence import KIND, SCORES, SETTINGS, evidence_values, lay_evidence
 
 from mixplan.domains.content_sketch import Content
 from mixplan.forecast import evidence, forecast, halving_rows, with_studies
@@ -15,35 +16,8 @@ from mixplan.saved.outcome import Settings
 from mixplan.sts import Score
 from mixplan.study.asked.spec import load_study
 
-SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 2}
 OURS = evidence.SHIPPED
 STUDIES = Path(__file__).resolve().parent.parent / "recipes" / "studies"
-KIND = Kind("m" * 64, "s" * 64, Settings(**SETTINGS))
-SCORES = {"law": 1.0, "code": 2.0, "verse": 4.0}
-
-
-def saved(title="Eight targets", **changes):
-    """What a study leaves: in `big` behaviour moves twice as far as in `small`, always by the score."""
-    targets = {
-        target: {
-            name: {
-                "scores": {"sts_icl": score, "sts_act": 1.0},
-                "headline": ["choice", "correct", -0.01 * factor * score],
-                "behaviour": 0.1 * factor * score,
-            }
-            for name, score in SCORES.items()
-        }
-        for target, factor in (("small", 1), ("middle", 1.5), ("big", 2))
-    }
-    told = {"sts_icl": {"value": 0.456, "low": 0.1, "high": 0.7}, "sts_act": {"value": 0.2, "low": None, "high": None}}
-    return {"version": 1, "title": title, "study": "a" * 64, "hashes": {"model": "m" * 64, "sae": "s" * 64},
-            "settings": SETTINGS, "seeds": [0, 1], "told": told, "targets": targets} | changes  # fmt: skip
-
-
-def lay(place: Path, value) -> Path:
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "evidence.json").write_text(value if isinstance(value, str) else json.dumps(value))
-    return place
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +47,7 @@ def test_what_comes_with_mixplan_teaches_plans_of_the_embedded_model(tmp_path, m
 
 
 def test_a_study_beside_the_run_teaches_and_says_how_well_scores_told(tmp_path):
-    lay(tmp_path / "runs" / "study", saved())
+    lay_evidence(tmp_path / "runs" / "study", evidence_values())
     own = Run("mine", "b" * 64, {"law": Found({"sts_icl": 1.0}, None, 0.1)})
     history, (study,) = studies(tmp_path / "runs", history=History((own,), ("A warning.",)))
     assert [(run.name, run.studied) for run in history.runs] == [
@@ -99,7 +73,9 @@ def test_a_study_beside_the_run_teaches_and_says_how_well_scores_told(tmp_path):
 
 
 def test_what_learned_factors_tell_is_said_to_those_who_learn_them(tmp_path):
-    lay(tmp_path / "runs" / "study", saved(learned={"sts_icl": {"value": 0.65, "low": 0.18, "high": 0.88}}))
+    lay_evidence(
+        tmp_path / "runs" / "study", evidence_values(learned={"sts_icl": {"value": 0.65, "low": 0.18, "high": 0.88}})
+    )
     (study,) = studies(tmp_path / "runs")[1]
     assert study.sentence("sts_icl", 2) == (
         "On 3 targets with this model and SAE (3 domains, 2 training seeds), STS_ICL had r = 0.46 [0.10, 0.70] with "
@@ -121,7 +97,7 @@ def test_an_interval_that_holds_zero_shows_nothing_and_a_score_that_was_not_judg
 
 
 def test_scores_of_other_settings_teach_nothing_but_their_evidence_is_told(tmp_path):
-    lay(tmp_path / "runs" / "study", saved())
+    lay_evidence(tmp_path / "runs" / "study", evidence_values())
     for other, needed in (
         ({"sts_demonstrations": 5}, ("sts.demonstrations: 2",)),
         ({"drift_demonstrations": 5}, (f"drift.demonstrations: {SETTINGS['drift_demonstrations']}",)),
@@ -138,7 +114,7 @@ def test_scores_of_other_settings_teach_nothing_but_their_evidence_is_told(tmp_p
 
 
 def test_the_type_that_scores_were_read_in_is_told_where_it_is_another(tmp_path):
-    lay(tmp_path / "runs" / "study", saved(dtype="float32"))
+    lay_evidence(tmp_path / "runs" / "study", evidence_values(dtype="float32"))
     for dtype, told in (("float32", False), ("bfloat16", True), ("", False)):
         (found,) = studies(tmp_path / "runs", kind=Kind(KIND.model, KIND.sae, Settings(**SETTINGS), dtype))[1]
         sentence = " It was measured in float32; STS in bfloat16 is 0.6 % off its value in float32."
@@ -149,7 +125,7 @@ def test_the_type_that_scores_were_read_in_is_told_where_it_is_another(tmp_path)
 def test_a_study_of_arms_says_how_its_plans_did_against_an_even_spread(tmp_path):
     worst = {"value": 0.01234, "low": 0.001, "high": 0.02}
     even = {"score": "sts_icl", "objective": "min_max", "unit": "bits_per_byte", "targets": 3, "worst": worst}
-    lay(tmp_path / "runs" / "arms", saved(told={}, targets={}, against_uniform=even))
+    lay_evidence(tmp_path / "runs" / "arms", evidence_values(told={}, targets={}, against_uniform=even))
     history, (study,) = studies(tmp_path / "runs")
     assert history.runs == ()
     assert study.sentence("sts_icl", 2) is None
@@ -172,24 +148,24 @@ def test_a_study_of_arms_says_how_its_plans_did_against_an_even_spread(tmp_path)
       ("train.method: sft",))],
 )  # fmt: skip
 def test_studies_of_another_model_sae_or_method_are_left_out_with_the_key(tmp_path, shipped, other, reason, keys):
-    lay(tmp_path / "runs" / "study", saved(model="embedded"))
+    lay_evidence(tmp_path / "runs" / "study", evidence_values(model="embedded"))
     history, known = studies(tmp_path / "runs", kind=other)
     assert (history.runs, known, history.left_out) == ((), (), (LeftOut("Eight targets", reason, keys),))
     shipped.mkdir()
-    (shipped / "same.json").write_text(json.dumps(saved(model="embedded")))
+    (shipped / "same.json").write_text(json.dumps(evidence_values(model="embedded")))
     assert studies(tmp_path / "none", kind=other)[0].left_out == (LeftOut("Eight targets", reason, keys, shipped=True),)
     # What rows save does not hang on the SAE: such arms are learned from, see `amounts`.
     (shipped / "same.json").unlink()
-    lay(tmp_path / "runs" / "study", saved(targets={}, told={}, model="embedded"))
+    lay_evidence(tmp_path / "runs" / "study", evidence_values(targets={}, told={}, model="embedded"))
     assert (studies(tmp_path / "runs", kind=other)[0].left_out == ()) == (reason == "SAE")
 
 
 def test_shipped_studies_stand_unless_runs_are_named_and_each_study_once(tmp_path, shipped):
     runs = tmp_path / "runs"
-    lay(runs / "study", saved())
+    lay_evidence(runs / "study", evidence_values())
     shipped.mkdir()
-    (shipped / "same.json").write_text(json.dumps(saved()))
-    (shipped / "other.json").write_text(json.dumps(saved("Others", study="b" * 64)))
+    (shipped / "same.json").write_text(json.dumps(evidence_values()))
+    (shipped / "other.json").write_text(json.dumps(evidence_values("Others", study="b" * 64)))
     assert {study.title for study in studies(runs)[1]} == {"Eight targets", "Others"}
     assert len(studies(runs)[0].runs) == 6
     assert [study.title for study in studies(runs, ["stud*", "study"])[1]] == ["Eight targets"]
@@ -198,15 +174,32 @@ def test_shipped_studies_stand_unless_runs_are_named_and_each_study_once(tmp_pat
 
 @pytest.mark.parametrize(
     "damaged",
-    ["", "[]", "{}", json.dumps(saved(version=2)), json.dumps(saved(seeds=None)), json.dumps(saved(targets=[])),
-     json.dumps(saved(told={"sts_icl": {"value": None, "low": 0, "high": 1}})),
-     json.dumps(saved(targets={"t": {"law": {"scores": {"sts_icl": "1"}, "headline": None, "behaviour": 1}}})),
-     json.dumps(saved(against_uniform={"score": "x", "objective": "min_max", "unit": "kl", "targets": 3,
-                                       "worst": {"value": 1, "low": 0, "high": 2}})),
-     "NaN", json.dumps(saved(told={"sts_icl": {"value": float("nan"), "low": 0, "high": 1}}))],
-)  # fmt: skip
+    [
+        *("", "[]", "{}", "NaN"),
+        *(
+            json.dumps(evidence_values(**change))
+            for change in (
+                {"version": 2},
+                {"seeds": None},
+                {"targets": []},
+                {"told": {"sts_icl": {"value": None, "low": 0, "high": 1}}},
+                {"told": {"sts_icl": {"value": float("nan"), "low": 0, "high": 1}}},
+                {"targets": {"t": {"law": {"scores": {"sts_icl": "1"}, "headline": None, "behaviour": 1}}}},
+                {
+                    "against_uniform": {
+                        "score": "x",
+                        "objective": "min_max",
+                        "unit": "kl",
+                        "targets": 3,
+                        "worst": {"value": 1, "low": 0, "high": 2},
+                    }
+                },
+            )
+        ),
+    ],
+)
 def test_damaged_evidence_is_one_warning_and_stops_nothing(tmp_path, damaged):
-    lay(tmp_path / "runs" / "study", damaged)
+    lay_evidence(tmp_path / "runs" / "study", damaged)
     assert studies(tmp_path / "runs") == (
         History(
             warnings=(
@@ -219,12 +212,12 @@ def test_damaged_evidence_is_one_warning_and_stops_nothing(tmp_path, damaged):
 
 
 def test_a_pattern_that_meets_only_studies_is_no_mistake(tmp_path):
-    lay(tmp_path / "runs" / "study", saved())
+    lay_evidence(tmp_path / "runs" / "study", evidence_values())
     assert earlier_runs(["study"], folder=tmp_path / "runs", run=tmp_path / "own", kind=KIND).warnings == ()
 
 
 def test_a_plan_of_the_kind_is_forecast_in_units_from_the_first(tmp_path):
-    lay(tmp_path / "runs" / "study", saved())
+    lay_evidence(tmp_path / "runs" / "study", evidence_values())
     history, _ = studies(tmp_path / "runs")
     found = forecast({name: Score(score, score, score) for name, score in SCORES.items()}, history)
     assert found.text.startswith("Learned from 3 targets of studies of this model and SAE; errors are root mean")
@@ -237,7 +230,7 @@ def test_a_plan_of_the_kind_is_forecast_in_units_from_the_first(tmp_path):
 
 
 def test_studies_and_own_runs_are_told_apart(tmp_path):
-    lay(tmp_path / "runs" / "study", saved())
+    lay_evidence(tmp_path / "runs" / "study", evidence_values())
     own = Run("mine", "b" * 64, {name: Found({"sts_icl": score}, None, 0.1) for name, score in SCORES.items()})
     history, _ = studies(tmp_path / "runs", history=History((own,)))
     found = forecast({name: Score(score, score, score) for name, score in SCORES.items()}, history)
@@ -248,9 +241,11 @@ def test_what_a_study_says_of_its_targets_is_read(tmp_path):
     noise = {"headline": {"items": 0.01, "seeds": None}, "behaviour": {"items": None, "seeds": 0.02}}
     sketch = {"source": "s", "rows": 9, "keys": "a" * 12 + "b" * 12}
     job = {"target_rows": 200, "steps": 25.0, "learning_rate": 2e-4, "adapter": "full"}
-    value = saved(contents={"targets": {"small": sketch}, "domains": {"law": sketch}}, jobs={"small": job, "big": None})
+    value = evidence_values(
+        contents={"targets": {"small": sketch}, "domains": {"law": sketch}}, jobs={"small": job, "big": None}
+    )
     value["targets"]["small"]["law"]["noise"] = noise
-    lay(tmp_path / "runs" / "study", value)
+    lay_evidence(tmp_path / "runs" / "study", value)
     small, middle, big = studies(tmp_path / "runs")[0].runs
     content = Content("s", 9, ("a" * 12, "b" * 12))
     assert (small.target, small.job) == (content, Job(target_rows=200, steps=25.0, learning_rate=2e-4, adapter="full"))
@@ -265,7 +260,7 @@ def test_what_a_study_says_of_its_targets_is_read(tmp_path):
                {"jobs": {"small": {"target_rows": 1, "steps": 0, "learning_rate": 1.0, "adapter": "full"}}}],
 )  # fmt: skip
 def test_a_damaged_sketch_or_job_is_one_warning(tmp_path, change):
-    lay(tmp_path / "runs" / "study", saved(**change))
+    lay_evidence(tmp_path / "runs" / "study", evidence_values(**change))
     history, known = studies(tmp_path / "runs")
     assert (len(history.warnings), history.runs, known) == (1, (), ())
 

@@ -1,7 +1,7 @@
 """What studies say of scores without an SAE: beside a plan of their own model, another model, another training."""
 
 import pytest
-from test_forecast_evidence import KIND, SETTINGS, lay, saved
+from small_evidence import KIND, SETTINGS, evidence_values, lay_evidence
 
 from mixplan.forecast import NO_SAE, History, evidence, previews
 from mixplan.forecast.earlier_runs import Kind
@@ -31,7 +31,7 @@ def said(folder, kind, score="preview_kl"):
 
 
 def test_a_study_is_named_with_what_it_found(tmp_path):
-    lay(tmp_path / "study", saved(told=TOLD))
+    lay_evidence(tmp_path / "study", evidence_values(told=TOLD))
     beside = "stream shift r = 0.30 [-0.10, 0.60], STS_ICL, which needs an SAE, r = 0.20 [-0.20, 0.50]"
     assert said(tmp_path, kind()) == [
         f"Study 'Eight targets' (3 targets, 3 domains, {seeds()}): preview KL had r = 0.40 [0.05, 0.70] with how far "
@@ -49,19 +49,19 @@ def test_a_study_is_named_with_what_it_found(tmp_path):
 
 
 def seeds():
-    count = len(saved()["seeds"])
+    count = len(evidence_values()["seeds"])
     return f"{count} training seed" + ("s" if count > 1 else "")
 
 
 def test_without_a_study_of_such_scores_that_is_said(tmp_path):
-    lay(tmp_path / "study", saved())
+    lay_evidence(tmp_path / "study", evidence_values())
     assert said(tmp_path, kind()) == [
         "No study that this mixplan knows of has held preview KL against what training changed."
     ]
 
 
 def test_a_plan_without_an_sae_learns_from_a_study_with_any_and_not_the_other_way_round(tmp_path):
-    lay(tmp_path / "study", saved(told=TOLD))
+    lay_evidence(tmp_path / "study", evidence_values(told=TOLD))
     without, _ = with_studies(History(), None, folder=tmp_path, run=tmp_path / "own", kind=kind(features=7))
     assert [run.name for run in without.runs] == [f"Eight targets: {name}" for name in ("small", "middle", "big")]
     # How many of the target's examples stand in front is part of these scores' meaning.
@@ -69,8 +69,8 @@ def test_a_plan_without_an_sae_learns_from_a_study_with_any_and_not_the_other_wa
     assert (other.runs, other.left_out[0].keys) == ((), ("drift.demonstrations: 2",))
     tokens, _ = with_studies(History(), None, folder=tmp_path, run=tmp_path / "own", kind=kind(preview_tokens=8))
     assert (tokens.runs, tokens.left_out[0].keys) == ((), ("sts.preview.answer_tokens: 24",))
-    bare = saved(told=TOLD)
+    bare = evidence_values(told=TOLD)
     bare["hashes"]["sae"] = NO_SAE
-    lay(tmp_path / "study", bare)
+    lay_evidence(tmp_path / "study", bare)
     with_sae, _ = with_studies(History(), None, folder=tmp_path, run=tmp_path / "own", kind=KIND)
     assert (with_sae.runs, with_sae.left_out[0].keys) == ((), ("model.sae: none",))

@@ -165,7 +165,7 @@ def test_a_spread_model_reads_and_answers_as_a_whole_one(tiny_model, device_map)
 
 
 def test_an_adapter_on_a_spread_model(tiny_model, tmp_path):
-    from test_model_trained import save_adapter
+    from small_adapter import save_adapter
 
     expected = save_adapter(tiny_model, tmp_path / "model")
     found = load_trained(spec_of(tiny_model, device_map=spread(head="disk")), tmp_path / "model")

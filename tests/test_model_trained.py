@@ -3,36 +3,19 @@
 import json
 import shutil
 
-import peft
 import pytest
 import torch
 from evaluated import loaded, spec_of
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from small_adapter import TOKENS, save_adapter
 
 from mixplan.errors import ModelError
 from mixplan.model import load_trained
-
-TOKENS = torch.tensor([[1, 40, 50, 60, 70]])
 
 
 def logits(model):
     with torch.inference_mode():
         return model.lm(input_ids=TOKENS, use_cache=False).logits.float()
-
-
-def save_adapter(base, folder, *, scale=0.2):
-    """Train an adapter in no time: random values in both of its matrices."""
-    lm = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    wrapped = peft.get_peft_model(lm, peft.LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"))
-    draw = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, value in wrapped.named_parameters():
-            if "lora_" in name:
-                value.copy_(torch.randn(value.shape, generator=draw) * scale)
-    wrapped.save_pretrained(folder)
-    with torch.inference_mode():
-        return wrapped.eval()(input_ids=TOKENS).logits.float()
 
 
 def test_an_adapter_gives_the_trained_models_logits(any_model, tmp_path):

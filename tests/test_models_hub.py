@@ -19,6 +19,7 @@ from saved_hub import (
     save_qwen_scope,
     tensors,
 )
+from shipped_models import SHIPPED_MODELS
 from small_plan import Silent
 
 from mixplan.plan import PlanRequest, make_plan
@@ -27,21 +28,6 @@ from mixplan.recipe.shapes import shape_of
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "models"
 D_IN, D_SAE = 32, 160
-PLANNED = {
-    "gemma3-270m-it": ("gemma3_text", 18, "jumprelu"),
-    "gemma3-1b-it": ("gemma3_text", 18, "jumprelu"),
-    "gemma3-4b-it": ("gemma3", 42, "jumprelu"),
-    "gemma3-12b-it": ("gemma3", 42, "jumprelu"),
-    "gemma3-27b-it": ("gemma3", 42, "jumprelu"),
-    "llama3.1-8b-it": ("llama", 51, "jumprelu"),
-    "llama3.1-8b-it-goodfire": ("llama", 51, "standard"),
-    "llama3.3-70b-it": ("llama", 51, "standard"),
-    "deepseek-r1-distill-llama-8b": ("llama", 51, "jumprelu"),
-    "qwen3-8b": ("qwen3", 24, "topk"),
-    "qwen3.5-9b": ("qwen3_5", 24, "topk"),
-    "gpt-oss-20b": ("gpt_oss", 16, "jumprelu"),
-}
-"""A config's name, the architecture and blocks of its tiny stand-in, and the kind of its SAE."""
 
 
 def config_of(architecture: str, layers: int):
@@ -125,9 +111,9 @@ def recipe(tmp_path_factory) -> Path:
     return folder / "job.yaml"
 
 
-@pytest.mark.parametrize("name", PLANNED)
+@pytest.mark.parametrize("name", SHIPPED_MODELS)
 def test_a_config_plans_under_its_public_names(name, stand_in, recipe, monkeypatch, tmp_path):
-    architecture, layers, kind = PLANNED[name]
+    architecture, layers, kind = SHIPPED_MODELS[name]
     config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     release, sae_id = config["sae"]["release"], config["sae"]["id"]
     listed = next(one for one in listed_saes(config["name"]) if (one.release, one.id) == (release, sae_id))

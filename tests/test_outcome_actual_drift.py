@@ -3,19 +3,17 @@
 import dataclasses
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from as_saved import plain
+from dense_features import dense_queries
 from hypothesis import given
 from hypothesis import strategies as st
-from test_features import numpy_encode, whole_stream
 
 from mixplan.domains.cached_domains import opened
-from mixplan.features.turns import query_tokens
 from mixplan.model import load_model
 from mixplan.outcome.actual_drift import Readings, actual_drift, by_chance, held_against, largest
 from mixplan.plan import PlanRequest, make_plan
@@ -68,24 +66,12 @@ def load_model_again(model):
     return dataclasses.replace(model, lm=lm, blocks=lm.get_decoder().layers)
 
 
-def dense(model, target, sae: Path, tokens: int):
-    """[tokens, d_sae] features and [tokens, d_in] stream of the first query tokens, one row read at a time."""
-    features, streams, left = [], [], tokens
-    for row in target.query:
-        ids, count = query_tokens(model, row.prompt)
-        stream = whole_stream(model, ids, 3)[-count:][: max(0, left)]
-        left -= count
-        streams.append(stream)
-        features.append(numpy_encode(sae, stream))
-    return np.concatenate(features), np.concatenate(streams)
-
-
 def test_it_is_the_mean_squared_change_of_each_feature(planned, tmp_path):
     loaded, target, plan = planned
     untrained = load_model(loaded.recipe.model)
     trained, watcher = moved_from(untrained, blocks=[0, 1]), Silent()
     found = plain(actual_drift(loaded, untrained, trained, target, plan, watcher=watcher))
-    (one, x), (other, y) = (dense(model, target, tmp_path / "sae", 120) for model in (untrained, trained))
+    (one, x), (other, y) = (dense_queries(model, target, tmp_path / "sae", 120) for model in (untrained, trained))
     shift, raw = np.square(other - one).sum(0), np.square(y - x).sum(0)
     predicted = [entry[0] for entry in plan.drift.features]
     order = np.argsort(-shift, kind="stable")

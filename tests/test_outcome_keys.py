@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from recipe_leaves import LATER_STAGES
 from small_plan import Silent
 from small_trainers import plain_trainer
-from test_recipe_keys import LATER_STAGES
 
 from mixplan.errors import MixplanError
 from mixplan.evaluate import harness

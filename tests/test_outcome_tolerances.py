@@ -8,7 +8,7 @@ import pytest
 import saved_run
 from as_saved import filled
 from evaluated import choice_rows
-from test_plan_tolerances import recipe
+from tolerated import load_with
 
 from mixplan.evaluate.compare import change, changes
 from mixplan.evaluate.intervals import graded_interval
@@ -203,7 +203,7 @@ def test_several_seeds_are_judged_by_their_mean_and_by_how_they_differ():
 
 
 def test_each_arm_is_judged(tmp_path, monkeypatch):
-    asked = recipe(tmp_path, monkeypatch, "{sums: 10 pp}")
+    asked = load_with(tmp_path, monkeypatch, "{sums: 10 pp}")
     before = evaluation([1.0] * 100, name="sums")
     after = {arm: {0: evaluation(flipped([1.0] * 100, lost), name="sums")}
              for arm, lost in {"none": 40, "uniform": 12, "plan": 0}.items()}  # fmt: skip
@@ -211,7 +211,7 @@ def test_each_arm_is_judged(tmp_path, monkeypatch):
     found = with_gates(table, after, before, asked, {})
     verdicts = {arm: one.tolerances.verdict for arm, one in found.arms.items()}
     assert verdicts == {"none": "fail", "uniform": "undecided", "plan": "pass"}
-    without = with_gates(table, after, before, recipe(tmp_path, monkeypatch, "{}"), {})
+    without = with_gates(table, after, before, load_with(tmp_path, monkeypatch, "{}"), {})
     assert without == table
     # Once other tolerances hold, these verdicts are gone.
     same = gate({"sums": [Tolerance(10.0, "pp", "exact")]}, {}, before, {})

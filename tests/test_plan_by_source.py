@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from dense_features import dense_pairs
 from small_plan import Silent, plan
 from small_sources import AMOUNTS, lay_sources
-from test_features import dense
 
 from mixplan.domains.cached_domains import opened
 from mixplan.errors import MixplanError
@@ -98,7 +98,7 @@ def test_the_figures_by_source_agree_with_numpy(standing):
 
     def features(reading, domain):
         demos = {row.id: row for row in domain.demonstration}
-        pairs = dense(model, sae, reading, domain.query, demos, layer=3)
+        pairs = dense_pairs(model, sae, reading, domain.query, demos, layer=3)
         alone, context = (np.concatenate([pair[side] for pair in pairs]).astype(np.float64) for side in (0, 1))
         return alone, (context - alone) ** 2
 

@@ -4,7 +4,7 @@ import json
 
 from as_saved import plain
 from saved_plan import sample
-from test_domains_split import domain, questions, recipe, save
+from small_domains import domain, questions, recipe, save
 
 from mixplan.domains import open_domains
 from mixplan.plan.describe import data_of, sae_of

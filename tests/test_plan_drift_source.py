@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from as_saved import plain, typed
+from dense_features import dense_behind, dense_queries
+from small_adapter import save_adapter
 from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
-from test_features_contrast import transcribed
-from test_model_trained import save_adapter
-from test_outcome_actual_drift import dense
 
 from mixplan.domains.cached_domains import opened
 from mixplan.drift.rollouts import Sampler, draw_pairs
@@ -58,7 +57,7 @@ def test_rollouts_move_what_a_transcription_says(recipe, tmp_path):
         assert one.rewards == tuple(float(any(vowel in answer for vowel in "aeiou")) for answer in one.answers)
     pairs = draw_pairs(rollouts, shots=2, draws=2, seed=loaded.recipe.seed, spec=spec)
     contrast = plan_contrast(model, target.query, pairs, tokens=120)
-    first, second = transcribed(model, tmp_path / "sae", contrast, target.query, pairs)
+    first, second = dense_behind(model, tmp_path / "sae", contrast, target.query, pairs)
     shift = np.square(second - first).mean(0)
     order = np.argsort(-shift, kind="stable")
     assert shift[order[9]] > 1.001 * shift[order[10]], "too close a race for float32"
@@ -150,7 +149,7 @@ def test_a_checkpoint_moves_what_training_is_found_to_move(recipe, tiny_model, t
     made, watcher = plan(recipe, tmp_path / "run", *overrides)
     loaded, model, target, _, _ = parts_of(recipe, *overrides)
     trained = load_trained(loaded.recipe.model, tmp_path / "pilot" / "model")
-    (one, _), (other, _) = (dense(side, target, tmp_path / "sae", 120) for side in (model, trained))
+    (one, _), (other, _) = (dense_queries(side, target, tmp_path / "sae", 120) for side in (model, trained))
     shift = np.square((other - one).astype(np.float64)).mean(0)
     assert features_of(made) == largest(shift, 10).tolist()
     found = plain(actual_drift(loaded, model, trained, target, typed(SavedPlan, made), watcher=Silent()))
@@ -172,7 +171,7 @@ def test_the_outcome_reads_the_target_again_as_the_plan_did(recipe, tiny_model, 
     trained, watcher = load_trained(loaded.recipe.model, tmp_path / "model"), Silent()
     found = plain(actual_drift(loaded, model, trained, target, typed(SavedPlan, made), watcher=watcher))
     assert ("reading the target with rejected and accepted answers", 120, "tokens") in watcher.stages
-    (one, _), (other, _) = (dense(side, target, tmp_path / "sae", 120) for side in (model, trained))
+    (one, _), (other, _) = (dense_queries(side, target, tmp_path / "sae", 120) for side in (model, trained))
     moved = largest(np.square((other - one).astype(np.float64)).sum(0), 10)
     assert found["overlap"] == len(set(moved.tolist()) & set(features_of(made)))
     ranks = [entry["predicted_rank"] for entry in found["unexpected"]]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dense_features import dense_pairs
 from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
-from test_features import dense
 
 from mixplan.domains.cached_domains import opened
 from mixplan.model import load_model
@@ -26,7 +26,7 @@ def transcribed(path: Path) -> tuple[list[int], dict[str, tuple[float, float]]]:
 
     def features(name, domain):
         demos = {row.id: row for row in domain.demonstration}
-        pairs = dense(model, sae, readings[name], domain.query, demos, layer=3)
+        pairs = dense_pairs(model, sae, readings[name], domain.query, demos, layer=3)
         alone, context = (np.concatenate([pair[side] for pair in pairs]).astype(np.float64) for side in (0, 1))
         return alone, (context - alone) ** 2
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import norm
+from tolerated import load_with
 from wrong_recipes import BASE
 
 from mixplan.allocate import DomainDemand, allocate
@@ -19,12 +20,6 @@ SCORES = {"law": 3.0, "sums": 1.0}
 POOLS = {"law": 12, "sums": 18}
 LOSSES = {"law": (-0.06, -0.10, -0.03), "sums": (-0.02, -0.05, 0.02)}
 """Expected change of accuracy, with its interval."""
-
-
-def recipe(tmp_path, monkeypatch, tolerances: str, more: str = "") -> Recipe:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "recipe.yaml").write_text(f"{BASE}{more}tolerances: {tolerances}\n")
-    return load_recipe(tmp_path / "recipe.yaml").recipe
 
 
 def forecast(changes=LOSSES, **more: Expected) -> Forecast:
@@ -70,7 +65,7 @@ def chance(name: str, rows: dict[str, int], amount: float, half: float) -> float
 @pytest.mark.parametrize("amounts", [(4.0, 1.5), (6.5, 3.0), (2.0, 5.0)])
 def test_probabilities_and_budgets_are_those_of_every_budget_tried(tmp_path, monkeypatch, half, amounts):
     law, sums = amounts
-    asked = recipe(tmp_path, monkeypatch, f"{{law: {law} pp, sums: {sums} pp}}")
+    asked = load_with(tmp_path, monkeypatch, f"{{law: {law} pp, sums: {sums} pp}}")
     found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(half), "so many.", "accuracy"))
     rows, none = rows_at(asked, 8), dict.fromkeys(SCORES, 0)
     held = dict(zip(SCORES, amounts, strict=True))
@@ -93,7 +88,7 @@ def test_probabilities_and_budgets_are_those_of_every_budget_tried(tmp_path, mon
 
 
 def test_what_no_budget_keeps_is_named_the_worst_first(tmp_path, monkeypatch):
-    asked = recipe(tmp_path, monkeypatch, "{law: 0 pp, sums: 0 pp}")
+    asked = load_with(tmp_path, monkeypatch, "{law: 0 pp, sums: 0 pp}")
     found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "", "accuracy"))
     assert [(kept.probability, kept.budget, kept.short) for kept in found.kept] == [
         (0.5, None, ["law", "sums"]),
@@ -102,19 +97,19 @@ def test_what_no_budget_keeps_is_named_the_worst_first(tmp_path, monkeypatch):
 
 
 def test_rows_that_save_nothing_keep_nothing_and_no_rows_may_be_enough(tmp_path, monkeypatch):
-    asked = recipe(tmp_path, monkeypatch, "{law: 4 pp}")
+    asked = load_with(tmp_path, monkeypatch, "{law: 4 pp}")
     (expected, likely) = planned_tolerances(
         asked, spent(asked), forecast(), lambda: Amount(Halving(math.inf), "", "accuracy")
     ).kept
     assert (expected.budget, likely.budget) == (None, None)
-    asked = recipe(tmp_path, monkeypatch, "{law: 30 pp}")
+    asked = load_with(tmp_path, monkeypatch, "{law: 30 pp}")
     assert [kept.budget for kept in planned_tolerances(
         asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "", "accuracy")).kept] == [0, 0]  # fmt: skip
 
 
 def test_limits_bound_the_budgets_that_are_tried(tmp_path, monkeypatch):
     """A floor of 4 makes 4 the least; a cap of 6 and a pool of 18 make 24 the most."""
-    asked = recipe(tmp_path, monkeypatch, "{sums: 50 pp}", "allocate: {floors: {law: 4}, caps: {law: 6}}\n")
+    asked = load_with(tmp_path, monkeypatch, "{sums: 50 pp}", "allocate: {floors: {law: 4}, caps: {law: 6}}\n")
     found = planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "", "accuracy"))
     assert (found.kept[0].budget, found.most) == (4, 24)
 
@@ -134,7 +129,7 @@ def test_tokens_are_rows_of_mean_length(tmp_path, monkeypatch):
 
 
 def test_without_a_forecast_no_probability_is_made_up(tmp_path, monkeypatch):
-    asked = recipe(tmp_path, monkeypatch, "{all: 2 pp, law: [2 pp, 0.1 nats]}")
+    asked = load_with(tmp_path, monkeypatch, "{all: 2 pp, law: [2 pp, 0.1 nats]}")
 
     def nobody() -> Amount:
         raise AssertionError("what rows save was asked of nothing")
@@ -152,7 +147,7 @@ def test_without_a_forecast_no_probability_is_made_up(tmp_path, monkeypatch):
 
 
 def test_behaviour_is_lost_by_as_much_as_it_moves(tmp_path, monkeypatch):
-    asked = recipe(tmp_path, monkeypatch, "{law: 0.1 nats}")
+    asked = load_with(tmp_path, monkeypatch, "{law: 0.1 nats}")
     moved = Expected(measure="behaviour", quantity="kl", change=0.3, low=0.1, high=0.9)
     found = planned_tolerances(asked, spent(asked), forecast(law=moved), lambda: Amount(Halving(1e9), "", "kl"))
     (one,) = found.expected
@@ -161,12 +156,12 @@ def test_behaviour_is_lost_by_as_much_as_it_moves(tmp_path, monkeypatch):
 
 
 def test_a_recipe_without_tolerances_has_no_forecast_of_them(tmp_path, monkeypatch):
-    asked = recipe(tmp_path, monkeypatch, "{}")
+    asked = load_with(tmp_path, monkeypatch, "{}")
     assert planned_tolerances(asked, spent(asked), forecast(), lambda: Amount(Halving(100.0), "", "accuracy")) is None
 
 
 def test_more_rows_make_no_tolerance_likelier_to_break(tmp_path, monkeypatch):
-    asked = recipe(tmp_path, monkeypatch, "{all: 3 pp}")
+    asked = load_with(tmp_path, monkeypatch, "{all: 3 pp}")
     made = [
         [one.breaks for one in planned_tolerances(
             asked, spent(asked, budget), forecast(), lambda: Amount(Halving(6.0), "", "accuracy")).expected]
@@ -176,7 +171,7 @@ def test_more_rows_make_no_tolerance_likelier_to_break(tmp_path, monkeypatch):
 
 
 def test_what_rows_save_in_one_unit_says_nothing_of_another(tmp_path, monkeypatch):
-    asked = recipe(tmp_path, monkeypatch, "{law: [3 pp, 0.1 nats]}", "allocate: {half_rows: 4}\n")
+    asked = load_with(tmp_path, monkeypatch, "{law: [3 pp, 0.1 nats]}", "allocate: {half_rows: 4}\n")
     moved = Expected(measure="behaviour", quantity="kl", change=0.3, low=0.1, high=0.9)
     made = spent(asked)
     found = planned_tolerances(asked, made, forecast(law=moved), lambda: Amount(Halving(2.0), "learned.", "kl"))

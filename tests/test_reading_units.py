@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 import pytest
+from dense_features import D_SAE, make_rows, open_pair
 from small_plan import plan, recipe, write_rows  # noqa: F401 - a fixture is used by its name
-from test_features import D_SAE, make_rows, open_pair
 
 from mixplan.errors import MixplanError
 from mixplan.features import forward, measure_sparse

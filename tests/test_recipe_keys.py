@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from keyed_rows import ID, RELEASES, lay_data, lay_dated, lay_snapshots, lay_strangers, lay_texts
+from recipe_leaves import LATER_STAGES, sections
 from saved_hub import save_sparsify, tensors
 from small_plan import HOOK, Silent
-from test_recipe_overrides import sections
 
 from mixplan import embedded
 from mixplan.domains.cached_domains import opened
@@ -213,26 +213,6 @@ REFUSED = {
 }
 """Keys whose other values no test machine is sure to have, or whose default refuses what they allow, with what is
 said."""
-LATER_STAGES = {
-    "train.rewards": "train.rewards={format: 1.0}",
-    "train.answer_format": "train.answer_format=yes",
-    "train.grader_seconds": "train.grader_seconds=1.0",
-    "evaluate.measures": "evaluate.measures={fox: likelihood}",
-    "evaluate.also": "evaluate.also=[likelihood]",
-    "evaluate.rows": "evaluate.rows=3",
-    "evaluate.answer_tokens": "evaluate.answer_tokens=9",
-    "evaluate.behaviour_tokens": "evaluate.behaviour_tokens=9",
-    "evaluate.resamples": "evaluate.resamples=101",
-    "evaluate.tasks": "evaluate.tasks={fox: mmlu}",
-    "forecast.runs": "forecast.runs=[earlier]",
-    "tolerances": "tolerances={fox: 2 pp}",
-    **{
-        f"evaluate.during.{key}": "evaluate.during={every: 2, rows: 2, target_rows: 3, tokens: 2, cost: 1.0, "
-        "drift: false, stop: {worst_kl: 0.1}, keep: best}"
-        for key in ("every", "rows", "target_rows", "tokens", "cost", "drift", "stop.worst_kl", "keep")
-    },
-}
-"""Keys that stages after the plan read; here it is shown only that they leave every artifact of a plan as it is."""
 
 FLOW = ("row counts", "drift", "scores", "allocation", "mixture", "data card", "TRL config")
 """Artifacts in the order in which they are made."""

@@ -2,15 +2,15 @@
 
 import re
 import types
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
 from pydantic.fields import FieldInfo
+from recipe_leaves import sections
 
 from mixplan.errors import RecipeError
-from mixplan.recipe import Recipe, Section, load_recipe
+from mixplan.recipe import Recipe, load_recipe
 
 RECIPE = """\
 model:
@@ -90,30 +90,6 @@ VALUES: dict[str, tuple[str, Any]] = {
     "floor": ("2", 2),
     "cap": ("20", 20),
 }
-
-
-def sections(model: type[Section], path: str, dotted: dict[str, list[str]]) -> Iterator[tuple[str, FieldInfo]]:
-    """Every leaf key below a section, mappings of sections under the names that the recipe uses."""
-    for attribute, field in model.model_fields.items():
-        name = field.alias or attribute
-        here = f"{path}.{name}" if path else name
-        inner = section_of(field.annotation)
-        if inner is None:
-            yield here, field
-        else:
-            for below in dotted.get(here, [here]):
-                yield from sections(inner, below, dotted)
-
-
-def section_of(annotation: Any) -> type[Section] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    if get_origin(annotation) is Annotated:
-        return section_of(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType, dict):
-        found = [inner for part in get_args(annotation) if (inner := section_of(part)) is not None]
-        return found[0] if found else None
-    return None
 
 
 NAMED = {"domains": ["domains.law", "domains.art.v2"], "allocate.groups": ["allocate.groups.both"]}

@@ -1,10 +1,9 @@
 """Unknown keys, wrong types and values out of bounds: each is named with what was expected."""
 
 import pytest
-from wrong_recipes import BASE, assert_refused
+from wrong_recipes import BASE, COUNT, assert_refused
 
 AT_LEAST_1 = "a whole number of at least 1"
-COUNT = "a whole number of at least 0"
 NAME = "at most 100 letters, digits, `_`, `.` or `-`, the first a letter or digit"
 
 KEYS = {

@@ -3,8 +3,8 @@
 import re
 
 import pytest
+from page_html import read_page
 from saved_run import checked, values
-from test_report_page import read
 
 from mixplan.report.actual import actual
 from mixplan.report.text import in_line, percent
@@ -24,7 +24,7 @@ def test_not_read_is_not_shown() -> None:
 
 def test_overlap_against_chance() -> None:
     html = section(*values())
-    text = read(html).text
+    text = read_page(html).text
     assert "SAE features57 of 1002.6 [0, 6]" in text
     assert "Raw activations38 of 10017.4 [11, 24]" in text
     assert re.findall(r'class="after" cx="([\d.]+)%"', html) == ["57.00", "38.00"]
@@ -51,7 +51,7 @@ def test_concentration_beside_the_predicted_one() -> None:
 
 def test_unexpected_features_with_their_contexts() -> None:
     plan, outcome = values()
-    text = read(section(plan, outcome)).text
+    text = read_page(section(plan, outcome)).text
     for found in outcome["drift"]["unexpected"]:
         rank = found["predicted_rank"]
         told = f"predicted rank {rank:,}" if rank else "moved by no demonstration"

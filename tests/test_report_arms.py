@@ -2,8 +2,8 @@
 
 import re
 
+from page_html import read_page
 from saved_run import checked, sample, values
-from test_report_page import read
 
 from mixplan.report.arms import compared
 from mixplan.report.measures import quantity
@@ -21,7 +21,7 @@ def test_no_arms() -> None:
 
 def test_every_arm_says_its_changes_and_verdict() -> None:
     plan, outcome = values()
-    text = read(section(plan, outcome)).text
+    text = read_page(section(plan, outcome)).text
     unit = quantity("accuracy")
     for name, arm in outcome["arms"]["arms"].items():
         told = name

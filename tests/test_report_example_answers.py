@@ -2,8 +2,8 @@
 
 import re
 
+from page_html import HOSTILE, read_page
 from saved_run import checked, sample, values
-from test_report_page import HOSTILE, read
 
 from mixplan.report.example_answers import answers
 from mixplan.report.text_tables import lost_first
@@ -11,7 +11,7 @@ from mixplan.report.text_tables import lost_first
 
 def test_each_examples_texts_and_grades_are_shown():
     plan, outcome = sample()
-    text = read(answers(plan, outcome)).text
+    text = read_page(answers(plan, outcome)).text
     for example in outcome.target.examples:
         assert f"Question{example.question}Reference answer{example.reference}" in text
         before, after = example.graded
@@ -41,4 +41,4 @@ def test_hostile_answers_are_shown_as_text():
         return answers(*checked(plan, outcome))
 
     for text in HOSTILE:
-        assert read(html(text)).shape == read(html("x")).shape
+        assert read_page(html(text)).shape == read_page(html("x")).shape

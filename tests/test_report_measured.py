@@ -3,8 +3,8 @@
 import re
 
 import pytest
+from page_html import read_page
 from saved_run import checked, sample, values
-from test_report_page import read
 
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
 from mixplan.report.measures import WORDS, quantity
@@ -16,7 +16,7 @@ from mixplan.report.text_tables import lost_first
 
 def test_every_domain_says_before_after_change_interval_and_verdict() -> None:
     plan, outcome = sample()
-    text = read(before_and_after(plan, outcome)).text
+    text = read_page(before_and_after(plan, outcome)).text
     for name, measured in [("target", outcome.target), *outcome.domains.items()]:
         assert measured.change is not None
         unit, change = quantity(measured.quantity or ""), measured.change
@@ -60,14 +60,14 @@ def test_what_was_not_measured_is_named() -> None:
     plan, outcome = values()
     outcome["domains"]["law"]["measures"] = {}
     outcome["target"].update(headline=None, measures={})
-    assert "Not measured: target, law." in read(before_and_after(*checked(plan, outcome))).text
+    assert "Not measured: target, law." in read_page(before_and_after(*checked(plan, outcome))).text
 
 
 def test_a_relative_forecast_stands_beside_what_was_measured() -> None:
     plan, outcome = sample(forecast="relative")
     section = relative(plan, outcome)
     assert section is not None
-    text = read(section).text
+    text = read_page(section).text
     for name, domain in outcome.domains.items():
         assert domain.relative is not None
         assert f"{name}{percent(domain.relative.share)}{percent(domain.relative.measured)}" in text
@@ -76,7 +76,7 @@ def test_a_relative_forecast_stands_beside_what_was_measured() -> None:
 
 def test_every_measure_is_listed() -> None:
     plan, outcome = sample()
-    reader = read(every_measure(plan, outcome))
+    reader = read_page(every_measure(plan, outcome))
     count = sum(len(found) for d in [outcome.target, *outcome.domains.values()] for found in d.measures.values())
     assert reader.titles == ["Every measure"]
     assert [name for name, _ in reader.shape].count("tr") == count + 1
@@ -84,7 +84,7 @@ def test_every_measure_is_listed() -> None:
 
 def test_what_was_expected_stands_beside_what_it_is_of() -> None:
     plan, outcome = sample()
-    text = read(every_measure(plan, outcome)).text
+    text = read_page(every_measure(plan, outcome)).text
     for name, domain in outcome.domains.items():
         assert domain.expected is not None
         assert domain.expected_behaviour is not None
@@ -97,7 +97,7 @@ def test_what_was_expected_stands_beside_what_it_is_of() -> None:
 def test_answers_that_were_cut_are_counted_apart() -> None:
     plan, outcome = values()
     outcome["target"]["answers"] = {"before": {"right": 60, "wrong": 40}, "after": {"right": 70, "truncated": 30}}
-    text = read(every_measure(*checked(plan, outcome))).text
+    text = read_page(every_measure(*checked(plan, outcome))).text
     assert "How generated answers were graded, before to after" in text
     assert "DomainRightWrongUnparsableTruncatedtarget60 to 7040 to 00 to 00 to 30" in text
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -10,62 +9,13 @@ import pytest
 import saved_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page_html import HOSTILE, read_page
 from saved_plan import learned, sample
 
 from mixplan.report.page import render, write_page
 from mixplan.report.runs_page import render_several
 from mixplan.report.text import bounds, in_line, number, percent
 from mixplan.saved.plan import Plan
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "</style><img src=x onerror=alert(1)>",
-    "\"'><svg/onload=alert(1)>",
-    "\u202egnp.exe\u2066",
-    "\x00\x1b[2J\x07",
-    "&lt;b&gt;&#x202e;",
-    "-->]]><!--",
-]
-VOID = {"meta", "link", "wbr"}
-
-
-class Reader(HTMLParser):
-    """Reads a page's shape (elements and attributes) and its text, and insists that every element is closed."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.shape: list[tuple[str, tuple[str, ...]]] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.words: list[str] = []
-        self.titles: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.shape.append((tag, tuple(name for name, _ in attrs)))
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words.append(data)
-        if self.open and self.open[-1] == "h2":
-            self.titles.append(data)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.words)
-
-
-def read(page: str) -> Reader:
-    reader = Reader()
-    reader.feed(page)
-    reader.close()
-    assert reader.open == []
-    return reader
 
 
 def rendered(value: dict[str, Any]) -> str:
@@ -79,7 +29,7 @@ def value() -> dict[str, Any]:
 
 def test_nothing_is_fetched_and_nothing_runs(value: dict[str, Any]) -> None:
     page = rendered(value)
-    reader = read(page)
+    reader = read_page(page)
     assert not {"script", "iframe", "object", "embed", "img", "form", "base"} & {name for name, _ in reader.shape}
     links = [(tag, name, text) for tag, name, text in reader.attributes if name in ("src", "href", "srcset", "action")]
     assert links[0] == ("link", "href", "data:,")
@@ -103,7 +53,7 @@ def test_same_plan_same_bytes(value: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_sections_in_order_warnings_first(value: dict[str, Any]) -> None:
-    assert read(rendered(value)).titles == [
+    assert read_page(rendered(value)).titles == [
         "2 warnings",
         "The mixture",
         "Against uniform",
@@ -123,7 +73,7 @@ def test_what_is_not_there_has_no_section(value: dict[str, Any]) -> None:
     value["allocation"].update(no_better_than_uniform=None, duals=[], curve=[])
     for domain in value["domains"].values():
         domain.update(why=[], forecast=None, outside_shift=None)
-    reader = read(rendered(value))
+    reader = read_page(rendered(value))
     assert reader.titles == [
         "The mixture",
         "Against uniform",
@@ -139,11 +89,11 @@ def test_what_is_not_there_has_no_section(value: dict[str, Any]) -> None:
 
 def test_one_warning_is_one_warning(value: dict[str, Any]) -> None:
     value["allocation"]["no_better_than_uniform"] = None
-    assert read(rendered(value)).titles[0] == "1 warning"
+    assert read_page(rendered(value)).titles[0] == "1 warning"
 
 
 def test_the_answer_is_all_there(value: dict[str, Any]) -> None:
-    reader = read(rendered(value))
+    reader = read_page(rendered(value))
     allocation = value["allocation"]
     plan = Plan.model_validate_json(json.dumps(value))
     for name, domain in value["domains"].items():
@@ -170,7 +120,7 @@ def test_bars_are_as_long_as_the_numbers(value: dict[str, Any]) -> None:
 
 def test_rows_planned_by_an_expected_change_stand_beside_it(value: dict[str, Any]) -> None:
     page = rendered(learned(value))
-    text = read(page).text
+    text = read_page(page).text
     assert "Expected change of behaviour (nats per token) with 95 % interval" in text
     assert "which was learned from its STS_ICL in earlier runs; the interval is for what a run will measure." in text
     answer = page[page.index('class="cards answer"') : page.index('class="cards bars"')]
@@ -180,7 +130,7 @@ def test_rows_planned_by_an_expected_change_stand_beside_it(value: dict[str, Any
 
 
 def test_a_score_act_plan_says_so(value: dict[str, Any]) -> None:
-    text = read(rendered({**value, "score": "act"})).text
+    text = read_page(rendered({**value, "score": "act"})).text
     assert "STS_act is how strongly a domain uses the features that this job is expected to move." in text
     assert "STS_act with 95 % interval" in text
 
@@ -189,7 +139,7 @@ def test_the_curve_is_drawn_in_order_of_budget(value: dict[str, Any]) -> None:
     page = rendered(value)
     value["allocation"]["curve"].reverse()
     assert rendered(value) == page
-    assert "Expected remaining loss against extra rows: from 1.00 at 0 to 0.194 at 1,000." in read(page).text
+    assert "Expected remaining loss against extra rows: from 1.00 at 0 to 0.194 at 1,000." in read_page(page).text
 
 
 def with_text(value: dict[str, Any], text: str) -> dict[str, Any]:
@@ -216,7 +166,7 @@ def with_text(value: dict[str, Any], text: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_changes_no_element_and_no_attribute(value: dict[str, Any], text: str) -> None:
-    harmless, hostile = read(rendered(with_text(value, "x"))), read(rendered(with_text(value, text)))
+    harmless, hostile = read_page(rendered(with_text(value, "x"))), read_page(rendered(with_text(value, text)))
     assert hostile.shape == harmless.shape
     assert in_line(text) in hostile.text
 
@@ -225,7 +175,7 @@ def test_hostile_text_changes_no_element_and_no_attribute(value: dict[str, Any],
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).map(lambda text: f"x{text}"))
 def test_any_text_changes_no_element_and_no_attribute(text: str) -> None:
     value = sample(domains=4)
-    assert read(rendered(with_text(value, text))).shape == read(rendered(with_text(value, "x"))).shape
+    assert read_page(rendered(with_text(value, text))).shape == read_page(rendered(with_text(value, "x"))).shape
 
 
 def test_a_hostile_domain_name_is_text(value: dict[str, Any]) -> None:
@@ -235,13 +185,13 @@ def test_a_hostile_domain_name_is_text(value: dict[str, Any]) -> None:
         spread[name] = spread["law"]
     for point in value["allocation"]["curve"]:
         point["rows"][name] = 1
-    reader = read(rendered(value))
+    reader = read_page(rendered(value))
     assert "script" not in {tag for tag, _ in reader.shape}
     assert name in reader.text
 
 
 def test_headings_and_tables_are_labelled(value: dict[str, Any]) -> None:
-    reader = read(rendered(value))
+    reader = read_page(rendered(value))
     ids = [text for _, name, text in reader.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     assert [text for _, name, text in reader.attributes if name == "aria-labelledby"] == ids
@@ -283,11 +233,11 @@ def outcome_page(**options: Any) -> str:
 
 
 def test_an_outcome_comes_first_what_was_wrong_before_all() -> None:
-    reader = read(outcome_page())
+    reader = read_page(outcome_page())
     assert reader.titles[: len(OUTCOME_TITLES)] == OUTCOME_TITLES
     assert reader.titles[len(OUTCOME_TITLES)] == "The mixture"
     assert reader.text.strip().startswith("quickstart: outcome")
-    assert "Relative forecast" in read(outcome_page(forecast="relative")).titles
+    assert "Relative forecast" in read_page(outcome_page(forecast="relative")).titles
 
 
 def test_the_summary_opens_the_page() -> None:
@@ -308,7 +258,7 @@ def test_an_outcome_lists_its_contents_and_folds_what_it_rests_on() -> None:
 
 def test_an_outcome_fetches_nothing_and_runs_nothing() -> None:
     page = outcome_page()
-    reader = read(page)
+    reader = read_page(page)
     assert not {"script", "iframe", "object", "embed", "img", "form", "base"} & {name for name, _ in reader.shape}
     assert not [name for _, name, _ in reader.attributes if name.startswith("on")]
     assert not re.search(r"url\(|@import|https?:", page)
@@ -316,7 +266,7 @@ def test_an_outcome_fetches_nothing_and_runs_nothing() -> None:
 
 
 def test_an_outcomes_headings_and_pictures_are_labelled() -> None:
-    reader = read(outcome_page())
+    reader = read_page(outcome_page())
     ids = [text for _, name, text in reader.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     assert [text for _, name, text in reader.attributes if name == "aria-labelledby"] == ids
@@ -351,7 +301,7 @@ def outcome_with(text: str) -> str:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_an_outcome_changes_no_element(text: str) -> None:
-    harmless, hostile = read(outcome_with("x")), read(outcome_with(text))
+    harmless, hostile = read_page(outcome_with("x")), read_page(outcome_with(text))
     assert hostile.shape == harmless.shape
     assert in_line(text) in hostile.text
 

@@ -2,8 +2,8 @@
 
 import re
 
+from page_html import read_page
 from saved_run import checked, sample, values
-from test_report_page import read
 
 from mixplan.report.plots import axis_over
 from mixplan.report.predicted import judged_change, judged_scatter, predicted
@@ -85,7 +85,7 @@ def test_every_predictor_has_its_correlations() -> None:
     plan, outcome = sample()
     section = predicted(plan, outcome)
     assert section is not None
-    text = read(section).text
+    text = read_page(section).text
     for line in judged(outcome):
         told = f"{PREDICTORS[line.predictor]}{line.pearson:.2f} [{line.pearson_low:.2f}, {line.pearson_high:.2f}]"
         assert line.pearson_leave_one_out is not None
@@ -103,7 +103,7 @@ def test_what_is_not_defined_is_said() -> None:
         line.update(dict.fromkeys(keys))
     section = predicted(*checked(plan, outcome))
     assert section is not None
-    assert "STS_ICLnot definednot defined" in read(section).text
+    assert "STS_ICLnot definednot defined" in read_page(section).text
     assert "Pearson not defined" in section
     few = line_of(sample()[1], "sts_icl", "headline").model_copy(update={"pearson_low": None, "pearson_high": None})
     assert f"Pearson {few.pearson:.2f}, no interval" in str(judged_scatter(*sample(), few))

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from page_html import HOSTILE, read_page
 from saved_run import checked, sample, values
-from test_report_page import HOSTILE, read
 
 from mixplan.report.measures import quantity
 from mixplan.report.runs_page import render_several, write_several
@@ -24,7 +24,7 @@ def test_one_file_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_sections_in_order() -> None:
-    assert read(render_several(several())).titles == [
+    assert read_page(render_several(several())).titles == [
         "What was wrong",
         "Change by domain",
         "Predicted against measured",
@@ -34,7 +34,7 @@ def test_sections_in_order() -> None:
 
 def test_every_change_and_correlation_of_every_run() -> None:
     runs = several()
-    text = read(render_several(runs)).text
+    text = read_page(render_several(runs)).text
     for label, _, outcome in runs:
         for measured in [outcome.target, *outcome.domains.values()]:
             assert measured.change is not None
@@ -58,11 +58,11 @@ def test_runs_with_other_domains_leave_cells_empty() -> None:
 def test_what_is_missing_has_no_section() -> None:
     plan, outcome = values(forecast="none")
     outcome.update(judgement=[], drift=None, warnings=[])
-    assert read(render_several([("bare", *checked(plan, outcome))])).titles == ["Change by domain"]
+    assert read_page(render_several([("bare", *checked(plan, outcome))])).titles == ["Change by domain"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_labels_change_no_element(text: str) -> None:
     plan, outcome = sample()
-    shapes = [read(render_several([(label, plan, outcome)])).shape for label in ("x", text)]
+    shapes = [read_page(render_several([(label, plan, outcome)])).shape for label in ("x", text)]
     assert shapes[0] == shapes[1]

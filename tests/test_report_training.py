@@ -2,8 +2,8 @@
 
 import re
 
+from page_html import read_page
 from saved_run import checked, sample, values
-from test_report_page import read
 
 from mixplan.report.training import training
 
@@ -39,6 +39,6 @@ def test_one_logged_step_is_no_curve() -> None:
 
 def test_what_was_read_of_each_domain() -> None:
     _, outcome = sample()
-    text = read(training(outcome)).text
+    text = read_page(training(outcome)).text
     for name, found in outcome.training.consumption.items():
         assert f"{name}{found.planned_rows}{found.rows}{found.trainable_tokens:,}00" in text

@@ -3,7 +3,7 @@
 import html
 import re
 
-from test_saved_trajectory import PLAIN
+from made_trajectory import PLAIN
 
 from mixplan.report.trajectories import measured_in, while_it_trained
 from mixplan.saved.trajectory import End, Failed, Kept, Named, Trajectory, write_trajectory

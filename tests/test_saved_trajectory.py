@@ -5,48 +5,17 @@ import random
 
 import pytest
 from damage import WAYS
+from made_trajectory import PLAIN, ROWS, made_trajectory
 
 from mixplan.errors import RunError
 from mixplan.saved.trajectory import (
-    Begin,
     End,
     Failed,
-    Part,
-    PartPoint,
-    Point,
     Trajectory,
     read_trajectory,
     trajectories,
     write_trajectory,
 )
-
-ROWS = 4
-
-
-def made(*figures: tuple[list[float], float], quantity: str = "bits_per_byte") -> Trajectory:
-    """A trajectory of a target and two domains, of each point the target's values and the worst domain's KL."""
-    part = Part(measure="likelihood", headline="exact", quantity=quantity, rows=list("abcd"), kl_rows=["a"], tokens=7)
-    points = tuple(
-        Point(
-            step=10 * number,
-            seconds=float(number),
-            spent=0.1 * number,
-            parts={
-                "target": PartPoint(kl=[9.0], quantity=values),
-                "law": PartPoint(kl=[loss], quantity=[1.0] * ROWS, drift=0.5),
-                "fox": PartPoint(kl=[loss / 2], quantity=[1.0] * ROWS),
-            },
-        )
-        for number, (values, loss) in enumerate(figures)
-    )
-    begin = Begin(
-        version=1, mixplan="0", plan="p", asked="a", model="m", steps=100, processes=1, settings={}, features=3,
-        top=5, parts=dict.fromkeys(("target", "law", "fox"), part),
-    )  # fmt: skip
-    return Trajectory(begin, points)
-
-
-PLAIN = made(([2.0] * ROWS, 0.0), ([1.5] * ROWS, 0.1), ([1.0] * ROWS, 0.3))
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -93,7 +62,7 @@ def test_a_damaged_file_is_refused_with_what_helps(tmp_path, way):
 
 
 def test_a_point_of_other_rows_is_refused(tmp_path):
-    write_trajectory(made(([2.0] * ROWS, 0.0), ([1.0] * (ROWS - 1), 0.2)), tmp_path)
+    write_trajectory(made_trajectory(([2.0] * ROWS, 0.0), ([1.0] * (ROWS - 1), 0.2)), tmp_path)
     with pytest.raises(RunError, match="its measures are not"):
         read_trajectory(tmp_path)
 
@@ -106,7 +75,7 @@ def test_all_of_a_run_are_found_mixplans_own_first(tmp_path):
 
 def test_less_bits_and_more_probability_are_a_gain():
     assert PLAIN.gains(PLAIN.points[1]) == [0.5] * ROWS
-    sure = made(([0.25] * ROWS, 0.0), ([0.5] * ROWS, 0.1), quantity="gold_probability")
+    sure = made_trajectory(([0.25] * ROWS, 0.0), ([0.5] * ROWS, 0.1), quantity="gold_probability")
     assert sure.gains(sure.points[1]) == [0.25] * ROWS
     assert sure.points[1].worst == ("law", 0.1)
 
@@ -115,7 +84,7 @@ def test_the_front_is_what_no_other_point_betters():
     drawn = random.Random(0)
     for _ in range(20):
         figures = [([2.0] * ROWS, 0.0)] + [([drawn.choice([2.0, 1.5, 1.0])] * ROWS, drawn.random()) for _ in range(8)]
-        found = made(*figures)
+        found = made_trajectory(*figures)
         # Second formulation: from the least KL on, each step that gains more than all before it.
         ordered = sorted(found.points, key=lambda point: (point.worst[1], -sum(found.gains(point))))
         best, expected = float("-inf"), []
@@ -128,8 +97,8 @@ def test_the_front_is_what_no_other_point_betters():
 
 def test_near_the_best_is_what_one_standard_error_does_not_tell_apart():
     # Against the best step 20, step 10 lags by (0.1, -0.1, 0.2, 0.0): 0.05, its standard error 0.0645.
-    close = made(([2.0] * 4, 0.0), ([1.1, 0.9, 1.2, 1.0], 0.1), ([1.0] * 4, 0.3))
+    close = made_trajectory(([2.0] * 4, 0.0), ([1.1, 0.9, 1.2, 1.0], 0.1), ([1.0] * 4, 0.3))
     assert [point.step for point in close.near_best(close.points)] == [10, 20]
     # Lagging by 0.1 everywhere, without any scatter, it is told apart.
-    apart = made(([2.0] * 4, 0.0), ([1.1] * 4, 0.1), ([1.0] * 4, 0.3))
+    apart = made_trajectory(([2.0] * 4, 0.0), ([1.1] * 4, 0.1), ([1.0] * 4, 0.3))
     assert [point.step for point in apart.near_best(apart.points)] == [20]

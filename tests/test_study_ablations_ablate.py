@@ -6,40 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ablated_table import WIDTH, D, T, random_profile, table_of
 from as_saved import plain
 from scipy.stats import hypergeom, pearsonr, spearmanr
-from small_study import bench, lay
-from test_study_asked_spec import SHIPPED
+from small_study import SHIPPED_STUDY, bench, lay
 
 from mixplan.errors import RecipeError, RunError, SaeError
-from mixplan.features.profile import Profile
 from mixplan.runs import content_hash
 from mixplan.study.ablations.ablate import ablate, judge_view, predictors
 from mixplan.study.ablations.reread import Moved, View, kept_change
 from mixplan.study.asked.spec import as_registered, load_study
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 from mixplan.study.jobs import cells_of, write_drift
-from mixplan.study.judged.table import Table
-
-T, D, S, WIDTH = 3, 6, 2, 40
-
-
-def table_of(targets, domains, seeds, missing=()):
-    rng = np.random.default_rng(3)
-    kl = np.exp(rng.normal(size=(len(targets), len(domains), len(seeds))))
-    for target, domain in missing:
-        kl[targets.index(target), domains.index(domain)] = np.nan
-    return Table(
-        targets=targets, domains=domains, kinds=dict.fromkeys(domains, "one"), seeds=seeds, development=targets[:1],
-        measures={"kl": kl}, noise={"kl": kl / 10}, predictors={"size": np.ones((len(targets), len(domains)))},
-        competitors=("size",), bounds=(),
-    )  # fmt: skip
-
-
-def profile(seed, tokens):
-    rng = np.random.default_rng(seed)
-    shift, act = np.exp(rng.normal(size=WIDTH)), np.exp(rng.normal(size=WIDTH))
-    return Profile(tokens, shift, shift, act, np.full(WIDTH, 3), np.zeros(2), np.zeros(2), np.zeros(2))
 
 
 @pytest.fixture
@@ -47,9 +25,13 @@ def made_up():
     targets, domains = tuple(f"t{i}" for i in range(T)), tuple(f"d{i}" for i in range(D))
     table = table_of(targets, domains, (0, 1), missing=[("t1", "d4")])
     view = View(
-        {name: profile(10 + i, 100 + i) for i, name in enumerate(targets)},
-        {name: profile(20 + i, 50 + i) for i, name in enumerate(domains)},
-        {(t, s): Moved(profile(100 + 10 * s + i, 1).shift, 30 + i) for i, t in enumerate(targets) for s in (0, 1)},
+        {name: random_profile(10 + i, 100 + i) for i, name in enumerate(targets)},
+        {name: random_profile(20 + i, 50 + i) for i, name in enumerate(domains)},
+        {
+            (t, s): Moved(random_profile(100 + 10 * s + i, 1).shift, 30 + i)
+            for i, t in enumerate(targets)
+            for s in (0, 1)
+        },
         dropped=2,
     )
     return table, view
@@ -240,7 +222,7 @@ def test_a_study_is_registered_as_before_with_ablations_and_without(tmp_path, ti
         assert load_study(lay(tmp_path, tiny_model, tiny_sae, ablations=ablations)).hash == plain.hash
     # What a study was registered as before there were any: over the keys that there were.
     keys = ("title", "questions", "recipe", "targets", "development", "kinds", "seeds", "reading", "preview", "marks")
-    for study in (plain, load_study(SHIPPED)):
+    for study in (plain, load_study(SHIPPED_STUDY)):
         dumped = study.spec.model_dump(mode="json")
         assert set(dumped) - set(keys) == {"ablations", "arms"}
         for rewarded_only in ("rollouts", "pilot_steps"):

@@ -4,9 +4,9 @@ import json
 from collections import Counter
 
 import pytest
+from ablated_table import table_of
 from evaluated import loaded
 from small_study import bench, lay
-from test_study_ablations_ablate import table_of
 
 from mixplan.study.ablations.ablate import ablate
 from mixplan.study.ablations.own_features import judge_labels

@@ -5,12 +5,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from small_study import SHIPPED_STUDY
 from study_text import lay as lay_text
 
 from mixplan.errors import RecipeError
 from mixplan.study.asked.spec import as_registered, load_study
-
-SHIPPED = Path(__file__).resolve().parent.parent / "recipes" / "studies" / "smollm2-135m" / "study.yaml"
 
 STUDY = """\
 title: A small study
@@ -241,7 +240,7 @@ def test_what_is_no_study_file(tmp_path, monkeypatch):
 
 
 def test_the_shipped_study_leaves_out_each_target_s_own_data():
-    study = load_study(SHIPPED)
+    study = load_study(SHIPPED_STUDY)
     assert len(study.recipes) == 8
     assert len(study.domains) == 21
     left_out = {name: set(study.domains) - set(loaded.recipe.domains) for name, loaded in study.recipes.items()}

@@ -5,8 +5,8 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from random_readings import COUNT, RAW, WIDE, domain_reading, largest, random_sums
 
-from mixplan.features.profile import Profile
 from mixplan.study.forecasts.formulas import (
     BOUNDS,
     COMPETITORS,
@@ -20,49 +20,15 @@ from mixplan.study.forecasts.formulas import (
     ratio,
 )
 
-WIDE, RAW, COUNT = 40, 12, 8
 
-
-def profile(seed: int, tokens: int = 50, *, dead: int = 5) -> Profile:
-    """Sums that could have been read; the last `dead` features never fire and never move."""
-    rng = np.random.default_rng(seed)
-    alive = np.arange(WIDE) < WIDE - dead
-    return Profile(
-        tokens=tokens,
-        shift=rng.exponential(3, WIDE) * alive,
-        delta=rng.normal(0, 2, WIDE) * alive,
-        act=rng.exponential(5, WIDE) * alive,
-        fired=rng.integers(1, tokens, WIDE) * alive,
-        raw_shift=rng.exponential(1, RAW),
-        raw_delta=rng.normal(0, 1, RAW),
-        raw_sum=rng.normal(0, 4, RAW),
-    )
+@pytest.fixture
+def domain() -> DomainReading:
+    return domain_reading()
 
 
 @pytest.fixture
 def target() -> TargetReading:
-    return TargetReading(profile(1, 90), profile(2, 80), profile(3, 60), Counter({1: 4, 2: 2, 9: 1}))
-
-
-@pytest.fixture
-def domain() -> DomainReading:
-    return DomainReading(
-        own=profile(4, 70),
-        behind={"t": profile(5, 66)},
-        neutral={"t": profile(6, 64)},
-        answers={"t": profile(7, 31)},
-        neutral_answers={"t": profile(8, 29)},
-        preview={"t": {"kl": 0.5, "bits_per_byte": -0.2, "gold_margin": 0.3}},
-        neutral_preview={"t": {"kl": 0.2, "bits_per_byte": 0.1, "gold_margin": 0.4}},
-        words=Counter({1: 3, 9: 5, 7: 2}),
-        pool_rows=123,
-        answer_entropy=1.25,
-    )
-
-
-def largest(values, count=COUNT) -> list[int]:
-    """Positions of the largest values, equal ones by position."""
-    return sorted(range(len(values)), key=lambda i: (-values[i], i))[:count]
+    return TargetReading(random_sums(1, 90), random_sums(2, 80), random_sums(3, 60), Counter({1: 4, 2: 2, 9: 1}))
 
 
 def angle(left, right) -> float:
@@ -199,7 +165,7 @@ def test_bounds_know_what_training_moved(domain):
 
 
 def test_a_domain_that_nothing_moves_has_numbers_all_the_same(target, domain):
-    still = profile(4, 70, dead=WIDE)
+    still = random_sums(4, 70, dead=WIDE)
     nothing = DomainReading(**{**vars(domain), "own": still, "words": Counter()})
     found = forecasts_of("t", target, nothing, count=COUNT, seed=0)
     assert all(np.isfinite(value) for value in found.values())

@@ -5,26 +5,33 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from test_study_forecasts_formulas import COUNT, WIDE, domain, largest, profile  # noqa: F401 - a fixture is used by its name
+from random_readings import COUNT, WIDE, domain_reading, largest, random_sums
 
 from mixplan.drift.rollouts import Sampled
 from mixplan.features.weighted import Weighted
-from mixplan.study.forecasts.formulas import TargetReading, drift_variants, forecasts_of
+from mixplan.study.forecasts.formulas import DomainReading, TargetReading, drift_variants, forecasts_of
 from mixplan.study.forecasts.rewarded import SCORED, RewardedReading, rewarded_shifts
 
 SAMPLED = Sampled(9, 5, 4, 0.5, 0.5, 0, 1.0, 8)
 
 
 @pytest.fixture
+def domain() -> DomainReading:
+    return domain_reading()
+
+
+@pytest.fixture
 def rewarded() -> RewardedReading:
     rng = np.random.default_rng(20)
     answers = Weighted(33, rng.normal(0, 1, WIDE), rng.exponential(1, WIDE))
-    return RewardedReading(profile(11, 81), profile(12, 82), profile(13, 83), answers, profile(14, 84), SAMPLED)
+    return RewardedReading(
+        random_sums(11, 81), random_sums(12, 82), random_sums(13, 83), answers, random_sums(14, 84), SAMPLED
+    )
 
 
 @pytest.fixture
 def target(rewarded) -> TargetReading:
-    return TargetReading(profile(1, 90), profile(2, 80), profile(3, 60), Counter({1: 4}), rewarded)
+    return TargetReading(random_sums(1, 90), random_sums(2, 80), random_sums(3, 60), Counter({1: 4}), rewarded)
 
 
 def by_hand(target: TargetReading) -> dict[str, list[float]]:

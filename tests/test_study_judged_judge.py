@@ -6,57 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from as_saved import plain
+from random_table import T, random_table
 from scipy.stats import pearsonr, spearmanr
 
 from mixplan.study.judged.judge import judge, logarithms
 from mixplan.study.judged.pass_marks import Mark
-from mixplan.study.judged.table import Table
-
-T, D, S = 6, 10, 2
-TARGETS, DOMAINS = tuple(f"t{i}" for i in range(T)), tuple(f"d{i}" for i in range(D))
-
-
-def made_up() -> Table:
-    rng = np.random.default_rng(7)
-    movable, near = rng.normal(size=D), 0.7 * rng.normal(size=(T, D))
-    kl = np.exp(movable + near)[:, :, None] * np.exp(0.1 * rng.normal(size=(T, D, S)))
-    kl[range(T), range(T)] = np.nan  # a target is no domain of its own
-    bits = kl * np.sign(rng.normal(0.5, 1, (T, D)))[:, :, None]
-    bits[:, 9] = np.nan  # measured nowhere
-
-    def seen(own, blur):
-        return np.exp(movable + own * near + blur * rng.normal(size=(T, D)))
-
-    good = np.exp(movable + near + 0.3 * rng.normal(size=(T, D)))
-    # Best on the first three targets and useless on the others.
-    lucky = np.where(np.arange(T)[:, None] < 3, np.nan_to_num(kl, nan=1.0).mean(2), rng.random((T, D)))
-    return Table(
-        targets=TARGETS,
-        domains=DOMAINS,
-        kinds={name: "short" if i < 6 else "text" if i < 9 else "code" for i, name in enumerate(DOMAINS)},
-        seeds=(0, 1),
-        development=TARGETS[:3],
-        measures={"kl": kl, "bits_per_byte": bits},
-        noise={"kl": np.abs(kl) / 20, "bits_per_byte": np.abs(bits) / 20},
-        predictors={
-            "good": good,
-            "lucky": lucky,
-            "size": np.tile(rng.random(D), (T, 1)),
-            "signed": rng.normal(size=(T, D)),
-            "actual": seen(1, 0.1),
-        },
-        competitors=("size", "signed"),
-        bounds=("actual",),
-        overlaps={"icl": np.full((T, S), 50.0)},
-        live={"icl": 2000},
-        drift_features={"icl": 100},
-        signs={"front": -np.ones((T, D))},
-    )
 
 
 @pytest.fixture(scope="module")
 def table():
-    return made_up()
+    return random_table()
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from as_saved import plain
+from random_table import DOMAINS, TARGETS, D, T, random_table
 from scipy.stats import pearsonr
-from test_study_judged_judge import DOMAINS, TARGETS, D, T, made_up
 
 from mixplan.forecast.factors import Changes, predict
 from mixplan.study.judged.learned import WAYS, judge_learned, left_out
@@ -16,7 +16,7 @@ from mixplan.study.judged.learned import WAYS, judge_learned, left_out
 @pytest.fixture(scope="module")
 def table():
     """A made-up study with the two scores; the first tells what a target adds, the second nothing."""
-    plain = made_up()
+    plain = random_table()
     rng = np.random.default_rng(3)
     change = plain.measures["kl"].mean(2)
     told = np.where(np.isnan(change), 1.0, change) * np.exp(0.2 * rng.normal(size=(T, D)))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from as_saved import plain
+from random_table import small_table
 from scipy.stats import ttest_1samp
-from test_study_judged_table import small_table
 
 from mixplan.study.files.figure import TargetMean
 from mixplan.study.judged.overlap import judge_overlaps, mean_over_targets

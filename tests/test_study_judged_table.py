@@ -6,34 +6,12 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from random_table import small_table
 
 from mixplan.errors import RunError
 from mixplan.study.judged.table import Table, read_table, write_table
 
 AGAIN = "Run the study again, `mixplan study run STUDY --run FOLDER`: it makes the table from the cells that are kept."
-
-
-def small_table() -> Table:
-    rng = np.random.default_rng(3)
-    kl = rng.random((2, 3, 2))
-    kl[1, 2] = np.nan
-    return Table(
-        targets=("math", "code"),
-        domains=("law", "poems", "sums"),
-        kinds={"law": "short", "poems": "text", "sums": "short"},
-        seeds=(0, 7),
-        development=("math",),
-        measures={"kl": kl},
-        noise={"kl": kl / 10},
-        predictors={"sts": rng.random((2, 3)), "size": rng.random((2, 3)), "actual": rng.random((2, 3))},
-        competitors=("size",),
-        bounds=("actual",),
-        overlaps={"icl": np.array([[40.0, 41.0], [50.0, np.nan]])},
-        live={"icl": 2000},
-        drift_features={"icl": 100},
-        signs={"front": rng.standard_normal((2, 3))},
-        items={"kl": (20, 30, 40)},
-    )
 
 
 def test_a_table_comes_back_as_it_was_written(tmp_path):

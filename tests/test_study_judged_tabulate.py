@@ -5,8 +5,8 @@ from statistics import mean, stdev
 
 import numpy as np
 import pytest
+from random_readings import RAW, WIDE, largest, random_sums
 from small_study import DOMAINS, TARGETS, bench
-from test_study_forecasts_formulas import RAW, WIDE, largest, profile
 
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, read_evaluation
 from mixplan.study.forecasts.formulas import BOUNDS, COMPETITORS, TargetReading
@@ -142,7 +142,7 @@ def test_concentration_is_the_leading_features_part_of_the_whole():
 
 @pytest.mark.parametrize("count", [8, 30])
 def test_dimensions_are_shared_with_what_moved_also_where_the_stream_is_narrower(count):
-    reading = TargetReading(profile(1), profile(2), profile(3), None)
+    reading = TargetReading(random_sums(1), random_sums(2), random_sums(3), None)
     rng = np.random.default_rng(9)
     drift = {
         "target.shift": rng.random(WIDE) * (np.arange(WIDE) > 3),

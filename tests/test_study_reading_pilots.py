@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from random_table import random_table
 from small_study import bench, lay, study_values
-from test_study_judged_judge import made_up
 
 from mixplan.drift.rollouts import Sampler, against_nothing, draw_pairs, taught
 from mixplan.errors import DriftError
@@ -135,7 +135,7 @@ def test_pilots_and_rollouts_tell_drift_before_any_cell_is_trained(tmp_path, tin
     for name in ("tabulate", "write_table", "write_ablations", "judge_learned", "judge_specific"):
         monkeypatch.setattr(judge, name, lambda *_, **__: None)
     monkeypatch.setattr(judge, "evidence_of", lambda *_: SimpleNamespace(values=dict))
-    judged = judge_table(made_up(), marks=[], resamples=0, seed=0)
+    judged = judge_table(random_table(), marks=[], resamples=0, seed=0)
     monkeypatch.setattr(judge, "judge", lambda *_, **__: judged)
     judge.conclude(ours, [], readings)
     assert json.loads((ours.run / "results.json").read_bytes())["cost"] == written["cost"]

@@ -4,11 +4,11 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from ablated_table import T, table_of
+from ablated_table import random_profile as made_profile
 from as_saved import plain, typed
 from saved_further import ablations, about, concentration, correlations, further, view, with_overlap
 from study_pages import asked_ablations, complete, looked_into
-from test_study_ablations_ablate import T, table_of
-from test_study_ablations_ablate import profile as made_profile
 
 from mixplan.study.ablations.ablate import judge_view, through_sae
 from mixplan.study.ablations.reread import Moved, View

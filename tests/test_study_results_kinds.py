@@ -1,13 +1,13 @@
 """The scores among domains of one kind: answers against the judgement of a made-up study."""
 
+from random_table import random_table
 from study_pages import judged_values, results
-from test_study_judged_judge import made_up
 
 from mixplan.study.results.kinds import CENTRED, KINDS, by_kind
 
 
 def test_each_kind_is_judged_and_small_ones_are_named():
-    table = made_up()
+    table = random_table()
     judged = judged_values(table, marks=[], resamples=0, seed=1)
     kinds = judged["kinds"]["all"]["kl"]
     title, pearson, centred, words, *tables = by_kind(results(judged), table, "kl")
@@ -28,7 +28,7 @@ def test_each_kind_is_judged_and_small_ones_are_named():
 
 
 def test_a_predictor_that_is_alike_for_all_targets_has_no_centred_score():
-    table = made_up()
+    table = random_table()
     judged = judged_values(table, marks=[], resamples=0, seed=1)
     assert judged["kinds"]["all"]["kl"]["short"]["centred"]["size"]["value"] is None
     assert "| `size` | – |" in list(by_kind(results(judged), table, "kl"))[-1]
@@ -36,7 +36,7 @@ def test_a_predictor_that_is_alike_for_all_targets_has_no_centred_score():
 
 
 def test_without_kinds_there_is_no_section_and_without_a_choice_no_score():
-    table = made_up()
+    table = random_table()
     judged = judged_values(table, marks=[], resamples=0, seed=1)
     assert list(by_kind(results(judged | {"kinds": {}}), table, "kl")) == []
     assert list(by_kind(results(judged | {"chosen": {}}), table, "kl"))[1] == "**By Pearson no forecast was chosen.**"

@@ -5,32 +5,15 @@ from copy import deepcopy
 from dataclasses import replace
 
 import pytest
-from study_pages import judged_values, page
-from test_study_judged_judge import made_up
+from random_table import random_table
+from study_pages import MARKS, STUDY, judged_values, page
 
-from mixplan.study.judged.pass_marks import Mark
 from mixplan.study.results.figures import in_short
-
-MARKS = [
-    Mark("Pearson of the chosen one | held out", "chosen/kl/pearson/held_out", 0.9, 0.5),
-    Mark("half of the dimensions", "overlap/chosen/held_out", 50),
-]
-STUDY = {
-    "hash": "ab" * 32,
-    "mixplan": "0.1",
-    "libraries": {"torch": "2.13"},
-    "command": "mixplan study run recipes/studies/small/study.yaml",
-    "study": {
-        "title": "What holds\u202e",
-        "questions": ["Do they say which domains move?"],
-        "seeds": list(made_up().seeds),
-    },
-}
 
 
 @pytest.fixture(scope="module")
 def parts():
-    table = made_up()
+    table = random_table()
     judged = judged_values(table, marks=MARKS, resamples=20, seed=1)
     return judged, table, page(STUDY, judged, table)
 
@@ -96,7 +79,7 @@ def test_the_choice_and_its_held_out_score_are_told(parts):
 
 
 def test_a_score_that_no_forecast_has_on_one_development_target_leaves_no_choice():
-    whole = made_up()
+    whole = random_table()
     table = replace(whole, development=whole.targets[:1])
     text = page(STUDY, judged_values(table, marks=[], resamples=0, seed=0), table)
     assert "By centred no forecast was chosen: none has that score on the targets that choices are made on." in text
@@ -121,7 +104,7 @@ def test_each_question_has_its_section(parts):
 
 
 def test_what_a_study_lacks_has_no_section_and_a_flattered_choice_says_so():
-    whole = made_up()
+    whole = random_table()
     table = replace(
         whole,
         development=(),

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from random_table import random_table
 from study_pages import judged_values, results
-from test_study_judged_judge import made_up
 
 from mixplan.study.results.plots import Scale, bar_place, plots
 
@@ -15,7 +15,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(scope="module")
 def drawn():
-    table = made_up()
+    table = random_table()
     judged = judged_values(table, marks=[], resamples=0, seed=1)
     return judged, table, {name: ElementTree.fromstring(text) for name, text in plots(results(judged), table).items()}
 

@@ -2,10 +2,9 @@
 
 import pytest
 from as_saved import plain
+from random_table import random_table
 from saved_further import about, further, labelled, zeroing
-from study_pages import judged_values, looked_into, page
-from test_study_judged_judge import made_up
-from test_study_results_page import STUDY
+from study_pages import STUDY, judged_values, looked_into, page
 
 from mixplan.study.ablations.own_features import mean_of, over_targets
 from mixplan.study.ablations.zeroing import DIFFERENCES, differences
@@ -114,7 +113,7 @@ def test_recall_of_a_target_s_own_features():
 
 def test_what_is_not_there_has_no_section():
     assert list(zeroing_section(None)) == list(labelled_section(None)) == []
-    table = made_up()
+    table = random_table()
     judged = judged_values(table, marks=[], resamples=0, seed=1)
     without, whole = (page(STUDY, judged, table, seen) for seen in (None, further()))
     assert "features.svg" not in without

@@ -1,11 +1,12 @@
-"""Domains of a few questions and recipes over them, for tests of how rows are split."""
+"""Writes domains of a few questions and recipes over them, for tests of how rows are split."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from mixplan.domains import open_domains
+from mixplan.domains import Domain, open_domains
+from mixplan.domains.split import PARTS
 from mixplan.errors import DataError
 from mixplan.recipe import (
     BudgetSpec,
@@ -21,6 +22,7 @@ from mixplan.recipe import (
 )
 
 COLUMNS = ColumnsSpec(question="q", answer="a")
+WITH_PASSAGE = ColumnsSpec(question="{passage}\n{q}", answer="a")
 
 
 def save(folder: Path, name: str, questions) -> None:
@@ -48,3 +50,16 @@ def refused(plan: Recipe, folder: Path, **place) -> str:
     with pytest.raises(DataError) as caught:
         open_domains(plan, folder=folder, **place)
     return str(caught.value)
+
+
+def keys(one: Domain, *parts: str) -> list[str]:
+    return [row.key for part in parts or PARTS for row in getattr(one, part)]
+
+
+def passage(number: int) -> str:
+    return f"Passage {number} says in many words what several questions are asked about, one after another."
+
+
+def passage_rows(rows: int, each: int) -> list[dict[str, str]]:
+    """Rows of which `each` share a passage."""
+    return [{"passage": passage(n // each), "q": f"question {n}?", "a": "yes", "id": n // each} for n in range(rows)]

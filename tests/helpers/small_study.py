@@ -14,6 +14,7 @@ from mixplan.study.jobs import Bench
 from mixplan.study.judge import judge_study
 from mixplan.study.work import run_study, work_on_study
 
+SHIPPED_STUDY = Path(__file__).resolve().parents[2] / "recipes" / "studies" / "smollm2-135m" / "study.yaml"
 DOMAINS = ("sum", "patient", "fox", "colours")
 TARGETS = ("sums", "doctors")
 QUANTITIES = (

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from as_saved import plain, typed
+from random_table import random_table
 
 from mixplan.study.files.ablations import AblationsFile, AskedAblations, Concentration
 from mixplan.study.files.arms import ArmsResults
@@ -13,11 +14,27 @@ from mixplan.study.files.read import LookedInto
 from mixplan.study.files.registration import Registered
 from mixplan.study.files.zeroing import ZeroingFile
 from mixplan.study.judged.judge import judge
+from mixplan.study.judged.pass_marks import Mark
 from mixplan.study.judged.table import Table
 from mixplan.study.results.arms import arms_markdown
 from mixplan.study.results.page import results_markdown
 
 FURTHER = {"concentration": Concentration, "ablations": AblationsFile, "zeroing": ZeroingFile, "labelled": LabelledFile}
+MARKS = [
+    Mark("Pearson of the chosen one | held out", "chosen/kl/pearson/held_out", 0.9, 0.5),
+    Mark("half of the dimensions", "overlap/chosen/held_out", 50),
+]
+STUDY = {
+    "hash": "ab" * 32,
+    "mixplan": "0.1",
+    "libraries": {"torch": "2.13"},
+    "command": "mixplan study run recipes/studies/small/study.yaml",
+    "study": {
+        "title": "What holds\u202e",
+        "questions": ["Do they say which domains move?"],
+        "seeds": list(random_table().seeds),
+    },
+}
 OTHERWISE = {"pigeonhole": None, "targets": 3, "domains": [1, 1]}
 
 

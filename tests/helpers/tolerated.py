@@ -7,7 +7,9 @@ from typing import Any
 import saved_outcome
 import saved_plan
 import saved_run
+from wrong_recipes import BASE
 
+from mixplan.recipe import Recipe, load_recipe
 from mixplan.saved.tolerances import Gate
 
 REASON = "The interval over 100 rows holds the tolerance; about 250 rows would."
@@ -67,3 +69,9 @@ def save(folder: Path, *verdicts: str, arms: dict[str, tuple[str, ...]] | None =
     saved_plan.save(folder, plan)
     outcome["hashes"]["plan"] = json.loads((folder / "plan.json").read_bytes())["hashes"]["plan"]
     return saved_outcome.save(folder, outcome)
+
+
+def load_with(tmp_path, monkeypatch, tolerances: str, more: str = "") -> Recipe:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(f"{BASE}{more}tolerances: {tolerances}\n")
+    return load_recipe(tmp_path / "recipe.yaml").recipe

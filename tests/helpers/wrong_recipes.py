@@ -29,6 +29,7 @@ budget: {rows: 100}
 """
 MODEL = "name: local\nsae:\n  path: sae\n"
 SUITE = "law:\n  data: {file: law.jsonl}\n  format: choice\n  columns: {question: q, options: o, answer: a}\n"
+COUNT = "a whole number of at least 0"
 
 Change = tuple[tuple[str, str], str]
 """The text to replace and what with, and every line of the message."""
