@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from dense_features import make_rows, open_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_features import make_rows, open_pair
 
 from mixplan.errors import MixplanError
 from mixplan.features import forward
