@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import saved_outcome
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mixplan.errors import DriftError
 from mixplan.forecast import History, Risk, forecast
-from mixplan.forecast.earlier_runs import Found, Run
+from mixplan.forecast.measured_run import Found, Run
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.reading.progress import Silent
 from mixplan.runs import file_hash
@@ -198,19 +199,22 @@ def planned(recipe: Path, run: Path, *overrides: str) -> dict[str, Any]:
 
 def leave_outcome(folder: Path, plan: dict[str, Any], moved: dict[str, float]) -> None:
     """An outcome as a run of this plan would leave it: behaviour moved so far, whatever the score."""
-    domains = {
+    outcome = saved_outcome.sample(domains=1, arms=False)
+    (domain,) = outcome["domains"].values()
+    behaviour = domain["measures"]["behaviour"]["kl"]
+    outcome["domains"] = {
         name: {
+            **domain,
             "headline": "choice",
-            "measures": {"behaviour": {"kl": {"change": value, "low": 0.9 * value, "high": 1.1 * value}}},
+            "measures": {"behaviour": {"kl": behaviour | {"change": value, "low": 0.9 * value, "high": 1.1 * value}}},
             "predictors": {"sts_icl": plan["domains"][name]["sts_icl"]["value"]},
         }
         for name, value in moved.items()
     }
-    settings = {"method": "sft", "features": 10, "drift_demonstrations": 2, "sts_demonstrations": 2}
-    outcome = {"version": 1, "hashes": plan["hashes"], "settings": settings, "domains": domains,
-               "training": {"consumption": {"target": {"rows": 40}}}}  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "outcome.json").write_text(json.dumps(outcome))
+    outcome["hashes"] = {part: plan["hashes"][part] for part in ("model", "sae")}
+    outcome["settings"] = {"method": "sft", "features": 10, "drift_demonstrations": 2, "sts_demonstrations": 2}
+    outcome["training"]["consumption"] = {"target": outcome["training"]["consumption"]["target"]}
+    saved_outcome.save(folder, outcome)
 
 
 def test_a_plan_learns_from_the_runs_beside_it(recipe: Path, tmp_path: Path) -> None:
@@ -256,8 +260,9 @@ def test_the_recipe_says_which_runs_are_learned_from(recipe: Path, tmp_path: Pat
     made = planned(recipe, tmp_path / "runs" / "new")
     assert [entry["run"] for entry in made["forecast"]["learned_from"]] == ["old0", "old1"]
     assert [text for text in made["warnings"] if "torn" in text] == [
-        "kept/torn/outcome.json is damaged or no outcome of this mixplan, so the forecast does not learn from it. "
-        "Make it again with `mixplan train`, or leave it out of `forecast.runs`."
+        "1 earlier run cannot be read, so the forecast does not learn from it: kept/torn/outcome.json (not JSON: EOF "
+        "while parsing an object at line 1 column 1). Measure it again with `mixplan eval RUN`, or leave it out of "
+        "`forecast.runs`."
     ]
     copied = planned(tmp_path / "runs" / "new" / "recipe.yaml", tmp_path / "elsewhere" / "deep" / "run")
     assert copied["forecast"] == made["forecast"]

@@ -8,6 +8,7 @@ import pytest
 from saved_outcome import sample, save
 
 from mixplan.forecast.earlier_runs import NO_SAE, Kind, LeftOut, earlier_runs, settings_of
+from mixplan.saved import outcome_hash
 from mixplan.saved.outcome import Settings
 
 SETTINGS = {"method": "sft", "features": 100, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 5}
@@ -48,16 +49,6 @@ def test_the_folders_beside_the_run_and_never_itself(runs, monkeypatch):
     assert names(earlier_runs(None, folder=Path(), run=Path("own"), kind=KIND)) == ["first", "second"]
     (runs / "link").symlink_to(runs / "own")
     assert names(earlier_runs(["link", "own"], folder=runs, run=runs / "own", kind=KIND)) == []
-
-
-def test_what_an_outcome_says(runs):
-    found = {run.name: run for run in earlier_runs(None, folder=runs, run=runs / "own", kind=KIND).runs}["first"]
-    saved = outcome(1)["domains"]
-    for name, domain in saved.items():
-        quantity, change = next(iter(domain["measures"][domain["headline"]].items()))
-        assert found.domains[name].headline == (domain["headline"], quantity, change["change"])
-        assert found.domains[name].behaviour == domain["measures"]["behaviour"]["kl"]["change"]
-        assert found.domains[name].scores == domain["predictors"]
 
 
 def test_patterns_are_relative_to_the_recipe_and_name_each_run_once(runs):
@@ -127,10 +118,18 @@ def with_nan():
     return json.dumps(value)
 
 
+def changed():
+    """An outcome in which a person has written another number."""
+    value = outcome(9)
+    value["hashes"]["outcome"] = outcome_hash(value)
+    value["domains"]["law"]["predictors"]["sts_icl"] += 1
+    return json.dumps(value)
+
+
 def test_a_model_that_was_trained_elsewhere_teaches_nothing(runs):
     """Nobody knows what its trainer read."""
     value = {key: part for key, part in outcome(9).items() if key != "training"}
-    (runs / "second" / "outcome.json").write_text(json.dumps(value | {"elsewhere": {"model": "x", "label": None}}))
+    save(runs / "second", value | {"elsewhere": {"model": "x", "label": None}})
     found = earlier_runs(None, folder=runs, run=runs / "own", kind=KIND)
     assert names(found) == ["first"]
     assert found.warnings == (
@@ -139,29 +138,68 @@ def test_a_model_that_was_trained_elsewhere_teaches_nothing(runs):
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "{", "[]", "null", "7", "[" * 100_000, json.dumps({"version": 1}), json.dumps(outcome(9) | {"version": 2}),
-        without(["hashes", "model"]), without(["settings", "method"]), without(["domains", "law", "predictors"]),
-        without(["domains", "law", "measures", "behaviour", "kl", "change"]), with_nan(),
-        json.dumps(outcome(9)).replace("predictors", "prédicteurs")[:-40],
-    ],
-    ids=range(14),
-)  # fmt: skip
-def test_a_damaged_outcome_is_told_and_passed_over(runs, text):
+BROKEN = {
+    "": "not JSON: EOF while parsing a value at line 1 column 0",
+    "{": "not JSON: EOF while parsing an object at line 1 column 1",
+    "[]": "the file: expected an object, found []",
+    "null": "the file: expected an object, found null",
+    "[" * 100_000: "not JSON: recursion limit exceeded at line 1 column 202",
+    json.dumps(outcome(9) | {"version": 2}): "it is of version 2, not 1",
+    without(["domains", "law", "predictors"]): "`domains.law.predictors` is missing",
+    without(["domains", "law", "measures", "behaviour", "kl", "change"]): (
+        "`domains.law.measures.behaviour.kl.change` is missing"
+    ),
+    with_nan(): "`domains.law.predictors.sts_icl`: expected a finite number, found NaN",
+    changed(): "its content does not match its own hash",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
+def test_an_outcome_that_cannot_be_read_is_counted_with_its_reason_and_passed_over(runs, text):
     (runs / "second" / "outcome.json").write_text(text)
     found = earlier_runs(None, folder=runs, run=runs / "own", kind=KIND)
     assert names(found) == ["first"]
     assert found.warnings == (
-        "second/outcome.json is damaged or no outcome of this mixplan, so the forecast does not learn from it. "
-        "Make it again with `mixplan train`, or leave it out of `forecast.runs`.",
+        "1 earlier run cannot be read, so the forecast does not learn from it: second/outcome.json "
+        f"({BROKEN[text]}). Measure it again with `mixplan eval RUN`, or leave it out of `forecast.runs`.",
     )
 
 
-def test_bytes_that_are_no_text_are_damage(runs):
-    (runs / "second" / "outcome.json").write_bytes(b"\xff\xfe\x00{")
-    assert len(earlier_runs(None, folder=runs, run=runs / "own", kind=KIND).warnings) == 1
+def test_outcomes_that_cannot_be_read_are_reported_together(runs):
+    for number in range(10):
+        (runs / f"torn-{number}").mkdir()
+        (runs / f"torn-{number}" / "outcome.json").write_bytes(b"\xff\xfe\x00{")
+    (warning,) = earlier_runs(["runs/*"], folder=runs.parent, run=runs / "own", kind=KIND).warnings
+    assert warning.startswith(
+        "10 earlier runs cannot be read, so the forecast does not learn from them: runs/torn-0/outcome.json (not JSON: "
+    )
+    assert warning.endswith(
+        "; and 2 more. Measure them again with `mixplan eval RUN`, or leave them out of `forecast.runs`."
+    )
+    assert warning.count("torn-") == 8
+
+
+def test_no_model_s_hash_and_a_damaged_sketch_are_reasons(runs):
+    nameless, torn = outcome(7), outcome(8)
+    del nameless["hashes"]["model"]
+    torn["content"] = {"target": {"source": None, "rows": 9, "keys": "xyz"}, "domains": {}}
+    save(runs / "nameless", nameless)
+    save(runs / "torn", torn)
+    (warning,) = earlier_runs(None, folder=runs, run=runs / "own", kind=KIND).warnings
+    assert "nameless/outcome.json (`hashes.model` is missing); torn/outcome.json (keys: expected hashes of" in warning
+
+
+def test_runs_of_version_0_1_0_still_teach():
+    """Their files state no hash of their own."""
+    folder = Path(__file__).parent / "helpers" / "runs-0.1.0"
+    data = (folder / "sums" / "outcome.json").read_bytes()
+    value = json.loads(data)
+    assert "outcome" not in value["hashes"]
+    settings = {name: setting for name, setting in value["settings"].items() if name != "score"}
+    kind = Kind(value["hashes"]["model"], value["hashes"]["sae"], Settings(**settings))
+    found = earlier_runs(None, folder=folder, run=folder / "own", kind=kind)
+    assert [(run.name, run.hash) for run in found.runs] == [("sums", hashlib.sha256(data).hexdigest())]
+    assert found.warnings == found.left_out == ()
 
 
 def test_settings_are_what_gives_scores_their_meaning():

@@ -9,9 +9,10 @@ from small_evidence import KIND, SCORES, SETTINGS, evidence_values, lay_evidence
 
 from mixplan.domains.content_sketch import Content
 from mixplan.forecast import evidence, forecast, halving_rows, with_studies
-from mixplan.forecast.earlier_runs import Found, History, Kind, LeftOut, Noise, Run, earlier_runs
+from mixplan.forecast.earlier_runs import History, Kind, LeftOut, earlier_runs
 from mixplan.forecast.evidence import Study, Told
 from mixplan.forecast.job import Job
+from mixplan.forecast.measured_run import Found, Noise, Run
 from mixplan.saved.outcome import Settings
 from mixplan.sts import Score
 from mixplan.study.asked.spec import load_study

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from mixplan.domains.content_sketch import Content
-from mixplan.forecast.earlier_runs import Found, History, Run
+from mixplan.forecast.earlier_runs import History
 from mixplan.forecast.expected_change import headlines, learn
 from mixplan.forecast.factors import left_out_error
 from mixplan.forecast.matching import Planned
+from mixplan.forecast.measured_run import Found, Run
 from mixplan.forecast.target_only import comparable
 from mixplan.sts import Score
 

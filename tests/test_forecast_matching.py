@@ -1,8 +1,8 @@
 """Whose factor is whose: domains and targets are the same by what they hold, whatever they are called."""
 
 from mixplan.domains.content_sketch import Content
-from mixplan.forecast.earlier_runs import Found, Run
 from mixplan.forecast.matching import Planned, groups_of, recognise
+from mixplan.forecast.measured_run import Found, Run
 
 
 def content(first, last):

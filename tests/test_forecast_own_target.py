@@ -7,8 +7,9 @@ import pytest
 
 from mixplan.domains.content_sketch import Content
 from mixplan.forecast import Planned, forecast
-from mixplan.forecast.earlier_runs import Found, History, Noise, Run
+from mixplan.forecast.earlier_runs import History
 from mixplan.forecast.job import REACH, Distance, Job
+from mixplan.forecast.measured_run import Found, Noise, Run
 from mixplan.forecast.own_target import UNKNOWN_NOISE, combined, measured, measurements, pooled
 from mixplan.forecast.target_only import comparable
 from mixplan.sts import Score

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixplan.forecast.earlier_runs import Found, Noise, Run
 from mixplan.forecast.job import Job
 from mixplan.forecast.matching import Planned
+from mixplan.forecast.measured_run import Found, Noise, Run
 from mixplan.forecast.response import Halving, Losses, foretold
 from mixplan.forecast.target_only import comparable
 

@@ -14,7 +14,7 @@ from small_loop import outcome
 from small_plan import Silent
 from small_sources import AMOUNTS, lay_sources
 
-from mixplan.forecast.earlier_runs import run_of
+from mixplan.forecast.measured_run import run_of
 from mixplan.outcome.make import evaluate_run
 from mixplan.report.page import render
 from mixplan.report.text_tables import changes
@@ -114,7 +114,7 @@ def test_the_report_shows_every_source(made):
 
 def test_a_later_plan_learns_from_the_domains_and_not_from_the_sources(made):
     value = read(made / "run", "outcome.json")
-    learned = run_of("run", "mark", value)
+    learned = run_of("run", "mark", Outcome.model_validate_json((made / "run" / "outcome.json").read_bytes()))
     assert set(learned.domains) == {"patient", "fox", "doctor"}
     consumed = value["training"]["consumption"]
     assert learned.extra_rows == sum(consumed[name]["distinct_rows"] for name in learned.domains)

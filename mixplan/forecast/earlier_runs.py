@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import glob
-import hashlib
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixplan.domains.content_sketch import Content
-from mixplan.forecast.job import Job
+from mixplan.errors import RunError
+from mixplan.forecast.measured_run import Run, run_of
 from mixplan.recipe.paths import local_path
+from mixplan.saved import Outcome, SavedFileError, read_earlier_outcome
+from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Settings
 
 OUTCOME = "outcome.json"
-OUTCOME_VERSION = 1
 EVIDENCE = "evidence.json"
 """What a study leaves in its folder for later plans: see `mixplan.forecast.evidence`."""
+
+SHOWN_UNREAD = 8
+"""Runs that cannot be read, of which more are only counted."""
 
 NO_SAE = "none"
 """What stands in an SAE's hash's place where there is none."""
 ICL = "icl"
 """What tells the drift where a recipe or outcome does not say."""
-TARGET = "target"
-NONE = "none"
-"""The arm that gave no domain any row."""
 
 UNITS = dict.fromkeys(("correct", "score", "acc", "acc_norm", "exact_match"), "accuracy")
 """Quantities that are the share of items answered rightly; any other is a unit of its own."""
@@ -104,74 +102,6 @@ def settings_of(recipe: Mapping[str, Any]) -> Settings:
 
 
 @dataclass(frozen=True)
-class Noise:
-    """How well one change is known.
-
-    Attributes:
-        items: Standard error over its items; None where it is not known.
-        seeds: Standard deviation over training seeds; None where there was one.
-        count: Training seeds whose mean the change is.
-    """
-
-    items: float | None = None
-    seeds: float | None = None
-    count: int = 1
-
-
-@dataclass(frozen=True)
-class Found:
-    """One domain's change in an earlier run.
-
-    Attributes:
-        scores: The plan's scores, by name.
-        headline: Measure and quantity that stood for the domain, with the change; None where it was not measured.
-        behaviour: Mean token KL from the untrained model; None where it was not measured.
-        rows: Extra rows that the domain got.
-        bare: Behaviour where no domain got extra rows, from the comparison of arms; None where none was trained.
-        content: Sketch of the domain; None where it was saved without one.
-        headline_noise: How well the headline's change is known.
-        behaviour_noise: How well behaviour is known.
-    """
-
-    scores: dict[str, float]
-    headline: tuple[str, str, float] | None
-    behaviour: float | None
-    rows: float = 0.0
-    bare: float | None = None
-    content: Content | None = None
-    headline_noise: Noise = Noise()
-    behaviour_noise: Noise = Noise()
-
-
-@dataclass(frozen=True)
-class Run:
-    """An earlier run.
-
-    Attributes:
-        name: Its folder's name.
-        hash: SHA-256 of its outcome.json.
-        domains: What it measured.
-        studied: Whether it stands for a study's target rather than for a run of the person's own.
-        target: Sketch of what it was trained on; None where it was saved without one.
-        job: What it trained with; None where it was saved without that.
-        dtype: Compute type of its scores, empty where it was saved without one.
-    """
-
-    name: str
-    hash: str
-    domains: dict[str, Found]
-    studied: bool = False
-    target: Content | None = None
-    job: Job | None = None
-    dtype: str = ""
-
-    @property
-    def extra_rows(self) -> float:
-        """Rows that all domains together got beside the target's."""
-        return math.fsum(found.rows for found in self.domains.values())
-
-
-@dataclass(frozen=True)
 class LeftOut:
     """Something measured that does not teach this plan.
 
@@ -219,26 +149,21 @@ def earlier_runs(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
     runs: dict[str, Run] = {}
     left_out: dict[str, LeftOut] = {}
     warnings: list[str] = []
+    unread: list[str] = []
     for place, asked in places(patterns, folder, run, warnings):
+        name = called(place, asked=asked)
         try:
-            data = (place / OUTCOME).read_bytes()
-            value = json.loads(data)
-            mark = hashlib.sha256(data).hexdigest()
-            if value["version"] != OUTCOME_VERSION:
-                raise ValueError(f"version {value['version']}")
-            if value.get("elsewhere"):
+            outcome, mark = read_earlier_outcome(place)
+            if outcome.elsewhere is not None:
                 warnings.append(
-                    f"{called(place, asked=asked)} holds a model that was trained without mixplan: what its trainer "
-                    "read is not known, so the forecast does not learn from it."
+                    f"{name} holds a model that was trained without mixplan: what its trainer read is not known, so "
+                    "the forecast does not learn from it."
                 )
                 continue
-            found = run_of(place.name, mark, value)
-            apart = difference(kind, value, called(place, asked=asked), asked=asked, studied=False)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            warnings.append(
-                f"{called(place, asked=asked)}/{OUTCOME} is damaged or no outcome of this mixplan, so the forecast "
-                "does not learn from it. Make it again with `mixplan train`, or leave it out of `forecast.runs`."
-            )
+            found = run_of(place.name, mark, outcome)
+            apart = difference(kind, outcome, name, asked=asked, studied=False)
+        except (RunError, ValueError) as error:
+            unread.append(f"{name}/{OUTCOME} ({reason_of(error)})")
             continue
         if apart is None:
             runs.setdefault(mark, found)
@@ -246,10 +171,35 @@ def earlier_runs(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
             left_out.setdefault(mark, apart)
     return History(
         tuple(runs[mark] for mark in sorted(runs)),
-        tuple(sorted(warnings)),
+        tuple(sorted([*warnings, *unread_warning(unread)])),
         tuple(sorted(left_out.values(), key=lambda one: one.name)),
         closed=patterns is not None and not patterns,
     )
+
+
+def reason_of(error: RunError | ValueError) -> str:
+    """Why an outcome.json cannot be read, in a few words without the place of the run."""
+    if isinstance(error, SavedFileError):
+        return error.reason
+    refused = error.__cause__  # by the operating system
+    return str(refused.strerror) if isinstance(refused, OSError) else str(error)
+
+
+def unread_warning(unread: Sequence[str]) -> list[str]:
+    """One sentence on the runs that cannot be read, with their number and what is wrong with each; none without any.
+
+    Args:
+        unread: Each as its file with the reason behind it.
+    """
+    if not unread:
+        return []
+    count, them = (f"{len(unread)} earlier runs", "them") if len(unread) > 1 else ("1 earlier run", "it")
+    more = [f"and {len(unread) - SHOWN_UNREAD} more"] if len(unread) > SHOWN_UNREAD else []
+    listed = "; ".join([*unread[:SHOWN_UNREAD], *more])
+    return [
+        f"{count} cannot be read, so the forecast does not learn from {them}: {listed}. Measure {them} again with "
+        f"`mixplan eval RUN`, or leave {them} out of `forecast.runs`."
+    ]
 
 
 def places(patterns: Sequence[str] | None, folder: Path, run: Path, warnings: list[str]) -> Iterator[tuple[Path, bool]]:
@@ -281,7 +231,9 @@ def called(place: Path, *, asked: bool) -> str:
     return "/".join(place.parts[-2:]) if asked else place.name
 
 
-def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool, studied: bool = True) -> LeftOut | None:
+def difference(
+    kind: Kind, value: Outcome | Evidence, name: str, *, asked: bool, studied: bool = True
+) -> LeftOut | None:
     """What keeps an outcome or a study from teaching plans of a kind; None where nothing does.
 
     Args:
@@ -292,26 +244,41 @@ def difference(kind: Kind, value: Mapping[str, Any], name: str, *, asked: bool, 
         studied: Whether it is a study, which measures previews beside an SAE's scores; a run with an SAE does not.
 
     Raises:
-        LookupError: it does not say what it is of.
+        ValueError: it does not say what it is of.
     """
-    hashes, settings = value["hashes"], {"drift_from": ICL, "preview_tokens": PREVIEWED} | value["settings"]
-    if hashes["model"] != kind.model:
-        return LeftOut(name, "model", (named("model.name", value.get("model")),), asked)
-    if of_another_config(kind, value.get("config")):
+    model, sae = hashes_of(value)
+    if model != kind.model:
+        return LeftOut(name, "model", (named("model.name", value.model),), asked)
+    if of_another_config(kind, value.config):
         return LeftOut(name, "model config", ("model.name: a folder with that run's config.json",), asked)
     # What is scored without an SAE was scored alike whatever SAE a run or a study had beside it.
-    if kind.sae not in (NO_SAE, hashes["sae"]):
-        sae = NO_SAE if hashes["sae"] == NO_SAE else value.get("sae")
-        return LeftOut(name, "SAE", (named("model.sae", sae),), asked)
+    if kind.sae not in (NO_SAE, sae):
+        return LeftOut(name, "SAE", (named("model.sae", NO_SAE if sae == NO_SAE else value.sae),), asked)
     read = WITHOUT_SAE if kind.sae == NO_SAE else tuple(SETTING_KEYS)
-    if not studied and hashes["sae"] != NO_SAE:
+    if not studied and sae != NO_SAE:
         read = tuple(setting for setting in read if setting != "preview_tokens")
+    settings = {"preview_tokens": PREVIEWED} | value.settings.fields()
+    settings.setdefault("drift_from", ICL)
     wanted = {name: value for name, value in kind.settings.fields().items() if name in read}
-    differing = [setting for setting, value in wanted.items() if settings[setting] != value]
+    differing = [setting for setting, value in wanted.items() if settings.get(setting) != value]
     if not differing:
         return None
-    keys = tuple(named(SETTING_KEYS[setting], settings[setting]) for setting in differing)
+    keys = tuple(named(SETTING_KEYS[setting], settings.get(setting)) for setting in differing)
     return LeftOut(name, "training method" if "method" in differing else "settings", keys, asked)
+
+
+def hashes_of(value: Outcome | Evidence) -> tuple[str, str]:
+    """Of the untrained model and of the SAE.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    if isinstance(value, Evidence):
+        return value.hashes.model, value.hashes.sae
+    for part in ("model", "sae"):
+        if part not in value.hashes:
+            raise ValueError(f"`hashes.{part}` is missing")
+    return value.hashes["model"], value.hashes["sae"]
 
 
 def of_another_config(kind: Kind, config: str | None) -> bool:
@@ -322,68 +289,3 @@ def of_another_config(kind: Kind, config: str | None) -> bool:
 def named(key: str, value: Any) -> str:
     """A recipe's key with its value, where that is known."""
     return key if value is None else f"{key}: {value}"
-
-
-def run_of(name: str, mark: str, value: Mapping[str, Any]) -> Run:
-    """What an outcome says of its run.
-
-    Raises:
-        ValueError: a number is none, or a sketch or job is damaged.
-        LookupError: something is missing.
-    """
-    contents, job = value.get("content") or {}, value.get("job")
-    # Rows of several epochs count once, as planned rows do; older outcomes say only what was there to be read.
-    consumed = {part: one.get("distinct_rows", one["rows"]) for part, one in value["training"]["consumption"].items()}
-    given = {part: finite(rows) for part, rows in consumed.items() if part in value["domains"]}
-    arms = ((value.get("arms") or {}).get("behaviour") or {}).get("arms", {})
-    bare = arms.get(NONE, {}).get("losses", {})
-    found = {}
-    for domain, part in value["domains"].items():
-        content = contents.get("domains", {}).get(domain)
-        found[str(domain)] = found_of(
-            part,
-            rows=given.get(domain, 0.0),
-            bare=finite(bare[domain]) if domain in bare else None,
-            content=None if content is None else Content.from_json(content),
-        )
-    return Run(
-        name,
-        mark,
-        found,
-        target=Content.from_json(contents[TARGET]) if TARGET in contents else None,
-        job=None if job is None else Job.model_validate(job),
-        dtype=str(value.get("dtype") or ""),
-    )
-
-
-def found_of(domain: Mapping[str, Any], *, rows: float, bare: float | None, content: Content | None) -> Found:
-    """What an outcome says of one domain."""
-    measures, headline = domain["measures"], domain["headline"]
-    first = next(iter(measures[headline].items()), None) if headline in measures else None
-    moved = measures["behaviour"]["kl"] if "behaviour" in measures else None
-    return Found(
-        scores={str(score): finite(number) for score, number in domain["predictors"].items() if number is not None},
-        headline=(str(headline), str(first[0]), finite(first[1]["change"])) if first else None,
-        behaviour=None if moved is None else finite(moved["change"]),
-        rows=rows,
-        bare=bare,
-        content=content,
-        headline_noise=Noise(half_width(first[1]) if first else None),
-        behaviour_noise=Noise(None if moved is None else half_width(moved)),
-    )
-
-
-def half_width(change: Mapping[str, Any]) -> float:
-    """The standard error behind a change's 95 % interval."""
-    return (finite(change["high"]) - finite(change["low"])) / (2 * 1.96)
-
-
-def finite(value: Any) -> float:
-    """A number.
-
-    Raises:
-        ValueError: it is none, or not finite.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"a number was expected, not {value!r}")
-    return float(value)

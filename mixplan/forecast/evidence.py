@@ -9,17 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mixplan.domains.content_sketch import Content
-from mixplan.forecast.earlier_runs import (
-    EVIDENCE,
-    UNIT_NAMES,
-    Found,
-    History,
-    Kind,
-    LeftOut,
-    Noise,
-    Run,
-    difference,
-)
+from mixplan.forecast.earlier_runs import EVIDENCE, UNIT_NAMES, History, Kind, LeftOut, difference
+from mixplan.forecast.measured_run import Found, Noise, Run
 from mixplan.recipe.paths import local_path
 from mixplan.saved.evidence import AgainstUniform, ChangeNoise, DomainEvidence, DomainNoise, Evidence
 from mixplan.saved.evidence import Told as Told
@@ -192,7 +183,7 @@ def evidence_files(patterns: Sequence[str] | None, folder: Path, run: Path) -> I
 
 def unfit(kind: Kind, value: Evidence, *, asked: bool, shipped: bool) -> LeftOut | None:
     """What keeps a study from being about the plan's model, SAE and training method; None where nothing does."""
-    apart = difference(kind, value.values(), value.title, asked=asked)
+    apart = difference(kind, value, value.title, asked=asked)
     if apart is None or apart.reason == "settings":
         return None
     return replace(apart, shipped=shipped)
@@ -205,7 +196,7 @@ def study_of(value: Evidence, mark: str, kind: Kind) -> Study:
         ValueError: its plans were made by a score that this mixplan does not know, or a sketch is damaged.
     """
     runs = tuple(run_of(value, mark, name) for name in value.targets)
-    differing = difference(kind, value.values(), value.title, asked=False)
+    differing = difference(kind, value, value.title, asked=False)
     dtype = value.dtype or ""
     return Study(
         title=value.title,

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mixplan.forecast.earlier_runs import Run, unit_of
+from mixplan.forecast.earlier_runs import unit_of
 from mixplan.forecast.factors import Changes, Predicted, left_out_error, predict
 from mixplan.forecast.job import Distance, common_distance, widened
+from mixplan.forecast.measured_run import Run
 from mixplan.forecast.own_target import Estimate, Measured, bounded, combined, measurements
 from mixplan.forecast.target_only import Known
 from mixplan.saved.base_types import Expected

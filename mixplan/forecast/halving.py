@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mixplan.forecast.earlier_runs import NONE, OUTCOME, Kind, of_another_config, places, unit_of
+from mixplan.errors import RunError
+from mixplan.forecast.earlier_runs import Kind, of_another_config, places, unit_of
 from mixplan.forecast.evidence import evidence_files
+from mixplan.forecast.measured_run import NONE
 from mixplan.forecast.response import Halving, Losses, Response, halving_text, mixtures_text, respond, worth
+from mixplan.saved import read_earlier_outcome
 from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Outcome
 
@@ -96,19 +99,25 @@ def rows_save(
 def compared_earlier(patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind) -> list[Compared]:
     """Arms of all targets that were compared earlier, each file once; damaged ones are passed over."""
     found: dict[str, list[Compared]] = {}
-    kinds: list[tuple[Path, type[Outcome] | type[Evidence]]] = [
-        *((at / OUTCOME, Outcome) for at, _ in places(patterns, folder, run, [])),
-        *((at, Evidence) for at in evidence_files(patterns, folder, run)),
-    ]
-    for place, saved in kinds:
+    for place in (*(at for at, _ in places(patterns, folder, run, [])), *evidence_files(patterns, folder, run)):
         try:
-            data = place.read_bytes()
-            value = saved.model_validate_json(data)
+            value, mark = read_earlier_outcome(place) if place.is_dir() else read_evidence(place)
             if same_job(kind, value):
-                found[hashlib.sha256(data).hexdigest()] = list(compared_in(value))
-        except (OSError, ValueError):
+                found[mark] = list(compared_in(value))
+        except (RunError, OSError, ValueError):
             continue
     return [one for mark in sorted(found) for one in found[mark]]
+
+
+def read_evidence(place: Path) -> tuple[Evidence, str]:
+    """A study's evidence.json and its SHA-256.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged.
+    """
+    data = place.read_bytes()
+    return Evidence.model_validate_json(data), hashlib.sha256(data).hexdigest()
 
 
 def learned_from(known: Sequence[Compared], usual: float) -> tuple[str, int, Response | None]:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mixplan.domains.content_sketch import Content, same_content
-from mixplan.forecast.earlier_runs import Found, Run
 from mixplan.forecast.job import Job
+from mixplan.forecast.measured_run import Found, Run
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixplan.forecast.earlier_runs import Found, Noise, unit_of
+from mixplan.forecast.earlier_runs import unit_of
 from mixplan.forecast.job import DOMAIN_SPREAD, REACH, Distance, widened
+from mixplan.forecast.measured_run import Found, Noise
 from mixplan.forecast.target_only import Known
 
 UNKNOWN_NOISE = 0.08

@@ -12,9 +12,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mixplan.forecast.earlier_runs import Found, Noise, Run, unit_of
+from mixplan.forecast.earlier_runs import unit_of
 from mixplan.forecast.job import Distance, distance
 from mixplan.forecast.matching import Planned, Recognised, recognise
+from mixplan.forecast.measured_run import Found, Noise, Run
 from mixplan.forecast.response import Halving
 
 Saved = tuple[str, Halving]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -26,6 +27,18 @@ FOUND_LENGTH = 40
 SPREADS = ("rows", "ratios", "uniform", "shares")
 
 Read = TypeVar("Read", bound=BaseModel)
+
+
+class SavedFileError(RunError):
+    """A saved file that is not what mixplan wrote, or is of another version.
+
+    Attributes:
+        reason: What is wrong with it in a few words, for a message that names more files than one.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ def read_plan(run: Path) -> Plan:
     data = saved.bytes()
     plan = parsed(Plan, data, saved)
     if problems := _uneven(plan):
-        raise RunError(_refusal(saved, problems))
+        raise _refusal(saved, problems)
     refuse_changed(saved, plan.hashes.get("plan"), own_hash(plan_hash, data))
     return plan
 
@@ -88,6 +101,27 @@ def read_outcome(run: Path) -> Outcome | None:
     outcome = parsed(Outcome, data, saved)
     refuse_changed(saved, outcome.hashes.get("outcome"), own_hash(outcome_hash, data))
     return outcome
+
+
+def read_earlier_outcome(run: Path) -> tuple[Outcome, str]:
+    """Read another run's outcome.json to learn from it.
+
+    Args:
+        run: That run's folder.
+
+    Returns:
+        The outcome, every number in it finite, and the SHA-256 of the file, by which a copied run is known.
+
+    Raises:
+        RunError: the file is not there, damaged, foreign, incomplete, of another version, or changed since it was
+            written. One that states no hash of its own is taken: mixplan 0.1.0 wrote none.
+    """
+    saved = File(run / "outcome.json", "outcome", outcome_again(run))
+    data = saved.bytes()
+    outcome = parsed(Outcome, data, saved)
+    if (stated := outcome.hashes.get("outcome")) is not None:
+        refuse_changed(saved, stated, own_hash(outcome_hash, data))
+    return outcome, hashlib.sha256(data).hexdigest()
 
 
 def own_hash(of: Callable[[Mapping[str, Any]], str], data: bytes) -> str:
@@ -140,11 +174,12 @@ def refuse_changed(saved: File, stated: str | None, right: str) -> None:
         RunError: it states no hash, or another one.
     """
     if stated is None:
-        raise RunError(_refusal(saved, [f"`hashes.{saved.what}` is missing"]))
+        raise _refusal(saved, [f"`hashes.{saved.what}` is missing"])
     if stated != right:
-        raise RunError(
+        raise SavedFileError(
             f"{saved.path}: its content does not match its own hash (`hashes.{saved.what}`: found {stated[:12]}…, "
-            f"expected {right[:12]}…), so it was changed or damaged after mixplan wrote it. {saved.again}"
+            f"expected {right[:12]}…), so it was changed or damaged after mixplan wrote it. {saved.again}",
+            "its content does not match its own hash",
         )
 
 
@@ -162,9 +197,10 @@ def parsed(kind: type[Read], data: bytes, saved: File, *, first: type[Version] =
     """
     version = fields_of(first, data, saved)
     if version.version != VERSION:
-        raise RunError(
+        raise SavedFileError(
             f"{saved.path}: found {saved.what} version {version.version}, written by mixplan {version.mixplan!r}; "
-            f"expected version {VERSION}. Use that mixplan. {saved.again}"
+            f"expected version {VERSION}. Use that mixplan. {saved.again}",
+            f"it is of version {version.version}, not {VERSION}",
         )
     return fields_of(kind, data, saved)
 
@@ -178,7 +214,7 @@ def fields_of(kind: type[Read], data: bytes, saved: File) -> Read:
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
-        raise RunError(_refusal(saved, problems_of(error))) from error
+        raise _refusal(saved, problems_of(error)) from error
 
 
 def problems_of(error: ValidationError) -> list[str]:
@@ -213,11 +249,11 @@ def _uneven(plan: Plan) -> list[str]:
     return [f"`{key}` lacks domain {_found(name)}" for key, name in missing]
 
 
-def _refusal(saved: File, problems: list[str]) -> str:
+def _refusal(saved: File, problems: list[str]) -> SavedFileError:
     more = len(problems) - SHOWN_PROBLEMS
     lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     lines += [f"  and {more} more"] if more > 0 else []
     listed = "\n".join(lines)
     article = "an" if saved.what[0] in "aeiou" else "a"
     wrong = f"not {article} {saved.what} that mixplan wrote, or changed or damaged since"
-    return f"{saved.path}: {wrong}:\n{listed}\n{saved.again}"
+    return SavedFileError(f"{saved.path}: {wrong}:\n{listed}\n{saved.again}", problems[0])
