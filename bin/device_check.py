@@ -216,7 +216,7 @@ def main() -> int:
             else:
                 try:
                     found = STEPS[name](Check(given.device, Path(folder), left))
-                except (RuntimeError, ValueError, OSError, LookupError, subprocess.TimeoutExpired) as error:
+                except (RuntimeError, ValueError, OSError, LookupError, subprocess.TimeoutExpired) as error:  # shown
                     found = {"failed": f"{type(error).__name__}: {error}"}
             result["steps"][name] = found | {"step_seconds": round(time.monotonic() - start, 1)}
             print(f"{name}: {json.dumps(result['steps'][name])}", file=sys.stderr)  # noqa: T201 - a script's progress

@@ -109,7 +109,7 @@ def check(family: str, *, train: bool) -> Result:
     except MixplanError as error:
         found.refused = " ".join(str(error).split())
         return found
-    except Exception as error:
+    except Exception as error:  # any fault of a family's code is its line of the table
         found.crashed = f"not built: {said(error)}"
         return found
     try:
@@ -124,7 +124,7 @@ def check(family: str, *, train: bool) -> Result:
             found.full, found.lora = (trained_or_said(model, family, lora=lora) for lora in (False, True))
     except MixplanError as error:
         found.refused = " ".join(str(error).split())
-    except Exception as error:
+    except Exception as error:  # any fault of a family's code is its line of the table
         found.crashed = said(error)
     return found
 
@@ -213,7 +213,7 @@ def trained_or_said(model: Model, family: str, *, lora: bool) -> str:
     """As `trained`, or what stopped it."""
     try:
         return trained(model, family, lora=lora)
-    except Exception as error:
+    except Exception as error:  # any fault of a family's code is its line of the table
         return said(error)
 
 

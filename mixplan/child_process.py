@@ -37,7 +37,7 @@ def started_child(command: list[str], **options: Any) -> subprocess.Popen[bytes]
             start_new_session=True,
             **options,
         )
-    except BaseException:
+    except BaseException:  # Ctrl-C too leaves no open pipe; it goes on
         os.close(write)
         raise
     finally:

@@ -185,7 +185,7 @@ def write_atomic(path: Path, data: bytes) -> None:
                 os.fsync(file.fileno())
             os.chmod(name, 0o644)
             os.replace(name, path)
-        except BaseException:
+        except BaseException:  # Ctrl-C too leaves no half file; it goes on
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise

@@ -117,7 +117,7 @@ def stored_tensors(file: Path) -> Iterator[StoredTensor]:
             )
             for name, entry in entries.items()
         ]  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON of any shape
         raise damaged(file, "its header cannot be read") from error
     for tensor in tensors:
         bits = BITS.get(tensor.dtype)
@@ -159,7 +159,7 @@ def weight_files(folder: Path) -> list[Path]:
         return []
     try:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # JSON of any shape
         raise ModelError(f"{index}: this is not an index of weight files. Fetch it again.") from error
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise ModelError(

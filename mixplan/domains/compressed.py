@@ -35,7 +35,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             yield file
     except PermissionError as error:
         raise DataError(f"{path}: no permission to read it. Allow it with `chmod u+r {path}`.") from error
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:  # each library's own
         raise damaged(path, error) from error
     except OSError as error:
         if path.suffix.lower() in COMPRESSED and error.errno is None:

@@ -63,7 +63,7 @@ def functions_of(file: Path) -> Iterator[dict[str, str]]:
             # Files of others may hold escapes that Python warns of.
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):  # as `ast.parse` raises of foreign text
         return
     # Not by splitlines, which also breaks at form feeds, where Python counts no line.
     lines = text.split("\n")

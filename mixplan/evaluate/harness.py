@@ -84,7 +84,7 @@ def load_task(name: str, task: str, folder: Path) -> Any:
             f"evaluate.tasks.{name}: lm-evaluation-harness knows no task '{task}', and there is no file {file}. "
             "`lm_eval ls tasks` lists its tasks."
         ) from error
-    except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:  # a task's own code runs
         raise EvaluateError(
             f"evaluate.tasks.{name}: lm-evaluation-harness cannot load the task '{task}': "
             f"{' '.join(str(error).split())[:300]}"

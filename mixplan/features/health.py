@@ -72,5 +72,5 @@ def from_bytes(data: bytes, d_sae: int) -> Fit | None:
         active, squares, error = arrays["sums"].tolist()
         fired = np.unpackbits(arrays["fired"], count=d_sae).astype(np.bool_)
         return Fit(int(arrays["tokens"].item()), active, squares, error, arrays["total"], fired)
-    except (SafetensorError, KeyError, TypeError, ValueError):
+    except (SafetensorError, KeyError, TypeError, ValueError):  # arrays of other names or shapes
         return None

@@ -71,7 +71,7 @@ def from_bytes(data: bytes) -> Profile | None:
         arrays: dict[str, npt.NDArray[Any]] = load(data)
         tokens = int(arrays.pop("tokens").item())
         return Profile(tokens=tokens, **arrays)
-    except (SafetensorError, KeyError, TypeError, ValueError):
+    except (SafetensorError, KeyError, TypeError, ValueError):  # arrays of other names or shapes
         return None
 
 

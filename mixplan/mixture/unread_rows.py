@@ -34,7 +34,7 @@ def too_short(train: Mapping[str, Any], rows: int, *, processes: int = 1) -> str
         if not sft:
             a_step /= number(args, "num_generations", sources) * number(args, "num_iterations", sources)
         read = steps * a_step if steps > 0 else number(args, "num_train_epochs", sources) * rows
-    except (RunError, ValueError, TypeError, ZeroDivisionError):
+    except (RunError, ValueError, TypeError, ZeroDivisionError):  # a file or value that TRL refuses later
         return None
     if read >= rows:
         return None
@@ -71,7 +71,7 @@ def left_unread(train: Mapping[str, Any], rows: int, *, processes: int = 1) -> s
             batch = args.get("generation_batch_size") or batch * number(args, once, sources)
             batch /= number(args, "num_generations", sources)
         left = rows % int(batch)
-    except (RunError, ValueError, TypeError, ZeroDivisionError):
+    except (RunError, ValueError, TypeError, ZeroDivisionError):  # a file or value that TRL refuses later
         return None
     if not left:
         return None

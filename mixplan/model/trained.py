@@ -68,7 +68,7 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
             # peft asks what transformers has renamed: nobody here can mend it.
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
             wrapped: Any = PeftModel.from_pretrained(base.lm, str(trained), torch_device=str(base.device), **options)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:  # of damage
         why = " ".join(str(error).split())[:300]
         raise damaged(trained, f"the adapter cannot be put on '{spec.name}': {why}") from error
     refuse_strangers(wrapped, trained, spec.name)

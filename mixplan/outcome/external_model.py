@@ -122,7 +122,7 @@ def from_hub(name: str) -> Path:
     """
     try:
         return Path(snapshot_download(name, allow_patterns=READ))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:  # of three families
         why = " ".join(str(error).split()).split(". ")[0][:200]
         raise ModelError(
             f"{name}: neither a folder nor a model that the hub gave. Check the name, or fetch it once with "
@@ -199,7 +199,7 @@ def base_of(place: Path, untrained: Model) -> Iterable[str]:
     """Say that an adapter was trained on a model of another name than the one it is put on."""
     try:
         base = json.loads((place / ADAPTER).read_bytes()).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError):  # no JSON, or JSON that is no object
         return
     known = {untrained.name, untrained.place, str(Path(untrained.place).resolve())}
     if isinstance(base, str) and base not in known and str(Path(base).resolve()) not in known:

@@ -35,7 +35,7 @@ def job_of(train: Mapping[str, Any], target_rows: int) -> Job | None:
             repeats = 1.0 if sft else number(args, "num_iterations", sources)
             steps = number(args, "num_train_epochs", sources) * target_rows * answers * repeats / a_step
         return Job(target_rows=target_rows, steps=steps, learning_rate=rate, adapter=adapter_of(train["lora"]))
-    except (RunError, ValueError, TypeError, ZeroDivisionError):
+    except (RunError, ValueError, TypeError, ZeroDivisionError):  # a file or value that TRL refuses later
         return None
 
 

@@ -56,5 +56,5 @@ def is_made(spec: SaeTraining, out: Path) -> bool:
     try:
         card = json.loads((out / "card.json").read_bytes())
         return bool(card["training"] == spec.model_dump(mode="json")) and (out / "README.md").is_file()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):  # no card, or JSON of another shape
         return False

@@ -183,7 +183,7 @@ def beside(request: StudyRequest, run: Path, *, device: str) -> Iterator[None]:
                 streams = {"stdout": log, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
                 running.append(started_child(command, env=variables, **streams))
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C too ends the workers; it goes on
         for process in running:
             process.send_signal(signal.SIGINT)
         raise

@@ -86,7 +86,7 @@ def failure_of(run: Path) -> MixplanError:
         value = json.loads((place / "error.json").read_bytes())
         kind: type[MixplanError] = getattr(errors, value["kind"])
         return kind(value["message"])
-    except (OSError, ValueError, LookupError, AttributeError):
+    except (OSError, ValueError, LookupError, AttributeError):  # no file, half a file, or of another shape
         pass  # it had no time to leave a message
     if disk_is_full(run):
         return disk_full(run)

@@ -75,7 +75,7 @@ def read_job(run: Path) -> Job:
         if values.pop("version") != VERSION:
             raise KeyError("version")
         return Job(**values)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:  # JSON of any shape
         raise RunError(
             f"{path}: there is no readable training job. Make it with `mixplan train {run}`, or with --emit for a "
             "cluster."

@@ -159,7 +159,7 @@ def named_base(folder: Path) -> str | None:
     """What `adapter_config.json` says the adapter was trained on."""
     try:
         found = json.loads((folder / ADAPTER).read_bytes()).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError):  # no JSON, or JSON that is no object
         return None
     return found if isinstance(found, str) and found else None
 

@@ -173,7 +173,7 @@ def first_hash(evidence: bytes) -> str:
     """
     try:
         restated = json.loads(evidence).get("restates")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError):  # no JSON, or JSON that is no object
         restated = None
     return str(restated) if restated else hashlib.sha256(evidence).hexdigest()
 
