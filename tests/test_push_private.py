@@ -3,7 +3,7 @@
 import pytest
 
 from mixplan.errors import RunError
-from mixplan.push.outgoing import Outgoing
+from mixplan.push.files_to_send import Outgoing
 from mixplan.push.private import OwnPlaces, absolute, last_part, refuse_secrets
 
 PLACES = OwnPlaces(("/data/my rows/x.jsonl", "C:\\Users\\ann\\y.jsonl"), ("/home/ann/proj", "/home/ann"))

@@ -15,8 +15,8 @@ from mixplan.mixture import Mixture, read_mixture
 from mixplan.mixture.card import COLUMNS, config_name, holdings, origins, provenance, settings_column, tools_column
 from mixplan.mixture.licences import WORDS, restrictions
 from mixplan.mixture.trl_config import TEMPLATE
+from mixplan.push.files_to_send import Gathered, Outgoing
 from mixplan.push.licence_names import card_licence
-from mixplan.push.outgoing import Gathered, Outgoing
 from mixplan.push.private import OwnPlaces, is_absolute, last_part
 from mixplan.push.request import Stated
 from mixplan.recipe import DataSpec, LoadedRecipe

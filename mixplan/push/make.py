@@ -10,9 +10,9 @@ from huggingface_hub import get_token, is_offline_mode
 
 from mixplan.errors import RunError
 from mixplan.push.data_set import gather_mixture
+from mixplan.push.file_changes import MADE_BY_HUB, Offer, OfferedFile, compared, listed, refuse_replacing
+from mixplan.push.files_to_send import Gathered
 from mixplan.push.model_files import gather_model
-from mixplan.push.offer import MADE_BY_HUB, Offer, OfferedFile, compared, listed, refuse_replacing
-from mixplan.push.outgoing import Gathered
 from mixplan.push.page_files import gather_report
 from mixplan.push.private import OwnPlaces, own_places, refuse_secrets
 from mixplan.push.repository import Repository, commit, create, full_name, looked_at, signed_in

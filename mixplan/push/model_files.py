@@ -9,8 +9,8 @@ from pathlib import Path
 from mixplan.errors import RunError
 from mixplan.mixture.licences import WORDS, restrictions
 from mixplan.push.data_set import CARD
+from mixplan.push.files_to_send import Gathered, Outgoing
 from mixplan.push.licence_names import identifier
-from mixplan.push.outgoing import Gathered, Outgoing
 from mixplan.push.private import OwnPlaces
 from mixplan.push.request import Stated
 from mixplan.push.results import result_files

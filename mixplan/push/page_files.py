@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from mixplan.push.data_set import CARD
-from mixplan.push.outgoing import Gathered, Outgoing
+from mixplan.push.files_to_send import Gathered, Outgoing
 from mixplan.push.private import OwnPlaces
 from mixplan.push.request import Stated
 from mixplan.report.page import render

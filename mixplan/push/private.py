@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mixplan.errors import RunError
-from mixplan.push.outgoing import Outgoing
+from mixplan.push.files_to_send import Outgoing
 from mixplan.runs import cache_folder
 from mixplan.saved import Plan
 

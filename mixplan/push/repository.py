@@ -22,7 +22,7 @@ from huggingface_hub.utils._validators import validate_repo_id
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from mixplan.errors import RunError
-from mixplan.push.outgoing import Outgoing
+from mixplan.push.files_to_send import Outgoing
 
 WRITE = "Make one with write access at {site}/settings/tokens, then `hf auth login` or set HF_TOKEN."
 INVALID, FORBIDDEN, UNKNOWN, CONFLICT, MOVED, TOO_LARGE, MANY = 401, 403, 404, 409, 412, 413, 429

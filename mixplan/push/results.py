@@ -9,7 +9,7 @@ import yaml
 from huggingface_hub import EvalResultEntry
 from huggingface_hub._eval_results import eval_result_entries_to_yaml
 
-from mixplan.push.outgoing import Outgoing
+from mixplan.push.files_to_send import Outgoing
 from mixplan.recipe import DataSpec, LoadedRecipe
 from mixplan.saved import Outcome, Plan
 from mixplan.saved.outcome import Change, Measured

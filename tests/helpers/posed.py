@@ -1,4 +1,4 @@
-"""Allocation problems over domains a, b, c, ... for tests of optimal amounts and their duals."""
+"""Poses allocation problems over domains a, b, c, ... for tests of optimal amounts and their duals."""
 
 from mixplan.allocate.problem import DomainDemand, build
 from mixplan.recipe import AllocateSpec, GroupSpec

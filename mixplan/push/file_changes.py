@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mixplan.errors import RunError
-from mixplan.push.outgoing import Gathered, Outgoing
+from mixplan.push.files_to_send import Gathered, Outgoing
 from mixplan.push.repository import Repository
 
 READ_BESIDE = {
