@@ -122,7 +122,8 @@ def page(version: str, found: dict[str, Facts]) -> str:
     lines = [
         "# Graders of generated rows",
         "",
-        f"This page shows what the scorers of reasoning-gym {version}'s {len(found)} generators make of answers whose grade is known, "
+        f"This page shows what the scorers of reasoning-gym {version}'s {len(found)} generators make of answers whose "
+        f"grade is known, "
         f"asked through mixplan's grader on up to {max(one.entries for one in found.values())} entries of each with "
         "its default options (seed 0). Written by `bin/graders`; `mixplan check` warns from the same figures.",
         "",
