@@ -30,6 +30,31 @@ WHOLE_HOUSE = {
 }
 """Tests of no single module, with what they are about."""
 
+THROUGH_OTHERS = {
+    "allocate": ("plan",),
+    "api": ("results",),
+    "cli": ("diff",),
+    "domains": ("record", "tables"),
+    "export": ("swift",),
+    "features": ("examples", "stream_shift"),
+    "forecast": ("risk",),
+    "grading": ("options", "phrases", "texts"),
+    "mixture": ("build", "result"),
+    "model": ("finite", "stream", "text", "unpacked_reading"),
+    "monitor": ("choice", "points"),
+    "outcome": ("units",),
+    "plan": ("figures", "opened", "stopwatch"),
+    "push": ("file_changes", "page_files", "repository"),
+    "recipe": ("measures", "paths", "reading_spec", "sae_candidates", "sae_folder"),
+    "recipe.foreign": ("axolotl", "llama_factory", "read", "rows", "swift", "to_recipe", "trl"),
+    "report": ("command_line", "difference", "paired_items", "without_sae"),
+    "sae": ("card",),
+    "study": ("wait",),
+    "study.arms": ("dry_run",),
+    "study.files": ("table", "trainings", "work"),
+}
+"""Modules that no test takes anything from: they run where tests call what imports them. None is to be added."""
+
 
 def test_no_test_is_skipped():
     wrong = [
@@ -60,6 +85,25 @@ def test_each_part_of_the_package_has_its_tests():
     tests = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}
     parts = {name_of(path).partition(".")[0] for path in SOURCES} - {"", "__main__"}
     assert [part for part in sorted(parts) if not any(f"{test}_".startswith(f"{part}_") for test in tests)] == []
+
+
+def taken_from() -> set[str]:
+    """Modules of the package that a test or helper takes something from, or puts something into by name."""
+    taken: set[str] = set()
+    for path in FILES:
+        for source, name in imported(tree(path)):
+            taken |= {source, f"{source}.{name}"}
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("mixplan."):
+                taken |= {node.value, node.value.rpartition(".")[0]}
+    return {name.removeprefix("mixplan.") for name in taken}
+
+
+def test_each_module_has_a_test_of_its_own_or_gives_something_to_one():
+    tests, taken = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}, taken_from()
+    modules = [name_of(path) for path in SOURCES if path.name != "__init__.py"]  # those of packages hand on names
+    alone = {name for name in modules if name.replace(".", "_") not in tests and name not in taken}
+    assert alone == {f"{package}.{name}" for package, names in THROUGH_OTHERS.items() for name in names}
 
 
 def imported(module: ast.Module) -> Iterator[tuple[str, str | None]]:

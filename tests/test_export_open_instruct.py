@@ -1,0 +1,39 @@
+"""A config's keys are arguments of open-instruct's finetune.py, with the job's numbers; what it lacks is reported."""
+
+from small_training import LORA, training
+
+from mixplan.export.open_instruct import config, notes
+
+# `FlatArguments` of open_instruct/finetune.py
+JOB = {
+    "model_name_or_path": "org/base", "model_revision": "v2", "tokenizer_name_or_path": "tokenizer",
+    "max_seq_length": 99, "learning_rate": 3e-4, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 3,
+    "lr_scheduler_type": "cosine", "warmup_ratio": 0.1, "weight_decay": 0.01, "clip_grad_norm": 0.5,
+    "num_train_epochs": 2, "seed": 5, "output_dir": "model",
+}  # fmt: skip
+ADAPTER = {"use_lora": True, "lora_rank": 4, "lora_alpha": 16, "lora_dropout": 0.05}
+
+
+def test_the_job_s_own_numbers():
+    values = config(training(), 99, "tokenizer")
+    assert {key: values[key] for key in (*JOB, *ADAPTER)} == JOB | ADAPTER
+    assert values["dataset_mixer_list"] == ["rows.jsonl", "1.0"]
+    full = config(training({"max_steps": 3, "gradient_checkpointing": True}, lora=None), 99, "tokenizer")
+    assert not set(full) & set(ADAPTER)
+    assert (full["max_train_steps"], full["gradient_checkpointing"]) == (3, True)
+    assert "max_train_steps" not in values
+
+
+def test_nothing_leaves_the_machine_and_nothing_is_packed():
+    values = config(training(), 99, "tokenizer")
+    for key in ("push_to_hub", "with_tracking", "try_launch_beaker_eval_jobs", "try_auto_save_to_beaker", "packing"):
+        assert values[key] is False
+
+
+def test_what_it_does_otherwise_is_reported():
+    shuffled, steps, layers, bias = notes(training({"warmup_steps": 7}, lora=LORA | {"bias": "all"}))
+    assert shuffled.startswith("open-instruct shuffles")
+    assert steps == "open-instruct has no key for `train.args.warmup_steps`. Use `warmup_ratio` in its place."
+    assert "chooses an adapter's layers by itself" in layers
+    assert bias == "`train.lora.bias` has no counterpart in open-instruct and is not handed over."
+    assert len(list(notes(training(lora=None)))) == 1
