@@ -7,6 +7,7 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+from transformers.training_args import OptimizerNames
 from trl import SFTConfig, SFTTrainer
 
 from mixplan.train.pieces import divisible, merge_means, only_predicting, pieces, predicted
@@ -72,7 +73,7 @@ def test_training_in_pieces_is_trls_training(tiny_model, tmp_path, small_pieces,
 
 def test_what_depends_on_the_whole_batch_is_left_whole():
     args = {"device": torch.device("cpu"), "world_size": 1, "loss_type": "nll", "torch_compile": False,
-            "neftune_noise_alpha": None}  # fmt: skip
+            "neftune_noise_alpha": None, "optim": OptimizerNames.ADAMW_TORCH}  # fmt: skip
     plain = SimpleNamespace(config=LlamaConfig())
     own = {"model": plain, "label_smoother": None, "compute_loss_func": None, "aux_loss_enabled": False}
     batch = dict.fromkeys(("input_ids", "attention_mask", "labels"), torch.zeros(1, 1))
@@ -96,6 +97,11 @@ def test_what_depends_on_the_whole_batch_is_left_whole():
         for length in (longest, longest + 1):
             rows = dict.fromkeys(batch, torch.zeros(1, length))
             assert asked(inputs=rows, model=turned) == (length == longest or kind == "default"), (kind, length)
+    # These step as soon as a gradient is there: each piece would be a step of its own.
+    whole = {optim.value for optim in OptimizerNames if not asked(settings=args | {"optim": optim})}
+    galore = {f"galore_{kind}_layerwise" for kind in ("adamw", "adamw_8bit", "adafactor")}
+    assert whole == {"lomo", "adalomo", "apollo_adamw_layerwise", *galore}
+    assert not asked(settings=args | {"optim": "lomo"})
     for name, other in {"device": torch.device("cuda"), "world_size": 2, "loss_type": "chunked",
                         "torch_compile": True, "neftune_noise_alpha": 5.0}.items():  # fmt: skip
         assert not asked(settings=args | {name: other})

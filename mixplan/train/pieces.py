@@ -27,6 +27,9 @@ PIECE_TOKENS = 512
 READ = {"input_ids", "attention_mask", "labels"}
 """What a batch of padded rows holds."""
 
+IN_BACKWARD = ("lomo", "layerwise")
+"""What the names of transformers' optimisers end with that step while gradients are computed: one backward a step."""
+
 IGNORED = -100
 """The label of a token that is not trained."""
 
@@ -49,6 +52,7 @@ def divisible(trainer: Any, inputs: Batch, items: Any) -> bool:
         and set(inputs) == READ
         and args.loss_type in ("nll", "dft")
         and not args.torch_compile
+        and not str(getattr(args.optim, "value", args.optim)).endswith(IN_BACKWARD)
         and not args.neftune_noise_alpha  # its noise depends on the padded length
         and trainer.label_smoother is None
         and trainer.compute_loss_func is None
