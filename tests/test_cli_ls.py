@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mixplan.cli import COMMANDS, main
-from mixplan.cli.ls import listing
+from mixplan.cli.ls import listing, state
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -71,6 +71,34 @@ def test_a_run_s_furthest_artifact_says_how_far_it_is(here, monkeypatch, capsys)
     os.utime(here / "runs" / "old" / "outcome.json", (1_700_000_000,) * 2)
     run(monkeypatch, "ls")
     assert "  runs/old  trained and measured, 2023-11-14" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"outcome.json": {"hashes": {"plan": "p"}}}, "trained and measured"),
+        ({"outcome.json": {"hashes": {"plan": "other"}}}, "planned again since it was trained and measured"),
+        ({"outcome.json": {"hashes": {"plan": "p"}, "elsewhere": {"name": "m"}}}, "trained elsewhere and measured"),
+        ({"outcome.json": None}, "planned; its outcome.json cannot be read"),
+        ({"training/done.json": {}, "training/job.json": {"hashes": {"mixture": "m"}}}, "trained, not yet measured"),
+        ({"training/done.json": {}, "training/job.json": {"hashes": {}}}, "planned again since it was trained"),
+        ({"training/job.json": {"hashes": {"mixture": "m"}}}, "planned"),
+    ],
+)
+def test_what_is_of_an_earlier_plan_is_said_to_be_so(here, files, said):
+    for name, values in {"plan.json": {"hashes": {"plan": "p", "mixture": "m"}}, **files}.items():
+        file = here / "runs" / "old" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("{" if values is None else json.dumps(values))
+    (about,) = (entry["about"] for entry in listing()["runs"] if entry["name"] == "old")
+    assert about.startswith(f"{said}, 20")
+
+
+def test_a_run_that_is_planned_anew_with_another_budget_is_no_longer_measured(trained, monkeypatch):
+    folder, _ = trained
+    assert state(folder) == "trained and measured"
+    assert run(monkeypatch, "plan", str(folder / "recipe.yaml"), "--run", str(folder), "--set", "seed=5") == 0
+    assert state(folder).startswith("planned again since it was trained")
 
 
 def test_an_empty_folder_has_none_of_its_own(tmp_path, monkeypatch, capsys):

@@ -69,18 +69,47 @@ def _purpose(file: Path) -> str:
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
-STATES = {"outcome.json": "trained and measured", "plan.json": "planned", "diff.json": "compared"}
-"""What the furthest artifact of a run folder says of it."""
-
-
 def _runs(folder: Path) -> Iterator[Entry]:
     runs = [run for run in folder.glob("*") if any((run / name).is_file() for name in ("plan.json", "recipe.yaml"))]
     for run in sorted(runs, key=_changed, reverse=True):
         planned = (run / "plan.json").is_file()
         when = datetime.fromtimestamp(_changed(run), tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-        state = next((said for name, said in STATES.items() if (run / name).is_file()), "unfinished")
-        about = f"{state}, {when}"
+        about = f"{state(run)}, {when}"
         yield {"path": display(run), "name": run.name, "about": about, "planned": planned, "changed": when}
+
+
+def state(run: Path) -> str:
+    """Say how far a run folder is, by the artifacts that are of its present plan."""
+    plan = _values(run / "plan.json")
+    if plan is None:
+        return "compared" if (run / "diff.json").is_file() else "unfinished"
+    planned = _hashes(plan)
+    if (run / "outcome.json").is_file():
+        outcome = _values(run / "outcome.json")
+        if outcome is None:
+            return "planned; its outcome.json cannot be read"
+        done = "trained elsewhere and measured" if outcome.get("elsewhere") else "trained and measured"
+        same = _hashes(outcome).get("plan") == planned.get("plan")
+        return done if same else f"planned again since it was {done}"
+    if (run / "training" / "done.json").is_file():
+        job = _values(run / "training" / "job.json") or {}
+        same = _hashes(job).get("mixture") == planned.get("mixture")
+        return "trained, not yet measured" if same else "planned again since it was trained"
+    return "planned"
+
+
+def _values(file: Path) -> Entry | None:
+    """A file's JSON object; None where there is none."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _hashes(values: Entry) -> Entry:
+    found = values.get("hashes")
+    return found if isinstance(found, dict) else {}
 
 
 def _changed(run: Path) -> float:
