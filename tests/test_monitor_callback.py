@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_trainers import STEPS, Tracker, grpo_trainer, plain_trainer, sft_trainer, train_as_rank, weights
+from small_trainers import STEPS, Tracker, grpo_trainer, plain_trainer, sft_trainer, train_as_rank, watch, weights
 from transformers import TrainerCallback
 
 from mixplan.domains.cached_domains import opened
@@ -39,7 +39,7 @@ def run(trained):
 
 def monitored(run: Path, trainer, **settings) -> DomainMonitor:
     monitor = DomainMonitor(run, trainer, **{**ALWAYS, **settings})
-    trainer.add_callback(monitor)
+    watch(monitor, trainer)
     trainer.train()
     return monitor
 
@@ -116,23 +116,6 @@ def test_grpo_is_left_as_it_is_too(run, tmp_path):
     assert monitor.trajectory.points[-1].parts["target"].drift is None
 
 
-def test_no_measure_is_made_that_takes_too_much_and_it_is_said(run, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("mixplan.monitor.callback.share_of_rows", lambda *_, **__: 0.01)
-    trainer = plain_trainer(run, tmp_path / "out")
-    monitor = monitored(run, trainer, cost=1e-6, drift=False, rows=2, target_rows=2)
-    assert [point.step for point in monitor.trajectory.points] == [0]
-    assert monitor.trajectory.end.left_out == STEPS
-    assert f"0 measures were made and {STEPS} left out" in caplog.text
-    assert "where measuring was expected to go beyond 0.0001 % of the training's time" in caplog.text
-    assert "Step 1 is not measured" in caplog.text
-    assert "At this speed, none before the training ends." in caplog.text
-    # Of two rows none is given up, and none is said to be.
-    assert "Only the first" not in caplog.text
-    again = DomainMonitor(run, trainer, **{**ALWAYS, "cost": 1e-6})
-    again.conclude(STEPS)
-    assert again.trajectory.end.left_out == STEPS
-
-
 def test_training_is_stopped_where_a_domain_moves_too_far(run, tmp_path, caplog):
     trainer = plain_trainer(run, tmp_path / "out")
     monitor = monitored(run, trainer, drift=False, stop={"worst_kl": 1e-4})
@@ -181,7 +164,7 @@ class Killed(TrainerCallback):
 @pytest.fixture
 def unanswered(tmp_path, monkeypatch):
     """Has the run be one that was not evaluated before training; called, it forgets all that was answered since."""
-    monkeypatch.setattr("mixplan.monitor.begin.evaluated", lambda *_: None)
+    monkeypatch.setattr("mixplan.monitor.begin.Prepared.evaluated", lambda *_: {})
     return lambda: shutil.rmtree(tmp_path / "cache" / "monitor")
 
 
@@ -189,7 +172,7 @@ def test_a_resumed_training_goes_on_with_its_trajectory(run, tmp_path, unanswere
     args = {"max_steps": 5, "save_strategy": "steps", "save_steps": 2}
     whole = monitored(run, plain_trainer(run, tmp_path / "whole", **args))
     cut = plain_trainer(run, tmp_path / "cut", **args)
-    cut.add_callback(DomainMonitor(run, cut, **ALWAYS))
+    watch(DomainMonitor(run, cut, **ALWAYS), cut)
     cut.add_callback(Killed())
     with pytest.raises(KeyboardInterrupt):
         cut.train()
@@ -197,7 +180,7 @@ def test_a_resumed_training_goes_on_with_its_trajectory(run, tmp_path, unanswere
     unanswered()
     resumed = plain_trainer(run, tmp_path / "cut", **args)
     monitor = DomainMonitor(run, resumed, **ALWAYS)
-    resumed.add_callback(monitor)
+    watch(monitor, resumed)
     resumed.train(resume_from_checkpoint=True)
     found = read_trajectory(monitor.folder)
     assert [point.step for point in found.points] == list(range(6))
@@ -224,7 +207,7 @@ def test_a_training_that_was_stopped_goes_on_with_the_answers_of_its_beginning(r
     unanswered()
     resumed = plain_trainer(run, tmp_path / "cut", **args)
     monitor = DomainMonitor(run, resumed, **ALWAYS, drift=False)
-    resumed.add_callback(monitor)
+    watch(monitor, resumed)
     resumed.train(resume_from_checkpoint=True)
     found = monitor.trajectory
     assert [point.step for point in found.points] == [0, 1, 2]
@@ -232,42 +215,17 @@ def test_a_training_that_was_stopped_goes_on_with_the_answers_of_its_beginning(r
     assert not (tmp_path / "cache" / "monitor").exists()
 
 
-def test_rows_are_given_up_for_measures_and_stay_given_up(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("mixplan.monitor.callback.share_of_rows", lambda *_, **__: 0.5)
-    args = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
-    settings = {**ALWAYS, "every": 2, "drift": False}
-    cut = plain_trainer(run, tmp_path / "cut", **args)
-    cut.add_callback(DomainMonitor(run, cut, **settings))
-    cut.add_callback(Killed())
-    with pytest.raises(KeyboardInterrupt):
-        cut.train()
-    resumed = plain_trainer(run, tmp_path / "cut", **args)
-    monitor = DomainMonitor(run, resumed, **settings)
-    resumed.add_callback(monitor)
-    resumed.train(resume_from_checkpoint=True)
-    found = read_trajectory(monitor.folder)
-    assert [point.step for point in found.points] == [0, 2, 4]
-    assert [len(part.rows) for part in found.begin.parts.values()] == [3] * 4
-    assert "Only the first 3 evaluation rows of each part" in found.begin.warnings[0]
-    monkeypatch.undo()
-    whole = monitored(run, plain_trainer(run, tmp_path / "whole", max_steps=4), every=4, drift=False)
-    for name, part in found.points[-1].parts.items():
-        every = whole.trajectory.points[-1].parts[name]
-        assert part.quantity == pytest.approx(every.quantity[:3])
-        assert part.kl == pytest.approx(every.kl[:3], abs=1e-6)
-
-
 def test_a_measure_that_fails_does_not_end_the_training(run, tmp_path, monkeypatch, caplog):
     trainer = plain_trainer(run, tmp_path / "out")
     monitor = DomainMonitor(run, trainer, **ALWAYS, drift=False)
-    trainer.add_callback(monitor)
+    watch(monitor, trainer)
     from mixplan.monitor.watch import Watch
 
     real = Watch.measure
 
-    def measure(self, model, *, first=False):
-        if first:
-            return real(self, model, first=True)
+    def measure(self, model, *, first=None):
+        if first is not None:
+            return real(self, model, first=first)
         raise torch.OutOfMemoryError("no memory")
 
     monkeypatch.setattr(Watch, "measure", measure)

@@ -5,35 +5,21 @@ import pytest
 from mixplan.monitor.pace import Pace
 
 
-def simulated(
-    cost: float, *, step_seconds: float, measure_seconds: float, first: float, steps: int
-) -> tuple[Pace, list]:
-    """A training by the clock: its pace, and after each measure the step, seconds of measuring, and of training."""
-    pace, made = Pace.of(cost, None, steps), []
-    pace.spent, pace.estimate = first, measure_seconds
-    for step in range(1, steps + 1):
-        training = step * step_seconds
-        if pace.due(step) and pace.affords(training, pace.spent, pace.estimate):
-            pace.spent += measure_seconds
-            made.append((step, pace.spent, training))
-    return pace, made
+def test_room_is_the_share_of_the_training_so_far_less_what_was_spent():
+    assert Pace.of(0.05, None, 100).room(200.0, 4.0) == pytest.approx(6.0)
 
 
-@pytest.mark.parametrize("cost", [0.01, 0.05, 0.5])
-@pytest.mark.parametrize("first", [0.0, 3.0])
-def test_measuring_never_takes_more_than_its_share(cost, first):
-    pace, made = simulated(cost, step_seconds=0.5, measure_seconds=0.7, first=first, steps=1000)
-    assert all(spent <= cost * training for _, spent, training in made)
-    # As many as the share has room for, up to one: or as many as there are places.
-    room = int((cost * 500 - first) / 0.7)
-    assert len(made) in (min(room, 100), min(room, 100) - 1)
-    assert len(made) + pace.left_out == 100
-
-
-def test_a_cheap_measure_is_made_at_each_place():
-    pace, made = simulated(0.05, step_seconds=1.0, measure_seconds=0.001, first=0.0, steps=40)
-    assert [step for step, *_ in made] == list(range(1, 41))
-    assert pace.left_out == 0
+def test_the_whole_training_is_expected_at_the_speed_behind_a_slow_first_step():
+    pace = Pace.of(0.05, None, 100)
+    pace.first = (1, 30.0)
+    assert not pace.known(1)
+    assert pace.whole(1, 30.0) == 30.0
+    assert pace.known(3)
+    assert pace.whole(3, 34.0) == pytest.approx(30.0 + 99 * 2.0)
+    resumed = Pace.of(0.05, None, 100)
+    resumed.first = (61, 500.0)
+    assert resumed.whole(71, 520.0) == pytest.approx(520.0 + 29 * 2.0)
+    assert resumed.whole(100, 570.0) == 570.0
 
 
 def test_the_last_step_is_a_place_too():
@@ -42,9 +28,9 @@ def test_the_last_step_is_a_place_too():
     assert [pace.places(step) for step in (29, 30, 99, 100)] == [0, 1, 3, 4]
 
 
-@pytest.mark.parametrize("seconds", [1.01, 3.01, 4.76, 4.99, 5.01], ids=str)
+@pytest.mark.parametrize("seconds", [1.01, 3.01, 4.76, 4.99, 5.01, float("inf")], ids=str)
 def test_the_next_measure_is_expected_at_the_first_place_that_has_room_at_the_speed_so_far(seconds):
     pace = Pace.of(0.05, 30, 100)  # steps of a second each: 5 s for measuring in all
-    pace.spent, pace.estimate = seconds - 0.5, 0.5
+    pace.first = (1, 1.0)
     room = [step for step in range(11, 101) if pace.due(step) and seconds <= 0.05 * step]
-    assert pace.next_after(10, 10.0) == (room[0] if room else None)
+    assert pace.next_after(10, 10.0, seconds) == (room[0] if room else None)

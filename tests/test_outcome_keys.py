@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from recipe_leaves import LATER_STAGES
 from small_plan import Silent
-from small_trainers import plain_trainer
+from small_trainers import Charged, plain_trainer, watch
 
 from mixplan.errors import MixplanError
 from mixplan.evaluate import harness
@@ -38,7 +38,7 @@ DURING = {
     "tokens": lambda found: [part.tokens for part in found.begin.parts.values()] == [6, 4, 4, 4],
     "drift": lambda found: found.points[-1].parts["fox"].drift is not None,
     "keep": lambda found: found.end.kept is not None,
-    "cost": lambda found: len(found.points) == 1 and found.end.left_out == 3,
+    "cost": lambda found: not found.points and found.end.left_out == 3,
     "stop.worst_kl": lambda found: found.end.step == 1 and found.end.stopped,
 }
 """Keys of `evaluate.during`, with what another value shows in a training of three steps."""
@@ -81,14 +81,16 @@ def test_a_key_of_evaluate_shows_in_what_was_measured(key, trained):
     assert after["training"] == before["training"]
 
 
-def test_a_key_of_during_shows_in_what_is_measured(trained, tmp_path):
+def test_a_key_of_during_shows_in_what_is_measured(trained, tmp_path, monkeypatch):
     from mixplan.monitor import DomainMonitor
+
+    clock = Charged(monkeypatch, 1.0, reading=1e-4)
 
     usual = {"cost": 100.0, "drift": False}
     for number, settings in enumerate((TOGETHER, {"cost": 1e-6}, {"stop": {"worst_kl": 1e-4}})):
         trainer = plain_trainer(trained[0], tmp_path / f"out{number}")
         monitor = DomainMonitor(trained[0], trainer, **usual | settings)
-        trainer.add_callback(monitor)
+        watch(monitor, trainer, clock)
         trainer.train()
         for key, shows in DURING.items():
             assert bool(shows(monitor.trajectory)) is (key.partition(".")[0] in settings), key

@@ -9,6 +9,7 @@ from made_trajectory import PLAIN, ROWS, made_trajectory
 
 from mixplan.errors import RunError
 from mixplan.saved.trajectory import (
+    Clock,
     End,
     Failed,
     Trajectory,
@@ -20,11 +21,12 @@ from mixplan.saved.trajectory import (
 
 def test_what_is_written_is_read_back(tmp_path):
     end = End(step=20, seconds=3.0, spent=0.3, left_out=1, stopped="so")
-    whole = Trajectory(PLAIN.begin, PLAIN.points, (Failed(step=15, why="no memory"),), end)
+    clock = Clock(step=20, seconds=3.0, spent=0.3, estimate=0.1)
+    whole = Trajectory(PLAIN.begin, PLAIN.points, (Failed(step=15, why="no memory"),), end, clock)
     write_trajectory(whole, tmp_path)
     assert read_trajectory(tmp_path) == whole
     lines = [json.loads(line)["event"] for line in (tmp_path / "trajectory.jsonl").read_text().splitlines()]
-    assert lines == ["begin", "point", "point", "failed", "point", "end"]
+    assert lines == ["begin", "point", "point", "failed", "point", "clock", "end"]
     cut = whole.up_to(10)
     assert ([point.step for point in cut.points], cut.failed, cut.end) == ([0, 10], (), None)
     assert read_trajectory(tmp_path / "none") is None

@@ -1,9 +1,9 @@
-"""Prepares what a monitor measures: rows, own answers, drift dimensions, and the untrained model's reference."""
+"""Prepares what a monitor measures before training begins: reads the run, refuses what cannot be, lays out rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from mixplan.mixture import allowed
 from mixplan.model import Model
 from mixplan.monitor.live import live_model, other_weights, refuse_other_tokens
 from mixplan.monitor.reading import TOP, Features
-from mixplan.monitor.rows import Answers, Asked, Ids, ask, baseline_answers, chosen_rows, first_answers, own_answers
-from mixplan.monitor.watch import Watch
+from mixplan.monitor.rows import Asked, Ids, ask, baseline_answers, chosen_rows
+from mixplan.monitor.start_weights import Start
 from mixplan.reading.identity import data_hash
 from mixplan.recipe import DuringSpec, LoadedRecipe, load_recipe
 from mixplan.runs import content_hash, quoted
@@ -72,25 +72,37 @@ class Planned:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is measured, and how it is written down.
+    """What may be measured, and how it is written down.
 
     Attributes:
-        model: The live one.
-        watch: The rows.
-        begin: The line that a trajectory begins with, but for the job's steps.
-        answers: The untrained model's, of at most `tokens` tokens each.
-        tokens: The longest answer that was asked for.
+        run: The planned run.
+        model: The live one, by whose hash what is known of the untrained model is found.
+        asked: All rows that are asked for, without answers.
+        begin: The line that a trajectory begins with.
+        start: The weights that training begins with.
+        tokens: The longest answer that is asked for.
+        drift: Whether drift is read.
     """
 
+    run: Planned
     model: Model
-    watch: Watch
+    asked: dict[str, Asked]
     begin: Begin
-    answers: Answers
+    start: Start
     tokens: int
+    drift: bool
+
+    def evaluated(self, name: str) -> dict[str, Ids]:
+        """A part's answers from the run's evaluation before training, cut to so many tokens; there may be none."""
+        if self.start.other is not None:
+            return {}  # the run was evaluated with the plan's weights
+        evaluate = self.run.loaded.recipe.evaluate
+        whole = by_name(self.run.target, self.run.domains)[name].evaluation[: evaluate.rows]
+        return baseline_answers(self.model, self.run.plan, whole, evaluate, self.tokens) or {}
 
 
-def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, kept_at: Path | None) -> Prepared:
-    """Choose rows, have the model answer them, and read which features are to be watched.
+def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, start: Start | None) -> Prepared:
+    """Choose rows and lay them out; nothing is read by the model.
 
     Every process prepares the same.
 
@@ -99,88 +111,42 @@ def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, kept_
         trainer: Its model is the untrained one, unless the training is resumed.
         during: What is asked for.
         steps: Of the whole training.
-        kept_at: Where the untrained model's answers were kept, of a training that goes on from a checkpoint.
+        start: The weights of the beginning, of a training that goes on from a checkpoint.
 
     Raises:
         DataError: there are no evaluation rows of the target, or of any domain.
-        MixplanError: model, tokenizer or SAE cannot be used.
+        MixplanError: model or tokenizer cannot be used.
     """
     model = live_model(trainer, run.loaded)
     evaluate = run.loaded.recipe.evaluate
     rows = chosen_rows(run.target, run.domains, evaluate, during)
     refuse_no_rows(rows, run)
     refuse_other_tokens(trainer, model, [row for part in rows.values() for row in part])
-    tokens = min(during.tokens, evaluate.behaviour_tokens)
-    other = None if kept_at else other_weights(model)
-    if kept_at is None:
-        found, reused = answers(run, model, rows, tokens, planned=other is None)
+    start = start or Start(model.weights, other_weights(model))
+    if start.other is None and run.plan.model.settings is not None:
+        # What was checked and answered of the plan's model holds of this one: its weights are the same.
+        model = replace(model, weights=run.plan.model.hash, settings=run.plan.model.settings)
     else:
-        found, reused = answers_again(run, model, rows, tokens, kept_at), False
+        model = replace(model, weights=start.fingerprint)
     parts = by_name(run.target, run.domains)
-    asked = {name: ask(model, name, parts[name], rows[name], evaluate, found[name]) for name in rows}
-    features = drift_features(run, model) if during.drift else None
-    without = [NO_DRIFT] if during.drift and features is None else []
-    state = trainer.accelerator.state
+    asked = {name: ask(model, name, parts[name], rows[name], evaluate) for name in rows}
+    drift = during.drift and run.loaded.recipe.model.sae_spec is not None and run.plan.drift is not None
+    tokens = min(during.tokens, evaluate.behaviour_tokens)
     begin = Begin(
         version=1,
         mixplan=__version__,
         plan=run.plan.hashes["plan"],
-        asked=asked_hash(asked, features),
+        asked=asked_hash(asked, tokens, run.plan if drift else None),
         model=run.plan.model.name,
         steps=steps,
-        processes=state.num_processes,
+        processes=trainer.accelerator.state.num_processes,
         settings=during.model_dump(),
-        features=0 if features is None else len(features.columns),
+        features=len(run.plan.drift.features) if drift and run.plan.drift else 0,
         top=TOP,
-        reused_answers=reused,
         parts={name: part_of(part) for name, part in asked.items()},
-        warnings=[*([other] if other else []), *without],
+        warnings=[*([start.other] if start.other else []), *([NO_DRIFT] if during.drift and not drift else [])],
     )
-    watch = Watch(asked, state.process_index, state.num_processes, features)
-    return Prepared(model, watch, begin, found, tokens)
-
-
-def answers(
-    run: Planned, model: Model, rows: Mapping[str, tuple[Row, ...]], tokens: int, *, planned: bool
-) -> tuple[Answers, bool]:
-    """The untrained model's answers of each part, and whether all are from the run's evaluation before training.
-
-    Args:
-        run: The planned run.
-        model: The live model, before the first step.
-        rows: Of each part.
-        tokens: Longest answer.
-        planned: Whether it has the plan's weights, with which the run was evaluated.
-    """
-    found, reused = {}, True
-    for name, part in rows.items():
-        kept = evaluated(run, model, name, tokens) if planned else None
-        if kept is None or any(row.id not in kept for row in part):
-            kept, reused = own_answers(model, part, tokens), False
-        found[name] = {row.id: kept[row.id] for row in part if row.id in kept}
-    return found, reused
-
-
-def answers_again(
-    run: Planned, model: Model, rows: Mapping[str, tuple[Row, ...]], tokens: int, kept_at: Path
-) -> Answers:
-    """What the untrained model answered when training began; of a part where that is not known, nothing.
-
-    The live model has been trained since, so it is not asked. Where none were kept, as earlier versions kept none, the
-    run's evaluation may have them.
-    """
-    kept, found = first_answers(kept_at, tokens), {}
-    for name, part in rows.items():
-        given = kept.get(name) or evaluated(run, model, name, tokens) or {}
-        found[name] = {row.id: given[row.id] for row in part if row.id in given}
-    return found
-
-
-def evaluated(run: Planned, model: Model, name: str, tokens: int) -> dict[str, Ids] | None:
-    """A part's answers from the run's evaluation before training, cut to so many tokens; None where there are none."""
-    evaluate = run.loaded.recipe.evaluate
-    whole = by_name(run.target, run.domains)[name].evaluation[: evaluate.rows]
-    return baseline_answers(model, run.plan, whole, evaluate, tokens)
+    return Prepared(run, model, asked, begin, start, tokens, drift)
 
 
 def anew(run: Path, folder: Path) -> str:
@@ -214,8 +180,8 @@ def refuse_no_rows(rows: Mapping[str, tuple[Row, ...]], run: Planned) -> None:
             )
 
 
-def drift_features(run: Planned, model: Model) -> Features | None:
-    """The plan's drift dimensions, as its SAE reads them of the live model; None where the plan has no SAE.
+def drift_features(run: Planned, model: Model) -> Features:
+    """The drift dimensions of a plan with an SAE, as it reads them of the live model.
 
     Raises:
         SaeError: the SAE cannot be loaded.
@@ -223,8 +189,8 @@ def drift_features(run: Planned, model: Model) -> Features | None:
     from mixplan.sae import load_sae  # loads SAELens, which takes seconds
 
     spec = run.loaded.recipe.model.sae_spec
-    if spec is None or run.plan.drift is None:
-        return None
+    assert spec is not None
+    assert run.plan.drift is not None
     sae = load_sae(spec, model, folder=run.loaded.folder(("model", "sae", "path")))
     return Features.of(sae, [feature for feature, *_ in run.plan.drift.features])
 
@@ -241,13 +207,23 @@ def part_of(part: Asked) -> Part:
     )
 
 
-def asked_hash(asked: Mapping[str, Asked], features: Features | None) -> str:
-    """Hash of all tokens that are read and of the features that are watched."""
+def asked_hash(asked: Mapping[str, Asked], tokens: int, plan: Plan | None) -> str:
+    """Hash of all tokens that are read, of the longest answer, and of the features that are watched.
+
+    Args:
+        asked: All rows that are asked for.
+        tokens: The longest answer.
+        plan: Whose drift dimensions are watched; None where none are.
+    """
     texts = {
         name: [
             [[one.row.id, [[text.ids, text.start] for text in one.texts]] for one in part.scored],
-            {row: [text.ids, text.start] for row, text in part.own.items()},
+            part.prompts,
         ]
         for name, part in asked.items()
     }
-    return content_hash(texts, [] if features is None else [features.sae.fingerprint, features.columns.tolist()])
+    drift = None if plan is None or plan.drift is None else plan.drift
+    features = (
+        [] if drift is None or plan is None else [plan.hashes["sae"], [feature for feature, *_ in drift.features]]
+    )
+    return content_hash(texts, tokens, features)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,20 @@ from accelerate.utils import gather_object
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 
 from mixplan.errors import MixplanError, RunError
-from mixplan.monitor.begin import Planned, Prepared, anew, prepare
+from mixplan.monitor import closing, resume
+from mixplan.monitor.begin import Planned, Prepared, anew, part_of, prepare
 from mixplan.monitor.choice import FOLDER, chosen, keep_candidates
+from mixplan.monitor.first_reading import FirstReading, own_of
 from mixplan.monitor.live import settle, undisturbed
 from mixplan.monitor.pace import Pace
-from mixplan.monitor.points import gathered, label_of, logged, point_of, said, settled
-from mixplan.monitor.row_sample import as_measured, fewer, remaining, share_of_rows, with_rows
+from mixplan.monitor.points import gathered, label_of, log, point_of, said, settled
+from mixplan.monitor.row_sample import said_rows
 from mixplan.monitor.rows import keep_answers
-from mixplan.monitor.watch import Share
+from mixplan.monitor.start_weights import FILE, keep_weights, kept_start
+from mixplan.monitor.watch import Share, Watch
 from mixplan.saved.trajectory import (
     OTHERS,
+    Clock,
     End,
     Failed,
     Kept,
@@ -34,8 +40,6 @@ from mixplan.saved.trajectory import (
 )
 
 LOG = logging.getLogger("mixplan.monitor")
-FIRST_FIT = 2
-"""The first step after which a step's time is known well enough to give up rows for it: the first one is slow."""
 FAILURES = (MixplanError, RuntimeError)
 """What a measure may fail with; torch says by RuntimeError that memory is out."""
 
@@ -53,6 +57,7 @@ class DomainMonitor(TrainerCallback):
         stopped: Why the training was stopped; None where it was not.
         kept: The checkpoint that was chosen, once training has ended; None without `keep: best`.
         say: Is told each measure in a sentence, where it is set.
+        clock: Says seconds, by which all time is counted; the machine's own.
     """
 
     def __init__(self, run: str | Path, trainer: Trainer, *, name: str | None = None, **settings: Any) -> None:
@@ -71,6 +76,10 @@ class DomainMonitor(TrainerCallback):
         """
         self.run, self.trainer = Path(run), trainer
         self.during = settled(self.run, settings)
+        if self.during.drift:
+            importlib.import_module(
+                "mixplan.sae"
+            )  # loads SAELens: while the training is at work it would be on its time
         label = name or label_of(Path(str(trainer.args.output_dir)))
         self.folder = self.run / OTHERS / label
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", label):
@@ -82,60 +91,76 @@ class DomainMonitor(TrainerCallback):
         self.stopped: str | None = None
         self.kept: Kept | None = None
         self.say: Callable[[str], None] | None = None
+        self.clock: Callable[[], float] = time.monotonic
         self._prepared: Prepared | None = None
+        self._first: FirstReading | None = None
+        self._watch: Watch | None = None
         self._pace = Pace.of(self.during.cost, self.during.every, 1)
-        self._began = self._before = self._measuring = 0.0
-        self._fits = False
+        self._began = self._before = 0.0
+        self._measuring: float | None = None
+        self._told = False
 
     @property
     def seconds(self) -> float:
         """Since the first start, over all starts, measuring included."""
-        return self._before + time.monotonic() - self._began
+        return self._before + self.clock() - self._began
+
+    @property
+    def spent(self) -> float:
+        """Seconds of them that the monitor took: its start, the untrained model's reading, measures, and deciding."""
+        return self._pace.spent + (0.0 if self._measuring is None else self.clock() - self._measuring)
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        """Read the untrained model, or take up where a resumed training was.
+        """Refuse what cannot be measured and keep the weights of the beginning, or take up where a training was.
 
         Raises:
             MixplanError: the run, the model or the SAE cannot be used.
         """
-        self._began, self._before = time.monotonic(), 0.0
-        self._measuring, self._fits = self._began, False
+        self._began = self._measuring = self.clock()
+        self._before, step = 0.0, int(state.global_step)
         self._pace = Pace.of(self.during.cost, self.during.every, int(state.max_steps))
-        self.stopped = self.kept = None
+        self.stopped = self.kept = self._first = self._watch = None
+        self._told = False
         with undisturbed(self.trainer):
-            run = Planned.of(self.run)
-            resumed = int(state.global_step) > 0
-            kept_at = self._answers() if resumed else None
-            self._prepared = prepare(run, self.trainer, self.during, steps=int(state.max_steps), kept_at=kept_at)
-            if resumed:
-                self._resume(int(state.global_step))
-            else:
-                self._start()
+            run, start = Planned.of(self.run), kept_start(self.folder / FILE) if step else None
+            self._prepared = prepare(run, self.trainer, self.during, steps=self._pace.steps, start=start)
+        if step:
+            self._resume(step)
+        else:
+            self._start()
         settle(self._prepared.model.device)
-        self._pace.spent += time.monotonic() - self._began
+        self._rest(step)
         control.should_training_stop |= self.stopped is not None
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        """Measure where it is due and its time allows, and stop where the recipe says so."""
+        """Read the untrained model, or measure, where it is due and its time allows; stop where the recipe says so."""
         step = int(state.global_step)
-        if self._prepared is None or not self._pace.due(step):
+        if self._prepared is None or not (self._pace.due(step) or self._pace.first is None):
             return
         settle(self._prepared.model.device)
-        began = self._measuring = time.monotonic()
-        told = gather_object([(self.seconds - self._pace.spent, self._pace.spent, self._pace.estimate)])
-        training, spent, estimate = min(t for t, _, _ in told), max(s for _, s, _ in told), max(e for _, _, e in told)
-        share = share_of_rows(self._pace, step=step, training=training, spent=spent, estimate=estimate)
-        if share < 1 and step >= FIRST_FIT and self._fits is False:
-            estimate *= self._fewer(share)
-        self._fits |= step >= FIRST_FIT
-        if self._pace.affords(training, spent, estimate):
-            if self._measure(step):
-                self._act(control)
-            settle(self._prepared.model.device)
-            self._pace.estimate = time.monotonic() - began
-        elif self._pace.left_out == 1:
-            self._later(step, training)
-        self._pace.spent += time.monotonic() - began
+        self._measuring = self.clock()
+        training, spent = self._time()
+        if self._pace.first is None:
+            self._pace.first = (step, training)
+        if self._pace.due(step):
+            room = self._pace.room(training, spent)
+            if self._first is not None:
+                self._read(step)
+                room = self._pace.room(*self._time())
+            if self._watch is not None and self._pace.estimate <= room:
+                began = self.clock()
+                if self._measure(step):
+                    self._act(control)
+                settle(self._prepared.model.device)
+                self._pace.estimate = max(gather_object([self.clock() - began]))
+            elif self._prepared is not None:
+                self._leave_out(step, training)
+        self._rest(step)
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        """Write down the time up to a checkpoint, for a training that goes on from it."""
+        if self._prepared is not None:
+            self._rest(int(state.global_step))
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
         """Write down how it ended, what was left out, and which checkpoint was chosen."""
@@ -144,6 +169,7 @@ class DomainMonitor(TrainerCallback):
         self._end(int(state.global_step), self.seconds, self._pace.spent)
         for sentence in [*self.warnings(), *self.notes()]:
             LOG.warning(sentence)
+        self._tell(closing.summary(self.trajectory, self.during.cost))
 
     def had_stopped(self, step: int) -> bool:
         """Whether an earlier start of the training was stopped at a step, from which it would go on now."""
@@ -157,89 +183,64 @@ class DomainMonitor(TrainerCallback):
     def conclude(self, step: int) -> None:
         """Write down the end of a training whose last step an earlier start has made."""
         self.trajectory = read_trajectory(self.folder)
-        if self.trajectory is not None and self.trajectory.points:
+        if self.trajectory is not None:
             self.trajectory = self.trajectory.up_to(step)
-            self.stopped, last = self._reason(), self.trajectory.points[-1]
+            self.stopped = self._reason()
             self._pace = Pace.of(self.during.cost, self.during.every, self.trajectory.begin.steps)
             self._pace.left_out = self._left_out(step)
-            self._end(step, last.seconds, last.spent)
+            self._end(step, *self.trajectory.time)
 
     def clear(self) -> None:
-        """Remove what only a training that goes on needs: checkpoints, the untrained model's answers and reference."""
+        """Remove what only a training that goes on needs: checkpoints, and what is kept of the untrained model."""
         shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
-        self._answers().unlink(missing_ok=True)
-        for path in self.folder.glob("reference-*.safetensors"):
+        for path in (self.folder / resume.ANSWERS, self.folder / FILE, *self.folder.glob("reference-*.safetensors")):
             path.unlink(missing_ok=True)
 
     def _end(self, step: int, seconds: float, spent: float) -> None:
         """Choose among the checkpoints where that is asked for, and write the last line."""
         assert self.trajectory is not None
-        if self.during.keep == "best":
+        if self.during.keep == "best" and self.trajectory.points:
             self.kept = chosen(self.trajectory, self.folder)
-        end = End(
-            step=step,
-            seconds=seconds,
-            spent=spent,
-            left_out=self._pace.left_out,
-            stopped=self.stopped,
-            kept=self.kept,
-        )
-        self.trajectory = Trajectory(self.trajectory.begin, self.trajectory.points, self.trajectory.failed, end)
+        left_out, stopped = self._pace.left_out, self.stopped
+        end = End(step=step, seconds=seconds, spent=spent, left_out=left_out, stopped=stopped, kept=self.kept)
+        self.trajectory = replace(self.trajectory, end=end)
         self._write()
 
     def notes(self) -> list[str]:
         """What was done to the training: that it was stopped, and which step's model was chosen."""
-        end = None if self.trajectory is None else self.trajectory.end
-        if end is None:
-            return []
-        found = [] if end.stopped is None else [end.stopped]
-        if end.kept is not None:
-            found.append(end.kept.why)
-            if end.kept.step < end.step:
-                found[-1] += f" The training went on to step {end.step}; what it read is counted up to there."
-        elif self.during.keep == "best":
-            found.append(
-                "No step was measured whose model could be chosen, so the last one is kept although "
-                "evaluate.during.keep is best."
-            )
-        return found
+        return [] if self.trajectory is None else closing.notes(self.trajectory, self.during.keep)
 
     def warnings(self) -> list[str]:
         """What a person should know of a training that has ended."""
-        if self.trajectory is None or self.trajectory.end is None:
-            return []
-        end, told = self.trajectory.end, list(self.trajectory.begin.warnings)
-        told += [f"Step {one.step} was not measured: {one.why}" for one in self.trajectory.failed]
-        if end.left_out:
-            training = max(end.seconds - end.spent, 1e-9)
-            first = (
-                ""
-                if self.trajectory.begin.reused_answers
-                else (", or measure the run before training (`mixplan eval`), so that its answers are there")
-            )
-            told.append(
-                f"While it trained, {len(self.trajectory.points) - 1} measures were made and {end.left_out} left out, "
-                f"where measuring was expected to go beyond {100 * self.during.cost:.3g} % of the training's time "
-                f"(evaluate.during.cost). With what the beginning took, it has taken {end.spent:.3g} s, "
-                f"{100 * end.spent / training:.1f} % of the training's {training:.3g} s. For more measures, raise "
-                f"evaluate.during.cost, lower evaluate.during.rows or tokens{first}."
-            )
-        return told
+        return [] if self.trajectory is None else closing.warnings(self.trajectory, self.during.cost)
+
+    def _time(self) -> tuple[float, float]:
+        """Seconds of training by itself and of the monitor, of the process that has the fewest, and of the most."""
+        spent = self.spent
+        told = gather_object([(self.seconds - spent, spent)])
+        return min(training for training, _ in told), max(spent for _, spent in told)
+
+    def _rest(self, step: int) -> None:
+        """Write the time down, and leave the clock to the training."""
+        assert self.trajectory is not None
+        clock = Clock(step=step, seconds=self.seconds, spent=self.spent, estimate=self._pace.estimate)
+        self.trajectory = replace(self.trajectory, clock=clock)
+        self._write()
+        self._pace.spent, self._measuring = self.spent, None
 
     def _start(self) -> None:
-        """Read the untrained model: its reference, and the first point."""
+        """Keep the weights of the beginning; the model is read once the training has paid for it."""
         assert self._prepared is not None
-        began = time.monotonic()
-        if self.trainer.accelerator.is_main_process:
+        accelerator = self.trainer.accelerator
+        if accelerator.is_main_process:
             self.clear()
-        self.trainer.accelerator.wait_for_everyone()
+        accelerator.wait_for_everyone()
+        if accelerator.is_local_main_process:
+            outer = accelerator.unwrap_model(self.trainer.model, keep_torch_compile=False)
+            keep_weights(outer, self._prepared.start, self.folder / FILE)
+        accelerator.wait_for_everyone()
         self.trajectory = Trajectory(self._prepared.begin)
-        share = self._prepared.watch.measure(self._prepared.model, first=True)
-        self._add(0, gathered(share))
-        self._prepared.watch.keep(self._reference())
-        if self.trainer.accelerator.is_main_process:
-            keep_answers(self._answers(), self._prepared.answers, self._prepared.tokens)
-        self._pace.estimate = time.monotonic() - began
+        self._first = FirstReading(self._prepared, self.trainer, self.folder / FILE, self.clock)
 
     def _resume(self, step: int) -> None:
         """Go on with what was measured up to a step.
@@ -247,61 +248,73 @@ class DomainMonitor(TrainerCallback):
         Raises:
             RunError: nothing was, or other rows were.
         """
-        assert self._prepared is not None
-        earlier = read_trajectory(self.folder)
-        if earlier is None or earlier.begin.asked != self._prepared.begin.asked or not earlier.points:
-            raise RunError(
-                f"{self.folder}: the training goes on from step {step}, but what the untrained model gave at its "
-                "beginning was not kept here, or for other rows, answers or features. "
-                f"{anew(self.run, self.folder)}"
-            )
-        self._prepared.watch.restore(self._reference(), anew(self.run, self.folder))
-        self.trajectory = earlier.up_to(step)
-        self._prepared.watch.asked = as_measured(self._prepared.watch.asked, self.trajectory)
-        last = self.trajectory.points[-1]
-        self._before, self._pace.spent = last.seconds, last.spent
+        prepared, remedy = self._prepared, anew(self.run, self.folder)
+        assert prepared is not None
+        self.trajectory = resume.earlier(self.folder, prepared, step, remedy)
+        self._before, self._pace.spent = self.trajectory.time
         self._pace.left_out = self._left_out(step)
-        self._pace.estimate = last.spent / len(self.trajectory.points)
+        if not self.trajectory.points:
+            self._first = FirstReading(prepared, self.trainer, self.folder / FILE, self.clock)
+            return
+        self._watch = resume.as_measured(self.folder, prepared, self.trainer, self.trajectory, remedy)
+        self._pace.estimate = self.trajectory.clock.estimate if self.trajectory.clock else 0.0
         self.stopped = self._reason()
-        self._write()
 
     def _left_out(self, step: int) -> int:
         """Measures that earlier starts left out up to a step; every other place has a point or says why it has none."""
         assert self.trajectory is not None
-        made = len(self.trajectory.points) - 1 + len(self.trajectory.failed)
+        made = max(0, len(self.trajectory.points) - 1) + len(self.trajectory.failed)
         return max(0, self._pace.places(step) - made)
 
-    def _fewer(self, share: float) -> float:
-        """Go on with the first rows of each part alone, where no step has been measured yet.
+    def _read(self, step: int) -> None:
+        """Read the untrained model on as many rows as there is room for; with enough of them, measures begin."""
+        assert self._first is not None
+        try:
+            rows = self._first.advance(self._pace, step, self._time)
+        except FAILURES as error:
+            self._fail(step, f"{type(error).__name__}: {' '.join(str(error).split())[:300]} Nothing more is measured.")
+            self._prepared = self._first = None
+            return
+        if rows is not None:
+            self._begin(rows)
 
-        Returns:
-            The share of the rows that is left.
-        """
-        assert self._prepared is not None
+    def _begin(self, count: int) -> None:
+        """Measure the first rows from now on; the first point is of the untrained model."""
+        prepared, first = self._prepared, self._first
+        assert prepared is not None
+        assert first is not None
+        assert first.rates is not None
         assert self.trajectory is not None
-        if len(self.trajectory.points) > 1:
-            return 1.0
-        watch = self._prepared.watch
-        cut = fewer(watch.asked, share)
-        left = remaining(watch.asked, cut)
-        if left == 1:
-            return 1.0
-        watch.asked = cut
-        rows = sorted({len(part.scored) for part in watch.asked.values()})
-        sentence = (
-            f"Only the first {'' if rows[0] == rows[-1] else f'{rows[0]} to '}{rows[-1]} evaluation rows of each part "
-            f"are measured while it trains, to keep measuring within {100 * self.during.cost:.3g} % of the training's "
-            "time (evaluate.during.cost)."
-        )
-        self.trajectory = with_rows(self.trajectory, watch.asked, sentence)
-        self._pace.estimate *= left
-        self._write()
-        self._tell(sentence)
-        return left
+        asked = first.settle_on(count)
+        self._watch, self._first = first.watch, None
+        self._pace.estimate = first.rates.measure(sum(first.tokens[:count]))
+        told = []
+        if count < len(first.places):
+            told = [
+                f"Only the first {said_rows(asked, prepared.asked)} evaluation rows of each part are measured while it "
+                f"trains, to keep measuring within {100 * self.during.cost:.3g} % of the training's time "
+                "(evaluate.during.cost)."
+            ]
+        parts = {name: part_of(part) for name, part in asked.items()}
+        changes = {"parts": parts, "reused_answers": first.reused, "warnings": [*prepared.begin.warnings, *told]}
+        self.trajectory = replace(self.trajectory, begin=prepared.begin.model_copy(update=changes))
+        self._watch.keep(resume.reference(self.folder, self.trainer))
+        if self.trainer.accelerator.is_main_process:
+            keep_answers(self.folder / resume.ANSWERS, own_of(asked), prepared.tokens)
+        for sentence in told:
+            self._tell(sentence)
+        self._add(0, first.found)
+        self.trainer.accelerator.wait_for_everyone()
+        (self.folder / FILE).unlink(missing_ok=True)
 
-    def _later(self, step: int, training: float) -> None:
-        """Say that a measure was left out for the first time, and when the next is expected."""
-        following = self._pace.next_after(step, training)
+    def _leave_out(self, step: int, training: float) -> None:
+        """Count a measure that is left out; say so once, and when the next is expected, as soon as that is known."""
+        self._pace.left_out += 1
+        seconds = self._pace.estimate if self._first is None else self._first.expected(self._pace, step, self._time())
+        if self._told or seconds is None:
+            return
+        self._told = True
+        following = self._pace.next_after(step, training, self.spent + seconds)
         when = "none before the training ends" if following is None else f"the next at about step {following}"
         self._tell(
             f"Step {step} is not measured: measuring is expected to take more than {100 * self.during.cost:.3g} % of "
@@ -317,45 +330,37 @@ class DomainMonitor(TrainerCallback):
     def _measure(self, step: int) -> bool:
         """Add a point, or say why there is none; all processes get the same. Returns whether there is one."""
         assert self._prepared is not None
+        assert self._watch is not None
         share, problem = Share(), ""
         try:
             with undisturbed(self.trainer):
-                share = self._prepared.watch.measure(self._prepared.model)
+                share = self._watch.measure(self._prepared.model)
         except FAILURES as error:
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         problems = [one for one in gather_object([problem]) if one]
         if not problems:
             self._add(step, gathered(share))
             return True
-        assert self.trajectory is not None
-        failed = (*self.trajectory.failed, Failed(step=step, why=problems[0]))
-        self.trajectory = Trajectory(self.trajectory.begin, self.trajectory.points, failed)
-        LOG.warning("step %d could not be measured, and training goes on: %s", step, problems[0])
-        self._write()
+        self._fail(step, problems[0])
         return False
+
+    def _fail(self, step: int, why: str) -> None:
+        """Note that a step could not be measured."""
+        assert self.trajectory is not None
+        self.trajectory = replace(self.trajectory, failed=(*self.trajectory.failed, Failed(step=step, why=why)))
+        LOG.warning("step %d could not be measured, and training goes on: %s", step, why)
+        self._write()
 
     def _add(self, step: int, share: Share) -> None:
         """Add a point of all processes' values, and log it."""
         assert self.trajectory is not None
         parts = {name: point_of(name, share, self.trajectory) for name in self.trajectory.begin.parts}
-        spent = self._pace.spent + time.monotonic() - self._measuring
-        point = Point(step=step, seconds=self.seconds, spent=spent, parts=parts)
-        self.trajectory = Trajectory(self.trajectory.begin, (*self.trajectory.points, point), self.trajectory.failed)
+        point = Point(step=step, seconds=self.seconds, spent=self.spent, parts=parts)
+        self.trajectory = replace(self.trajectory, points=(*self.trajectory.points, point))
         self._write()
-        self._log(point)
+        log(point, self.trajectory, self.trainer)
         if self.say is not None:
             self.say(said(point, self.trajectory))
-
-    def _log(self, point: Point) -> None:
-        """Hand a point to the trainer's log and trackers.
-
-        TRL's own `log` would put its running averages in and begin them anew; and any log of a step takes the place of
-        the one that is due.
-        """
-        assert self.trajectory is not None
-        due = self.trainer.control.should_log
-        Trainer.log(self.trainer, logged(point, self.trajectory))
-        self.trainer.control.should_log = due
 
     def _act(self, control: TrainerControl) -> None:
         """Stop, and keep checkpoints, as the recipe says, by what all processes know."""
@@ -369,22 +374,14 @@ class DomainMonitor(TrainerCallback):
     def _reason(self) -> str | None:
         """Why the training stops at the newest point; None where it does not."""
         assert self.trajectory is not None
-        limit, point = self.during.stop.worst_kl, self.trajectory.points[-1]
-        domain, worst = point.worst
-        if limit is None or worst <= limit:
+        limit, points = self.during.stop.worst_kl, self.trajectory.points
+        if limit is None or not points or points[-1].worst[1] <= limit:
             return None
+        point, (domain, worst) = points[-1], points[-1].worst
         return (
             f"Training was stopped at step {point.step} of {self.trajectory.begin.steps}: the mean KL of {domain} is "
             f"{worst:.3g} nats per token, above evaluate.during.stop.worst_kl, {limit:g}."
         )
-
-    def _answers(self) -> Path:
-        return self.folder / "answers.json"
-
-    def _reference(self) -> Path:
-        assert self._prepared is not None
-        watch = self._prepared.watch
-        return self.folder / f"reference-{watch.rank}-of-{watch.count}.safetensors"
 
     def _write(self) -> None:
         assert self.trajectory is not None

@@ -144,6 +144,12 @@ def other_weights(model: Model) -> str | None:
     if not folder.is_dir():
         return None
     live = {name.replace(".base_layer", ""): value for name, value in model.lm.state_dict().items()}
+    begun = [name for name, value in live.items() if any(part in name for part in ADDED) and bool(value.any())]
+    if begun:
+        return (
+            f"The training starts with an adapter that already changes the plan's '{model.name}' ('{begun[0]}'): "
+            "KL and gains are held against the model that this training starts from."
+        )
     for file in weight_files(folder):
         with safe_open(file, framework="pt") as stored:
             for name in stored.keys():  # noqa: SIM118 - the file is no mapping
@@ -162,6 +168,10 @@ def alike(stored: torch.Tensor, live: torch.Tensor) -> bool:
     step = max(1, stored.numel() // COMPARED)
     ours, theirs = (value.detach().reshape(-1)[::step].float().cpu() for value in (stored, live))
     return bool((ours - theirs).abs().max() <= CLOSE * ours.abs().max().clamp(min=1e-12))
+
+
+ADDED = ("lora_B", "lora_embedding_A")
+"""Tensors of an adapter that are 0 as long as it changes nothing."""
 
 
 @contextlib.contextmanager

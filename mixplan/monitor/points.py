@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.utils import gather_object
+from transformers import Trainer
 
 from mixplan.monitor.watch import Share
 from mixplan.recipe import DuringSpec, load_recipe, section
@@ -46,11 +47,7 @@ def gathered(share: Share) -> Share:
     """All processes' shares as one; each process must ask."""
     whole = Share()
     for values, kl, drift in gather_object([(share.values, share.kl, share.drift)]):
-        whole.values |= values
-        whole.kl |= kl
-        for name, (total, tokens) in drift.items():
-            before, count = whole.drift.get(name, (0.0, 0))
-            whole.drift[name] = (before + total, count + tokens)
+        whole.add(Share(values, kl, drift))
     return whole
 
 
@@ -75,3 +72,20 @@ def logged(point: Point, trajectory: Trajectory) -> dict[str, float]:
             values[f"domain/{name}/drift"] = part.drift
     values["domain/worst_kl"] = point.worst[1]
     return values
+
+
+def log(point: Point, trajectory: Trajectory, trainer: Trainer) -> None:
+    """Hand a point to the trainer's log and trackers.
+
+    TRL's own `log` would put its running averages in and begin them anew; and any log of a step takes the place of the
+    one that is due. The untrained model's is logged as of step 0, whenever it has been read.
+    """
+    state, due = trainer.state, trainer.control.should_log
+    now = state.global_step, state.epoch
+    if point.step == 0:
+        state.global_step, state.epoch = 0, 0.0
+    try:
+        Trainer.log(trainer, logged(point, trajectory))
+    finally:
+        state.global_step, state.epoch = now
+        trainer.control.should_log = due

@@ -1,72 +1,90 @@
-"""Takes fewer rows where as many as were asked for would leave hardly a measure within the share of time."""
+"""Chooses how many evaluation rows are measured, so that a training pays for reading them before and while it runs."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from mixplan.monitor.begin import part_of
-from mixplan.monitor.pace import Pace
-from mixplan.monitor.rows import Asked
-from mixplan.saved.trajectory import PartPoint, Trajectory
+from mixplan.monitor.rows import Asked, Place
 
 WANTED = 4
 """Measures in a training for which rows are given up."""
-FEWEST = 2
+FIRST_BY = 3
+"""The first of them is to be made in this part of what a training has for measuring: a third."""
+FEWEST = 1
 """Rows of a part that are always taken."""
 
 
-def share_of_rows(pace: Pace, *, step: int, training: float, spent: float, estimate: float) -> float:
-    """The share of the rows at which a training has room for `WANTED` measures; 1 where it has, or never will.
+@dataclass(frozen=True)
+class Rates:
+    """How long the untrained model's reading has taken; each is of the process that took longest.
+
+    Attributes:
+        answering: Seconds of answering for each token that a measure reads.
+        reading: Seconds of a measure for each.
+        opening: Seconds that bringing its weights back and forth takes.
+    """
+
+    answering: float
+    reading: float
+    opening: float
+
+    def beginning(self, tokens: int) -> float:
+        """Seconds that reading the untrained model takes on rows of so many tokens."""
+        return self.opening + (self.answering + self.reading) * tokens if tokens else 0.0
+
+    def measure(self, tokens: int) -> float:
+        """Seconds that a measure takes."""
+        return self.reading * tokens
+
+
+def order(asked: Mapping[str, Asked]) -> list[Place]:
+    """All rows in the order in which they are taken: the first ones of each part, then the parts by their sizes."""
+    places = []
+    for number, (name, part) in enumerate(asked.items()):
+        for at, row in enumerate(part.rows):
+            last = at >= FEWEST
+            places.append(((last, at / len(part.rows) if last else at, number), (name, row)))
+    return [place for _, place in sorted(places)]
+
+
+def fewest(asked: Mapping[str, Asked]) -> int:
+    """The rows below which nothing is measured."""
+    return sum(min(FEWEST, len(part.rows)) for part in asked.values())
+
+
+def only(asked: Mapping[str, Asked], places: Sequence[Place]) -> dict[str, Asked]:
+    """All parts with some of their rows alone."""
+    return {name: part.only({row for own, row in places if own == name}) for name, part in asked.items()}
+
+
+def affordable(tokens: Sequence[int], least: int, read: int, rates: Rates, room: float) -> int:
+    """How many rows leave a training room for `WANTED` measures, the first of them early; 0 where none has any.
 
     Args:
-        pace: The training's.
-        step: The present one, at least 1.
-        training: Seconds of training by itself so far.
-        spent: Seconds of measuring so far.
-        estimate: Seconds that a measure of all rows takes.
+        tokens: What a measure reads of each row, in the order in which rows are taken.
+        least: The rows below which nothing is measured: so many, as long as one measure can be made.
+        read: Rows that the untrained model has been read on already.
+        rates: How long that took.
+        room: Seconds that the whole training has for what is yet to be done.
     """
-    room = pace.cost * training / step * pace.steps - spent
-    return min(1.0, room / (WANTED * estimate)) if room > 0 < estimate else 1.0
+
+    def seconds(count: int) -> tuple[float, float]:
+        more = rates.beginning(sum(tokens[read:count])) if count > read else 0.0
+        return more, rates.measure(sum(tokens[:count]))
+
+    for count in range(len(tokens), least, -1):
+        more, measure = seconds(count)
+        if more + WANTED * measure <= room and FIRST_BY * (more + measure) <= room:
+            return count
+    return least if sum(seconds(least)) <= room else 0
 
 
-def fewer(asked: Mapping[str, Asked], share: float) -> dict[str, Asked]:
-    """The first rows of each part, at least `FEWEST`, or all where there are no more."""
-    cut = {}
-    for name, part in asked.items():
-        scored, own = (max(FEWEST, math.floor(share * len(rows))) for rows in (part.scored, part.own))
-        cut[name] = replace(part, scored=part.scored[:scored], own=dict(list(part.own.items())[:own]))
-    return cut
+def said_rows(asked: Mapping[str, Asked], whole: Mapping[str, Asked]) -> str:
+    """How many rows are measured of how many, such as `2 to 4 of 8 to 24`."""
+    return " of ".join(span({len(part.rows) for part in one.values()}) for one in (asked, whole))
 
 
-def remaining(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> float:
-    """The share of rows and of answers that are still measured, of those that were."""
-    counts = [sum(len(part.scored) + len(part.own) for part in asked.values()) for asked in (before, after)]
-    return counts[1] / max(1, counts[0])
-
-
-def as_measured(asked: Mapping[str, Asked], trajectory: Trajectory) -> dict[str, Asked]:
-    """The rows that a trajectory goes on with, of those that were asked for at first."""
-    cut = {}
-    for name, part in asked.items():
-        kept = trajectory.begin.parts[name]
-        own = {row: text for row, text in part.own.items() if row in kept.kl_rows}
-        cut[name] = replace(part, scored=part.scored[: len(kept.rows)], own=own)
-    return cut
-
-
-def with_rows(trajectory: Trajectory, asked: Mapping[str, Asked], said: str) -> Trajectory:
-    """A trajectory with only the rows that are asked for now, and a sentence on why."""
-    parts = {name: part_of(part) for name, part in asked.items()}
-    begin = trajectory.begin.model_copy(update={"parts": parts, "warnings": [*trajectory.begin.warnings, said]})
-    points = []
-    for point in trajectory.points:
-        cut = {
-            name: PartPoint.of_parts(
-                part, kl=part.kl[: len(parts[name].kl_rows)], quantity=part.quantity[: len(parts[name].rows)]
-            )
-            for name, part in point.parts.items()
-        }
-        points.append(point.model_copy(update={"parts": cut}))
-    return replace(trajectory, begin=begin, points=tuple(points))
+def span(counts: set[int]) -> str:
+    """Counts from the least to the most."""
+    return str(min(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"

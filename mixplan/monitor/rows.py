@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from mixplan.runs import cache_folder, canonical_json, content_hash, seal, unsea
 from mixplan.saved import Plan
 
 Ids = tuple[int, ...]
+Place = tuple[str, str]
+"""A part's name and a row's id."""
 Answers = dict[str, dict[str, Ids]]
 """A model's answers by part and row id."""
 
@@ -74,8 +76,9 @@ class Asked:
         measure: `choice` or `likelihood`.
         headline: The measure that stands for it before and after training.
         scored: Rows for the measure.
-        own: The untrained model's own answers, by row id.
+        own: The untrained model's own answers, by row id; of rows that it has not answered yet, none.
         rows: All its rows, by id.
+        prompts: Their prompts' tokens.
     """
 
     name: str
@@ -84,6 +87,31 @@ class Asked:
     scored: tuple[Scored, ...]
     own: dict[str, Text]
     rows: dict[str, Row]
+    prompts: dict[str, Ids]
+
+    def answered(self, answers: Mapping[str, Ids]) -> Asked:
+        """With the untrained model's answers, by row id; an empty one is none."""
+        texts = {
+            row: Text((*self.prompts[row], *answers[row]), len(self.prompts[row]))
+            for row in self.rows
+            if answers.get(row)
+        }
+        return replace(self, own=texts)
+
+    def only(self, rows: Collection[str]) -> Asked:
+        """With these rows alone."""
+        return replace(
+            self,
+            scored=tuple(one for one in self.scored if one.row.id in rows),
+            own={row: text for row, text in self.own.items() if row in rows},
+            rows={row: one for row, one in self.rows.items() if row in rows},
+            prompts={row: ids for row, ids in self.prompts.items() if row in rows},
+        )
+
+    def tokens(self, row: str, longest: int) -> int:
+        """What a measure reads of a row, with an answer of so many tokens."""
+        trees = [one.tree for one in self.scored if one.row.id == row]
+        return len(self.prompts[row]) + longest + sum(len(tree.trunk) + sum(map(len, tree.branches)) for tree in trees)
 
 
 def chosen_rows(
@@ -105,9 +133,7 @@ def chosen_rows(
     return found
 
 
-def ask(
-    model: Model, name: str, domain: Domain, rows: Sequence[Row], evaluate: EvaluateSpec, own: Mapping[str, Ids]
-) -> Asked:
+def ask(model: Model, name: str, domain: Domain, rows: Sequence[Row], evaluate: EvaluateSpec) -> Asked:
     """Lay out a part's rows; those that do not fit the model's window are left out.
 
     Graded answers would have to be generated at each measure: there the reference answer's likelihood is measured.
@@ -118,7 +144,6 @@ def ask(
         domain: Whose rows they are.
         rows: Which.
         evaluate: For its headline measure.
-        own: The untrained model's answers by row id.
     """
     standing = headline(name, domain, evaluate)
     measure = "choice" if standing == "choice" else "likelihood"
@@ -127,9 +152,8 @@ def ask(
         Scored(row, tuple(Text((*tree.trunk, *branch), len(tree.trunk)) for branch in tree.branches))
         for row, tree in trees
     )
-    asked = {row.id: token_ids(model, prompt_text(model, row)) for row in rows if own.get(row.id)}
-    texts = {name: Text((*prompt, *own[name]), len(prompt)) for name, prompt in asked.items()}
-    return Asked(name, measure, standing, scored, texts, {row.id: row for row in rows})
+    prompts = {row.id: token_ids(model, prompt_text(model, row)) for row in rows}
+    return Asked(name, measure, standing, scored, {}, {row.id: row for row in rows}, prompts)
 
 
 def baseline_answers(
@@ -156,28 +180,31 @@ def baseline_answers(
     return None if kept is None else {name: ids[:tokens] for name, ids in kept.items()}
 
 
-def own_answers(model: Model, rows: Sequence[Row], tokens: int) -> dict[str, Ids]:
-    """The live model's greedy answers, made now where they are not kept; rows without room for them are left out.
+def own_answers(
+    model: Model, prompts: Mapping[Place, Ids], texts: Mapping[Place, str], tokens: int
+) -> dict[Place, Ids]:
+    """The untrained model's greedy answers, made now where they are not kept; rows without room for them have none.
 
     Args:
-        model: The live model, before the first step.
-        rows: Rows of any format.
+        model: The live model with the weights of its beginning.
+        prompts: The prompt's tokens of each row.
+        texts: Its text.
         tokens: Longest answer.
     """
-    place = answers_place(model, rows, tokens)
-    if (kept := kept_answers(place)) is not None:
-        return kept
-    prompts = {row.id: prompt_text(model, row) for row in rows}
-    fits = {name: text for name, text in prompts.items() if len(token_ids(model, text)) + tokens <= model.window}
-    answers = generate(model, list(fits.values()), max_new_tokens=tokens)
-    found = {name: answer.ids for name, answer in zip(fits, answers, strict=True)}
-    write_atomic(place, seal(canonical_json(found).encode()))
+    fits = [place for place, ids in prompts.items() if len(ids) + tokens <= model.window]
+    kept = {place: kept_answers(answer_place(model, texts[place], tokens)) for place in fits}
+    found = {place: answer["ids"] for place, answer in kept.items() if answer is not None}
+    lacking = [place for place in fits if place not in found]
+    answers = generate(model, [texts[place] for place in lacking], max_new_tokens=tokens)
+    for place, answer in zip(lacking, answers, strict=True):
+        found[place] = answer.ids
+        write_atomic(answer_place(model, texts[place], tokens), seal(canonical_json({"ids": answer.ids}).encode()))
     return found
 
 
-def answers_place(model: Model, rows: Sequence[Row], tokens: int) -> Path:
-    """Where a model's answers to some rows are kept."""
-    key = content_hash("monitor", model.fingerprint, [prompt_text(model, row) for row in rows], tokens)
+def answer_place(model: Model, prompt: str, tokens: int) -> Path:
+    """Where a model's answer to a prompt is kept."""
+    key = content_hash("monitor", model.fingerprint, prompt, tokens)
     return cache_folder() / "monitor" / f"{key}.json"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,11 +21,8 @@ from mixplan.monitor.reading import (
     quantity,
     read_streams,
 )
-from mixplan.monitor.rows import Asked, Text
+from mixplan.monitor.rows import Asked, Place, Scored, Text
 from mixplan.runs import seal, unseal, write_atomic
-
-Place = tuple[str, str]
-"""A part's name and a row's id."""
 
 
 @dataclass
@@ -36,6 +33,14 @@ class Share:
     kl: dict[Place, float] = field(default_factory=dict)
     drift: dict[str, tuple[float, int]] = field(default_factory=dict)
 
+    def add(self, other: Share) -> None:
+        """Take what was found of other rows in."""
+        self.values |= other.values
+        self.kl |= other.kl
+        for name, (total, tokens) in other.drift.items():
+            before, count = self.drift.get(name, (0.0, 0))
+            self.drift[name] = (before + total, count + tokens)
+
 
 @dataclass
 class Watch:
@@ -44,66 +49,55 @@ class Watch:
     Attributes:
         asked: All parts' rows that are measured now, the same in every process.
         rank, count: Which of how many processes this is; rows go round.
+        turns: All rows that were ever asked for, in order, the same in every process.
         features: What drift is read of; None where it is not.
         before: The untrained model's next-token distributions, by place.
         streams: Its features, `[tokens, features]`, by place.
-        first: The rows of the beginning.
     """
 
     asked: Mapping[str, Asked]
     rank: int
     count: int
-    features: Features | None
+    turns: Sequence[Place]
+    features: Features | None = None
     before: dict[Place, Distribution] = field(default_factory=dict)
     streams: dict[Place, Tensor] = field(default_factory=dict)
-    first: Mapping[str, Asked] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.first = self.asked
+    def mine(self, asked: Mapping[str, Asked]) -> tuple[list[tuple[Asked, Scored]], list[tuple[Place, Text]]]:
+        """This process's rows to score, and its own answers with their places."""
+        turns = {place: number % self.count for number, place in enumerate(self.turns)}
+        parts = asked.items()
+        scored = [(part, one) for name, part in parts for one in part.scored if turns[name, one.row.id] == self.rank]
+        own = [((name, row), text) for name, part in parts for row, text in part.own.items()]
+        return scored, [(place, text) for place, text in own if turns[place] == self.rank]
 
-    def mine(self) -> tuple[list[tuple[Asked, int]], list[tuple[Place, Text]]]:
-        """This process's rows to score, each with its number, and its own answers with their places.
-
-        Rows that were given up since leave the others with the process that has their reference.
-        """
-        scored = [(part, number) for part in self.first.values() for number in range(len(part.scored))]
-        own = self.answered()
-        return (
-            [(part, n) for part, n in scored[self.rank :: self.count] if n < len(self.asked[part.name].scored)],
-            [(place, text) for place, text in own if place[1] in self.asked[place[0]].own],
-        )
-
-    def answered(self) -> list[tuple[Place, Text]]:
-        """Own answers whose reference this process has."""
-        own = [((part.name, row), text) for part in self.first.values() for row, text in part.own.items()]
-        return own[self.rank :: self.count]
-
-    def measure(self, model: Model, *, first: bool = False) -> Share:
+    def measure(self, model: Model, *, first: Mapping[str, Asked] | None = None) -> Share:
         """Measure this process's rows.
 
         Args:
             model: The live model, in evaluation mode.
-            first: Whether it is the untrained one, whose distributions and features are kept.
+            first: Rows of the untrained model, whose distributions and features are kept; None measures those that
+                are asked for.
         """
-        scored, own = self.mine()
+        asked = self.asked if first is None else first
+        scored, own = self.mine(asked)
         found = Share()
-        rows = [part.scored[number] for part, number in scored]
         (logs,), read = read_together(
             model,
-            [[(one.row, one.tree) for one in rows]],
-            [(self.first[part].rows[row], text.tree) for (part, row), text in own],
+            [[(one.row, one.tree) for _, one in scored]],
+            [(asked[part].rows[row], text.tree) for (part, row), text in own],
             advance=lambda _: None,
         )
-        for (part, _), one, scores in zip(scored, rows, logs, strict=True):
+        for (part, one), scores in zip(scored, logs, strict=True):
             values = [branch.log for branch in scores]
             found.values[part.name, one.row.id] = quantity(part.measure, one.row.gold, one.row.answer, values)
         for (place, _), (states,) in zip(own, read, strict=True):
-            if first:
+            if first is not None:
                 self.before[place] = distribution(model, states)
-            found.kl[place] = 0.0 if first else divergence(model, self.before[place], states)
+            found.kl[place] = 0.0 if first is not None else divergence(model, self.before[place], states)
 
         def move(number: int, stream: Tensor) -> None:
-            self.move(found, own[number][0], stream, first=first)
+            self.move(found, own[number][0], stream, first=first is not None)
 
         if self.features is not None:
             read_streams(model, [text for _, text in own], move, depth=self.features.sae.depth)
@@ -122,18 +116,19 @@ class Watch:
     def keep(self, file: Path) -> None:
         """Keep the reference, for a training that is resumed."""
         tensors: dict[str, Tensor] = {}
-        for number, (place, _) in enumerate(self.answered()):
+        for number, (place, _) in enumerate(self.mine(self.asked)[1]):
             tensors |= {f"{number}.ids": self.before[place].ids, f"{number}.logs": self.before[place].logs}
             if self.features is not None:
                 tensors[f"{number}.features"] = self.streams[place]
         write_atomic(file, seal(save({name: value.contiguous() for name, value in tensors.items()})))
 
-    def restore(self, file: Path, remedy: str) -> None:
+    def restore(self, file: Path, remedy: str, *, drift: bool) -> None:
         """Take the reference back.
 
         Args:
             file: Where it was kept.
             remedy: How a person goes on without it.
+            drift: Whether it has features.
 
         Raises:
             RunError: it is not there, or not whole.
@@ -141,9 +136,9 @@ class Watch:
         data = unseal(file)
         try:
             tensors = {} if data is None else load(data)
-            for number, (place, _) in enumerate(self.answered()):
+            for number, (place, _) in enumerate(self.mine(self.asked)[1]):
                 self.before[place] = Distribution(tensors[f"{number}.ids"], tensors[f"{number}.logs"])
-                if self.features is not None:
+                if drift:
                     self.streams[place] = tensors[f"{number}.features"]
         except (KeyError, SafetensorError) as error:
             raise RunError(

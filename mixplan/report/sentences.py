@@ -100,17 +100,24 @@ def wrong(plan: Plan, outcome: Outcome) -> list[str]:
 
 def watched_line(found: Trajectory) -> str:
     """Say what was measured while a model trained, on how much, and what it took of the time."""
-    begin, last = found.begin, found.points[-1]
+    begin, points = found.begin, found.points
     rows = sorted({len(part.rows) for part in begin.parts.values()})
     counts = whole(rows[0]) if rows[0] == rows[-1] else f"{whole(rows[0])} to {whole(rows[-1])}"
-    seconds, spent = (last.seconds, last.spent) if found.end is None else (found.end.seconds, found.end.spent)
+    seconds, spent = found.time
     share = spent / max(seconds - spent, 1e-9)
     end = "" if found.end is not None else " The training has not ended."
     top = f" (over its {whole(begin.top)} likeliest tokens and the rest as one)"
+    measured = (
+        f"Measured before training and at {whole(len(points) - 1)} of {whole(begin.steps)} steps, on {counts} "
+        f"evaluation rows of each part; KL is from the untrained model at its own answers{top}."
+        if points
+        else f"Measured at none of {whole(begin.steps)} steps."
+    )
+    cost = begin.settings.get("cost")
+    bound = f" (at most {percent(cost)} by evaluate.during.cost)" if isinstance(cost, float) else ""
     return (
-        f"Measured before training and at {whole(len(found.points) - 1)} of {whole(begin.steps)} steps, on {counts} "
-        f"evaluation rows of each part; KL is from the untrained model at its own answers{top}. Measuring took "
-        f"{duration(spent)}, {percent(share)} of the training's {duration(seconds - spent)}.{end}"
+        f"{measured} Measuring took {duration(spent)} from the start on, {percent(share)} of the training's "
+        f"{duration(seconds - spent)}{bound}.{end}"
     )
 
 

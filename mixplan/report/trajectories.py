@@ -36,7 +36,7 @@ def while_it_trained(named: Named) -> Html:
     """Draw each part's KL over the steps, the target's gain, and which checkpoints no other one betters.
 
     Args:
-        named: A training with at least the measure of the untrained model.
+        named: A training; where nothing was measured, why is said.
     """
     found = named.trajectory
     title = "While it trained" if named.name is None else f"While {named.name} trained"
@@ -44,6 +44,8 @@ def while_it_trained(named: Named) -> Html:
     end = found.end
     notes = [text for text in (end.stopped, end.kept.why if end.kept else None) if text] if end else []
     told += [tag("p", text) for text in [*notes, *found.begin.warnings]]
+    if end is not None and end.left_out:
+        told.append(tag("p", f"{whole(end.left_out)} measures were left out to keep to that bound."))
     told += [tag("p", f"Step {whole(one.step)} was not measured: {one.why}") for one in found.failed[:1]]
     if len(found.points) < 2:
         return section(title, *told)

@@ -115,6 +115,20 @@ class Failed(Saved):
     why: str
 
 
+class Clock(Saved):
+    """The time up to a step, written where nothing is measured: seconds since the first start, and those of measuring.
+
+    It holds those of steps, too, that a training which goes on from an earlier checkpoint makes again. A measure is
+    expected to take `estimate` seconds.
+    """
+
+    event: Literal["clock"] = "clock"
+    step: int
+    seconds: float
+    spent: float
+    estimate: float = 0.0
+
+
 class Kept(Saved):
     """The checkpoint that was chosen, and why; `folder` is relative to the trajectory's."""
 
@@ -135,8 +149,8 @@ class End(Saved):
     kept: Kept | None = None
 
 
-Line = Annotated[Begin | Point | Failed | End, Field(discriminator="event")]
-_LINE: TypeAdapter[Begin | Point | Failed | End] = TypeAdapter(Line)
+Line = Annotated[Begin | Point | Failed | Clock | End, Field(discriminator="event")]
+_LINE: TypeAdapter[Begin | Point | Failed | Clock | End] = TypeAdapter(Line)
 
 
 @dataclass(frozen=True)
@@ -145,20 +159,30 @@ class Trajectory:
 
     Attributes:
         begin: What is measured.
-        points: By step; the first is of the untrained model.
+        points: By step; the first is of the untrained model. None before that has been read.
         failed: Measures that were not possible.
         end: None while the training is at work, or was killed.
+        clock: The newest; None in files of earlier versions.
     """
 
     begin: Begin
     points: tuple[Point, ...] = ()
     failed: tuple[Failed, ...] = ()
     end: End | None = None
+    clock: Clock | None = None
+
+    @property
+    def time(self) -> tuple[float, float]:
+        """Seconds since the first start, and those of measuring among them, as far as they were written down."""
+        entries: list[Point | Clock | End | None] = [*self.points, self.clock, self.end]
+        return max(((entry.seconds, entry.spent) for entry in entries if entry is not None), default=(0.0, 0.0))
 
     def up_to(self, step: int) -> Trajectory:
-        """Without what lies behind a step, from which training goes on."""
+        """Without what lies behind a step, from which training goes on; its time stays."""
+        seconds, spent = self.time
         return replace(
             self,
+            clock=Clock(step=step, seconds=seconds, spent=spent, estimate=self.clock.estimate if self.clock else 0.0),
             points=tuple(point for point in self.points if point.step <= step),
             failed=tuple(entry for entry in self.failed if entry.step <= step),
             end=None,
@@ -241,8 +265,8 @@ def write_trajectory(trajectory: Trajectory, folder: Path) -> None:
         RunError: the folder cannot be written, or the disk is full.
     """
     behind: list[Point | Failed] = sorted([*trajectory.points, *trajectory.failed], key=lambda entry: entry.step)
-    ends = [trajectory.end] if trajectory.end else []
-    lines: list[Begin | Point | Failed | End] = [trajectory.begin, *behind, *ends]
+    last = [entry for entry in (trajectory.clock, trajectory.end) if entry is not None]
+    lines: list[Begin | Point | Failed | Clock | End] = [trajectory.begin, *behind, *last]
     text = "".join(json.dumps({"event": line.event, **line.values()}) + "\n" for line in lines)
     with translated(folder / FILE):
         write_atomic(folder / FILE, text.encode())
@@ -270,10 +294,10 @@ def read_trajectory(folder: Path) -> Trajectory | None:
     steps = [point.step for point in points]
     if steps != sorted(set(steps)) or any(not fits(begin, point) for point in points):
         raise RunError(f"{saved.path}: its measures are not one a step, of the parts that it begins with. {AGAIN}")
+    failed = tuple(line for line in lines if isinstance(line, Failed))
     ends = [line for line in lines if isinstance(line, End)]
-    return Trajectory(
-        begin, points, tuple(line for line in lines if isinstance(line, Failed)), ends[-1] if ends else None
-    )
+    clocks = [line for line in lines if isinstance(line, Clock)]
+    return Trajectory(begin, points, failed, ends[-1] if ends else None, clocks[-1] if clocks else None)
 
 
 def fits(begin: Begin, point: Point) -> bool:
@@ -293,4 +317,4 @@ def trajectories(run: Path) -> list[Named]:
     others = sorted(path for path in (run / OTHERS).glob("*") if path.is_dir())
     places = [(None, run / OWN), *((path.name, path) for path in others)]
     found = ((name, read_trajectory(place)) for name, place in places)
-    return [Named(name, one) for name, one in found if one is not None and one.points]
+    return [Named(name, one) for name, one in found if one is not None]

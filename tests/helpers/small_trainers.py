@@ -11,6 +11,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
+from mixplan.monitor import first_reading
+from mixplan.monitor.watch import Watch
 from mixplan.saved import read_plan
 
 STEPS = 3
@@ -29,6 +31,61 @@ class Tracker(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Keep a log."""
         self.logs.append((state.global_step, dict(logs)))
+
+
+class Clock(TrainerCallback):
+    """A clock that each step moves on by so many seconds, and nothing else unless a test does."""
+
+    def __init__(self, step_seconds: float = 1.0) -> None:
+        self.now, self.step_seconds = 0.0, step_seconds
+
+    def __call__(self) -> float:
+        return self.now
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Let a step's time pass."""
+        self.now += self.step_seconds
+
+
+class Charged(Clock):
+    """A clock on which measuring takes time, too, by the tokens that are read and answered.
+
+    Attributes:
+        taken: Seconds that measuring has taken, of which no monitor is asked.
+        reading, answering: Seconds for each token that a measure reads of a row.
+        longest: The longest answer.
+    """
+
+    def __init__(self, monkeypatch: Any, step_seconds: float, *, reading: float, answering: float = 0.0) -> None:
+        super().__init__(step_seconds)
+        self.taken, self.reading, self.answering, self.longest = 0.0, reading, answering, 5
+        measure, answer = Watch.measure, first_reading.own_answers
+
+        def measured(of: Watch, model: Any, *, first: Any = None) -> Any:
+            asked = of.asked if first is None else first
+            self.take(
+                self.reading * sum(part.tokens(row, self.longest) for part in asked.values() for row in part.rows)
+            )
+            return measure(of, model, first=first)
+
+        def answered(model: Any, prompts: Any, *rest: Any) -> Any:
+            self.take(self.answering * sum(len(ids) + self.longest for ids in prompts.values()))
+            return answer(model, prompts, *rest)
+
+        monkeypatch.setattr(Watch, "measure", measured)
+        monkeypatch.setattr(first_reading, "own_answers", answered)
+
+    def take(self, seconds: float) -> None:
+        """Let time pass that is spent on measuring."""
+        self.now += seconds
+        self.taken += seconds
+
+
+def watch(monitor: Any, trainer: Any, clock: Clock | None = None) -> None:
+    """Have a trainer watched by a clock of its own, on which measuring takes no time unless the test says so."""
+    monitor.clock = clock or Clock()
+    trainer.add_callback(monitor.clock)
+    trainer.add_callback(monitor)
 
 
 def parts_of(run: Path) -> tuple[Any, Any, Any]:
@@ -96,7 +153,7 @@ def train_as_rank(run: str, out: str, variables: Mapping[str, str], settings: Ma
 
     trainer = plain_trainer(Path(run), Path(out))
     monitor = DomainMonitor(run, trainer, **settings)
-    trainer.add_callback(monitor)
+    watch(monitor, trainer)
     trainer.train()
     torch.save(
         {"weights": weights(trainer), "step": trainer.state.global_step, "points": len(monitor.trajectory.points)},

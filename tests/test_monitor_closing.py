@@ -1,0 +1,32 @@
+"""What is said of a training with a monitor once it has ended."""
+
+from dataclasses import replace
+
+from made_trajectory import PLAIN
+
+from mixplan.monitor.closing import summary, warnings
+from mixplan.saved.trajectory import Clock, End, Trajectory
+
+
+def test_the_time_and_its_share_are_said_whatever_was_measured():
+    end = End(step=20, seconds=105.0, spent=5.0, left_out=0)
+    assert summary(replace(PLAIN, end=end), 0.05) == (
+        "While it trained, 2 measures of 4 rows a part were made. The monitor took 5 s, 0 s of it up to the untrained "
+        "model's reading: 5.0 % of the training's 100 s. The bound is 5 % (evaluate.during.cost)."
+    )
+    assert warnings(replace(PLAIN, end=end), 0.05) == []
+    one = Trajectory(PLAIN.begin, PLAIN.points[:2], (), end)
+    assert "1 measure of 4 rows a part was made" in summary(one, 0.05)
+    none = Trajectory(PLAIN.begin, (), (), end.model_copy(update={"left_out": 7}))
+    assert summary(none, 0.05).startswith("While it trained, 0 measures were made. The monitor took 5 s: 5.0 %")
+    (left,) = warnings(none, 0.05)
+    assert left.startswith("While it trained, 0 measures were made and 7 left out")
+    assert "so that the untrained model's answers are there" in left
+
+
+def test_the_time_is_what_was_written_down_last():
+    clock = Clock(step=30, seconds=9.0, spent=2.0)
+    assert replace(PLAIN, clock=clock).time == (9.0, 2.0)
+    assert PLAIN.time == (2.0, 0.2)
+    assert replace(PLAIN, clock=clock).up_to(10).time == (9.0, 2.0)
+    assert Trajectory(PLAIN.begin).time == (0.0, 0.0)
