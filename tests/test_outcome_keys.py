@@ -36,7 +36,7 @@ DURING = {
     "rows": lambda found: [len(part.rows) for part in found.begin.parts.values()] == [3, 2, 2, 2],
     "target_rows": lambda found: len(found.begin.parts["target"].rows) == 3,
     "tokens": lambda found: [part.tokens for part in found.begin.parts.values()] == [6, 4, 4, 4],
-    "drift": lambda found: found.points[-1].parts["fox"].drift is not None,
+    "drift": lambda found: any(point.parts["fox"].drift is not None for point in found.points),
     "keep": lambda found: found.end.kept is not None,
     "cost": lambda found: not found.points and found.end.left_out == 3,
     "stop.worst_kl": lambda found: found.end.step == 1 and found.end.stopped,
