@@ -5,6 +5,8 @@ from small_trainers import Charged, plain_trainer, sft_trainer, watch
 from transformers import TrainerCallback
 
 from mixplan.monitor import DomainMonitor
+from mixplan.monitor.begin import Prepared
+from mixplan.monitor.resume import ANSWERS
 from mixplan.saved.trajectory import read_trajectory
 
 STEPS, SECONDS = 16, 25.0
@@ -90,7 +92,7 @@ def test_where_not_even_few_rows_can_be_paid_for_hardly_anything_is_spent_and_it
 
 def test_answers_that_must_be_made_are_paid_for_too(run, tmp_path, monkeypatch):
     _, tokens = whole(run, plain_trainer(run, tmp_path / "always", max_steps=2), monkeypatch)
-    monkeypatch.setattr("mixplan.monitor.begin.Prepared.evaluated", lambda *_: {})
+    monkeypatch.setattr(Prepared, "evaluated", lambda *_: {})
     spent = {}
     for name, cost in (("default", {}), ("more", {"cost": 0.5})):
         with pytest.MonkeyPatch.context() as patch:
@@ -148,4 +150,5 @@ def test_a_training_that_was_killed_goes_on_with_its_trajectory_and_its_time(run
         for name, part in point.parts.items():
             kept = [always.begin.parts[name].rows.index(row) for row in found.begin.parts[name].rows]
             assert part.kl == pytest.approx([by_step[point.step].parts[name].kl[n] for n in kept], rel=1e-3, abs=1e-6)
+    assert (monitor.folder / ANSWERS).is_file()
     assert not (monitor.folder / "start.safetensors").exists()
