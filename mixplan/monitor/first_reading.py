@@ -153,7 +153,7 @@ class FirstReading:
         reused, share, seconds = True, Share(), (0.0, 0.0, 0.0)
         try:
             mine, reused, share, seconds = self._piece(self.places[self.read : count])
-        except Exception as error:
+        except Exception as error:  # the other processes wait: they are told of whatever it is, then it is raised
             problem = error
         told = gather_object([(None if problem is None else str(problem), mine, reused, seconds)])
         if problem is not None:
