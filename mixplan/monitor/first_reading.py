@@ -148,16 +148,12 @@ class FirstReading:
             RunError: the weights of the beginning cannot be brought back.
             RuntimeError: memory is out, or another process's was.
         """
-        problem: Exception | None = None
-        mine: dict[Place, Ids] = {}
-        reused, share, seconds = True, Share(), (0.0, 0.0, 0.0)
         try:
             mine, reused, share, seconds = self._piece(self.places[self.read : count])
-        except Exception as error:  # the other processes wait: they are told of whatever it is, then it is raised
-            problem = error
-        told = gather_object([(None if problem is None else str(problem), mine, reused, seconds)])
-        if problem is not None:
-            raise problem
+        except Exception as error:  # whatever it is, the other processes wait to hear of it
+            gather_object([(str(error), {}, True, (0.0, 0.0, 0.0))])
+            raise
+        told = gather_object([(None, mine, reused, seconds)])
         if (others := [text for text, *_ in told if text is not None]) != []:
             raise RuntimeError(others[0])
         for _, theirs, all_reused, _ in told:
