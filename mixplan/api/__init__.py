@@ -293,7 +293,8 @@ def allocate_budget(
     if scores.keys() != pools.keys():
         unlike = ", ".join(sorted(map(str, scores.keys() ^ pools.keys())))
         raise AllocationError(f"scores and pools name different domains: {unlike}. Give both for each domain.")
-    spec = section(limits, AllocateSpec)
+    # Scores of any origin have no evidence behind them, so the rule that was always meant stays the default here.
+    spec = section({"objective": "alpha_fair"} | limits, AllocateSpec)
     budget = section({"rows": _rows(rows, "rows"), "max_repeats": max_repeats}, BudgetSpec)
     demands = []
     for name, score in scores.items():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from mixplan.embedded import MODEL_NAME
 from mixplan.outcome.units import counted
+from mixplan.report import spreads
 from mixplan.report.markup import Html, tag
 from mixplan.report.tables import breakable
 from mixplan.report.text import number, percent, whole
@@ -34,6 +35,7 @@ def top(plan: Plan) -> Html:
         tag("h1", plan.name),
         tag("p", headline(plan), class_="lead"),
         tag("p", saved, class_="lead") if saved else None,
+        *(tag("p", sentence, class_="lead") for sentence in spreads.grounds(plan)),
         tag("dl", *facts, class_="facts"),
         tag("p", made_of(plan, plan.created), class_="quiet"),
         tag("p", "To plan again in this folder: ", tag("code", "mixplan plan recipe.yaml --run ."), class_="quiet"),
@@ -78,6 +80,9 @@ def saving_sentence(plan: Plan) -> str | None:
         return None
     mine, even = found
     rows = f"{amount(plan.allocation)} expected to remove {percent(mine)} of the loss"
+    if plan.allocation.placement is not None and (beside := plan.allocation.spreads) is not None:
+        by_rule = percent(1 - beside.proportional.left)
+        return f"{rows}, an even spread {percent(1 - beside.even.left)}, the proportional rule {by_rule}."
     return f"{rows}." if even is None else f"{rows}, an even spread {percent(even)}."
 
 
@@ -105,8 +110,11 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
         counted(allocation.budget, allocation.unit.removesuffix("s")),
         small(f"{percent(share)} of the mixture's rows"),
     )
-    against = allocation.against_uniform
-    if against is None:
+    against, placement = allocation.against_uniform, allocation.placement
+    if placement is not None:
+        moved, by = spreads.where(placement)
+        yield "Where rows go", moved, small(by)
+    elif against is None:
         yield "Against an even spread", "not compared", small("there is nothing to spread in two ways")
     else:
         one = against.together
