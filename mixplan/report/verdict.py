@@ -45,12 +45,30 @@ def top(plan: Plan) -> Html:
 def headline(plan: Plan) -> str:
     """Say in one sentence how many rows go where."""
     allocation = plan.allocation
+    if allocation.placement is not None and evenly(allocation):
+        return f"{spread_over(plan)} {each_gets(allocation)}"
     most = sorted(plan.domains, key=lambda name: (-allocation.rows[name], name))[:EXPOSED]
     leading = ", ".join(f"{name} {whole(allocation.rows[name])}" for name in most if allocation.rows[name])
+    return spread_over(plan) + (f" The most rows: {leading}." if leading else "")
+
+
+def spread_over(plan: Plan) -> str:
+    """Say how many rows are spread over how many domains, beside how many of the target."""
     beside = f" beside {counted(plan.mixture.target_rows, 'target row')}" if plan.mixture else ""
-    extra = counted(allocation.budget, f"extra {allocation.unit.removesuffix('s')}")
-    spread = f"{extra} over {counted(len(plan.domains), 'domain')}{beside}."
-    return spread + (f" The most rows: {leading}." if leading else "")
+    extra = counted(plan.allocation.budget, f"extra {plan.allocation.unit.removesuffix('s')}")
+    return f"{extra} over {counted(len(plan.domains), 'domain')}{beside}."
+
+
+def evenly(allocation: Allocation) -> bool:
+    """Whether several domains get as many rows each, but for one that does not divide."""
+    rows = allocation.rows.values()
+    return len(rows) > 1 and max(rows) > 0 and max(rows) - min(rows) <= 1
+
+
+def each_gets(allocation: Allocation) -> str:
+    """Say how many rows each domain gets of an even spread."""
+    least, most = min(allocation.rows.values()), max(allocation.rows.values())
+    return f"Each domain gets {least if least == most else f'{least} or {most}'}."
 
 
 def removed(plan: Plan) -> tuple[float, float | None] | None:
@@ -78,11 +96,12 @@ def saving_sentence(plan: Plan) -> str | None:
     found = removed(plan)
     if found is None or not plan.allocation.budget:
         return None
+    if plan.allocation.placement is not None and (beside := plan.allocation.spreads) is not None:
+        mine, even, rule = (percent(1 - one.left) for one in (beside.planned, beside.even, beside.proportional))
+        rows = f"{amount(plan.allocation)} expected to remove {mine} of the loss"
+        return f"{rows}, an even spread {even}, the proportional rule {rule}."
     mine, even = found
     rows = f"{amount(plan.allocation)} expected to remove {percent(mine)} of the loss"
-    if plan.allocation.placement is not None and (beside := plan.allocation.spreads) is not None:
-        by_rule = percent(1 - beside.proportional.left)
-        return f"{rows}, an even spread {percent(1 - beside.even.left)}, the proportional rule {by_rule}."
     return f"{rows}." if even is None else f"{rows}, an even spread {percent(even)}."
 
 
