@@ -44,7 +44,7 @@ from mixplan.forecast.expected_change import Learned, gathered
 from mixplan.forecast.factors import Changes, left_out_changes
 from mixplan.forecast.target_only import Known
 from mixplan.saved.base_types import Interval
-from mixplan.saved.placement import ComparisonEvidence, Placement, RankingEvidence
+from mixplan.saved.placement import ComparisonEvidence, RowPlacement, RankingEvidence
 
 Doubles = npt.NDArray[np.float64]
 
@@ -157,7 +157,7 @@ def slope(by: Doubles, changes: Changes) -> float | None:
 
 def placement_of(
     ranking: RankingEvidence | None, comparisons: Sequence[ComparisonEvidence], passed_over: int = 0
-) -> Placement:
+) -> RowPlacement:
     """Say how far rows should move, and why.
 
     Args:
@@ -169,7 +169,7 @@ def placement_of(
     second = None if not comparisons else kept(pooled := standardised(comparisons), pooled - NORMAL)
     factors = [factor for factor in (first, second) if factor is not None]
     weight = math.prod(factors) if factors else 0.0
-    return Placement(
+    return RowPlacement(
         weight=weight,
         ranking_factor=first,
         comparison_factor=second,

@@ -14,7 +14,7 @@ from mixplan.forecast.placement import placement_of, ranking_of
 from mixplan.forecast.replay_total import replay_total
 from mixplan.mixture import take_target
 from mixplan.recipe import LoadedRecipe, Recipe
-from mixplan.saved.placement import Placement
+from mixplan.saved.placement import RowPlacement
 from mixplan.saved.scores import SCORE_KEYS, Scores
 from mixplan.saved.total import RecommendedTotal
 
@@ -32,7 +32,7 @@ class Grounds:
     """
 
     amount: Amount | None = None
-    placement: Placement | None = None
+    placement: RowPlacement | None = None
     total: RecommendedTotal | None = None
 
     @property
@@ -87,7 +87,7 @@ def grounds_of(
     )
 
 
-def placement(loaded: LoadedRecipe, folder: Path, scores: Scores, risks: Forecast) -> Placement:
+def placement(loaded: LoadedRecipe, folder: Path, scores: Scores, risks: Forecast) -> RowPlacement:
     """How far rows should move from an even spread, and by which evidence."""
     patterns, beneath = loaded.recipe.forecast.runs, loaded.folder(("forecast", "runs"))
     compared = comparisons_earlier(patterns, folder=beneath, run=folder, kind=kind_of(loaded, scores))

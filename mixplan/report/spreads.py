@@ -9,7 +9,7 @@ from mixplan.report.markup import Html, tag
 from mixplan.report.tables import cell, header, row, section, table
 from mixplan.report.text import percent, whole
 from mixplan.saved.allocation import Spread, Spreads
-from mixplan.saved.placement import Placement
+from mixplan.saved.placement import RowPlacement
 from mixplan.saved.plan import Plan
 from mixplan.saved.total import RecommendedTotal, TotalPoint
 
@@ -36,7 +36,7 @@ def grounds(plan: Plan) -> list[str]:
     return [one.text for one in (allocation.total, allocation.placement) if one is not None]
 
 
-def where(placement: Placement) -> tuple[str, str]:
+def where(placement: RowPlacement) -> tuple[str, str]:
     """Where the rows go, and by how much evidence, as a fact with its remark."""
     moved = "an even spread" if placement.weight < EVENLY else f"{placement.weight:.0%} towards the scores"
     parts = [counted(len(placement.comparisons), "comparison")] if placement.comparisons else []
@@ -66,7 +66,7 @@ def spreads_section(plan: Plan) -> Html | None:
     return section("Three ways to spread the rows", *said, tag("p", note), laid)
 
 
-def factors_sentence(placement: Placement) -> str:
+def factors_sentence(placement: RowPlacement) -> str:
     """Say how the weight came about."""
 
     def factor(value: float | None) -> str:

@@ -97,9 +97,9 @@ def saving_sentence(plan: Plan) -> str | None:
     if found is None or not plan.allocation.budget:
         return None
     if plan.allocation.placement is not None and (beside := plan.allocation.spreads) is not None:
-        mine, even, rule = (percent(1 - one.left) for one in (beside.planned, beside.even, beside.proportional))
-        rows = f"{amount(plan.allocation)} expected to remove {mine} of the loss"
-        return f"{rows}, an even spread {even}, the proportional rule {rule}."
+        planned, alike, rule = (percent(1 - one.left) for one in (beside.planned, beside.even, beside.proportional))
+        rows = f"{amount(plan.allocation)} expected to remove {planned} of the loss"
+        return f"{rows}, an even spread {alike}, the proportional rule {rule}."
     mine, even = found
     rows = f"{amount(plan.allocation)} expected to remove {percent(mine)} of the loss"
     return f"{rows}." if even is None else f"{rows}, an even spread {percent(even)}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from mixplan.saved.base_types import Interval, Saved
-from mixplan.saved.placement import Placement
+from mixplan.saved.placement import RowPlacement
 from mixplan.saved.total import RecommendedTotal
 
 
@@ -91,5 +91,5 @@ class Allocation(Saved):
     ratios: dict[str, float]
     curve: tuple[CurvePoint, ...] = ()
     spreads: Spreads | None = None
-    placement: Placement | None = None
+    placement: RowPlacement | None = None
     total: RecommendedTotal | None = None

@@ -45,7 +45,7 @@ class ComparisonEvidence(Saved):
     avoided: Interval
 
 
-class Placement(Saved):
+class RowPlacement(Saved):
     """How far the rows are moved, and by which evidence: see `mixplan.forecast.placement` for the formula.
 
     Attributes:
