@@ -44,7 +44,7 @@ from mixplan.forecast.expected_change import Learned, gathered
 from mixplan.forecast.factors import Changes, left_out_changes
 from mixplan.forecast.target_only import Known
 from mixplan.saved.base_types import Interval
-from mixplan.saved.placement import ComparisonEvidence, RowPlacement, RankingEvidence
+from mixplan.saved.placement import ComparisonEvidence, RankingEvidence, RowPlacement
 
 Doubles = npt.NDArray[np.float64]
 
