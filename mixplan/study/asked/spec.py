@@ -258,7 +258,7 @@ def recipe_tree(
     kept = {key: value for key, value in base.value.items() if key not in taken}
     merged, problems = with_configs(Located({**own, **kept}, base.place), path, (), [])
     if merged is not None:
-        merged = split_apart(merged)
+        merged = led_by_scores(split_apart(merged))
         for section in (("domains",), ("evaluate", "measures"), ("evaluate", "tasks")):
             merged = lacking(merged, section, without)
         problems = [*problems, *departures(merged).values(), *broken_rules(merged)]
@@ -282,6 +282,15 @@ def split_apart(tree: Located) -> Located:
     if domains is not None and isinstance(domains.value, Mapping):
         made["domains"] = Located({name: section(domain) for name, domain in domains.value.items()}, domains.place)
     return Located({**tree.value, **made}, tree.place)
+
+
+def led_by_scores(tree: Located) -> Located:
+    """A recipe's tree whose plans follow the scores where it names no objective: a study asks what they are worth."""
+    allocate = tree.value.get("allocate", Located({}, tree.place))
+    if not isinstance(allocate.value, Mapping):
+        return tree
+    objective = {"objective": Located("alpha_fair", allocate.place)}
+    return Located({**tree.value, "allocate": Located({**objective, **allocate.value}, allocate.place)}, tree.place)
 
 
 def in_study(problem: Problem, target: str, label: str) -> Problem:
