@@ -196,3 +196,9 @@ def test_a_forecast_by_own_factors_is_held_against_targets_left_out():
     assert found.slope.value == pytest.approx(1, abs=0.15)
     assert ranking_of(made.known, None, "sts_icl").slope.value < found.slope.value
     assert "follows the forecast with a slope of" in placement_of(found, []).text
+
+
+def test_what_a_person_can_do_to_know_it_is_named():
+    assert placement_of(None, []).text.endswith(
+        "`mixplan compare` of a plan with `allocate.objective: alpha_fair` measures it."
+    )

@@ -52,6 +52,8 @@ NORMAL = 1.959964
 """The normal distribution's 97.5 % quantile."""
 FEWEST_TARGETS = 3
 """Below these there is no interval over targets."""
+MEASURE = "`mixplan compare` of a plan with `allocate.objective: alpha_fair` measures it"
+"""What a person can do; arms of a plan that is an even spread itself would say nothing."""
 SHOWN = 3
 """Comparisons that the sentence gives one by one; more are counted."""
 
@@ -208,13 +210,13 @@ def sentence(
     if ranking is None:
         return (
             "Nothing measured with this model says whether it matters where rows go, so they are spread evenly; "
-            "`mixplan compare` of this run measures it."
+            f"{MEASURE}."
         )
     if not first:
         return f"There is no evidence of which domain needs rows more, so they are spread evenly: {followed(ranking)}."
     return (
         f"Which domain moves more is known in part, so {moved}: {followed(ranking)}; whether that protects more than "
-        "an even spread was not measured with this model, and `mixplan compare` of this run measures it."
+        f"an even spread was not measured with this model, and {MEASURE}."
     )
 
 
