@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mixplan.forecast.earlier_runs import Found, History, Run
+from mixplan.forecast.earlier_runs import History
 from mixplan.forecast.factors import Changes
 from mixplan.forecast.matching import Planned
+from mixplan.forecast.measured_run import Found, Run
 from mixplan.forecast.placement import kept, placement_of, ranking_of, slope, slope_between, standardised
 from mixplan.forecast.risk import forecast
 from mixplan.forecast.target_only import comparable

@@ -103,6 +103,8 @@ def test_without_a_learned_response_a_rule_of_thumb_is_said_to_be_one(known, why
 
 
 def test_rows_that_the_assumed_number_predicts_best_leave_the_rule():
-    found = recommended(Halving(100.0), noise=0.0001, totals=(400, 900))
-    assert found.by in ("rule", "response")
-    assert found.rows > 0
+    # What one of two unlike targets teaches misses the other by more than the number between them does.
+    known = [arms(Halving(half), seed=half, totals=(400, 900), noise=0.001) for half in (30, 300)]
+    found = replay_total(known, usual=95.0, domains=8, target_rows=80)
+    assert (found.rows, found.by) == (4, "rule")
+    assert "because arms of 2 targets teach nothing that predicts losses in targets left out." in found.text

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mixplan.forecast.earlier_runs import OUTCOME, Kind, places, unit_of
+from mixplan.errors import RunError
+from mixplan.forecast.earlier_runs import Kind, places, unit_of
 from mixplan.forecast.evidence import evidence_files
-from mixplan.forecast.halving import same_job
+from mixplan.forecast.halving import read_evidence, same_job
+from mixplan.saved import read_earlier_outcome
 from mixplan.saved.arms import Arm, Arms
 from mixplan.saved.base_types import Interval
 from mixplan.saved.evaluation import quality
@@ -49,20 +50,16 @@ def comparisons_earlier(patterns: Sequence[str] | None, *, folder: Path, run: Pa
             is asked is whether rows that go where some score says do more than rows that go everywhere.
     """
     known: dict[str, ComparisonEvidence | None] = {}
-    kinds: list[tuple[Path, type[Outcome] | type[Evidence]]] = [
-        *((at / OUTCOME, Outcome) for at, _ in places(patterns, folder, run, [])),
-        *((at, Evidence) for at in evidence_files(patterns, folder, run)),
-    ]
-    for place, saved in kinds:
+    for place in (*(at for at, _ in places(patterns, folder, run, [])), *evidence_files(patterns, folder, run)):
+        value: Outcome | Evidence
         try:
-            data = place.read_bytes()
-            value = saved.model_validate_json(data)
-        except (OSError, ValueError):
+            value, mark = read_earlier_outcome(place) if place.is_dir() else read_evidence(place)
+        except (RunError, OSError, ValueError):
             continue
         if same_job(kind, value):
-            mark = (value.study if isinstance(value, Evidence) else None) or hashlib.sha256(data).hexdigest()
-            for one in compared_in(value, place.parent.name):
-                known[mark] = one
+            study = value.study if isinstance(value, Evidence) else None
+            for one in compared_in(value, place.name):
+                known[study or mark] = one
     usable = [one for _, one in sorted(known.items()) if one is not None]
     return Comparisons(tuple(usable), len(known) - len(usable))
 
@@ -72,7 +69,7 @@ def compared_in(value: Outcome | Evidence, name: str) -> Iterator[ComparisonEvid
 
     Args:
         value: What its file holds.
-        name: Its folder's.
+        name: A run folder's.
     """
     if isinstance(value, Evidence):
         if (found := value.against_uniform) is not None:

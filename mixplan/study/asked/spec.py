@@ -21,7 +21,7 @@ from mixplan.recipe.section import Positive, Yaml
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import departures
 from mixplan.runs import content_hash
-from mixplan.study.asked.arms import TRAINING_KEYS, ArmsSpec, of_arms, unfit_arms, unfit_sections
+from mixplan.study.asked.arms import TRAINING_KEYS, ArmsSpec, led_by_scores, of_arms, unfit_arms, unfit_sections
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -282,15 +282,6 @@ def split_apart(tree: Located) -> Located:
     if domains is not None and isinstance(domains.value, Mapping):
         made["domains"] = Located({name: section(domain) for name, domain in domains.value.items()}, domains.place)
     return Located({**tree.value, **made}, tree.place)
-
-
-def led_by_scores(tree: Located) -> Located:
-    """A recipe's tree whose plans follow the scores where it names no objective: a study asks what they are worth."""
-    allocate = tree.value.get("allocate", Located({}, tree.place))
-    if not isinstance(allocate.value, Mapping):
-        return tree
-    objective = {"objective": Located("alpha_fair", allocate.place)}
-    return Located({**tree.value, "allocate": Located({**objective, **allocate.value}, allocate.place)}, tree.place)
 
 
 def in_study(problem: Problem, target: str, label: str) -> Problem:
