@@ -131,6 +131,14 @@ def test_the_factors_are_given_and_what_was_passed_over():
     assert "(not known)" in spreads.factors_sentence(made(ranking=False).allocation.placement)
 
 
+def test_where_no_rows_are_planned_nothing_is_said_of_where_they_go():
+    plan = made(total=total(rows=0, by="nothing_saved", points=[], text="0 extra rows."))
+    none = plan.model_copy(update={"allocation": plan.allocation.model_copy(update={"budget": 0, "spreads": None})})
+    assert spreads.grounds(none) == ["0 extra rows."]
+    assert spreads.grounds(plan) == ["0 extra rows.", TEXT]
+    assert "Where rows go" not in {name for name, *_ in strip(none)}
+
+
 def test_an_older_plan_has_none_of_this():
     plan = Plan.model_validate_json(saved_plan.json.dumps(saved_plan.sample(0, 4)))
     assert spreads.spreads_section(plan) is None

@@ -33,7 +33,8 @@ def leaves_sentence(plan: Plan) -> str | None:
 def grounds(plan: Plan) -> list[str]:
     """What an evidence-led plan says first: how many rows are enough, and whether it matters where they go."""
     allocation = plan.allocation
-    return [one.text for one in (allocation.total, allocation.placement) if one is not None]
+    placement = allocation.placement if allocation.budget and len(plan.domains) > 1 else None
+    return [one.text for one in (allocation.total, placement) if one is not None]
 
 
 def where(placement: RowPlacement) -> tuple[str, str]:

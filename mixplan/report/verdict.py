@@ -130,7 +130,7 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
         small(f"{percent(share)} of the mixture's rows"),
     )
     against, placement = allocation.against_uniform, allocation.placement
-    if placement is not None:
+    if placement is not None and allocation.spreads is not None:
         moved, by = spreads.where(placement)
         yield "Where rows go", moved, small(by)
     elif against is None:
