@@ -61,7 +61,10 @@ def instance(random: np.random.Generator) -> tuple[Problem, AllocateSpec, bool]:
     kind = random.random()
     half = float(10.0 ** random.uniform(-3, 9))
     if kind < 0.55:
-        spec |= {"alpha": float(random.choice(ALPHAS if not crossing else [0.0, 0.5, 0.7, 1.0, 1.5, 2.0]))}
+        spec |= {
+            "objective": "alpha_fair",
+            "alpha": float(random.choice(ALPHAS if not crossing else [0.0, 0.5, 0.7, 1.0, 1.5, 2.0])),
+        }
     else:
         spec |= {"objective": "diminishing" if kind < 0.8 else "min_max", "half_rows": half}
     demands = [

@@ -97,10 +97,10 @@ def demands(count):
         for n, (score, pool) in enumerate(zip(rng.lognormal(0, 1, count), rng.integers(50, 5000, count), strict=True))
     ]
 
-allocate(demands(10), spec=AllocateSpec(), budget=BudgetSpec(rows=100))
+allocate(demands(10), spec=AllocateSpec(objective="alpha_fair"), budget=BudgetSpec(rows=100))
 given = demands(DOMAINS)
 base, began = peak(), spent()
-made = allocate(given, spec=AllocateSpec(), budget=BudgetSpec(rows=ROWS))
+made = allocate(given, spec=AllocateSpec(objective="alpha_fair"), budget=BudgetSpec(rows=ROWS))
 report(began, base, rows=sum(made.rows.values()))
 """
 

@@ -28,7 +28,7 @@ def test_the_papers_rule():
 def test_distances_are_total_variation():
     made = allocate(
         [DomainDemand(n, s, s, s, p, float(p), 1.0) for n, s, p in (("a", 1.0, 300), ("b", 3.0, 100))],
-        spec=AllocateSpec(),
+        spec=AllocateSpec(objective="alpha_fair"),
         budget=BudgetSpec(rows=100),
     )
     assert made.distance_from_uniform == pytest.approx(0.25)
@@ -53,7 +53,7 @@ def test_tokens_are_shared_in_tokens():
         DomainDemand("a", 1.0, 1.0, 1.0, 1000, 10_000.0, 10.0),
         DomainDemand("b", 3.0, 3.0, 3.0, 1000, 100_000.0, 100.0),
     ]
-    made = allocate(given, spec=AllocateSpec(), budget=BudgetSpec(tokens=4055))
+    made = allocate(given, spec=AllocateSpec(objective="alpha_fair"), budget=BudgetSpec(tokens=4055))
     assert made.rows == {"a": 102, "b": 30}
     assert made.shares == pytest.approx({"a": 1020 / 4020, "b": 3000 / 4020})
     assert made.notes[1] == "35 tokens are left: whole rows of each domain's mean length do not fill the budget."
@@ -94,7 +94,7 @@ def test_a_cautious_plan_goes_by_the_upper_end():
         DomainDemand("a", 1.0, 0.5, 3.0, 1000, 1000.0, 1.0),
         DomainDemand("b", 1.0, 0.9, 1.0, 1000, 1000.0, 1.0),
     ]
-    made = allocate(given, spec=AllocateSpec(cautious=True), budget=BudgetSpec(rows=100))
+    made = allocate(given, spec=AllocateSpec(objective="alpha_fair", cautious=True), budget=BudgetSpec(rows=100))
     assert made.rows == {"a": 75, "b": 25}
     assert "Cautious: planned by the upper end of each score's interval." in made.notes
 

@@ -104,5 +104,7 @@ def test_the_row_that_stops_paying():
 
 
 def test_a_full_pool_saves_nothing_more():
-    (point,) = budget_curve(demands({"a": 1.0}, pool=9), spec=AllocateSpec(), budget=BudgetSpec(rows=9))
+    (point,) = budget_curve(
+        demands({"a": 1.0}, pool=9), spec=AllocateSpec(objective="alpha_fair"), budget=BudgetSpec(rows=9)
+    )
     assert (point.next_saves, point.pays) == (0, False)

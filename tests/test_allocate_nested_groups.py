@@ -20,7 +20,7 @@ from mixplan.recipe import AllocateSpec, GroupSpec
 
 def posed(score, total, **spec):
     demands = [DomainDemand(name, s, s, s, 10**9, 1e9, 1.0) for name, s in zip("abcdefgh", score, strict=False)]
-    given = AllocateSpec(**spec)
+    given = AllocateSpec(**{"objective": "alpha_fair"} | spec)
     return build(demands, given, "rows", total, 1), given
 
 

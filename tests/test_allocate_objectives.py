@@ -15,7 +15,7 @@ def filled(score, total, low=None, high=None, **spec):
     score = np.asarray(score, dtype=float)
     low = np.zeros(len(score)) if low is None else np.asarray(low, dtype=float)
     high = np.full(len(score), 1e9) if high is None else np.asarray(high, dtype=float)
-    return water_fill(*ideal_curve(score, AllocateSpec(**spec)), low, high, total)
+    return water_fill(*ideal_curve(score, AllocateSpec(**{"objective": "alpha_fair"} | spec)), low, high, total)
 
 
 def bisected(score, power, offset, low, high, total):

@@ -28,9 +28,10 @@ target: {data: {file: code.jsonl}, format: question_answer, columns: {question: 
 domains:
   law: {data: {file: law.jsonl}, format: choice, columns: {question: q, options: o, answer: a}}
 budget: {rows: 100}
+allocate: {objective: alpha_fair}
 """
 SINGLE_HASH = "03d18a048a728aaadd18319f78d5decdf7d69f80865b57886a791faa59d8affb"
-"""Of the recipe above, as mixplan wrote it before a target could have sources."""
+"""Of the recipe above, as mixplan wrote it before a target could have sources, when its objective was the default."""
 
 
 @pytest.fixture

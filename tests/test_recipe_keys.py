@@ -156,7 +156,7 @@ CASES = {
     "budget.tokens": Case(("budget.rows=null", "budget.tokens=200"), "allocation"),
     "budget.max_repeats": case("budget.max_repeats=2", "allocation", "budget.rows=50"),
     "allocate.objective": case("allocate.objective=min_max", "allocation"),
-    "allocate.alpha": case("allocate.alpha=0.2", "allocation"),
+    "allocate.alpha": case("allocate.alpha=0.2", "allocation", "allocate.objective=alpha_fair"),
     "allocate.half_rows": case("allocate.half_rows=3.0", "allocation", "allocate.objective=diminishing"),
     "allocate.cautious": case("allocate.cautious=true", "allocation"),
     "allocate.prior": case("allocate.prior=size", "allocation", "allocate.prior_strength=0.9",

@@ -26,7 +26,7 @@ def test_all_problems_come_at_once_each_once_in_the_order_of_the_lines(here):
         "recipe.yaml:3: model.sae.pth: unknown key. Did you mean 'path'?",
         "recipe.yaml:12: domains.law.columns: format choice needs the column `options`.",
         "recipe.yaml:14: .nan is not a finite number.",
-        f"recipe.yaml:17: budget.rows: found the text 'many', expected {COUNT} or a list, each item {COUNT}.",
+        f"recipe.yaml:17: budget.rows: found the text 'many', expected {COUNT} or 'auto' or a list, each item {COUNT}.",
         "recipe.yaml:17: budget.tokns: unknown key. Did you mean 'tokens'?",
         "recipe.yaml:18: seed: found the number -1, expected a whole number from 0 to 2147483647.",
     ]

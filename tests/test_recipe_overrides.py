@@ -41,6 +41,7 @@ TOGETHER = {
     "model.sae.embedded": ["model.sae.release=null", "model.sae.id=null"],
     "model.sae.format": ["model.sae.release=null", "model.sae.repo=a/b"],
     "budget.tokens": ["budget.rows=null"],
+    "allocate.alpha": ["allocate.objective=alpha_fair"],
     "data.generator": ["{data}.hub=null", "{data}.file=null"],
     "data.hub": ["{data}.generator=null", "{data}.file=null"],
     "data.file": ["{data}.generator=null", "{data}.hub=null"],

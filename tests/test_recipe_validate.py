@@ -31,7 +31,7 @@ KEYS = {
     ),
     "text for a number": (
         ("rows: 100", "rows: many"),
-        f"recipe.yaml:17: budget.rows: found the text 'many', expected {COUNT} or a list, each item {COUNT}.",
+        f"recipe.yaml:17: budget.rows: found the text 'many', expected {COUNT} or 'auto' or a list, each item {COUNT}.",
     ),
     "number with separators": (
         ("budget:", "drift: {query_tokens: 20_000}\nbudget:"),

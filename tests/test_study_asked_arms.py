@@ -74,6 +74,13 @@ def test_a_study_of_arms_may_spend_and_needs_no_sets(tmp_path):
     assert load_study(lay(tmp_path, ("[3, 6]", "[3, 7]"))).hash != study.hash
 
 
+@pytest.mark.parametrize(("given", "half"), [("", 100.0), ("  allocate: {half_rows: 2.0}\n", 2.0)])
+def test_plans_of_a_study_follow_the_scores_where_it_names_no_objective(tmp_path, given, half):
+    study = load_study(lay(tmp_path, ("  allocate: {objective: diminishing, half_rows: 2.0}\n", given)))
+    allocate = study.recipes["math"].recipe.allocate
+    assert (allocate.objective, allocate.half_rows) == ("alpha_fair", half)
+
+
 def test_a_study_of_forecasts_is_none_of_arms(tmp_path):
     both = "development: [math]\nkinds: {text: [poems]}\n"
     path = lay(tmp_path, ("seeds: [4]", f"{both}seeds: [4]"))

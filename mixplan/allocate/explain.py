@@ -20,7 +20,12 @@ PAYING = 0.1
 """A row pays while it saves at least this part of what the best first row saves."""
 ABOUT_UNIFORM = 0.05
 """A plan nearer to uniform than this (total variation) is said to be hardly different from it."""
-VALUE_NAMES = {"alpha_fair": "effective {unit}", "diminishing": "expected loss", "min_max": "worst expected loss"}
+VALUE_NAMES = {
+    "evidence": "expected loss",
+    "alpha_fair": "effective {unit}",
+    "diminishing": "expected loss",
+    "min_max": "worst expected loss",
+}
 
 
 def total_variation(first: Array, second: Array) -> float:

@@ -37,7 +37,12 @@ def ideal_curve(score: Array, spec: AllocateSpec) -> tuple[NDArray[np.int64], Ar
     Returns:
         `[n]` tiers (a tier gets nothing above its floors before the tiers below it are full), `[n]` log of `s_d^p`
         within the tier, and the offset `o`.
+
+    Raises:
+        ValueError: the objective is a mixture of two spreads.
     """
+    if spec.objective == "evidence":
+        raise ValueError("the objective evidence has no curve of its own: see `toward_scores`")
     positive = score > 0
     if spec.objective == "alpha_fair" and spec.alpha == 0:
         return np.unique(-score, return_inverse=True)[1].astype(np.int64), np.zeros_like(score), 0.0

@@ -1,7 +1,8 @@
 """Allocates a budget to scored domains, and returns everything that a reader should know of the allocation.
 
 The problem, over amounts `x_d >= 0` in the budget's unit: `sum_d x_d = budget`; floors, caps, fixed shares by domain;
-at most `pool * max_repeats` each; joint bounds on groups. Objectives and closed forms are in `family`. The plan is
+at most `pool * max_repeats` each; joint bounds on groups. Objectives and closed forms are in `objectives`, that of
+`evidence` in `toward_scores`. The plan is
 `(1 - prior_strength) * optimum + prior_strength * prior plan`, where the prior plan spreads the budget in proportion
 to the prior mixture within the same limits. Both meet the limits, so what lies between them does.
 """
@@ -13,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mixplan.allocate import cross_protection, even_spread, explain
+from mixplan.allocate import cross_protection, even_spread, explain, toward_scores
 from mixplan.allocate.cross_protection import Shared
 from mixplan.allocate.feasibility import require_feasible
 from mixplan.allocate.problem import (
@@ -29,6 +30,7 @@ from mixplan.allocate.problem import (
 from mixplan.allocate.result import AgainstEven, Allocation, CurvePoint
 from mixplan.allocate.rounding import Rows, whole_rows
 from mixplan.allocate.solve import Solution, solve
+from mixplan.allocate.spreads import spreads_of
 from mixplan.errors import AllocationError
 from mixplan.forecast import Halving
 from mixplan.recipe import AllocateSpec, BudgetSpec
@@ -37,7 +39,12 @@ Value = TypeVar("Value")
 
 
 def allocate(
-    demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec, halving: Halving | None = None
+    demands: Sequence[DomainDemand],
+    *,
+    spec: AllocateSpec,
+    budget: BudgetSpec,
+    halving: Halving | None = None,
+    weight: float = 0.0,
 ) -> Allocation:
     """Spread a budget over domains.
 
@@ -46,6 +53,7 @@ def allocate(
         spec: Objective and limits.
         budget: In rows or tokens; of a list, the last amount is spread.
         halving: Amounts that halve a domain's loss, in the budget's unit; None for `spec`'s, of its own alone.
+        weight: How far evidence lets scores move an even spread, 0 to 1; for the objective `evidence`.
 
     Returns:
         The optimal amounts and the whole rows nearest to them. For a budget in rows the rows sum to it exactly; for
@@ -56,12 +64,12 @@ def allocate(
     """
     unit, amounts = budgets(budget)
     halving = halving or Halving(spec.half)
-    whole = build(demands, spec, unit, amounts[-1], budget.max_repeats)
+    whole = build(demands, spec, unit, amounts[-1], budget.max_repeats, weight)
     found = cross_protection.taken_out(whole, spec, halving)
     problem, spec = found.problem, found.spec
     optimum, amount = _optimum(found)
     pays = explain.pays_until(whole, spec, halving)
-    rows = whole_rows(problem, amount)
+    rows = whole_rows(problem, amount, toward_scores.ties(problem, spec))
     shares = _shares(problem, rows)
     from_uniform = explain.total_variation(shares, uniform_shares(problem))
     against = even_spread.against_even(problem, spec, amount)
@@ -85,6 +93,7 @@ def allocate(
         notes=tuple(_notes(found, optimum, rows, against, pays)),
         solver=optimum.solver,
         status=optimum.status,
+        spreads=spreads_of(found, amount),
     )
 
 
@@ -102,7 +111,12 @@ def require_possible(demands: Sequence[DomainDemand], *, spec: AllocateSpec, bud
 
 
 def budget_curve(
-    demands: Sequence[DomainDemand], *, spec: AllocateSpec, budget: BudgetSpec, halving: Halving | None = None
+    demands: Sequence[DomainDemand],
+    *,
+    spec: AllocateSpec,
+    budget: BudgetSpec,
+    halving: Halving | None = None,
+    weight: float = 0.0,
 ) -> tuple[CurvePoint, ...]:
     """Plan every budget of a list, smallest first.
 
@@ -114,6 +128,7 @@ def budget_curve(
         spec: Objective and limits.
         budget: One amount or a list, in rows or tokens.
         halving: As for `allocate`.
+        weight: As for `allocate`.
 
     Returns:
         One point for each amount that the limits fit; `left_out` names the others.
@@ -123,7 +138,7 @@ def budget_curve(
     """
     unit, amounts = budgets(budget)
     halving = halving or Halving(spec.half)
-    problems = [build(demands, spec, unit, amount, budget.max_repeats) for amount in sorted(set(amounts))]
+    problems = [build(demands, spec, unit, amount, budget.max_repeats, weight) for amount in sorted(set(amounts))]
     return tuple(
         _point(cross_protection.taken_out(problem, spec, halving)) for problem in problems if not _clash(problem)
     )
@@ -133,7 +148,7 @@ def _optimum(found: Shared) -> tuple[Solution, Array]:
     """Solve for the objective, and pull its amounts towards the prior's plan."""
     problem, spec = found.problem, found.spec
     require_feasible(problem)
-    optimum = cross_protection.solved(found)
+    optimum = toward_scores.moved(problem, spec) if spec.objective == "evidence" else cross_protection.solved(found)
     if not spec.prior_strength:
         return optimum, optimum.amount
     towards = problem.with_score(prior_shares(problem, spec))
@@ -147,7 +162,7 @@ def _point(found: Shared) -> CurvePoint:
     saves = explain.next_saves(problem, found.spec, amount) + found.saved_elsewhere(amount)
     return CurvePoint(
         budget=round(problem.total),
-        rows=_named(problem, whole_rows(problem, amount).tolist()),
+        rows=_named(problem, whole_rows(problem, amount, toward_scores.ties(problem, found.spec)).tolist()),
         remaining_loss=float(found.losses(amount).sum() / without),
         next_saves=float(saves / without),
         pays=saves > 0 and saves >= explain.PAYING * explain.first_saves(found.before, found.halving),
@@ -185,11 +200,11 @@ def _notes(
         yield "Cautious: planned by the upper end of each score's interval."
     if spec.prior_strength:
         yield f"Pulled {spec.prior_strength:.0%} of the way to the prior; what limits bring is from before the pull."
-    if optimum.duals is None and problem.total:
+    if optimum.duals is None and problem.total and spec.objective != "evidence":
         yield "What looser limits would bring has no single answer here, so it is not given."
     if unit == "tokens" and (left := problem.total - float(_amounts(problem, rows).sum())) >= 1:
         yield f"{left:.0f} tokens are left: whole rows of each domain's mean length do not fill the budget."
-    if against is not None:
+    if against is not None and not (spec.objective == "evidence" and not problem.weight):
         yield even_spread.told(against, cross_protection.words(found.halving, unit))
     if problem.total and found.left < 1:
         yield (

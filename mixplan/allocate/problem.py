@@ -54,6 +54,7 @@ class Problem:
         groups: Names of the k groups.
         member: `[k, n]` whether a domain is in a group.
         group_floor, group_cap: `[k]` joint bounds; a cap that is not given is infinite.
+        weight: How far evidence lets the scores move an even spread, 0 to 1; for the objective `evidence`.
     """
 
     demands: tuple[DomainDemand, ...]
@@ -69,6 +70,7 @@ class Problem:
     member: NDArray[np.bool_]
     group_floor: Array
     group_cap: Array
+    weight: float = 0.0
 
     @property
     def low(self) -> Array:
@@ -96,14 +98,18 @@ def budgets(budget: BudgetSpec) -> tuple[str, tuple[int, ...]]:
         found = "both" if given else "neither"
         raise AllocationError(f"budget: expected exactly one of rows and tokens, found {found}.")
     ((unit, value),) = given.items()
+    if value == "auto":
+        raise AllocationError("budget.rows is auto, but nothing was recommended yet. Give a whole number of rows.")
     amounts = tuple(value) if isinstance(value, list) else (value,)
     if not amounts:
         raise AllocationError(f"budget.{unit}: the list is empty. Give at least one amount.")
     return unit, amounts
 
 
-def build(demands: Sequence[DomainDemand], spec: AllocateSpec, unit: str, total: int, max_repeats: int) -> Problem:
-    """Put domains and limits into arrays.
+def build(
+    demands: Sequence[DomainDemand], spec: AllocateSpec, unit: str, total: int, max_repeats: int, weight: float = 0.0
+) -> Problem:
+    """Put domains and limits into arrays; see `Problem` for each.
 
     Raises:
         AllocationError: no domain, a domain's figures make no sense, or a limit names an unknown domain.
@@ -130,6 +136,7 @@ def build(demands: Sequence[DomainDemand], spec: AllocateSpec, unit: str, total:
         member=member,
         group_floor=np.array([group.floor for group in spec.groups.values()], dtype=float),
         group_cap=np.array([np.inf if g.cap is None else g.cap for g in spec.groups.values()], dtype=float),
+        weight=weight,
     )
 
 

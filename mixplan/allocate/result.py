@@ -55,6 +55,30 @@ class AgainstEven:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """One way to spread the budget.
+
+    Attributes:
+        rows: Whole rows by domain.
+        left: The part of all domains' expected loss together that the amounts behind them leave.
+        worst_left: Its worst domain's expected loss, as a part of the worst without extra rows.
+    """
+
+    rows: dict[str, int]
+    left: float
+    worst_left: float
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """The plan beside an even spread and the paper's proportional rule, all within the same limits."""
+
+    even: Spread
+    planned: Spread
+    proportional: Spread
+
+
+@dataclass(frozen=True)
 class Allocation:
     """A budget spread over domains.
 
@@ -80,6 +104,7 @@ class Allocation:
         binding: Limits that hold the plan where it is.
         notes: What else a reader should know.
         solver, status: Who solved it, and what it said.
+        spreads: The plan beside the two that it may lie between; None with one domain, no budget, or no score above 0.
     """
 
     unit: str
@@ -101,6 +126,7 @@ class Allocation:
     notes: tuple[str, ...]
     solver: str
     status: str
+    spreads: Spreads | None = None
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,13 @@ EXACT = 1e-12
 """Part by which sums of tokens may be above a bound by the rounding of sums."""
 
 
-def whole_rows(problem: Problem, amount: Array) -> Rows:
+def whole_rows(problem: Problem, amount: Array, ties: Array | None = None) -> Rows:
     """Round a plan to rows.
 
     Args:
         problem: The limits.
         amount: `[n]` a plan that meets them, in the budget's unit.
+        ties: `[n]` of equal remainders the one with the larger number goes first; None for the earlier domain.
 
     Returns:
         `[n]` int64 rows.
@@ -35,13 +36,14 @@ def whole_rows(problem: Problem, amount: Array) -> Rows:
     Raises:
         AllocationError: groups that cross leave no plan in whole rows.
     """
-    return _exact_rows(problem, amount) if problem.unit == "rows" else _within_tokens(problem, amount)
+    ties = np.zeros(len(amount)) if ties is None else ties
+    return _exact_rows(problem, amount, ties) if problem.unit == "rows" else _within_tokens(problem, amount, ties)
 
 
-def _exact_rows(problem: Problem, amount: Array) -> Rows:
+def _exact_rows(problem: Problem, amount: Array, ties: Array) -> Rows:
     rows, remainder = _split(amount)
     wanted = round(problem.total) - int(rows.sum())
-    rows[np.argsort(-remainder, kind="stable")[:wanted]] += 1
+    rows[np.lexsort((-ties, -remainder))[:wanted]] += 1
     joint = problem.member @ rows
     if (joint >= problem.group_floor).all() and (joint <= problem.group_cap).all():
         return rows
@@ -80,7 +82,7 @@ def _rows_for_groups(problem: Problem, amount: Array) -> Rows:
     return np.round(np.asarray(rows.value)).astype(np.int64)
 
 
-def _within_tokens(problem: Problem, amount: Array) -> Rows:
+def _within_tokens(problem: Problem, amount: Array, ties: Array) -> Rows:
     mean = np.array([demand.mean_row_amount for demand in problem.demands])
     rows, remainder = _split(amount / mean)
     least, most = _row_bounds(problem, mean)
@@ -89,7 +91,7 @@ def _within_tokens(problem: Problem, amount: Array) -> Rows:
     spent, joint = float(rows @ mean), problem.member @ (rows * mean)
     # What a group lacks of its floor is added first.
     lacking = (problem.member & (joint < problem.group_floor)[:, None]).any(axis=0)
-    for index in np.lexsort((np.arange(len(rows)), -remainder, ~lacking)):
+    for index in np.lexsort((-ties, -remainder, ~lacking)):
         groups = problem.member[:, index]
         fits = spent + mean[index] <= problem.total * (1 + EXACT)
         fits = fits and (joint[groups] + mean[index] <= problem.group_cap[groups] * (1 + EXACT)).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mixplan.api.progress import Following, Progress
 from mixplan.api.results import Diff as Diff
@@ -41,7 +41,7 @@ def make_plan(
     recipe: str | Path,
     *,
     run: str | Path | None = None,
-    budget: int | Sequence[int] | None = None,
+    budget: int | Sequence[int] | Literal["auto"] | None = None,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Plan:
@@ -50,7 +50,8 @@ def make_plan(
     Args:
         recipe: Its YAML file.
         run: The run folder; `runs/NAME` when not given.
-        budget: In the recipe's unit; of several, the last is the plan and all give the curve.
+        budget: In the recipe's unit; of several, the last is the plan and all give the curve. `"auto"` recommends how
+            many rows.
         overrides: `key=value` texts.
         progress: Called as work goes on.
 
@@ -69,7 +70,11 @@ def make_plan(
 
 
 def replan(
-    run: str | Path, *, budget: int | Sequence[int], overrides: Sequence[str] = (), progress: Progress | None = None
+    run: str | Path,
+    *,
+    budget: int | Sequence[int] | Literal["auto"],
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Plan:
     """Plan a run again with another budget or other limits, in its own folder; the model is not read again.
 
@@ -78,7 +83,7 @@ def replan(
 
     Args:
         run: The run folder.
-        budget: In the recipe's unit.
+        budget: In the recipe's unit; `"auto"` recommends how many rows.
         overrides: `key=value` texts, which stay in the folder's recipe.
         progress: Called as work goes on.
 
@@ -293,7 +298,8 @@ def allocate_budget(
     if scores.keys() != pools.keys():
         unlike = ", ".join(sorted(map(str, scores.keys() ^ pools.keys())))
         raise AllocationError(f"scores and pools name different domains: {unlike}. Give both for each domain.")
-    spec = section(limits, AllocateSpec)
+    # Scores of any origin have no evidence behind them, so the rule that was always meant stays the default here.
+    spec = section({"objective": "alpha_fair"} | limits, AllocateSpec)
     budget = section({"rows": _rows(rows, "rows"), "max_repeats": max_repeats}, BudgetSpec)
     demands = []
     for name, score in scores.items():
@@ -384,6 +390,8 @@ def _path(place: str | Path | None) -> Path | None:
 def _budget(budget: Any) -> str | None:
     if budget is None:
         return None
+    if budget == "auto":
+        return "auto"
     amounts = list(budget) if isinstance(budget, list | tuple) else [budget]
     try:
         return ",".join(str(operator.index(_no_flag(amount))) for amount in amounts)

@@ -187,7 +187,7 @@ def _unread(loaded: LoadedRecipe, taken: int) -> Iterator[str]:
         taken: The target's rows in the mixture.
     """
     asked = loaded.recipe.budget.rows
-    if asked is None:
+    if asked is None or asked == "auto":
         return
     rows = taken + (asked[-1] if isinstance(asked, list) else asked)
     for unread in (too_short, left_unread):

@@ -23,7 +23,7 @@ def plan(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as drift.features=50.")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="N[,N...]", help="Budget in the recipe's unit; several give the curve.")
+        str | None, typer.Option(metavar="N[,N...]|auto", help="Budget in the recipe's unit; several give the curve.")
     ] = None,
     run: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Run folder; runs/NAME when not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print plan.json instead of the table.")] = False,

@@ -140,9 +140,16 @@ def entry(plan: Plan, run: Path, written: Path | None, outcome: Outcome | None =
         "distance_from_uniform": plan.allocation.distance_from_uniform,
         "distance_from_size": plan.allocation.distance_from_size,
         "domains": [_domain(plan, name) for name in plan.order()],
+        **_three_ways(plan),
         **({"tolerances": plan.tolerances.values()} if plan.tolerances else {}),
         "outcome": outcome.model_dump(mode="json", exclude_unset=True) if outcome else None,
     }
+
+
+def _three_ways(plan: Plan) -> dict[str, object]:
+    """The plan beside its two alternatives, and the evidence behind its rows, where there are any."""
+    parts = {key: getattr(plan.allocation, key) for key in ("spreads", "placement", "total")}
+    return {key: part.values() for key, part in parts.items() if part is not None}
 
 
 def _domain(plan: Plan, name: str) -> dict[str, object]:

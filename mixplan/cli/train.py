@@ -24,7 +24,7 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="N[,N...]", help="Budget in the recipe's unit; several give the curve.")
+        str | None, typer.Option(metavar="N[,N...]|auto", help="Budget in the recipe's unit; several give the curve.")
     ] = None,
     run: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Run folder; runs/NAME when not given.")] = None,
     launch: Annotated[

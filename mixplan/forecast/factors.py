@@ -111,6 +111,23 @@ def predict(
     return Predicted(change, *ends)
 
 
+def left_out_changes(known: Changes, *, own: bool) -> Doubles:
+    """`[n]` the expected change of every domain, its target left out of what is learned from.
+
+    Args:
+        known: Of at least two targets.
+        own: Whether domains have factors of their own.
+    """
+    expected = np.zeros(len(known.changes))
+    for target in np.unique(known.groups):
+        out = known.groups == target
+        rest, part = known.part(~out), known.part(out)
+        fit = _Fit.of(rest, own=own)
+        means, _, _ = fit.at(part.domains, part.scores)
+        expected[out] = means @ fit.weights
+    return expected
+
+
 def left_out_error(known: Changes, *, own: bool) -> float:
     """Root mean square error of the expected change over targets, each left out of what is learned from.
 
@@ -118,13 +135,8 @@ def left_out_error(known: Changes, *, own: bool) -> float:
         known: Of at least two targets.
         own: Whether domains have factors of their own.
     """
-    squares = []
-    for target in np.unique(known.groups):
-        rest, out = known.part(known.groups != target), known.part(known.groups == target)
-        fit = _Fit.of(rest, own=own)
-        means, _, _ = fit.at(out.domains, out.scores)
-        squares.append(float(np.square(means @ fit.weights - out.changes).mean()))
-    return float(np.sqrt(np.mean(squares)))
+    squares = np.square(left_out_changes(known, own=own) - known.changes)
+    return float(np.sqrt(np.mean([float(squares[known.groups == one].mean()) for one in np.unique(known.groups)])))
 
 
 @dataclass(frozen=True)

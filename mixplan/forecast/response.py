@@ -117,6 +117,7 @@ class Response:
         cases: Losses behind it.
         fewest: Rows of all domains together in the smallest mixture behind it; what fewer do is not known.
         most: In the largest.
+        others: What was learned with each target left out, by which intervals are made.
     """
 
     found: Halving
@@ -134,6 +135,7 @@ class Response:
     cases: int
     fewest: float
     most: float
+    others: tuple[Halving, ...] = ()
 
     @property
     def helps(self) -> bool:
@@ -182,6 +184,7 @@ def respond(targets: Sequence[Losses], *, assumed: float) -> Response | None:
         cases=sum(len(part.rows) for part in known),
         fewest=min(float(part.total.min()) for part in known),
         most=max(float(part.total.max()) for part in known),
+        others=tuple(others),
     )
 
 

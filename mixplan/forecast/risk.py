@@ -44,6 +44,7 @@ class Forecast:
         risks: By domain, in the order given.
         planning: What plans the rows, by domain: the scores given, or the expected change of behaviour.
         learned: What earlier runs taught; None where nothing.
+        known: Earlier runs in this plan's terms; None where there was nowhere to look for them.
         runs: The runs learned from, by name and hash, sorted.
         warnings: On runs that could not be learned from, in whole sentences.
         evidence: How well such scores predicted changes in studies of this model and SAE, and what was left out, a
@@ -55,6 +56,7 @@ class Forecast:
     risks: dict[str, Risk]
     planning: dict[str, Score] = field(default_factory=dict)
     learned: Learned | None = None
+    known: Known | None = None
     runs: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
@@ -108,7 +110,7 @@ def forecast(
     learned = learn(known, scores, score=score, measures=measures or {})
     if learned is None:
         text = relative_text(scores, why_nothing(history, known))
-        return Forecast("relative", text, risks_of(scores), dict(scores), warnings=history.warnings)
+        return Forecast("relative", text, risks_of(scores), dict(scores), known=known, warnings=history.warnings)
     planning = learned.planning or dict(scores)
     return Forecast(
         kind="learned" if learned.weights or any(way.own for way in learned.ways.values()) else "scaled",
@@ -116,6 +118,7 @@ def forecast(
         risks=risks_of(planning),
         planning=planning,
         learned=learned,
+        known=known,
         runs=tuple(sorted((run.name, run.hash) for run in history.runs)),
         warnings=history.warnings,
     )

@@ -47,6 +47,8 @@ def require_limits(recipe: Recipe, domains: Mapping[str, Domain]) -> None:
     """
     budget, limits = recipe.budget, recipe.allocate
     asked = budget.rows if budget.rows is not None else budget.tokens
+    if asked == "auto":
+        return  # how many rows is known only once scores are
     amount = asked[-1] if isinstance(asked, list) else asked or 0
     in_rows = budget.rows is not None
     if unlimited(recipe, domains, amount):

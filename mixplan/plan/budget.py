@@ -8,7 +8,8 @@ from statistics import fmean
 
 from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve, left_out
 from mixplan.domains import Domain
-from mixplan.forecast import Amount, Halving
+from mixplan.forecast import Halving
+from mixplan.plan.grounds import NOTHING, Grounds
 from mixplan.recipe import Recipe
 from mixplan.saved import plan as saved
 from mixplan.saved.scores import Scores
@@ -24,6 +25,7 @@ class Spent:
         left_out: Which budgets the curve lacks, and why, in sentences.
         demands: The domains that it was spread over.
         halving: Amounts that halve a loss, in the budget's unit, as they were learned; None for the recipe's.
+        grounds: What it rests on.
     """
 
     allocation: Allocation
@@ -31,6 +33,7 @@ class Spent:
     left_out: tuple[str, ...]
     demands: tuple[DomainDemand, ...] = ()
     halving: Halving | None = None
+    grounds: Grounds = NOTHING
 
     @property
     def rows(self) -> dict[str, int]:
@@ -48,26 +51,26 @@ class Spent:
         counts = {**target_rows, **made.rows}
         everything = sum(counts.values())
         ratios = {name: rows / everything for name, rows in counts.items()}
-        return saved.Allocation.model_validate(
-            asdict(made)
-            | {
-                "max_repeats": recipe.budget.max_repeats,
-                "objective": recipe.allocate.objective,
-                "ratios": ratios,
-                "curve": tuple(asdict(point) for point in self.curve),
-            }
-        )
+        values = asdict(made)
+        further = {"spreads": values.pop("spreads"), "placement": self.grounds.placement, "total": self.grounds.total}
+        values |= {
+            "max_repeats": recipe.budget.max_repeats,
+            "objective": recipe.allocate.objective,
+            "ratios": ratios,
+            "curve": tuple(asdict(point) for point in self.curve),
+        }
+        return saved.Allocation.model_validate(values | {key: one for key, one in further.items() if one is not None})
 
 
-def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Scores, halving: Amount | None = None) -> Spent:
+def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Scores, grounds: Grounds = NOTHING) -> Spent:
     """Spread the budget over the domains by their scores.
 
     Args:
         recipe: Budget and allocation sections.
         domains: For the pools' sizes.
         scores: Each domain's score with its interval, and mean tokens a pool row.
-        halving: Rows that halve a domain's loss, in the place of the recipe's; a budget in tokens takes them at the
-            domains' mean length.
+        grounds: How far rows move from an even spread, and rows that halve a domain's loss, in the place of the
+            recipe's; a budget in tokens takes them at the domains' mean length.
 
     Raises:
         AllocationError: limits clash, or no solver reached an optimum.
@@ -90,10 +93,11 @@ def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Scores, halving
             )
         )
     spec, amounts = recipe.allocate, None
-    if halving is not None:
+    if grounds.amount is not None:
         each = fmean(demand.mean_row_amount for demand in demands)
-        amounts = halving.rows.times(each)
-    curve = budget_curve(demands, spec=spec, budget=recipe.budget, halving=amounts)
-    made = allocate(demands, spec=spec, budget=recipe.budget, halving=amounts)
+        amounts = grounds.amount.rows.times(each)
+    weight = grounds.weight
+    curve = budget_curve(demands, spec=spec, budget=recipe.budget, halving=amounts, weight=weight)
+    made = allocate(demands, spec=spec, budget=recipe.budget, halving=amounts, weight=weight)
     lacking = tuple(left_out(demands, spec=spec, budget=recipe.budget))
-    return Spent(made, curve if len(curve) > 1 else (), lacking, tuple(demands), amounts)
+    return Spent(made, curve if len(curve) > 1 else (), lacking, tuple(demands), amounts, grounds)

@@ -16,11 +16,9 @@ from mixplan.forecast import (
     NO_SAE,
     Amount,
     Forecast,
-    Kind,
     Planned,
     earlier_runs,
     forecast,
-    halving_rows,
     left_out_lines,
     rows_save,
     with_studies,
@@ -32,6 +30,7 @@ from mixplan.mixture.unread_rows import left_unread, too_short
 from mixplan.plan.budget import Spent, spend
 from mixplan.plan.describe import domains_of, sae_of, target_of, taught_rows
 from mixplan.plan.grader_checks import grader_warnings
+from mixplan.plan.grounds import grounds_of, halving, kind_of, settled
 from mixplan.plan.job import job_of
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.tolerances import planned_tolerances
@@ -126,6 +125,8 @@ def overrides_of(request: PlanRequest) -> tuple[str, ...]:
     """The overrides, `--budget` among them."""
     if request.budget is None:
         return request.overrides
+    if request.budget == "auto":
+        return (*request.overrides, "budget.rows=auto")
     unit = "tokens" if load_recipe(request.recipe, request.overrides).recipe.budget.tokens is not None else "rows"
     return (*request.overrides, f"budget.{unit}=[{request.budget}]")
 
@@ -167,16 +168,17 @@ def assemble(
     watcher: Watcher,
 ) -> Plan:
     """Forecast, allocate and write the mixture; everything together is the plan."""
-    recipe, watch = loaded.recipe, Stopwatch()
+    watch = Stopwatch()
     with watch.stage("forecast"):
         planned = planned_of(loaded, target, domains, scores)
         risks = foretold(loaded, folder, scores, planned)
-        amount = halving(loaded, folder, scores) if recipe.allocate.half_rows is None else None
+        grounds = grounds_of(loaded, folder, scores, risks, target, domains)
+        recipe = settled(loaded.recipe, grounds.total)
     with watch.stage("allocation"):
-        spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), amount)
-        held = planned_tolerances(recipe, spent, risks, lambda: amount or halving(loaded, folder, scores))
-    if amount is not None:
-        risks = replace(risks, evidence=(*risks.evidence, amount.text))
+        spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), grounds)
+        held = planned_tolerances(recipe, spent, risks, lambda: grounds.amount or halving(loaded, folder, scores))
+    if grounds.amount is not None:
+        risks = replace(risks, evidence=(*risks.evidence, grounds.amount.text))
     with watch.stage("mixture"):
         mixture = write_mixture(loaded, folder, target, domains, spent.rows, ReadBy.of(scores), watcher)
     return Plan(
@@ -240,8 +242,10 @@ def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
     domains = allowed(loaded.recipe.mixture, read)
     scores = scores_of(loaded, target, domains, watcher)
     planned = planned_of(loaded, target, domains, scores)
-    planning = planned_by(foretold(loaded, folder, scores, planned), scores, loaded.recipe.sts.score)
-    return spend(loaded.recipe, domains, planning, amount)
+    risks = foretold(loaded, folder, scores, planned)
+    grounds = replace(grounds_of(loaded, folder, scores, risks, target, domains), amount=amount)
+    recipe = settled(loaded.recipe, grounds.total)
+    return spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), grounds)
 
 
 def planned_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], scores: Scores) -> Planned:
@@ -283,20 +287,6 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Scores, planned: Planne
         warnings=(*found.warnings, *left_out_lines(asked)),
         evidence=(*(sentence for sentence in said if sentence), *left_out_lines(beside)),
     )
-
-
-def halving(loaded: LoadedRecipe, folder: Path, scores: Scores) -> Amount:
-    """How many rows halve a domain's loss by arms compared earlier; the recipe's number where they teach nothing."""
-    recipe = loaded.recipe
-    beneath, kind = loaded.folder(("forecast", "runs")), kind_of(loaded, scores)
-    return halving_rows(recipe.forecast.runs, folder=beneath, run=folder, kind=kind, usual=recipe.allocate.half)
-
-
-def kind_of(loaded: LoadedRecipe, scores: Scores) -> Kind:
-    """What earlier runs must share with this plan to teach it."""
-    model = scores.model
-    sae = scores.sae.hash if scores.sae else NO_SAE
-    return Kind.of(loaded.resolved, model.hash, sae, model.dtype, model.config or "")
 
 
 def planned_by(risks: Forecast, scores: Scores, score: ScoreName) -> Scores:

@@ -191,7 +191,13 @@ def budgets_that_keep(exposed: Sequence[Exposed], recipe: Recipe, spent: Spent, 
     @functools.cache
     def breaks(budget: int) -> tuple[float, ...]:
         amount = budget_of(recipe, spent.allocation.unit, [budget])
-        points = budget_curve(spent.demands, spec=recipe.allocate, budget=amount, halving=spent.halving)
+        points = budget_curve(
+            spent.demands,
+            spec=recipe.allocate,
+            budget=amount,
+            halving=spent.halving,
+            weight=spent.grounds.weight,
+        )
         # A budget that the limits do not allow keeps nothing.
         amounts = [amounts_of(point.rows, spent.demands) for point in points]
         return tuple(max((one.breaks(spread) for spread in amounts), default=1.0) for one in exposed)

@@ -277,6 +277,8 @@ def _allocate(allocate: AllocateSpec, domains: Mapping[str, object]) -> Iterator
         yield from _known(("allocate", "prior"), allocate.prior, domains)
         if not any(allocate.prior.values()):
             yield ("allocate", "prior"), "every share is 0. Give at least one domain a share above 0."
+    if allocate.objective == "evidence" and allocate.alpha != 1:
+        yield ("allocate", "alpha"), "only alpha_fair has one. Add `objective: alpha_fair`, or leave `alpha` out."
     if allocate.prior is None and allocate.prior_strength > 0:
         yield ("allocate", "prior_strength"), "there is no `prior` to be pulled towards. Add `allocate.prior`."
     for name, group in allocate.groups.items():

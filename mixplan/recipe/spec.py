@@ -87,7 +87,10 @@ class ModelSpec(Section):
 class BudgetSpec(Section):
     """How much may be added: exactly one of `rows` and `tokens`; a list gives the curve, its last entry the plan."""
 
-    rows: Count | list[Count] | None = Field(default=None, description="Extra rows for all domains together.")
+    rows: Count | Literal["auto"] | list[Count] | None = Field(
+        default=None,
+        description="Extra rows for all domains together; auto: as many as measurements of this model recommend.",
+    )
     tokens: Count | list[Count] | None = Field(
         default=None, description="Extra tokens (prompt and answer) for all domains together."
     )
@@ -109,18 +112,20 @@ HALF_ROWS = 100.0
 class AllocateSpec(Section):
     """How the budget is spread over domains."""
 
-    objective: Literal["alpha_fair", "min_max", "diminishing"] = Field(
-        default="alpha_fair",
-        description="What is optimised: a value that grows with the rows (alpha_fair), the worst domain's expected "
-        "loss (min_max), or the expected loss of all domains (diminishing); see docs/allocation.md.",
+    objective: Literal["evidence", "alpha_fair", "min_max", "diminishing"] = Field(
+        default="evidence",
+        description="evidence: from an even spread as far towards the proportional rule as what was measured with this "
+        "model supports. Or what is optimised: a value that grows with the rows (alpha_fair), the worst domain's "
+        "expected loss (min_max), or the expected loss of all domains (diminishing); see docs/allocation.md.",
     )
     alpha: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
         default=1.0, description="alpha_fair: 1 is proportional to STS, 0 greedy, large equal."
     )
     half_rows: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = Field(
         default=HALF_ROWS,
-        description="min_max and diminishing: amount (budget's unit) that halves a domain's expected loss; null: as "
-        "arms that were compared earlier teach, 100 where they teach nothing.",
+        description="Amount (budget's unit) that halves a domain's expected loss; null: as arms that were compared "
+        "earlier teach, 100 where they teach nothing. evidence takes what they teach in any case, and this where they "
+        "teach nothing.",
     )
     cautious: bool = Field(default=False, description="Use the upper end of each score's interval.")
     prior: Literal["uniform", "size"] | dict[Name, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(

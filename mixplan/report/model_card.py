@@ -11,6 +11,7 @@ import yaml
 
 from mixplan.embedded import GGUF_NAME
 from mixplan.report import sentences, text_tables
+from mixplan.report.spreads import leaves_sentence
 from mixplan.report.text import number, percent, visible, whole
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan
@@ -145,7 +146,9 @@ def _mixture(plan: Plan) -> str:
     for name in plan.order():
         figures = (whole(plan.allocation.rows[name]), _ratio(plan, name), number(score[name].value))
         lines.append((name, *figures, plan.domains[name].licence or "not stated"))
-    return _rows(heads, lines)
+    said = [plan.allocation.placement.text] if plan.allocation.placement else []
+    said += filter(None, [leaves_sentence(plan)])
+    return "\n\n".join([_rows(heads, lines), *([" ".join(said)] if said else [])])
 
 
 def _ratio(plan: Plan, name: str) -> str:

@@ -18,6 +18,7 @@ from mixplan.report.measured import before_and_after, every_measure, notices, re
 from mixplan.report.paired_items import paired
 from mixplan.report.predicted import predicted
 from mixplan.report.sentences import told_by
+from mixplan.report.spreads import spreads_section, total_section
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
 from mixplan.report.text import best_context, ends, number, percent, stability_sentence, whole
 from mixplan.report.tolerances import held_section, planned_section
@@ -139,7 +140,7 @@ def _planned(plan: Plan, *, fold: bool = False) -> list[Html | None]:
     ]
     mixture = _mixture(plan)
     held = planned_section(plan, "Tolerances as planned" if fold else "Tolerances")
-    opened = [held, mixture]
+    opened = [held, mixture, total_section(plan), spreads_section(plan)]
     if fold:
         opened = [None if part is None else folded(part) for part in opened]
     return [*opened, *(None if part is None else folded(part) for part in further)]

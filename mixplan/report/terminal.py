@@ -17,6 +17,7 @@ from mixplan.outcome.summary import tolerances as said_of
 from mixplan.report import by_source, difference, runs_table, sentences, text_tables, tolerances, without_sae
 from mixplan.report.command_line import installed, program, seen
 from mixplan.report.outcome_header import leading
+from mixplan.report.spreads import grounds
 from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
 from mixplan.report.verdict import headline, saving_sentence
 from mixplan.saved.diff import Diff
@@ -44,6 +45,8 @@ def show(plan: Plan, console: Console, page: Path | None) -> None:
     _say(console, f"{plan.name}: {headline(plan)}", style="bold")
     if saved := saving_sentence(plan):
         _say(console, saved, style="bold")
+    for sentence in grounds(plan):
+        _say(console, sentence)
     for sentence in tolerances.planned_lines(plan):
         _say(console, sentence)
     _warn(console, plan.notices())

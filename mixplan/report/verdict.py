@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from mixplan.embedded import MODEL_NAME
 from mixplan.outcome.units import counted
+from mixplan.report import spreads
 from mixplan.report.markup import Html, tag
 from mixplan.report.tables import breakable
 from mixplan.report.text import number, percent, whole
@@ -34,6 +35,7 @@ def top(plan: Plan) -> Html:
         tag("h1", plan.name),
         tag("p", headline(plan), class_="lead"),
         tag("p", saved, class_="lead") if saved else None,
+        *(tag("p", sentence, class_="lead") for sentence in spreads.grounds(plan)),
         tag("dl", *facts, class_="facts"),
         tag("p", made_of(plan, plan.created), class_="quiet"),
         tag("p", "To plan again in this folder: ", tag("code", "mixplan plan recipe.yaml --run ."), class_="quiet"),
@@ -43,12 +45,30 @@ def top(plan: Plan) -> Html:
 def headline(plan: Plan) -> str:
     """Say in one sentence how many rows go where."""
     allocation = plan.allocation
+    if allocation.placement is not None and evenly(allocation):
+        return f"{spread_over(plan)} {each_gets(allocation)}"
     most = sorted(plan.domains, key=lambda name: (-allocation.rows[name], name))[:EXPOSED]
     leading = ", ".join(f"{name} {whole(allocation.rows[name])}" for name in most if allocation.rows[name])
+    return spread_over(plan) + (f" The most rows: {leading}." if leading else "")
+
+
+def spread_over(plan: Plan) -> str:
+    """Say how many rows are spread over how many domains, beside how many of the target."""
     beside = f" beside {counted(plan.mixture.target_rows, 'target row')}" if plan.mixture else ""
-    extra = counted(allocation.budget, f"extra {allocation.unit.removesuffix('s')}")
-    spread = f"{extra} over {counted(len(plan.domains), 'domain')}{beside}."
-    return spread + (f" The most rows: {leading}." if leading else "")
+    extra = counted(plan.allocation.budget, f"extra {plan.allocation.unit.removesuffix('s')}")
+    return f"{extra} over {counted(len(plan.domains), 'domain')}{beside}."
+
+
+def evenly(allocation: Allocation) -> bool:
+    """Whether several domains get as many rows each, but for one that does not divide."""
+    rows = allocation.rows.values()
+    return len(rows) > 1 and max(rows) > 0 and max(rows) - min(rows) <= 1
+
+
+def each_gets(allocation: Allocation) -> str:
+    """Say how many rows each domain gets of an even spread."""
+    least, most = min(allocation.rows.values()), max(allocation.rows.values())
+    return f"Each domain gets {least if least == most else f'{least} or {most}'}."
 
 
 def removed(plan: Plan) -> tuple[float, float | None] | None:
@@ -76,6 +96,10 @@ def saving_sentence(plan: Plan) -> str | None:
     found = removed(plan)
     if found is None or not plan.allocation.budget:
         return None
+    if plan.allocation.placement is not None and (beside := plan.allocation.spreads) is not None:
+        planned, alike, rule = (percent(1 - one.left) for one in (beside.planned, beside.even, beside.proportional))
+        rows = f"{amount(plan.allocation)} expected to remove {planned} of the loss"
+        return f"{rows}, an even spread {alike}, the proportional rule {rule}."
     mine, even = found
     rows = f"{amount(plan.allocation)} expected to remove {percent(mine)} of the loss"
     return f"{rows}." if even is None else f"{rows}, an even spread {percent(even)}."
@@ -105,8 +129,11 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
         counted(allocation.budget, allocation.unit.removesuffix("s")),
         small(f"{percent(share)} of the mixture's rows"),
     )
-    against = allocation.against_uniform
-    if against is None:
+    against, placement = allocation.against_uniform, allocation.placement
+    if placement is not None and allocation.spreads is not None:
+        moved, by = spreads.where(placement)
+        yield "Where rows go", moved, small(by)
+    elif against is None:
         yield "Against an even spread", "not compared", small("there is nothing to spread in two ways")
     else:
         one = against.together

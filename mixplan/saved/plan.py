@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from mixplan.saved.allocation import Allocation as Allocation
 from mixplan.saved.base_types import KEY_ORDER, AsGiven, Expected, Interval, JsonObject, Saved
 from mixplan.saved.scores import (
     SCORE_KEYS,
@@ -119,60 +120,6 @@ class Domain(Data, DomainScores):
         values: JsonObject = handler(self)
         first = {key: values[key] for key in DomainScores.model_fields if values.get(key) is not None}
         return first | {key: value for key, value in values.items() if key not in first}
-
-
-class Dual(Saved):
-    """What loosening one limit by a step, in the budget's unit, would bring."""
-
-    limit: str
-    step: float
-    brings: float
-    text: str
-
-
-class CurvePoint(Saved):
-    """The allocation at one budget: see `mixplan.allocate.result.CurvePoint`."""
-
-    budget: int
-    rows: dict[str, int]
-    remaining_loss: float
-    next_saves: float
-    pays: bool
-
-
-class AgainstEven(Saved):
-    """What the plan saves beyond an even spread, as parts of that one's loss: of the worst domain's, and of all."""
-
-    worst: Interval
-    together: Interval
-
-
-class Allocation(Saved):
-    """The budget spread over the domains: see `mixplan.allocate.result.Allocation`."""
-
-    unit: Literal["rows", "tokens"]
-    budget: int
-    rows: dict[str, int]
-    amounts: dict[str, float]
-    shares: dict[str, float]
-    uniform: dict[str, float]
-    distance_from_uniform: float
-    distance_from_size: float
-    against_uniform: AgainstEven | None = None
-    no_better_than_uniform: str | None
-    value: float
-    value_name: str
-    expected_loss: float
-    pays_until: float
-    duals: tuple[Dual, ...]
-    binding: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    solver: str
-    status: str
-    max_repeats: int
-    objective: str
-    ratios: dict[str, float]
-    curve: tuple[CurvePoint, ...] = ()
 
 
 class LearnedFrom(Saved):
@@ -386,5 +333,6 @@ class Plan(Saved):
 
     def notices(self) -> list[str]:
         """What a reader should know before the answer: the warnings, and that the plan is no better than uniform."""
-        plain = self.allocation.no_better_than_uniform
+        # A plan that follows evidence says in its own sentence how far it leaves an even spread, and why.
+        plain = self.allocation.no_better_than_uniform if self.allocation.placement is None else None
         return [*self.warnings, *([plain] if plain and plain not in self.warnings else [])]

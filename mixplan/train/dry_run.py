@@ -279,7 +279,7 @@ def planned_rows(loaded: LoadedRecipe) -> dict[str, int]:
     if isinstance(loaded.recipe.target, SourcesSpec):
         asked = [source.rows for source in loaded.recipe.target.sources.values()]
         target = None if None in asked else sum(filter(None, asked))
-    if rows is None or not isinstance(target, int):
+    if rows is None or rows == "auto" or not isinstance(target, int):
         return {}
     return {"target": target, "domains": rows[-1] if isinstance(rows, list) else rows}
 

@@ -12,8 +12,10 @@ def demands(scores, *, apart=0.01, pool=1000, mean=1.0):
 
 
 def plan(scores, budget=200, *, apart=0.01, pool=1000, **spec) -> Allocation:
+    """An allocation; alpha-fair, the proportional rule, where no objective is named."""
     budget = BudgetSpec(rows=budget) if isinstance(budget, int | list) else budget
-    return allocate(demands(scores, apart=apart, pool=pool), spec=AllocateSpec(**spec), budget=budget)
+    named = AllocateSpec(**{"objective": "alpha_fair"} | spec)
+    return allocate(demands(scores, apart=apart, pool=pool), spec=named, budget=budget)
 
 
 FOUR = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}

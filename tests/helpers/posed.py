@@ -5,13 +5,13 @@ from mixplan.recipe import AllocateSpec, GroupSpec
 
 
 def posed(score, total, pool=10**6, **spec):
-    """A problem over domains a, b, c, ... and its spec."""
+    """A problem over domains a, b, c, ... and its spec; alpha-fair where no objective is named."""
     pools = [pool] * len(score) if isinstance(pool, int) else pool
     demands = [
         DomainDemand(f"d{i}" if len(score) > 26 else "abcdefghijklmnopqrstuvwxyz"[i], s, s, s, int(p), float(p), 1.0)
         for i, (s, p) in enumerate(zip(map(float, score), pools, strict=True))
     ]
-    spec = AllocateSpec(**spec)
+    spec = AllocateSpec(**{"objective": "alpha_fair"} | spec)
     return build(demands, spec, "rows", total, 1), spec
 
 

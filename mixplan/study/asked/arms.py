@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -115,3 +115,12 @@ def unfit_evidence(place: Path) -> str | None:
         wrong = problems_of(error)[0]
         return f"{place} is no evidence of a study, or of another mixplan: {wrong}. Name another file."
     return None if fit else f"{place} is of a study of arms, which judged no scores. Name a study of forecasts'."
+
+
+def led_by_scores(tree: Located) -> Located:
+    """A recipe's tree whose plans follow the scores where it names no objective: a study asks what they are worth."""
+    allocate = tree.value.get("allocate", Located({}, tree.place))
+    if not isinstance(allocate.value, Mapping):
+        return tree
+    objective = {"objective": Located("alpha_fair", allocate.place)}
+    return Located({**tree.value, "allocate": Located({**objective, **allocate.value}, allocate.place)}, tree.place)

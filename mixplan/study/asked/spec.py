@@ -21,7 +21,7 @@ from mixplan.recipe.section import Positive, Yaml
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.recipe.validate import departures
 from mixplan.runs import content_hash
-from mixplan.study.asked.arms import TRAINING_KEYS, ArmsSpec, of_arms, unfit_arms, unfit_sections
+from mixplan.study.asked.arms import TRAINING_KEYS, ArmsSpec, led_by_scores, of_arms, unfit_arms, unfit_sections
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -258,7 +258,7 @@ def recipe_tree(
     kept = {key: value for key, value in base.value.items() if key not in taken}
     merged, problems = with_configs(Located({**own, **kept}, base.place), path, (), [])
     if merged is not None:
-        merged = split_apart(merged)
+        merged = led_by_scores(split_apart(merged))
         for section in (("domains",), ("evaluate", "measures"), ("evaluate", "tasks")):
             merged = lacking(merged, section, without)
         problems = [*problems, *departures(merged).values(), *broken_rules(merged)]

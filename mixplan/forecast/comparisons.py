@@ -1,0 +1,119 @@
+"""Finds comparisons of score-led mixtures with an even spread: in studies of the plan's model, and in its own runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mixplan.errors import RunError
+from mixplan.forecast.earlier_runs import Kind, places, unit_of
+from mixplan.forecast.evidence import evidence_files
+from mixplan.forecast.halving import read_evidence, same_job
+from mixplan.saved import read_earlier_outcome
+from mixplan.saved.arms import Arm, Arms
+from mixplan.saved.base_types import Interval
+from mixplan.saved.evaluation import quality
+from mixplan.saved.evidence import Evidence
+from mixplan.saved.outcome import Outcome
+from mixplan.saved.placement import ComparisonEvidence
+
+EVEN = "uniform"
+LED: tuple[Literal["proportional_to_sts", "plan"], ...] = ("proportional_to_sts", "plan")
+"""Arms led by scores, the first that was trained counts: rows are moved towards the proportional rule."""
+ALIKE = 0.05
+"""Total variation from the even spread's rows below which a mixture is one itself."""
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What was compared.
+
+    Attributes:
+        found: One for each study and run, in the order of their files' hashes.
+        passed_over: Those that say nothing: the mixture was an even spread itself, or there is no interval.
+    """
+
+    found: tuple[ComparisonEvidence, ...] = ()
+    passed_over: int = 0
+
+
+def comparisons_earlier(patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind) -> Comparisons:
+    """Find what earlier comparisons say of where rows go; damaged files are passed over, the forecast warns of them.
+
+    Args:
+        patterns: The recipe's `forecast.runs`; None for the folders beside the run's own and what comes with mixplan.
+        folder: What the patterns are relative to.
+        run: The run's own folder, which is never learned from.
+        kind: Comparisons of other models and training methods say nothing. The score that planned them may differ: what
+            is asked is whether rows that go where some score says do more than rows that go everywhere.
+    """
+    known: dict[str, ComparisonEvidence | None] = {}
+    for place in (*(at for at, _ in places(patterns, folder, run, [])), *evidence_files(patterns, folder, run)):
+        value: Outcome | Evidence
+        try:
+            value, mark = read_earlier_outcome(place) if place.is_dir() else read_evidence(place)
+        except (RunError, OSError, ValueError):
+            continue
+        if same_job(kind, value):
+            study = value.study if isinstance(value, Evidence) else None
+            for one in compared_in(value, place.name):
+                known[study or mark] = one
+    usable = [one for _, one in sorted(known.items()) if one is not None]
+    return Comparisons(tuple(usable), len(known) - len(usable))
+
+
+def compared_in(value: Outcome | Evidence, name: str) -> Iterator[ComparisonEvidence | None]:
+    """What one study or run compared: nothing, one comparison, or None for one that says nothing.
+
+    Args:
+        value: What its file holds.
+        name: A run folder's.
+    """
+    if isinstance(value, Evidence):
+        if (found := value.against_uniform) is not None:
+            worst = found.worst
+            yield made(value.title, "plan", "worst", found.unit, found.targets, (worst.value, worst.low, worst.high))
+    elif value.arms is not None:
+        yield from led_against_even(value.arms, name)
+
+
+def led_against_even(arms: Arms, name: str) -> Iterator[ComparisonEvidence | None]:
+    """What a run's comparison of arms says: of behaviour where it was measured, else of the headlines."""
+    over = arms.behaviour if arms.behaviour is not None and arms.behaviour.arms else arms
+    even = over.arms.get(EVEN)
+    led = next((arm for arm in LED if arm in over.arms), None)
+    if even is None or led is None or over.quantity is None or arms.baseline != EVEN:
+        return
+    found = over.arms[led].against
+    if found is None or apart(over.arms[led], even) < ALIKE:
+        yield None
+        return
+    unit = unit_of(over.quantity)
+    # More of a share of right answers is less loss; of anything else, and of movement, more is more loss.
+    avoided = found if quality(over.quantity) > 0 else Interval(value=-found.value, low=-found.high, high=-found.low)
+    yield made(name, led, "mean", unit, 1, (avoided.value, avoided.low, avoided.high))
+
+
+def apart(led: Arm, even: Arm) -> float:
+    """Total variation of one arm's rows from another's: 0 alike, 1 disjoint."""
+    sums = [sum(arm.rows.values()) or 1 for arm in (led, even)]
+    names = led.rows.keys() | even.rows.keys()
+    return sum(abs(led.rows.get(name, 0) / sums[0] - even.rows.get(name, 0) / sums[1]) for name in names) / 2
+
+
+def made(
+    name: str,
+    arm: Literal["plan", "proportional_to_sts"],
+    of: Literal["worst", "mean"],
+    unit: str,
+    targets: int,
+    avoided: tuple[float, float | None, float | None],
+) -> ComparisonEvidence | None:
+    """A comparison; None where its difference has no interval, or one without a width."""
+    value, low, high = avoided
+    if low is None or high is None or not low < high:
+        return None
+    interval = Interval(value=value, low=low, high=high)
+    return ComparisonEvidence(name=name, arm=arm, of=of, unit=unit, targets=targets, avoided=interval)

@@ -1,0 +1,133 @@
+"""Gathers what a plan's rows rest on: what rows save, how far evidence moves them, and how many are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixplan.domains import Domain
+from mixplan.forecast import NO_SAE, Amount, Forecast, Kind, halving_rows
+from mixplan.forecast.comparisons import comparisons_earlier
+from mixplan.forecast.halving import compared_earlier
+from mixplan.forecast.placement import placement_of, ranking_of
+from mixplan.forecast.replay_total import replay_total
+from mixplan.mixture import take_target
+from mixplan.recipe import LoadedRecipe, Recipe
+from mixplan.saved.placement import RowPlacement
+from mixplan.saved.scores import SCORE_KEYS, Scores
+from mixplan.saved.total import RecommendedTotal
+
+EVIDENCE, AUTO = "evidence", "auto"
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a plan's rows rest on.
+
+    Attributes:
+        amount: Rows that halve a loss, as arms that were compared teach it; None where the recipe's number is taken.
+        placement: How far rows should move from an even spread; None for the other objectives.
+        total: How many rows are recommended; None where the recipe says how many.
+    """
+
+    amount: Amount | None = None
+    placement: RowPlacement | None = None
+    total: RecommendedTotal | None = None
+
+    @property
+    def weight(self) -> float:
+        """How far rows move from an even spread towards the proportional rule, for the objective `evidence`."""
+        return 0.0 if self.placement is None else self.placement.weight
+
+
+NOTHING = Grounds()
+"""Of a recipe that names its objective, its budget and what halves a loss."""
+
+
+def kind_of(loaded: LoadedRecipe, scores: Scores) -> Kind:
+    """What earlier runs must share with this plan to teach it."""
+    model = scores.model
+    sae = scores.sae.hash if scores.sae else NO_SAE
+    return Kind.of(loaded.resolved, model.hash, sae, model.dtype, model.config or "")
+
+
+def halving(loaded: LoadedRecipe, folder: Path, scores: Scores) -> Amount:
+    """How many rows halve a domain's loss by arms compared earlier; the recipe's number where they teach nothing."""
+    recipe = loaded.recipe
+    beneath, kind = loaded.folder(("forecast", "runs")), kind_of(loaded, scores)
+    return halving_rows(recipe.forecast.runs, folder=beneath, run=folder, kind=kind, usual=recipe.allocate.half)
+
+
+def grounds_of(
+    loaded: LoadedRecipe,
+    folder: Path,
+    scores: Scores,
+    risks: Forecast,
+    target: Domain,
+    domains: Mapping[str, Domain],
+) -> Grounds:
+    """Gather what the recipe asks for.
+
+    Args:
+        loaded: The recipe.
+        folder: The run folder.
+        scores: Of the domains.
+        risks: The forecast.
+        target: The opened target.
+        domains: The opened domains.
+    """
+    recipe = loaded.recipe
+    led, auto = recipe.allocate.objective == EVIDENCE, recipe.budget.rows == AUTO
+    learns = led or auto or recipe.allocate.half_rows is None
+    return Grounds(
+        amount=halving(loaded, folder, scores) if learns else None,
+        placement=placement(loaded, folder, scores, risks) if led else None,
+        total=total(loaded, folder, scores, target, domains) if auto else None,
+    )
+
+
+def placement(loaded: LoadedRecipe, folder: Path, scores: Scores, risks: Forecast) -> RowPlacement:
+    """How far rows should move from an even spread, and by which evidence."""
+    patterns, beneath = loaded.recipe.forecast.runs, loaded.folder(("forecast", "runs"))
+    compared = comparisons_earlier(patterns, folder=beneath, run=folder, kind=kind_of(loaded, scores))
+    ranking = ranking_of(risks.known, risks.learned, SCORE_KEYS[loaded.recipe.sts.score])
+    return placement_of(ranking, compared.found, compared.passed_over)
+
+
+def total(
+    loaded: LoadedRecipe, folder: Path, scores: Scores, target: Domain, domains: Mapping[str, Domain]
+) -> RecommendedTotal:
+    """How many rows are recommended, within what floors ask for and pools hold."""
+    recipe = loaded.recipe
+    patterns, beneath = recipe.forecast.runs, loaded.folder(("forecast", "runs"))
+    known = compared_earlier(patterns, folder=beneath, run=folder, kind=kind_of(loaded, scores))
+    rows = sum(taken.count for taken in take_target(target, recipe.mixture.target_rows))
+    found = replay_total(known, usual=recipe.allocate.half, domains=len(domains), target_rows=rows)
+    least = sum(recipe.allocate.floors.values())
+    most = sum(len(domain.pool) for domain in domains.values()) * recipe.budget.max_repeats
+    if found.rows < least:
+        return moved_to(found, least, f"The floors ask for {least} rows, and so many are planned.")
+    if found.rows > most:
+        return moved_to(found, most, f"The domains' pools hold {most} rows, and so many are planned.")
+    return found
+
+
+def moved_to(found: RecommendedTotal, rows: int, why: str) -> RecommendedTotal:
+    """A recommendation that the recipe's limits move.
+
+    Args:
+        found: The recommendation.
+        rows: What the limits allow.
+        why: In a sentence.
+    """
+    return found.model_copy(update={"rows": rows, "text": f"{found.text} {why}"})
+
+
+def settled(recipe: Recipe, total: RecommendedTotal | None) -> Recipe:
+    """A recipe whose budget is a number: half and twice of a recommendation are planned beside it, for the curve."""
+    if total is None:
+        return recipe
+    beside = sorted({0, *(point.rows for point in total.points)} - {total.rows})
+    budget = recipe.budget.model_copy(update={"rows": [*beside, total.rows]})
+    return recipe.model_copy(update={"budget": budget})

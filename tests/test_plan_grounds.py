@@ -1,0 +1,119 @@
+"""What a plan's rows rest on, from recipe to plan.json: nothing measured, a comparison, arms, a recommended total."""
+
+import json
+
+import numpy as np
+import pytest
+from small_plan import plan, recipe
+
+from mixplan.plan.grounds import moved_to, settled
+from mixplan.recipe import load_recipe
+from mixplan.saved import read_plan
+from mixplan.saved.evidence import Evidence
+from mixplan.saved.total import RecommendedTotal, TotalPoint
+
+__all__ = ["recipe"]
+
+SETTINGS = {"method": "sft", "features": 10, "drift_demonstrations": 2, "drift_from": "icl", "sts_demonstrations": 2}
+
+
+def lay_study(folder, made, *, worst=None, compared=None):
+    """A study of a plan's own model."""
+    value = {"version": 1, "title": "arms", "settings": SETTINGS, "seeds": [0], "told": {}, "targets": {}}
+    value["hashes"] = {"model": made["hashes"]["model"], "sae": made["hashes"]["sae"]}
+    if worst:
+        low, middle, high = worst
+        worst = {"value": middle, "low": low, "high": high}
+        value["against_uniform"] = {"score": "sts_icl", "objective": "min_max", "unit": "kl", "targets": 3}
+        value["against_uniform"] |= {"worst": worst}
+    value |= {"compared": compared} if compared else {}
+    folder.mkdir(parents=True)
+    (folder / "evidence.json").write_text(json.dumps(Evidence.model_validate(value).values()))
+
+
+def arms(seed, shared, stays, totals):
+    """One target's losses behind rows of any domains."""
+    generator = np.random.default_rng(seed)
+    rows = [(total, bare) for total in totals for bare in generator.uniform(0.2, 0.9, 6)]
+    left = [bare * (stays + (1 - stays) / (1 + total / shared)) + generator.normal(scale=0.01) for total, bare in rows]
+    columns = {"without": [bare for _, bare in rows], "after": left, "rows": [total / 6 for total, _ in rows]}
+    return {"unit": "kl", **columns, "total": [float(total) for total, _ in rows]}
+
+
+def test_nothing_measured_spreads_evenly_and_says_so(recipe, tmp_path):
+    made, _ = plan(recipe, tmp_path / "runs" / "a")
+    found = made["allocation"]
+    assert found["objective"] == "evidence"
+    assert sorted(found["rows"].values()) == [6, 7, 7]
+    most = max(made["domains"], key=lambda name: made["domains"][name]["sts_icl"]["value"])
+    assert found["rows"][most] == 7
+    assert found["placement"]["weight"] == 0
+    assert found["placement"]["ranking"] is None
+    assert found["placement"]["text"].startswith("Nothing measured with this model says whether it matters where")
+    assert found["spreads"]["planned"] == found["spreads"]["even"]
+    assert found["spreads"]["proportional"]["rows"] == plan(
+        recipe, tmp_path / "runs" / "rule", "allocate.objective=alpha_fair")[0]["allocation"]["rows"]  # fmt: skip
+    assert "total" not in found
+    saved = read_plan(tmp_path / "runs" / "a")
+    assert saved.allocation.placement.text == found["placement"]["text"]
+    assert not [notice for notice in saved.notices() if "even" in notice]
+
+
+def test_comparisons_that_rows_went_well_move_rows_towards_the_rule(recipe, tmp_path):
+    first, _ = plan(recipe, tmp_path / "runs" / "a")
+    lay_study(tmp_path / "runs" / "study", first, worst=(0.1, 0.2, 0.3))
+    found = plan(recipe, tmp_path / "runs" / "b")[0]["allocation"]
+    weight = found["placement"]["weight"]
+    assert weight == pytest.approx(0.75, abs=1e-5)
+    score = np.array([first["domains"][name]["sts_icl"]["value"] for name in found["amounts"]])
+    expected = 20 * ((1 - weight) / 3 + weight * score / score.sum())
+    assert list(found["amounts"].values()) == pytest.approx(expected)
+    lefts = [found["spreads"][key]["left"] for key in ("even", "planned", "proportional")]
+    assert found["spreads"]["planned"]["rows"] == found["rows"]
+    assert lefts[1] == pytest.approx(found["expected_loss"] / score.sum())
+
+
+def test_auto_recommends_by_arms_of_the_model_and_plans_half_and_twice(recipe, tmp_path):
+    first, _ = plan(recipe, tmp_path / "runs" / "a")
+    compared = {name: arms(seed, 1.0, 0.4, (5, 8, 40)) for seed, name in enumerate(("x", "y", "z"))}
+    lay_study(tmp_path / "runs" / "study", first, compared=compared)
+    made, _ = plan(recipe, tmp_path / "runs" / "b", budget="auto")
+    found = made["allocation"]
+    total = found["total"]
+    assert total["by"] == "response"
+    assert total["rows"] == found["budget"] == sum(found["rows"].values()) == pytest.approx(9, abs=2)
+    assert [point["budget"] for point in found["curve"]] == [0, total["rows"] // 2, total["rows"], 2 * total["rows"]]
+    for point in total["points"]:
+        (planned,) = [one for one in found["curve"] if one["budget"] == point["rows"]]
+        assert planned["remaining_loss"] == pytest.approx(point["left"])
+    assert made["mixture"]["rows"] == 12 + total["rows"]
+    assert made["recipe"]["budget"]["rows"] == "auto"
+
+
+def test_auto_without_arms_is_a_rule_of_thumb_and_says_so(recipe, tmp_path):
+    found = plan(recipe, tmp_path / "runs" / "a", "budget.rows=auto")[0]["allocation"]
+    assert (found["budget"], found["total"]["by"]) == (1, "rule")
+    assert "a rule of thumb" in found["total"]["text"]
+
+
+def test_auto_keeps_floors_and_pools(recipe, tmp_path):
+    made = plan(recipe, tmp_path / "runs" / "a", "budget.rows=auto", "allocate.floors={fox: 4, doctor: 1}")[0]
+    assert made["allocation"]["rows"] == {"patient": 0, "fox": 4, "doctor": 1}
+    assert made["allocation"]["total"]["text"].endswith("The floors ask for 5 rows, and so many are planned.")
+
+
+def test_no_rows_are_an_answer(recipe, tmp_path):
+    made = plan(recipe, tmp_path / "runs" / "a", "budget.rows=0")[0]
+    assert set(made["allocation"]["rows"].values()) == {0}
+    assert "spreads" not in made["allocation"]
+    assert made["mixture"]["rows"] == 12
+
+
+def test_a_settled_recipe_plans_the_recommendation_last(recipe):
+    loaded = load_recipe(recipe, ["budget.rows=auto"]).recipe
+    points = tuple(TotalPoint(rows=rows) for rows in (12, 24, 48))
+    total = RecommendedTotal(rows=24, by="response", points=points, text="24.")
+    assert settled(loaded, total).budget.rows == [0, 12, 48, 24]
+    assert settled(loaded, RecommendedTotal(rows=0, by="nothing_saved", text="0.")).budget.rows == [0]
+    assert settled(loaded, None) is loaded
+    assert moved_to(total, 30, "So.").text == "24. So."
