@@ -11,7 +11,7 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +258,36 @@ def unseal(path: Path) -> bytes | None:
         return data
     set_aside(path)
     return None
+
+
+def cached(kind: str, key: str, make: Callable[[], Any], *, keep: Callable[[], bool] = lambda: True) -> Any:
+    """Take what was made before from the same inputs, or make it and keep it.
+
+    It is made anew where what was kept is damaged. A cache in which nothing may be written keeps nothing.
+
+    Args:
+        kind: The cache's folder.
+        key: Hash of all that the result depends on.
+        make: Makes it, as JSON values; numbers may be infinite.
+        keep: Says, once it is made, whether it is to be kept.
+
+    Returns:
+        The value as it is read back, so that it is the same whether it was made or kept.
+
+    Raises:
+        RunError: the file system refused.
+    """
+    place = cache_folder() / kind / f"{key}.json"
+    data = unseal(place)
+    if data is None:
+        data = json.dumps(make(), ensure_ascii=False).encode()
+        try:
+            if keep():
+                store(place, data)
+        except RunError as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in PROTECTED:
+                raise
+    return json.loads(data)
 
 
 @contextlib.contextmanager

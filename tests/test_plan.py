@@ -137,6 +137,21 @@ def test_a_new_budget_reads_nothing_and_loads_no_torch(recipe, tmp_path):
     assert losses == sorted(losses, reverse=True)
 
 
+def test_the_same_recipe_again_loads_neither_torch_nor_a_solver(recipe, tmp_path):
+    plan(recipe, tmp_path / "run")
+    first = (tmp_path / "run" / "plan.json").read_bytes()
+    heavy = {"torch", "transformers", "cvxpy", "scipy", "trl", "datasets"}
+    code = (
+        "import sys\nfrom mixplan.cli import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        f"assert not {heavy!r} & sys.modules.keys(), {heavy!r} & sys.modules.keys()\n"
+    )
+    arguments = ["plan", str(recipe), "--run", str(tmp_path / "run")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "plan.json").read_bytes() == first
+
+
 def test_killed_at_any_moment_it_resumes_to_the_same_bytes(recipe, tmp_path, monkeypatch):
     undisturbed = tmp_path / "undisturbed"
     plan(recipe, undisturbed)
@@ -157,7 +172,8 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bytes(recipe, tmp_path, mon
 
 def test_damaged_cache_files_are_set_aside_and_made_again(recipe, tmp_path, own_cache):
     first, _ = plan(recipe, tmp_path / "run")
-    damaged = [*own_cache.rglob("*.safetensors"), *(own_cache / "scores").iterdir(), *(own_cache / "opened").iterdir()]
+    kinds = ("scores", "opened", "allocations", "grader-checks")
+    damaged = [*own_cache.rglob("*.safetensors"), *(path for kind in kinds for path in (own_cache / kind).iterdir())]
     for path in damaged:
         path.write_bytes(path.read_bytes()[:-7] + b"garbage")
     again, _ = plan(recipe, tmp_path / "run")

@@ -161,8 +161,9 @@ def rebuilt(value: DomainValues, path: KeyPath, spec: DomainSpec) -> Domain:
     return Domain(spec=spec, source=source_name(path), unmet_roles=unmet, **parts, **value)
 
 
-def row_from(entry: list[Any]) -> Row:
+def row_from(values: list[Any]) -> Row:
     """A row from its fields in order."""
-    values: list[Any] = [tuple(map(tuple, item)) if number == 2 else item for number, item in enumerate(entry)]
-    fields: list[Any] = [tuple(item) if isinstance(item, list) else item for item in values]
-    return Row(*fields)
+    identity, key, prompt, answer, rationale, options, gold, entry, accepted = values
+    return Row(
+        identity, key, tuple(map(tuple, prompt)), answer, rationale, tuple(options), gold, entry, tuple(accepted)
+    )

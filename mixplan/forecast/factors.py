@@ -22,7 +22,6 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -214,6 +213,8 @@ def quantile(share: float, means: Doubles, spreads: Doubles, weights: Doubles, f
     Returns:
         `[m]`.
     """
+    from scipy.special import stdtr, stdtrit  # loaded where it is used: it takes a quarter of a second
+
     # A mixture's quantile lies between its parts' own.
     own = means + float(stdtrit(freedom, share)) * spreads
     low, high = own.min(axis=1), own.max(axis=1)
