@@ -21,6 +21,8 @@ from mixplan.temporary_files import affixes, sweep, sweep_held
 HASH_LENGTH = 64
 JUDGED = "judged"
 """Folder in a run folder that holds, by label, what was measured of models trained without mixplan."""
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+"""Made once: hashes are taken of tens of thousands of rows."""
 PROTECTED = (errno.EACCES, errno.EPERM, errno.EROFS)
 """The system's error numbers where something may not be written."""
 
@@ -43,7 +45,7 @@ def refuse_absent(place: Path, *, recipe: bool = False) -> None:
 
 def canonical_json(value: Any) -> str:
     """Write a value as JSON in one way only: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return CANONICAL.encode(value)
 
 
 def content_hash(*parts: Any) -> str:

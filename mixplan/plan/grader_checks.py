@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 
 from mixplan.domains import Domain, Row, by_name
+from mixplan.domains.cached_domains import row_values
 from mixplan.errors import DataError
 from mixplan.grading import VERSION
 from mixplan.grading.probes import SECONDS, TRIED_ROWS, Probed, bounded, findings, probe, refusal
@@ -60,7 +61,7 @@ def kept_probe(rows: Sequence[Row], grader: str, process: GradingProcess) -> Pro
     """
     failures: list[ScorerError] = []
     versions = [importlib.metadata.version(package) for package in GRADING_PACKAGES.get(grader, ())]
-    key = content_hash(VERSION, KEPT, grader, versions, [astuple(row) for row in rows])
+    key = content_hash(VERSION, KEPT, grader, versions, list(map(row_values, rows)))
     value = cached(
         "grader-checks",
         key,
