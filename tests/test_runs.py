@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -217,7 +218,6 @@ def test_what_is_cached_is_made_once_and_anew_when_it_is_damaged(own_cache):
 
     first, again = (cached("things", "k", make) for _ in "ab")
     assert first == again == {"values": [0.1 + 0.2, float("inf"), None], "name": "ü"}
-    assert len(made) == 1
     assert cached("things", "other", make) == first
     assert len(made) == 2
     place = own_cache / "things" / "k.json"
@@ -238,11 +238,8 @@ def test_what_is_not_to_be_kept_is_made_each_time(own_cache):
 @pytest.mark.parametrize(("number", "passed"), [(errno.EACCES, True), (errno.EROFS, True), (errno.ENOSPC, False)])
 def test_a_cache_that_keeps_nothing_still_lets_it_be_made(own_cache, monkeypatch, number, passed):
     monkeypatch.setattr(os, "replace", refuse(number))
-    if passed:
+    with nullcontext() if passed else pytest.raises(RunError, match="the disk is full"):
         assert cached("things", "k", lambda: 1) == 1
-    else:
-        with pytest.raises(RunError, match="the disk is full"):
-            cached("things", "k", lambda: 1)
 
 
 def test_a_file_in_the_caches_place_is_mended_by_another_cache(tmp_path, monkeypatch):

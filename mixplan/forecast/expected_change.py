@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mixplan.forecast.earlier_runs import unit_of
-from mixplan.forecast.factors import Changes, Predicted, left_out_error, predict
+from mixplan.forecast.factors import Changes, Predicted, left_out_error, numeric_libraries, predict
 from mixplan.forecast.job import Distance, common_distance, widened
 from mixplan.forecast.measured_run import Run
 from mixplan.forecast.own_target import Estimate, Measured, bounded, combined, measurements
@@ -102,7 +102,7 @@ def kept(known: Changes, what: str, given: Any, make: Callable[[], Any]) -> Any:
     """
     arrays = (known.scores, known.changes, known.runs, known.groups)
     inputs = [list(known.domains), *(array.tolist() for array in arrays), what, given]
-    return cached("forecasts", content_hash(VERSION, np.__version__, json.dumps(inputs)), make)
+    return cached("forecasts", content_hash(VERSION, numeric_libraries(), json.dumps(inputs)), make)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ numerically as by Box and Tiao, Bayesian Inference in Statistical Analysis (1973
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -34,6 +36,12 @@ HALVINGS = 40
 """Of the bracket around a quantile: to a part in 10¹² of it."""
 NEGLIGIBLE = 1e-5
 """Grid points of less weight are left out of an interval."""
+
+
+@functools.cache
+def numeric_libraries() -> list[str]:
+    """Versions of the libraries that forecasts are computed with: part of the keys under which these are kept."""
+    return [np.__version__, importlib.metadata.version("scipy")]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from mixplan.errors import RunError
 from mixplan.forecast.earlier_runs import Kind, of_another_config, places, unit_of
 from mixplan.forecast.evidence import evidence_files
+from mixplan.forecast.factors import numeric_libraries
 from mixplan.forecast.measured_run import NONE
 from mixplan.forecast.response import Halving, Losses, Response, halving_text, mixtures_text, respond, worth
 from mixplan.runs import cached, content_hash
@@ -143,7 +144,7 @@ def learned_from(known: Sequence[Compared], usual: float) -> tuple[str, int, Res
         response = respond(losses, assumed=usual)
         return None if response is None else asdict(response)
 
-    value = cached("responses", content_hash(VERSION, np.__version__, json.dumps(inputs)), made)
+    value = cached("responses", content_hash(VERSION, numeric_libraries(), json.dumps(inputs)), made)
     return unit, counts[unit], RESPONSE.validate_python(value)
 
 
