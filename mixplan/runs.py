@@ -11,7 +11,7 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from mixplan.temporary_files import affixes, sweep, sweep_held
 HASH_LENGTH = 64
 JUDGED = "judged"
 """Folder in a run folder that holds, by label, what was measured of models trained without mixplan."""
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+"""Made once: hashes are taken of tens of thousands of rows."""
 PROTECTED = (errno.EACCES, errno.EPERM, errno.EROFS)
 """The system's error numbers where something may not be written."""
 
@@ -43,7 +45,7 @@ def refuse_absent(place: Path, *, recipe: bool = False) -> None:
 
 def canonical_json(value: Any) -> str:
     """Write a value as JSON in one way only: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return CANONICAL.encode(value)
 
 
 def content_hash(*parts: Any) -> str:
@@ -258,6 +260,36 @@ def unseal(path: Path) -> bytes | None:
         return data
     set_aside(path)
     return None
+
+
+def cached(kind: str, key: str, make: Callable[[], Any], *, keep: Callable[[], bool] = lambda: True) -> Any:
+    """Take what was made before from the same inputs, or make it and keep it.
+
+    It is made anew where what was kept is damaged. A cache in which nothing may be written keeps nothing.
+
+    Args:
+        kind: The cache's folder.
+        key: Hash of all that the result depends on.
+        make: Makes it, as JSON values; numbers may be infinite.
+        keep: Says, once it is made, whether it is to be kept.
+
+    Returns:
+        The value as it is read back, so that it is the same whether it was made or kept.
+
+    Raises:
+        RunError: the file system refused.
+    """
+    place = cache_folder() / kind / f"{key}.json"
+    data = unseal(place)
+    if data is None:
+        data = json.dumps(make(), ensure_ascii=False).encode()
+        try:
+            if keep():
+                store(place, data)
+        except RunError as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in PROTECTED:
+                raise
+    return json.loads(data)
 
 
 @contextlib.contextmanager

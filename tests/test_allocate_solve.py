@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from posed import LIMITS, OBJECTIVES, posed
 from scipy.optimize import linprog
 
+from mixplan.allocate.convex_programs import run
 from mixplan.allocate.feasibility import require_feasible
 from mixplan.allocate.problem import build
-from mixplan.allocate.solve import run, solve
+from mixplan.allocate.solve import solve
 from mixplan.errors import AllocationError
 from mixplan.recipe import GroupSpec
 

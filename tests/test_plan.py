@@ -6,14 +6,14 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 from small_plan import HOOK, plan, recipe, write_rows  # noqa: F401 - a fixture is used by its name
+from started_commands import fresh_process, plan_by_processes
 
 from mixplan.errors import MixplanError, RunError
 from mixplan.plan import PlanRequest, make_plan
@@ -120,16 +120,23 @@ def test_text_that_looks_like_a_number_is_still_text_in_the_saved_recipe(recipe,
     assert standalone(again) == standalone(loaded)
 
 
-def test_a_new_budget_reads_nothing_and_loads_no_torch(recipe, tmp_path):
+def test_the_same_recipe_again_and_a_new_budget_read_nothing_and_load_no_torch(recipe, tmp_path):
     plan(recipe, tmp_path / "run")
-    code = (
-        "import sys\nfrom mixplan.cli import app\n"
-        "app(sys.argv[1:], standalone_mode=False)\n"
-        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules, 'loaded'\n"
-    )
-    arguments = ["plan", str(recipe), "--run", str(tmp_path / "run"), "--budget", "0,10,30"]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    first = (tmp_path / "run" / "plan.json").read_bytes()
+    program = """
+    def loaded(*names):
+        return [name for name in names if name in sys.modules]
+
+    command = ["plan", *sys.argv[1:]]
+    app(command, standalone_mode=False)
+    again = open(sys.argv[3] + "/plan.json", "rb").read()
+    assert not loaded("torch", "transformers", "cvxpy", "scipy", "trl", "datasets"), sorted(sys.modules)
+    app([*command, "--budget", "0,10,30"], standalone_mode=False)
+    assert not loaded("torch", "transformers"), sorted(sys.modules)
+    sys.stdout.write("AGAIN" + again.decode())
+    """
+    again = fresh_process(textwrap.dedent(program), recipe, "--run", tmp_path / "run").rpartition("AGAIN")[2]
+    assert again.encode() == first
     made = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert [point["budget"] for point in made["allocation"]["curve"]] == [0, 10, 30]
     assert sum(made["allocation"]["rows"].values()) == 30
@@ -157,7 +164,8 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bytes(recipe, tmp_path, mon
 
 def test_damaged_cache_files_are_set_aside_and_made_again(recipe, tmp_path, own_cache):
     first, _ = plan(recipe, tmp_path / "run")
-    damaged = [*own_cache.rglob("*.safetensors"), *(own_cache / "scores").iterdir(), *(own_cache / "opened").iterdir()]
+    kinds = ("scores", "opened", "allocations", "grader-checks")
+    damaged = [*own_cache.rglob("*.safetensors"), *(path for kind in kinds for path in (own_cache / kind).iterdir())]
     for path in damaged:
         path.write_bytes(path.read_bytes()[:-7] + b"garbage")
     again, _ = plan(recipe, tmp_path / "run")
@@ -227,13 +235,7 @@ def test_two_cold_runs_at_once_on_one_cache_give_the_bytes_of_one(recipe, tmp_pa
 def test_two_processes_give_the_bytes_of_one(recipe, tmp_path, monkeypatch):
     plan(recipe, tmp_path / "one")
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "shared"))
-    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "2",
-              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
-              "--num_cpu_threads_per_process", str(__import__("torch").get_num_threads())]  # fmt: skip
-    done = subprocess.run(
-        [*launch, "-m", "mixplan", "plan", str(recipe), "--run", str(tmp_path / "two")], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    plan_by_processes(2, recipe, tmp_path / "two")
     assert content(tmp_path / "two" / "plan.json") == content(tmp_path / "one" / "plan.json")
 
 

@@ -7,6 +7,9 @@ import pytest
 from evaluated import asked_rows, choice_rows, domain_of
 
 from mixplan.errors import DataError
+from mixplan.grading.probes import bounded, probe
+from mixplan.grading.process import ScorerTimedOut
+from mixplan.plan import grader_checks
 from mixplan.plan.grader_checks import graded_rows, grader_warnings
 
 
@@ -29,6 +32,34 @@ def test_a_grader_that_reads_no_answer_is_refused_with_its_place():
     assert str(caught.value).startswith(
         "tiny.yaml:7: sums: its grader `number` does not accept the rows' own answers: 4 of 4 are not graded right"
     )
+
+
+def test_rows_are_tried_once_unless_the_grader_failed(monkeypatch):
+    tried = []
+
+    def counted(rows, graded):
+        tried.append(len(rows))
+        return probe(rows, graded)
+
+    monkeypatch.setattr(grader_checks, "probe", counted)
+    none = domain_of("target", asked_rows(12), grader="none")
+    for rows in (12, 12, 11):
+        assert grader_warnings(recipe(), none, {"pick": domain_of("pick", choice_rows(rows))}) == []
+    assert tried == [12, 11]
+
+    def fails(grader, process, on_error):
+        real = bounded(grader, process)
+
+        def graded(row, text):
+            on_error(ScorerTimedOut("it took longer than 10 seconds"))
+            return real(row, text)
+
+        return graded
+
+    monkeypatch.setattr(grader_checks, "bounded", fails)
+    for _ in range(2):
+        grader_warnings(recipe(), none, {"pick": domain_of("pick", choice_rows(10))})
+    assert tried == [12, 11, 10, 10]
 
 
 def test_rewarded_rows_are_tried_too():

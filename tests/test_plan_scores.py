@@ -1,14 +1,13 @@
 """Saved drift dimensions and scores against a NumPy transcription, whatever the rows' order and number of processes."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from dense_features import dense_pairs
 from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
+from started_commands import plan_by_processes
 
 from mixplan.domains.cached_domains import opened
 from mixplan.model import load_model
@@ -58,11 +57,7 @@ def test_a_plan_agrees_with_numpy_in_any_row_order_and_by_any_number_of_processe
     assert_agrees(one, expected)
 
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "shared"))
-    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "3",
-              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
-              "-m", "mixplan", "plan", str(recipe), "--run", str(tmp_path / "three")]  # fmt: skip
-    done = subprocess.run(launch, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    plan_by_processes(3, recipe, tmp_path / "three")
     assert_agrees(json.loads((tmp_path / "three" / "plan.json").read_text()), expected)
 
     monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "shuffled"))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from mixplan.errors import RunError
 from mixplan.runs import (
     cache_folder,
+    cached,
     canonical_json,
     content_hash,
     file_hash,
@@ -205,6 +207,39 @@ def test_what_the_cache_refuses_is_mended_by_another_cache(own_cache, monkeypatc
         write_atomic(own_cache / "scores" / "x.json", b"new")
     assert "MIXPLAN_CACHE" in str(caught.value)
     assert "--run" not in str(caught.value)
+
+
+def test_what_is_cached_is_made_once_and_anew_when_it_is_damaged(own_cache):
+    made = []
+
+    def make():
+        made.append(1)
+        return {"values": [0.1 + 0.2, float("inf"), None], "name": "ü"}
+
+    first, again = (cached("things", "k", make) for _ in "ab")
+    assert first == again == {"values": [0.1 + 0.2, float("inf"), None], "name": "ü"}
+    assert cached("things", "other", make) == first
+    assert len(made) == 2
+    place = own_cache / "things" / "k.json"
+    place.write_bytes(place.read_bytes()[:-7] + b"garbage")
+    assert cached("things", "k", make) == first
+    assert len(made) == 3
+    assert place.with_name("k.json.aside").exists()
+
+
+def test_what_is_not_to_be_kept_is_made_each_time(own_cache):
+    made = []
+    for _ in range(2):
+        assert cached("things", "k", lambda: made.append(1), keep=lambda: len(made) > 1) is None
+    assert len(made) == 2
+    assert cached("things", "k", lambda: pytest.fail("it is kept")) is None
+
+
+@pytest.mark.parametrize(("number", "passed"), [(errno.EACCES, True), (errno.EROFS, True), (errno.ENOSPC, False)])
+def test_a_cache_that_keeps_nothing_still_lets_it_be_made(own_cache, monkeypatch, number, passed):
+    monkeypatch.setattr(os, "replace", refuse(number))
+    with nullcontext() if passed else pytest.raises(RunError, match="the disk is full"):
+        assert cached("things", "k", lambda: 1) == 1
 
 
 def test_a_file_in_the_caches_place_is_mended_by_another_cache(tmp_path, monkeypatch):

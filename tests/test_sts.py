@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.stats import rankdata, spearmanr
 
 from mixplan.features.statistics import Statistics
-from mixplan.sts import interval, ranking_stability, resample, score_domain
+from mixplan.sts import average_ranks, interval, ranking_stability, resample, score_domain
 
 
 def unit(tokens, shift, act=None, total=None):
@@ -101,3 +104,11 @@ def test_ranking_stability_is_the_mean_spearman_correlation():
     resampled = np.stack([entry.resampled["sts_icl"] for entry in domains.values()])
     expected = np.mean([spearmanr(values, column).statistic for column in resampled.T])
     assert ranking_stability(domains, "sts_icl") == pytest.approx(expected, abs=1e-12)
+
+
+TIED = st.sampled_from([-1.5, 0.0, 0.25, 2.0, 1e300, np.inf, np.nan])
+
+
+@given(arrays(np.float64, array_shapes(max_dims=3, max_side=8), elements=TIED))
+def test_ranks_are_scipys(values):
+    np.testing.assert_array_equal(average_ranks(values), rankdata(values, axis=-1))

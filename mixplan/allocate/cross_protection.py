@@ -13,12 +13,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
 
 from mixplan.allocate.feasibility import require_feasible
-from mixplan.allocate.objectives import ideal_curve, loss_after, water_fill
+from mixplan.allocate.objectives import ideal_curve, loss_after, value, water_fill
 from mixplan.allocate.problem import Array, Problem
-from mixplan.allocate.solve import Solution, solve, value
+from mixplan.allocate.solve import Solution, solve
 from mixplan.errors import AllocationError
 from mixplan.forecast import Halving
 from mixplan.recipe import AllocateSpec
@@ -140,4 +139,8 @@ def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving, most: Arr
         return float(each.sum() * halving.pace(total) + each[room].max(initial=0.0) / halving.half) - least
 
     whole = float(most.sum())
-    return whole if excess(whole) >= 0 else float(brentq(excess, 0.0, whole))
+    if excess(whole) >= 0:
+        return whole
+    from scipy.optimize import brentq  # loaded where it is used: it takes half a second
+
+    return float(brentq(excess, 0.0, whole))

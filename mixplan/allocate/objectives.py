@@ -23,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mixplan.allocate.problem import Array
+from mixplan.allocate.problem import Array, Problem
 from mixplan.recipe import AllocateSpec
 
 
@@ -144,3 +144,11 @@ def effective_amount(score: Array, amount: Array, alpha: float) -> float:
         return 0.0
     top = terms.max()
     return float(np.exp((top + np.log(np.exp(terms - top).sum())) / (1 - alpha)))
+
+
+def value(problem: Problem, spec: AllocateSpec, amount: Array) -> float:
+    """Say what a plan is worth by its objective: effective amount, worst expected loss, or total expected loss."""
+    if spec.objective == "alpha_fair":
+        return effective_amount(np.where(problem.high > 0, problem.score, 0.0), amount, spec.alpha)
+    losses = loss_after(problem.score, amount, spec.half)
+    return float(losses.max() if spec.objective == "min_max" else losses.sum())

@@ -6,12 +6,10 @@ largest remainder as long as they fit, so the total stays within the budget. Lim
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
 from mixplan.allocate.problem import Array, Problem
-from mixplan.allocate.solve import run
 from mixplan.errors import AllocationError
 
 Rows = NDArray[np.int64]
@@ -61,6 +59,10 @@ def _rows_for_groups(problem: Problem, amount: Array) -> Rows:
 
     Without groups that is the largest remainder's answer.
     """
+    import cvxpy as cp  # takes a second, and groups that cross are rare
+
+    from mixplan.allocate.convex_programs import run
+
     rows = cp.Variable(len(amount), integer=True)
     capped = np.flatnonzero(np.isfinite(problem.group_cap))
     member = problem.member.astype(float)

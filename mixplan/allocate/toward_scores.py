@@ -14,8 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from mixplan.allocate.objectives import value
 from mixplan.allocate.problem import Array, Problem
-from mixplan.allocate.solve import Solution, solve, value
+from mixplan.allocate.solve import Solution, solve
 from mixplan.recipe import AllocateSpec
 
 

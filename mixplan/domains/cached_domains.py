@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,8 @@ def kept(domain: Domain) -> DomainValues:
     }
 
 
-def row_values(row: Row) -> tuple[Any, ...]:
-    """A row's fields in order."""
-    return tuple(getattr(row, entry.name) for entry in dataclasses.fields(row))
+row_values: Callable[[Row], tuple[Any, ...]] = operator.attrgetter(*(entry.name for entry in dataclasses.fields(Row)))
+"""A row's fields in order."""
 
 
 def restored(loaded: LoadedRecipe, values: list[DomainValues]) -> tuple[Domain, dict[str, Domain]]:
@@ -161,8 +161,9 @@ def rebuilt(value: DomainValues, path: KeyPath, spec: DomainSpec) -> Domain:
     return Domain(spec=spec, source=source_name(path), unmet_roles=unmet, **parts, **value)
 
 
-def row_from(entry: list[Any]) -> Row:
+def row_from(values: list[Any]) -> Row:
     """A row from its fields in order."""
-    values: list[Any] = [tuple(map(tuple, item)) if number == 2 else item for number, item in enumerate(entry)]
-    fields: list[Any] = [tuple(item) if isinstance(item, list) else item for item in values]
-    return Row(*fields)
+    identity, key, prompt, answer, rationale, options, gold, entry, accepted = values
+    return Row(
+        identity, key, tuple(map(tuple, prompt)), answer, rationale, tuple(options), gold, entry, tuple(accepted)
+    )

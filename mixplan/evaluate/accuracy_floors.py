@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scipy.stats import binom
-
 from mixplan.domains import Row
 from mixplan.evaluate.intervals import FEWEST_ITEMS
 from mixplan.saved.evaluation import Measured
@@ -32,6 +30,8 @@ def floor_of(headline: str, measures: Mapping[str, Measured], rows: Sequence[Row
         rows: The domain's rows, for how many options each has.
         named: Whether the recipe names the headline measure, which then stays.
     """
+    from scipy.stats import binom  # takes most of a second
+
     measured = measures.get(headline)
     if measured is None or headline not in GRADED or len(measured.rows) < FEW:
         return None

@@ -23,7 +23,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 Doubles = NDArray[np.float64]
 
@@ -116,7 +115,9 @@ def studentised(differences: Doubles, resamples: int, seed: int) -> tuple[Double
 @functools.cache
 def student_quantile(freedom: int) -> float:
     """The 97.5 % quantile of Student's distribution."""
-    return float(student.ppf(0.975, freedom))
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.975))
 
 
 def flips(differences: Doubles, resamples: int, seed: int) -> Doubles:

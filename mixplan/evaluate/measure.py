@@ -14,6 +14,7 @@ from mixplan.errors import DataError
 from mixplan.evaluate.accuracy_floors import floor_of
 from mixplan.evaluate.pooled import pooled
 from mixplan.grading import VERSION as GRADING_VERSION
+from mixplan.reading.identity import version_of
 from mixplan.recipe import EvaluateSpec
 from mixplan.recipe.measures import headline_measure, measures_taken
 from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
@@ -312,6 +313,6 @@ def task_files(path: Path) -> list[Any]:
 def installed(package: str) -> str | None:
     """A package's version, None when it is not there."""
     try:
-        return importlib.metadata.version(package)
+        return version_of(package)
     except importlib.metadata.PackageNotFoundError:
         return None

@@ -10,8 +10,6 @@ come from few runs, with heavier tails than a normal distribution's.
 
 from __future__ import annotations
 
-from scipy.special import ndtr
-
 from mixplan.forecast.job import REACH
 from mixplan.forecast.response import Halving
 from mixplan.saved.base_types import Expected, Interval
@@ -27,6 +25,8 @@ def chance_beyond(loss: Interval, amount: float) -> float:
         loss: Expected, with its 95 % interval; a side without width holds nothing.
         amount: In the same unit.
     """
+    from scipy.special import ndtr  # loaded where it is used: it takes a quarter of a second
+
     width = loss.high - loss.value if amount >= loss.value else loss.value - loss.low
     if width <= 0:
         return 1.0 if amount < loss.value else 0.0

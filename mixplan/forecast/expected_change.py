@@ -7,19 +7,22 @@ Where this plan's target was measured itself, that is combined with what the oth
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from mixplan.forecast.earlier_runs import unit_of
-from mixplan.forecast.factors import Changes, Predicted, left_out_error, predict
+from mixplan.forecast.factors import Changes, Predicted, left_out_error, numeric_libraries, predict
 from mixplan.forecast.job import Distance, common_distance, widened
 from mixplan.forecast.measured_run import Run
 from mixplan.forecast.own_target import Estimate, Measured, bounded, combined, measurements
 from mixplan.forecast.target_only import Known
+from mixplan.runs import cached, content_hash
 from mixplan.saved.base_types import Expected
 from mixplan.saved.plan import Foretold
 from mixplan.sts import Score
@@ -27,6 +30,8 @@ from mixplan.sts import Score
 FEWEST_TARGETS = 2
 """With one target, nothing could be checked on a target that was not learned from."""
 
+VERSION = 1
+"""Of how changes are predicted; part of the key under which predictions are kept."""
 BEHAVIOUR = ("behaviour", "kl")
 MAIN_QUANTITIES = {"choice": "correct", "exact": "score", "likelihood": "bits_per_byte"}
 BOUNDS = {"accuracy": (-1.0, 1.0), "kl": (0.0, np.inf)}
@@ -76,7 +81,28 @@ class Way:
             return None
         values = np.array([scores[name].value for name in names])
         strength = like if like is not None and (known.runs == like).any() else None
-        return predict(known, names, values, own=self.own, like=strength)
+        given = [list(names), values.tolist(), self.own, strength]
+
+        def made() -> list[list[float]]:
+            predicted = predict(known, names, values, own=self.own, like=strength)
+            return [column.tolist() for column in vars(predicted).values()]
+
+        arrays = kept(known, "predict", given, made)
+        return Predicted(*(np.array(column, dtype=np.float64) for column in arrays))
+
+
+def kept(known: Changes, what: str, given: Any, make: Callable[[], Any]) -> Any:
+    """Take what was computed before of these very changes, or compute it: with many runs that takes a second.
+
+    Args:
+        known: What is learned from.
+        what: Name of what is computed.
+        given: What else it depends on, as JSON values.
+        make: Computes it, as JSON values.
+    """
+    arrays = (known.scores, known.changes, known.runs, known.groups)
+    inputs = [list(known.domains), *(array.tolist() for array in arrays), what, given]
+    return cached("forecasts", content_hash(VERSION, numeric_libraries(), json.dumps(inputs)), make)
 
 
 @dataclass(frozen=True)
@@ -167,7 +193,9 @@ def gathered(known: Known, unit: str, score: str) -> Changes:
 
 def way(unit: str, changes: Changes, known: Known) -> Way:
     """Choose between the two ways by their error in targets left out."""
-    own, one_factor = (left_out_error(changes, own=choice) for choice in (True, False))
+    own, one_factor = (
+        kept(changes, "error", choice, partial(left_out_error, changes, own=choice)) for choice in (True, False)
+    )
     groups = np.unique(changes.groups)
     squares = [float(np.square(changes.changes[changes.groups == group]).mean()) for group in groups]
     none = float(np.sqrt(np.mean(squares)))

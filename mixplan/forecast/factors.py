@@ -16,13 +16,14 @@ numerically as by Box and Tiao, Bayesian Inference in Statistical Analysis (1973
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -35,6 +36,12 @@ HALVINGS = 40
 """Of the bracket around a quantile: to a part in 10¹² of it."""
 NEGLIGIBLE = 1e-5
 """Grid points of less weight are left out of an interval."""
+
+
+@functools.cache
+def numeric_libraries() -> list[str]:
+    """Versions of the libraries that forecasts are computed with: part of the keys under which these are kept."""
+    return [np.__version__, importlib.metadata.version("scipy")]
 
 
 @dataclass(frozen=True)
@@ -226,6 +233,8 @@ def quantile(share: float, means: Doubles, spreads: Doubles, weights: Doubles, f
     Returns:
         `[m]`.
     """
+    from scipy.special import stdtr, stdtrit  # loaded where it is used: it takes a quarter of a second
+
     # A mixture's quantile lies between its parts' own.
     own = means + float(stdtrit(freedom, share)) * spreads
     low, high = own.min(axis=1), own.max(axis=1)

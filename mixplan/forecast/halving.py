@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from mixplan.errors import RunError
 from mixplan.forecast.earlier_runs import Kind, of_another_config, places, unit_of
 from mixplan.forecast.evidence import evidence_files
+from mixplan.forecast.factors import numeric_libraries
 from mixplan.forecast.measured_run import NONE
 from mixplan.forecast.response import Halving, Losses, Response, halving_text, mixtures_text, respond, worth
+from mixplan.runs import cached, content_hash
 from mixplan.saved import read_earlier_outcome
 from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Outcome
 
+VERSION = 1
+"""Of how it is learned what rows save; part of the key under which that is kept."""
+RESPONSE: TypeAdapter[Response | None] = TypeAdapter(Response | None)
+"""Its form in the cache."""
 DRAWN = "random"
 """The arm whose rows differ by seed, while a loss is a mean over seeds."""
 
@@ -129,7 +137,15 @@ def learned_from(known: Sequence[Compared], usual: float) -> tuple[str, int, Res
     """
     counts = Counter(one.unit for one in known)
     unit = min(counts, key=lambda name: (-counts[name], name))
-    return unit, counts[unit], respond([one.losses for one in known if one.unit == unit], assumed=usual)
+    losses = [one.losses for one in known if one.unit == unit]
+    inputs = [usual, *([column.tolist() for column in vars(one).values()] for one in losses)]
+
+    def made() -> dict[str, object] | None:
+        response = respond(losses, assumed=usual)
+        return None if response is None else asdict(response)
+
+    value = cached("responses", content_hash(VERSION, numeric_libraries(), json.dumps(inputs)), made)
+    return unit, counts[unit], RESPONSE.validate_python(value)
 
 
 def chosen(response: Response, targets: int, usual: float, unit: str) -> Amount:

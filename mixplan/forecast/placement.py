@@ -36,13 +36,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
 
 from mixplan.forecast.earlier_runs import UNIT_NAMES
 from mixplan.forecast.evidence import SCORE_NAMES
 from mixplan.forecast.expected_change import Learned, gathered
-from mixplan.forecast.factors import Changes, left_out_changes
+from mixplan.forecast.factors import Changes, left_out_changes, numeric_libraries
 from mixplan.forecast.target_only import Known
+from mixplan.runs import cached, content_hash
 from mixplan.saved.base_types import Interval
 from mixplan.saved.placement import ComparisonEvidence, RankingEvidence, RowPlacement
 
@@ -127,8 +127,19 @@ def slope_between(by: Doubles, changes: Changes) -> Interval | None:
         return None
     variance = jackknife_variance(over_targets) + jackknife_variance(over_domains)
     fewest = min(len(over_targets), len(over_domains))
-    reach = float(student.ppf(0.975, fewest - 1)) * math.sqrt(variance)
+    reach = student_quantile(fewest - 1) * math.sqrt(variance)
     return Interval(value=value, low=value - reach, high=value + reach)
+
+
+def student_quantile(freedom: int) -> float:
+    """Student's 97.5 % quantile for so many degrees of freedom, kept, so that a plan made again loads no SciPy."""
+
+    def made() -> float:
+        from scipy.special import stdtrit
+
+        return float(stdtrit(freedom, 0.975))
+
+    return float(cached("quantiles", content_hash("student", freedom, numeric_libraries()), made))
 
 
 def left_out_slopes(by: Doubles, changes: Changes, labels: npt.NDArray[Any]) -> Doubles | None:

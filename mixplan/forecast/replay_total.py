@@ -20,8 +20,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy.optimize import brentq
-
 from mixplan.forecast.halving import Compared, learned_from
 from mixplan.forecast.response import Halving, Response, interval, jackknife, mixtures_text
 from mixplan.saved.total import RecommendedTotal, TotalPoint
@@ -172,6 +170,8 @@ def enough(halving: Halving, domains: int) -> float:
         halving: Rows that halve a loss.
         domains: How many share the rows.
     """
+    from scipy.optimize import brentq  # loaded where it is used: it takes half a second
+
     if math.isinf(halving.half):
         never = math.isinf(halving.shared) or halving.stays >= 1
         return math.inf if never else halving.shared * ENOUGH / (1 - ENOUGH)

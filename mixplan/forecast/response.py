@@ -23,8 +23,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
-from scipy.stats import t as student
 
 Doubles = npt.NDArray[np.float64]
 Amounts = TypeVar("Amounts", float, Doubles)
@@ -267,6 +265,8 @@ def learn(targets: Sequence[Losses], kind: tuple[bool, bool, bool]) -> Halving:
         targets: What to foretell, every loss alike.
         kind: One of `KINDS`.
     """
+    from scipy.optimize import least_squares  # loaded where it is used: it takes half a second
+
     part, (own, shared, stays) = joined(targets), kind
     amounts = [float(amount) for amount in (GRID if sum(kind) == 1 else COARSE)]
     tried = (
@@ -320,8 +320,10 @@ def jackknife(value: float, others: Sequence[float]) -> tuple[float, float] | No
     count = len(others)
     if count < FEWEST_GROUPS:
         return None
+    from scipy.special import stdtrit
+
     spread = math.sqrt((count - 1) / count * float(np.square(np.array(others) - np.mean(others)).sum()))
-    reach = float(student.ppf(0.975, count - 1)) * spread
+    reach = float(stdtrit(count - 1, 0.975)) * spread
     return value - reach, value + reach
 
 

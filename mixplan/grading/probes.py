@@ -98,15 +98,24 @@ def share(found: Iterator[bool]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def bounded(grader: str, process: GradingProcess) -> Graded:
-    """How a grader grades a row's answers within bounds; an answer that it fails on is unparsable."""
+def bounded(
+    grader: str, process: GradingProcess, on_error: Callable[[ScorerError], object] = lambda error: error
+) -> Graded:
+    """How a grader grades a row's answers within bounds; an answer that it fails on is unparsable.
+
+    Args:
+        grader: Its name.
+        process: Where one that may hang runs.
+        on_error: Told of each failure.
+    """
 
     def graded(row: Row, text: str) -> Grade:
         if grader not in BOUNDED:
             return grade(text, row.answer, grader, row.entry, row.accepted)
         try:
             return process.grade(text, row.answer, grader, row.entry, row.accepted)
-        except ScorerError:
+        except ScorerError as error:
+            on_error(error)
             return Grade(0.0, "unparsable")
 
     return graded

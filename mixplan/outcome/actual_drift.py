@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import hypergeom
 
 from mixplan.domains import Domain
 from mixplan.drift import concentration, overlap
@@ -184,6 +183,8 @@ def by_chance(dimensions: int, chosen: int, drawn: int) -> tuple[int, int, float
     Returns:
         The 2.5 % and 97.5 % quantiles of the hypergeometric distribution, and its mean.
     """
+    from scipy.stats import hypergeom  # takes most of a second
+
     law = hypergeom(dimensions, chosen, drawn)
     return int(law.ppf(0.025)), int(law.ppf(0.975)), drawn * chosen / dimensions
 

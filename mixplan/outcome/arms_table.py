@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from mixplan.errors import RunError
 from mixplan.forecast.earlier_runs import unit_of
@@ -222,12 +222,12 @@ def mean_interval(parts: Sequence[Doubles]) -> Interval:
     by_seed = np.mean([part.mean(axis=1) for part in parts], axis=0)
     value, squares = float(np.mean(by_seed)), 0.0
     if (seeds := len(by_seed)) > 1:
-        squares += float(student.ppf(0.975, seeds - 1)) ** 2 * float(np.var(by_seed, ddof=1)) / seeds
+        squares += float(stdtrit(seeds - 1, 0.975)) ** 2 * float(np.var(by_seed, ddof=1)) / seeds
     several = [part for part in parts if part.shape[1] > 1]
     pieces = [(item_variance(part) / (part.shape[1] * len(parts) ** 2), part.shape[1] - 1) for part in several]
     if (variance := math.fsum(piece for piece, _ in pieces)) > 0:
         freedom = variance**2 / math.fsum(piece**2 / degrees for piece, degrees in pieces)
-        squares += float(student.ppf(0.975, freedom)) ** 2 * variance
+        squares += float(stdtrit(freedom, 0.975)) ** 2 * variance
     half = math.sqrt(squares)
     return Interval(value=value, low=value - half, high=value + half)
 

@@ -23,12 +23,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from mixplan.forecast.earlier_runs import unit_of
 from mixplan.outcome.units import common_unit, headline_change
 from mixplan.saved.outcome import Change, Correlations, Domain, Judgement
+from mixplan.sts import average_ranks
 
 Doubles = npt.NDArray[np.float64]
 Pair = tuple[float, float]
@@ -95,7 +95,7 @@ def correlations(predicted: Doubles, size: Doubles) -> Correlations:
     r = pearson(predicted, size)
     without = left_out(predicted, size)
     low, high = pearson_interval(r, without)
-    rho = pearson(*(np.asarray(rankdata(values), dtype=np.float64) for values in (predicted, size)))
+    rho = pearson(average_ranks(predicted), average_ranks(size))
     rank_low, rank_high = spearman_interval(rho, len(size))
     squares = squared(low, high)
     return Correlations(
@@ -136,7 +136,7 @@ def pearson_interval(r: float | None, without: list[float] | None) -> Pair | tup
         return None, None
     n, z = len(without), np.arctanh(np.clip([r, *without], -1 + 1e-15, 1 - 1e-15))
     error = math.sqrt((n - 1) / n * float(np.square(z[1:] - z[1:].mean()).sum()))
-    half = float(student.ppf(0.975, n - 2)) * error
+    half = float(stdtrit(n - 2, 0.975)) * error
     return math.tanh(float(z[0]) - half), math.tanh(float(z[0]) + half)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from mixplan.domains import Row
 from mixplan.errors import RunError
@@ -327,7 +327,7 @@ def widened(found: Change, means: Doubles) -> Change:
     count = len(means)
     if count < 2:
         return found
-    half = float(student.ppf(0.975, count - 1) * means.std(ddof=1) / math.sqrt(count))
+    half = float(stdtrit(count - 1, 0.975) * means.std(ddof=1) / math.sqrt(count))
     low = found.change - math.hypot(found.change - found.low, half)
     high = found.change + math.hypot(found.high - found.change, half)
     apart = found.changed and not low <= 0 <= high

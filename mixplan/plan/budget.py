@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from statistics import fmean
+
+from pydantic import TypeAdapter
 
 from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve, left_out
 from mixplan.domains import Domain
 from mixplan.forecast import Halving
 from mixplan.plan.grounds import NOTHING, Grounds
+from mixplan.reading.identity import version_of
 from mixplan.recipe import Recipe
+from mixplan.runs import cached, content_hash
 from mixplan.saved import plan as saved
 from mixplan.saved.scores import Scores
+
+VERSION = 1
+"""Of what an allocation holds; part of the key under which it is kept."""
+SOLVED: TypeAdapter[tuple[Allocation, tuple[CurvePoint, ...], tuple[str, ...]]] = TypeAdapter(
+    tuple[Allocation, tuple[CurvePoint, ...], tuple[str, ...]]
+)
+"""Its form in the cache."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +104,37 @@ def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Scores, grounds
                 mean_row_amount=each,
             )
         )
-    spec, amounts = recipe.allocate, None
+    amounts = None
     if grounds.amount is not None:
         each = fmean(demand.mean_row_amount for demand in demands)
         amounts = grounds.amount.rows.times(each)
-    weight = grounds.weight
-    curve = budget_curve(demands, spec=spec, budget=recipe.budget, halving=amounts, weight=weight)
-    made = allocate(demands, spec=spec, budget=recipe.budget, halving=amounts, weight=weight)
-    lacking = tuple(left_out(demands, spec=spec, budget=recipe.budget))
+    made, curve, lacking = spread(demands, recipe, amounts, grounds.weight)
     return Spent(made, curve if len(curve) > 1 else (), lacking, tuple(demands), amounts, grounds)
+
+
+def spread(
+    demands: Sequence[DomainDemand], recipe: Recipe, halving: Halving | None, weight: float
+) -> tuple[Allocation, tuple[CurvePoint, ...], tuple[str, ...]]:
+    """Solve the allocation at every budget, or take what was solved of these very inputs before.
+
+    Args:
+        demands: The domains.
+        recipe: Budget and allocation sections.
+        halving: Amounts that halve a loss, in the budget's unit; None for the recipe's.
+        weight: How far rows move from an even spread towards the scores.
+
+    Returns:
+        The plan's allocation, the curve, and which budgets the curve lacks.
+    """
+    spec, budget = recipe.allocate, recipe.budget
+
+    def solved() -> list[object]:
+        curve = budget_curve(demands, spec=spec, budget=budget, halving=halving, weight=weight)
+        made = allocate(demands, spec=spec, budget=budget, halving=halving, weight=weight)
+        return [asdict(made), list(map(asdict, curve)), list(left_out(demands, spec=spec, budget=budget))]
+
+    # As text, since numbers may be infinite.
+    inputs = [list(map(astuple, demands)), halving and astuple(halving), spec.model_dump(), budget.model_dump(), weight]
+    versions = [version_of(library) for library in ("cvxpy", "numpy", "scipy")]
+    value = cached("allocations", content_hash(VERSION, versions, json.dumps(inputs)), solved)
+    return SOLVED.validate_python(value)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from mixplan.domains import Domain, Row, by_name
+from mixplan.domains.cached_domains import row_values
 from mixplan.errors import DataError
-from mixplan.grading.probes import SECONDS, TRIED_ROWS, bounded, findings, probe, refusal
-from mixplan.grading.process import GradingProcess
+from mixplan.grading import VERSION
+from mixplan.grading.probes import SECONDS, TRIED_ROWS, Probed, bounded, findings, probe, refusal
+from mixplan.grading.process import GradingProcess, ScorerError
 from mixplan.recipe import LoadedRecipe
+from mixplan.runs import cached, content_hash
+
+KEPT = 1
+"""Version of what is tried."""
+GRADING_PACKAGES = {"math": ("math-verify",), "generator": ("reasoning-gym",)}
+"""Packages that graders use."""
 
 
 def grader_warnings(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain]) -> list[str]:
@@ -30,13 +40,35 @@ def grader_warnings(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, 
             rows = graded_rows(domain, rewarded=rewarded and domain.is_taught)
             if domain.grader == "none" or not rows:
                 continue
-            probed = probe(rows, bounded(domain.grader, process))
+            probed = kept_probe(rows, domain.grader, process)
             if probed.refused:
                 raise DataError(f"{loaded.where((*domain.path, 'grader'))}: {refusal(name, domain.grader, probed)}")
             found += findings(name, domain.grader, probed)
     finally:
         process.close()
     return found
+
+
+def kept_probe(rows: Sequence[Row], grader: str, process: GradingProcess) -> Probed:
+    """Try a grader on rows, or take what it made of these very rows before.
+
+    An answer that it failed on or took too long over may be graded another time, and so is not kept.
+
+    Args:
+        rows: At least one.
+        grader: Its name.
+        process: Where one that may hang runs.
+    """
+    failures: list[ScorerError] = []
+    versions = [importlib.metadata.version(package) for package in GRADING_PACKAGES.get(grader, ())]
+    key = content_hash(VERSION, KEPT, grader, versions, list(map(row_values, rows)))
+    value = cached(
+        "grader-checks",
+        key,
+        lambda: asdict(probe(rows, bounded(grader, process, failures.append))),
+        keep=lambda: not failures,
+    )
+    return Probed(**value)
 
 
 def graded_rows(domain: Domain, *, rewarded: bool) -> tuple[Row, ...]:

@@ -1,5 +1,6 @@
 """Prepares runs to train on a tiny model, and forks training processes from one with the libraries loaded."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -128,6 +129,8 @@ def trained_in_child(run: str, variables: dict[str, str]) -> None:
     """What the process does: train, with what it prints in training/worker.log."""
     from mixplan.train import worker
 
+    # The trainer collects garbage, which would look at, and so copy, all that the libraries hold.
+    gc.freeze()
     os.setsid()
     os.environ.update({name: value for name, value in variables.items() if name != FOLLOWED})
     output = os.open(f"{run}/training/worker.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from mixplan.domains import Domain, Row
 from mixplan.drift import drift_dimensions
@@ -209,7 +209,7 @@ def drawn(values: Sequence[float]) -> Drawn:
     number, value = len(column), float(column.mean())
     if number == 1:
         return Drawn(values=column.tolist(), value=value, low=None, high=None)
-    half = float(student.ppf(0.975, number - 1)) * float(column.std(ddof=1)) / math.sqrt(number)
+    half = float(stdtrit(number - 1, 0.975)) * float(column.std(ddof=1)) / math.sqrt(number)
     return Drawn(values=column.tolist(), value=value, low=value - half, high=value + half)
 
 

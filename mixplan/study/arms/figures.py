@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from mixplan.outcome.arms_table import item_variance
 from mixplan.saved.base_types import Interval
@@ -101,7 +101,7 @@ def half_square(figure: Figure) -> float:
     square = quantile(seeds - 1) ** 2 * over_seeds if seeds > 1 else 0.0
     if over_items > 0:
         freedom = over_items**2 / math.fsum(piece**2 / degrees for piece, degrees in pieces(figure))
-        square += float(student.ppf(0.975, freedom)) ** 2 * over_items
+        square += float(stdtrit(freedom, 0.975)) ** 2 * over_items
     return square
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 from scipy.stats import hypergeom
-from scipy.stats import t as student
 
 from mixplan.study.files.figure import TargetMean
 from mixplan.study.files.judgement import OverlapChoice, Overlaps, OverlapVariant
@@ -94,5 +94,5 @@ def mean_over_targets(values: Doubles) -> TargetMean:
     value = float(known.mean())
     if number == 1:
         return TargetMean(value=value, low=None, high=None, targets=1)
-    half = float(student.ppf(0.975, number - 1)) * float(known.std(ddof=1)) / math.sqrt(number)
+    half = float(stdtrit(number - 1, 0.975)) * float(known.std(ddof=1)) / math.sqrt(number)
     return TargetMean(value=value, low=value - half, high=value + half, targets=number)

@@ -30,7 +30,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from mixplan.study.files.figure import Estimated
 
@@ -165,7 +165,7 @@ def half_width(variances: list[float], targets: int, domains: int) -> float:
 @cache
 def quantile(freedom: int) -> float:
     """The 97.5 % quantile of Student's t."""
-    return float(student.ppf(0.975, freedom))
+    return float(stdtrit(freedom, 0.975))
 
 
 def jackknife_variance(without: Doubles) -> float:
