@@ -2,6 +2,7 @@
 
 import math
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,27 @@ def test_it_leans_to_where_the_tail_is():
     mean = differences.mean()
     assert high[0] - mean > 1.2 * (mean - low[0])
     assert low[0] > 0
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1e6])
+@pytest.mark.parametrize("seed", range(20))
+def test_resamples_of_one_item_say_nothing_of_the_spread(offset, seed):
+    """Of three items one resample in nine holds one item alone; rounding must not pass for its spread."""
+    values = np.random.default_rng(seed).normal(1, 0.1, 3) + offset
+    low, high = (float(end[0]) for end in studentised(values[:, None], 200, seed))
+    exact = [Fraction(value) for value in values]
+    mean = sum(exact) / 3
+    pivots = []
+    for weights in np.random.default_rng([seed, 0]).multinomial(3, np.full(3, 1 / 3), size=200):
+        drawn = [value for value, times in zip(exact, weights.tolist(), strict=True) for _ in range(times)]
+        centre = sum(drawn) / 3
+        if len(set(drawn)) > 1:
+            pivots.append(float(centre - mean) / math.sqrt(sum((value - centre) ** 2 for value in drawn) / 3 / 2))
+    error = math.sqrt(sum((value - mean) ** 2 for value in exact) / 2 / 3)
+    most = student.ppf(0.975, 2)
+    below, above = np.percentile(pivots, [2.5, 97.5])
+    assert float(mean) - low == pytest.approx(max(above, most) * error, rel=1e-6, abs=1e-8 * offset)
+    assert high - float(mean) == pytest.approx(max(-below, most) * error, rel=1e-6, abs=1e-8 * offset)
 
 
 def test_columns_are_intervals_of_their_own():

@@ -36,7 +36,7 @@ ALL_FLIPS = 10
 FLIPS = 400
 """Random sign flips where those are too many."""
 FLAT = 1e-12
-"""Resamples whose items are alike but for rounding have no spread to be measured by."""
+"""Part of a resample's mean square, about the mean of all, up to which its variance is rounding: its items are alike."""
 
 
 def is_graded(before: Doubles, after: Doubles) -> bool:
@@ -91,16 +91,17 @@ def studentised(differences: Doubles, resamples: int, seed: int) -> tuple[Double
         return mean, mean
     error = differences.std(axis=0, ddof=1) / np.sqrt(count)
     random = np.random.default_rng([seed, 0])
+    # About their mean, so that a small spread of large numbers is not lost in rounding.
+    centred = differences - mean
     pivots = []
     for rows in pieces(resamples, max(count, differences.shape[1])):
         weights = random.multinomial(count, np.full(count, 1 / count), size=rows)
-        means = weights @ differences / count
-        spread = np.maximum(weights @ differences**2 / count - means**2, 0.0)
-        errors = np.sqrt(spread / (count - 1))
+        means, squares = weights @ centred / count, weights @ centred**2 / count
+        spread = squares - means**2
         # A resample of one item over and over says nothing of the spread, however far its mean.
-        flat = errors <= FLAT * np.maximum(error, np.abs(mean))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            pivots.append(np.where(flat, np.nan, (means - mean) / errors))
+        flat = spread <= FLAT * squares
+        errors = np.sqrt(np.where(flat, np.nan, spread) / (count - 1))
+        pivots.append(means / errors)
     found = np.concatenate(pivots)
     whole = ~np.isnan(found).any(axis=0)
     below, above = np.zeros(len(mean)), np.zeros(len(mean))
