@@ -31,27 +31,29 @@ CROSSING = {
 @pytest.mark.parametrize("halving", [None, Halving(30.0), Halving(30.0, 200.0, 0.25)], ids=["recipe", "own", "shared"])
 def test_what_was_solved_is_the_same_and_solved_once(limits, halving, monkeypatch):
     recipe = Recipe([0, 50, 200], **limits)
-    first = spread(demands(FOUR), recipe, halving)
+    first = spread(demands(FOUR), recipe, halving, 0.5)
     monkeypatch.setattr(budget, "allocate", lambda *given, **named: pytest.fail("solved again"))
-    assert spread(demands(FOUR), recipe, halving) == first
+    assert spread(demands(FOUR), recipe, halving, 0.5) == first
     assert sum(first[0].rows.values()) == 200
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        lambda given: (*given[:2], Halving(31.0)),
-        lambda given: (*given[:2], Halving(math.inf, 100.0)),
-        lambda given: (given[0], Recipe([0, 50, 201]), given[2]),
-        lambda given: (given[0], Recipe([0, 50, 200], floors={"a": 20}), given[2]),
-        lambda given: ([replace(given[0][0], high=1.5), *given[0][1:]], *given[1:]),
-        lambda given: (given[0][::-1], *given[1:]),
+        {"halving": Halving(31.0)},
+        {"halving": Halving(math.inf, 100.0)},
+        {"recipe": Recipe([0, 50, 201])},
+        {"recipe": Recipe([0, 50, 200], floors={"a": 20})},
+        {"demands": [replace(demands(FOUR)[0], high=1.5), *demands(FOUR)[1:]]},
+        {"demands": demands(FOUR)[::-1]},
+        {"weight": 0.25},
     ],
-    ids=["half", "shared", "budget", "limit", "interval", "order"],
+    ids=["half", "shared", "budget", "limit", "interval", "order", "weight"],
 )
 def test_other_inputs_are_solved_anew(other, monkeypatch):
-    given = (demands(FOUR), Recipe([0, 50, 200]), Halving(30.0))
-    spread(*given)
-    changed = other(given)
-    expected = budget.allocate(changed[0], spec=changed[1].allocate, budget=changed[1].budget, halving=changed[2])
-    assert spread(*changed)[0] == expected
+    given = {"demands": demands(FOUR), "recipe": Recipe([0, 50, 200]), "halving": Halving(30.0), "weight": 0.5}
+    spread(**given)
+    changed = given | other
+    sections = {"spec": changed["recipe"].allocate, "budget": changed["recipe"].budget}
+    expected = budget.allocate(changed["demands"], **sections, halving=changed["halving"], weight=changed["weight"])
+    assert spread(**changed)[0] == expected

@@ -36,7 +36,7 @@ ALL_FLIPS = 10
 FLIPS = 400
 """Random sign flips where those are too many."""
 FLAT = 1e-12
-"""Part of a resample's mean square, about the mean of all, up to which its variance is rounding: its items are alike."""
+"""Part of a resample's mean square (about the mean of all) up to which its variance is rounding of like items."""
 
 
 def is_graded(before: Doubles, after: Doubles) -> bool:
