@@ -255,7 +255,8 @@ class Seed:
             ]
             budget = BudgetSpec(rows=self.size.budget_rows)
             assert (rows == rows_again(demands, planning / planning[0], spec=AllocateSpec(), budget=budget)).all()
-        return rows.astype(np.int64)
+        whole: Integers = rows.astype(np.int64)
+        return whole
 
     def ran(self) -> dict[str, Any]:
         """What the rule read, and how near it came."""
