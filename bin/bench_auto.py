@@ -254,7 +254,10 @@ class Seed:
                 for name, value in zip(self.names, planning[0], strict=True)
             ]
             budget = BudgetSpec(rows=self.size.budget_rows)
-            assert (rows == rows_again(demands, planning / planning[0], spec=AllocateSpec(), budget=budget)).all()
+            assert (
+                rows
+                == rows_again(demands, planning / planning[0], spec=AllocateSpec(objective="alpha_fair"), budget=budget)
+            ).all()
         whole: Integers = rows.astype(np.int64)
         return whole
 

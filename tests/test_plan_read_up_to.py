@@ -81,19 +81,22 @@ def test_a_plan_has_the_same_bytes_whether_it_was_read_now_in_parts_or_before(re
 
 
 def test_a_larger_budget_reads_on_where_its_rows_hang_on_it(recipe, tmp_path):
-    few, _ = plan(recipe, tmp_path / "few", *AUTO, budget="1")
-    many, _ = plan(recipe, tmp_path / "many", *AUTO, "budget.max_repeats=1000", budget="5000")
+    by_scores = (*AUTO, "allocate.objective=alpha_fair", "budget.max_repeats=1000")
+    few, _ = plan(recipe, tmp_path / "few", *by_scores, budget="1")
+    many, _ = plan(recipe, tmp_path / "many", *by_scores, budget="5000")
+    even, _ = plan(recipe, tmp_path / "even", *AUTO, "budget.max_repeats=1000", budget="5000")
+    assert even["stopped"]["rows"] == 1.0  # with nothing measured, an even spread follows no score
     assert few["stopped"]["rows"] == 1.0
     assert few["stopped"]["look"] < many["stopped"]["look"]
 
 
 def test_one_side_alone_stops_by_itself(recipe, tmp_path):
     target, _ = plan(recipe, tmp_path / "target", *AUTO[:2], budget="2")
-    domains, _ = plan(recipe, tmp_path / "domains", *AUTO[2:], budget="2")
+    domains, _ = plan(recipe, tmp_path / "domains", "sts.query_tokens=auto", "sts.most_tokens=180", budget="2")
     assert target["reading"]["target"]["query_tokens"] < 120
     assert {target["reading"][name]["query_tokens"] for name in ("patient", "fox", "doctor")} == {90}
     assert domains["reading"]["target"]["query_tokens"] == 120
-    assert domains["reading"]["fox"]["query_tokens"] < 90
+    assert domains["reading"]["fox"]["query_tokens"] < 180
     assert domains["stopped"]["dimensions"] == 1.0
 
 
