@@ -1,10 +1,12 @@
 """Simulates how often 95 % intervals hold the truth, with few items, for graded and for other paired outcomes.
 
     python bin/coverage.py [SAMPLES] [SEED]
+    python bin/coverage.py looks [SAMPLES]
 
 Graded outcomes are counted exactly: every number of items that went wrong to right and right to wrong, each with its
 probability. Others are drawn SAMPLES times from differences of known mean: normal, heavy tails, skewed as token KL is,
-mixtures in which few items move far. Also given: how often equal models would seem to have changed.
+mixtures in which few items move far. Also given: how often equal models would seem to have changed. `looks` simulates
+scores of domains that are read look by look instead (`query_tokens: auto`), from log-normal rows.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from scipy.stats import multinomial
 
 from mixplan.evaluate.compare import change
 from mixplan.evaluate.intervals import graded_interval, studentised
+from mixplan.plan.looks import LEAST_ROWS, LOOKS, widening
+from mixplan.sts import interval, resample
 
 ITEMS = (20, 40)
 FLIPS = (
@@ -89,6 +93,42 @@ def seeming(count: int, flips: float, samples: int, seed: int) -> tuple[float, f
     return counted / samples, said / samples
 
 
+def at_looks(rows: int, draws: int, sigma: float, samples: int) -> tuple[float, float]:
+    """How often a score's intervals hold the truth at all looks together, and a given budget's interval does.
+
+    Args:
+        rows: Of 10 to 59 tokens each, dealt to the draws of examples in turn.
+        draws: Draws of examples.
+        sigma: Of the rows' log-normal score a token.
+        samples: Readings.
+    """
+    truth, draw, held, alone = math.exp(sigma**2 / 2), np.arange(rows) * draws // rows, 0, 0
+    for seed in range(samples):
+        random, inside = np.random.default_rng([seed, rows, draws]), []
+        tokens = random.integers(10, 60, rows)
+        sums = random.lognormal(0, sigma, rows) * tokens
+        for part in LOOKS:
+            ends = [max(math.ceil(part * n), min(n, -(-LEAST_ROWS // draws))) for n in np.bincount(draw)]
+            read = np.concatenate([np.flatnonzero(draw == number)[:end] for number, end in enumerate(ends)])
+            weights = resample(ends, 400, seed)
+            value, resampled = sums[read].sum() / tokens[read].sum(), (weights @ sums[read]) / (weights @ tokens[read])
+            wide = interval(value, resampled, widening(len(read), draws))
+            inside.append(wide.low <= truth <= wide.high)
+        given = interval(value, resampled)
+        held, alone = held + all(inside), alone + (given.low <= truth <= given.high)
+    return held / samples, alone / samples
+
+
+def lines_of_looks(samples: int) -> Iterator[str]:
+    """The table of scores that are read look by look."""
+    yield f"{'rows, draws, sigma':24}{'all looks':>10}{'given budget':>14}   ({samples} readings each)"
+    for rows in (10, 24, 100):
+        for draws in (2, 3):
+            for sigma in (0.2, 0.7, 1.2):
+                held, alone = at_looks(rows, draws, sigma, samples)
+                yield f"{f'{rows}, {draws}, {sigma}':24}{held:10.3f}{alone:14.3f}"
+
+
 def lines(samples: int, seed: int) -> Iterator[str]:
     """The tables."""
     worst = 1.0
@@ -114,6 +154,10 @@ def lines(samples: int, seed: int) -> Iterator[str]:
 
 def main() -> None:
     """Print the tables."""
+    if sys.argv[1:2] == ["looks"]:
+        for line in lines_of_looks(int(sys.argv[2]) if len(sys.argv) > 2 else 400):
+            sys.stdout.write(f"{line}\n")
+        return
     samples, seed = (int(given) for given in [*sys.argv[1:], *("4000", "0")[len(sys.argv) - 1 :]])
     for line in lines(samples, seed):
         sys.stdout.write(f"{line}\n")

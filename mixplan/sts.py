@@ -58,7 +58,7 @@ class DomainScores:
     tokens: int
 
 
-def score_domain(units: Sequence[Statistics], *, resamples: int, seed: int) -> DomainScores:
+def score_domain(units: Sequence[Statistics], *, resamples: int, seed: int, widen: float = 1.0) -> DomainScores:
     """Score a domain from its units, one a demonstration draw.
 
     STS_ICL is the mean over query tokens of the squared change that domain demonstrations bring, summed over the drift
@@ -69,6 +69,8 @@ def score_domain(units: Sequence[Statistics], *, resamples: int, seed: int) -> D
         units: Statistics with row sums.
         resamples: Bootstrap resamples.
         seed: Of the resampling.
+        widen: How many times as far from the value the ends of the intervals are; more than once where reading might
+            have stopped earlier.
 
     Source: arXiv 2603.02908, section 4.2; the intervals are mixplan's.
     """
@@ -81,7 +83,7 @@ def score_domain(units: Sequence[Statistics], *, resamples: int, seed: int) -> D
     resampled = {name: (weights @ value) / (weights @ tokens) for name, value in sums.items()}
     total = max(1.0, float(tokens.sum()))
     return DomainScores(
-        scores={name: interval(float(value.sum()) / total, resampled[name]) for name, value in sums.items()},
+        scores={name: interval(float(value.sum()) / total, resampled[name], widen) for name, value in sums.items()},
         resampled=resampled,
         shift_by_column=np.sum([part.by_column["drift_shift"] for part in units], axis=0) / total,
         act_by_column=np.sum([part.by_column["drift_act"] for part in units], axis=0) / total,
@@ -131,10 +133,19 @@ def resample(rows_by_draw: Sequence[int], resamples: int, seed: int) -> Doubles:
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
-def interval(value: float, resampled: Doubles) -> Score:
-    """A value with the 2.5 % and 97.5 % quantiles of its resamples, widened to hold the value itself."""
+def interval(value: float, resampled: Doubles, widen: float = 1.0) -> Score:
+    """A value with the 2.5 % and 97.5 % quantiles of its resamples, widened to hold the value itself.
+
+    Args:
+        value: 0 or more.
+        resampled: `[resamples]`.
+        widen: How many times as far from the value the ends are, down to 0.
+    """
     low, high = np.quantile(resampled, (0.025, 0.975))
-    return Score(value, min(value, float(low)), max(value, float(high)))
+    if widen == 1.0:  # as it is: a product would move the last digit
+        return Score(value, min(value, float(low)), max(value, float(high)))
+    below, above = (widen * max(0.0, distance) for distance in (value - float(low), float(high) - value))
+    return Score(value, max(0.0, value - below), value + above)
 
 
 def ranking_stability(domains: Mapping[str, DomainScores], score: str) -> float | None:

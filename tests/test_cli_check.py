@@ -105,6 +105,7 @@ def test_json_says_the_same(here, monkeypatch, capsys):
             "2 left out: 2 duplicate",
         },
         "warnings": [],
+        "reads": [],
         "download": [
             "model some/model",
             "SAE layer_31/width_131k/average_l0_22 of google/gemma-scope-9b-it-res",
@@ -319,6 +320,14 @@ def test_rows_that_the_job_would_not_read_are_said(here, monkeypatch, capsys):
         "  warning: The job is too short for its mixture: 2 steps of 4 rows read 8 of 18 rows. "
         "Set `train.args.max_steps: 5` to read each once."
     ) in capsys.readouterr().out.splitlines()
+
+
+def test_reading_that_stops_by_itself_says_how_much_it_may_take(here, monkeypatch, capsys):
+    sets = ("drift.query_tokens=auto", "sts.query_tokens=auto", "sts.most_tokens=1500")
+    assert run(monkeypatch, "recipe.yaml", *[word for text in sets for word in ("--set", text)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  a plan reads at most 20,000 query tokens of the target, less where reading on changes nothing" in lines
+    assert "  a plan reads at most 1,500 query tokens of each domain, less where reading on changes nothing" in lines
 
 
 def test_limits_that_cannot_be_held_against_pools_yet_are_said(here, monkeypatch, capsys):

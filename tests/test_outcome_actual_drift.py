@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mixplan.domains.cached_domains import opened
 from mixplan.model import load_model
 from mixplan.outcome.actual_drift import Readings, actual_drift, by_chance, held_against, largest
-from mixplan.plan import PlanRequest, make_plan
+from mixplan.plan import PlanRequest, looks, make_plan
 from mixplan.reading.progress import Silent
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan
@@ -130,6 +130,20 @@ def test_a_job_that_changes_nothing_below_the_sae_moves_no_feature(planned):
     untrained = load_model(loaded.recipe.model)
     above = moved_from(untrained, blocks=[3])
     assert actual_drift(loaded, untrained, above, target, plan, watcher=Silent()) is None
+
+
+def test_of_a_plan_that_stopped_as_much_is_read_as_it_read(planned, monkeypatch):
+    monkeypatch.setattr(looks, "SAME_DIMENSIONS", 0.0)
+    loaded, target, _ = planned
+    sets = ("drift.query_tokens=auto", "drift.most_tokens=120")
+    plan = read_plan(make_plan(PlanRequest(loaded.path, sets, None, loaded.path.parent / "stops"), watcher=Silent()))
+    untrained, watcher = load_model(loaded.recipe.model), Silent()
+    stopping = load_recipe(loaded.path, sets)
+    found = actual_drift(stopping, untrained, moved_from(untrained, blocks=[1]), target, plan, watcher=watcher)
+    assert found.query_tokens == plan.drift.query_tokens < 120
+    assert {tokens for name, tokens, _ in watcher.stages if name.startswith("reading the target")} == {
+        found.query_tokens
+    }
 
 
 @given(st.integers(1, 40), st.data())

@@ -42,6 +42,8 @@ TOGETHER = {
     "model.sae.format": ["model.sae.release=null", "model.sae.repo=a/b"],
     "budget.tokens": ["budget.rows=null"],
     "allocate.alpha": ["allocate.objective=alpha_fair"],
+    "drift.most_tokens": ["drift.query_tokens=auto"],
+    "sts.most_tokens": ["sts.query_tokens=auto"],
     "data.generator": ["{data}.hub=null", "{data}.file=null"],
     "data.hub": ["{data}.generator=null", "{data}.file=null"],
     "data.file": ["{data}.generator=null", "{data}.hub=null"],

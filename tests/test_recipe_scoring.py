@@ -29,6 +29,20 @@ REFUSED = {
         "recipe.yaml:4: drift.from: `rollouts` predicts which SAE features the job moves, and `model.sae` is none. "
         "Remove it, or name an SAE.",
     ),
+    "reading to order without features": (
+        (WITH, "  sae: none\nsts: {query_tokens: auto}\n"),
+        "recipe.yaml:4: sts.query_tokens: `auto` reads until an SAE's features settle the plan, and `model.sae` is "
+        "none. Give a number, or name an SAE.",
+    ),
+    "a bound on a budget that is given": (
+        (WITH, f"{WITH}drift: {{query_tokens: 50, most_tokens: 90}}\n"),
+        "recipe.yaml:4: drift.most_tokens: it bounds `query_tokens: auto`, and `drift.query_tokens` is 50. Remove one "
+        "of the two.",
+    ),
+    "another word for how much is read": (
+        (WITH, f"{WITH}drift: {{query_tokens: all}}\n"),
+        "recipe.yaml:4: drift.query_tokens: found the text 'all', expected a whole number of at least 1 or 'auto'.",
+    ),
     "an SAE that is another word": (
         (WITH, "  sae: no\n"),
         "recipe.yaml:3: model.sae: found the text 'no', expected a mapping or 'none'.",

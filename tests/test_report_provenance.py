@@ -55,3 +55,10 @@ def test_nothing_recorded(value: dict[str, Any]) -> None:
     html = html_of(value)
     assert html.count("<dd>not recorded</dd>") == 2
     assert "<dt>Mixture</dt><dd>not written</dd>" in html
+
+
+def test_data_says_why_reading_stopped(value: dict[str, Any]) -> None:
+    text = "Read 900 of at most 2,000 query tokens (look 2 of 5): enough."
+    figures = {"look": 1, "query_tokens": 900, "at_most": 2000, "dimensions": 0.9, "order": 0.95, "rows": 0.96}
+    assert text not in html_of(value)
+    assert f"<p>{text}</p>" in html_of(value | {"stopped": {**figures, "text": text}})

@@ -67,7 +67,7 @@ def allocate(
     whole = build(demands, spec, unit, amounts[-1], budget.max_repeats, weight)
     found = cross_protection.taken_out(whole, spec, halving)
     problem, spec = found.problem, found.spec
-    optimum, amount = _optimum(found)
+    optimum, amount = optimal_amounts(found)
     pays = explain.pays_until(whole, spec, halving)
     rows = whole_rows(problem, amount, toward_scores.ties(problem, spec))
     shares = _shares(problem, rows)
@@ -144,7 +144,7 @@ def budget_curve(
     )
 
 
-def _optimum(found: Shared) -> tuple[Solution, Array]:
+def optimal_amounts(found: Shared) -> tuple[Solution, Array]:
     """Solve for the objective, and pull its amounts towards the prior's plan."""
     problem, spec = found.problem, found.spec
     require_feasible(problem)
@@ -157,7 +157,7 @@ def _optimum(found: Shared) -> tuple[Solution, Array]:
 
 
 def _point(found: Shared) -> CurvePoint:
-    amount, problem = _optimum(found)[1], found.problem
+    amount, problem = optimal_amounts(found)[1], found.problem
     without = found.before.sum() or 1.0
     saves = explain.next_saves(problem, found.spec, amount) + found.saved_elsewhere(amount)
     return CurvePoint(

@@ -41,6 +41,7 @@ class Checked:
         rows: Rows read of the target's and each domain's data, None where it lies on the hub and was not read yet.
         told: What became of them, in a line each.
         warnings: What a reader should know of them and of their graders, in whole sentences.
+        reads: How much a plan may read, where it stops by itself.
         download: What a plan would download, in words.
         problems: One line for each problem.
     """
@@ -49,6 +50,7 @@ class Checked:
     rows: dict[str, int | None] = field(default_factory=dict)
     told: dict[str, str | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    reads: list[str] = field(default_factory=list)
     download: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -113,7 +115,17 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
     except RecipeError as error:
         result.problems.append(f"{loaded.where(('mixture', 'licences', 'exclude'))}: {error}")
     result.warnings += [*_without_sae(loaded), *_generator_warnings(loaded)]
+    result.reads = list(_reads(loaded))
     return result, loaded
+
+
+def _reads(loaded: LoadedRecipe) -> Iterator[str]:
+    """How much a plan may read where it is left to it how much it reads."""
+    recipe = loaded.recipe
+    for section, of in ((recipe.drift, "the target"), (recipe.sts, "each domain")):
+        if section.query_tokens == "auto":
+            most = f"{section.tokens_at_most:,} query tokens of {of}"
+            yield f"reads at most {most}, less where reading on changes nothing"
 
 
 def _without_sae(loaded: LoadedRecipe) -> Iterator[str]:
@@ -206,6 +218,7 @@ def _lines(result: Checked) -> Iterator[str]:
     if absent := [name for name, text in result.told.items() if text is None]:
         listed = ", ".join(absent[:NAMED]) + (f" and {len(absent) - NAMED} more" if len(absent) > NAMED else "")
         yield f"  rows not read before a plan, their data being on the hub: {listed}"
+    yield from (f"  a plan {text}" for text in result.reads)
     yield from (f"  warning: {text}" for text in result.warnings)
     if result.download:
         yield "  a plan would download:" if not is_offline_mode() else OFFLINE

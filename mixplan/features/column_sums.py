@@ -53,6 +53,26 @@ def statistics_of(sparse: Sparse, columns: Columns, *, whole: bool) -> Statistic
     )
 
 
+def sums_of_sets(sparse: Sparse, sets: Integers, *, act: bool) -> Doubles:
+    """Sum each of several sets of dimensions row by row.
+
+    Args:
+        sparse: All features of the unit.
+        sets: `[sets, n]` dimensions.
+        act: Whether to sum activations in the place of squared changes.
+
+    Returns:
+        `[sets, rows]`.
+    """
+    rows, entries = len(sparse.tokens), sparse.act if act else sparse.shift
+    union = np.unique(sets)
+    lines, columns, values = chosen(entries, union)
+    if act:
+        lines = np.repeat(np.arange(rows), sparse.tokens)[lines]
+    dense = added(lines * len(union) + columns, values, rows * len(union)).reshape(rows, len(union))
+    return np.stack([dense[:, np.searchsorted(union, one)].sum(axis=1) for one in sets])
+
+
 def chosen(entries: Entries, dimensions: Integers) -> tuple[Integers, Integers, Singles]:
     """The entries of some dimensions: their lines, which of the dimensions each is of, and their values."""
     position = np.full(entries.width, -1, dtype=np.int64)

@@ -23,6 +23,7 @@ from mixplan.features.queries import Reading, Unit, without_demonstrations
 from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Model
 from mixplan.plan.drift_source import drift_reading
+from mixplan.plan.read_up_to import read_up_to
 from mixplan.plan.scores import REPLICAS, plan_readings
 from mixplan.reading import Watcher
 from mixplan.reading.units import Reader
@@ -117,9 +118,11 @@ def actual_drift(
     if spec is None or plan.drift is None:
         return None
     sae = load_sae(spec, untrained, folder=loaded.folder(("model", "sae", "path")))
-    reading = plan_readings(recipe, untrained, target, {})["target"]
+    whole = plan_readings(recipe, untrained, target, {})["target"]
     folder, workers = cache_folder() / "statistics", Workers.here()
-    predicted = foretold(loaded, target, reading, Reader(untrained, sae, folder, watcher, workers))
+    look = plan.stopped.look if plan.stopped else None
+    predicted = foretold(loaded, target, whole, Reader(untrained, sae, folder, watcher, workers), look)
+    reading = read_up_to(recipe, {"target": whole}, Reader(untrained, sae, folder, watcher, workers), look)[0]["target"]
     bare = [without_demonstrations(unit) for unit in reading.units]
     watcher.stage("reading the target before and after training", reading.tokens, "tokens")
     actual = Reader(untrained, sae, folder, watcher, workers, trained).read(bare)
@@ -132,11 +135,22 @@ def actual_drift(
     return found.model_copy(update={"unexpected": explained(found.unexpected, back, bare, sums)})
 
 
-def foretold(loaded: LoadedRecipe, target: Domain, reading: Reading, reader: Reader) -> list[Statistics]:
-    """Read the target again as its drift dimensions were told; a pilot's checkpoint is freed behind it."""
+def foretold(
+    loaded: LoadedRecipe, target: Domain, reading: Reading, reader: Reader, look: int | None
+) -> list[Statistics]:
+    """Read the target again as its drift dimensions were told; a pilot's checkpoint is freed behind it.
+
+    Args:
+        loaded: The recipe.
+        target: The opened target.
+        reading: All that may be read of it.
+        reader: Reads.
+        look: Up to which look the plan read it; None where its budget is given.
+    """
     told = drift_reading(loaded, reader.model, target, reading, watcher=reader.watcher, workers=reader.workers)
-    reader.watcher.stage(f"reading the target {told.words}", told.reading.tokens, "tokens")
-    return replace(reader, trained=told.trained).read(told.reading.units, replicas=REPLICAS)
+    readings, reader = read_up_to(loaded.recipe, {"target": told.reading}, reader, look)
+    reader.watcher.stage(f"reading the target {told.words}", readings["target"].tokens, "tokens")
+    return replace(reader, trained=told.trained).read(readings["target"].units, replicas=REPLICAS)
 
 
 def held_against(sums: Readings, features: Integers) -> Drift:

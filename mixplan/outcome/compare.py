@@ -216,7 +216,7 @@ def measure_arms(
         own: What the plan's own training measured, where that was done already.
     """
     seeds = seeds_of(request, run.loaded.recipe.seed)
-    read_by = ReadBy.of(scores_of(run.loaded, run.target, run.domains, watcher))
+    read_by = ReadBy.of(scores_of(run.loaded, run.target, run.domains, watcher, folder=run.folder, planned=True)[0])
     found: dict[str, dict[int, Evaluation]] = {arm: {} for arm in request.arms}
     cells: list[Cell] = []
     # The oracle's rows are known only once the arm `none` is measured.

@@ -15,6 +15,7 @@ from mixplan.features.queries import Reading, plan_reading, without_demonstratio
 from mixplan.features.statistics import Statistics
 from mixplan.model import Model
 from mixplan.plan.drift_source import DriftReading
+from mixplan.plan.read_up_to import read_up_to
 from mixplan.reading.units import Reader
 from mixplan.recipe import Recipe
 from mixplan.saved.scores import BySource, SourceScores
@@ -56,7 +57,7 @@ class SourceDrift:
 
 
 def source_drifts(
-    recipe: Recipe, model: Model, target: Domain, reader: Reader, told: DriftReading
+    recipe: Recipe, model: Model, target: Domain, reader: Reader, told: DriftReading, look: int | None = None
 ) -> tuple[SourceDrift, ...]:
     """Read each source of a target and find its own drift dimensions.
 
@@ -69,17 +70,19 @@ def source_drifts(
         target: The opened target; nothing is read of one without several sources.
         reader: Reads, with the model.
         told: What tells the whole target's drift, for its checkpoint.
+        look: Up to which look they are read, as the target is; None where its budget is given.
 
     Raises:
         DataError: every question of a source is longer than the model's window.
     """
     found = []
-    tokens = max(1, recipe.drift.query_tokens // max(1, len(target.sources)))
+    tokens = max(1, recipe.drift.tokens_at_most // max(1, len(target.sources)))
     for number, source in enumerate(target.sources):
         reading = source_reading(recipe, model, source, tokens=tokens, number=number)
         units = reading.units if told.trained is None else tuple(map(without_demonstrations, reading.units))
-        reader.watcher.stage(f"reading {source.name}", reading.tokens, "tokens")
-        parts = replace(reader, trained=told.trained).read(units)
+        readings, own = read_up_to(recipe, {"target": replace(reading, units=units)}, reader, look)
+        reader.watcher.stage(f"reading {source.name}", readings["target"].tokens, "tokens")
+        parts = replace(own, trained=told.trained).read(readings["target"].units)
         found.append(drift_of(str(source.source), parts, count=recipe.drift.features))
     return tuple(found)
 

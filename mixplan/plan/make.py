@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from mixplan import __version__
+from mixplan.allocate import rows_again
 from mixplan.domains import Domain, account, by_name, row_warnings
 from mixplan.domains.cached_domains import opened
 from mixplan.domains.content_sketch import sketch
@@ -32,20 +35,23 @@ from mixplan.plan.describe import domains_of, sae_of, target_of, taught_rows
 from mixplan.plan.grader_checks import grader_warnings
 from mixplan.plan.grounds import grounds_of, halving, kind_of, settled
 from mixplan.plan.job import job_of
+from mixplan.plan.kept_scores import KeptScores
+from mixplan.plan.looks import LOOKS, Expected, same_order, same_rows
+from mixplan.plan.stopped import automatic, stopped_at
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.tolerances import planned_tolerances
 from mixplan.plan.write import ReadBy, write_mixture
-from mixplan.reading.identity import data_hash, library_versions, scores_key, standalone
+from mixplan.reading.identity import data_hash, library_versions, standalone
 from mixplan.reading.progress import Watcher
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable
 from mixplan.recipe.section import Yaml
-from mixplan.runs import cache_folder, canonical_json, content_hash, locked, store, unseal, write_atomic
-from mixplan.saved import VERSION, Plan, write_plan
+from mixplan.runs import content_hash, locked, write_atomic
+from mixplan.saved import VERSION, Plan, read_plan, write_plan
 from mixplan.saved.base_types import Interval
 from mixplan.saved.plan import Recipe
-from mixplan.saved.scores import SCORE_KEYS, Drift, ScoreName, Scores
+from mixplan.saved.scores import SCORE_KEYS, Drift, ScoreName, Scores, Stopped
 from mixplan.sts import Score
 
 
@@ -87,7 +93,7 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
         target, read = opened(loaded)
         domains = allowed(loaded.recipe.mixture, read)
     if rank:
-        scores_of(loaded, target, domains, watcher)
+        scores_of(loaded, target, domains, watcher, folder=folder)
         return folder
     refuse_untrainable(loaded)
     for problem in impossible(loaded.recipe, target, read):
@@ -102,10 +108,11 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     with locked(folder):
         write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
         with watch.stage("scores"):
-            scores = scores_of(loaded, target, domains, watcher)
+            scores, stopped = scores_of(loaded, target, domains, watcher, folder=folder)
         scores = scores.model_copy(update={"warnings": [*scores.warnings, *unfit]})
         plan = assemble(loaded, folder, target, domains, scores, watcher)
-        write_plan(folder, plan.model_copy(update={"seconds": watch.seconds | plan.seconds}))
+        further = {"stopped": stopped} if stopped else {}
+        write_plan(folder, plan.model_copy(update={"seconds": watch.seconds | plan.seconds, **further}))
     return folder
 
 
@@ -137,26 +144,60 @@ def recipe_text(loaded: LoadedRecipe) -> str:
     return head + write(standalone(loaded))
 
 
-def scores_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], watcher: Watcher) -> Scores:
-    """Scores that stand for exactly this recipe, data, model and SAE, or measured now."""
-    place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
-    standing = unseal(place)
-    if standing is not None:
-        watcher.say("scores are reused from an earlier run; no model is loaded")
-        return Scores.model_validate_json(standing)
-    # These load torch, which a new budget does not need.
-    if loaded.recipe.model.sae_spec is None:
-        from mixplan.plan.without_sae import measure_without_sae as measure
-    else:
-        from mixplan.plan.scores import measure_scores as measure
+def scores_of(
+    loaded: LoadedRecipe,
+    target: Domain,
+    domains: Mapping[str, Domain],
+    watcher: Watcher,
+    *,
+    folder: Path,
+    planned: bool = False,
+) -> tuple[Scores, Stopped | None]:
+    """Scores that stand for exactly this recipe, data, model and SAE, or measured now.
 
-    scores = measure(loaded, target, domains, watcher=watcher)
-    # The key is taken again: a first download has given the model a commit that it did not have before.
-    place = cache_folder() / "scores" / f"{scores_key(loaded, target, domains)}.json"
-    text = canonical_json(scores.values())
-    store(place, text.encode())
-    # Read back, so that a plan's bytes do not tell whether its scores were measured or stood.
-    return Scores.model_validate_json(text)
+    Args:
+        loaded: The recipe.
+        target: The opened target.
+        domains: The opened domains.
+        watcher: Told of progress.
+        folder: The run folder.
+        planned: Whether to read as far as the plan in the run folder did, where reading stops by itself.
+
+    Returns:
+        The scores, and why reading stopped; None where budgets of query tokens are given.
+    """
+    reading = KeptScores(loaded, target, domains, watcher)
+    if not automatic(loaded.recipe):
+        return reading.at(None), None
+    stopped = read_plan(folder).stopped if planned else None
+    if stopped is not None:
+        return reading.at(stopped.look), stopped
+    for look in range(len(LOOKS)):
+        scores = reading.at(look)
+        expected = expected_of(loaded, folder, target, domains, scores)
+        stopped = stopped_at(scores, expected)
+        watcher.say(stopped.text)
+        if expected.settled:
+            break
+    return scores, stopped
+
+
+def expected_of(
+    loaded: LoadedRecipe, folder: Path, target: Domain, domains: Mapping[str, Domain], scores: Scores
+) -> Expected:
+    """What reading all is expected to leave as it is: drift dimensions, the domains' order, and their rows."""
+    looks = scores.looks
+    if looks is None or looks.drawn is None:
+        return Expected(looks.dimensions if looks else 0.0, None, None)
+    drawn = np.array([looks.drawn[name] for name in domains]).T
+    risks = foretold(loaded, folder, scores, planned_of(loaded, target, domains, scores))
+    grounds = grounds_of(loaded, folder, scores, risks, target, domains)
+    recipe = settled(loaded.recipe, grounds.total)
+    spent = spend(recipe, domains, planned_by(risks, scores, recipe.sts.score), grounds)
+    ratios = np.divide(drawn, drawn[0], out=np.ones_like(drawn), where=drawn[0] > 0)
+    budget, spec = recipe.budget, recipe.allocate
+    rows = rows_again(spent.demands, ratios, spec=spec, budget=budget, halving=spent.halving, weight=grounds.weight)
+    return Expected(looks.dimensions, same_order(drawn), same_rows(rows))
 
 
 def assemble(
@@ -181,7 +222,7 @@ def assemble(
         risks = replace(risks, evidence=(*risks.evidence, grounds.amount.text))
     with watch.stage("mixture"):
         mixture = write_mixture(loaded, folder, target, domains, spent.rows, ReadBy.of(scores), watcher)
-    return Plan(
+    plan = Plan(
         version=VERSION,
         mixplan=__version__,
         name=loaded.path.stem,
@@ -217,8 +258,8 @@ def assemble(
         job=planned.job,
         seconds=watch.seconds,
         tokens={name: float(reading.query_tokens) for name, reading in scores.reading.items()},
-        **({"tolerances": held} if held else {}),
     )
+    return plan.model_copy(update={"tolerances": held}) if held else plan
 
 
 def unread(train: Yaml, rows: int) -> list[str]:
@@ -240,7 +281,7 @@ def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
     loaded = load_recipe(folder / "recipe.yaml")
     target, read = opened(loaded)
     domains = allowed(loaded.recipe.mixture, read)
-    scores = scores_of(loaded, target, domains, watcher)
+    scores, _ = scores_of(loaded, target, domains, watcher, folder=folder, planned=True)
     planned = planned_of(loaded, target, domains, scores)
     risks = foretold(loaded, folder, scores, planned)
     grounds = replace(grounds_of(loaded, folder, scores, risks, target, domains), amount=amount)

@@ -19,6 +19,7 @@ from mixplan.plan.by_source import SourceDrift, scores_by_source, source_drifts
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
 from mixplan.plan.drift_source import DriftReading, drift_reading
 from mixplan.plan.figures import describe_model, interval_of, mean_row_tokens
+from mixplan.plan.read_up_to import drawn_from, read_up_to, widening_of
 from mixplan.reading.progress import Watcher
 from mixplan.reading.shares import read_ahead, summed_job
 from mixplan.reading.tokenizer import keep_tokenizer
@@ -57,13 +58,38 @@ class Ready:
     warnings: tuple[str, ...]
 
 
+@dataclass
+class Begun:
+    """All that scores are read with; a trained model goes from it once nothing more is read by it.
+
+    Attributes:
+        loaded: The recipe.
+        target: The opened target.
+        domains: The opened domains.
+        ready: Model and SAE.
+        reader: Reads with them.
+        readings: What may be read of the target (under the name `target`) and of each domain.
+        told: What tells the drift dimensions; its reading is the target's.
+        health: How well the SAE fits.
+    """
+
+    loaded: LoadedRecipe
+    target: Domain
+    domains: Mapping[str, Domain]
+    ready: Ready
+    reader: Reader
+    readings: dict[str, Reading]
+    told: DriftReading
+    health: Health
+
+
 def measure_scores(
     loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], *, watcher: Watcher
 ) -> saved.Scores:
     """Load model and SAE, predict drift, and score every domain.
 
     Args:
-        loaded: The recipe.
+        loaded: The recipe, whose budgets of query tokens are given.
         target: The opened target.
         domains: The opened domains.
         watcher: Told of progress.
@@ -71,27 +97,49 @@ def measure_scores(
     Raises:
         MixplanError: model, SAE or data cannot be used.
     """
-    recipe = loaded.recipe
+    return measured(begin_reading(loaded, target, domains, watcher=watcher), look=None)
+
+
+def begin_reading(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], *, watcher: Watcher) -> Begun:
+    """Load model and SAE, and decide what may be read.
+
+    Raises:
+        MixplanError: model, SAE or data cannot be used.
+    """
     ready = made_ready(loaded, target, domains, watcher)
     model, sae = ready.model, ready.sae
     reader = Reader(model, sae, cache_folder() / "statistics", watcher, Workers.here())
-    readings = plan_readings(recipe, model, target, domains)
+    readings = plan_readings(loaded.recipe, model, target, domains)
     health = measure_health(model, sae, readings, reader.folder)
     told = drift_reading(loaded, model, target, readings["target"], watcher=watcher, workers=reader.workers)
     readings["target"] = told.reading
+    return Begun(loaded, target, domains, ready, reader, readings, told, health)
+
+
+def measured(begun: Begun, *, look: int | None) -> saved.Scores:
+    """Predict drift, and score every domain.
+
+    Args:
+        begun: What to read, with what.
+        look: Up to which look what is read to `query_tokens: auto` is read; None where nothing is.
+    """
+    recipe, model, target, domains = begun.loaded.recipe, begun.ready.model, begun.target, begun.domains
+    readings, reader = read_up_to(recipe, begun.readings, begun.reader, look)
+    told = replace(begun.told, reading=readings["target"])
     beside = told.trained is not None
     if not beside:
         share_reading(reader, readings, told.reading.units)
-    drift = measure_drift(recipe, reader, told)
-    sources = source_drifts(recipe, model, target, reader, told)
-    told = replace(told, trained=None)  # its memory is free again before the domains are read
+    drift, parts = measure_drift(recipe, reader, told)
+    sources = source_drifts(recipe, model, target, reader, told, look)
+    if look is None:
+        begun.told = told = replace(told, trained=None)  # its memory is free again before the domains are read
     if beside:
         share_reading(reader, readings, ())
     scored, described, strongest = score_domains(recipe, reader, readings, domains, drift, sources)
-    return saved.Scores(
-        model=describe_model(model, ready.checked),
+    scores = saved.Scores(
+        model=describe_model(model, begun.ready.checked),
         tokenizer=keep_tokenizer(model, (*target.parts, *domains.values())),
-        sae=describe_sae(sae, health),
+        sae=describe_sae(begun.ready.sae, begun.health),
         drift=describe_drift(drift, told, strongest),
         sources={source.name: source.describe(drift) for source in sources},
         domains=described,
@@ -101,12 +149,15 @@ def measure_scores(
         ),
         reading={name: describe_reading(reading) for name, reading in readings.items()},
         warnings=[
-            *ready.warnings,
-            *filter(None, [health.warning]),
+            *begun.ready.warnings,
+            *filter(None, [begun.health.warning]),
             *told.warnings,
-            *reading_warnings(readings, target),
+            *reading_warnings(readings, target, at_most=begun.readings),
         ],
     )
+    if look is None:
+        return scores
+    return scores.model_copy(update={"looks": drawn_from(recipe, reader, (begun.readings, readings), parts, look)})
 
 
 def score_domains(
@@ -138,7 +189,9 @@ def score_domains(
         units = readings[name].units
         reader.watcher.stage(f"reading {name} ({number} of {len(domains)})", readings[name].tokens, "tokens")
         parts = reader.read_columns(units, columns, whole=recipe.sts.outside or bool(sources))
-        scored[name] = score_domain(parts, resamples=recipe.sts.resamples, seed=recipe.seed)
+        scored[name] = score_domain(
+            parts, resamples=recipe.sts.resamples, seed=recipe.seed, widen=widening_of(recipe, parts)
+        )
         values: dict[str, object] = {
             **{score: interval_of(value) for score, value in scored[name].scores.items()},
             "query_tokens": readings[name].tokens,
@@ -202,7 +255,7 @@ def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping
             model,
             domain.query,
             domain.demonstration,
-            tokens=section.query_tokens,
+            tokens=section.tokens_at_most,
             shots=section.demonstrations,
             draws=section.draws,
             seed=recipe.seed * 1_000_003 + number,
@@ -218,14 +271,15 @@ def plan_readings(recipe: Recipe, model: Model, target: Domain, domains: Mapping
 def share_reading(reader: Reader, readings: Mapping[str, Reading], target: Sequence[Unit]) -> None:
     """Read domains, and so much of the target, with all processes at once; with one there is nothing to share."""
     domains = [unit for name, reading in readings.items() if name != "target" for unit in reading.units]
-    read_ahead(reader, domains, [summed_job(reader, unit, replicas=REPLICAS) for unit in target])
+    jobs = [summed_job(reader, part, replicas=REPLICAS) for unit in target for part in reader.parts_of(unit)]
+    read_ahead(reader, [part for unit in domains for part in reader.parts_of(unit)], jobs)
 
 
-def measure_drift(recipe: Recipe, reader: Reader, told: DriftReading) -> Drift:
-    """Read the target and predict its drift dimensions."""
+def measure_drift(recipe: Recipe, reader: Reader, told: DriftReading) -> tuple[Drift, list[Statistics]]:
+    """Read the target and predict its drift dimensions; with the statistics that they come from."""
     reader.watcher.stage("reading the target", told.reading.tokens, "tokens")
     parts = replace(reader, trained=told.trained).read(told.reading.units, replicas=REPLICAS)
-    return predict_drift(parts, count=recipe.drift.features, seed=recipe.seed, told_by=recipe.drift.from_)
+    return predict_drift(parts, count=recipe.drift.features, seed=recipe.seed, told_by=recipe.drift.from_), parts
 
 
 def reasons(
@@ -306,19 +360,26 @@ def describe_reading(reading: Reading) -> saved.Reading:
     )
 
 
-def reading_warnings(readings: Mapping[str, Reading], target: Domain) -> list[str]:
-    """What the person should know about budgets not met and demonstrations dropped."""
+def reading_warnings(readings: Mapping[str, Reading], target: Domain, *, at_most: Mapping[str, Reading]) -> list[str]:
+    """What the person should know about budgets not met and demonstrations dropped.
+
+    Args:
+        readings: What was read.
+        target: The opened target.
+        at_most: What could be read, which is what was read where that does not stop by itself.
+    """
     found = []
     for name, reading in readings.items():
-        if reading.tokens < reading.wanted_tokens and name == "target" and target.sources:
+        tokens = at_most[name].tokens
+        if tokens < reading.wanted_tokens and name == "target" and target.sources:
             found.append(
-                f"target: its sources' query rows, in proportion to their amounts, hold {reading.tokens} of the "
+                f"target: its sources' query rows, in proportion to their amounts, hold {tokens} of the "
                 f"{reading.wanted_tokens} query tokens asked for; raise `{scarcest(target).key}.split.query`, whose "
                 "rows run out first."
             )
-        elif reading.tokens < reading.wanted_tokens:
+        elif tokens < reading.wanted_tokens:
             found.append(
-                f"{name}: its query rows hold {reading.tokens} of the {reading.wanted_tokens} query tokens asked for; "
+                f"{name}: its query rows hold {tokens} of the {reading.wanted_tokens} query tokens asked for; "
                 "raise its `split.query` for narrower intervals."
             )
         if len({query.row for unit in reading.units for query in unit.queries}) == 1:

@@ -99,7 +99,7 @@ class Previewer:
         shown = [in_front(front, ()) for front in self.fronts]
         key = content_hash(
             VERSION, self.model.fingerprint, self.model.device.type, threads(), self.depth, asked, shown,
-            recipe.sts.preview.model_dump(), recipe.sts.query_tokens,
+            recipe.sts.preview.model_dump(), recipe.sts.tokens_at_most,
             [target.fingerprint, recipe.drift.demonstrations, recipe.drift.draws, recipe.seed],
         )  # fmt: skip
         return cache_folder() / "previews" / key[:2] / f"{key}.json"
@@ -133,7 +133,7 @@ class Previewer:
         """The reference answers' tokens that are read, dealt to the draws."""
         drift = self.recipe.drift
         return plan_reading(
-            self.model, rows, target.demonstration, tokens=self.recipe.sts.query_tokens, shots=drift.demonstrations,
+            self.model, rows, target.demonstration, tokens=self.recipe.sts.tokens_at_most, shots=drift.demonstrations,
             draws=len(self.fronts), seed=self.recipe.seed, answers=True,
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,16 @@ def absolute(section: Yaml, path: tuple[str, ...], loaded: LoadedRecipe) -> None
                 section[key] = str(local.resolve())
 
 
-def scores_key(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain]) -> str:
+def scores_key(
+    loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], look: Sequence[object] | None = None
+) -> str:
     """Everything scores depend on, as one hash: what the budget, allocation and mixture sections say does not count.
+
+    Args:
+        loaded: The recipe.
+        target: The opened target.
+        domains: The opened domains.
+        look: Up to which look they are read, and by which rule; None where budgets of query tokens are given.
 
     Raises:
         DriftError: `drift.checkpoint` holds no trained model.
@@ -89,6 +97,7 @@ def scores_key(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domai
         {name: domain.fingerprint for name, domain in domains.items()},
         {name: versions[name] for name in READING_LIBRARIES},
         *drift_inputs(loaded, target),
+        *([] if look is None else [["look", *look]]),
     )
 
 

@@ -5,18 +5,21 @@ Of a domain all features are kept, sparse, whatever target asks for them: anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from mixplan.errors import MixplanError
 from mixplan.features import sparse
-from mixplan.features.column_sums import statistics_of
+from mixplan.features.column_sums import statistics_of, sums_of_sets
+from mixplan.features.in_parts import Parts, together
 from mixplan.features.measure import measure_unit, statistics_key
 from mixplan.features.measure_sparse import measure_sparse, sparse_key
 from mixplan.features.queries import Unit
 from mixplan.features.sparse import Sparse
-from mixplan.features.statistics import Columns, Statistics, from_bytes, to_bytes
+from mixplan.features.statistics import Columns, Doubles, Integers, Statistics, from_bytes, to_bytes
 from mixplan.model import Model
 from mixplan.reading.progress import Watcher
 from mixplan.reading.workers import Workers, deal
@@ -29,7 +32,11 @@ Read = Callable[[Unit, bool], Statistics | None]
 
 @dataclass(frozen=True)
 class Reader:
-    """What reading needs: model, SAE, where statistics are kept, who is told, and a trained model to hold beside."""
+    """What reading needs: model, SAE, where statistics are kept, who is told, and a trained model to hold beside.
+
+    Attributes:
+        parts: By a unit's mark, the parts in which it is read and kept; a unit without them is read as one.
+    """
 
     model: Model
     sae: Sae
@@ -37,6 +44,7 @@ class Reader:
     watcher: Watcher
     workers: Workers
     trained: Model | None = None
+    parts: Mapping[str, Parts] = field(default_factory=dict)
 
     def read(self, units: Sequence[Unit], *, replicas: int = 0) -> list[Statistics]:
         """Statistics of units over all features, from the cache or read now.
@@ -77,6 +85,8 @@ class Reader:
 
     def picked(self, unit: Unit, columns: Columns, now: bool, *, whole: bool) -> Statistics | None:
         """Statistics for chosen dimensions; of an SAE that fires too much to be kept sparse, for these alone."""
+        if (parts := self.parts.get(unit.mark)) is not None:
+            return whole_of([self.picked(part, columns, now, whole=whole) for part in parts])
         data = unseal(self.sparse_place(unit))
         kept = None if data is None else sparse.from_bytes(data)
         if kept is not None:
@@ -105,6 +115,8 @@ class Reader:
         self, unit: Unit, columns: Columns | None, now: bool, *, replicas: int = 0, whole: bool = True
     ) -> Statistics | None:
         """Sums over a unit; damaged ones are set aside."""
+        if (parts := self.parts.get(unit.mark)) is not None:
+            return whole_of([self.summed(part, columns, now, replicas=replicas, whole=whole) for part in parts])
         key = statistics_key(self.model, self.sae, unit, columns, replicas=replicas, whole=whole, trained=self.trained)
         data = unseal(self.place(key))
         kept = None if data is None else from_bytes(data)
@@ -118,6 +130,36 @@ class Reader:
             self.watcher.advance(unit.tokens)
         return kept
 
+    def sums_of_sets(self, units: Sequence[Unit], sets: Integers, *, act: bool) -> Doubles | None:
+        """Sum sets of dimensions row by row, of units that were read.
+
+        Args:
+            units: Whose features are kept.
+            sets: `[sets, n]` dimensions.
+            act: Whether to sum activations in the place of squared changes.
+
+        Returns:
+            `[sets, rows]`, the units' rows one behind another; None where not all features of one are kept.
+        """
+        found = []
+        for part in (part for unit in units for part in self.parts_of(unit)):
+            data = unseal(self.sparse_place(part))
+            kept = None if data is None else sparse.from_bytes(data)
+            if kept is None:
+                return None
+            found.append(sums_of_sets(kept, sets, act=act))
+        return np.concatenate(found, axis=1)
+
+    def parts_of(self, unit: Unit) -> Parts:
+        """The parts in which a unit is read: itself where it is read as one."""
+        return self.parts.get(unit.mark, (unit,))
+
     def place(self, key: str) -> Path:
         """Where what is kept under a key lies."""
         return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def whole_of(parts: Sequence[Statistics | None]) -> Statistics | None:
+    """A unit's statistics from those of its parts; None while one is not there."""
+    found = [part for part in parts if part is not None]
+    return together(found) if len(found) == len(parts) else None

@@ -32,16 +32,25 @@ class DriftSpec(Section):
     features: Positive = Field(default=100, description="How many drift dimensions to keep (N).")
     demonstrations: Positive = Field(default=2, description="Target demonstrations in front of a query (t).")
     draws: Positive = Field(default=5, description="Demonstration draws that share the query tokens.")
-    query_tokens: Positive = Field(default=20_000, description="Target query tokens to read.")
+    query_tokens: Positive | Literal["auto"] = Field(
+        default=20_000,
+        description="Target query tokens to read; `auto` stops once reading on would not change the plan.",
+    )
+    most_tokens: Positive = Field(default=20_000, description="`query_tokens: auto` reads at most so many.")
     rollouts: RolloutsSpec = Field(default_factory=RolloutsSpec)
     checkpoint: str | None = Field(
         default=None, description="The folder of a trained model or adapter, such as a pilot run's `model`."
     )
 
+    @property
+    def tokens_at_most(self) -> int:
+        """Query tokens that are read at most."""
+        return self.most_tokens if self.query_tokens == "auto" else self.query_tokens
+
     @model_serializer(mode="wrap")
     def as_read(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without the keys that this way of telling does not read, so that they change no hash."""
-        values: Yaml = written(self)
+        values: Yaml = without_most(written(self))
         values.pop("from_", None)
         if self.from_ == "icl":
             return {key: value for key, value in values.items() if key not in ("from", "rollouts", "checkpoint")}
@@ -76,7 +85,13 @@ class StsSpec(Section):
     preview: PreviewSpec = Field(default_factory=PreviewSpec)
     demonstrations: Positive = Field(default=5, description="Domain demonstrations in front of a query (m).")
     draws: Positive = Field(default=3, description="Demonstration draws that share the query tokens.")
-    query_tokens: Positive = Field(default=10_000, description="Query tokens to read for each domain.")
+    query_tokens: Positive | Literal["auto"] = Field(
+        default=10_000,
+        description="Query tokens to read for each domain; `auto` stops once reading on would not change the plan.",
+    )
+    most_tokens: Positive = Field(
+        default=10_000, description="`query_tokens: auto` reads at most so many of each domain."
+    )
     resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
         default=1000, description="Bootstrap resamples behind an interval."
     )
@@ -86,8 +101,18 @@ class StsSpec(Section):
         "and for SAEs of a top-k kind.",
     )
 
+    @property
+    def tokens_at_most(self) -> int:
+        """Query tokens of a domain that are read at most."""
+        return self.most_tokens if self.query_tokens == "auto" else self.query_tokens
+
     @model_serializer(mode="wrap")
     def as_read(self, written: SerializerFunctionWrapHandler) -> Yaml:
         """The section without `preview` where an SAE is read instead, so that earlier hashes stand."""
-        values: Yaml = written(self)
+        values: Yaml = without_most(written(self))
         return {key: value for key, value in values.items() if key != "preview" or self.score in WITHOUT_SAE}
+
+
+def without_most(section: Yaml) -> Yaml:
+    """A section without `most_tokens` where a budget is given, so that earlier hashes stand."""
+    return {key: value for key, value in section.items() if key != "most_tokens" or section["query_tokens"] == "auto"}

@@ -40,3 +40,23 @@ def scored_otherwise(model: ModelSpec, drift: DriftSpec | None, sts: StsSpec | N
             f"`{drift.from_}` predicts which SAE features the job moves, and `model.sae` is none. Remove it, or name "
             "an SAE.",
         )
+    for name, section in (("drift", drift), ("sts", sts)):
+        if section is not None:
+            yield from _read_to_order(name, section, without=without)
+
+
+def _read_to_order(name: str, section: DriftSpec | StsSpec, *, without: bool) -> Iterator[tuple[KeyPath, str]]:
+    """What `query_tokens: auto` asks for, and `most_tokens` of it."""
+    automatic = section.query_tokens == "auto"
+    if automatic and without:
+        yield (
+            (name, "query_tokens"),
+            "`auto` reads until an SAE's features settle the plan, and `model.sae` is none. Give a number, or name an "
+            "SAE.",
+        )
+    if "most_tokens" in section.model_fields_set and not automatic:
+        yield (
+            (name, "most_tokens"),
+            f"it bounds `query_tokens: auto`, and `{name}.query_tokens` is {section.query_tokens}. Remove one of the "
+            "two.",
+        )

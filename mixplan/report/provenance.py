@@ -41,8 +41,12 @@ def _data(plan: Plan) -> Html:
         "Query and demonstration rows are in the pool too, unless `split.apart` keeps them out. A target demonstration "
         f"is {number(plan.target.demonstration_tokens_mean)} tokens long on average."
     )
+    stopped = [tag("p", plan.stopped.text)] if plan.stopped else []
     return section(
-        "Data", tag("p", note), table("wide", heads, lines, "Rows, licence and what was left out of each data source")
+        "Data",
+        tag("p", note),
+        *stopped,
+        table("wide", heads, lines, "Rows, licence and what was left out of each data source"),
     )
 
 

@@ -197,7 +197,7 @@ def foundations(plan: Plan) -> list[str]:
         "unexplained). The forecast's own errors are in the report."
     )
     behind = [sentences.told_by(plan.drift)] if plan.drift.from_ != "icl" else []
-    behind += filter(None, [by_source.most_exposed(plan)])
+    behind += filter(None, [by_source.most_exposed(plan), plan.stopped.text if plan.stopped else None])
     return [rests, *([" ".join(behind)] if behind else [])]
 
 

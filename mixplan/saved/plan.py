@@ -19,6 +19,7 @@ from mixplan.saved.scores import (
     Reading,
     Sae,
     ScoreName,
+    Stopped,
 )
 from mixplan.saved.tolerances import PlannedTolerances
 
@@ -278,6 +279,7 @@ class Plan(Saved):
     mixture: Mixture | None
     job: Job | None = None
     tolerances: PlannedTolerances | None = None
+    stopped: Stopped | None = None
     seconds: dict[str, float]
     tokens: dict[str, float]
 

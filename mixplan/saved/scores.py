@@ -242,6 +242,45 @@ class Reading(Saved):
     wanted_tokens: int
 
 
+class Looks(Saved):
+    """How far reading to `query_tokens: auto` has come, and what reading all could give.
+
+    Attributes:
+        look: The number of the last look, from 0.
+        at_most: Query tokens that reading all takes, by name, the target under `target`.
+        dimensions: Part of the drift dimensions that reading all is expected to pick again.
+        drawn: By domain, the planning score and draws of what reading all could make of it; None where the SAE fires
+            on too many features for them to be kept, and reading goes on to the end.
+    """
+
+    look: int
+    at_most: dict[str, int]
+    dimensions: float
+    drawn: dict[str, list[float]] | None
+
+
+class Stopped(Saved):
+    """Where reading to `query_tokens: auto` stopped, and why.
+
+    Attributes:
+        look: The number of the last look, from 0.
+        query_tokens: Read of the target and all domains together.
+        at_most: What reading all would have taken.
+        dimensions: Part of the drift dimensions that reading all is expected to pick again.
+        order: Spearman correlation that the domains' order is expected to have with the one of reading all.
+        rows: Part of the draws in which reading all changes no domain's rows by more than a few.
+        text: All of it in words.
+    """
+
+    look: int
+    query_tokens: int
+    at_most: int
+    dimensions: float
+    order: float | None
+    rows: float | None
+    text: str
+
+
 class Scores(Saved):
     """All that a plan needs of the model; it is kept, so that another budget needs no model.
 
@@ -255,6 +294,7 @@ class Scores(Saved):
         ranking: Of the domains.
         reading: By name, the target under `target`.
         warnings: Whole sentences.
+        looks: How far reading has come, where it stops by itself.
     """
 
     model: Model
@@ -266,3 +306,4 @@ class Scores(Saved):
     ranking: Ranking
     reading: dict[str, Reading]
     warnings: list[str]
+    looks: Looks | None = None

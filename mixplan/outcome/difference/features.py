@@ -78,7 +78,7 @@ def readings_of(recipe: Recipe, model: Model, domains: Mapping[str, Domain]) -> 
     """What is read of each domain: its query tokens without anything in front; domains without query rows are left out.
 
     Args:
-        recipe: For `sts.query_tokens`, `sts.draws` and the seed.
+        recipe: For what `sts` reads at most, its draws and the seed.
         model: For its tokenizer, template and window.
         domains: The opened domains.
     """
@@ -87,7 +87,7 @@ def readings_of(recipe: Recipe, model: Model, domains: Mapping[str, Domain]) -> 
         if not domain.query:
             continue
         reading = plan_reading(
-            model, domain.query, domain.demonstration, tokens=recipe.sts.query_tokens, shots=0,
+            model, domain.query, domain.demonstration, tokens=recipe.sts.tokens_at_most, shots=0,
             draws=recipe.sts.draws, seed=recipe.seed * 1_000_003 + number,
         )  # fmt: skip
         bare = replace(reading, units=tuple(without_demonstrations(unit) for unit in reading.units))

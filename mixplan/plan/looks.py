@@ -1,0 +1,199 @@
+"""Decides, look by look, whether enough was read: whether what is left to read could still change the plan.
+
+A look is a part of the most that may be read. At each one the rows that were read are resampled to draw what reading
+all of them could give; reading stops at the first look at which the drift dimensions, the order of the domains and
+their rows would stay. Intervals are wide enough to hold at all looks together, so that it does not matter when, or why,
+reading stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import brentq
+from scipy.stats import norm, rankdata, t
+
+Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+LOOKS = (0.1, 0.2, 0.35, 0.6, 1.0)
+"""Parts of the most that may be read after which reading may stop."""
+LEAST_ROWS = 6
+"""Rows of the target or a domain that are read at the first look, or all there are: with fewer, nothing says how far
+rows differ."""
+SAME_ROWS = 2
+"""Rows by which a domain's allocation may still change."""
+CERTAINTY = 0.975
+"""Part of the draws in which no domain's rows may change by more: of several looks one may be settled by chance, and
+with it 95 % of all readings stop within `SAME_ROWS` of what reading all would give."""
+SAME_DIMENSIONS = 0.85
+"""Part of the drift dimensions that reading all must be expected to pick again."""
+SAME_ORDER = 0.9
+"""Spearman correlation with the order of the domains that reading all must be expected to have."""
+DRAWS = 200
+"""Draws of what reading all could give."""
+LEVEL = 0.95
+GRID = 201
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """What was read of one domain, row by row.
+
+    Attributes:
+        tokens: `[rows]` query tokens.
+        sums: `[sets, rows]` each row's sum of the planning score over the drift dimensions, and over those that
+            reading all of the target could pick instead: the first set is the plan's.
+        draw: `[rows]` the number of the demonstration draw that each row was read behind.
+        part: Part of the most that was read, 0 to 1.
+    """
+
+    tokens: Integers
+    sums: Doubles
+    draw: Integers
+    part: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What reading all is expected to leave as it is.
+
+    Attributes:
+        dimensions: Part of the drift dimensions that it would pick again, on average.
+        order: Spearman correlation of the domains' order with the one it would give, on average; 1 with fewer than
+            three domains. None where nothing was drawn, and all must be read.
+        rows: Part of the draws in which no domain's rows change by more than `SAME_ROWS`; None likewise.
+    """
+
+    dimensions: float
+    order: float | None
+    rows: float | None
+
+    @property
+    def settled(self) -> bool:
+        """Whether enough was read."""
+        if self.order is None or self.rows is None:
+            return False
+        return self.dimensions >= SAME_DIMENSIONS and self.order >= SAME_ORDER and self.rows >= CERTAINTY
+
+
+@cache
+def critical_value(looks: tuple[float, ...], level: float = LEVEL) -> float:
+    """Find how many standard errors hold at all looks together.
+
+    Args:
+        looks: Parts of the rows read at each look, rising.
+        level: The probability that the truth lies within so many standard errors at every one of them.
+
+    Returns:
+        c with P(|W(t)| <= c sqrt(t) at each look t) = level for a Brownian motion W.
+
+    Source: Pocock 1977 (equal bounds at every look); the integral is Armitage, McPherson and Rowe's, 1969.
+    """
+    return float(brentq(lambda bound: _within(looks, bound) - level, 0.5, 8.0, xtol=1e-9))
+
+
+def _within(looks: tuple[float, ...], bound: float) -> float:
+    """The probability that a Brownian motion stays within `bound` standard errors at every look."""
+    nodes, weights = np.polynomial.legendre.leggauss(GRID)
+    edge = bound * sqrt(looks[0])
+    places, density = edge * nodes, norm.pdf(edge * nodes, scale=sqrt(looks[0])) * edge * weights
+    for before, now in pairwise(looks):
+        edge = bound * sqrt(now)
+        steps = norm.pdf(edge * nodes[:, None] - places, scale=sqrt(now - before))
+        places, density = edge * nodes, steps @ density * edge * weights
+    return float(density.sum())
+
+
+def widening(rows: int, draws: int, looks: tuple[float, ...] = LOOKS) -> float:
+    """How many times as wide as a single look's percentile bootstrap an interval must be.
+
+    Args:
+        rows: Rows that it rests on.
+        draws: Demonstration draws that they are dealt to; resampled apart, each takes one degree of freedom.
+        looks: Parts read at each look.
+
+    Returns:
+        At least 1: for several looks, for t instead of the normal distribution, and for the bootstrap's variance,
+        which is too small by (rows - draws) / rows.
+    """
+    free = max(1, rows - draws)
+    several = norm.sf(critical_value(looks))
+    return float(t.isf(several, free) / norm.isf((1 - LEVEL) / 2) * sqrt(rows / free))
+
+
+def plausible_dimensions(shift: Doubles, replicas: Doubles, *, count: int, part: float) -> Integers:
+    """Draw the drift dimensions that reading all of the target could give.
+
+    Args:
+        shift: `[d_sae]` sums over the rows that were read.
+        replicas: `[n, d_sae]` the same of bootstrap resamples of them.
+        count: How many dimensions.
+        part: Part of the most that was read: what is left to read moves a mean by sqrt(1 - part) of its standard error.
+
+    Returns:
+        `[1 + n, count]` dimensions, first those of what was read.
+    """
+    moved = shift + sqrt(max(0.0, 1 - part)) * (replicas - shift)
+    return np.argsort(-np.concatenate([shift[None], moved]), kind="stable")[:, :count].astype(np.int64)
+
+
+def plausible_scores(read: ReadRows, *, seed: Sequence[int]) -> Doubles:
+    """Draw the score that reading all of a domain could give.
+
+    Args:
+        read: Its rows.
+        seed: Of the resampling.
+
+    Returns:
+        `[1 + DRAWS]` scores, 0 or more, first that of what was read. Rows are resampled within their demonstration
+        draw, since reading on keeps the draws; how far rows differ is known from few of them, and so drawn too. Each
+        draw of a score takes the next of the sets of dimensions in turn.
+    """
+    rng = np.random.default_rng([*seed])
+    weights = np.zeros((DRAWS, len(read.tokens)))
+    numbers, counts = np.unique(read.draw, return_counts=True)
+    for number, rows in zip(numbers, counts, strict=True):
+        weights[:, read.draw == number] = rng.multinomial(rows, np.full(rows, 1 / rows), DRAWS)
+    rows = len(read.tokens)
+    scores = read.sums.sum(axis=1) / read.tokens.sum()
+    resampled = (weights @ read.sums[0]) / (weights @ read.tokens)
+    free = max(1, rows - len(numbers))
+    left = np.sqrt(max(0.0, 1 - read.part) * rows / rng.chisquare(free, DRAWS))
+    others = scores[1 + np.arange(DRAWS) % (len(scores) - 1)] if len(scores) > 1 else scores
+    drawn = scores[0] + left * (resampled - scores[0]) + (others - scores[0])
+    return np.asarray(np.concatenate([scores[:1], np.maximum(drawn, 0.0)]))
+
+
+def same_dimensions(dimensions: Integers) -> float:
+    """The mean part of the first set's dimensions that the other sets hold too."""
+    return float(np.mean([np.isin(dimensions[0], other).mean() for other in dimensions[1:]]))
+
+
+def same_order(scores: Doubles) -> float:
+    """The mean Spearman correlation of drawn scores with the first; 1 where there are too few domains for an order.
+
+    Args:
+        scores: `[1 + draws, domains]`.
+    """
+    ranks = rankdata(scores, axis=1)
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    size = np.sqrt((ranks**2).sum(axis=1))
+    if scores.shape[1] < 3 or size[0] == 0:
+        return 1.0
+    return float(np.mean(ranks[1:] @ ranks[0] / (np.maximum(size[1:], 1e-12) * size[0])))
+
+
+def same_rows(rows: Integers) -> float:
+    """The part of the drawn allocations in which no domain's rows differ from the first by more than `SAME_ROWS`.
+
+    Args:
+        rows: `[1 + draws, domains]`.
+    """
+    return float((np.abs(rows[1:] - rows[0]).max(axis=1) <= SAME_ROWS).mean())
