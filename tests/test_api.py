@@ -168,7 +168,7 @@ def test_a_budget_is_spread_by_any_scores():
         mixplan.allocate_budget({"law": 1.0}, {"law": 5}, "3")
     with pytest.raises(AllocationError, match=r"the pool of 'law': found 50\.5, expected a whole number of rows"):
         mixplan.allocate_budget({"law": 1.0}, {"law": 50.5}, 1)
-    with pytest.raises(RecipeError, match=r"objective: found the text 'x', expected one of 'alpha_fair', 'min_max'"):
+    with pytest.raises(RecipeError, match=r"objective: found the text 'x', expected one of 'evidence', 'alpha_fair'"):
         mixplan.allocate_budget({"law": 1.0}, {"law": 5}, 1, objective="x")
     with pytest.raises(
         RecipeError, match=r"^floors\.law: found the number -1, expected a whole number of at least 0\.$"

@@ -283,7 +283,8 @@ def allocate_budget(
         pools: Rows that may be drawn, by domain.
         rows: The budget.
         max_repeats: How often a row may be used.
-        limits: Keys of a recipe's `allocate` section, such as `objective="min_max"` or `floors={"law": 10}`.
+        limits: Keys of a recipe's `allocate` section, such as `objective="min_max"` or `floors={"law": 10}`; without an
+            objective, rows are in proportion to the scores (`alpha_fair`).
 
     Returns:
         Whole rows by domain, which sum to the budget.
@@ -298,7 +299,7 @@ def allocate_budget(
     if scores.keys() != pools.keys():
         unlike = ", ".join(sorted(map(str, scores.keys() ^ pools.keys())))
         raise AllocationError(f"scores and pools name different domains: {unlike}. Give both for each domain.")
-    # Scores of any origin have no evidence behind them, so the rule that was always meant stays the default here.
+    # Nothing is known of these scores' origin, so they are followed in proportion where no objective is named.
     spec = section({"objective": "alpha_fair"} | limits, AllocateSpec)
     budget = section({"rows": _rows(rows, "rows"), "max_repeats": max_repeats}, BudgetSpec)
     demands = []
