@@ -37,7 +37,6 @@ THROUGH_OTHERS = {
     "domains": ("record", "tables"),
     "export": ("swift",),
     "features": ("examples", "stream_shift"),
-    "forecast": ("risk",),
     "grading": ("options", "phrases", "texts"),
     "mixture": ("build", "result"),
     "model": ("finite", "stream", "text", "unpacked_reading"),

@@ -1,0 +1,43 @@
+"""Scores are kept by all that they were measured from, apart for each look, and come back as they were."""
+
+import pytest
+from small_plan import recipe  # noqa: F401 - a fixture is used by its name
+
+from mixplan.domains import open_domains
+from mixplan.plan.kept_scores import KeptScores
+from mixplan.reading.progress import Silent
+from mixplan.recipe import load_recipe
+
+
+def kept(path, *overrides: str) -> KeptScores:
+    loaded = load_recipe(path, overrides)
+    return KeptScores(loaded, *open_domains(loaded.recipe, folder=path.parent), Silent())
+
+
+def test_scores_are_measured_once_and_come_back_as_they_were(recipe, monkeypatch):
+    first = kept(recipe)
+    found = first.at(None)
+    again = kept(recipe)
+    monkeypatch.setattr(KeptScores, "measured", lambda self, look: pytest.fail("measured again"))
+    assert again.at(None) == found
+    assert again.watcher.said == ["scores are reused from an earlier run; no model is loaded"]
+
+
+def test_another_look_and_other_reading_have_places_of_their_own(recipe):
+    fixed, fewer = kept(recipe), kept(recipe, "sts.query_tokens=80")
+    assert fewer.place(None) != fixed.place(None)
+    assert kept(recipe).place(None) == fixed.place(None)
+    automatic = kept(recipe, "sts.query_tokens=auto")
+    assert len({automatic.place(None), *(automatic.place(look) for look in range(5))}) == 6
+    # What the rows are spread by does not change what is read.
+    assert kept(recipe, "budget.rows=7").place(None) == fixed.place(None)
+
+
+def test_damaged_scores_are_measured_again(recipe):
+    first = kept(recipe)
+    found = first.at(None)
+    place = first.place(None)
+    place.write_bytes(place.read_bytes()[:-3])
+    again = kept(recipe)
+    assert again.at(None) == found
+    assert "loading" in again.watcher.said[0]
