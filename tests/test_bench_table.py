@@ -1,0 +1,78 @@
+"""The table of `bin/bench --against OLD`: what of each line's figures reaches its goal."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "bin"))
+
+import bench_table
+from bench_table import LINES, row
+
+
+def line(number: str):
+    return next(one for one in LINES if one.number == number)
+
+
+READ = {"parts_faster_than_mask": 2.5, "parts_times_the_products": 1.6}
+MEMORY = {"peak_mb": 0.24, "processor_seconds": 0.6, "largest_difference_of_a_loss": 3e-7}
+SCALE = {
+    "a source of JSON lines": {"now": {"thousand_rows_a_second": 151.0, "megabytes": 399.0}},
+    "a mixture": {"now": {"megabytes": 34.0}},
+    "an allocation with its duals": {"now": {"seconds": 0.7}},
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "found", "reached"),
+    [
+        ("0", {"float32": READ, "bfloat16": READ}, "yes"),
+        ("0", {"float32": READ, "bfloat16": READ | {"parts_times_the_products": 1.7}}, "in part"),
+        ("1", {"ratios": {"second_over_old": {"processor": 0.25}, "first_over_old": {"processor": 1.1}}}, "yes"),
+        ("1", {"ratios": {"second_over_old": {"processor": 0.26}, "first_over_old": {"processor": 1.2}}}, "no"),
+        ("2", {"read": 5, "paper, by STS_ICL": {"tokens_of_full_mean": 0.31, "within_2_rows": 1.0}}, "no"),
+        ("2", {"quickstart, by forecast": {"tokens_of_full_mean": 0.31, "within_2_rows": 0.95}}, "yes"),
+        ("2", {"quickstart, by forecast": {"tokens_of_full_mean": 0.31, "within_2_rows": 0.94}}, "no"),
+        ("3", {"now": 300.0, "ratio": 0.51}, "no"),
+        ("4", {"times_faster_by_processor_time": 2.0, "equal_answers": 15, "rows": 16}, "no"),
+        ("4", {"times_faster_by_processor_time": 2.0, "equal_answers": 16, "rows": 16}, "yes"),
+        ("5", {"times_faster_by_processor_time": 1.49}, "no"),
+        ("6", MEMORY, "yes"),
+        ("6", MEMORY | {"largest_difference_of_a_loss": 2e-3}, "in part"),
+        ("7", {"peak_over_loaded_mb": 501.0}, "no"),
+        ("8", {name: {"now": 0.1, "ratio": 0.5} for name in ("check, nothing kept", "--help", "plan again")}, "yes"),
+        ("9", SCALE, "yes"),
+        ("9", SCALE | {"a mixture": {"now": {"megabytes": 400.0}}}, "in part"),
+        ("10", {"ratios": {"new 1 over 2": {"scores": 1.8}}}, "yes"),
+        ("10", {"ratios": {"new 1 over 2": {"scores": 1.9}, "new 1 over 4": {"scores": 3.1}}}, "in part"),
+    ],
+)
+def test_a_goal_is_reached_where_every_part_of_it_is(number, found, reached):
+    assert row(line(number), found).endswith(f" | {reached} |")
+
+
+def test_what_fails_is_a_line_of_its_own_and_the_exit_code_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_table, "measured", lambda *given: None)
+    monkeypatch.setattr(
+        sys, "argv", ["bench", "--against", str(tmp_path), "--only", "7", "--keep", str(tmp_path / "k")]
+    )
+    with pytest.raises(SystemExit) as ended:
+        bench_table.main()
+    assert ended.value.code == 1
+    assert "| 7 | peak memory of a plan, 1.2B | 500 MB over what is loaded | measuring failed, see above | |" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_line_that_was_kept_is_not_measured_again(tmp_path, monkeypatch):
+    (tmp_path / "7-plan-memory.json").write_text('{"peak_over_loaded_mb": 277.2}')
+    monkeypatch.setattr(bench_table.subprocess, "run", lambda *given, **named: pytest.fail("measured again"))
+    found = bench_table.measured(line("7"), tmp_path, 5, tmp_path)
+    assert row(line("7"), found).endswith("| 277 MB over the loaded model and SAE | yes |")
+
+
+def test_a_command_that_fails_gives_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_table.subprocess, "run", lambda *given, **named: type("Done", (), {"returncode": 1})())
+    assert bench_table.measured(line("9"), tmp_path, 1, tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
