@@ -32,7 +32,7 @@ def response_of(study: Study, *, assumed: float) -> RowResponse | None:
     found = respond([losses_of(budgets, quantity) for budgets in study.values()], assumed=assumed)
     if found is None:
         return None
-    flat = vars(found.found) | {name: value for name, value in vars(found).items() if name != "found"}
+    flat = vars(found.found) | {name: value for name, value in vars(found).items() if name not in ("found", "others")}
     values = {name: or_none(value) for name, value in flat.items()}
     text = told(found, quantity, assumed, len(study))
     return RowResponse.model_validate(
