@@ -13,6 +13,7 @@ FILES = sorted(TESTS.rglob("*.py"))
 WHOLE_HOUSE = {
     "architecture": "rules on the package as a whole",
     "architecture_of_tests": "this file: rules on the tests as a whole",
+    "bench_table": "the table that `bin/bench --against OLD` prints",
     "damage": "every kind of file that a run and its cache hold, damaged, under each command",
     "docs": "README and docs/: links, commands, formats, generated pages",
     "installed": "the wheel, installed elsewhere",
