@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mixplan.domains.passages import Groups
@@ -54,6 +54,7 @@ def refusal(one: Unsplit, barred: dict[str, str]) -> str | None:
     is_taught=st.booleans(),
     held=st.integers(0, 20),
 )
+@example(split={"apart": True}, count=1, elsewhere=None, shown=1, is_taught=True, held=0)
 def test_each_remedy_for_a_split_suffices(split, count, elsewhere, shown, is_taught, held):
     """Demonstrations of their own may be the very rows of the data, some of them, or others; others hold rows out."""
     apart = None if elsewhere is None else rows(*elsewhere)

@@ -221,7 +221,8 @@ def test_a_plan_learns_from_the_runs_beside_it(recipe: Path, tmp_path: Path) -> 
     runs = tmp_path / "runs"
     first = planned(recipe, runs / "new")
     of_model = RELATIVE.replace("runs yet", "runs of this model yet")  # what comes with mixplan is of another
-    assert first["forecast"] == RELATIVE_ALL | {"text": of_model}
+    halving = "100 rows are taken to halve a domain's loss: no arms were compared earlier."
+    assert first["forecast"] == RELATIVE_ALL | {"text": of_model, "evidence": [halving]}
     for number, strength in enumerate((1.0, 1.1, 0.9)):
         leave_outcome(
             runs / f"old{number}", first, {"fox": 0.4 * strength, "doctor": 0.1 * strength, "patient": 0.01 * strength}

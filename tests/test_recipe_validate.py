@@ -35,7 +35,7 @@ KEYS = {
     ),
     "number with separators": (
         ("budget:", "drift: {query_tokens: 20_000}\nbudget:"),
-        f"recipe.yaml:17: drift.query_tokens: found the text '20_000', expected {AT_LEAST_1}.",
+        f"recipe.yaml:17: drift.query_tokens: found the text '20_000', expected {AT_LEAST_1} or 'auto'.",
     ),
     "fraction for a count": (
         ("budget:", "drift: {features: 2.5}\nbudget:"),

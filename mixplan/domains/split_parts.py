@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from mixplan.domains.domain import KeyPath
 from mixplan.domains.passages import Groups
@@ -236,9 +237,16 @@ def _least(one: Unsplit, asked: Mapping[str, int]) -> dict[str, int]:
 
 def _add(one: Unsplit, parts: Parts, asked: Mapping[str, int]) -> str:
     """Say how many rows the smallest split needs, its demonstrations among them."""
-    inside = {"evaluation": min(1, asked["evaluation"]), "query": min(1, asked["query"]), "demonstration": one.shown}
-    apart = one.spec.split.apart
-    needed = smaller(inside, _least(one, inside), 0, pool=apart)
+    apart, inside = one.spec.split.apart, {"query": min(1, asked["query"]), "demonstration": one.shown}
+
+    def rows_for(evaluation: int) -> int:
+        least = inside | {"evaluation": evaluation}
+        return next(rows for rows in count(1) if isinstance(smaller(least, least, rows, pool=apart), dict))
+
+    needed = rows_for(min(1, asked["evaluation"]))
+    # With so many rows the default split may hold one out for evaluation that fewer rows did not leave.
+    held_out = evaluation_rows(SplitSpec(apart=apart), needed, shown=one.shown, elsewhere=False)
+    needed = max(needed, rows_for(min(1, held_out)))
     # A source of a target has none of the rows that another source has, so more of the same would not help.
     also = any(cause.startswith(DUPLICATE_OF) for cause in parts.dropped)
     add = f"Remove `{one.key}`, or add rows that no other source has" if also else "Add data"

@@ -16,8 +16,8 @@ from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.stats import norm, rankdata, t
+
+from mixplan.sts import average_ranks
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -96,11 +96,15 @@ def critical_value(looks: tuple[float, ...], level: float = LEVEL) -> float:
 
     Source: Pocock 1977 (equal bounds at every look); the integral is Armitage, McPherson and Rowe's, 1969.
     """
+    from scipy.optimize import brentq  # loaded where it is used: it takes half a second
+
     return float(brentq(lambda bound: _within(looks, bound) - level, 0.5, 8.0, xtol=1e-9))
 
 
 def _within(looks: tuple[float, ...], bound: float) -> float:
     """The probability that a Brownian motion stays within `bound` standard errors at every look."""
+    from scipy.stats import norm
+
     nodes, weights = np.polynomial.legendre.leggauss(GRID)
     edge = bound * sqrt(looks[0])
     places, density = edge * nodes, norm.pdf(edge * nodes, scale=sqrt(looks[0])) * edge * weights
@@ -123,6 +127,8 @@ def widening(rows: int, draws: int, looks: tuple[float, ...] = LOOKS) -> float:
         At least 1: for several looks, for t instead of the normal distribution, and for the bootstrap's variance,
         which is too small by (rows - draws) / rows.
     """
+    from scipy.stats import norm, t
+
     free = max(1, rows - draws)
     several = norm.sf(critical_value(looks))
     return float(t.isf(several, free) / norm.isf((1 - LEVEL) / 2) * sqrt(rows / free))
@@ -182,7 +188,7 @@ def same_order(scores: Doubles) -> float:
     Args:
         scores: `[1 + draws, domains]`.
     """
-    ranks = rankdata(scores, axis=1)
+    ranks = average_ranks(scores)
     ranks -= ranks.mean(axis=1, keepdims=True)
     size = np.sqrt((ranks**2).sum(axis=1))
     if scores.shape[1] < 3 or size[0] == 0:
