@@ -90,6 +90,21 @@ def test_auto_recommends_by_arms_of_the_model_and_plans_half_and_twice(recipe, t
     assert made["recipe"]["budget"]["rows"] == "auto"
 
 
+def test_what_halves_a_loss_is_in_the_unit_of_a_budget_in_tokens(recipe, tmp_path):
+    tokens = ("budget.rows=null", "budget.tokens=400", "allocate.half_rows=200")
+    by_objective = {}
+    for objective in ("evidence", "diminishing"):
+        overrides = (*tokens, f"allocate.objective={objective}")
+        by_objective[objective] = plan(recipe, tmp_path / objective, *overrides)[0]
+    found = by_objective["evidence"]
+    amounts, domains = found["allocation"]["amounts"], found["domains"]
+    left = sum(domains[name]["sts_icl"]["value"] / (1 + amount / 200) for name, amount in amounts.items())
+    assert found["allocation"]["expected_loss"] == pytest.approx(left)
+    lasts = [made["allocation"]["notes"][-1] for made in by_objective.values()]
+    assert lasts[0] == lasts[1]
+    assert lasts[0].endswith("if 200 tokens halve a domain's loss.")
+
+
 def test_auto_without_arms_is_a_rule_of_thumb_and_says_so(recipe, tmp_path):
     found = plan(recipe, tmp_path / "runs" / "a", "budget.rows=auto")[0]["allocation"]
     assert (found["budget"], found["total"]["by"]) == (1, "rule")

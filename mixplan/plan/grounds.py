@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from mixplan.domains import Domain
 from mixplan.forecast import NO_SAE, Amount, Forecast, Kind, halving_rows
@@ -56,7 +57,14 @@ def halving(loaded: LoadedRecipe, folder: Path, scores: Scores) -> Amount:
     """How many rows halve a domain's loss by arms compared earlier; the recipe's number where they teach nothing."""
     recipe = loaded.recipe
     beneath, kind = loaded.folder(("forecast", "runs")), kind_of(loaded, scores)
-    return halving_rows(recipe.forecast.runs, folder=beneath, run=folder, kind=kind, usual=recipe.allocate.half)
+    return halving_rows(recipe.forecast.runs, folder=beneath, run=folder, kind=kind, usual=usual_rows(recipe, scores))
+
+
+def usual_rows(recipe: Recipe, scores: Scores) -> float:
+    """The recipe's `half_rows` in rows: of a budget in tokens, by the mean over domains of their rows' length."""
+    if recipe.budget.tokens is None or recipe.allocate.half_rows is None:
+        return recipe.allocate.half
+    return recipe.allocate.half_rows / fmean(domain.row_tokens_mean for domain in scores.domains.values())
 
 
 def grounds_of(

@@ -33,7 +33,7 @@ from mixplan.mixture.unread_rows import left_unread, too_short
 from mixplan.plan.budget import Spent, spend
 from mixplan.plan.describe import domains_of, sae_of, target_of, taught_rows
 from mixplan.plan.grader_checks import grader_warnings
-from mixplan.plan.grounds import grounds_of, halving, kind_of, settled
+from mixplan.plan.grounds import grounds_of, halving, kind_of, settled, usual_rows
 from mixplan.plan.job import job_of
 from mixplan.plan.kept_scores import KeptScores
 from mixplan.plan.looks import LOOKS, Expected, same_order, same_rows
@@ -313,7 +313,7 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Scores, planned: Planne
         score=SCORE_KEYS[recipe.sts.score],
         measures=recipe.evaluate.measures,
         planned=planned,
-        saved=lambda: rows_save(patterns, folder=beneath, run=folder, kind=kind, usual=recipe.allocate.half),
+        saved=lambda: rows_save(patterns, folder=beneath, run=folder, kind=kind, usual=usual_rows(recipe, scores)),
     )
     said: list[str | None] = []
     if scores.sae is not None:
