@@ -28,6 +28,7 @@ from mixplan.domains import Domain, Row
 from mixplan.errors import DriftError
 from mixplan.grading.process import GradingProcess
 from mixplan.grading.rewards import total_rewards
+from mixplan.grading.versions import grading_state
 from mixplan.model import Model, Sampling, generate, render, spoken
 from mixplan.recipe import RolloutsSpec, TrainSpec
 from mixplan.runs import canonical_json, content_hash, store, unseal
@@ -122,10 +123,11 @@ class Sampler:
     def place(self, rows: Sequence[Row]) -> Path:
         """Where a batch is kept: everything that its answers and rewards depend on, as one hash."""
         settings = self.spec.model_dump(mode="json", exclude={"prompts"})
-        train = self.train
+        train, graders = self.train, self.graders(rows)
+        state = grading_state([graders] if isinstance(graders, str) else graders, train.rewards)
         key = content_hash(
-            VERSION, self.model.fingerprint, self.model.device.type, settings, self.seed, self.graders(rows),
-            [train.rewards, train.answer_format, train.grader_seconds],
+            VERSION, self.model.fingerprint, self.model.device.type, settings, self.seed, graders,
+            [train.rewards, train.answer_format, train.grader_seconds, state],
             [[self.prompt(row), *asdict(row).values()] for row in rows],
         )  # fmt: skip
         return self.folder / key[:2] / f"{key}.json"

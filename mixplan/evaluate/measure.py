@@ -14,6 +14,7 @@ from mixplan.errors import DataError
 from mixplan.evaluate.accuracy_floors import floor_of
 from mixplan.evaluate.pooled import pooled
 from mixplan.grading import VERSION as GRADING_VERSION
+from mixplan.grading.versions import package_versions
 from mixplan.reading.identity import version_of
 from mixplan.recipe import EvaluateSpec
 from mixplan.recipe.measures import headline_measure, measures_taken
@@ -271,6 +272,7 @@ class _Work:
                 domain.spec.model_dump(),
             ]
         versions = {one: installed(one) for one in LIBRARIES.get(measure, ("torch", "transformers"))}
+        versions |= package_versions([domain.grader]) if measure == "exact" else {}
         return content_hash(VERSION, identified or self.model_identity, content(rows), measure, settings, versions)
 
 

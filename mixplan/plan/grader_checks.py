@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from mixplan.domains import Domain, Row, by_name
 from mixplan.domains.cached_domains import row_values
 from mixplan.errors import DataError
-from mixplan.grading import VERSION
 from mixplan.grading.probes import SECONDS, TRIED_ROWS, Probed, bounded, findings, probe, refusal
 from mixplan.grading.process import GradingProcess, ScorerError
+from mixplan.grading.versions import grading_state
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cached, content_hash
 
 KEPT = 1
 """Version of what is tried."""
-GRADING_PACKAGES = {"math": ("math-verify",), "generator": ("reasoning-gym",)}
-"""Packages that graders use."""
 
 
 def grader_warnings(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain]) -> list[str]:
@@ -60,8 +57,7 @@ def kept_probe(rows: Sequence[Row], grader: str, process: GradingProcess) -> Pro
         process: Where one that may hang runs.
     """
     failures: list[ScorerError] = []
-    versions = [importlib.metadata.version(package) for package in GRADING_PACKAGES.get(grader, ())]
-    key = content_hash(VERSION, KEPT, grader, versions, list(map(row_values, rows)))
+    key = content_hash(KEPT, grader, grading_state([grader]), list(map(row_values, rows)))
     value = cached(
         "grader-checks",
         key,

@@ -12,6 +12,7 @@ from typing import Any
 from mixplan import embedded
 from mixplan.domains import Domain
 from mixplan.errors import DriftError, ModelError
+from mixplan.grading.versions import grading_state
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model
 from mixplan.recipe.paths import local_path
@@ -110,8 +111,9 @@ def drift_inputs(loaded: LoadedRecipe, target: Domain) -> list[Any]:
     recipe = loaded.recipe
     if recipe.drift.from_ == "rollouts":
         train = recipe.train
-        graders = [part.grader for part in target.sources] or target.grader
-        return [train.rewards, train.answer_format, train.grader_seconds, graders]
+        graders = [part.grader for part in target.sources] or [target.grader]
+        state = grading_state(graders, train.rewards)
+        return [train.rewards, train.answer_format, train.grader_seconds, graders, state]
     if recipe.drift.from_ == "checkpoint":
         return [folder_state(checkpoint_folder(loaded))]
     return []
