@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 from small_plan import plan, recipe
 
-from mixplan.plan.grounds import moved_to, settled
+from mixplan.plan.grounds import fewest_and_most, moved_to, settled
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan
 from mixplan.saved.evidence import Evidence
@@ -115,6 +116,45 @@ def test_auto_keeps_floors_and_pools(recipe, tmp_path):
     made = plan(recipe, tmp_path / "runs" / "a", "budget.rows=auto", "allocate.floors={fox: 4, doctor: 1}")[0]
     assert made["allocation"]["rows"] == {"patient": 0, "fox": 4, "doctor": 1}
     assert made["allocation"]["total"]["text"].endswith("The floors ask for 5 rows, and so many are planned.")
+
+
+def test_auto_keeps_caps(recipe, tmp_path):
+    limits = ["allocate.caps.fox=1", "allocate.groups.rest={domains: [patient, doctor], cap: 1}"]
+    made, _ = plan(recipe, tmp_path / "run", "budget.rows=auto", "mixture.target_rows=46", *limits)
+    assert sum(made["allocation"]["rows"].values()) == 2
+    text = made["allocation"]["total"]["text"]
+    assert text.endswith("The domains' pools and caps hold 2 rows, and so many are planned.")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_fewest_and_most_rows_are_a_linear_programs(recipe, seed):
+    draw = np.random.default_rng(seed)
+    names = ["fox", "doctor", "patient"]
+    pools = {name: int(draw.integers(5, 30)) for name in names}
+    allocate = {
+        "floors": {name: int(draw.integers(0, 5)) for name in names if draw.random() < 0.5},
+        "caps": {name: int(draw.integers(5, 40)) for name in names if draw.random() < 0.5},
+        "groups": {},
+    }
+    for number, inside in enumerate((names[:2], names)):
+        if draw.random() < 0.7:
+            floor = int(draw.integers(0, 9))
+            allocate["groups"][f"g{number}"] = {
+                "domains": inside,
+                "floor": floor,
+                "cap": floor + int(draw.integers(9, 60)),
+            }
+    loaded = load_recipe(recipe, ["budget.rows=auto", f"allocate={json.dumps(allocate)}"]).recipe
+    upper = [min(pools[name] * loaded.budget.max_repeats, allocate["caps"].get(name, np.inf)) for name in names]
+    bounds = list(zip([allocate["floors"].get(name, 0) for name in names], upper, strict=True))
+    rows, limits = [], []
+    for group in allocate["groups"].values():
+        part = [float(name in group["domains"]) for name in names]
+        rows += [part, [-one for one in part]]
+        limits += [group["cap"], -group["floor"]]
+    ends = [linprog([sign] * 3, A_ub=rows or None, b_ub=limits or None, bounds=bounds) for sign in (1, -1)]
+    if all(end.status == 0 for end in ends):
+        assert fewest_and_most(loaded, pools) == pytest.approx((ends[0].fun, -ends[1].fun))
 
 
 def test_no_rows_are_an_answer(recipe, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,13 +113,37 @@ def total(
     known = compared_earlier(patterns, folder=beneath, run=folder, kind=kind_of(loaded, scores))
     rows = sum(taken.count for taken in take_target(target, recipe.mixture.target_rows))
     found = replay_total(known, usual=recipe.allocate.half, domains=len(domains), target_rows=rows)
-    least = sum(recipe.allocate.floors.values())
-    most = sum(len(domain.pool) for domain in domains.values()) * recipe.budget.max_repeats
+    least, most = fewest_and_most(recipe, {name: len(domain.pool) for name, domain in domains.items()})
     if found.rows < least:
         return moved_to(found, least, f"The floors ask for {least} rows, and so many are planned.")
     if found.rows > most:
-        return moved_to(found, most, f"The domains' pools hold {most} rows, and so many are planned.")
+        return moved_to(found, most, f"The domains' pools and caps hold {most} rows, and so many are planned.")
     return found
+
+
+def fewest_and_most(recipe: Recipe, pools: Mapping[str, int]) -> tuple[int, int]:
+    """How many rows floors ask for at least, and pools and caps hold at most.
+
+    Groups are counted from the inside out; where two of them cross, the true ends may lie further in.
+
+    Args:
+        recipe: Its limits, in rows.
+        pools: Rows of each domain.
+    """
+    spec = recipe.allocate
+    parts: dict[frozenset[str], tuple[float, float]] = {
+        frozenset({name}): (
+            spec.floors.get(name, 0), min(rows * recipe.budget.max_repeats, spec.caps.get(name, math.inf)),
+        )
+        for name, rows in pools.items()
+    }  # fmt: skip
+    for group in sorted(spec.groups.values(), key=lambda group: len(group.domains)):
+        inside = [part for part in parts if part <= frozenset(group.domains)]
+        floor, cap = (sum(parts[part][end] for part in inside) for end in (0, 1))
+        ends = max(floor, group.floor or 0), min(cap, math.inf if group.cap is None else group.cap)
+        parts = {part: value for part, value in parts.items() if part not in inside}
+        parts[frozenset().union(*inside)] = ends
+    return math.ceil(sum(low for low, _ in parts.values())), math.floor(sum(high for _, high in parts.values()))
 
 
 def moved_to(found: RecommendedTotal, rows: int, why: str) -> RecommendedTotal:
