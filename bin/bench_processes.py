@@ -45,10 +45,10 @@ def planned(folder: Path, base: Path, processes: int, asked: list[str]) -> tuple
     run = base / "run"
     command = [sys.executable, "-m"]
     if processes > 1:
+        config = str(folder / "configs" / "launch" / "multi-cpu.yaml")
         command += [
-            *("accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", str(processes)),
-            *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
-            *("--num_cpu_threads_per_process", "1", "-m"),
+            *("accelerate.commands.launch", "--config_file", config, "--num_processes", str(processes)),
+            *("--main_process_port", "0", "--num_cpu_threads_per_process", "1", "-m"),
         ]
     command += ["mixplan", "plan", RECIPE, "--run", str(run), *(part for one in asked for part in ("--set", one))]
     there = os.environ | {"MIXPLAN_CACHE": str(base / "cache"), "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}

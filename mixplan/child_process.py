@@ -16,6 +16,21 @@ import weakref
 from typing import Any
 
 LOOK_SECONDS = 0.1
+GROUP = (
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK"),
+    *("ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT"),
+)
+"""What torchrun tells each of several processes, beside names that begin with TORCHELASTIC_."""
+
+
+def outside_group() -> dict[str, str]:
+    """The environment without a launcher's, for a child that is none of the processes that it started.
+
+    With it the child would take this process's place in their group, and wait for the others without end.
+    """
+    return {
+        name: value for name, value in os.environ.items() if name not in GROUP and not name.startswith("TORCHELASTIC_")
+    }
 
 
 def started_child(command: list[str], **options: Any) -> subprocess.Popen[bytes]:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from mixplan.child_process import end_group, started_child
+from mixplan.child_process import end_group, outside_group, started_child
 
 FAMILY = """
     import subprocess, sys, time
@@ -113,3 +113,17 @@ def test_signals_and_standard_input_reach_the_command():
     assert process.wait() == 5
     process.stdin.close()
     process.stdout.close()
+
+
+def test_a_child_outside_the_group_is_told_nothing_of_it(monkeypatch):
+    """What torchrun's own documentation lists as set for each process, beside what a person has set."""
+    told = ["LOCAL_RANK", "RANK", "GROUP_RANK", "ROLE_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "ROLE_WORLD_SIZE",
+            "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS",
+            "TORCHELASTIC_RUN_ID"]  # fmt: skip
+    for name in told:
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    found = outside_group()
+    assert not set(told) & set(found)
+    assert found == {name: value for name, value in os.environ.items() if name not in told}
+    assert found["OMP_NUM_THREADS"] == "3"

@@ -22,6 +22,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from mixplan.child_process import outside_group
 from mixplan.grading.grade import Grade, grade
 from mixplan.recipe.suggest import did_you_mean
 
@@ -150,7 +151,7 @@ class GradingProcess:
 
 def _start() -> subprocess.Popen[bytes]:
     # Training has the processors; and each thread's stack would count as the child's memory.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = outside_group() | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "mixplan.grading.process"]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True

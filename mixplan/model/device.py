@@ -21,6 +21,11 @@ BF16_MUST_WIN_BY = 1.2
 """bfloat16 is chosen on a CPU only when it is this much faster: a close race must not flip between two runs."""
 
 
+def has_accelerator() -> bool:
+    """Whether PyTorch sees a device beside the CPU."""
+    return bool(torch.accelerator.is_available())
+
+
 def resolve_device(name: str) -> torch.device:
     """Turn `auto` into the best device present and refuse one that is not here.
 

@@ -20,6 +20,7 @@ import yaml
 from huggingface_hub import get_token
 
 from mixplan import embedded
+from mixplan.child_process import outside_group
 from mixplan.errors import RecipeError, TrainError
 from mixplan.recipe import LoadedRecipe, SourcesSpec
 from mixplan.recipe.base_models import cached
@@ -229,7 +230,7 @@ def asked_of_libraries(questions: Sequence[Mapping[str, Any]]) -> list[str | Non
     Raises:
         TrainError: they ended without an answer.
     """
-    variables = {**os.environ, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false"}
+    variables = {**outside_group(), "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false"}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "mixplan.train.dry_run_process"], input=json.dumps(questions), capture_output=True,

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from mixplan.child_process import outside_group
 from mixplan.runs import content_hash, translated, write_json
 from mixplan.saved.base_types import Saved
 from mixplan.train.job import Job, read_job
@@ -157,7 +158,7 @@ def given_to(tracker: str, run: Path, figures: Mapping[str, float], step: int) -
     try:
         done = subprocess.run(
             [sys.executable, "-m", "mixplan.train.trackers"], input=asked, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=SECONDS, check=False,
+            stderr=subprocess.STDOUT, timeout=SECONDS, check=False, env=outside_group(),
         )  # fmt: skip
         printed, failed = done.stdout, done.returncode != 0
     except subprocess.TimeoutExpired as error:
