@@ -52,8 +52,8 @@ where it stopped.
 set). `HF_HUB_OFFLINE=1` keeps every command off the network. `OMP_NUM_THREADS` sets the threads on a CPU.
 
 To share the reading of a plan between several processes, start it with accelerate:
-`accelerate launch -m mixplan plan RECIPE`, on a CPU with `--config_file configs/launch/multi-cpu.yaml`. They share it by
-tokens, and the plan is the same.
+`accelerate launch -m mixplan plan RECIPE`, on a CPU with `--config_file configs/launch/multi-cpu.yaml`. They share it
+by tokens, and the plan is the same.
 """
 
 
