@@ -60,7 +60,7 @@ class Renderer:
     longest: int = 0
 
     def all(self, rows: Iterable[MixtureRow]) -> Iterator[Rendered]:
-        """Render rows in order; those whose question alone fills the limit are left out, as TRL leaves them out."""
+        """Render rows in order, without those whose question alone fills the limit, which TRL leaves out too."""
         for row in rows:
             made = self.render(row)
             if made.trained_from >= len(made.ids):

@@ -34,6 +34,8 @@ LATEX = (
     (re.compile(r"\^\s*\{?\\circ\}?"), "°"),
     (re.compile(r"\^\s*\{\s*([+-]?\d+)\s*\}"), r"^\1"),
     (re.compile(r"\\(?:approx|equiv)\b"), "="),
+    (re.compile(r"(?<!\*\*)(\b\d+(?:\.\d+)?)(?:\*\*|\s\*\*\s)([-+]?\d+)(?!\d|\*\*)"), r"\1^\2"),
+    (re.compile(r"(?<![0-9A-Za-z)\]%\s])–(?=[\d.€£¥₹])|(?:(?<=\s)|^)–(?=[\d.€£¥₹])", re.M), "-"),
 )
 
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
@@ -45,10 +47,10 @@ DIGITS = (
 )
 NUMBER = re.compile(
     r"(?<![A-Za-z_\d.^,])"
-    r"(?P<sign>(?<![\d)\]%])[-+](?=[\d.€£¥₹])|(?<==\s)-\s(?=\d)|(?:minus|negative)\s+)?[€£¥₹]?\s?"
+    r"(?P<sign>(?<![\d)\]%])[-+](?=[\d.€£¥₹])|(?:(?<=[=:][ ])|(?<=\bis[ ]))-[ ](?=\d)|(?:minus|negative)\s+)?[€£¥₹]?\s?"
     rf"(?P<digits>{DIGITS})"
     r"(?:\s+(?P<over>\d+)\s?/\s?(?P<under>\d+)|\s?/\s?(?P<divisor>\d[\d,]*(?:\.\d+)?))?"
-    r"(?:e(?P<exponent>[+-]?\d{1,4})\b|\s*[×x*·]\s*10\s*(?:\^|\*\*)\s*(?P<ten>[+-]?\d{1,4})|\^(?P<power>\d{1,3})\b)?"
+    r"(?:e(?P<exponent>[+-]?\d{1,4})\b|\s*[×x*·]\s*10\s*(?:\^|\*\*)\s*(?P<ten>[+-]?\d{1,4})|\^(?P<power>[-+]?\d{1,3})\b)?"
     rf"(?:\s*(?P<percent>%|percent\b|per cent\b)|\s+(?P<scale>{'|'.join(SCALES)})s?\b)?",
     re.I,
 )
@@ -141,10 +143,13 @@ def raised(match: re.Match[str]) -> str:
 def parsed(match: re.Match[str]) -> Number:
     """A number as written, exactly."""
     value = Fraction(decimal(match["digits"]))
+    whole, space, over = match["digits"].rpartition(" ")
     if match["over"]:
         value += Fraction(int(match["over"]), int(match["under"]))
     elif match["divisor"]:
-        value /= Fraction(decimal(match["divisor"]))
+        under = Fraction(decimal(match["divisor"]))
+        mixed = space and over.isdigit() and int(over) < under  # `2 125/250`, not 2125/250
+        value = Fraction(decimal(whole)) + int(over) / under if mixed else value / under
     ten = match["exponent"] or match["ten"]
     if ten:
         value *= Fraction(10) ** int(ten)

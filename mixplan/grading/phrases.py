@@ -20,7 +20,9 @@ QUALIFIED = (
     r"(?:to|for) (?:this|the|that|your) [\w ]{1,40}?)"
 )
 VERBS = "(?:is|was|would be|should be|must be|will be|has to be|ist|lautet|est|es|é|è|er|to)"
-LINK = rf"(?:\s*(?:{VERBS}\b|:|=+>?|-+>?|–|—|→|是|为|為|应该|應該|选|選|は|는|은)\s*)+"
+DASH = r"(?:-+>|--+|[-–](?!\s?[\d.€£¥₹])|—)"
+"""A dash that joins; one before a number is the number's sign."""
+LINK = rf"(?:(?:\s*(?:{VERBS}\b|:|=+>?|{DASH}|→|是|为|為|应该|應該|选|選|は|는|은)\s*)+|\s+[-–]\s+)"
 ARTICLES = (
     r"(?:(?:la|el|le|die)(?=\s+\w\b)|"
     r"(?:a|la|el|o|l|die)\s+(?:letra|opci[óo]n|op[çc][ãa]o|lettre|lettera|option|opzione|alternativa))"
@@ -59,9 +61,11 @@ DIRECT = re.compile(
 
 ASSURED = "(?:clearly|definitely|indeed|thus|therefore|to be|most|likely|the|my|our|only)"
 PRAISE = "(?:correct|right|best|true|accurate|appropriate|suitable|answer|final|choice)"
+OTHERS = r"\b(?:is|was|were|seems?|looks?|(?:and|but|so|while|whereas)\s+(?:option\s+)?[A-Z]\b)"
+"""What an option's text holds no part of: it says something of this option, or of another."""
 SURE = re.compile(
-    r"(?<![\w'])(?:[(\[]\s*([A-Za-z])\s*[)\]]|([A-Z])(?![\w']))"
-    r"(?:\s*\([^()\n]{0,80}\)|[.:)]+\s*(?:(?!\bis\b)[^.,;\n]){0,80}?)??\s+"
+    r"(?<![\w'])(?:[(\[]\s*([A-Za-z])\s*[)\]]|([A-Z])(?![\w'])(?:\s*\([^()\n]{0,80}\))??)"
+    rf"(?:(?:(?<=[)\]])|[.:)]+)\s*(?:(?!{OTHERS})[^.,;()\[\]\n]){{0,80}}?)??\s+"
     rf"(?:is|would be|must be|has to be|seems|appears|looks)\s+(?:{ASSURED}\s+)*{PRAISE}\b"
 )
 """`B is correct`, `(b) blue is the best choice`; the letter is one of its two groups."""

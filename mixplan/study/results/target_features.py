@@ -123,7 +123,7 @@ def activity_sentence(zeroing: Zeroing) -> str:
 
 
 def activation(cell: Conditions, name: str) -> float:
-    """How active in sum what a condition takes out is; 0 where it takes out nothing."""
+    """Sum of the activations of the features that a condition takes out; 0 where it takes out none."""
     return cell.of(name).activation or 0.0
 
 
