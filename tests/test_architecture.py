@@ -1,6 +1,7 @@
 """Holds the package's own files to the rules of the house: who may import what, names, sentences, sizes, tests."""
 
 import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -355,6 +356,13 @@ def test_light_commands_load_no_model_library(arguments):
 @pytest.mark.parametrize("module", ["mixplan", "mixplan.recipe", "mixplan.domains", "mixplan.runs", "mixplan.report"])
 def test_light_modules_load_no_model_library(module):
     assert loaded_after(f"import {module}") == set()
+
+
+def test_each_pin_is_installed_so_that_a_prepared_machine_is_recognised():
+    """`bin/environment` takes an interpreter that has every pinned version; one that nothing needs would bar all."""
+    lines = (line.partition("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line[0] != "#")
+    pinned = {name: version for name, _, version in lines}
+    assert {name: importlib.metadata.version(name).partition("+")[0] for name in pinned} == pinned
 
 
 def test_each_dependency_is_pinned_to_one_version():
