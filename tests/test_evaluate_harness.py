@@ -109,6 +109,14 @@ def test_log_probabilities_are_those_of_its_own_backend(any_model):
         assert greedy == other_greedy
 
 
+@pytest.mark.parametrize(("says", "better"), [(True, 1), (False, -1)])
+def test_the_task_says_whether_more_is_better(tiny_model, documents, tmp_path, says, better):
+    metrics = [{"metric": "acc", "aggregation": "mean", "higher_is_better": says}]
+    task = write_task(tmp_path, metric_list=metrics)
+    found = measured(loaded(tiny_model), documents, documents.evaluation[:2], tmp_path, task)
+    assert found.quality("acc") == better
+
+
 def test_a_task_that_generates(tiny_model, documents, tmp_path):
     task = write_task(
         tmp_path, output_type="generate_until", doc_to_choice=None, doc_to_target="solved",

@@ -27,10 +27,18 @@ def test_nouns_alone_state_nothing(text):
 
 @pytest.mark.parametrize(
     ("text", "letter"),
-    [("B is correct", "B"), ("(c) green is the best choice", "c"),
-     ("D seems right", "D"), ("A is a letter", None),
-     ("(a) was out and (c) is correct", "c"), ("(A) seems odd and B is correct", "B"), ("C. grey is right", "C"),
-     ("C (grey) is right", "C"), ("(c): grey is right", "c"), ("(a) blue and B is correct", "B")],
+    [
+        ("B is correct", "B"),
+        ("(c) green is the best choice", "c"),
+        ("D seems right", "D"),
+        ("A is a letter", None),
+        ("(a) was out and (c) is correct", "c"),
+        ("(A) seems odd and B is correct", "B"),
+        ("C. grey is right", "C"),
+        ("C (grey) is right", "C"),
+        ("(c): grey is right", "c"),
+        ("(a) blue and B is correct", "B"),
+    ],
 )
 def test_praise_names_a_letter(text, letter):
     match = SURE.search(text)

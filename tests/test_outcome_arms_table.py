@@ -206,3 +206,22 @@ def test_the_sources_of_a_target_are_no_domains():
 def without_target(one):
     domains = {name: measures for name, measures in one.domains.items() if name != "target"}
     return replace(one, domains=domains, headlines={name: one.headlines[name] for name in domains})
+
+
+def test_less_is_better_of_a_metric_whose_harness_says_so():
+    """An error rate of a task: mixplan knows nothing of its name."""
+
+    def made_of(law, better):
+        own = Measured("lm_eval", tuple(f"r:{n}" for n in range(4)), {"wer": law}, {}, {"wer": better})
+        return Evaluation(
+            EvaluatedModel(name="tiny", hash="", dtype="float32"), {"law": {"lm_eval": own}}, {"law": "lm_eval"}
+        )
+
+    words = {}
+    for better in (1, -1):
+        before, even, led = (
+            made_of(values, better) for values in ((0.5,) * 4, (0.6, 0.7, 0.6, 0.7), (0.2, 0.3, 0.2, 0.3))
+        )
+        table = table_of({"uniform": {0: even}, "plan": {0: led}}, before, rows={}, steps=1)
+        words[better] = (table["arms"]["plan"]["verdict"], table["arms"]["uniform"]["losses"]["law"] > 0)
+    assert words == {1: ("loss", False), -1: ("win", True)}

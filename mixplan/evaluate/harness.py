@@ -12,7 +12,7 @@ import contextlib
 import functools
 import importlib.util
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def measure_task(
         places = documents(domain, rows, list(loaded.eval_docs), task)
         samples = run_task(model, loaded, sorted(places))
     advance(len(rows))
-    return as_measured(domain.name, task, places, samples)
+    return as_measured(domain.name, task, places, samples, loaded.higher_is_better())
 
 
 def load_task(name: str, task: str, folder: Path) -> Any:
@@ -217,8 +217,17 @@ def score_requests(model: Model, requests: Sequence[tuple[Ids, Ids]]) -> list[tu
     return [found[one] for one in cut]
 
 
-def as_measured(name: str, task: str, places: dict[int, str], samples: Sequence[Sample]) -> Measured:
+def as_measured(
+    name: str, task: str, places: dict[int, str], samples: Sequence[Sample], higher: Mapping[str, bool | None]
+) -> Measured:
     """The first metric of each sample.
+
+    Args:
+        name: The domain's.
+        task: The task's.
+        places: Row ids by the document's number.
+        samples: The harness's.
+        higher: Whether more is better, by metric, as the task says; what it says nothing of has no better side.
 
     Raises:
         EvaluateError: it is no number for each item.
@@ -235,4 +244,5 @@ def as_measured(name: str, task: str, places: dict[int, str], samples: Sequence[
         rows=tuple(places[sample["doc_id"]] for sample in samples),
         values={metric: tuple(map(float, values))},
         texts={},
+        better={metric: {None: 0, True: 1, False: -1}[higher.get(metric)]},
     )

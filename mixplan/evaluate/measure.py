@@ -270,6 +270,7 @@ class _Work:
                 self.spec.tasks[name],
                 task_files(self.folder / self.spec.tasks[name]),
                 domain.spec.model_dump(),
+                "with what is better",
             ]
         versions = {one: installed(one) for one in LIBRARIES.get(measure, ("torch", "transformers"))}
         versions |= package_versions([domain.grader]) if measure == "exact" else {}

@@ -14,7 +14,7 @@ from mixplan.forecast.halving import read_evidence, same_job
 from mixplan.saved import read_earlier_outcome
 from mixplan.saved.arms import Arm, Arms
 from mixplan.saved.base_types import Interval
-from mixplan.saved.evaluation import quality
+from mixplan.saved.evaluation import QUALITY, quality
 from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.placement import ComparisonEvidence
@@ -24,6 +24,8 @@ LED: tuple[Literal["proportional_to_sts", "plan"], ...] = ("proportional_to_sts"
 """Arms led by scores, the first that was trained counts: rows are moved towards the proportional rule."""
 ALIKE = 0.05
 """Total variation from the even spread's rows below which a mixture is one itself."""
+KNOWN_UNITS = frozenset(QUALITY) | frozenset(map(unit_of, QUALITY))
+"""Units of which an outcome alone says whether more is better; those of a task's other metrics teach nothing."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def led_against_even(arms: Arms, name: str) -> Iterator[ComparisonEvidence | Non
     over = arms.behaviour if arms.behaviour is not None and arms.behaviour.arms else arms
     even = over.arms.get(EVEN)
     led = next((arm for arm in LED if arm in over.arms), None)
-    if even is None or led is None or over.quantity is None or arms.baseline != EVEN:
+    if even is None or led is None or over.quantity not in KNOWN_UNITS or arms.baseline != EVEN:
         return
     found = over.arms[led].against
     if found is None or apart(over.arms[led], even) < ALIKE:

@@ -28,7 +28,7 @@ from mixplan.outcome.arms import BASELINE
 from mixplan.outcome.units import common_unit, main_quantity
 from mixplan.saved.arms import Arm, Arms, ArmsOver, Pair, Verdict
 from mixplan.saved.base_types import Interval
-from mixplan.saved.evaluation import Evaluation, quality
+from mixplan.saved.evaluation import Evaluation
 
 Doubles = npt.NDArray[np.float64]
 VERDICTS: tuple[Verdict, ...] = ("win", "tie", "loss")
@@ -109,18 +109,20 @@ def table_over(
     for arm, evaluations in arms.items():
         base = {} if arm == BASELINE else arms.get(BASELINE, {})
         found[arm] = arm_line(chosen, evaluations, base, before, dict(rows.get(arm, {})))
-    pairs = [
-        pair for first, second in itertools.combinations(arms, 2) if (pair := pair_of(chosen, arms, first, second))
-    ]
+    each = (pair_of(chosen, arms, before, *two) for two in itertools.combinations(arms, 2))
+    pairs = [pair for pair in each if pair]
     return ArmsOver(domains=len(chosen), arms=found, pairs=pairs, quantity=quantity)
 
 
-def pair_of(chosen: Mapping[str, tuple[str, str]], arms: Trained, first: str, second: str) -> Pair | None:
+def pair_of(
+    chosen: Mapping[str, tuple[str, str]], arms: Trained, before: Evaluation, first: str, second: str
+) -> Pair | None:
     """The paired difference of two arms' means over domains, the later arm less the earlier; None without both.
 
     Args:
         chosen: By domain, measure and quantity.
         arms: Evaluations by arm and seed.
+        before: The untrained model's.
         first: An arm.
         second: The arm that is held against it.
     """
@@ -138,13 +140,13 @@ def pair_of(chosen: Mapping[str, tuple[str, str]], arms: Trained, first: str, se
         against=first,
         seeds=len(both),
         difference=against,
-        verdict=verdict(against, direction_of(chosen)),
+        verdict=verdict(against, direction_of(chosen, before)),
     )
 
 
-def direction_of(chosen: Mapping[str, tuple[str, str]]) -> int:
-    """1 where more of the chosen quantities is better, -1 where less is."""
-    return -1 if any(quality(quantity) <= 0 for _, quantity in chosen.values()) else 1
+def direction_of(chosen: Mapping[str, tuple[str, str]], before: Evaluation) -> int:
+    """1 where more of the chosen quantities is better, -1 where less is, as their evaluation says."""
+    return -1 if any(before.domains[name][part].quality(one) <= 0 for name, (part, one) in chosen.items()) else 1
 
 
 def arm_line(
@@ -168,7 +170,7 @@ def arm_line(
 
     target = headline_quantity([before, *evaluations.values(), *base.values()], "target")
     place = ("target", before.headlines["target"], target) if target else None
-    better = direction_of(chosen)
+    better = direction_of(chosen, before)
     own = {name: changes(name, *where) for name, where in chosen.items()}
     apart = {name: differences(name, *where) for name, where in chosen.items()} if both else {}
     worst = min(own, key=lambda name: (better * float(own[name].mean()), name), default=None)

@@ -25,7 +25,7 @@ from mixplan.reading import Watcher
 from mixplan.recipe import load_recipe
 from mixplan.runs import locked
 from mixplan.saved import outcome_again, read_outcome, write_outcome
-from mixplan.saved.evaluation import Evaluation, quality, read_evaluation, write_evaluation
+from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
 from mixplan.train.machine_share import Part
 from mixplan.train.make import make_job, train
 from mixplan.train.verify import AsPlanned, verify
@@ -286,8 +286,9 @@ def losses_of(evaluations: Iterable[Evaluation], before: Evaluation) -> dict[str
             quantity = main_quantity(measures[measure].values)
             late, early = (one.domains[name][measure].values[quantity] for one in (after, before))
             worse = float(np.mean(early)) - float(np.mean(late))
+            better = before.domains[name][measure].quality(quantity)
             # What has no better side, such as behaviour, is lost by as much as it moves.
-            found.setdefault(name, []).append(worse * quality(quantity) if quality(quantity) else abs(worse))
+            found.setdefault(name, []).append(worse * better if better else abs(worse))
     return {name: max(0.0, float(np.mean(values))) for name, values in found.items()}
 
 

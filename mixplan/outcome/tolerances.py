@@ -32,7 +32,7 @@ from mixplan.recipe.tolerances import SHARES, UNITS, Tolerance, tolerances_of
 from mixplan.saved import read_outcome
 from mixplan.saved.arms import Arm, Arms
 from mixplan.saved.base_types import Interval
-from mixplan.saved.evaluation import Evaluation, quality
+from mixplan.saved.evaluation import Evaluation
 from mixplan.saved.outcome import Change, Measured, Outcome
 from mixplan.saved.plan import Plan
 from mixplan.saved.tolerances import Gate, Held, by_domain
@@ -75,7 +75,8 @@ def gate(
                 held.append(Held.model_validate(said | {"reason": f"`{tolerance.measure}` was not measured."}))
                 continue
             quantity = main_quantity(quantities)
-            moved, loss = quantities[quantity], loss_in(tolerance, quantity, quantities[quantity])
+            moved, measured = quantities[quantity], before.domains[name][tolerance.measure]
+            loss = loss_in(tolerance, measured.quality(quantity), moved)
             why = no_loss_to_show(name, tolerance, quantity, before, rows.get(name, ()))
             found = {"verdict": "undecided", "reason": why} if why else judged(tolerance, loss, moved, seeds)
             held.append(Held.model_validate(said | {"loss": loss, "items": moved.items} | found))
@@ -159,10 +160,10 @@ def judged(tolerance: Tolerance, loss: Interval, moved: Change, seeds: int) -> d
     return {"verdict": "undecided", "reason": f"{holds}; about {more:,} rows would.", "rows": more}
 
 
-def loss_in(tolerance: Tolerance, quantity: str, moved: Change) -> Interval:
+def loss_in(tolerance: Tolerance, better: int, moved: Change) -> Interval:
     """A loss in a tolerance's unit; what has no better side is lost by as much as it moves."""
     scale = UNITS[tolerance.unit].scale
-    sign = -scale if quality(quantity) > 0 else scale
+    sign = -scale if better > 0 else scale
     low, high = sorted((sign * moved.low, sign * moved.high))
     return Interval(value=sign * moved.change, low=low, high=high)
 
@@ -309,7 +310,7 @@ def over_seeds(
             one = change(
                 values[0].tolist(),
                 values[1:].mean(axis=0).tolist(),
-                quality=quality(quantity),
+                quality=known[0].quality(quantity),
                 resamples=resamples,
                 seed=seed,
             )
