@@ -4,8 +4,8 @@
 
 Reads rows of the quickstart's target and domains on the embedded model in float32 into FOLDER, part by part; a second
 call continues. Each seed then draws an order of the rows that were read, behind the examples that each was read behind,
-and takes a full reading's tokens from it; the rule reads the first of them, look by look. `quickstart` permutes what
-was read. `paper` draws rows again and again from what was read, since it asks for more than that: 14 domains of 10,000
+and takes a full reading's tokens from it; the rule reads the first of them as it asks for them. `quickstart` permutes
+what was read. `paper` draws rows again and again from what was read, since it asks for more than that: 14 domains of 10,000
 tokens, a target of 20,000, 220 rows. Domains are planned by their STS_ICL, and again by what the quickstart's forecast
 makes of it. Coverage is of the value that all rows together have, from rows that are drawn again and again.
 Prints one JSON object.
@@ -267,13 +267,18 @@ class Seed:
         chosen = dimensions(self.pools["target"], whole)
         values = [self.value(name, np.concatenate(self.full[name]), chosen) for name in self.names]
         allocation = self.allocated(np.array([values]))[0]
-        for look, part in enumerate(LOOKS):
-            rows = {name: looked_at(one, self.full[name], part) for name, one in self.pools.items()}
-            expected, own, sets = self.expected(rows, look)
-            if expected.settled:
+        looks = dict.fromkeys(self.pools, 0)
+        while True:
+            rows = {name: looked_at(one, self.full[name], LOOKS[looks[name]]) for name, one in self.pools.items()}
+            expected, drawn, sets = self.expected(rows, looks)
+            own = self.allocated(drawn)[0]
+            planning = dict(zip(self.names, (drawn * self.factor).T, strict=True))
+            wanted = expected.open_at(looks, planning, self.size.budget_rows)
+            if expected.settled or not wanted:
                 break
+            looks = {name: look + (name in wanted) for name, look in looks.items()}
         return {
-            "look": look,
+            "look": max(looks.values()),
             "tokens": self.tokens(rows) / self.tokens(self.full),
             "furthest": int(np.abs(own - allocation).max()),
             "dimensions": float(np.isin(sets[0], chosen).mean()),
@@ -286,22 +291,21 @@ class Seed:
         one = self.pools[name]
         return float(one.shift[np.ix_(rows, chosen)].sum() / one.tokens[rows].sum())
 
-    def expected(self, rows: dict[str, list[Integers]], look: int) -> tuple[Expected, Integers, Integers]:
-        """What the rule expects at a look, the look's allocation, and the sets of drift dimensions."""
+    def expected(self, rows: dict[str, list[Integers]], looks: dict[str, int]) -> tuple[Expected, Doubles, Integers]:
+        """What the rule expects, `[1 + draws, domains]` the scores that it draws, and the sets of drift dimensions."""
         part = {name: self.tokens({name: own}) / self.tokens({name: self.full[name]}) for name, own in rows.items()}
         taught = np.concatenate(rows["target"])
         shift = self.pools["target"].shift[taught]
-        counts = np.random.default_rng([self.number, look]).poisson(1.0, (REPLICAS, len(taught)))
+        counts = np.random.default_rng([self.number, looks["target"]]).poisson(1.0, (REPLICAS, len(taught)))
         sets = plausible_dimensions(shift.sum(axis=0), counts @ shift, count=DIMENSIONS, part=part["target"])
         drawn = []
         for number, name in enumerate(self.names):
             own, one = np.concatenate(rows[name]), self.pools[name]
             sums = np.stack([one.shift[:, chosen].sum(axis=1)[own] for chosen in sets])
             read_rows = ReadRows(one.tokens[own], sums, one.draw[own], part[name])
-            drawn.append(plausible_scores(read_rows, seed=(self.number, number, look)))
-        allocations = self.allocated(np.array(drawn).T)
-        expected = Expected(same_dimensions(sets), same_order(np.array(drawn).T), same_rows(allocations))
-        return expected, allocations[0], sets
+            drawn.append(plausible_scores(read_rows, seed=(self.number, number, looks[name])))
+        scores = np.array(drawn).T
+        return Expected(same_dimensions(sets), same_order(scores), same_rows(self.allocated(scores))), scores, sets
 
     def covered(self, rows: dict[str, list[Integers]], chosen: Integers) -> float:
         """Part of the domains whose interval holds the value that all rows together have."""

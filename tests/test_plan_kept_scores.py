@@ -28,7 +28,8 @@ def test_another_look_and_other_reading_have_places_of_their_own(recipe):
     assert fewer.place(None) != fixed.place(None)
     assert kept(recipe).place(None) == fixed.place(None)
     automatic = kept(recipe, "sts.query_tokens=auto")
-    assert len({automatic.place(None), *(automatic.place(look) for look in range(5))}) == 6
+    looks = [{"target": one, "fox": other} for one in range(2) for other in range(3)]
+    assert len({automatic.place(None), *map(automatic.place, looks)}) == 7
     # What the rows are spread by does not change what is read.
     assert kept(recipe, "budget.rows=7").place(None) == fixed.place(None)
 

@@ -13,6 +13,7 @@ from mixplan.plan.looks import (
     critical_value,
     plausible_dimensions,
     plausible_scores,
+    rows_moved,
     same_dimensions,
     same_order,
     same_rows,
@@ -119,3 +120,46 @@ def test_dimensions_order_and_rows_by_hand():
 )
 def test_all_three_must_be_settled(expected, settled):
     assert expected.settled is settled
+
+
+def test_rows_that_one_score_moves_are_those_of_spreading_again():
+    rng = np.random.default_rng(4)
+    planning = rng.lognormal(0, 0.6, (41, 6)) * np.array([1, 4, 0.2, 2, 9, 0])
+    again = []
+    for domain in range(6):
+        moved = []
+        for drawn in planning[1:]:
+            other = planning[0].copy()
+            other[domain] = drawn[domain]
+            moved.append(np.abs(100 * other / other.sum() - 100 * planning[0] / planning[0].sum()).max())
+        again.append(np.quantile(moved, 0.975))
+    assert rows_moved(planning, 100) == pytest.approx(np.array(again), abs=1e-9)
+
+
+@pytest.mark.parametrize("planning", [np.zeros((5, 3)), np.eye(3)[[0, 0, 0]], np.ones((4, 1))])
+def test_without_a_score_or_another_domain_nothing_moves(planning):
+    assert (rows_moved(planning, 50.0) == 0).all()
+
+
+def drawn_of(**spread):
+    return {name: np.concatenate([[1.0], 1 + one * np.linspace(-1, 1, DRAWS)]) for name, one in spread.items()}
+
+
+@pytest.mark.parametrize(
+    ("expected", "looks", "wanted"),
+    [
+        (Expected(0.95, 0.99, 0.5), {"target": 0, "law": 1, "art": 0}, {"law"}),
+        (Expected(0.5, 0.99, 0.5), {"target": 0, "law": 1, "art": 0}, {"target", "law"}),
+        (Expected(0.5, 0.99, 1.0), {"target": 2, "law": 1, "art": 0}, {"target"}),
+        # The order alone is open: nothing says whose score it hangs on.
+        (Expected(0.95, 0.2, 1.0), {"target": 1, "law": 1, "art": 0}, {"art"}),
+        # What could move rows is read to its end, and they are open still.
+        (Expected(0.95, 0.99, 0.5), {"target": 1, "law": 4, "art": 1}, {"target", "art"}),
+        (Expected(0.5, None, None), {"target": 4, "law": 3, "art": 3}, {"law", "art"}),
+        (Expected(0.1, 0.1, 0.1), {"target": 4, "law": 4, "art": 4}, set()),
+        (Expected(0.1, 0.99, 0.5), {"law": 0, "art": 0}, {"law"}),
+    ],
+)  # fmt: skip
+def test_what_is_open_is_read_on(expected, looks, wanted):
+    planning = {} if expected.rows is None else drawn_of(law=0.5, art=0.001)
+    assert expected.open_at(looks, planning, 60.0) == wanted

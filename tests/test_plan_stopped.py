@@ -46,18 +46,21 @@ def test_target_and_domains_stop_each_by_their_own_section(drift, sts, target, d
 
 
 def scores(look: int) -> Scores:
-    looks = Looks(look=look, at_most={"target": 1000, "law": 600, "art": 400}, dimensions=0.9, drawn=None)
+    at_most = {"target": 1000, "law": 600, "art": 400}
+    looks = Looks(looks={"target": look, "law": look, "art": 0}, at_most=at_most, dimensions=0.9, drawn=None)
     return Scores(looks, {"target": Read(350), "law": Read(210), "art": Read(140)})
 
 
 def test_tokens_are_counted_over_target_and_domains():
     found = stopped_at(scores(2), Expected(dimensions=0.9, order=0.95, rows=0.985))
     assert (found.look, found.query_tokens, found.at_most) == (2, 700, 2000)
+    assert found.looks == {"target": 2, "law": 2, "art": 0}
     assert (found.dimensions, found.order, found.rows) == (0.9, 0.95, 0.985)
     assert found.text == (
-        "Read 700 of at most 2,000 query tokens (look 3 of 5): reading all of them is expected to pick 90% of the "
-        "drift dimensions again and to order the domains alike (Spearman 0.95), and no domain's rows change by more "
-        "than 2 in 98.5% of 200 draws of it. Intervals are wide enough to hold at all looks together."
+        "Read 700 of at most 2,000 query tokens (look 3 of 5, 1 of 3 readings less far): reading all of them is "
+        "expected to pick 90% of the drift dimensions again and to order the domains alike (Spearman 0.95), and no "
+        "domain's rows change by more than 2 in 98.5% of 200 draws of it. Intervals are wide enough to hold at all "
+        "looks together."
     )
 
 

@@ -10,7 +10,7 @@ Source: arXiv 2603.02908, sections 4.1 and 5; the chance interval and the compar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -120,9 +120,11 @@ def actual_drift(
     sae = load_sae(spec, untrained, folder=loaded.folder(("model", "sae", "path")))
     whole = plan_readings(recipe, untrained, target, {})["target"]
     folder, workers = cache_folder() / "statistics", Workers.here()
-    look = plan.stopped.look if plan.stopped else None
-    predicted = foretold(loaded, target, whole, Reader(untrained, sae, folder, watcher, workers), look)
-    reading = read_up_to(recipe, {"target": whole}, Reader(untrained, sae, folder, watcher, workers), look)[0]["target"]
+    looks = {"target": plan.stopped.looks.get("target", plan.stopped.look)} if plan.stopped else None
+    predicted = foretold(loaded, target, whole, Reader(untrained, sae, folder, watcher, workers), looks)
+    reading = read_up_to(recipe, {"target": whole}, Reader(untrained, sae, folder, watcher, workers), looks)[0][
+        "target"
+    ]
     bare = [without_demonstrations(unit) for unit in reading.units]
     watcher.stage("reading the target before and after training", reading.tokens, "tokens")
     actual = Reader(untrained, sae, folder, watcher, workers, trained).read(bare)
@@ -136,7 +138,7 @@ def actual_drift(
 
 
 def foretold(
-    loaded: LoadedRecipe, target: Domain, reading: Reading, reader: Reader, look: int | None
+    loaded: LoadedRecipe, target: Domain, reading: Reading, reader: Reader, looks: Mapping[str, int] | None
 ) -> list[Statistics]:
     """Read the target again as its drift dimensions were told; a pilot's checkpoint is freed behind it.
 
@@ -145,10 +147,10 @@ def foretold(
         target: The opened target.
         reading: All that may be read of it.
         reader: Reads.
-        look: Up to which look the plan read it; None where its budget is given.
+        looks: Up to which look the plan read it; None where its budget is given.
     """
     told = drift_reading(loaded, reader.model, target, reading, watcher=reader.watcher, workers=reader.workers)
-    readings, reader = read_up_to(loaded.recipe, {"target": told.reading}, reader, look)
+    readings, reader = read_up_to(loaded.recipe, {"target": told.reading}, reader, looks)
     reader.watcher.stage(f"reading the target {told.words}", readings["target"].tokens, "tokens")
     return replace(reader, trained=told.trained).read(readings["target"].units, replicas=REPLICAS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,7 +57,12 @@ class SourceDrift:
 
 
 def source_drifts(
-    recipe: Recipe, model: Model, target: Domain, reader: Reader, told: DriftReading, look: int | None = None
+    recipe: Recipe,
+    model: Model,
+    target: Domain,
+    reader: Reader,
+    told: DriftReading,
+    looks: Mapping[str, int] | None = None,
 ) -> tuple[SourceDrift, ...]:
     """Read each source of a target and find its own drift dimensions.
 
@@ -70,7 +75,7 @@ def source_drifts(
         target: The opened target; nothing is read of one without several sources.
         reader: Reads, with the model.
         told: What tells the whole target's drift, for its checkpoint.
-        look: Up to which look they are read, as the target is; None where its budget is given.
+        looks: Up to which look they are read, as the target is; None where its budget is given.
 
     Raises:
         DataError: every question of a source is longer than the model's window.
@@ -80,7 +85,7 @@ def source_drifts(
     for number, source in enumerate(target.sources):
         reading = source_reading(recipe, model, source, tokens=tokens, number=number)
         units = reading.units if told.trained is None else tuple(map(without_demonstrations, reading.units))
-        readings, own = read_up_to(recipe, {"target": replace(reading, units=units)}, reader, look)
+        readings, own = read_up_to(recipe, {"target": replace(reading, units=units)}, reader, looks)
         reader.watcher.stage(f"reading {source.name}", readings["target"].tokens, "tokens")
         parts = replace(own, trained=told.trained).read(readings["target"].units)
         found.append(drift_of(str(source.source), parts, count=recipe.drift.features))

@@ -37,28 +37,28 @@ class KeptScores:
     watcher: Watcher
     begun: Begun | None = None
 
-    def at(self, look: int | None) -> Scores:
+    def at(self, looks: Mapping[str, int] | None) -> Scores:
         """Scores that are kept, or measured now and kept.
 
         Args:
-            look: Up to which look; None where budgets of query tokens are given.
+            looks: Up to which look each is read; None where budgets of query tokens are given.
         """
-        standing = unseal(self.place(look))
+        standing = unseal(self.place(looks))
         if standing is not None:
             self.watcher.say("scores are reused from an earlier run; no model is loaded")
             return Scores.model_validate_json(standing)
-        text = canonical_json(self.measured(look).values())
+        text = canonical_json(self.measured(looks).values())
         # The key is taken again: a first download has given the model a commit that it did not have before.
-        store(self.place(look), text.encode())
+        store(self.place(looks), text.encode())
         # Read back, so that a plan's bytes do not tell whether its scores were measured or stood.
         return Scores.model_validate_json(text)
 
-    def place(self, look: int | None) -> Path:
+    def place(self, looks: Mapping[str, int] | None) -> Path:
         """Where scores are kept."""
-        rule = None if look is None else (look, LOOKS, LEAST_ROWS, DRAWS)
+        rule = None if looks is None else (dict(looks), LOOKS, LEAST_ROWS, DRAWS)
         return cache_folder() / "scores" / f"{scores_key(self.loaded, self.target, self.domains, rule)}.json"
 
-    def measured(self, look: int | None) -> Scores:
+    def measured(self, looks: Mapping[str, int] | None) -> Scores:
         """Scores measured now; what this imports loads torch, which a new budget does not need."""
         if self.loaded.recipe.model.sae_spec is None:
             from mixplan.plan.without_sae import measure_without_sae
@@ -66,8 +66,8 @@ class KeptScores:
             return measure_without_sae(self.loaded, self.target, self.domains, watcher=self.watcher)
         from mixplan.plan.scores import begin_reading, measure_scores, measured
 
-        if look is None:
+        if looks is None:
             return measure_scores(self.loaded, self.target, self.domains, watcher=self.watcher)
         if self.begun is None:
             self.begun = begin_reading(self.loaded, self.target, self.domains, watcher=self.watcher)
-        return measured(self.begun, look=look)
+        return measured(self.begun, looks=looks)

@@ -1,14 +1,15 @@
 """Decides, look by look, whether enough was read: whether what is left to read could still change the plan.
 
 A look is a part of the most that may be read. At each one the rows that were read are resampled to draw what reading
-all of them could give; reading stops at the first look at which the drift dimensions, the order of the domains and
-their rows would stay. Intervals are wide enough to hold at all looks together, so that it does not matter when, or why,
-reading stops.
+all of them could give; reading stops as soon as the drift dimensions, the order of the domains and their rows would
+stay. Until then the target is read on where the dimensions are open, and those domains whose own scores could move
+rows; others wait at their look. Intervals are wide enough to hold at all looks together, so that it does not matter
+when, or why, reading stops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -38,6 +39,8 @@ SAME_ORDER = 0.9
 """Spearman correlation with the order of the domains that reading all must be expected to have."""
 DRAWS = 200
 """Draws of what reading all could give."""
+MOVES = SAME_ROWS / 2
+"""Rows that a domain's own score, known as it is, may move alone: one that could move more is read on."""
 LEVEL = 0.95
 GRID = 201
 
@@ -81,6 +84,27 @@ class Expected:
         if self.order is None or self.rows is None:
             return False
         return self.dimensions >= SAME_DIMENSIONS and self.order >= SAME_ORDER and self.rows >= CERTAINTY
+
+    def open_at(self, looks: Mapping[str, int], planning: Mapping[str, Doubles], total: float) -> frozenset[str]:
+        """Name what is to be read on before anything else.
+
+        Args:
+            looks: The number of the last look of the target (`target`) and each domain that stops by itself.
+            planning: By domain, `[1 + draws]` the score that rows go by, and draws of what reading all could make of
+                it; empty where nothing was drawn.
+            total: The budget, in rows or tokens of a mean row.
+
+        Returns:
+            The target where its dimensions are open; domains that alone could move rows, where rows are; without
+            either all that are read least far. Nothing once all was read.
+        """
+        left = {name for name, look in looks.items() if look < len(LOOKS) - 1}
+        wanted = left & {"target"} if self.dimensions < SAME_DIMENSIONS else set()
+        if self.rows is not None and self.rows < CERTAINTY:
+            moved = rows_moved(np.array(list(planning.values())).T, total)
+            wanted |= left & {name for name, rows in zip(planning, moved, strict=True) if rows > MOVES}
+        least = min((looks[name] for name in left), default=0)
+        return frozenset(wanted or {name for name in left if looks[name] == least})
 
 
 @cache
@@ -175,6 +199,29 @@ def plausible_scores(read: ReadRows, *, seed: Sequence[int]) -> Doubles:
     others = scores[1 + np.arange(DRAWS) % (len(scores) - 1)] if len(scores) > 1 else scores
     drawn = scores[0] + left * (resampled - scores[0]) + (others - scores[0])
     return np.asarray(np.concatenate([scores[:1], np.maximum(drawn, 0.0)]))
+
+
+def rows_moved(planning: Doubles, total: float) -> Doubles:
+    """Say how many rows each domain's own score could move, were all others known: in proportion, without limits.
+
+    Args:
+        planning: `[1 + draws, domains]` scores of 0 or more, and draws of what reading all could make of them.
+        total: The budget in rows.
+
+    Returns:
+        `[domains]` the most by which any domain's rows change, as often as not more than in 1 - `CERTAINTY` of draws.
+    """
+    first, drawn = planning[0], planning[1:]
+    others = first.sum() - first
+    if not first.sum() > 0:
+        return np.zeros(len(first))
+    share = first / first.sum()
+    own = np.divide(drawn, others + drawn, out=np.zeros_like(drawn), where=others + drawn > 0)
+    largest = np.array([np.delete(share, place).max(initial=0.0) for place in range(len(share))])
+    # All others keep their proportions: the largest of them moves most.
+    grown = np.divide(1 - own, 1 - share, out=np.ones_like(own), where=share < 1)
+    moved = np.maximum(np.abs(own - share), largest * np.abs(grown - 1)) * total
+    return np.asarray(np.quantile(moved, CERTAINTY, axis=0))
 
 
 def same_dimensions(dimensions: Integers) -> float:

@@ -36,8 +36,8 @@ from mixplan.plan.grader_checks import grader_warnings
 from mixplan.plan.grounds import grounds_of, halving, kind_of, settled, usual_rows
 from mixplan.plan.job import job_of
 from mixplan.plan.kept_scores import KeptScores
-from mixplan.plan.looks import LOOKS, Expected, same_order, same_rows
-from mixplan.plan.stopped import automatic, stopped_at
+from mixplan.plan.looks import Doubles, Expected, same_order, same_rows
+from mixplan.plan.stopped import automatic, stopped_at, stops
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.tolerances import planned_tolerances
 from mixplan.plan.write import ReadBy, write_mixture
@@ -169,26 +169,32 @@ def scores_of(
     reading = KeptScores(loaded, target, domains, watcher)
     if not automatic(loaded.recipe):
         return reading.at(None), None
+    looks = dict.fromkeys((name for name in ("target", *domains) if stops(loaded.recipe, name)), 0)
     stopped = read_plan(folder).stopped if planned else None
     if stopped is not None:
-        return reading.at(stopped.look), stopped
-    for look in range(len(LOOKS)):
-        scores = reading.at(look)
-        expected = expected_of(loaded, folder, target, domains, scores)
+        return reading.at(stopped.looks or dict.fromkeys(looks, stopped.look)), stopped
+    while True:
+        scores = reading.at(looks)
+        expected, planning, total = expected_of(loaded, folder, target, domains, scores)
         stopped = stopped_at(scores, expected)
         watcher.say(stopped.text)
-        if expected.settled:
-            break
-    return scores, stopped
+        opened_again = expected.open_at(looks, planning, total)
+        if expected.settled or not opened_again:
+            return scores, stopped
+        looks = {name: look + (name in opened_again) for name, look in looks.items()}
 
 
 def expected_of(
     loaded: LoadedRecipe, folder: Path, target: Domain, domains: Mapping[str, Domain], scores: Scores
-) -> Expected:
-    """What reading all is expected to leave as it is: drift dimensions, the domains' order, and their rows."""
+) -> tuple[Expected, dict[str, Doubles], int]:
+    """What reading all is expected to leave as it is: drift dimensions, the domains' order, and their rows.
+
+    Returns:
+        That; by domain `[1 + draws]` the score that rows go by and what reading all could make of it; all rows.
+    """
     looks = scores.looks
     if looks is None or looks.drawn is None:
-        return Expected(looks.dimensions if looks else 0.0, None, None)
+        return Expected(looks.dimensions if looks else 0.0, None, None), {}, 0
     drawn = np.array([looks.drawn[name] for name in domains]).T
     risks = foretold(loaded, folder, scores, planned_of(loaded, target, domains, scores))
     grounds = grounds_of(loaded, folder, scores, risks, target, domains)
@@ -197,7 +203,8 @@ def expected_of(
     ratios = np.divide(drawn, drawn[0], out=np.ones_like(drawn), where=drawn[0] > 0)
     budget, spec = recipe.budget, recipe.allocate
     rows = rows_again(spent.demands, ratios, spec=spec, budget=budget, halving=spent.halving, weight=grounds.weight)
-    return Expected(looks.dimensions, same_order(drawn), same_rows(rows))
+    planning = {one.name: one.score * ratios[:, place] for place, one in enumerate(spent.demands)}
+    return Expected(looks.dimensions, same_order(drawn), same_rows(rows)), planning, int(rows[0].sum())
 
 
 def assemble(

@@ -26,28 +26,28 @@ from mixplan.saved.scores import Looks
 
 
 def read_up_to(
-    recipe: Recipe, readings: Mapping[str, Reading], reader: Reader, look: int | None
+    recipe: Recipe, readings: Mapping[str, Reading], reader: Reader, looks: Mapping[str, int] | None
 ) -> tuple[dict[str, Reading], Reader]:
-    """Cut readings at a look.
+    """Cut readings at their looks.
 
     Args:
         recipe: Says which readings stop by themselves; the others stay whole.
         readings: All that may be read.
         reader: Reads.
-        look: The number of the look, from 0; None where nothing stops by itself.
+        looks: The number of each reading's last look, from 0; None where nothing stops by itself.
 
     Returns:
         What is read up to there, and a reader that reads it in the parts in which earlier looks read it.
     """
-    if look is None:
+    if looks is None:
         return dict(readings), reader
     found, parts = dict(readings), dict(reader.parts)
     for name in readings:
         if stops(recipe, name):
             own = divided(readings[name], LOOKS, least_rows=LEAST_ROWS)
-            found[name] = up_to(readings[name], own, look)
+            found[name] = up_to(readings[name], own, looks[name])
             for unit, divisions in zip(found[name].units, own, strict=True):
-                read = tuple(part for part in divisions[: look + 1] if part.queries)
+                read = tuple(part for part in divisions[: looks[name] + 1] if part.queries)
                 if len(read) > 1:  # a single one is the unit itself
                     parts[unit.mark] = read
     return found, replace(reader, parts=parts)
@@ -65,7 +65,7 @@ def drawn_from(
     reader: Reader,
     readings: tuple[Mapping[str, Reading], Mapping[str, Reading]],
     target: Sequence[Statistics],
-    look: int,
+    looks: Mapping[str, int],
 ) -> Looks:
     """Draw what reading all could give.
 
@@ -74,7 +74,7 @@ def drawn_from(
         reader: Has read the domains.
         readings: All that may be read, and what was read up to the look.
         target: The statistics of the target's units.
-        look: The number of the look.
+        looks: The number of each one's last look.
     """
     whole, read = readings
     part = {name: read[name].tokens / max(1, whole[name].tokens) for name in whole}
@@ -86,9 +86,9 @@ def drawn_from(
         if rows is None or drawn is None:
             drawn = None
             break
-        drawn[name] = plausible_scores(rows, seed=(recipe.seed, number, look)).tolist()
+        drawn[name] = plausible_scores(rows, seed=(recipe.seed, number, looks.get(name, len(LOOKS)))).tolist()
     return Looks(
-        look=look,
+        looks=dict(looks),
         at_most={name: reading.tokens for name, reading in whole.items()},
         dimensions=same_dimensions(sets),
         drawn=drawn,

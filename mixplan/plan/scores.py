@@ -97,7 +97,7 @@ def measure_scores(
     Raises:
         MixplanError: model, SAE or data cannot be used.
     """
-    return measured(begin_reading(loaded, target, domains, watcher=watcher), look=None)
+    return measured(begin_reading(loaded, target, domains, watcher=watcher), looks=None)
 
 
 def begin_reading(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], *, watcher: Watcher) -> Begun:
@@ -116,22 +116,22 @@ def begin_reading(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Do
     return Begun(loaded, target, domains, ready, reader, readings, told, health)
 
 
-def measured(begun: Begun, *, look: int | None) -> saved.Scores:
+def measured(begun: Begun, *, looks: Mapping[str, int] | None) -> saved.Scores:
     """Predict drift, and score every domain.
 
     Args:
         begun: What to read, with what.
-        look: Up to which look what is read to `query_tokens: auto` is read; None where nothing is.
+        looks: Up to which look each is read that is read to `query_tokens: auto`; None where nothing is.
     """
     recipe, model, target, domains = begun.loaded.recipe, begun.ready.model, begun.target, begun.domains
-    readings, reader = read_up_to(recipe, begun.readings, begun.reader, look)
+    readings, reader = read_up_to(recipe, begun.readings, begun.reader, looks)
     told = replace(begun.told, reading=readings["target"])
     beside = told.trained is not None
     if not beside:
         share_reading(reader, readings, told.reading.units)
     drift, parts = measure_drift(recipe, reader, told)
-    sources = source_drifts(recipe, model, target, reader, told, look)
-    if look is None:
+    sources = source_drifts(recipe, model, target, reader, told, looks)
+    if looks is None:
         begun.told = told = replace(told, trained=None)  # its memory is free again before the domains are read
     if beside:
         share_reading(reader, readings, ())
@@ -155,9 +155,9 @@ def measured(begun: Begun, *, look: int | None) -> saved.Scores:
             *reading_warnings(readings, target, at_most=begun.readings),
         ],
     )
-    if look is None:
+    if looks is None:
         return scores
-    return scores.model_copy(update={"looks": drawn_from(recipe, reader, (begun.readings, readings), parts, look)})
+    return scores.model_copy(update={"looks": drawn_from(recipe, reader, (begun.readings, readings), parts, looks)})
 
 
 def score_domains(

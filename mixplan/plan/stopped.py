@@ -30,7 +30,10 @@ def stopped_at(scores: Scores, expected: Expected) -> Stopped:
     if (looks := scores.looks) is None:
         raise ValueError("scores of a given budget stop at no look")
     read, at_most = sum(one.query_tokens for one in scores.reading.values()), sum(looks.at_most.values())
-    read_of = f"Read {read:,} of at most {at_most:,} query tokens (look {looks.look + 1} of {len(LOOKS)}): "
+    last = max(looks.looks.values(), default=0)
+    less = sum(look < last for look in looks.looks.values())
+    of_these = f", {less} of {len(looks.looks)} readings less far" if less else ""
+    read_of = f"Read {read:,} of at most {at_most:,} query tokens (look {last + 1} of {len(LOOKS)}{of_these}): "
     if expected.order is None or expected.rows is None:
         text = (
             "the SAE fires on too many features for all of them to be kept, so nothing says what reading on would "
@@ -44,7 +47,8 @@ def stopped_at(scores: Scores, expected: Expected) -> Stopped:
             "to hold at all looks together."
         )
     return Stopped(
-        look=looks.look,
+        look=last,
+        looks=looks.looks,
         query_tokens=read,
         at_most=at_most,
         dimensions=expected.dimensions,

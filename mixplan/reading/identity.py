@@ -81,7 +81,7 @@ def scores_key(
         loaded: The recipe.
         target: The opened target.
         domains: The opened domains.
-        look: Up to which look they are read, and by which rule; None where budgets of query tokens are given.
+        look: Up to which looks they are read, and by which rule; None where budgets of query tokens are given.
 
     Raises:
         DriftError: `drift.checkpoint` holds no trained model.

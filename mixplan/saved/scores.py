@@ -246,14 +246,14 @@ class Looks(Saved):
     """How far reading to `query_tokens: auto` has come, and what reading all could give.
 
     Attributes:
-        look: The number of the last look, from 0.
+        looks: The number of the last look, from 0, of the target (`target`) and each domain that stops by itself.
         at_most: Query tokens that reading all takes, by name, the target under `target`.
         dimensions: Part of the drift dimensions that reading all is expected to pick again.
         drawn: By domain, the planning score and draws of what reading all could make of it; None where the SAE fires
             on too many features for them to be kept, and reading goes on to the end.
     """
 
-    look: int
+    looks: dict[str, int]
     at_most: dict[str, int]
     dimensions: float
     drawn: dict[str, list[float]] | None
@@ -263,7 +263,9 @@ class Stopped(Saved):
     """Where reading to `query_tokens: auto` stopped, and why.
 
     Attributes:
-        look: The number of the last look, from 0.
+        look: The number of the last look that anything was read up to, from 0.
+        looks: The same of the target (`target`) and each domain that stops by itself; unset in older files, where all
+            were read up to `look`.
         query_tokens: Read of the target and all domains together.
         at_most: What reading all would have taken.
         dimensions: Part of the drift dimensions that reading all is expected to pick again.
@@ -273,6 +275,7 @@ class Stopped(Saved):
     """
 
     look: int
+    looks: dict[str, int] = Field(default_factory=dict)
     query_tokens: int
     at_most: int
     dimensions: float
