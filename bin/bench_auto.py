@@ -5,9 +5,9 @@
 Reads rows of the quickstart's target and domains on the embedded model in float32 into FOLDER, part by part; a second
 call continues. Each seed then draws an order of the rows that were read, behind the examples that each was read behind,
 and takes a full reading's tokens from it; the rule reads the first of them as it asks for them. `quickstart` permutes
-what was read. `paper` draws rows again and again from what was read, since it asks for more than that: 14 domains of 10,000
-tokens, a target of 20,000, 220 rows. Domains are planned by their STS_ICL, and again by what the quickstart's forecast
-makes of it. Coverage is of the value that all rows together have, from rows that are drawn again and again.
+what was read. `paper` draws rows again and again from what was read, since it asks for more than that: 14 domains of
+10,000 tokens, a target of 20,000, 220 rows. Domains are planned by their STS_ICL, and again by what the quickstart's
+forecast makes of it. Coverage is of the value that all rows together have, from rows that are drawn again and again.
 Prints one JSON object.
 """
 
