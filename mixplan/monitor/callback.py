@@ -316,9 +316,10 @@ class DomainMonitor(TrainerCallback):
         self._told = True
         following = self._pace.next_after(step, training, self.spent + seconds)
         when = "none before the training ends" if following is None else f"the next at about step {following}"
+        takes = "" if self._first is None else self._first.said()
         self._tell(
-            f"Step {step} is not measured: measuring is expected to take more than {100 * self.during.cost:.3g} % of "
-            f"the training's time so far (evaluate.during.cost). At this speed, {when}."
+            f"Step {step} is not measured: measuring{takes} is expected to take more than "
+            f"{100 * self.during.cost:.3g} % of the training's time so far (evaluate.during.cost). At this speed, {when}."
         )
 
     def _tell(self, sentence: str) -> None:

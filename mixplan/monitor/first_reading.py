@@ -79,7 +79,11 @@ class FirstReading:
         room = pace.cost * pace.whole(step, time[0]) - time[1]
         if self.rates is None:
             return self.least if 2 * self._fewest(pace, step, time[0]) <= room or not pace.known(step) else 0
-        return affordable(self.tokens, self.least, self.read, self.rates, room)
+        count = affordable(self.tokens, self.least, self.read, self.rates, room)
+        if not count and 2 * self._largest < sum(self.tokens[: self.least]):
+            # A small piece takes longer for each token than a measure does, so the next one is asked too.
+            return self.least if affordable(self.tokens, self.least, self.read, self.rates, 2 * room) else 0
+        return count
 
     def expected(self, pace: Pace, step: int, time: tuple[float, float]) -> float | None:
         """Seconds up to the end of the first measure; None where that is not known yet, endless where it is not made.
@@ -96,6 +100,14 @@ class FirstReading:
             return None
         more = self.rates.beginning(sum(self.tokens[self.read : count]))
         return more + self.rates.measure(sum(self.tokens[:count]))
+
+    def said(self) -> str:
+        """What the fewest rows are expected to take, in words; nothing before that is known."""
+        if self.rates is None:
+            return ""
+        more = self.rates.beginning(sum(self.tokens[self.read : self.least]))
+        measure = self.rates.measure(sum(self.tokens[: self.least]))
+        return f" (of {self.least} rows {measure:.3g} s, and {more:.3g} s before the first)"
 
     def advance(self, pace: Pace, step: int, time: Callable[[], tuple[float, float]]) -> int | None:
         """Read on piece by piece, as long as there is room for the next one; all processes must call this.
