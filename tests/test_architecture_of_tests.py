@@ -17,6 +17,7 @@ WHOLE_HOUSE = {
     "damage": "every kind of file that a run and its cache hold, damaged, under each command",
     "docs": "README and docs/: links, commands, formats, generated pages",
     "installed": "the wheel, installed elsewhere",
+    "log_forecasts": "the tables of docs/evidence.md that `bin/log_forecasts.py` prints",
     "models_hub": "each model config through the hub's code",
     "page_colours": "the pages' style sheets, light and dark",
     "pages_in_a_browser": "the pages that reports write, in a real browser",

@@ -118,11 +118,11 @@ def test_own_factors_are_used_and_said_why() -> None:
     assert made.text == (
         "Learned from 3 earlier runs of this model and SAE; errors are root mean squares in targets left out. "
         "Accuracy: each domain's own factor is used, because domains' own factors erred by "
-        f"{100 * accuracy.error_own:.1f} points, one factor by {100 * accuracy.error_one:.1f} points; "
-        f"expecting no change at all erred by {100 * accuracy.error_none:.1f} points. "
+        f"{100 * accuracy.errors.own:.1f} points, one factor by {100 * accuracy.errors.one:.1f} points; "
+        f"expecting no change at all erred by {100 * accuracy.errors.none:.1f} points. "
         "Behaviour: each domain's own factor is used, because domains' own factors erred by "
-        f"{moved.error_own:.3g} nats per token, one factor by {moved.error_one:.3g} nats per token; "
-        f"expecting no change at all erred by {moved.error_none:.3g} nats per token. "
+        f"{moved.errors.own:.3g} nats per token, one factor by {moved.errors.one:.3g} nats per token; "
+        f"expecting no change at all erred by {moved.errors.none:.3g} nats per token. "
         "Rows are planned by the expected change of behaviour. "
         "3 targets are few: the intervals are wide for it, and the choice may turn with the next run."
     )
@@ -146,7 +146,7 @@ def test_one_factor_is_used_where_own_ones_do_not_err_less() -> None:
     found = forecast(SIX, History(tuple(made)))
     assert found.learned is not None
     way = found.learned.ways["kl"]
-    assert way.error_own >= way.error_one
+    assert way.errors.own >= way.errors.one
     assert (found.kind, found.planning) == ("scaled", SIX)
     assert "Behaviour: one factor for all is used, because domains' own factors erred by " in found.text
     assert found.text.endswith("Rows are planned by the score.")
@@ -163,8 +163,8 @@ def test_no_better_than_expecting_nothing_is_told() -> None:
     found = forecast(SIX, History(tuple(made)))
     assert found.learned is not None
     way = found.learned.ways["accuracy"]
-    assert min(way.error_own, way.error_one) >= way.error_none
-    none = f"which erred by {100 * way.error_none:.1f} points; domains' own factors erred by "
+    assert min(way.errors.own, way.errors.one) >= way.errors.none
+    none = f"which erred by {100 * way.errors.none:.1f} points; domains' own factors erred by "
     assert f"Accuracy: not predicted better than by expecting no change at all, {none}" in found.text
     assert {found.learned.expected[name]["headline"].sign for name in SIX} == {None}
 

@@ -55,7 +55,7 @@ def test_one_run_or_none_teaches_nothing():
 def test_domains_that_differ_have_factors_of_their_own_and_signs():
     found = expect(history(np.random.default_rng(0), 4, factors=DIFFERENT))
     assert found.ways["accuracy"].own
-    assert found.ways["accuracy"].error_own < found.ways["accuracy"].error_one
+    assert found.ways["accuracy"].errors.own < found.ways["accuracy"].errors.one
     signs = {name: found.expected[name]["headline"].sign for name in NAMES}
     assert (signs["d0"], signs["d4"], signs["d9"]) == ("down", None, "up")
     for name, factor in zip(NAMES, DIFFERENT, strict=True):
@@ -69,11 +69,11 @@ def test_the_way_is_the_one_that_erred_less_in_runs_left_out():
     for seed, factors in enumerate([DIFFERENT, np.full(10, -0.1)]):
         past = history(np.random.default_rng(seed), 3, factors=factors, noise=0.05)
         way = expect(past).ways["accuracy"]
-        assert way.error_own == left_out_error(way.known, own=True)
-        assert way.error_one == left_out_error(way.known, own=False)
-        assert way.own == (way.error_own < way.error_one)
+        assert way.errors.own == left_out_error(way.known, own=True)
+        assert way.errors.one == left_out_error(way.known, own=False)
+        assert way.own == (way.errors.own < way.errors.one)
         squares = [np.mean([found.headline[2] ** 2 for found in run.domains.values()]) for run in past.runs]
-        assert way.error_none == pytest.approx(np.sqrt(np.mean(squares)))
+        assert way.errors.none == pytest.approx(np.sqrt(np.mean(squares)))
         assert way.targets == 3
 
 
@@ -154,7 +154,7 @@ def test_two_runs_of_one_target_are_left_out_together():
     assert way.targets == 3
     by_run = expect(History(tuple(replace(run, target=None) for run in copied))).ways["accuracy"]
     assert by_run.targets == 6
-    assert by_run.error_own < 0.8 * way.error_own
+    assert by_run.errors.own < 0.8 * way.errors.own
     # Every fold of the first is learned from the other two targets' runs alone, however often each was run.
     groups = way.known.groups
     for target in np.unique(groups):

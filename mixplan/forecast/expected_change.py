@@ -1,28 +1,27 @@
 """Expects a change of each domain from earlier runs and this plan's scores, by the way that erred least.
 
-For each quantity two ways are held against each other by their error in targets left out: the planning score scaled by
-one factor, and the same with a factor of each domain's own (see `factors`). The second is used only where it errs less.
-Where this plan's target was measured itself, that is combined with what the other targets predict (see `direct`).
+For each quantity ways are held against each other by their errors in targets left out (see `ways`): the planning score
+scaled by one factor, the same with a factor of each domain's own, and strength, domain effects and a slope on
+logarithms. Where this plan's target was measured itself, that is combined with what the other targets predict (see
+`own_target`).
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from mixplan.forecast.earlier_runs import unit_of
-from mixplan.forecast.factors import Changes, Predicted, left_out_error, numeric_libraries, predict
+from mixplan.forecast.factors import Changes, Predicted
 from mixplan.forecast.job import Distance, common_distance, widened
 from mixplan.forecast.measured_run import Run
 from mixplan.forecast.own_target import Estimate, Measured, bounded, combined, measurements
 from mixplan.forecast.target_only import Known
-from mixplan.runs import cached, content_hash
+from mixplan.forecast.ways import Way, enough, errors_of, have_logs
 from mixplan.saved.base_types import Expected
 from mixplan.saved.plan import Foretold
 from mixplan.sts import Score
@@ -30,79 +29,10 @@ from mixplan.sts import Score
 FEWEST_TARGETS = 2
 """With one target, nothing could be checked on a target that was not learned from."""
 
-VERSION = 1
-"""Of how changes are predicted; part of the key under which predictions are kept."""
 BEHAVIOUR = ("behaviour", "kl")
 MAIN_QUANTITIES = {"choice": "correct", "exact": "score", "likelihood": "bits_per_byte"}
 BOUNDS = {"accuracy": (-1.0, 1.0), "kl": (0.0, np.inf)}
 """Between which a change of a unit lies."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a unit's changes are expected, and why so.
-
-    Attributes:
-        unit: Such as `accuracy` or `kl`.
-        own: Whether each domain has a factor of its own.
-        error_own: Error in targets left out with such factors.
-        error_one: Error in targets left out with one factor for all.
-        error_none: Error in targets left out of expecting no change at all.
-        targets: How many targets it was learned from.
-        known: What was learned from.
-        distance: How far this plan's job is from those that it was learned from.
-    """
-
-    unit: str
-    own: bool
-    error_own: float
-    error_one: float
-    error_none: float
-    targets: int
-    known: Changes
-    distance: Distance
-
-    def predict(
-        self, names: Sequence[str], scores: Mapping[str, Score], *, without: Sequence[int] = (), like: int | None = None
-    ) -> Predicted | None:
-        """Expect changes of domains by their planning scores.
-
-        Args:
-            names: The domains.
-            scores: Their planning scores.
-            without: Runs that are not learned from.
-            like: A run that this job is as strong as.
-
-        Returns:
-            None where too little is left to learn from.
-        """
-        known = self.known.part(~np.isin(self.known.runs, list(without)))
-        if not enough(known, targets=1):
-            return None
-        values = np.array([scores[name].value for name in names])
-        strength = like if like is not None and (known.runs == like).any() else None
-        given = [list(names), values.tolist(), self.own, strength]
-
-        def made() -> list[list[float]]:
-            predicted = predict(known, names, values, own=self.own, like=strength)
-            return [column.tolist() for column in vars(predicted).values()]
-
-        arrays = kept(known, "predict", given, made)
-        return Predicted(*(np.array(column, dtype=np.float64) for column in arrays))
-
-
-def kept(known: Changes, what: str, given: Any, make: Callable[[], Any]) -> Any:
-    """Take what was computed before of these very changes, or compute it: with many runs that takes a second.
-
-    Args:
-        known: What is learned from.
-        what: Name of what is computed.
-        given: What else it depends on, as JSON values.
-        make: Computes it, as JSON values.
-    """
-    arrays = (known.scores, known.changes, known.runs, known.groups)
-    inputs = [list(known.domains), *(array.tolist() for array in arrays), what, given]
-    return cached("forecasts", content_hash(VERSION, numeric_libraries(), json.dumps(inputs)), make)
 
 
 @dataclass(frozen=True)
@@ -144,7 +74,7 @@ def learn(known: Known, scores: Mapping[str, Score], *, score: str, measures: Ma
     for unit in sorted({"kl", *(unit_of(found.headline[1]) for found in all_found(known.runs) if found.headline)}):
         changes = gathered(known, unit, score)
         if enough(changes, targets=FEWEST_TARGETS):
-            ways[unit] = way(unit, changes, known)
+            ways[unit] = way_of(unit, changes, known, scores)
     places = headlines(known.runs, scores, measures)
     expected: dict[str, dict[str, Expected]] = {name: {} for name in scores}
     for unit in sorted({unit_of(quantity) for _, quantity in places.values()}):
@@ -167,11 +97,6 @@ def all_found(runs: Sequence[Run]) -> list[Any]:
     return [found for run in runs for found in run.domains.values()]
 
 
-def enough(known: Changes, *, targets: int) -> bool:
-    """Whether a factor can be learned from changes of so many targets."""
-    return len(np.unique(known.groups)) >= targets and len(known.changes) > FEWEST_TARGETS and bool(known.scores.any())
-
-
 def gathered(known: Known, unit: str, score: str) -> Changes:
     """All changes of one unit, over domains and runs."""
     rows = []
@@ -191,17 +116,13 @@ def gathered(known: Known, unit: str, score: str) -> Changes:
     )
 
 
-def way(unit: str, changes: Changes, known: Known) -> Way:
-    """Choose between the two ways by their error in targets left out."""
-    own, one_factor = (
-        kept(changes, "error", choice, partial(left_out_error, changes, own=choice)) for choice in (True, False)
-    )
-    groups = np.unique(changes.groups)
-    squares = [float(np.square(changes.changes[changes.groups == group]).mean()) for group in groups]
-    none = float(np.sqrt(np.mean(squares)))
+def way_of(unit: str, changes: Changes, known: Known, scores: Mapping[str, Score]) -> Way:
+    """Choose the way that errs least in targets left out."""
+    logs = BOUNDS.get(unit, (-np.inf, np.inf))[0] == 0 and have_logs(changes, scores)
+    errors = errors_of(changes, logs=logs)
     others = [number for number in np.unique(changes.runs) if number not in known.own]
     far = common_distance(known.distances[number] for number in others or known.own)
-    return Way(unit, own < one_factor, own, one_factor, none, len(squares), changes, far)
+    return Way(unit, errors.best, errors, len(np.unique(changes.groups)), changes, far)
 
 
 def estimates(

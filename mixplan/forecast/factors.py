@@ -118,6 +118,19 @@ def predict(
     return Predicted(change, *ends)
 
 
+def expected_of(known: Changes, others: Changes, *, own: bool) -> Doubles:
+    """`[n]` the expected change of every one of `others`, in runs that were not learned from.
+
+    Args:
+        known: What is learned from.
+        others: Of which domains and scores are taken.
+        own: Whether domains have factors of their own.
+    """
+    fit = _Fit.of(known, own=own)
+    means, _, _ = fit.at(others.domains, others.scores)
+    return means @ fit.weights
+
+
 def left_out_changes(known: Changes, *, own: bool) -> Doubles:
     """`[n]` the expected change of every domain, its target left out of what is learned from.
 
@@ -128,10 +141,7 @@ def left_out_changes(known: Changes, *, own: bool) -> Doubles:
     expected = np.zeros(len(known.changes))
     for target in np.unique(known.groups):
         out = known.groups == target
-        rest, part = known.part(~out), known.part(out)
-        fit = _Fit.of(rest, own=own)
-        means, _, _ = fit.at(part.domains, part.scores)
-        expected[out] = means @ fit.weights
+        expected[out] = expected_of(known.part(~out), known.part(out), own=own)
     return expected
 
 

@@ -40,7 +40,7 @@ import numpy.typing as npt
 from mixplan.forecast.earlier_runs import UNIT_NAMES
 from mixplan.forecast.evidence import SCORE_NAMES
 from mixplan.forecast.expected_change import Learned, gathered
-from mixplan.forecast.factors import Changes, left_out_changes, numeric_libraries
+from mixplan.forecast.factors import Changes, numeric_libraries
 from mixplan.forecast.target_only import Known
 from mixplan.runs import cached, content_hash
 from mixplan.saved.base_types import Interval
@@ -76,8 +76,8 @@ def ranking_of(known: Known | None, learned: Learned | None, score: str) -> Rank
 
     Args:
         known: Earlier runs and studies' targets of the plan's kind; None where nothing may be learned from.
-        learned: What they taught. Where it plans the rows by domains' own factors, so are the forecasts that movement
-            is held against, each target's made from the other targets; else it is the score.
+        learned: What they taught. Where it plans the rows by domains' own factors, or on logarithms, so are the
+            forecasts that movement is held against, each target's made from the other targets; else it is the score.
         score: The planning score's name in the runs.
 
     Returns:
@@ -86,14 +86,15 @@ def ranking_of(known: Known | None, learned: Learned | None, score: str) -> Rank
     changes = None if known is None else informative(gathered(known, "kl", score))
     if changes is None or len(np.unique(changes.groups)) < FEWEST_TARGETS:
         return None
-    factors = learned is not None and learned.planning is not None and "kl" in learned.ways and learned.ways["kl"].own
-    by = left_out_changes(changes, own=True) if factors else changes.scores
+    way = None if learned is None or learned.planning is None else learned.ways.get("kl")
+    led = way is not None and way.own
+    by = way.left_out_of(changes) if way is not None and led else changes.scores
     found = slope_between(by, changes)
     if found is None:
         return None
     return RankingEvidence(
         by=score,
-        learned=factors,
+        learned=led,
         slope=found,
         targets=len(np.unique(changes.groups)),
         domains=len(set(changes.domains)),

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from mixplan.errors import DriftError
 from mixplan.forecast.earlier_runs import UNIT_NAMES, History
-from mixplan.forecast.expected_change import Learned, Way, learn
+from mixplan.forecast.expected_change import Learned, learn
 from mixplan.forecast.job import REACH, Distance
 from mixplan.forecast.matching import Planned
 from mixplan.forecast.target_only import Known, Saved, comparable
+from mixplan.forecast.ways import Way
 from mixplan.saved import plan as saved
 from mixplan.saved.plan import Risk as Risk
 from mixplan.sts import Score
@@ -222,13 +223,42 @@ def scaling(far: Distance) -> str:
 
 def why(way: Way) -> str:
     """One unit's way with its reason."""
-    own, one, none = (written(way.unit, error) for error in (way.error_own, way.error_one, way.error_none))
+    if way.by == "logs":
+        return why_logs(way)
+    own, one, none = (written(way.unit, error) for error in (way.errors.own, way.errors.one, way.errors.none))
     used = "each domain's own factor is used" if way.own else "one factor for all is used"
     title = TITLES.get(way.unit, way.unit)
     errors = f"domains' own factors erred by {own}, one factor by {one}"
-    if min(way.error_own, way.error_one) >= way.error_none:
+    if min(way.errors.own, way.errors.one) >= way.errors.none:
         return f"{title}: not predicted better than by expecting no change at all, which erred by {none}; {errors}."
     return f"{title}: {used}, because {errors}; expecting no change at all erred by {none}."
+
+
+def why_logs(way: Way) -> str:
+    """Why changes are expected on logarithms, and what choosing so is worth."""
+    errors = way.errors
+    logs, own, one, none, choice = (
+        "" if error is None else written(way.unit, error)
+        for error in (errors.logs, errors.own, errors.one, errors.none, errors.choice)
+    )
+    title = TITLES.get(way.unit, way.unit)
+    beside = f"domains' own factors by {own}, one factor by {one}"
+    unmoved = f" {counted(way.unmoved)} of 0 had no logarithm and taught nothing." if way.unmoved else ""
+    if (errors.logs or 0.0) >= errors.none:
+        return (
+            f"{title}: not predicted better than by expecting no change at all, which erred by {none}; a regression on "
+            f"logarithms erred by {logs}, {beside}.{unmoved}"
+        )
+    return (
+        f"{title}: a regression on logarithms is used (the job's strength, each domain's own effect, a slope on the "
+        f"score), because it erred by {logs}, {beside}; expecting no change at all erred by {none}. The choice itself, "
+        f"made anew without each target, erred by {choice}.{unmoved}"
+    )
+
+
+def counted(changes: int) -> str:
+    """So many changes."""
+    return "1 change" if changes == 1 else f"{changes} changes"
 
 
 def written(unit: str, error: float) -> str:

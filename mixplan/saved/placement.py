@@ -12,7 +12,7 @@ class RankingEvidence(Saved):
 
     Attributes:
         by: What the movement is held against, such as `sts_icl`.
-        learned: Whether that is a forecast by domains' own factors, each target's made from the others.
+        learned: Whether that is a forecast by domains' own factors or on logarithms, each target's from the others.
         slope: Relative movement for one of it: 1 where movement is in proportion to it, 0 where they are unrelated.
         targets: How many were measured.
         domains: In how many different domains.
