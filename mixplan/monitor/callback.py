@@ -319,7 +319,8 @@ class DomainMonitor(TrainerCallback):
         takes = "" if self._first is None else self._first.said()
         self._tell(
             f"Step {step} is not measured: measuring{takes} is expected to take more than "
-            f"{100 * self.during.cost:.3g} % of the training's time so far (evaluate.during.cost). At this speed, {when}."
+            f"{100 * self.during.cost:.3g} % of the training's time so far (evaluate.during.cost). "
+            f"At this speed, {when}."
         )
 
     def _tell(self, sentence: str) -> None:
