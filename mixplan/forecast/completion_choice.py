@@ -2,8 +2,8 @@
 
 Domains are taken one by one, each the one that leaves the least error when added: the root mean square, over targets
 left out, of the mean squared error in nats over all of a target's domains, those that were measured counting as known.
-The number of domains is the least from which more would lower the error by less than a tenth. Nothing of the new target
-enters.
+The number of domains is the least from which more would lower the error by less than a tenth, or to less than two
+readings of one model differ by. Nothing of the new target enters.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixplan.forecast.completion import (
+    FLOOR,
     RANKS,
     Doubles,
     Factors,
@@ -66,7 +67,11 @@ def choose(logs: Doubles, *, least: int = LEAST, most: int = MOST, noise: Seen |
                         for count in range(1, most + 1)] for rank in RANKS])  # fmt: skip
     best = errors.min(axis=0)
     first = min(least, most)
-    count = next(count for count in range(first, most + 1) if best[count - 1 :].min() >= (1 - WORTH) * best[count - 1])
+    count = next(
+        count
+        for count in range(first, most + 1)
+        if max(FLOOR, best[count - 1 :].min()) >= (1 - WORTH) * best[count - 1]
+    )
     rank = RANKS[int(np.argmin(errors[:, count - 1]))]
     return judged(logs, fits, orders[rank][:count], rank, noise)
 
