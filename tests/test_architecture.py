@@ -17,8 +17,8 @@ from mixplan.recipe import load_recipe
 
 FLOW = (
     *("recipe", "chat", "domains", "grading", "model", "sae", "features", "drift", "sts", "saved"),
-    *("forecast", "allocate", "mixture", "reading", "evaluate", "plan", "monitor", "train", "export", "outcome"),
-    *("report", "push", "study"),
+    *("forecast", "allocate", "mixture", "reading", "evaluate", "plan", "monitor", "train", "pilot", "export"),
+    *("outcome", "report", "push", "study"),
 )
 """Left to right; `grading` says how good an answer is, `model` and `sae` are where features come from, `saved` is what
 plan.json, evaluations and outcome.json are, `evaluate` measures a model, of which `plan` runs a part without an

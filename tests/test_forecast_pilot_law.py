@@ -58,7 +58,8 @@ def test_several_runs_of_one_target_are_one_target():
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_without_three_targets_the_growth_is_assumed_and_wide(count):
     found = learn_law([pair(f"t{number}", 1.5) for number in range(count)])
-    assert found == Law() and found.targets == 0
+    assert found == Law()
+    assert found.targets == 0
     times, low, high = found.times(TEN)
     assert times == pytest.approx(10)
     assert high / low > 1e3

@@ -58,8 +58,8 @@ def make_plan(
     Raises:
         MixplanError: anything that the person can mend.
     """
+    from mixplan.pilot import make_plan as planned
     from mixplan.plan import PlanRequest
-    from mixplan.plan import make_plan as planned
     from mixplan.report.page import write_page
 
     watcher = Following(progress)

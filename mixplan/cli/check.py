@@ -21,6 +21,7 @@ from mixplan.grading.generators import warnings_of
 from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
 from mixplan.mixture.feasibility import impossible, left_out_budgets
 from mixplan.mixture.unread_rows import left_unread, too_short
+from mixplan.pilot.steps import cost
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.saved.scores import SCORE_TITLES
 from mixplan.train.dry_run import problems_of_training
@@ -41,7 +42,7 @@ class Checked:
         rows: Rows read of the target's and each domain's data, None where it lies on the hub and was not read yet.
         told: What became of them, in a line each.
         warnings: What a reader should know of them and of their graders, in whole sentences.
-        reads: How much a plan may read, where it stops by itself.
+        reads: How much a plan may read, where it stops by itself, and what it trains first.
         download: What a plan would download, in words.
         problems: One line for each problem.
     """
@@ -177,6 +178,7 @@ def _count(loaded: LoadedRecipe, result: Checked, already: Already) -> None:
             taken = [(one.domain, one.count) for one in take_target(target, recipe.mixture.target_rows)]
             result.warnings += licence_outlook(taken, allowed(recipe.mixture, domains))
             result.warnings += _unread(loaded, sum(count for _, count in taken))
+            _cost_of_pilot(loaded, result, sum(count for _, count in taken))
     elif not problems and any((limits.floors, limits.caps, limits.shares, limits.groups)):
         result.warnings.append(
             "floors, caps, shares and groups are not held against the pools before all rows are here"
@@ -189,6 +191,22 @@ def _count(loaded: LoadedRecipe, result: Checked, already: Already) -> None:
             if data is not None:
                 downloads += data_downloads(data)
     result.download = list(dict.fromkeys(downloads))
+
+
+def _cost_of_pilot(loaded: LoadedRecipe, result: Checked, taken: int) -> None:
+    """Say what a pilot costs, or why none can be trained.
+
+    Args:
+        loaded: The recipe.
+        result: Where to say it.
+        taken: The target's rows in the mixture.
+    """
+    if loaded.recipe.forecast.from_ != "pilot":
+        return
+    try:
+        result.reads.append(cost(loaded, taken))
+    except RecipeError as error:
+        result.problems.append(str(error))
 
 
 def _unread(loaded: LoadedRecipe, taken: int) -> Iterator[str]:

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from mixplan.cli.progress import Drawn
-from mixplan.plan import PlanRequest, make_plan
+from mixplan.pilot import make_plan
+from mixplan.plan import PlanRequest
 from mixplan.recipe import load_recipe
 from mixplan.report import page, terminal
 from mixplan.saved import read_plan

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from mixplan.domains.content_sketch import Content, same_content
 from mixplan.forecast.job import Job
 from mixplan.forecast.measured_run import Found, Run
+from mixplan.forecast.pilot_law import MeasuredPilot
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,18 @@ class Planned:
         domains: Sketches by domain; empty likewise.
         job: What the plan's job trains with; None where that is not known.
         dtype: The model's compute type.
+        pilot: What a pilot of the job measured; None where the forecast is made without one.
     """
 
     target: Content | None = None
     domains: Mapping[str, Content] = field(default_factory=dict)
     job: Job | None = None
     dtype: str = ""
+    pilot: MeasuredPilot | None = None
+
+    def with_pilot(self, pilot: MeasuredPilot) -> Planned:
+        """The same with what a pilot of the job measured."""
+        return replace(self, pilot=pilot)
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ strength is taken: an exponent of 1, give or take 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mixplan.forecast.completion import Doubles, Integers, Seen, reach
-from mixplan.forecast.job import DOMAIN_SPREAD, EXPONENT, EXPONENT_SPREAD, REACH
+from mixplan.forecast.job import DOMAIN_SPREAD, EXPONENT, EXPONENT_SPREAD, REACH, Job
 
 FEWEST_PAIRS = 3
 """Targets with a pilot and a finished job from which the law is learned."""
@@ -86,6 +86,21 @@ class Law:
 
 
 ASSUMED = Law()
+
+
+@dataclass(frozen=True)
+class MeasuredPilot:
+    """A pilot of this plan's job.
+
+    Attributes:
+        job: What it trained with.
+        changes: By domain, the change in nats per token and its standard error, in the order of choice.
+        pairs: Earlier runs with a pilot and a finished job.
+    """
+
+    job: Job
+    changes: Mapping[str, tuple[float, float]]
+    pairs: tuple[Pair, ...] = ()
 
 
 def learn_law(pairs: Sequence[Pair]) -> Law:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mixplan.errors import DriftError
+from mixplan.forecast.by_pilot import Piloted, by_pilot, with_behaviour
 from mixplan.forecast.earlier_runs import UNIT_NAMES, History
 from mixplan.forecast.expected_change import Learned, learn
 from mixplan.forecast.job import REACH, Distance
@@ -29,6 +30,11 @@ RELATIVE = (
     "a domain's risk is its share of all domains' scores. "
     "It says where the job reaches most, not how many points are lost, nor whether the change is a loss or a gain."
 )
+MOVED_NOTHING = (
+    "forecast.from: the pilot moved none of the domains that it was measured on by more than noise, so that it says "
+    "nothing and the forecast is made without it. Give it more steps with `forecast.pilot.steps`."
+)
+PLANNED_BY_BEHAVIOUR = "Rows are planned by the expected change of behaviour."
 FEW_TARGETS = 6
 TITLES = {"accuracy": "Accuracy", "bits_per_byte": "Bits per byte", "kl": "Behaviour"}
 NOTHING_MOVES = "Every domain's score is 0, so the forecast cannot tell one from another."
@@ -50,6 +56,7 @@ class Forecast:
         warnings: On runs that could not be learned from, in whole sentences.
         evidence: How well such scores predicted changes in studies of this model and SAE, and what was left out, a
             sentence each.
+        pilot: What was taken from a pilot of the job; None where there was none.
     """
 
     kind: str
@@ -61,6 +68,7 @@ class Forecast:
     runs: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    pilot: saved.PilotUse | None = None
 
     def describe(self, name: str) -> Risk:
         """One domain's risk, and what earlier runs let expect of it, for the plan."""
@@ -69,13 +77,14 @@ class Forecast:
 
     def describe_all(self) -> saved.Forecast:
         """What the forecast rests on, for the plan."""
-        return saved.Forecast(
+        found = saved.Forecast(
             kind=self.kind,
             planned_by="behaviour" if self.learned and self.learned.planning else "score",
             text=self.text,
             evidence=list(self.evidence),
             learned_from=[saved.LearnedFrom(run=name, hash=mark) for name, mark in self.runs],
         )
+        return found if self.pilot is None else found.model_copy(update={"pilot": self.pilot})
 
 
 def forecast(
@@ -109,6 +118,11 @@ def forecast(
     planned = planned or Planned()
     known = comparable(history.runs, planned, saved)
     learned = learn(known, scores, score=score, measures=measures or {})
+    if planned.pilot is not None and planned.job is not None:
+        piloted = by_pilot(planned.pilot, planned.job, known, scores, score)
+        if piloted is not None:
+            return from_pilot(piloted, learned, known, history, score)
+        history = replace(history, warnings=(*history.warnings, MOVED_NOTHING))
     if learned is None:
         text = relative_text(scores, why_nothing(history, known))
         return Forecast("relative", text, risks_of(scores), dict(scores), known=known, warnings=history.warnings)
@@ -122,6 +136,28 @@ def forecast(
         known=known,
         runs=tuple(sorted((run.name, run.hash) for run in history.runs)),
         warnings=history.warnings,
+    )
+
+
+def from_pilot(piloted: Piloted, learned: Learned | None, known: Known, history: History, score: str) -> Forecast:
+    """A forecast whose changes of behaviour come from a pilot; what earlier runs say of other measures stands."""
+    merged = with_behaviour(piloted, learned)
+    parts = [piloted.text]
+    if learned is not None and (way := learned.ways.get("kl")) is not None:
+        error = written("kl", min(way.error_own, way.error_one))
+        parts.append(f"Without a pilot, behaviour is forecast with an error of {error} in targets left out.")
+    parts.append(learned_text(merged, known, score) if merged.ways else PLANNED_BY_BEHAVIOUR)
+    planning = merged.planning or {}
+    return Forecast(
+        kind="learned",
+        text=" ".join([*parts, *known.lines()]),
+        risks=risks_of(planning),
+        planning=planning,
+        learned=merged,
+        known=known,
+        runs=tuple(sorted((run.name, run.hash) for run in history.runs)),
+        warnings=history.warnings,
+        pilot=piloted.use,
     )
 
 

@@ -21,7 +21,8 @@ from mixplan.outcome.examples import with_examples
 from mixplan.outcome.external_model import Judged, comparable, find_judged, hold_same, refuse_foreign
 from mixplan.outcome.tolerances import changes_in, gate, standing, with_gate, with_gates_of
 from mixplan.outcome.tracked import begin_tracking, tracking_of
-from mixplan.plan import PlanRequest, make_plan
+from mixplan.pilot import make_plan
+from mixplan.plan import PlanRequest
 from mixplan.reading import Watcher, standalone
 from mixplan.reading.identity import data_hash
 from mixplan.recipe import EvaluateSpec, LoadedRecipe, ModelSpec, load_recipe

@@ -37,6 +37,7 @@ from mixplan.plan.grounds import grounds_of, halving, kind_of, settled, usual_ro
 from mixplan.plan.job import job_of
 from mixplan.plan.kept_scores import KeptScores
 from mixplan.plan.looks import Doubles, Expected, same_order, same_rows
+from mixplan.plan.pilot import require_pilot, with_pilot
 from mixplan.plan.stopped import automatic, stopped_at, stops
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.tolerances import planned_tolerances
@@ -219,6 +220,7 @@ def assemble(
     watch = Stopwatch()
     with watch.stage("forecast"):
         planned = planned_of(loaded, target, domains, scores)
+        require_pilot(loaded, folder, planned.job, scores.model.hash)
         risks = foretold(loaded, folder, scores, planned)
         grounds = grounds_of(loaded, folder, scores, risks, target, domains)
         recipe = settled(loaded.recipe, grounds.total)
@@ -314,6 +316,7 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Scores, planned: Planne
     kind = kind_of(loaded, scores)
     history = earlier_runs(patterns, folder=beneath, run=folder, kind=kind)
     history, studies = with_studies(history, patterns, folder=beneath, run=folder, kind=kind)
+    planned, unread_pilots = with_pilot(loaded, folder, planned, history, scores.model.hash)
     found = forecast(
         sts_of(scores, recipe.sts.score),
         history,
@@ -332,7 +335,7 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Scores, planned: Planne
     asked, beside = ([one for one in history.left_out if one.asked is wanted] for wanted in (True, False))
     return replace(
         found,
-        warnings=(*found.warnings, *left_out_lines(asked)),
+        warnings=(*found.warnings, *unread_pilots, *left_out_lines(asked)),
         evidence=(*(sentence for sentence in said if sentence), *left_out_lines(beside)),
     )
 

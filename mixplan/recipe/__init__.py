@@ -1,6 +1,7 @@
 """Reads a recipe's YAML as frozen, validated models, and reports every problem at once with its file and line."""
 
 from mixplan.recipe.domain_spec import ColumnsSpec, DataSpec, DomainSpec, SourceSpec, SourcesSpec, SplitSpec, TargetSpec
+from mixplan.recipe.forecast_spec import ForecastSpec
 from mixplan.recipe.load import LoadedRecipe, load_recipe
 from mixplan.recipe.reading_spec import DriftSpec, RolloutsSpec, StsSpec
 from mixplan.recipe.section import Name, Scalar, Section
@@ -9,7 +10,6 @@ from mixplan.recipe.spec import (
     BudgetSpec,
     DuringSpec,
     EvaluateSpec,
-    ForecastSpec,
     GroupSpec,
     LicencesSpec,
     Measure,

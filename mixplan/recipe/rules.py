@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from mixplan.recipe.arguments import arguments
 from mixplan.recipe.configs import dotted
 from mixplan.recipe.domain_spec import DataSpec, DomainSpec, SourceSpec
+from mixplan.recipe.forecast_spec import ForecastSpec, unfit_forecast
 from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.reading_spec import DriftSpec, StsSpec
 from mixplan.recipe.releases import sae_hint
@@ -102,6 +103,8 @@ def _findings(tree: Located) -> Iterator[Finding]:
     if (evaluate := _section(tree, ("evaluate",), EvaluateSpec)) is not None:
         yield from _evaluate(evaluate, domains, targets)
         yield from wrong_tolerances(_tolerances(tree), domains, evaluate)
+    if (forecast := _section(tree, ("forecast",), ForecastSpec)) is not None:
+        yield from unfit_forecast(forecast, None if train is None else train.method, domains)
 
 
 def _targets(tree: Located) -> dict[KeyPath, DomainSpec | None]:

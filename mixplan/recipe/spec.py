@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mixplan.recipe.domain_spec import DomainSpec, SourcesSpec, TargetSpec
+from mixplan.recipe.forecast_spec import ForecastSpec
 from mixplan.recipe.lines import KeyPath
 from mixplan.recipe.reading_spec import DriftSpec, StsSpec
 from mixplan.recipe.section import Count, Name, Positive, Scalar, Section, Share, Yaml
@@ -268,16 +269,6 @@ class EvaluateSpec(Section):
         """The section without `during` where it says nothing, so that earlier plans keep their hashes."""
         values: Yaml = written(self)
         return {key: value for key, value in values.items() if key != "during" or value is not None}
-
-
-class ForecastSpec(Section):
-    """What a forecast learns from."""
-
-    runs: list[str] | None = Field(
-        default=None,
-        description="Earlier run folders, or patterns such as `runs/*`, relative to the YAML; those beside this run "
-        "when not given. An empty list learns from none.",
-    )
 
 
 Amount = Annotated[str, Field(examples=["2 pp", "0.05 bits", "0.1 nats"])]

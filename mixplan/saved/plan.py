@@ -130,6 +130,38 @@ class LearnedFrom(Saved):
     hash: str
 
 
+class PilotUse(Saved):
+    """What a forecast took from a pilot of the job.
+
+    Attributes:
+        steps: Optimiser steps of the pilot.
+        job_steps: Those of the job on its target's rows alone.
+        measured: Domains that it was measured on, in the order of choice.
+        within_noise: Those of them that it moved by no more than noise, which say nothing.
+        completed: Domains that were completed from them.
+        rank: Latent columns beside the target's strength; None where too few earlier targets are known.
+        targets: Earlier targets that the completion was learned from.
+        error: Its root mean square error in targets left out, in nats per token, over the domains that it completes.
+        errors: The same by rank.
+        by_pilots: Whether these targets' own pilots were completed there; else their finished jobs' changes were.
+        times: What a change of the pilot is multiplied by for the job, with its 95 % interval.
+        law_targets: From how many targets with a pilot and a finished job that was learned; 0 where it is assumed.
+    """
+
+    steps: int
+    job_steps: float
+    measured: list[str]
+    within_noise: list[str] = Field(default_factory=list)
+    completed: list[str]
+    rank: int | None
+    targets: int
+    error: float | None
+    errors: dict[str, float] = Field(default_factory=dict)
+    by_pilots: bool
+    times: Interval
+    law_targets: int
+
+
 class Forecast(Saved):
     """What the domains' forecasts rest on."""
 
@@ -138,6 +170,7 @@ class Forecast(Saved):
     text: str
     evidence: list[str] = Field(default_factory=list)
     learned_from: list[LearnedFrom] = Field(default_factory=list)
+    pilot: PilotUse | None = None
 
 
 class MixturePart(Saved):
