@@ -32,7 +32,7 @@ def test_with_earlier_pilots_the_job_is_found_within_a_few_parts_of_a_hundred():
     assert found.use.times.value == pytest.approx(10**1.8, rel=0.25)
     assert found.use.by_pilots
     assert found.use.rank >= 1
-    assert "as 8 earlier targets teach" in found.text
+    assert "which 8 earlier targets teach that" in found.text
 
 
 def test_intervals_of_a_forecast_from_a_pilot_hold_nineteen_of_twenty():

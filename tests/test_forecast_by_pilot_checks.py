@@ -1,6 +1,7 @@
 """Targets left out are completed from their own pilots where enough have one, and by a law that never saw them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,9 @@ def test_a_plan_of_another_strength_sees_pilots_scaled_like_its_runs():
 def test_a_domain_that_is_not_the_tables_is_left_out():
     world = World(2)
     pairs = list(world.pairs())
-    pairs[3].job[4] += 0.5  # of other content under the same name
+    other = pairs[3].job.copy()
+    other[4] += 0.5  # of other content under the same name
+    pairs[3] = replace(pairs[3], job=other)
     found = pilots_of(table(world), PLACES, pairs)
     assert found[3].places.tolist() == [0, 8]
     assert found[2].places.tolist() == PLACES

@@ -59,6 +59,9 @@ TOGETHER = {
     "sts.preview.rows": ["model.sae=none"],
     "sts.preview.answer_tokens": ["model.sae=none"],
     "drift.checkpoint": ["drift.from=checkpoint"],
+    "forecast.pilot.steps": ["forecast.from=pilot"],
+    "forecast.pilot.domains": ["forecast.from=pilot"],
+    "forecast.pilot.rows": ["forecast.from=pilot"],
     "drift.rollouts.prompts": ["drift.from=rollouts"],
     "drift.rollouts.samples": ["drift.from=rollouts"],
     "drift.rollouts.temperature": ["drift.from=rollouts"],
@@ -102,6 +105,8 @@ LEAVES = dict(sections(Recipe, "", NAMED))
 def sample(path: str, field: FieldInfo) -> tuple[str, Any]:
     """Another value for a key, as YAML and as Python."""
     name = path.rsplit(".", 1)[1] if "." in path else path
+    if path == "forecast.from":
+        return "pilot", "pilot"
     if path == "model.sae.format":
         return "sparsify", "sparsify"
     if name == "options" and ".columns." in path:

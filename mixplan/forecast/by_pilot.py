@@ -183,6 +183,7 @@ def use_of(asked: _Asked, made: Mapping[str, Estimate], checks: LeftOut | None, 
         steps=round(asked.pilot.job.steps),
         job_steps=asked.job.steps,
         measured=list(asked.pilot.changes),
+        changes={name: change for name, (change, _) in asked.pilot.changes.items()},
         within_noise=[name for name in asked.pilot.changes if name not in asked.clear],
         completed=[name for name in made if name not in asked.clear],
         rank=checks.rank if checks else None,
@@ -207,8 +208,8 @@ def text_of(use: PilotUse, table: Table | None, rest: Sequence[str]) -> str:
     times = f"{use.times.value:.3g} [{use.times.low:.2g}, {use.times.high:.2g}]"
     if use.law_targets:
         parts.append(
-            f"What it changed is multiplied by {times} for the whole job, as {use.law_targets} earlier targets teach that "
-            "have both a pilot and a finished job."
+            f"What it changed is multiplied by {times} for the whole job, which {use.law_targets} earlier targets "
+            "teach that have both a pilot and a finished job."
         )
     else:
         parts.append(

@@ -76,7 +76,7 @@ class Bench:
         if self.standing(training.key, domains, scores) is not None:
             self.watcher.say(f"the pilot is reused from an earlier plan: {self.place}")
             return
-        names, sentence = self.names(training.key, planned, domains, scores, job)
+        names, sentence = self.names(planned, domains, scores, job)
         self.watcher.say(sentence)
         trained = train(
             self.place,
@@ -128,9 +128,7 @@ class Bench:
         measured = {name: domains[name] for name in found.domains}
         return found if found.key == self.key(training, measured, scores) else None
 
-    def names(
-        self, training: str, planned: Planned, domains: Mapping[str, Domain], scores: Scores, job: Job
-    ) -> tuple[list[str], str]:
+    def names(self, planned: Planned, domains: Mapping[str, Domain], scores: Scores, job: Job) -> tuple[list[str], str]:
         """Domains to measure that have evaluation rows, with a sentence on the choice.
 
         Raises:

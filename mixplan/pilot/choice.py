@@ -45,8 +45,8 @@ def chosen(loaded: LoadedRecipe, folder: Path, planned: Planned, scores: Scores,
     if len(table.logs) < FEWEST_TARGETS or not table.names:
         found = spread(names, MOST)
         return found, (
-            f"the pilot is measured on {len(found)} of {len(names)} domains, evenly over the recipe's order: fewer than "
-            f"{FEWEST_TARGETS} earlier targets say which tell most"
+            f"the pilot is measured on {len(found)} of {len(names)} domains, evenly over the recipe's order: too few "
+            f"earlier targets say which tell most ({len(table.logs)} of at least {FEWEST_TARGETS})"
         )
     pairs, _ = earlier_pairs(history.runs, patterns, folder=beneath, run=folder)
     ratio = math.log(planned.job.strength / pilot.strength) if planned.job is not None else 0.0
@@ -54,7 +54,7 @@ def chosen(loaded: LoadedRecipe, folder: Path, planned: Planned, scores: Scores,
     choice = choose(table.logs, noise=Seen(noise.places, noise.logs, noise.variance, noise.common))
     found = [table.names[place] for place in choice.places]
     return found, (
-        f"the pilot is measured on {', '.join(found)}: they tell most of the other domains in {len(table.logs)} earlier "
+        f"the pilot is measured on {', '.join(found)}, which tell most of the others in {len(table.logs)} earlier "
         "targets"
     )
 

@@ -84,6 +84,6 @@ def cost(loaded: LoadedRecipe, target_rows: int) -> str:
     rows = spec.rows or evaluate.rows
     each = "all their evaluation rows" if rows is None else f"at most {rows} evaluation rows each"
     return (
-        f"trains a pilot first: {pilot.steps:.0f} steps on the target alone, where the job takes {job.steps:.3g} on its "
-        f"target's rows, and measures {measured} before and after it, {each}"
+        f"trains a pilot first: {pilot.steps:.0f} steps on the target alone, where the job takes {job.steps:.3g} on "
+        f"its target's rows, and measures {measured} before and after it, {each}"
     )

@@ -35,8 +35,8 @@ class ForecastSpec(Section):
     from_: Literal["runs", "pilot"] = Field(
         default="runs",
         alias="from",
-        description="What behaviour is forecast from: the plan's scores with what earlier runs measured; or a pilot of the "
-        "job, which the plan trains and measures first.",
+        description="What behaviour is forecast from: the plan's scores and earlier runs, or a pilot of the job that "
+        "is trained and measured first.",
     )
     runs: list[str] | None = Field(
         default=None,

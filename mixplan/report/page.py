@@ -16,6 +16,7 @@ from mixplan.report.example_answers import answers
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
 from mixplan.report.paired_items import paired
+from mixplan.report.pilot import learned_from, pilot_section
 from mixplan.report.predicted import predicted
 from mixplan.report.sentences import told_by
 from mixplan.report.spreads import spreads_section, total_section
@@ -140,7 +141,7 @@ def _planned(plan: Plan, *, fold: bool = False) -> list[Html | None]:
     ]
     mixture = _mixture(plan)
     held = planned_section(plan, "Tolerances as planned" if fold else "Tolerances")
-    opened = [held, mixture, total_section(plan), spreads_section(plan)]
+    opened = [held, mixture, pilot_section(plan), total_section(plan), spreads_section(plan)]
     if fold:
         opened = [None if part is None else folded(part) for part in opened]
     return [*opened, *(None if part is None else folded(part) for part in further)]
@@ -164,12 +165,9 @@ def _mixture(plan: Plan) -> Html:
     highest = max(max(found.high, found.value) for found in planned_by.values())
     lines = [_domain_row(plan, name, found, highest) for name, found in planned_by.items()]
     lines += [_target_row(name, *found, told=plan.sae is not None) for name, found in plan.taught().items()]
-    learned = (
-        f"Rows are planned by how far each domain's behaviour is expected to move, which was learned from its "
-        f"{plan.score_name} in earlier runs; the interval is for what a run will measure. "
-    )
     note = (
-        f"{learned if changes else ''}{title_of(plan)} is {MEANING[plan.score]}. A higher score predicts a larger "
+        f"{learned_from(plan) if changes else ''}"
+        f"{title_of(plan)} is {MEANING[plan.score]}. A higher score predicts a larger "
         f"change, not its sign. The ratio is a domain's share of all the mixture's rows. "
         f"{stability_sentence(plan.ranking, plan.score_name)}"
     )

@@ -17,6 +17,7 @@ from mixplan.outcome.summary import tolerances as said_of
 from mixplan.report import by_source, difference, runs_table, sentences, text_tables, tolerances, without_sae
 from mixplan.report.command_line import installed, program, seen
 from mixplan.report.outcome_header import leading
+from mixplan.report.pilot import grounds_of
 from mixplan.report.spreads import grounds
 from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
 from mixplan.report.verdict import headline, saving_sentence
@@ -185,10 +186,9 @@ def foundations(plan: Plan) -> list[str]:
     Returns:
         Plain sentences, in the order they are printed.
     """
-    learned, stability = len(plan.forecast.learned_from), plan.ranking.stability
-    grounds = f"{learned} earlier {'run' if learned == 1 else 'runs'}" if learned else "the score alone"
+    stability = plan.ranking.stability
     steady = "not defined" if stability is None else number(stability, 2)
-    rests = f"Rests on {grounds}; stability of the ranking by {plan.score_name} {steady}"
+    rests = f"Rests on {grounds_of(plan)}; stability of the ranking by {plan.score_name} {steady}"
     if plan.sae is None or plan.drift is None:
         return [f"{rests}. The forecast's own errors are in the report.", without_sae.one_line(plan)]
     health = plan.sae.health

@@ -9,6 +9,7 @@ from mixplan.embedded import MODEL_NAME
 from mixplan.outcome.units import counted
 from mixplan.report import spreads
 from mixplan.report.markup import Html, tag
+from mixplan.report.pilot import grounds_of
 from mixplan.report.tables import breakable
 from mixplan.report.text import number, percent, whole
 from mixplan.report.tolerances import planned_fact
@@ -145,10 +146,8 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
                 + ("; an even spread may do as well" if one.low <= 0 else "")
             ),
         )
-    learned = len(plan.forecast.learned_from)
     stability = plan.ranking.stability
     steady = "not defined" if stability is None else number(stability, 2)
-    grounds = f"{learned} earlier {'run' if learned == 1 else 'runs'}" if learned else "the score alone"
     if (held := planned_fact(plan)) is not None:
         yield "Tolerances", held[0], small(held[1])
     health = "no SAE was read"
@@ -156,7 +155,7 @@ def strip(plan: Plan) -> Iterator[tuple[str, str, *tuple[Html, ...]]]:
         health = "the SAE fits these tokens" if plan.sae.health.fits else "the SAE does not fit these tokens"
     yield (
         "Rests on",
-        grounds,
+        grounds_of(plan),
         small(f"stability of the ranking {steady}{' of 1' if stability is not None else ''}; {health}"),
     )
 

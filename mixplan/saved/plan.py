@@ -137,6 +137,7 @@ class PilotUse(Saved):
         steps: Optimiser steps of the pilot.
         job_steps: Those of the job on its target's rows alone.
         measured: Domains that it was measured on, in the order of choice.
+        changes: Their mean token KL from the untrained model after the pilot, in nats.
         within_noise: Those of them that it moved by no more than noise, which say nothing.
         completed: Domains that were completed from them.
         rank: Latent columns beside the target's strength; None where too few earlier targets are known.
@@ -151,6 +152,7 @@ class PilotUse(Saved):
     steps: int
     job_steps: float
     measured: list[str]
+    changes: dict[str, float]
     within_noise: list[str] = Field(default_factory=list)
     completed: list[str]
     rank: int | None

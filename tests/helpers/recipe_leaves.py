@@ -53,3 +53,6 @@ LATER_STAGES = {
     },
 }
 """Keys that stages after the plan read; here it is shown only that they leave every artifact of a plan as it is."""
+
+PILOT = ("forecast.from", "forecast.pilot.steps", "forecast.pilot.domains", "forecast.pilot.rows")
+"""Keys of what is trained and measured before a plan is made: tests/test_pilot_make.py shows each."""
