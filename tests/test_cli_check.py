@@ -330,6 +330,21 @@ def test_reading_that_stops_by_itself_says_how_much_it_may_take(here, monkeypatc
     assert "  a plan reads at most 1,500 query tokens of each domain, less where reading on changes nothing" in lines
 
 
+def test_what_a_pilot_costs_is_said_and_one_that_is_none_is_a_problem(here, monkeypatch, capsys):
+    split = "target.split={evaluation: 0, query: 3, demonstration: 2}"
+    sets = ["target.data={file: rows.jsonl}", split, "train.args={max_steps: 40}", "forecast.from=pilot"]
+    words = [word for text in sets for word in ("--set", text)]
+    assert run(monkeypatch, "recipe.yaml", *words) == 0
+    assert (
+        "  a plan trains a pilot first: 4 steps on the target alone, where the job takes 40 on its target's rows, and "
+        "measures 2 domains before and after it, all their evaluation rows"
+    ) in capsys.readouterr().out.splitlines()
+    assert run(monkeypatch, "recipe.yaml", *words, "--set", "forecast.pilot.steps=40") == 1
+    said = capsys.readouterr().err
+    assert "--set forecast.pilot.steps=40: forecast.pilot.steps: a pilot of 40 steps is no shorter than the job" in said
+    assert "Set `forecast.pilot.steps` below 40" in said
+
+
 def test_limits_that_cannot_be_held_against_pools_yet_are_said(here, monkeypatch, capsys):
     assert run(monkeypatch, "recipe.yaml", "--set", "allocate.floors={local: 9}") == 0
     said = "  warning: floors, caps, shares and groups are not held against the pools before all rows are here"

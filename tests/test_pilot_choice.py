@@ -1,4 +1,4 @@
-"""Which domains a pilot is measured on: the recipe's, those that tell most in earlier targets, or evenly spread ones."""
+"""Which domains a pilot is measured on: the recipe's, those that tell most in earlier targets, or spread ones."""
 
 from types import SimpleNamespace
 

@@ -23,16 +23,14 @@ def recipe(way="pilot"):
 def run(tmp_path):
     """A run folder with a pilot of model `m`."""
     changes = {"law": PilotDomain(change=0.02, error=0.001, rows=8)}
-    write_pilot(
-        Pilot(key="k", training="t", chosen="auto", job=PILOT, model="m", seconds={}, domains=changes),
-        tmp_path / "pilot",
-    )
+    made = Pilot(key="k", training="t", chosen="auto", job=PILOT, model="m", seconds={}, domains=changes)
+    write_pilot(made, tmp_path / "pilot")
     return tmp_path
 
 
 def test_a_pilot_of_this_very_job_stands(run):
     assert pilot_of(recipe(), run, JOB, "m").domains["law"].change == 0.02
-    require_pilot(recipe(), run, JOB, "m")
+    assert require_pilot(recipe(), run, Planned(job=JOB), "m") == Planned(job=JOB)
     planned, warnings = with_pilot(recipe(), run, Planned(job=JOB), History(), "m")
     assert planned.pilot.changes == {"law": (0.02, 0.001)}
     assert planned.pilot.job == PILOT
@@ -53,12 +51,12 @@ def test_a_pilot_of_another_job_or_model_does_not(run, job, model):
     assert pilot_of(recipe(), run, job, model) is None
     assert with_pilot(recipe(), run, Planned(job=job), History(), model)[0].pilot is None
     with pytest.raises(RunError, match=r"there is no pilot of this job.*mixplan plan 'my recipe.yaml' --run"):
-        require_pilot(recipe(), run, job, model)
+        require_pilot(recipe(), run, Planned(job=job), model)
 
 
 def test_a_recipe_without_one_asks_for_none(run):
     assert pilot_of(recipe("runs"), run, JOB, "m") is None
-    require_pilot(recipe("runs"), run, None, "m")
+    assert require_pilot(recipe("runs"), run, Planned(), "m") == Planned()
 
 
 def test_a_damaged_pilot_is_refused_with_a_remedy(run):

@@ -21,7 +21,6 @@ from mixplan.grading.generators import warnings_of
 from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
 from mixplan.mixture.feasibility import impossible, left_out_budgets
 from mixplan.mixture.unread_rows import left_unread, too_short
-from mixplan.pilot.steps import cost
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.saved.scores import SCORE_TITLES
 from mixplan.train.dry_run import problems_of_training
@@ -203,6 +202,8 @@ def _cost_of_pilot(loaded: LoadedRecipe, result: Checked, taken: int) -> None:
     """
     if loaded.recipe.forecast.from_ != "pilot":
         return
+    from mixplan.pilot.steps import cost  # loads what a plan is made with, which few recipes ask for
+
     try:
         result.reads.append(cost(loaded, taken))
     except RecipeError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mixplan.domains import Domain
+from mixplan.domains import Domain, Row
 from mixplan.domains.cached_domains import opened
 from mixplan.errors import RunError
 from mixplan.evaluate import evaluate
@@ -102,7 +102,7 @@ class Bench:
         spec = self.loaded.recipe.evaluate
         return content_hash(VERSION, training, rows, spec.behaviour_tokens, scores.model.dtype)
 
-    def rows(self, domain: Domain) -> Sequence[object]:
+    def rows(self, domain: Domain) -> Sequence[Row]:
         """The evaluation rows of a domain that are measured."""
         return domain.evaluation[: self.most_rows]
 
@@ -173,7 +173,7 @@ class Bench:
 
     def moved(self, model: Model, untrained: Model, domains: Mapping[str, Domain]) -> dict[str, dict[str, float]]:
         """Token KL of each evaluation row from the untrained model, in nats, by domain and row."""
-        asked = {"measures": dict.fromkeys(domains, "behaviour"), "also": [], "rows": self.most_rows}
+        asked: dict[str, object] = {"measures": dict.fromkeys(domains, "behaviour"), "also": [], "rows": self.most_rows}
         found = evaluate(
             model,
             None,

@@ -219,8 +219,7 @@ def assemble(
     """Forecast, allocate and write the mixture; everything together is the plan."""
     watch = Stopwatch()
     with watch.stage("forecast"):
-        planned = planned_of(loaded, target, domains, scores)
-        require_pilot(loaded, folder, planned.job, scores.model.hash)
+        planned = require_pilot(loaded, folder, planned_of(loaded, target, domains, scores), scores.model.hash)
         risks = foretold(loaded, folder, scores, planned)
         grounds = grounds_of(loaded, folder, scores, risks, target, domains)
         recipe = settled(loaded.recipe, grounds.total)

@@ -34,17 +34,18 @@ def pilot_of(loaded: LoadedRecipe, folder: Path, job: Job | None, model: str) ->
     return found
 
 
-def require_pilot(loaded: LoadedRecipe, folder: Path, job: Job | None, model: str) -> None:
-    """Refuse to plan by a pilot that is not there.
+def require_pilot(loaded: LoadedRecipe, folder: Path, planned: Planned, model: str) -> Planned:
+    """Hand back what a plan is of; refuse to plan by a pilot that is not there.
 
     Raises:
         RunError: the recipe asks for one, and the run folder holds none of this job.
     """
-    if loaded.recipe.forecast.from_ == "pilot" and pilot_of(loaded, folder, job, model) is None:
+    if loaded.recipe.forecast.from_ == "pilot" and pilot_of(loaded, folder, planned.job, model) is None:
         raise RunError(
             f"{folder / PILOT / FILE}: there is no pilot of this job, which `forecast.from: pilot` plans by. "
             f"`mixplan plan {quoted(loaded.path)} --run {quoted(folder)}` trains and measures it first."
         )
+    return planned
 
 
 def with_pilot(

@@ -1,0 +1,89 @@
+"""Trains a tenth of each job of the study smollm2-135m, and measures what that has moved in every domain.
+
+    python recipes/studies/smollm2-135m-pilots/measure.py RUN [SEED]
+
+Each target is one pilot: three of the job's 25 optimiser steps on the target's rows alone, with a schedule of its own,
+then token KL on the study's evaluation rows: on six domains of every target first, then on all. What is done is kept in
+RUN and in the cache: the same command goes on where it was stopped. It writes pilots.json beside this file.
+"""
+
+import math
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from mixplan.evaluate import evaluate
+from mixplan.model import give_back_memory, load_trained
+from mixplan.plan.job import adapter_of
+from mixplan.reading import Watcher
+from mixplan.runs import write_json
+from mixplan.study.asked.spec import load_study
+from mixplan.study.jobs import Bench, train_target
+from mixplan.train.launch import Launch
+
+HERE = Path(__file__).resolve().parent
+STEPS = 3
+FIRST = ("pronouns", "knowledge", "bases", "physical", "social", "science")
+"""Measured on every target before the other domains: short rows, which tell much of the others in the finished study."""
+
+
+class Printed(Watcher):
+    """Prints what is said, a line each."""
+
+    def say(self, text: str) -> None:
+        """Print a sentence."""
+        print(text, flush=True)
+
+    def stage(self, name: str, total: int, unit: str) -> None:
+        """Print what begins."""
+        print(f"{name}: {total} {unit}", flush=True)
+
+    def advance(self, amount: int) -> None:
+        """Print nothing."""
+
+
+def measure(bench: Bench, name: str, seed: int, wanted: Collection[str]) -> dict[str, object]:
+    """Train one pilot, or take it as it stands, and measure it on some domains."""
+    job = train_target(bench, name, bench.run / "pilots" / f"{name}-{seed}", Launch(), seed=seed, max_steps=STEPS)
+    taught = bench.taught(name)
+    recipe = taught.loaded.recipe
+    domains = {domain: one for domain, one in taught.domains.items() if domain in wanted}
+    trained = load_trained(bench.spec, job.folder, folder=taught.loaded.folder(("model", "name")))
+    spec = recipe.evaluate.model_copy(update={"measures": dict.fromkeys(domains, "behaviour"), "also": []})
+    folder = taught.loaded.folder(("evaluate", "tasks"))
+    found = evaluate(trained, None, domains, spec=spec, folder=folder, watcher=bench.watcher, untrained=bench.model)
+    give_back_memory()
+    values = {domain: np.array(measured["behaviour"].values["kl"]) for domain, measured in found.domains.items()}
+    pilot = {
+        domain: {
+            "change": float(each.mean()),
+            "error": float(each.std(ddof=1) / math.sqrt(len(each))),
+            "rows": len(each),
+        }
+        for domain, each in values.items()
+    }
+    rows, rate = recipe.mixture.target_rows, recipe.train.args["learning_rate"]
+    lora = adapter_of(recipe.train.lora)
+    return {
+        "job": {"target_rows": rows, "steps": float(job.steps), "learning_rate": rate, "adapter": lora},
+        "domains": pilot,
+    }
+
+
+def main() -> None:
+    """Measure every target on the first domains, then on all, and write down what was found after each."""
+    run, seed = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    study = load_study(HERE.parent / "smollm2-135m" / "study.yaml")
+    bench = Bench(study, run, Printed())
+    found: dict[str, dict[str, object]] = {}
+    for wanted in (FIRST, study.domains):
+        for name in reversed(study.spec.targets):
+            found[name] = measure(bench, name, seed, wanted)
+            write_json(HERE / "pilots.json", {"version": 1, "title": study.spec.title, "targets": found})
+            print(f"{name}, {len(wanted)} domains: {HERE / 'pilots.json'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
