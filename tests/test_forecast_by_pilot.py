@@ -95,6 +95,21 @@ def test_a_domain_that_no_earlier_target_measured_is_expected_around_the_others(
     assert "No earlier target says anything of new" in found.text
 
 
+def test_jobs_of_another_strength_say_less_of_how_far_this_one_moves():
+    """Earlier jobs are ten times shorter than this one: how they are scaled to it is unsure."""
+    world = World(9)
+    near, far = (
+        by_pilot(MeasuredPilot(PILOT, world.measured(("d0", "d4", "d8")).changes), JOB, known, SCORES, "sts_icl")
+        for known in (
+            comparable(world.runs(), Planned(job=job), lambda: None)
+            for job in (JOB, JOB.model_copy(update={"steps": 300.0}))
+        )
+    )
+    for name in NAMES:
+        widths = [math.log(one.estimates[name].high / one.estimates[name].low) for one in (near, far)]
+        assert widths[1] > 1.2 * widths[0]
+
+
 def test_what_a_pilot_moved_within_noise_says_nothing():
     world = World(5)
     pilot = world.measured(("d0", "d4", "d8"), world.pairs())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from mixplan.forecast.by_pilot_checks import LeftOut, left_out
 from mixplan.forecast.completion import FEWEST_TARGETS, Completed, Doubles, Seen, complete, fit_factors, reach
 from mixplan.forecast.earlier_changes import Slope, Table, slope_of, table_of
 from mixplan.forecast.expected_change import BEHAVIOUR, Learned, as_expected, planning_scores
-from mixplan.forecast.job import REACH
+from mixplan.forecast.job import REACH, Distance, common_distance
 from mixplan.forecast.own_target import Estimate
 from mixplan.forecast.pilot_law import Law, MeasuredPilot, learn_law
 from mixplan.forecast.target_only import Known
@@ -75,7 +75,7 @@ def by_pilot(pilot: MeasuredPilot, job: Job, known: Known, scores: Mapping[str, 
     checks, slope = None, None
     base, half = base_of(of_measured(direct), list(clear), scores), reach(max(2, len(clear)))
     if enough:
-        checks, found = completed(asked, table)
+        checks, found = completed(asked, table, common_distance(known.distances))
         half = checks.scale * reach(len(table.logs))
         made |= {name: estimate(found.mean[at], found.deviation[at], half) for at, name in enumerate(table.names)}
         slope, base = slope_of(known, score), base_of(found, table.names, scores)
@@ -112,12 +112,20 @@ class _Asked:
         return self.law.seen(there, np.log(changes), errors, self.ratio)
 
 
-def completed(asked: _Asked, table: Table) -> tuple[LeftOut, Completed]:
-    """The table's domains from those measured, with what targets that were left out say of it."""
+def completed(asked: _Asked, table: Table, far: Distance) -> tuple[LeftOut, Completed]:
+    """The table's domains from those measured, with what targets that were left out say of it.
+
+    Args:
+        asked: The pilot.
+        table: Earlier targets, scaled to this job.
+        far: How far it is from theirs. How wrong that scaling may be is common to all of them, so that it is part of
+            how strong this target may be.
+    """
     places = [table.names.index(name) for name in asked.clear if name in table.names]
     checks = left_out(table, places, asked.pilot.pairs, asked.law, asked.ratio)
     seen = asked.seen([table.names[place] for place in places], places)
-    return checks, complete(fit_factors(table.logs, checks.rank), seen)
+    factors = fit_factors(table.logs, checks.rank)
+    return checks, complete(replace(factors, strength=factors.strength + far.spread**2), seen)
 
 
 def estimate(mean: float, deviation: float, half: float) -> Estimate:

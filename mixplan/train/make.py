@@ -103,7 +103,7 @@ def train(
     processes = launch.processes or max(1, gpus)
     variables = environment(run, device=device, gpus=gpus, processes=processes, part=launch.part)
     settings, rows = {**loaded.resolved["train"], "args": job.train["args"]}, sum(job.planned_rows.values())
-    for unread in (too_short, left_unread):
+    for unread in (too_short, left_unread) if max_steps is None else ():  # a pilot or an arm is as long as was meant
         if (sentence := unread(settings, rows, processes=processes)) is not None:
             watcher.say(sentence)
     (run / "training" / "error.json").unlink(missing_ok=True)
