@@ -50,7 +50,16 @@ def lay(place, *, text="{}"):
     place.mkdir(parents=True)
     (place / "outcome.json").write_text(text)
     write_pilot(
-        Pilot(key="k", training="t", chosen="auto", job=PILOT, model="m", seconds={}, domains={"a": domain(0.01)}),
+        Pilot(
+            key="k",
+            training="t",
+            chosen="auto",
+            job=PILOT,
+            model="m",
+            dtype="float32",
+            seconds={},
+            domains={"a": domain(0.01)},
+        ),
         place / "pilot",
     )
     return file_hash(place / "outcome.json")

@@ -23,7 +23,9 @@ def recipe(way="pilot"):
 def run(tmp_path):
     """A run folder with a pilot of model `m`."""
     changes = {"law": PilotDomain(change=0.02, error=0.001, rows=8)}
-    made = Pilot(key="k", training="t", chosen="auto", job=PILOT, model="m", seconds={}, domains=changes)
+    made = Pilot(
+        key="k", training="t", chosen="auto", job=PILOT, model="m", dtype="float32", seconds={}, domains=changes
+    )
     write_pilot(made, tmp_path / "pilot")
     return tmp_path
 

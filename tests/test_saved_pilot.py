@@ -13,6 +13,7 @@ MADE = Pilot(
     chosen="recipe",
     job=PILOT,
     model="m",
+    dtype="float32",
     seconds={"training": 1.5, "measuring": 2.0},
     domains={"law": PilotDomain(change=0.25, error=0.125, rows=4)},
 )

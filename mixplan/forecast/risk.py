@@ -32,7 +32,8 @@ RELATIVE = (
 )
 MOVED_NOTHING = (
     "forecast.from: the pilot moved none of the domains that it was measured on by more than noise, so that it says "
-    "nothing and the forecast is made without it. Give it more steps with `forecast.pilot.steps`."
+    "nothing and the forecast is made without it. Give it more steps with `forecast.pilot.steps`, or set "
+    "`model.dtype: float32`, which reads small changes better."
 )
 PLANNED_BY_BEHAVIOUR = "Rows are planned by the expected change of behaviour."
 FEW_TARGETS = 6

@@ -55,6 +55,15 @@ class Bench:
         """The pilot's folder."""
         return self.folder / PILOT
 
+    @property
+    def dtype(self) -> str:
+        """Compute type of the measuring: float32 unless the recipe names one.
+
+        A pilot may change less than the 0.0015 to 0.002 nats that two readings of one model in bfloat16 differ by.
+        """
+        asked = self.loaded.recipe.model.dtype
+        return "float32" if asked == "auto" else asked
+
     def run(self) -> None:
         """Train and measure the pilot, or go on where that was stopped; nothing where it stands.
 
@@ -73,7 +82,7 @@ class Bench:
         planned = planned_of(self.loaded, target, domains, scores)
         given = self.prepared(target, domains, scores)
         training = prepare(self.place, self.loaded, given, mixture=self.place / "mixture", max_steps=round(job.steps))
-        if self.standing(training.key, domains, scores) is not None:
+        if self.standing(training.key, domains) is not None:
             self.watcher.say(f"the pilot is reused from an earlier plan: {self.place}")
             return
         names, sentence = self.names(planned, domains, scores, job)
@@ -96,11 +105,11 @@ class Bench:
         recipe = content_hash(standalone(self.loaded))
         return AsPlanned(recipe=recipe, values=self.loaded.resolved, model=scores.model.hash)
 
-    def key(self, training: str, domains: Mapping[str, Domain], scores: Scores) -> str:
+    def key(self, training: str, domains: Mapping[str, Domain]) -> str:
         """Hash of all that decides what a pilot changed in some domains."""
         rows = {name: content(self.rows(domain)) for name, domain in domains.items()}
         spec = self.loaded.recipe.evaluate
-        return content_hash(VERSION, training, rows, spec.behaviour_tokens, scores.model.dtype)
+        return content_hash(VERSION, training, rows, spec.behaviour_tokens, self.dtype)
 
     def rows(self, domain: Domain) -> Sequence[Row]:
         """The evaluation rows of a domain that are measured."""
@@ -111,7 +120,7 @@ class Bench:
         """Evaluation rows of a domain at most."""
         return self.loaded.recipe.forecast.pilot.rows or self.loaded.recipe.evaluate.rows
 
-    def standing(self, training: str, domains: Mapping[str, Domain], scores: Scores) -> Pilot | None:
+    def standing(self, training: str, domains: Mapping[str, Domain]) -> Pilot | None:
         """A pilot that was measured of this very job, on domains that the recipe still asks for; None else."""
         try:
             found = read_pilot(self.place)
@@ -126,7 +135,7 @@ class Bench:
         if asked != "auto" and set(found.domains) != set(asked):
             return None
         measured = {name: domains[name] for name in found.domains}
-        return found if found.key == self.key(training, measured, scores) else None
+        return found if found.key == self.key(training, measured) else None
 
     def names(self, planned: Planned, domains: Mapping[str, Domain], scores: Scores, job: Job) -> tuple[list[str], str]:
         """Domains to measure that have evaluation rows, with a sentence on the choice.
@@ -149,8 +158,8 @@ class Bench:
     def measure(self, trained: Trained, training: str, domains: Mapping[str, Domain], scores: Scores, job: Job) -> None:
         """Measure what the pilot changed and write it down."""
         began = time.monotonic()
-        spec, beneath = self.loaded.recipe.model, self.loaded.folder(("model", "name"))
-        spec = spec.model_copy(update={"dtype": scores.model.dtype})
+        beneath = self.loaded.folder(("model", "name"))
+        spec = self.loaded.recipe.model.model_copy(update={"dtype": self.dtype})
         self.watcher.say(f"loading the pilot's model from {trained.folder}, to measure it")
         untrained = load_model(spec, folder=beneath)
         before = self.moved(untrained, untrained, domains)
@@ -160,11 +169,12 @@ class Bench:
         found = {name: compared(before[name], after[name]) for name in domains}
         write_pilot(
             Pilot(
-                key=self.key(training, domains, scores),
+                key=self.key(training, domains),
                 training=training,
                 chosen="auto" if self.loaded.recipe.forecast.pilot.domains == "auto" else "recipe",
                 job=job,
                 model=scores.model.hash,
+                dtype=self.dtype,
                 seconds={"training": trained.seconds, "measuring": time.monotonic() - began},
                 domains=found,
             ),

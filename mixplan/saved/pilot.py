@@ -41,6 +41,7 @@ class Pilot(Saved):
         chosen: Who chose the domains: `auto` or `recipe`.
         job: What the pilot trained with.
         model: Hash of the untrained model.
+        dtype: Compute type in which it was measured.
         seconds: Of training and of measuring.
         domains: What was measured, the domain that was chosen first at the front.
     """
@@ -51,6 +52,7 @@ class Pilot(Saved):
     chosen: Literal["auto", "recipe"]
     job: Job
     model: str
+    dtype: str
     seconds: dict[str, float]
     domains: dict[str, PilotDomain]
 
