@@ -86,7 +86,8 @@ def test_the_pilots_that_come_with_mixplan_are_those_of_its_study():
     evidence = Evidence.model_validate_json((SHIPPED / "smollm2-135m.json").read_bytes())
     runs = [run_of(evidence, "mark", target) for target in evidence.targets]
     found = {pair.run: pair for pair in shipped_pairs(runs)}
-    for one in runs:
+    assert len(found) >= 3  # of which the law is learned
+    for one in (one for one in runs if one.hash in found):
         pair = found[one.hash]
         assert pair.log_ratio == pytest.approx(math.log(25 / 3))
         jobs = [math.log(one.domains[name].behaviour) for name in pair.domains]
