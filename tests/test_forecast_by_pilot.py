@@ -31,6 +31,8 @@ def test_with_earlier_pilots_the_job_is_found_within_a_few_parts_of_a_hundred():
     assert found.use.law_targets == 8
     assert found.use.times.value == pytest.approx(10**1.8, rel=0.25)
     assert found.use.by_pilots
+    assert found.use.left_out == 8
+    assert "with 8 of them left out in turn" in found.text
     assert found.use.rank >= 1
     assert "which 8 earlier targets teach that" in found.text
 

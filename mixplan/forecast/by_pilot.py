@@ -198,6 +198,7 @@ def use_of(asked: _Asked, made: Mapping[str, Estimate], checks: LeftOut | None, 
         targets=targets,
         error=checks.error if checks else None,
         errors={str(rank): error for rank, error in checks.errors.items()} if checks else {},
+        left_out=checks.targets if checks else 0,
         by_pilots=checks.by_pilots if checks else False,
         times=Interval(value=times, low=low, high=high),
         law_targets=asked.law.targets,
@@ -232,7 +233,8 @@ def text_of(use: PilotUse, table: Table | None, rest: Sequence[str]) -> str:
         stood = "their own pilots were" if use.by_pilots else "their finished jobs' changes, not a pilot's, were"
         parts.append(
             f"{others} domain{'s are' if others != 1 else ' is'} completed by {by}, learned from {use.targets} earlier "
-            f"targets; with each of them left out it erred by {use.error:.3g} nats per token, where {stood} completed."
+            f"targets; with {use.left_out} of them left out in turn it erred by {use.error:.3g} nats per token, where "
+            f"{stood} completed."
         )
     if rest:
         how = (

@@ -32,6 +32,7 @@ class LeftOut:
         errors: The same by rank.
         scale: What standard deviations are multiplied by.
         by_pilots: Whether these targets' own pilots were completed; else their finished jobs' changes.
+        targets: How many were left out in turn.
     """
 
     rank: int
@@ -39,6 +40,7 @@ class LeftOut:
     errors: dict[int, float]
     scale: float
     by_pilots: bool
+    targets: int
 
 
 def left_out(table: Table, places: Sequence[int], pairs: Sequence[Pair], law: Law, ratio: float) -> LeftOut:
@@ -61,11 +63,13 @@ def left_out(table: Table, places: Sequence[int], pairs: Sequence[Pair], law: La
         found = {rank: errors_of(table.logs, fits[rank], measured) for rank in RANKS}
         rank = min(RANKS, key=lambda each: found[each][0])
         errors = {each: error for each, (error, _) in found.items()}
-        return LeftOut(rank, errors[rank], errors, max(1.0, found[rank][1]), True)
+        return LeftOut(rank, errors[rank], errors, max(1.0, found[rank][1]), True, len(measured))
     noise = Seen(np.zeros(1, np.int64), np.zeros(1), np.array([(law.own * ratio) ** 2]), (law.spread * ratio) ** 2)
     chosen = choose_rank(table.logs, places, noise)
     exact = choose_rank(table.logs, places)
-    return LeftOut(chosen.rank, exact.errors[chosen.rank], exact.errors, max(chosen.scale, exact.scale), False)
+    return LeftOut(
+        chosen.rank, exact.errors[chosen.rank], exact.errors, max(chosen.scale, exact.scale), False, len(table.logs)
+    )
 
 
 def pilots_of(table: Table, places: Sequence[int], pairs: Sequence[Pair]) -> Mapping[int, Seen]:

@@ -144,6 +144,7 @@ class PilotUse(Saved):
         targets: Earlier targets that the completion was learned from.
         error: Its root mean square error in targets left out, in nats per token, over the domains that it completes.
         errors: The same by rank.
+        left_out: How many targets that were.
         by_pilots: Whether these targets' own pilots were completed there; else their finished jobs' changes were.
         times: What a change of the pilot is multiplied by for the job, with its 95 % interval.
         law_targets: From how many targets with a pilot and a finished job that was learned; 0 where it is assumed.
@@ -159,6 +160,7 @@ class PilotUse(Saved):
     targets: int
     error: float | None
     errors: dict[str, float] = Field(default_factory=dict)
+    left_out: int = 0
     by_pilots: bool
     times: Interval
     law_targets: int
