@@ -9,11 +9,12 @@ from pilot_world import JOB, NAMES, PILOT, SCORES, World
 from mixplan.forecast import Planned, forecast
 from mixplan.forecast.by_pilot import by_pilot, with_behaviour
 from mixplan.forecast.earlier_runs import History
-from mixplan.forecast.expected_change import BEHAVIOUR, Learned, Way
+from mixplan.forecast.expected_change import BEHAVIOUR, Learned
 from mixplan.forecast.factors import Changes
 from mixplan.forecast.job import Distance
 from mixplan.forecast.pilot_law import MeasuredPilot
 from mixplan.forecast.target_only import comparable
+from mixplan.forecast.ways import Errors, Way
 from mixplan.saved.base_types import Expected
 from mixplan.sts import Score
 
@@ -148,7 +149,9 @@ def test_a_pilot_that_moved_nothing_leaves_the_forecast_as_it_was_and_is_reporte
 
 
 def test_other_measures_stay_as_earlier_runs_have_them():
-    way = Way("accuracy", True, 0.1, 0.2, 0.3, 3, Changes(np.ones(1), np.ones(1), ("d0",), np.zeros(1)), Distance())
+    way = Way(
+        "accuracy", "own", Errors(0.2, 0.1, 0.3), 3, Changes(np.ones(1), np.ones(1), ("d0",), np.zeros(1)), Distance()
+    )
     accuracy = Expected(measure="choice", quantity="correct", change=-0.1, low=-0.2, high=0.0)
     moved = Expected(measure="behaviour", quantity="kl", change=9.0, low=8.0, high=10.0)
     expected = {"d0": {"headline": accuracy, "behaviour": moved}, "d1": {"headline": moved, "behaviour": moved}}

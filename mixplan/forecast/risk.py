@@ -145,7 +145,7 @@ def from_pilot(piloted: Piloted, learned: Learned | None, known: Known, history:
     merged = with_behaviour(piloted, learned)
     parts = [piloted.text]
     if learned is not None and (way := learned.ways.get("kl")) is not None:
-        error = written("kl", min(way.error_own, way.error_one))
+        error = written("kl", way.errors.choice or getattr(way.errors, way.by))
         parts.append(f"Without a pilot, behaviour is forecast with an error of {error} in targets left out.")
     parts.append(learned_text(merged, known, score) if merged.ways else PLANNED_BY_BEHAVIOUR)
     planning = merged.planning or {}
