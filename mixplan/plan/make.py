@@ -40,7 +40,8 @@ from mixplan.plan.looks import Doubles, Expected, same_order, same_rows
 from mixplan.plan.stopped import automatic, stopped_at, stops
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.tolerances import planned_tolerances
-from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.plan.untrained import ReadBy
+from mixplan.plan.write import write_mixture
 from mixplan.reading.identity import data_hash, library_versions, standalone
 from mixplan.reading.progress import Watcher
 from mixplan.recipe import LoadedRecipe, load_recipe

@@ -163,7 +163,14 @@ class MixtureSpec(Section):
     answers: Literal["gold", "rationale", "self"] = Field(
         default="gold", description="Whose answers the domains' rows carry."
     )
-    answer_tokens: Positive = Field(default=256, description="`self`: at most so many new tokens an answer.")
+    target_answers: Literal["given", "own_voice"] = Field(
+        default="given",
+        description="Whose words the target's answers are in: as given, or the untrained model's own, which says each "
+        "answer again and is taken where the target's grader accepts it.",
+    )
+    answer_tokens: Positive = Field(
+        default=256, description="`self` and `own_voice`: at most so many new tokens an answer."
+    )
     cut_answers: Literal["drop", "keep"] = Field(
         default="drop",
         description="`self`: whether answers that were cut at `answer_tokens` are passed over, or trained as they are.",
@@ -172,9 +179,9 @@ class MixtureSpec(Section):
 
     @model_serializer(mode="wrap")
     def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
-        """The section without `cut_answers` and `licences` where they say nothing, so that they change no hash."""
+        """The section without the later keys where they say nothing, so that they change no hash."""
         values: Yaml = written(self)
-        unset: Yaml = {"cut_answers": "drop", "licences": {"exclude": []}}
+        unset: Yaml = {"target_answers": "given", "cut_answers": "drop", "licences": {"exclude": []}}
         return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 

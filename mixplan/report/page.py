@@ -173,7 +173,8 @@ def _mixture(plan: Plan) -> Html:
         f"change, not its sign. The ratio is a domain's share of all the mixture's rows. "
         f"{stability_sentence(plan.ranking, plan.score_name)}"
     )
-    rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence))
+    voices = plan.mixture.voices() if plan.mixture else []
+    rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence, *voices))
     return section(
         "The mixture", tag("p", note), table("cards answer", heads, lines, f"{title} and rows of each domain"), *rests
     )

@@ -45,7 +45,7 @@ def show(plan: Plan, console: Console, page: Path | None) -> None:
     _say(console, f"{plan.name}: {headline(plan)}", style="bold")
     if saved := saving_sentence(plan):
         _say(console, saved, style="bold")
-    for sentence in grounds(plan):
+    for sentence in (*grounds(plan), *(plan.mixture.voices() if plan.mixture else ())):
         _say(console, sentence)
     for sentence in tolerances.planned_lines(plan):
         _say(console, sentence)

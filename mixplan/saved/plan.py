@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from mixplan.saved.allocation import Allocation as Allocation
 from mixplan.saved.base_types import KEY_ORDER, AsGiven, Expected, Interval, JsonObject, Saved
+from mixplan.saved.own_voice import OwnVoice
 from mixplan.saved.scores import (
     SCORE_KEYS,
     SCORE_TITLES,
@@ -148,7 +149,7 @@ class MixturePart(Saved):
         rows: Rows in the mixture, repeats counted.
         distinct_rows: Different pool rows among them.
         most_uses: How often the most used row stands in the mixture; 0 without rows.
-        answers: Rows by whose answer they carry: `gold`, `rationale`, `self`; for GRPO `reference`.
+        answers: Rows by whose answer they carry: `gold`, `rationale`, `self`, `own_voice`; for GRPO `reference`.
         empty_answers: Pool rows passed over because the untrained model's answer had no text.
         cut_answers: Pool rows passed over because the untrained model's answer was cut at its longest length; where
             such answers are kept, the rows that carry one.
@@ -156,6 +157,7 @@ class MixturePart(Saved):
         longest_tokens: Tokens of its longest row, when a counter was given.
         data: Where its rows come from, in one line.
         licence: As the recipe states it.
+        voice: Of the target where its answers are in the model's own words: how many, and why others are not.
     """
 
     name: str
@@ -169,6 +171,7 @@ class MixturePart(Saved):
     longest_tokens: int | None
     data: str
     licence: str | None
+    voice: OwnVoice | None = None
 
 
 class MixtureRecord(Saved):
@@ -190,6 +193,10 @@ class Mixture(MixtureRecord):
     folder: str
     config: str
     target_rows: int
+
+    def voices(self) -> list[str]:
+        """What became of target answers that the model was to say in its own words, a text each; mostly none."""
+        return [part.voice.text(part.name) for part in self.parts if part.voice is not None]
 
 
 class Job(Saved):
