@@ -183,6 +183,7 @@ CASES = {
     "train.method": case("train.method=grpo", "TRL config"),
     "train.args": case("train.args={learning_rate: 1.0e-3}", "TRL config"),
     "train.lora": case("train.lora={r: 4}", "TRL config"),
+    "train.replay_kl.weight": case("train.replay_kl.weight=2.0", "data card", "train.replay_kl.weight=0.0"),
     "seed": case("seed=1", "drift"),
 }  # fmt: skip
 FAULTY = {f"{place}.{key}": name for place, name in (("target", "target"), (DOMAIN, "domain 'fox'"))

@@ -107,6 +107,13 @@ def test_what_trains_on_the_plan_comes_after_it(value: dict[str, Any], monkeypat
     on_gpu = io.StringIO()
     show_next(Plan.model_validate_json(json.dumps(value)), Console(file=on_gpu, highlight=False), Path("runs/x"))
     assert on_gpu.getvalue().splitlines()[-1] == "By TRL alone: cd runs/x && trl sft --config mixture/sft.yaml"
+    value["recipe"] = {"train": {"replay_kl": {"weight": 0.5}}}
+    near = io.StringIO()
+    show_next(Plan.model_validate_json(json.dumps(value)), Console(file=near, highlight=False), Path("runs/x"))
+    assert near.getvalue().splitlines() == [
+        "Next: mixplan train runs/x",
+        "TRL's own command cannot train with `train.replay_kl`.",
+    ]
     without = Plan.model_validate_json(json.dumps(value | {"mixture": None}))
     show_next(without, Console(file=raw), Path("runs/x"))
     assert "runs/x" not in raw.getvalue()

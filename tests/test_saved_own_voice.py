@@ -30,3 +30,10 @@ def test_every_reason_can_be_said():
 def test_it_is_read_back_as_it_was_written():
     assert OwnVoice.model_validate(SOME.values()) == SOME
     assert Spoken(answers=0, nats=0.0, tokens=0).nats_per_token == 0
+
+
+def test_words_that_leave_half_of_an_answer_out_are_warned_of():
+    assert SOME.shorter() is None
+    short = SOME.model_copy(update={"own": Spoken(answers=990, nats=5_000.0, tokens=9_000)})
+    assert (short.shorter() or "").startswith("the model's own words hold 45% of the tokens of the given answers: ")
+    assert SOME.model_copy(update={"given": None, "own": None}).shorter() is None

@@ -27,7 +27,7 @@ from mixplan.saved.own_voice import REASONS, OwnVoice, Spoken
 
 INSTRUCTION = (
     "Here is a question with its correct answer. Write the answer again in your own words, the way you would answer "
-    "the question yourself. Keep to what the given answer says and end with the same result. Write the answer alone."
+    "the question yourself. Keep every step of the given answer and end with the same result. Write the answer alone."
 )
 """What the model is asked; part of the prompts under which its answers are kept."""
 

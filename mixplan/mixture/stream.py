@@ -135,6 +135,8 @@ class Stream:
             if selection.voice is not None and not selection.voice.rewritten:
                 of_none = selection.voice.text(selection.domain.name)
                 yield f"`mixture.target_answers: own_voice` changes nothing: {of_none}"
+            if selection.voice is not None and (short := selection.voice.shorter()):
+                yield f"'{selection.domain.name}': {short}"
             if selection.empty_answers:
                 yield (
                     f"{selection.empty_answers} pool rows of '{selection.domain.name}' were passed over: "

@@ -1,4 +1,4 @@
-"""Checks what ways of keeping abilities beside rows ask of the job: answers in the model's own voice."""
+"""Checks what ways of keeping abilities beside rows ask of the job: answers in the model's own voice, KL on replay."""
 
 from __future__ import annotations
 
@@ -9,12 +9,25 @@ from mixplan.recipe.domain_spec import DomainSpec
 from mixplan.recipe.lines import KeyPath
 from mixplan.recipe.spec import MixtureSpec, TrainSpec
 
+Finding = tuple[KeyPath, str]
 TARGET_ANSWERS = ("mixture", "target_answers")
+REPLAY_KL = ("train", "replay_kl")
+
+UNFIT = {
+    "packing": "puts rows of the target and of domains into one",
+    "padding_free": "puts rows of the target and of domains into one",
+    "use_liger_kernel": "computes the loss without the states that it reads",
+    "label_smoothing_factor": "computes the loss by another pass than the one that it reads",
+    "torch_compile": "compiles the pass that it reads",
+    "fsdp": "shares the model out among processes, and it trains in one alone",
+    "deepspeed": "shares the model out among processes, and it trains in one alone",
+}
+"""TRL's settings beside which the loss term at domain rows cannot be computed, with why."""
 
 
 def wrong_levers(
     mixture: MixtureSpec | None, train: TrainSpec | None, targets: Mapping[KeyPath, DomainSpec | None]
-) -> Iterator[tuple[KeyPath, str]]:
+) -> Iterator[Finding]:
     """What a lever asks for that the recipe does not give.
 
     Args:
@@ -25,8 +38,28 @@ def wrong_levers(
     Yields:
         A key path and what is wrong there, with a remedy.
     """
-    if mixture is None or mixture.target_answers != "own_voice":
+    if train is not None and train.replay_kl is not None:
+        yield from _replay_kl(train)
+    if mixture is not None and mixture.target_answers == "own_voice":
+        yield from _own_voice(train, targets)
+
+
+def _replay_kl(train: TrainSpec) -> Iterator[Finding]:
+    """What the loss term at domain rows cannot be added to."""
+    if train.method == "grpo":
+        yield (
+            REPLAY_KL,
+            "it is a term of SFT's loss, and `train.method` is grpo, which has one of its own. Set `train.args.beta`, "
+            "the weight of its KL from the untrained model, and leave this key out.",
+        )
         return
+    for name, why in UNFIT.items():
+        if train.args.get(name):
+            yield REPLAY_KL, f"`train.args.{name}` {why}. Leave one of the two out."
+
+
+def _own_voice(train: TrainSpec | None, targets: Mapping[KeyPath, DomainSpec | None]) -> Iterator[Finding]:
+    """What answers in the model's own words cannot be asked or graded for."""
     if train is not None and train.method == "grpo":
         yield (
             TARGET_ANSWERS,

@@ -185,6 +185,16 @@ class MixtureSpec(Section):
         return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
 
 
+class ReplayKlSpec(Section):
+    """How near the model is held to the untrained one where it is trained on domain rows."""
+
+    weight: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
+        default=1.0,
+        description="What the token KL from the untrained model is multiplied by in the loss, at the answers of domain "
+        "rows; 0 trains as without.",
+    )
+
+
 class TrainSpec(Section):
     """The TRL job that follows."""
 
@@ -205,6 +215,17 @@ class TrainSpec(Section):
     grader_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
         default=10.0, description="GRPO: a reward that takes longer for one answer counts as 0."
     )
+    replay_kl: ReplayKlSpec | None = Field(
+        default=None,
+        description="SFT: adds the KL from the untrained model at the answers of domain rows to the loss; `{}` by the "
+        "default weight. `mixplan train` alone does so, in one process.",
+    )
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
+        """The section without `replay_kl` where it is not given, so that it changes no hash."""
+        values: Yaml = written(self)
+        return {key: value for key, value in values.items() if key != "replay_kl" or value is not None}
 
 
 Measure = Literal["choice", "exact", "likelihood", "behaviour", "lm_eval"]

@@ -169,10 +169,10 @@ def show_next(plan: Plan, console: Console, run: Path) -> None:
     folder, config = shlex.quote(str(seen(run))), shlex.quote(plan.mixture.config)
     method = Path(plan.mixture.config).stem
     flags = f" {WITHOUT_GPU}" if plan.model.device == "cpu" else ""
-    for line in (
-        f"Next: {program()} train {folder}",
-        f"By TRL alone: cd {folder} && {installed('trl')} {method} --config {config}{flags}",
-    ):
+    alone = f"By TRL alone: cd {folder} && {installed('trl')} {method} --config {config}{flags}"
+    if plan.recipe is not None and plan.recipe.train.replay_kl_weight:
+        alone = "TRL's own command cannot train with `train.replay_kl`."
+    for line in (f"Next: {program()} train {folder}", alone):
         console.print(_text(line, console), soft_wrap=True)
 
 

@@ -15,6 +15,10 @@ REASONS = {
 """Why a given answer stays, by name, as words behind a number of rows."""
 
 
+SHORT = 0.5
+"""Of the given answers' tokens: with fewer, the model's words leave something out."""
+
+
 class Spoken(Saved):
     """Answers as the untrained model reads them.
 
@@ -52,6 +56,16 @@ class OwnVoice(Saved):
     given: Spoken | None
     own: Spoken | None
     answer_tokens: int
+
+    def shorter(self) -> str | None:
+        """A warning where the model's words are so few that steps of the given answers must be missing; mostly None."""
+        if self.given is None or self.own is None or self.own.tokens >= SHORT * self.given.tokens:
+            return None
+        return (
+            f"the model's own words hold {self.own.tokens / self.given.tokens:.0%} of the tokens of the given answers: "
+            "what it leaves out, such as the steps of a worked solution, is not trained. Read some rows of the "
+            "mixture; to train on the answers as given, leave `mixture.target_answers` out."
+        )
 
     def text(self, name: str) -> str:
         """Say it in two sentences, or three.

@@ -229,6 +229,13 @@ class TrainSection(Saved):
 
     method: str = "sft"
     lora: JsonObject | None = None
+    replay_kl: JsonObject | None = None
+
+    @property
+    def replay_kl_weight(self) -> float:
+        """The weight of the KL from the untrained model at domain rows; 0 without it."""
+        weight = (self.replay_kl or {}).get("weight", 0)
+        return float(weight) if isinstance(weight, int | float) else 0.0
 
 
 class AllocateSection(Saved):
