@@ -36,6 +36,7 @@ from mixplan.plan.grader_checks import grader_warnings
 from mixplan.plan.grounds import grounds_of, halving, kind_of, settled, usual_rows
 from mixplan.plan.job import job_of
 from mixplan.plan.kept_scores import KeptScores
+from mixplan.plan.levers import levers_of
 from mixplan.plan.looks import Doubles, Expected, same_order, same_rows
 from mixplan.plan.stopped import automatic, stopped_at, stops
 from mixplan.plan.stopwatch import Stopwatch
@@ -44,6 +45,7 @@ from mixplan.plan.untrained import ReadBy
 from mixplan.plan.write import write_mixture
 from mixplan.reading.identity import data_hash, library_versions, standalone
 from mixplan.reading.progress import Watcher
+from mixplan.reading.tokenizer import kept_counter
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable
@@ -267,7 +269,9 @@ def assemble(
         seconds=watch.seconds,
         tokens={name: float(reading.query_tokens) for name, reading in scores.reading.items()},
     )
-    return plan.model_copy(update={"tolerances": held}) if held else plan
+    counter = kept_counter(loaded, scores.tokenizer, (*target.parts, *domains.values()), watcher)
+    priced = levers_of(recipe, mixture, target, planned.job, grounds, counter)
+    return plan.model_copy(update={"levers": priced} | ({"tolerances": held} if held else {}))
 
 
 def unread(train: Yaml, rows: int) -> list[str]:

@@ -13,6 +13,7 @@ from mixplan.report.arms import compared
 from mixplan.report.by_source import by_source
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
 from mixplan.report.example_answers import answers
+from mixplan.report.levers import levers_section
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
 from mixplan.report.paired_items import paired
@@ -140,7 +141,7 @@ def _planned(plan: Plan, *, fold: bool = False) -> list[Html | None]:
     ]
     mixture = _mixture(plan)
     held = planned_section(plan, "Tolerances as planned" if fold else "Tolerances")
-    opened = [held, mixture, total_section(plan), spreads_section(plan)]
+    opened = [held, mixture, total_section(plan), spreads_section(plan), levers_section(plan)]
     if fold:
         opened = [None if part is None else folded(part) for part in opened]
     return [*opened, *(None if part is None else folded(part) for part in further)]

@@ -16,6 +16,7 @@ from mixplan.outcome.summary import arms, drift, floors, judged
 from mixplan.outcome.summary import tolerances as said_of
 from mixplan.report import by_source, difference, runs_table, sentences, text_tables, tolerances, without_sae
 from mixplan.report.command_line import installed, program, seen
+from mixplan.report.levers import levers_line
 from mixplan.report.outcome_header import leading
 from mixplan.report.spreads import grounds
 from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
@@ -53,8 +54,9 @@ def show(plan: Plan, console: Console, page: Path | None) -> None:
     if _expected(plan):
         _say(console, "expected: how far behaviour will move, nats per token; ratio: share of all rows", style="dim")
     console.print(_table(plan, console), "", sep="\n")
-    for sentence in foundations(plan):
-        _say(console, sentence)
+    for sentence in (*foundations(plan), levers_line(plan)):
+        if sentence is not None:
+            _say(console, sentence)
     show_page(console, page)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from mixplan.saved.allocation import Allocation as Allocation
 from mixplan.saved.base_types import KEY_ORDER, AsGiven, Expected, Interval, JsonObject, Saved
+from mixplan.saved.levers import Lever
 from mixplan.saved.own_voice import OwnVoice
 from mixplan.saved.scores import (
     SCORE_KEYS,
@@ -293,6 +294,7 @@ class Plan(Saved):
     mixture: Mixture | None
     job: Job | None = None
     tolerances: PlannedTolerances | None = None
+    levers: list[Lever] = Field(default_factory=list)
     stopped: Stopped | None = None
     seconds: dict[str, float]
     tokens: dict[str, float]
