@@ -53,7 +53,7 @@ from mixplan.recipe.section import Yaml
 from mixplan.runs import content_hash, locked, write_atomic
 from mixplan.saved import VERSION, Plan, read_plan, write_plan
 from mixplan.saved.base_types import Interval
-from mixplan.saved.plan import Recipe
+from mixplan.saved.plan import Mixture, Recipe
 from mixplan.saved.scores import SCORE_KEYS, Drift, ScoreName, Scores, Stopped
 from mixplan.sts import Score
 
@@ -237,13 +237,7 @@ def assemble(
         mixplan=__version__,
         name=loaded.path.stem,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        hashes={
-            "recipe": content_hash(standalone(loaded)),
-            "data": data_hash(target, domains),
-            "model": scores.model.hash,
-            "sae": scores.sae.hash if scores.sae else NO_SAE,
-            "mixture": mixture.hash,
-        },
+        hashes=hashes_of(loaded, target, domains, scores, mixture),
         libraries=library_versions(),
         recipe=Recipe.model_validate(loaded.resolved),
         model=scores.model,
@@ -272,6 +266,19 @@ def assemble(
     counter = kept_counter(loaded, scores.tokenizer, (*target.parts, *domains.values()), watcher)
     priced = levers_of(recipe, mixture, target, planned.job, grounds, counter)
     return plan.model_copy(update={"levers": priced} | ({"tolerances": held} if held else {}))
+
+
+def hashes_of(
+    loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], scores: Scores, mixture: Mixture
+) -> dict[str, str]:
+    """Hash all that a plan is made from, by what it is."""
+    return {
+        "recipe": content_hash(standalone(loaded)),
+        "data": data_hash(target, domains),
+        "model": scores.model.hash,
+        "sae": scores.sae.hash if scores.sae else NO_SAE,
+        "mixture": mixture.hash,
+    }
 
 
 def unread(train: Yaml, rows: int) -> list[str]:

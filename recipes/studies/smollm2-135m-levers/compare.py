@@ -222,10 +222,9 @@ def write_report() -> None:
         "",
         f"By `compare.py`, registered as {REGISTERED[:12]}: {len(found)} of {len(ARMS) * len(TARGETS) * len(SEEDS)} "
         f"trainings finished; {len(lines) - len(found)} lines of another registration passed over. 16 steps of 8 rows, "
-        "LoRA r 16. Gain: of the target's given answers on 40 held-out rows, in bits a byte (worked_math) or in "
-        "probability of the right option (commonsense); it favours arms that train on given answers over own_voice. "
-        "Loss: token KL from the untrained model on 8 rows a domain, nats a token, without the domain of the target's "
-        "own name.",
+        "LoRA r 16. Gain: bits a byte of the target's given answers on 40 held-out rows, which favours arms that train "
+        "on given answers over own_voice. Loss: token KL from the untrained model on 8 rows a domain, nats a token, "
+        "without the domain of the target's own name.",
         "",
     ]
     for target in TARGETS:
