@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_trajectory import made_trajectory
 
 from mixplan.recipe import load_recipe
 from mixplan.recipe.lines import write
+from mixplan.saved.trajectory import FILE
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "recipes" / "studies" / "smollm2-135m-levers"))
 
@@ -52,13 +54,29 @@ def test_the_report_names_what_is_finished_and_passes_other_registrations_over(t
     }  # fmt: skip
     voice = {"rewritten": 50, "rows": 64, "stays": {"wrong": 14}}
     lines = [line, line | {"arm": "own_voice", "voice": voice}, line | {"registered": "another", "arm": "half_rate"}]
+    lines.append(line | {"arm": "even_rows", "processor_seconds": None})
     compare.RESULTS.write_text("".join(json.dumps(one) + "\n" for one in lines))
     compare.write_report()
     text = compare.REPORT.read_text()
-    assert "2 of 30 trainings finished; 1 lines of another registration passed over" in text
+    assert "| 1,234 | stopped between |" in text
+    assert "3 of 30 trainings finished; 1 lines of another registration passed over" in text
     assert "| plain | 0.250 | law 0.125 | 0.062 | 0.125 | 0.062 | 1,234 | 100 (40) |" in text
     assert "50 of 64 answers rewritten; as given {'wrong': 14}" in text
     assert "half_rate" not in text
+
+
+def test_measures_are_read_from_the_trajectory_without_the_domain_of_the_target_s_own_name(tmp_path):
+    made = made_trajectory(([2.0, 1.0, 2.0, 1.0], 0.0), ([1.0, 0.5, 1.5, 1.0], 0.4))
+    lines = [json.dumps(one.model_dump()) + "\n" for one in (made.begin, *made.points)]
+    (tmp_path / FILE).write_text("".join(lines))
+    first, last = compare.points_of(tmp_path, "sums")
+    assert (first["step"], first["gain"], first["worst"]) == (0, 0, 0)
+    assert (last["step"], last["gain"]) == (10, (1 + 0.5 + 0.5 + 0) / 4)
+    assert (last["worst"], last["worst_domain"], last["mean"]) == (0.4, "law", pytest.approx(0.3))
+    _, last = compare.points_of(tmp_path, "law")
+    assert (last["worst"], last["worst_domain"], last["mean"]) == (0.2, "fox", 0.2)
+    with pytest.raises(SystemExit, match="there is no trajectory"):
+        list(compare.points_of(tmp_path / "none", "law"))
 
 
 @pytest.mark.parametrize("arm", compare.ARMS)

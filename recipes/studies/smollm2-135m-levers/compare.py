@@ -29,7 +29,7 @@ from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.reading.progress import Watcher
 from mixplan.runs import content_hash
-from mixplan.saved.trajectory import FILE, OWN, read_trajectory
+from mixplan.saved.trajectory import OWN, read_trajectory
 from mixplan.train.launch import Launch
 from mixplan.train.make import train
 from mixplan.train.verify import AsPlanned
@@ -114,6 +114,7 @@ def run_arm(folder: Path, target: str, arm: str, seed: int) -> None:
     if any((one["target"], one["arm"], one["seed"]) == (target, arm, seed) for one in results()):
         return
     place = folder / f"{target}-{arm}-{seed}"
+    at_once = not place.exists()
     place.mkdir(parents=True, exist_ok=True)
     recipe = place / "asked.yaml"
     recipe.write_text(yaml.safe_dump(RECIPE | {"target": TARGETS[target], "seed": seed}, sort_keys=False))
@@ -128,11 +129,11 @@ def run_arm(folder: Path, target: str, arm: str, seed: int) -> None:
         "target": target,
         "arm": arm,
         "seed": seed,
-        "points": list(points_of(run.folder / OWN / FILE, target)),
+        "points": list(points_of(run.folder / OWN, target)),
         "steps": done.steps,
         "trained_tokens": {name: entry.trainable_tokens for name, entry in done.consumption.items()},
         "training_seconds": done.seconds,
-        "processor_seconds": {"plan": planning, "all": spent() - before},
+        "processor_seconds": {"plan": planning, "all": spent() - before} if at_once else None,
         "voice": next((part.voice.values() for part in parts if part.voice is not None), None),
     }
     with RESULTS.open("a", encoding="utf-8") as file:
@@ -163,12 +164,14 @@ def spent() -> float:
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, kinds))
 
 
-def points_of(file: Path, target: str) -> Iterator[dict[str, float | str]]:
+def points_of(folder: Path, target: str) -> Iterator[dict[str, float | str]]:
     """Each measure of a trajectory: the step, what the target gained since step 0, the worst domain's and the mean KL.
 
     The domain of the target's own name is left out: what it changes is what was asked for.
     """
-    trajectory = read_trajectory(file)
+    trajectory = read_trajectory(folder)
+    if trajectory is None:
+        raise SystemExit(f"{folder}: there is no trajectory. Delete the run folder, which trains anew.")
     for point in trajectory.points:
         gains = trajectory.gains(point)
         kl = {name: part.mean_kl for name, part in point.domains().items() if name != target}
@@ -251,10 +254,11 @@ def table(
     for arm, curve in curves.items():
         line = next(one for one in lines if (one["arm"], one["seed"]) == (arm, seed))
         last, used = curve[-1], line["processor_seconds"]
+        seconds = "stopped between" if used is None else f"{used['all']:.0f} ({used['plan']:.0f})"
         at = ["-" if one[arm] is None else f"{one[arm]:.3f}" for one in (worst, mean)]
         text.append(
             f"| {arm} | {last['gain']:.3f} | {last['worst_domain']} {last['worst']:.3f} | {last['mean']:.3f} | "
-            f"{at[0]} | {at[1]} | {sum(line['trained_tokens'].values()):,} | {used['all']:.0f} ({used['plan']:.0f}) |"
+            f"{at[0]} | {at[1]} | {sum(line['trained_tokens'].values()):,} | {seconds} |"
         )
     voices = [one["voice"] for one in lines if one["voice"] and one["seed"] == seed]
     for voice in voices:
