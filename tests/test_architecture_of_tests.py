@@ -16,6 +16,7 @@ WHOLE_HOUSE = {
     "bench_table": "the table that `bin/bench --against OLD` prints",
     "damage": "every kind of file that a run and its cache hold, damaged, under each command",
     "docs": "README and docs/: links, commands, formats, generated pages",
+    "levers_study": "the study's own comparison of levers, recipes/studies/smollm2-135m-levers/compare.py",
     "installed": "the wheel, installed elsewhere",
     "log_forecasts": "the tables of docs/evidence.md that `bin/log_forecasts.py` prints",
     "models_hub": "each model config through the hub's code",

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from mixed_rows import hand, lay_mixed
+from small_plan import plan, recipe  # noqa: F401 - a fixture
 
 from mixplan.errors import RunError
 from mixplan.export import TRAINERS, export_run
@@ -197,3 +198,16 @@ def test_a_mixture_that_is_not_the_planned_one_is_refused(loop, tmp_path, monkey
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     with pytest.raises(RunError, match="the mixture is missing, or a file in it was changed"):
         export_run(run, "trl")
+
+
+def test_a_loss_term_that_no_other_trainer_has_is_refused(recipe, tmp_path):
+    run = tmp_path / "run"
+    plan(recipe, run, "train.replay_kl={weight: 0.5}")
+    assert "`train.replay_kl` is left out; `mixplan train` trains with it" in (run / "mixture" / "sft.yaml").read_text()
+    with pytest.raises(
+        RunError, match=r"train\.replay_kl: no other trainer adds .*--set train\.replay_kl=null"
+    ) as refused:
+        export_run(run, "messages")
+    assert f"Train with `mixplan train {run}`" in str(refused.value)
+    plan(recipe, run, "train.replay_kl={weight: 0.0}")
+    assert export_run(run, "messages").rows["target"] == 12

@@ -173,6 +173,7 @@ CASES = {
     "allocate.groups.both.cap": case("allocate.groups.both.cap=3", "allocation", BOTH),
     "mixture.target_rows": case("mixture.target_rows=5", "mixture"),
     "mixture.answers": case("mixture.answers=rationale", "mixture", f"{DOMAIN}.columns.rationale=rationale"),
+    "mixture.target_answers": case("mixture.target_answers=own_voice", "data card", "mixture.answer_tokens=4"),
     "mixture.answer_tokens": case("mixture.answer_tokens=9", "mixture", "mixture.answers=self",
                                   "mixture.answer_tokens=4", "budget.rows=4", "mixture.cut_answers=keep"),
     "mixture.licences.exclude": case("mixture.licences.exclude=[non_commercial]", "row counts",
@@ -182,6 +183,7 @@ CASES = {
     "train.method": case("train.method=grpo", "TRL config"),
     "train.args": case("train.args={learning_rate: 1.0e-3}", "TRL config"),
     "train.lora": case("train.lora={r: 4}", "TRL config"),
+    "train.replay_kl.weight": case("train.replay_kl.weight=2.0", "data card", "train.replay_kl.weight=0.0"),
     "seed": case("seed=1", "drift"),
 }  # fmt: skip
 FAULTY = {f"{place}.{key}": name for place, name in (("target", "target"), (DOMAIN, "domain 'fox'"))

@@ -1,5 +1,6 @@
 """The closing table says everything in the columns, colours and letters that a terminal has, and obeys no token."""
 
+import html
 import io
 import json
 import re
@@ -13,6 +14,7 @@ from rich.console import Console
 from saved_plan import learned, sample
 
 from mixplan.report.measures import quantity
+from mixplan.report.page import render
 from mixplan.report.terminal import foundations, how_right, show, show_next, show_outcome, show_several
 from mixplan.report.text import bounds, number, percent
 from mixplan.report.verdict import headline, saving_sentence
@@ -107,6 +109,13 @@ def test_what_trains_on_the_plan_comes_after_it(value: dict[str, Any], monkeypat
     on_gpu = io.StringIO()
     show_next(Plan.model_validate_json(json.dumps(value)), Console(file=on_gpu, highlight=False), Path("runs/x"))
     assert on_gpu.getvalue().splitlines()[-1] == "By TRL alone: cd runs/x && trl sft --config mixture/sft.yaml"
+    value["recipe"] = {"train": {"replay_kl": {"weight": 0.5}}}
+    near = io.StringIO()
+    show_next(Plan.model_validate_json(json.dumps(value)), Console(file=near, highlight=False), Path("runs/x"))
+    assert near.getvalue().splitlines() == [
+        "Next: mixplan train runs/x",
+        "TRL's own command cannot train with `train.replay_kl`.",
+    ]
     without = Plan.model_validate_json(json.dumps(value | {"mixture": None}))
     show_next(without, Console(file=raw), Path("runs/x"))
     assert "runs/x" not in raw.getvalue()
@@ -256,3 +265,20 @@ def test_several_runs_fit_the_terminal(width: int) -> None:
     assert max(map(cell_len, lines)) <= width
     for label, _, _ in runs:
         assert label in raw.getvalue()
+
+
+def test_what_became_of_answers_in_the_model_s_own_words_is_said(value: dict[str, Any]) -> None:
+    voice = {"rows": 9, "rewritten": 7, "stays": {"cut": 2}, "given": None, "own": None, "answer_tokens": 8}
+    part = {"name": "target", "rows": 9, "distinct_rows": 9, "most_uses": 1, "answers": {"gold": 2, "own_voice": 7},
+            "empty_answers": 0, "cut_answers": 0, "tokens": None, "longest_tokens": None, "data": "x", "licence": None,
+            "voice": voice}  # fmt: skip
+    value["mixture"]["parts"] = [part]
+    plan = Plan.model_validate_json(json.dumps(value))
+    raw = io.StringIO()
+    show(plan, Console(file=raw, width=400, highlight=False), PAGE)
+    for words in (
+        "are in the model's own words. As given stay 2: 2 that the model had not ended.",
+        "7 of 9 answers of",
+    ):
+        assert words in raw.getvalue()
+        assert words in html.unescape(render(plan))

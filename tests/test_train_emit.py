@@ -13,7 +13,7 @@ import yaml
 from own_slurm import own_slurm
 from small_jobs import ARGS, ROWS, lay_run
 
-from mixplan.errors import RunError
+from mixplan.errors import RecipeError, RunError
 from mixplan.plan import PlanRequest, make_plan
 from mixplan.reading.progress import Silent
 from mixplan.recipe import load_recipe
@@ -122,3 +122,10 @@ def test_slurm_runs_the_script_from_the_job_to_the_outcome(tmp_path, tiny_model,
     outcome = json.loads((run / "outcome.json").read_text())
     assert outcome["training"]["steps"] == 6
     assert "training is reused from an earlier run: 6 steps" in printed
+
+
+def test_what_trains_in_one_process_alone_is_not_written_for_several(tmp_path, tiny_model):
+    run, loaded, plan = lay_run(tmp_path, tiny_model, replay_kl={"weight": 1.0})
+    with pytest.raises(RecipeError, match=r"train\.replay_kl trains in one process alone, and 2 would be started"):
+        emit("slurm", run, loaded, plan, launch=Launch(processes=1), nodes=2)
+    assert "--processes" not in emit("slurm", run, loaded, plan, launch=Launch(processes=1)).name

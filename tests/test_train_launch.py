@@ -9,8 +9,9 @@ import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 
-from mixplan.errors import RunError
-from mixplan.train.launch import Launch, config_file, environment, gpus_for, launch_command, shipped_for
+from mixplan.errors import RecipeError, RunError
+from mixplan.recipe import TrainSpec
+from mixplan.train.launch import Launch, config_file, environment, gpus_for, launch_command, refuse_several, shipped_for
 from mixplan.train.machine_share import Part
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -129,3 +130,16 @@ def test_the_environment_keeps_files_in_the_run_folder_and_reports_nothing_unask
         assert environment(tmp_path, device="cpu", gpus=0, processes=1, part=Part())["OMP_NUM_THREADS"] == wished
         shared = environment(tmp_path, device="cpu", gpus=0, processes=2, part=Part(0, 3))
         assert shared["OMP_NUM_THREADS"] == part
+
+
+def test_what_trains_in_one_process_alone_is_refused_to_several():
+    near = TrainSpec.model_validate({"replay_kl": {"weight": 1.0}})
+    refuse_several(near, 1)
+    refuse_several(TrainSpec(), 8)
+    refuse_several(TrainSpec.model_validate({"replay_kl": {"weight": 0.0}}), 8)
+    with pytest.raises(RecipeError) as refused:
+        refuse_several(near, 8)
+    assert str(refused.value) == (
+        "train.replay_kl trains in one process alone, and 8 would be started. Give --processes 1, or plan with `--set "
+        "train.replay_kl=null`."
+    )

@@ -103,6 +103,11 @@ def export_run(run: Path, to: str, out: Path | None = None) -> Exported:
             f"{loaded.where(('train', 'lora', 'target_parameters'))}: train.lora.target_parameters: {to} adapts layers "
             f"alone. Export to {' or '.join(BY_PARAMETER)}, or name layers with `target_modules` and plan again."
         )
+    if (near := loaded.recipe.train.replay_kl) is not None and near.weight:
+        raise RunError(
+            f"{loaded.where(('train', 'replay_kl'))}: train.replay_kl: no other trainer adds the KL from the untrained "
+            f"model at some rows alone. Train with `mixplan train {run}`, or plan with `--set train.replay_kl=null`."
+        )
     refuse_foreign(folder)
     handover = handed(loaded, mixture, folder, run, model_hash=plan.model.hash)
     written = TRAINERS[to](handover)

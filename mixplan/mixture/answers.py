@@ -24,6 +24,16 @@ HOPELESS_ROWS = 64
 """Rows after which asking ends where fewer than one in BATCH_ROWS was answered to its end."""
 
 
+def all_fit(prompts: Sequence[Messages]) -> list[bool]:
+    """Take every prompt, where no window is known."""
+    return [True] * len(prompts)
+
+
+def unmeasured(rows: Sequence[Row], answers: Sequence[str]) -> list[tuple[float, int] | None]:  # noqa: ARG001 - the answers
+    """Measure nothing, where no model that reads answers is given."""
+    return [None] * len(rows)
+
+
 @dataclass(frozen=True)
 class Untrained:
     """The untrained model, as far as a mixture needs it.
@@ -33,11 +43,16 @@ class Untrained:
             cut.
         fingerprint: Hash of the model and of how it generates; answers are kept under it.
         cache: Folder in which answered batches are kept.
+        fits: Whether each prompt fits the model's window with the longest answer behind it.
+        surprise: Measures rows with an answer each: its negative log-likelihood in nats, and its tokens; None where
+            they do not fit the window.
     """
 
     generate: Callable[[Sequence[Messages]], list[Said]]
     fingerprint: str
     cache: Path
+    fits: Callable[[Sequence[Messages]], list[bool]] = all_fit
+    surprise: Callable[[Sequence[Row], Sequence[str]], list[tuple[float, int] | None]] = unmeasured
 
 
 def messages(row: Row) -> Messages:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from mixplan.domains import Domain
 from mixplan.errors import DataError, ModelError, RecipeError
+from mixplan.grading.versions import grading_state
 from mixplan.mixture.answers import Untrained, take_answered
 from mixplan.mixture.card import card
 from mixplan.mixture.licences import licence_warnings
 from mixplan.mixture.order import Selection, take_domain, take_target
+from mixplan.mixture.own_voice import INSTRUCTION, VERSION, in_own_voice
 from mixplan.mixture.result import FORMAT, Mixture, Progress, read_mixture, write_record
 from mixplan.mixture.stream import Stream
 from mixplan.mixture.tokens import TokenCounter
@@ -54,7 +56,7 @@ def build_mixture(
         model_path: Hub id or folder from which TRL loads it.
         seed: Of the shuffle.
         folder: Where the mixture goes, in the run folder.
-        untrained: The model that answers; needed for `answers: self`.
+        untrained: The model that answers; needed for `answers: self` and `target_answers: own_voice`.
         count_tokens: What counts a row's tokens, when they are to be counted.
         progress: Told how far a long step is.
 
@@ -72,10 +74,14 @@ def build_mixture(
     refuse_unplannable(target, domains, rows, spec, train)
     counted = count_tokens.fingerprint if count_tokens else None
     settings = [spec.model_dump(), budget_max_repeats, train.method, seed, job.text, counted, job.settings]
-    inputs = hash_inputs(target, domains, rows, settings, untrained if spec.answers == "self" else None)
+    own_voice = spec.target_answers == "own_voice"
+    if own_voice:
+        settings.append([VERSION, INSTRUCTION, grading_state([one.grader for one in target.parts])])
+    asked = untrained if spec.answers == "self" or own_voice else None
+    inputs = hash_inputs(target, domains, rows, settings, asked)
     if (standing := read_mixture(folder)) is not None and standing.inputs == inputs:
         return standing
-    own = take_target(target, spec.target_rows)
+    own = [spoken(one, spec, untrained, progress) for one in take_target(target, spec.target_rows)]
     others = [take(d, rows.get(d.name, 0), spec, budget_max_repeats, untrained, progress) for d in domains.values()]
     stream = Stream([*own, *others], spec.answers, job, seed, count_tokens, progress)
     return write_mixture(stream, inputs, folder)
@@ -153,6 +159,22 @@ def refuse_unplannable(
                 f"{one.key}.grader: found 'none', expected one that can grade, because `train.method` is grpo. "
                 "Choose choice, exact, number, math or generator."
             )
+
+
+def spoken(selection: Selection, spec: MixtureSpec, untrained: Untrained | None, progress: Progress) -> Selection:
+    """The target's rows, in the model's own words where the recipe asks for them.
+
+    Raises:
+        ModelError: it does, and no model was given.
+    """
+    if spec.target_answers != "own_voice":
+        return selection
+    if untrained is None:
+        raise ModelError(
+            "mixture.target_answers: own_voice needs the untrained model, which this command did not load. Run "
+            "`mixplan plan` on the recipe, or leave the key out."
+        )
+    return in_own_voice(selection, tokens=spec.answer_tokens, untrained=untrained, progress=progress)
 
 
 def take(

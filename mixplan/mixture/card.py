@@ -92,6 +92,7 @@ def card(
     ]
     lines += [f"> {warning}\n" for warning in warnings]
     lines += ["## What it holds", "", *holdings(parts, rows), ""]
+    lines += [f"{part.voice.text(part.name)}\n" for part in parts if part.voice is not None]
     lines += ["## Where it comes from", "", *origins(parts), ""]
     lines += ["## Columns", ""]
     lines += [

@@ -10,6 +10,7 @@ from mixplan.domains import Domain
 from mixplan.errors import MixplanError
 from mixplan.mixture.licences import allowed
 from mixplan.mixture.order import take_source, take_target
+from mixplan.mixture.own_voice import require_judged
 from mixplan.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def impossible(recipe: Recipe, target: Domain, domains: Mapping[str, Domain]) ->
         *(partial(take_source, source) for source in target.sources),
         *([] if target.sources else [lambda: take_target(target, recipe.mixture.target_rows)]),
         lambda: require_limits(recipe, allowed(recipe.mixture, domains)),
+        *(partial(require_judged, recipe.mixture, one) for one in target.parts),
     ]
     for step in steps:
         try:

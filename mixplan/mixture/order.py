@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mixplan.domains import Domain, Row
 from mixplan.errors import DataError
+from mixplan.saved.own_voice import OwnVoice
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,13 @@ class Selection:
         domain: The opened domain (or target).
         count: Rows in the mixture, repeats counted.
         usable: Pool positions to take from, in the pool's seeded order.
-        answers: The untrained model's answer by pool position; empty unless the rows carry its own answers.
+        answers: The untrained model's answer by pool position; empty unless the rows carry its own answers, or a
+            target's its own words.
         empty_answers: Pool rows passed over because that answer had no text.
         cut_answers: Pool positions whose answer the model had not ended where it was cut; usable only where such
             answers are kept.
+        voice: What became of a target's answers that the model was to say in its own words; None where it was not
+            asked to.
     """
 
     domain: Domain
@@ -33,6 +37,7 @@ class Selection:
     answers: Mapping[int, str] = field(default_factory=dict)
     empty_answers: int = 0
     cut_answers: frozenset[int] = frozenset()
+    voice: OwnVoice | None = None
 
     @property
     def passed_over(self) -> int:

@@ -74,11 +74,11 @@ class Stream:
                 self.progress("mixture", done, total)
 
     def answer(self, row: Row, own: str | None, *, is_target: bool) -> tuple[str, str]:
-        """Whose answer a row carries, and the answer; the target always teaches its own."""
+        """Whose answer a row carries, and the answer; the target always teaches its own, in whosever words."""
         if self.job.method == "grpo":
             return "reference", row.answer
         if own is not None:
-            return "self", own
+            return "own_voice" if is_target else "self", own
         if self.answers == "rationale" and not is_target and row.rationale:
             return "rationale", row.rationale
         return "gold", row.answer
@@ -132,6 +132,11 @@ class Stream:
             of_all = f"of {selection.count} rows of '{selection.domain.name}'"
             if self.answers == "rationale" and not selection.domain.is_taught and tally.answers["gold"]:
                 yield f"{tally.answers['gold']} {of_all} have no rationale and carry their gold answer."
+            if selection.voice is not None and not selection.voice.rewritten:
+                of_none = selection.voice.text(selection.domain.name)
+                yield f"`mixture.target_answers: own_voice` changes nothing: {of_none}"
+            if selection.voice is not None and (short := selection.voice.shorter()):
+                yield f"'{selection.domain.name}': {short}"
             if selection.empty_answers:
                 yield (
                     f"{selection.empty_answers} pool rows of '{selection.domain.name}' were passed over: "
@@ -181,4 +186,5 @@ def part(selection: Selection, tally: Tally, *, counted: bool) -> MixturePart:
         longest_tokens=tally.longest_tokens if counted else None,
         data=data_line(selection.domain.spec.data),
         licence=selection.domain.spec.licence,
+        **({} if selection.voice is None else {"voice": selection.voice}),
     )

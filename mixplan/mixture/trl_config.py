@@ -46,6 +46,11 @@ WITHOUT_TEMPLATE = (
     "own one, today's date in it; `mixplan train` writes them as they were read."
 )
 
+WITHOUT_REPLAY_KL = (
+    "TRL's command line has no KL from the untrained model at some rows alone, so with sft.yaml alone "
+    "`train.replay_kl` is left out; `mixplan train` trains with it."
+)
+
 WITHOUT_GPU = "--use_cpu --bf16 false"
 """What TRL's command line must be told where there is no GPU: by its defaults it computes in bfloat16 on one."""
 
@@ -115,6 +120,8 @@ def trl_job(
     )
     if beside and not sft:
         warnings += (WITHOUT_TEMPLATE,)
+    if train.replay_kl is not None and train.replay_kl.weight:
+        warnings += (WITHOUT_REPLAY_KL,)
     head = [
         f"In the run folder: trl {train.method} --config {folder_name}/{train.method}.yaml",
         f"On a machine without a GPU add {WITHOUT_GPU}.",

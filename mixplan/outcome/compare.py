@@ -20,7 +20,8 @@ from mixplan.outcome.make import OutcomeRequest, PlannedRun, evaluated_before, m
 from mixplan.outcome.tolerances import with_gates
 from mixplan.outcome.units import main_quantity
 from mixplan.plan.make import scores_of
-from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.plan.untrained import ReadBy
+from mixplan.plan.write import write_mixture
 from mixplan.reading import Watcher
 from mixplan.recipe import load_recipe
 from mixplan.runs import locked

@@ -36,14 +36,17 @@ from mixplan.plan.grader_checks import grader_warnings
 from mixplan.plan.grounds import grounds_of, halving, kind_of, settled, usual_rows
 from mixplan.plan.job import job_of
 from mixplan.plan.kept_scores import KeptScores
+from mixplan.plan.levers import levers_of
 from mixplan.plan.looks import Doubles, Expected, same_order, same_rows
 from mixplan.plan.pilot import require_pilot, with_pilot
 from mixplan.plan.stopped import automatic, stopped_at, stops
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.tolerances import planned_tolerances
-from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.plan.untrained import ReadBy
+from mixplan.plan.write import write_mixture
 from mixplan.reading.identity import data_hash, library_versions, standalone
 from mixplan.reading.progress import Watcher
+from mixplan.reading.tokenizer import kept_counter
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
 from mixplan.recipe.model_folder import untrainable
@@ -51,7 +54,7 @@ from mixplan.recipe.section import Yaml
 from mixplan.runs import content_hash, locked, write_atomic
 from mixplan.saved import VERSION, Plan, read_plan, write_plan
 from mixplan.saved.base_types import Interval
-from mixplan.saved.plan import Recipe
+from mixplan.saved.plan import Mixture, Recipe
 from mixplan.saved.scores import SCORE_KEYS, Drift, ScoreName, Scores, Stopped
 from mixplan.sts import Score
 
@@ -235,13 +238,7 @@ def assemble(
         mixplan=__version__,
         name=loaded.path.stem,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        hashes={
-            "recipe": content_hash(standalone(loaded)),
-            "data": data_hash(target, domains),
-            "model": scores.model.hash,
-            "sae": scores.sae.hash if scores.sae else NO_SAE,
-            "mixture": mixture.hash,
-        },
+        hashes=hashes_of(loaded, target, domains, scores, mixture),
         libraries=library_versions(),
         recipe=Recipe.model_validate(loaded.resolved),
         model=scores.model,
@@ -267,7 +264,22 @@ def assemble(
         seconds=watch.seconds,
         tokens={name: float(reading.query_tokens) for name, reading in scores.reading.items()},
     )
-    return plan.model_copy(update={"tolerances": held}) if held else plan
+    counter = kept_counter(loaded, scores.tokenizer, (*target.parts, *domains.values()), watcher)
+    priced = levers_of(recipe, mixture, target, planned.job, grounds, counter)
+    return plan.model_copy(update={"levers": priced} | ({"tolerances": held} if held else {}))
+
+
+def hashes_of(
+    loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], scores: Scores, mixture: Mixture
+) -> dict[str, str]:
+    """Hash all that a plan is made from, by what it is."""
+    return {
+        "recipe": content_hash(standalone(loaded)),
+        "data": data_hash(target, domains),
+        "model": scores.model.hash,
+        "sae": scores.sae.hash if scores.sae else NO_SAE,
+        "mixture": mixture.hash,
+    }
 
 
 def unread(train: Yaml, rows: int) -> list[str]:

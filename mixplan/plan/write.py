@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mixplan import embedded
 from mixplan.domains import Domain
-from mixplan.mixture import Progress, Untrained, build_mixture, describe
+from mixplan.mixture import Progress, build_mixture, describe
+from mixplan.plan.untrained import ReadBy, untrained_of
 from mixplan.reading.progress import Watcher
 from mixplan.reading.tokenizer import kept_counter
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.paths import local_path
-from mixplan.runs import cache_folder, content_hash
 from mixplan.saved import plan as saved
-from mixplan.saved.scores import Scores
-
-
-@dataclass(frozen=True)
-class ReadBy:
-    """The model that a mixture is for.
-
-    Attributes:
-        model: Hashes and names that tell its answers from any other model's: its weights, its compute type, its
-            settings, its chat template.
-        tokenizer: Hash of the kept text that counts tokens as its tokenizer does; None where none does.
-    """
-
-    model: tuple[str | None, ...]
-    tokenizer: str | None
-
-    @classmethod
-    def of(cls, scores: Scores) -> ReadBy:
-        """The model that was scored."""
-        model = scores.model
-        return cls((model.hash, model.dtype, model.settings, model.chat_template), scores.tokenizer)
 
 
 def write_mixture(
@@ -63,13 +40,8 @@ def write_mixture(
         The mixture, for the plan.
     """
     recipe = loaded.recipe
-    untrained = None
-    if recipe.mixture.answers == "self" and any(rows.values()):
-        untrained = Untrained(
-            generate=answerer(loaded, watcher),
-            fingerprint=content_hash(*read_by.model, "greedy", recipe.mixture.answer_tokens),
-            cache=cache_folder() / "answers",
-        )
+    own_answers = recipe.mixture.answers == "self" and any(rows.values())
+    asked = own_answers or recipe.mixture.target_answers == "own_voice"
     made = build_mixture(
         target=target,
         domains=domains,
@@ -81,7 +53,7 @@ def write_mixture(
         model_path=model_path(loaded),
         seed=recipe.seed,
         folder=folder / "mixture",
-        untrained=untrained,
+        untrained=untrained_of(loaded, read_by, watcher) if asked else None,
         count_tokens=kept_counter(loaded, read_by.tokenizer, (*target.parts, *domains.values()), watcher),
         progress=in_steps(watcher),
     )
@@ -119,23 +91,3 @@ def model_path(loaded: LoadedRecipe) -> str:
         return str(embedded.converted_folder())
     local = loaded.folder(("model", "name")) / local_path(name)
     return str(local.resolve()) if local.is_dir() else name
-
-
-def answerer(loaded: LoadedRecipe, watcher: Watcher) -> Any:
-    """What answers prompts with the untrained model, loaded when the first answer is asked for."""
-    kept: list[Any] = []
-
-    def answer(prompts: Sequence[Sequence[Mapping[str, str]]]) -> list[tuple[str, bool]]:
-        from mixplan.model import generate, load_model, render, spoken  # loads torch, which gold answers do not need
-
-        if not kept:
-            watcher.say(f"loading {loaded.recipe.model.name} for its own answers")
-            kept.append(load_model(loaded.recipe.model, folder=loaded.folder(("model", "name"))))
-        model = kept[0]
-        texts = [
-            render(model, [(turn["role"], turn["content"]) for turn in prompt], awaiting=True) for prompt in prompts
-        ]
-        answers = generate(model, texts, max_new_tokens=loaded.recipe.mixture.answer_tokens)
-        return [(text, answer.finished) for text, answer in zip(spoken(model, answers), answers, strict=True)]
-
-    return answer

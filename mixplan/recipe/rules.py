@@ -13,6 +13,7 @@ from mixplan.recipe.arguments import arguments
 from mixplan.recipe.configs import dotted
 from mixplan.recipe.domain_spec import DataSpec, DomainSpec, SourceSpec
 from mixplan.recipe.forecast_spec import ForecastSpec, unfit_forecast
+from mixplan.recipe.levers import wrong_levers
 from mixplan.recipe.lines import KeyPath, Located, Problem
 from mixplan.recipe.reading_spec import DriftSpec, StsSpec
 from mixplan.recipe.releases import sae_hint
@@ -100,6 +101,7 @@ def _findings(tree: Located) -> Iterator[Finding]:
         yield from _allocate(allocate, domains)
     if train is not None:
         yield from _train(train)
+    yield from wrong_levers(_section(tree, ("mixture",), MixtureSpec), train, targets)
     if (evaluate := _section(tree, ("evaluate",), EvaluateSpec)) is not None:
         yield from _evaluate(evaluate, domains, targets)
         yield from wrong_tolerances(_tolerances(tree), domains, evaluate)

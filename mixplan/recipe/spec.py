@@ -164,7 +164,14 @@ class MixtureSpec(Section):
     answers: Literal["gold", "rationale", "self"] = Field(
         default="gold", description="Whose answers the domains' rows carry."
     )
-    answer_tokens: Positive = Field(default=256, description="`self`: at most so many new tokens an answer.")
+    target_answers: Literal["given", "own_voice"] = Field(
+        default="given",
+        description="Whose words the target's answers are in: as given, or the untrained model's own, which says each "
+        "answer again and is taken where the target's grader accepts it.",
+    )
+    answer_tokens: Positive = Field(
+        default=256, description="`self` and `own_voice`: at most so many new tokens an answer."
+    )
     cut_answers: Literal["drop", "keep"] = Field(
         default="drop",
         description="`self`: whether answers that were cut at `answer_tokens` are passed over, or trained as they are.",
@@ -173,10 +180,20 @@ class MixtureSpec(Section):
 
     @model_serializer(mode="wrap")
     def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
-        """The section without `cut_answers` and `licences` where they say nothing, so that they change no hash."""
+        """The section without the later keys where they say nothing, so that they change no hash."""
         values: Yaml = written(self)
-        unset: Yaml = {"cut_answers": "drop", "licences": {"exclude": []}}
+        unset: Yaml = {"target_answers": "given", "cut_answers": "drop", "licences": {"exclude": []}}
         return {key: value for key, value in values.items() if key not in unset or value != unset[key]}
+
+
+class ReplayKlSpec(Section):
+    """How near the model is held to the untrained one where it is trained on domain rows."""
+
+    weight: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
+        default=1.0,
+        description="What the token KL from the untrained model is multiplied by in the loss, at the answers of domain "
+        "rows; 0 trains as without.",
+    )
 
 
 class TrainSpec(Section):
@@ -199,6 +216,17 @@ class TrainSpec(Section):
     grader_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
         default=10.0, description="GRPO: a reward that takes longer for one answer counts as 0."
     )
+    replay_kl: ReplayKlSpec | None = Field(
+        default=None,
+        description="SFT: adds the KL from the untrained model at the answers of domain rows to the loss; `{}` by the "
+        "default weight. `mixplan train` alone does so, in one process.",
+    )
+
+    @model_serializer(mode="wrap")
+    def as_given(self, written: SerializerFunctionWrapHandler) -> Yaml:
+        """The section without `replay_kl` where it is not given, so that it changes no hash."""
+        values: Yaml = written(self)
+        return {key: value for key, value in values.items() if key != "replay_kl" or value is not None}
 
 
 Measure = Literal["choice", "exact", "likelihood", "behaviour", "lm_eval"]

@@ -13,6 +13,7 @@ from mixplan.report.arms import compared
 from mixplan.report.by_source import by_source
 from mixplan.report.charts import Axis, line_chart, log_axis, round_ticks, score_bar, share_bar
 from mixplan.report.example_answers import answers
+from mixplan.report.levers import levers_section
 from mixplan.report.markup import Html, tag
 from mixplan.report.measured import before_and_after, every_measure, notices, relative
 from mixplan.report.paired_items import paired
@@ -141,7 +142,7 @@ def _planned(plan: Plan, *, fold: bool = False) -> list[Html | None]:
     ]
     mixture = _mixture(plan)
     held = planned_section(plan, "Tolerances as planned" if fold else "Tolerances")
-    opened = [held, mixture, pilot_section(plan), total_section(plan), spreads_section(plan)]
+    opened = [held, mixture, pilot_section(plan), total_section(plan), spreads_section(plan), levers_section(plan)]
     if fold:
         opened = [None if part is None else folded(part) for part in opened]
     return [*opened, *(None if part is None else folded(part) for part in further)]
@@ -171,7 +172,8 @@ def _mixture(plan: Plan) -> Html:
         f"change, not its sign. The ratio is a domain's share of all the mixture's rows. "
         f"{stability_sentence(plan.ranking, plan.score_name)}"
     )
-    rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence))
+    voices = plan.mixture.voices() if plan.mixture else []
+    rests = (tag("p", sentence) for sentence in (plan.forecast.text, *plan.forecast.evidence, *voices))
     return section(
         "The mixture", tag("p", note), table("cards answer", heads, lines, f"{title} and rows of each domain"), *rests
     )

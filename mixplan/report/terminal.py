@@ -16,6 +16,7 @@ from mixplan.outcome.summary import arms, drift, floors, judged
 from mixplan.outcome.summary import tolerances as said_of
 from mixplan.report import by_source, difference, runs_table, sentences, text_tables, tolerances, without_sae
 from mixplan.report.command_line import installed, program, seen
+from mixplan.report.levers import levers_line
 from mixplan.report.outcome_header import leading
 from mixplan.report.pilot import grounds_of
 from mixplan.report.spreads import grounds
@@ -46,7 +47,7 @@ def show(plan: Plan, console: Console, page: Path | None) -> None:
     _say(console, f"{plan.name}: {headline(plan)}", style="bold")
     if saved := saving_sentence(plan):
         _say(console, saved, style="bold")
-    for sentence in grounds(plan):
+    for sentence in (*grounds(plan), *(plan.mixture.voices() if plan.mixture else ())):
         _say(console, sentence)
     for sentence in tolerances.planned_lines(plan):
         _say(console, sentence)
@@ -54,8 +55,9 @@ def show(plan: Plan, console: Console, page: Path | None) -> None:
     if _expected(plan):
         _say(console, "expected: how far behaviour will move, nats per token; ratio: share of all rows", style="dim")
     console.print(_table(plan, console), "", sep="\n")
-    for sentence in foundations(plan):
-        _say(console, sentence)
+    for sentence in (*foundations(plan), levers_line(plan)):
+        if sentence is not None:
+            _say(console, sentence)
     show_page(console, page)
 
 
@@ -170,10 +172,10 @@ def show_next(plan: Plan, console: Console, run: Path) -> None:
     folder, config = shlex.quote(str(seen(run))), shlex.quote(plan.mixture.config)
     method = Path(plan.mixture.config).stem
     flags = f" {WITHOUT_GPU}" if plan.model.device == "cpu" else ""
-    for line in (
-        f"Next: {program()} train {folder}",
-        f"By TRL alone: cd {folder} && {installed('trl')} {method} --config {config}{flags}",
-    ):
+    alone = f"By TRL alone: cd {folder} && {installed('trl')} {method} --config {config}{flags}"
+    if plan.recipe is not None and plan.recipe.train.replay_kl_weight:
+        alone = "TRL's own command cannot train with `train.replay_kl`."
+    for line in (f"Next: {program()} train {folder}", alone):
         console.print(_text(line, console), soft_wrap=True)
 
 

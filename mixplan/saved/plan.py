@@ -9,6 +9,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from mixplan.saved.allocation import Allocation as Allocation
 from mixplan.saved.base_types import KEY_ORDER, AsGiven, Expected, Interval, JsonObject, Saved
+from mixplan.saved.levers import Lever
+from mixplan.saved.own_voice import OwnVoice
 from mixplan.saved.scores import (
     SCORE_KEYS,
     SCORE_TITLES,
@@ -185,7 +187,7 @@ class MixturePart(Saved):
         rows: Rows in the mixture, repeats counted.
         distinct_rows: Different pool rows among them.
         most_uses: How often the most used row stands in the mixture; 0 without rows.
-        answers: Rows by whose answer they carry: `gold`, `rationale`, `self`; for GRPO `reference`.
+        answers: Rows by whose answer they carry: `gold`, `rationale`, `self`, `own_voice`; for GRPO `reference`.
         empty_answers: Pool rows passed over because the untrained model's answer had no text.
         cut_answers: Pool rows passed over because the untrained model's answer was cut at its longest length; where
             such answers are kept, the rows that carry one.
@@ -193,6 +195,7 @@ class MixturePart(Saved):
         longest_tokens: Tokens of its longest row, when a counter was given.
         data: Where its rows come from, in one line.
         licence: As the recipe states it.
+        voice: Of the target where its answers are in the model's own words: how many, and why others are not.
     """
 
     name: str
@@ -206,6 +209,7 @@ class MixturePart(Saved):
     longest_tokens: int | None
     data: str
     licence: str | None
+    voice: OwnVoice | None = None
 
 
 class MixtureRecord(Saved):
@@ -227,6 +231,10 @@ class Mixture(MixtureRecord):
     folder: str
     config: str
     target_rows: int
+
+    def voices(self) -> list[str]:
+        """What became of target answers that the model was to say in its own words, a text each; mostly none."""
+        return [part.voice.text(part.name) for part in self.parts if part.voice is not None]
 
 
 class Job(Saved):
@@ -259,6 +267,13 @@ class TrainSection(Saved):
 
     method: str = "sft"
     lora: JsonObject | None = None
+    replay_kl: JsonObject | None = None
+
+    @property
+    def replay_kl_weight(self) -> float:
+        """The weight of the KL from the untrained model at domain rows; 0 without it."""
+        weight = (self.replay_kl or {}).get("weight", 0)
+        return float(weight) if isinstance(weight, int | float) else 0.0
 
 
 class AllocateSection(Saved):
@@ -316,6 +331,7 @@ class Plan(Saved):
     mixture: Mixture | None
     job: Job | None = None
     tolerances: PlannedTolerances | None = None
+    levers: list[Lever] = Field(default_factory=list)
     stopped: Stopped | None = None
     seconds: dict[str, float]
     tokens: dict[str, float]

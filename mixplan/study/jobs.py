@@ -23,7 +23,8 @@ from mixplan.features.prefix_cache import Kept
 from mixplan.features.profile import Profile, read_profiles
 from mixplan.features.queries import Reading, Unit, plan_reading, without_demonstrations
 from mixplan.model import Model, chat_template, give_back_memory, load_model, load_trained
-from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.plan.untrained import ReadBy
+from mixplan.plan.write import write_mixture
 from mixplan.reading import Watcher, standalone
 from mixplan.reading.tokenizer import keep_tokenizer
 from mixplan.recipe import LoadedRecipe, ModelSpec

@@ -14,7 +14,7 @@ from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.configs import CHECKOUT, SHIPPED, config_folders
 from mixplan.recipe.paths import local_path
 from mixplan.runs import translated, write_atomic
-from mixplan.train.launch import Launch, config_file, shipped_for
+from mixplan.train.launch import Launch, config_file, refuse_several, shipped_for
 from mixplan.train.make import prepare
 from mixplan.train.verify import AsPlanned
 
@@ -46,11 +46,13 @@ def emit(
         The job file: training/slurm.sh or training/skypilot.yaml.
 
     Raises:
+        RecipeError: several processes would train what one alone can.
         RunError: the plan no longer holds, or the model lies on this machine alone.
     """
     prepare(run, loaded, planned)
     on_gpu = loaded.recipe.model.device != "cpu"
     processes = launch.processes or (GPUS_A_NODE if on_gpu else 1)
+    refuse_several(loaded.recipe.train, processes * nodes)
     config = config_file(launch.config or shipped_for(processes if on_gpu else 0, processes * nodes), loaded.path)
     if kind == "skypilot":
         refuse_local_model(loaded)

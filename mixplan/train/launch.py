@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mixplan.child_process import started_child
-from mixplan.errors import RunError
+from mixplan.errors import RecipeError, RunError
+from mixplan.recipe import TrainSpec
 from mixplan.recipe.configs import config_folders, config_names
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.runs import translated
@@ -68,6 +69,23 @@ def launch_command(run: Path, launch: Launch, *, recipe: Path, gpus: int) -> lis
         *launch.extra,
         *("-m", "mixplan.train.worker", str(run)),
     ]
+
+
+def refuse_several(train: TrainSpec, processes: int) -> None:
+    """Refuse several processes where the recipe asks for what one alone can train.
+
+    Args:
+        train: The recipe's section.
+        processes: Of the whole job, on all machines.
+
+    Raises:
+        RecipeError: it does.
+    """
+    if processes > 1 and train.replay_kl is not None and train.replay_kl.weight:
+        raise RecipeError(
+            f"train.replay_kl trains in one process alone, and {processes} would be started. Give --processes 1, or "
+            "plan with `--set train.replay_kl=null`."
+        )
 
 
 def shipped_for(gpus: int, processes: int) -> Path:

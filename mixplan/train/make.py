@@ -22,7 +22,7 @@ from mixplan.train.dry_run import missing_packages
 from mixplan.train.failure import failure_of
 from mixplan.train.follow import follow, wait_for_former
 from mixplan.train.job import MODEL_KEYS, Job, files_hash, read_job, write_job
-from mixplan.train.launch import Launch, environment, gpus_for, launch_command, start
+from mixplan.train.launch import Launch, environment, gpus_for, launch_command, refuse_several, start
 from mixplan.train.trackers import begin_tracked
 from mixplan.train.verify import AsPlanned, verify
 
@@ -87,7 +87,7 @@ def train(
         seed: Of the training, in place of the recipe's.
 
     Raises:
-        RecipeError: vLLM is asked for and not installed.
+        RecipeError: vLLM is asked for and not installed, or several processes would train what one alone can.
         RunError: the plan no longer describes what is there, or the folder cannot be used.
         TrainError: the job failed, changed no weight, or read other rows than planned.
         KeyboardInterrupt: it was stopped; a checkpoint was saved.
@@ -101,6 +101,7 @@ def train(
     gpus = gpus_for(device, launch.part)
     command = launch_command(run, launch, recipe=loaded.path, gpus=gpus)
     processes = launch.processes or max(1, gpus)
+    refuse_several(loaded.recipe.train, processes)
     variables = environment(run, device=device, gpus=gpus, processes=processes, part=launch.part)
     settings, rows = {**loaded.resolved["train"], "args": job.train["args"]}, sum(job.planned_rows.values())
     for unread in (too_short, left_unread) if max_steps is None else ():  # a pilot or an arm is as long as was meant

@@ -18,6 +18,7 @@ from mixplan.errors import TrainError
 from mixplan.train.consumption import Consumption, PreparedRow, batches, read_back, trainable_tokens
 from mixplan.train.job import Job
 from mixplan.train.pieces import divisible, merge_means, only_predicting, pieces, predicted
+from mixplan.train.replay_kl import REPLAY, ReplayKl, final_states, is_replay, replay_kl_of
 from mixplan.train.rows_read import Piece, Seen, packed_rows, whole_rows
 from mixplan.train.settings import defaults, model_arguments, sft_length
 from mixplan.train.trainable_model import adapter, untrained_model
@@ -47,12 +48,14 @@ class CountedTrainer(SFTTrainer):
         unpacked: Its prepared rows before they were packed; None where they are not packed.
         seen: What the optimiser has read.
         holds: For each of its rows, the rows of the mixture in it.
+        replay_kl: The loss term at domain rows; None where the recipe asks for none.
     """
 
     unpacked: Dataset | None = None
     origins: Dataset | None = None
     seen: Seen
     holds: list[list[Piece]]
+    replay_kl: ReplayKl | None = None
 
     def _prepare_dataset(self, dataset: Any, tokenizer: Any, args: Any, packing: bool, *rest: Any) -> Any:
         """Prepare rows by TRL; packed ones name no row, so they are packed a second time with their positions."""
@@ -87,10 +90,28 @@ class CountedTrainer(SFTTrainer):
 
     def training_step(self, model: Any, inputs: PreparedRow, num_items_in_batch: Any = None) -> Any:
         """One batch forwards and backwards, in pieces where its gradients are the same, its rows counted."""
-        for number in inputs.pop(NUMBER).tolist():
+        numbers = inputs.pop(NUMBER).tolist()
+        for number in numbers:
             self.seen.read(self.holds[number])
-        if not divisible(self, inputs, num_items_in_batch):
-            return super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]  # as TRL leaves it
+        parted = divisible(self, inputs, num_items_in_batch)
+        if self.replay_kl is not None:
+            self.replay_kl.check(self.model, inputs)
+            replay = torch.tensor([is_replay(self.seen.domains[self.holds[number][0][0]]) for number in numbers])
+            ids = inputs["input_ids"]
+            inputs[REPLAY] = replay.to(ids.device)[:, None].expand(ids.shape)
+        loss = (
+            self.in_pieces(model, inputs, num_items_in_batch)
+            if parted
+            else super().training_step(  # type: ignore[no-untyped-call]  # as TRL leaves it
+                model, inputs, num_items_in_batch
+            )
+        )
+        if self.replay_kl is not None and (mean := self.replay_kl.taken()) is not None:
+            self._metrics["train"]["replay_kl"].append(mean)
+        return loss
+
+    def in_pieces(self, model: Any, inputs: PreparedRow, num_items_in_batch: Any) -> Any:
+        """One batch forwards and backwards, piece by piece."""
         whole: Any = self.model
         backbone = (whole.get_base_model() if isinstance(whole, PeftModel) else whole).base_model
         losses, counts = [], []
@@ -101,6 +122,17 @@ class CountedTrainer(SFTTrainer):
             counts.append(int(predicted(piece["labels"]).sum()))
         merge_means(self._metrics["train"], counts)
         return torch.stack(losses).sum()
+
+    def compute_loss(
+        self, model: Any, inputs: PreparedRow, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """TRL's loss, with the divergence from the untrained model at domain rows where the recipe asks for it."""
+        replay = inputs.pop(REPLAY, None)
+        if self.replay_kl is None or replay is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]  # as above
+        with final_states(self.model) as seen:
+            loss = super().compute_loss(model, inputs, False, num_items_in_batch)  # type: ignore[no-untyped-call]  # as above
+        return loss + self.replay_kl.term(self.model, inputs, replay, seen[-1], num_items_in_batch)
 
 
 def trl_config(job: Job, run: Path) -> SFTConfig:
@@ -118,6 +150,7 @@ def trl_trainer(
 ) -> CountedTrainer:
     """TRL's trainer, its rows prepared; of the job's model, loaded, where none is given."""
     lm = lm or untrained_model(job, model_arguments(job))
+    near = replay_kl_of(job, lm)
     trainer = CountedTrainer(
         model=lm,
         args=config,
@@ -126,6 +159,7 @@ def trl_trainer(
         callbacks=[callback],
         peft_config=adapter(job, lm),
     )
+    trainer.replay_kl = near
     trainer.number_rows(rows["domain"])
     return trainer
 
