@@ -23,6 +23,8 @@ WHOLE_HOUSE = {
     "pages_in_a_browser": "the pages that reports write, in a real browser",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
     "model_families": "reading, scoring and answering with many families of models",
+    "organism": "the model organism that `bin/organism` makes",
+    "organism_arms": "trainings of the organism and the search that they make",
     "outcome_keys": "each recipe key that a stage after the plan reads",
     "recipe_keys": "each recipe key and the artifact of a plan that it changes",
     "recipe_overrides": "`--set`, which the recipe's loader, rules and command line share",
