@@ -75,8 +75,8 @@ def regime_section(path: Path) -> Iterator[str]:
         f"{len(lines)} trainings of all weights, {seconds:,.0f} processor seconds. Each step holds {TARGET_ROWS} "
         "target rows, the same in each arm, and in `uniform` and `oracle` the extra rows too, each once. `oracle` "
         f"gives rows in proportion to the accuracy that `none` lost on {ITEMS} questions of the split `probe`; all "
-        f"figures are on {ITEMS} others, the same for every arm. Rule, grid and seed were fixed before the first training "
-        f"({', '.join(f'`{name}` {mark}' for name, mark in marks.items())}):"
+        f"figures are on {ITEMS} others, the same for every arm. Rule, grid and seed were fixed before the first "
+        f"training ({', '.join(f'`{name}` {mark}' for name, mark in marks.items())}):"
     )
     yield ""
     yield (
