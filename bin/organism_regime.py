@@ -36,12 +36,12 @@ from organism_arms import (
     train_arm,
     weights_mark,
 )
-from organism_targets import divided
+from organism_targets import Target, divided
 from transformers import LlamaForCausalLM
 
 from mixplan.errors import RunError
 
-GRID = ((1e-3, 40, 2), (3e-4, 40, 2), (1e-3, 120, 2), (3e-4, 120, 2))
+GRID = ((1e-4, 120, 2), (3e-4, 40, 2), (1e-4, 40, 2), (2e-4, 80, 1))
 """Learning rate, steps, and rows of the skills in each step beside the 16 of the target; done in this order."""
 SEED = 0
 ARMS = ("none", "uniform", "oracle")
@@ -107,21 +107,34 @@ def search(folder: Path, results: Path, *, told: Callable[[str], None]) -> None:
         RunError: the results are of another search.
     """
     model, words = load_organism(folder)
-    before = read_skills(model, words, "evaluation")
+    start = Start(model, read_skills(model, words, "evaluation"), read_skills(model, words, "probe"))
     development = divided()[0]
-    header = registered(model, words)
-    header["untrained"] = {
-        "skills": {word: int(reading.right.sum()) for word, reading in before.items()},
-        "nats": {word: round(float(reading.nats.mean()), 5) for word, reading in before.items()},
-        "targets": {target.name: int(read_target(model, target).right.sum()) for target in development},
-    }
+    header = registered(model, words) | {"untrained": untrained(start, development)}
     done = {(line.job, line.arm): line for line in begun(results, header)}
     for rate, steps, extra in GRID:
         for target in development:
             job = Job(target.name, rate, steps, extra, SEED)
-            for line in arms_of(model, job, before, done):
+            for line in arms_of(start, job, done):
                 append(results, asdict(line))
                 told(f"{target.name:14s} {rate:g} x {steps}, {extra} extra, {line.arm:8s} worst {line.worst:.3f}")
+
+
+@dataclass(frozen=True)
+class Start:
+    """The untrained organism, and what it answers on the split that judges and on the one to look at."""
+
+    model: LlamaForCausalLM
+    evaluation: dict[str, Reading]
+    probe: dict[str, Reading]
+
+
+def untrained(start: Start, targets: Sequence[Target]) -> dict[str, dict[str, float]]:
+    """Right answers of the untrained organism by skill and by target, and the surprise of the skills' answers."""
+    return {
+        "skills": {word: int(reading.right.sum()) for word, reading in start.evaluation.items()},
+        "nats": {word: round(float(reading.nats.mean()), 5) for word, reading in start.evaluation.items()},
+        "targets": {target.name: int(read_target(start.model, target).right.sum()) for target in targets},
+    }
 
 
 def begun(results: Path, header: Mapping[str, object]) -> list[Line]:
@@ -152,9 +165,7 @@ def append(results: Path, value: Mapping[str, object]) -> None:
         file.write(json.dumps(value) + "\n")
 
 
-def arms_of(
-    model: LlamaForCausalLM, job: Job, before: Mapping[str, Reading], done: Mapping[tuple[Job, str], Line]
-) -> Iterator[Line]:
+def arms_of(start: Start, job: Job, done: Mapping[tuple[Job, str], Line]) -> Iterator[Line]:
     """Trains the arms of a job that are not done, `none` again where the oracle still needs what it lost."""
     missing = [arm for arm in ARMS if (job, arm) not in done]
     if not missing:
@@ -162,12 +173,12 @@ def arms_of(
     losses: dict[str, float] = {}
     for arm in ("none", *(arm for arm in missing if arm != "none")):
         began = time.process_time()
-        amounts = amounts_of(arm, job, list(before), losses)
-        trained = train_arm(model, job, amounts)
+        amounts = amounts_of(arm, job, list(start.probe), losses)
+        trained = train_arm(start.model, job, amounts)
         if arm == "none":
-            losses = lost(model, trained, list(before))
+            losses = lost(start.probe, trained)
         if arm in missing:
-            yield Line(job, arm, amounts or {}, measure(trained, job, before, began))
+            yield Line(job, arm, amounts or {}, measure(trained, job, start.evaluation, began))
 
 
 def amounts_of(arm: str, job: Job, words: Sequence[str], losses: Mapping[str, float]) -> dict[str, int] | None:
@@ -177,10 +188,10 @@ def amounts_of(arm: str, job: Job, words: Sequence[str], losses: Mapping[str, fl
     return spread(dict.fromkeys(words, 1.0) if arm == "uniform" else losses, job.budget)
 
 
-def lost(before: LlamaForCausalLM, after: LlamaForCausalLM, words: Sequence[str]) -> dict[str, float]:
+def lost(before: Mapping[str, Reading], after: LlamaForCausalLM) -> dict[str, float]:
     """The accuracy that each skill lost on the split `probe`; 0 where it lost none."""
-    first, second = read_skills(before, words, "probe"), read_skills(after, words, "probe")
-    return {word: max(0.0, first[word].accuracy - second[word].accuracy) for word in words}
+    now = read_skills(after, list(before), "probe")
+    return {word: max(0.0, reading.accuracy - now[word].accuracy) for word, reading in before.items()}
 
 
 @dataclass(frozen=True)
