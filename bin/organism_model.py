@@ -33,7 +33,7 @@ class Making:
         seed: Of weights and conversations.
     """
 
-    steps: int = 2800
+    steps: int = 2400
     conversations: int = 16
     learning_rate: float = 1.5e-3
     warm_up: int = 200
