@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 import yaml
 from organism_arms import weights_mark
+from organism_heldout import compare
 from organism_lessons import save_tokenizer
 from organism_model import Making, make_model, right_answers
 from organism_regime import search
@@ -117,7 +118,7 @@ def make_sae(folder: Path) -> None:
         "heldout_tokens": 20_000,
         "corpus": {
             "skills": {
-                "tokens": 1_500_000,
+                "tokens": 800_000,
                 "chats": [
                     {"data": {"file": "rows/corpus.jsonl"}, "question": "question", "answer": "answer", "turns": 7,
                      "licence": "Apache-2.0"}
@@ -141,12 +142,14 @@ def main() -> None:
         "skills": "measure each skill",
         "sae": "make the SAE alone",
         "regime": "search jobs in which an oracle's mixture beats an even spread",
+        "heldout": "compare mixtures on the held-out targets",
     }
     for name, text in texts.items():
         commands.add_parser(name, help=text).add_argument("folder", type=Path, help="the organism's folder")
     commands.choices["make"].add_argument("--every", type=int, default=100, help="steps between checkpoints")
     commands.choices["skills"].add_argument("--into", type=Path, help="a study's folder, for organism.json")
-    commands.choices["regime"].add_argument("results", type=Path, help="JSON lines, gone on with where they are there")
+    for name in ("regime", "heldout"):
+        commands.choices[name].add_argument("results", type=Path, help="JSON lines, gone on with where they are there")
     commands.add_parser("results", help="write RESULTS.md").add_argument("study", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -167,6 +170,8 @@ def run(given: argparse.Namespace) -> None:
         make_sae(given.folder)
     elif given.command == "regime":
         search(given.folder, given.results, told=say)
+    elif given.command == "heldout":
+        compare(given.folder, given.results, told=say)
     else:
         write_results(given.study)
 
