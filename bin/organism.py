@@ -94,7 +94,7 @@ def print_skills(folder: Path, into: Path | None = None) -> None:
 
 
 def figures_of(model: LlamaForCausalLM, work: Path) -> dict[str, object]:
-    """The organism's size and weights, and what its training took; steps that were done twice count twice."""
+    """The organism's size and weights, and what its steps up to the last checkpoint took."""
     log = [json.loads(line) for line in (work / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return {
         "parameters": model.num_parameters(),
@@ -120,13 +120,18 @@ def make_sae(folder: Path) -> None:
             "skills": {
                 "tokens": 800_000,
                 "chats": [
-                    {"data": {"file": "rows/corpus.jsonl"}, "question": "question", "answer": "answer", "turns": 7,
-                     "licence": "Apache-2.0"}
+                    {
+                        "data": {"file": "rows/corpus.jsonl", "limit": 200_000},
+                        "question": "question",
+                        "answer": "answer",
+                        "turns": 7,
+                        "licence": "Apache-2.0",
+                    }
                 ],
             }
         },
         "trainer": {"kind": "batchtopk", "d_sae": 1024, "k": 12, "learning_rate": 1.0e-3, "batch_tokens": 1024},
-    }  # fmt: skip
+    }
     path = folder / "sae.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
     command = [sys.executable, "-m", "mixplan", "sae", "train", str(path), "--out", str(folder / "sae")]
