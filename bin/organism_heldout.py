@@ -7,7 +7,9 @@ Registered: this text was fixed before its first run; its hash, with those of wh
     random         shares drawn evenly from all that sum to 1 (Dirichlet), anew for each target and seed
     size           in proportion to the skills' pools, whose sizes are drawn once (SIZES)
     sts            in proportion to STS_ICL, as `mixplan plan` scores the skills for the target
-    planned        `mixplan plan` with `allocate.objective: min_max`, from the untrained model alone
+    planned        `mixplan plan` with `allocate: {objective: diminishing, half_rows: 20}`, from the untrained model
+                   alone; the default objective spreads evenly where nothing was measured, and `min_max` gave one
+                   development target's rows to 3 of 14 skills
     planned_pilot  the same with `drift.from: checkpoint`, a pilot of a tenth of the steps on the target alone
     pilot          in proportion to what that pilot lost of each skill, in nats, on fifty questions of `probe`
     oracle         in proportion to the accuracy that `none` lost, on the split `probe`
@@ -82,7 +84,7 @@ def recipe_of(folder: Path, words: Sequence[str], target: str, checkpoint: Path 
         "drift": drift | ({"from": "checkpoint", "checkpoint": str(checkpoint)} if checkpoint else {}),
         "sts": {"demonstrations": 5, "draws": 3, "query_tokens": 1500},
         "budget": {"rows": CELL[1] * max(BUDGETS)},
-        "allocate": {"objective": "min_max"},
+        "allocate": {"objective": "diminishing", "half_rows": 20},
         "forecast": {"runs": []},
     }  # fmt: skip
 
