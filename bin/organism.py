@@ -81,13 +81,18 @@ def make(folder: Path, making: Making, *, every: int) -> None:
 
 
 def print_skills(folder: Path, into: Path | None = None) -> None:
-    """Measures each skill and writes skills.json, and what the organism is into a study's folder as organism.json."""
+    """Measures each skill and writes skills.json, and the same with the SAE's figures for a study as organism.json."""
     model = LlamaForCausalLM.from_pretrained(folder / "model", dtype=torch.float32).eval()
     found = accuracies(model)
     kept = [word for word, right in found.items() if right >= GOOD]
     for word, right in found.items():
         say(f"{word:6s} {100 * right:5.1f} %{'' if word in kept else '  not kept'}")
     about = {"items": MEASURED, "good": GOOD, "accuracy": found, "kept": kept, **figures_of(model, folder / "work")}
+    if (folder / "sae" / "card.json").exists():
+        card = json.loads((folder / "sae" / "card.json").read_bytes())
+        sae = {key: card[key] for key in ("hook_name", "kind", "d_sae", "tokens", "sha256")}
+        heldout = card["heldout"]["all"]
+        about["sae"] = sae | {"tokens_heldout": heldout.pop("tokens")} | heldout
     for path in (folder / "skills.json", *([into / "organism.json"] if into else [])):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

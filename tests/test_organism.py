@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from small_plan import plan
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import AutoTokenizer
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "bin"))
 
@@ -199,7 +199,7 @@ def test_a_batch_is_read_as_its_rows_alone():
 
 
 def test_its_folder_is_one_that_mixplan_plans_with(tmp_path, tiny_sae):
-    from organism import HOOK, write_rows
+    from organism import HOOK, print_skills, write_rows
 
     model = make_model(replace(TINY, steps=2), tmp_path / "work", every=2, told=print)
     model.save_pretrained(tmp_path / "model")
@@ -219,7 +219,12 @@ def test_its_folder_is_one_that_mixplan_plans_with(tmp_path, tiny_sae):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     made, _ = plan(tmp_path / "recipe.yaml", tmp_path / "run")
     assert sum(made["allocation"]["rows"].values()) == 10
-    assert LlamaForCausalLM.from_pretrained(tmp_path / "model").config.vocab_size == model.config.vocab_size
+    print_skills(tmp_path, tmp_path / "study")
+    about = json.loads((tmp_path / "study" / "organism.json").read_bytes())
+    assert about == json.loads((tmp_path / "skills.json").read_bytes())
+    assert about["kept"] == [word for word, right in about["accuracy"].items() if right >= 0.9]
+    assert list(about["accuracy"]) == list(BY_WORD)
+    assert (about["steps"], about["parameters"]) == (2, sum(value.numel() for value in model.parameters()))
 
 
 def test_rng_of_a_skill_is_its_own():

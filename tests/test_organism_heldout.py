@@ -124,13 +124,16 @@ def test_a_comparison_that_is_not_done_meets_no_mark(tmp_path):
 
 def test_the_page_holds_each_figure(tmp_path):
     about = {"parameters": 900_000, "weights": "abc", "steps": 5, "processor_seconds": 61.2, "items": 300, "good": 0.9,
-             "accuracy": {"A": 0.975, "B": 0.5}, "kept": ["A"]}  # fmt: skip
+             "accuracy": {"A": 0.975, "B": 0.5}, "kept": ["A"],
+             "sae": {"hook_name": "h", "kind": "topk", "d_sae": 64, "tokens": 5000, "tokens_heldout": 700, "fvu": 0.031,
+                     "l0": 4.06, "dead_share": 0.125}}  # fmt: skip
     (tmp_path / "organism.json").write_text(json.dumps(about))
     made(tmp_path / "heldout.jsonl", {"sts": 20, "oracle": 40})
     write_results(tmp_path)
     page = (tmp_path / "RESULTS.md").read_text()
     assert "| A | 97.5% | yes |" in page
     assert "| B | 50.0% | no |" in page
+    assert "leaves 3.1% of the variance unexplained on 700 tokens held out, with 4.1 features a token; 12.5%" in page
     mark = next(mark for mark in judged(tmp_path / "heldout.jsonl") if mark.arm == "sts")
     assert f"| {mark.budget} | sts | 20 | 40 | {100 * mark.worst.mean:+.1f} [" in page
     assert "680 trainings, 1,360 processor seconds; 40 of 100 pairs" in page
