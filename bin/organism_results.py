@@ -10,6 +10,7 @@ from typing import Any
 from organism_arms import ITEMS, TARGET_ROWS
 from organism_heldout import BUDGETS, KEPT, SEEDS, Mark, judged
 from organism_regime import ARMS, GRID, Difference, Line, Verdict, read_results, verdicts
+from organism_targets import divided
 
 PERCENT = 100.0
 
@@ -153,7 +154,7 @@ def arms_table(lines: Sequence[Line], first: Mapping[str, object]) -> Iterator[s
     untrained: dict[str, dict[str, int]] = first["untrained"]  # type: ignore[assignment]  # as `search` wrote it
     skills = untrained["skills"].values()
     yield (
-        f"Means over targets, in per cent. Untrained: worst skill {PERCENT * min(skills) / ITEMS:.1f}, mean "
+        f"Means over the trainings that each arm has, in per cent. Untrained: worst skill {PERCENT * min(skills) / ITEMS:.1f}, mean "
         f"{PERCENT * sum(skills) / len(skills) / ITEMS:.1f}."
     )
     yield ""
@@ -235,4 +236,6 @@ def heldout_section(path: Path) -> Iterator[str]:
 
 def met(mark: Mark) -> str:
     """Whether an arm meets the mark, where it can."""
-    return "" if mark.met is None else "met" if mark.met else "not met"
+    if mark.met is None:
+        return ""
+    return "met" if mark.met else "not met" if mark.targets == len(divided()[1]) else "targets are missing"

@@ -17,7 +17,7 @@ from organism_heldout import ARMS, BUDGETS, CELL, PLANS, SEEDS, Asked, compare, 
 from organism_lessons import save_tokenizer
 from organism_model import Making, new_model
 from organism_regime import Line, Start, read_results
-from organism_results import write_results
+from organism_results import met, write_results
 from organism_targets import TARGETS, divided
 
 WORDS = ["SORT", "HAS", "MAX"]
@@ -119,7 +119,9 @@ def test_a_comparison_that_is_not_done_meets_no_mark(tmp_path):
     lines = (tmp_path / "r.jsonl").read_text().splitlines(keepends=True)
     last = divided()[1][-1].name
     (tmp_path / "r.jsonl").write_text("".join([lines[0], *(x for x in lines[1:] if last not in x)]))
-    assert not any(mark.met for mark in judged(tmp_path / "r.jsonl"))
+    found = judged(tmp_path / "r.jsonl")
+    assert not any(mark.met for mark in found)
+    assert {met(mark) for mark in found} == {"", "targets are missing"}
 
 
 def test_the_page_holds_each_figure(tmp_path):
