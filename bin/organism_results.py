@@ -154,8 +154,8 @@ def arms_table(lines: Sequence[Line], first: Mapping[str, object]) -> Iterator[s
     untrained: dict[str, dict[str, int]] = first["untrained"]  # type: ignore[assignment]  # as `search` wrote it
     skills = untrained["skills"].values()
     yield (
-        f"Means over the trainings that each arm has, in per cent. Untrained: worst skill {PERCENT * min(skills) / ITEMS:.1f}, mean "
-        f"{PERCENT * sum(skills) / len(skills) / ITEMS:.1f}."
+        f"Means over the trainings that each arm has, in per cent. Untrained: worst skill "
+        f"{PERCENT * min(skills) / ITEMS:.1f}, mean {PERCENT * sum(skills) / len(skills) / ITEMS:.1f}."
     )
     yield ""
     yield "| cell | arm | trainings | worst skill | mean over skills | target |"
