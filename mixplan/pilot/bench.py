@@ -21,7 +21,8 @@ from mixplan.model import Model, give_back_memory, load_model, load_trained
 from mixplan.pilot.choice import chosen
 from mixplan.pilot.steps import pilot_job
 from mixplan.plan.make import planned_of, refuse_untrainable, scores_of
-from mixplan.plan.write import ReadBy, write_mixture
+from mixplan.plan.untrained import ReadBy
+from mixplan.plan.write import write_mixture
 from mixplan.reading import Watcher, standalone
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import content_hash

@@ -155,7 +155,7 @@ class Logged(Watcher):
 
     def say(self, text: str) -> None:
         """Print a sentence."""
-        print(f"{time.strftime('%H:%M:%S')} {self.name}: {text}", flush=True)  # noqa: T201 - the study's log
+        print(f"{time.strftime('%H:%M:%S')} {self.name}: {text}", flush=True)
 
 
 def spent() -> float:
