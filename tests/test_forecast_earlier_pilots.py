@@ -69,7 +69,7 @@ def test_pilots_beside_outcomes_are_found_and_damaged_ones_are_reported(tmp_path
     marks = {name: lay(tmp_path / name, text=json.dumps(name)) for name in ("one", "two", "bad")}
     (tmp_path / "bad" / "pilot" / "pilot.json").write_text("{")
     runs = [run({"a": (0.1, {})}, hash=mark) for mark in marks.values()]
-    found, warnings = earlier_pairs(runs, None, folder=tmp_path, run=tmp_path / "mine")
+    found, warnings = earlier_pairs(runs, None, folder=tmp_path, run=tmp_path / "mine", model="m")
     assert {pair.run for pair in found} == {marks["one"], marks["two"]}
     assert len({pair.target for pair in found}) == 2
     (warning,) = warnings
@@ -79,7 +79,17 @@ def test_pilots_beside_outcomes_are_found_and_damaged_ones_are_reported(tmp_path
 
 def test_a_run_that_the_plan_does_not_learn_from_is_no_pair(tmp_path):
     lay(tmp_path / "one")
-    assert earlier_pairs([], None, folder=tmp_path, run=tmp_path / "mine") == ((), ())
+    assert earlier_pairs([], None, folder=tmp_path, run=tmp_path / "mine", model="m") == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("model", "job"),
+    [("another", {}), ("m", {"learning_rate": 1e-6}), ("m", {"adapter": "full"}), ("m", {"target_rows": 7})],
+)
+def test_a_pilot_that_an_earlier_plan_left_behind_is_no_pair(tmp_path, model, job):
+    mark = lay(tmp_path / "one")
+    one = run({"a": (0.1, {})}, hash=mark, job=JOB.model_copy(update=job))
+    assert earlier_pairs([one], None, folder=tmp_path, run=tmp_path / "mine", model=model) == ((), ())
 
 
 def test_the_pilots_that_come_with_mixplan_are_those_of_its_study():

@@ -223,3 +223,29 @@ def test_drift_of_another_origin_teaches_nothing_and_an_outcome_that_names_none_
               "sts": {"demonstrations": 5}}  # fmt: skip
     rolled = Kind.of(recipe, "m" * 64, "s" * 64)
     assert names(earlier_runs(None, folder=runs, run=runs / "own", kind=rolled)) == ["rolled"]
+
+
+RECIPE = {"train": {"method": "sft"}, "drift": {"features": 100, "demonstrations": 2}, "sts": {"demonstrations": 5}}
+
+
+@pytest.mark.parametrize(
+    ("lever", "section", "values", "key"),
+    [
+        ("replay_kl", "train", {"method": "sft", "replay_kl": {"weight": 2.0}}, "train.replay_kl.weight: 2.0"),
+        ("target_answers", "mixture", {"target_answers": "own_voice"}, "mixture.target_answers: own_voice"),
+    ],
+)
+def test_a_job_with_another_lever_does_not_teach_one_without_nor_the_other_way(runs, lever, section, values, key):
+    with_it = settings_of({**RECIPE, section: values})
+    assert settings_of(RECIPE) == settings_of({**RECIPE, "mixture": {"target_answers": "given"}})
+    save(runs / "first", outcome(1, **{lever: with_it.fields()[lever]}))
+    without = earlier_runs(None, folder=runs, run=runs / "own", kind=KIND)
+    assert names(without) == ["second"]
+    assert next(one for one in without.left_out if one.name == "first").keys == (key,)
+    kind = Kind("m" * 64, "s" * 64, Settings(**SETTINGS, **{lever: with_it.fields()[lever]}))
+    found = earlier_runs(None, folder=runs, run=runs / "own", kind=kind)
+    assert names(found) == ["first"]
+    (second,) = (one for one in found.left_out if one.name == "second")
+    assert second.keys == (
+        {"replay_kl": "train.replay_kl: null", "target_answers": "mixture.target_answers: given"}[lever],
+    )

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from sample_mixtures import Answerer, all_bytes, build, make_domain, read_rows
 from transformers import AutoTokenizer
 
 from mixplan.errors import DataError, ModelError
+from mixplan.grading.process import ScorerError
 from mixplan.mixture import Untrained, token_counter
 from mixplan.mixture.own_voice import EXACT_WORDS, INSTRUCTION, prompt_of, require_judged
 from mixplan.reading.tokenizer import description
@@ -194,3 +196,19 @@ def test_a_grader_that_takes_the_same_words_alone_is_refused_for_long_answers():
         DataError, match=r"grader exact, which accepts the same words alone.* 13 words .*`target.grader`"
     ):
         require_judged(SPEC, target(13, "exact"))
+
+
+def test_a_grader_that_fails_is_no_wrong_answer(tmp_path, monkeypatch):
+    def fails(grader, process, failed):
+        def grade(row, text):
+            failed(ScorerError("it took longer than 5 s."))
+            return SimpleNamespace(outcome="wrong")
+
+        return grade
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mixplan.mixture.own_voice.bounded", fails)
+        with pytest.raises(DataError, match=r"failed on 17 of the model's answers.*longer than 5 s\. What the model"):
+            build(tmp_path / "mixture", {"law": 3}, spec=SPEC, untrained=untrained(tmp_path, surprise=scored))
+    mixture = build(tmp_path / "mixture", {"law": 3}, spec=SPEC, untrained=untrained(tmp_path, surprise=scored))
+    assert mixture.parts[0].answers == {"gold": 4, "own_voice": 16}

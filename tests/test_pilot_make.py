@@ -7,7 +7,7 @@ from small_loop import lay, outcome
 from small_plan import Silent
 
 from mixplan.errors import MixplanError, RunError
-from mixplan.pilot import make_plan
+from mixplan.pilot import bench, make_plan
 from mixplan.pilot.bench import Bench
 from mixplan.plan import PlanRequest
 from mixplan.plan import make_plan as plan_alone
@@ -86,6 +86,12 @@ def test_a_plan_does_not_stand_in_for_a_pilot_that_is_not_there(recipe, tmp_path
 def test_processes_that_were_started_together_train_no_pilot(recipe, tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(RunError, match="Plan without `accelerate launch`"):
+        planned(recipe, tmp_path / "run")
+
+
+def test_a_pilot_is_trained_by_one_process_as_its_strength_is_counted(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "train", lambda *_, launch, **__: pytest.fail(f"{launch.processes} process"))
+    with pytest.raises(pytest.fail.Exception, match="1 process"):
         planned(recipe, tmp_path / "run")
 
 

@@ -143,3 +143,17 @@ def test_a_lever_is_read_back_as_it_was_written(tmp_path):
     for one in priced(tmp_path).values():
         assert Lever.model_validate(one.values()) == one
         assert one.title
+
+
+def test_a_fixed_number_of_steps_is_held_against_a_job_on_the_target_alone(tmp_path):
+    """20 steps of 8 rows read 160 rows: of the target alone 8 times each; beside 8 domain rows 160 / 28 times."""
+    train = {"args": {"max_steps": 20, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}}
+    found = priced(tmp_path, train=train)
+    alone = 160 / 20 * TARGET_TOKENS * 3
+    assert found["rows"].time == 0
+    assert found["replay_kl"].time == pytest.approx(round(160 / 28 * DOMAIN_TOKENS) / alone)
+
+
+def test_a_job_that_cannot_have_the_term_is_told_so(tmp_path):
+    found = priced(tmp_path, train={"args": {"packing": True}})
+    assert "this job cannot have it: `train.args.packing`" in found["replay_kl"].counted

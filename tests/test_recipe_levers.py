@@ -31,6 +31,16 @@ REFUSED = {
         "recipe.yaml:17: train.replay_kl: `train.args.packing` puts rows of the target and of domains into one. Leave "
         "one of the two out.",
     ),
+    "KL on replay beside biases": (
+        ("budget:", "train: {lora: {r: 4, bias: all}, replay_kl: {weight: 0.5}}\nbudget:"),
+        "recipe.yaml:17: train.replay_kl: `train.lora.bias: all` trains biases of the model itself, so that without "
+        "its adapter it is not the untrained one. Leave one of the two out.",
+    ),
+    "KL on replay beside an adapter that changes the model": (
+        ("budget:", "train: {lora: {r: 4, init_lora_weights: pissa}, replay_kl: {weight: 0.5}}\nbudget:"),
+        "recipe.yaml:17: train.replay_kl: `train.lora.init_lora_weights: pissa` may change the model's own weights, so "
+        "that without its adapter it is not the untrained one. Leave one of the two out.",
+    ),
     "KL on replay below 0": (
         ("budget:", "train: {replay_kl: {weight: -1}}\nbudget:"),
         "recipe.yaml:17: train.replay_kl.weight: found the number -1, expected a number from 0 to 1000.",
@@ -49,6 +59,11 @@ def test_what_cannot_work_is_refused(name, tmp_path, monkeypatch, capsys):
 
 def test_every_setting_beside_which_it_cannot_be_computed_is_one_of_trls():
     assert UNFIT.keys() <= arguments(*CONFIG_CLASSES["sft"]).keys()
+
+
+def test_a_weight_of_0_asks_for_nothing(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(f"{BASE}train: {{args: {{packing: true}}, replay_kl: {{weight: 0}}}}\n")
+    assert load_recipe(tmp_path / "recipe.yaml").recipe.train.replay_kl.weight == 0
 
 
 def test_what_can_work_is_taken(tmp_path):

@@ -196,7 +196,7 @@ def use_of(asked: _Asked, made: Mapping[str, Estimate], checks: LeftOut | None, 
         completed=[name for name in made if name not in asked.clear],
         rank=checks.rank if checks else None,
         targets=targets,
-        error=checks.error if checks else None,
+        error=checks.error or None if checks else None,  # 0 where nothing was left to complete
         errors={str(rank): error for rank, error in checks.errors.items()} if checks else {},
         left_out=checks.targets if checks else 0,
         by_pilots=checks.by_pilots if checks else False,
@@ -236,13 +236,14 @@ def text_of(use: PilotUse, table: Table | None, rest: Sequence[str]) -> str:
             f"targets; with {use.left_out} of them left out in turn it erred by {use.error:.3g} nats per token, where "
             f"{stood} completed."
         )
-    if rest:
-        how = (
-            "as changes go with scores within earlier targets"
-            if table is not None
-            else ("in proportion to their scores, since fewer than three earlier targets are known")
+    if rest and table is not None:
+        how = "as changes go with scores within earlier targets, around the other domains"
+        parts.append(f"No earlier target says anything of {', '.join(rest)}: expected {how}.")
+    elif rest:
+        parts.append(
+            f"Too few earlier targets measured a domain that the pilot moved, so {', '.join(rest)} are expected in "
+            "proportion to their scores, around the domains that it moved."
         )
-        parts.append(f"No earlier target says anything of {', '.join(rest)}: expected {how}, around the other domains.")
     return " ".join(parts)
 
 

@@ -22,7 +22,7 @@ from mixplan.saved.plan import Job
 
 
 def earlier_pairs(
-    runs: Sequence[Run], patterns: Sequence[str] | None, *, folder: Path, run: Path
+    runs: Sequence[Run], patterns: Sequence[str] | None, *, folder: Path, run: Path, model: str
 ) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
     """Pair pilots with finished jobs.
 
@@ -32,6 +32,8 @@ def earlier_pairs(
             among the runs.
         folder: What the patterns are relative to.
         run: The run's own folder.
+        model: Hash of the untrained model, whose runs these are: a pilot of another, or of another job than the run's,
+            was left behind by an earlier plan in the same folder.
 
     Returns:
         The pairs, in the order of the runs, and sentences on pilots that cannot be read.
@@ -46,7 +48,9 @@ def earlier_pairs(
             continue
         mark = hashlib.sha256((place / OUTCOME).read_bytes()).hexdigest() if pilot is not None else ""
         if pilot is not None and (one := by_hash.get(mark)) is not None:
-            pair = paired(one, pilot.job, pilot.domains)
+            steps = one.job.steps if one.job is not None else 0.0
+            same = pilot.model == model and pilot.job.model_copy(update={"steps": steps}) == one.job
+            pair = paired(one, pilot.job, pilot.domains) if same else None
             found |= {} if pair is None else {mark: pair}
     found |= {pair.run: pair for pair in shipped_pairs(runs)}
     targets = zip(runs, groups_of(runs), strict=True)

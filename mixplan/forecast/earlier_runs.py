@@ -39,9 +39,13 @@ SETTING_KEYS = {
     "drift_from": "drift.from",
     "sts_demonstrations": "sts.demonstrations",
     "preview_tokens": "sts.preview.answer_tokens",
+    "replay_kl": "train.replay_kl.weight",
+    "target_answers": "mixture.target_answers",
 }
 """Where a recipe sets what scores of one meaning share."""
-WITHOUT_SAE = ("method", "drift_demonstrations", "preview_tokens")
+WITHOUT_SAE = ("method", "drift_demonstrations", "preview_tokens", "replay_kl", "target_answers")
+LEVERS = {"replay_kl": "train.replay_kl: null", "target_answers": "mixture.target_answers: given"}
+"""What a job without them is of another kind than one with them, and how a recipe says that it has none."""
 """Those of scores that no SAE is read for."""
 PREVIEWED = 24
 """Tokens of own answers that studies follow, whose settings do not say so."""
@@ -97,8 +101,14 @@ def settings_of(recipe: Mapping[str, Any]) -> Settings:
         drift_from=recipe["drift"].get("from", ICL),
         sts_demonstrations=recipe["sts"]["demonstrations"],
     )
-    preview = recipe["sts"].get("preview")
-    return found if preview is None else found.model_copy(update={"preview_tokens": preview["answer_tokens"]})
+    preview, further = recipe["sts"].get("preview"), {}
+    if preview is not None:
+        further["preview_tokens"] = preview["answer_tokens"]
+    if (replay_kl := recipe["train"].get("replay_kl")) is not None and replay_kl["weight"] > 0:
+        further["replay_kl"] = replay_kl["weight"]
+    if (answers := recipe.get("mixture", {}).get("target_answers", "given")) != "given":
+        further["target_answers"] = answers
+    return found.model_copy(update=further)
 
 
 @dataclass(frozen=True)
@@ -260,11 +270,17 @@ def difference(
     settings = {"preview_tokens": PREVIEWED} | value.settings.fields()
     settings.setdefault("drift_from", ICL)
     wanted = {name: value for name, value in kind.settings.fields().items() if name in read}
+    wanted |= {name: kind.settings.fields().get(name) for name in LEVERS}
     differing = [setting for setting, value in wanted.items() if settings.get(setting) != value]
     if not differing:
         return None
-    keys = tuple(named(SETTING_KEYS[setting], settings.get(setting)) for setting in differing)
+    keys = tuple(said_of(setting, settings.get(setting)) for setting in differing)
     return LeftOut(name, "training method" if "method" in differing else "settings", keys, asked)
+
+
+def said_of(setting: str, value: Any) -> str:
+    """What a recipe would say to share a setting."""
+    return LEVERS[setting] if value is None and setting in LEVERS else named(SETTING_KEYS[setting], value)
 
 
 def hashes_of(value: Outcome | Evidence) -> tuple[str, str]:

@@ -161,6 +161,11 @@ def judged(
         "own voice", VERSION, grader, grading_state([grader]), list(map(row_values, rows)), said, list(asked)
     )
     found: list[Outcome] = cached("own-voice", key, grade_all, keep=lambda: not failures)
+    if failures:
+        raise DataError(
+            f"mixture.target_answers: the grader {grader} failed on {len(failures)} of the model's answers, the first "
+            f"time so: {failures[0]} What the model said is kept: plan again, or leave the key out."
+        )
     return found
 
 

@@ -92,7 +92,7 @@ class Bench:
             self.place,
             self.loaded,
             given,
-            launch=Launch(),
+            launch=Launch(processes=1),  # as its strength, and the job's, are counted
             watcher=self.watcher,
             mixture=self.place / "mixture",
             max_steps=round(job.steps),

@@ -48,7 +48,7 @@ def chosen(loaded: LoadedRecipe, folder: Path, planned: Planned, scores: Scores,
             f"the pilot is measured on {len(found)} of {len(names)} domains, evenly over the recipe's order: too few "
             f"earlier targets say which tell most ({len(table.logs)} of at least {FEWEST_TARGETS})"
         )
-    pairs, _ = earlier_pairs(history.runs, patterns, folder=beneath, run=folder)
+    pairs, _ = earlier_pairs(history.runs, patterns, folder=beneath, run=folder, model=scores.model.hash)
     ratio = math.log(planned.job.strength / pilot.strength) if planned.job is not None else 0.0
     noise = learn_law(pairs).seen(np.zeros(1, np.int64), np.zeros(1), np.zeros(1), ratio)
     choice = choose(table.logs, noise=Seen(noise.places, noise.logs, noise.variance, noise.common))

@@ -18,6 +18,7 @@ from mixplan.mixture.trl_config import LORA_CONFIG, default_of
 from mixplan.mixture.unread_rows import number, sources_of
 from mixplan.plan.grounds import Grounds
 from mixplan.recipe import Recipe, TrainSpec
+from mixplan.recipe.levers import unfit_for_replay_kl
 from mixplan.recipe.spec import DuringSpec
 from mixplan.saved.levers import NOT_MEASURED, Lever
 from mixplan.saved.plan import Mixture
@@ -37,6 +38,7 @@ class Trained:
         target_tokens: Of the target's rows; None where tokens were not counted.
         domain_tokens: Of the domains' rows; likewise.
         domain_rows: Rows of domains in the mixture.
+        alone: How often a target row would be read without domain rows; None likewise.
         passes: How often a row is read; None where that is not known before training.
         fixed: Whether `max_steps` is given, so that further rows take the place of others.
         forward: Forward passes that training on a token costs.
@@ -46,15 +48,16 @@ class Trained:
     domain_tokens: int | None
     domain_rows: int
     passes: float | None
+    alone: float | None
     fixed: bool
     forward: float
 
     @property
     def target_work(self) -> float | None:
         """Forward passes of tokens that training on the target's rows alone costs; None where not known."""
-        if not self.target_tokens or self.passes is None:
+        if not self.target_tokens or self.alone is None:
             return None
-        return self.target_tokens * self.passes * self.forward
+        return self.target_tokens * self.alone * self.forward
 
 
 def levers_of(
@@ -85,18 +88,19 @@ def trained_on(train: TrainSpec, mixture: Mixture, job: Job | None) -> Trained:
     values = train.model_dump()
     try:
         steps = number(train.args, "max_steps", sources_of(values))
-        passes = number(train.args, "num_train_epochs", sources_of(values))
+        passes = alone = number(train.args, "num_train_epochs", sources_of(values))
         if steps > 0:
             a_step = number(train.args, "per_device_train_batch_size", sources_of(values))
             a_step *= number(train.args, "gradient_accumulation_steps", sources_of(values))
-            passes = steps * a_step / mixture.rows
+            passes, alone = steps * a_step / mixture.rows, steps * a_step / sum(part.rows for part in taught)
     except (RunError, ValueError, TypeError, ZeroDivisionError):  # a file or value that TRL refuses later
-        steps, passes = 0.0, None
+        steps, passes, alone = 0.0, None, None
     return Trained(
         target_tokens=sum(part.tokens or 0 for part in taught) if known else None,
         domain_tokens=sum(part.tokens or 0 for part in others) if known else None,
         domain_rows=sum(part.rows for part in others),
         passes=None if job is None else passes,
+        alone=None if job is None else alone,
         fixed=steps > 0,
         forward=PASSES_IN_FULL if train.lora is None else PASSES_UNDER_ADAPTER,
     )
@@ -169,6 +173,8 @@ def replay_kl(recipe: Recipe, trained: Trained) -> Lever:
     counted = "the domain rows' tokens, each time they are trained on, at one forward pass"
     if trained.domain_rows == 0:
         counted = "there are no domain rows, so that it does nothing: it needs a budget"
+    elif (why := unfit_for_replay_kl(recipe.train)) is not None:
+        counted = f"this job cannot have it: {why}"
     elif recipe.train.lora is None:
         counted += "; a frozen copy of the model needs its memory once more"
     return Lever(

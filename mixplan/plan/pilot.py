@@ -64,6 +64,6 @@ def with_pilot(
     if pilot is None:
         return planned, ()
     beneath = loaded.folder(("forecast", "runs"))
-    pairs, warnings = earlier_pairs(history.runs, loaded.recipe.forecast.runs, folder=beneath, run=folder)
+    pairs, warnings = earlier_pairs(history.runs, loaded.recipe.forecast.runs, folder=beneath, run=folder, model=model)
     changes = {name: (found.change, found.error) for name, found in pilot.domains.items()}
     return planned.with_pilot(MeasuredPilot(pilot.job, changes, pairs)), warnings

@@ -23,6 +23,8 @@ UNFIT = {
     "deepspeed": "shares the model out among processes, and it trains in one alone",
 }
 """TRL's settings beside which the loss term at domain rows cannot be computed, with why."""
+AS_BEFORE = (True, False, "gaussian")
+"""Beginnings of an adapter that leave the model as it is; the others change its own weights, or add to it at once."""
 
 
 def wrong_levers(
@@ -53,9 +55,29 @@ def _replay_kl(train: TrainSpec) -> Iterator[Finding]:
             "the weight of its KL from the untrained model, and leave this key out.",
         )
         return
+    if (why := unfit_for_replay_kl(train)) is not None:
+        yield REPLAY_KL, f"{why}. Leave one of the two out."
+
+
+def unfit_for_replay_kl(train: TrainSpec) -> str | None:
+    """Why a job's loss can have no KL from the untrained model, of a weight above 0; None where it can."""
+    if train.replay_kl is not None and train.replay_kl.weight == 0:
+        return None
     for name, why in UNFIT.items():
         if train.args.get(name):
-            yield REPLAY_KL, f"`train.args.{name}` {why}. Leave one of the two out."
+            return f"`train.args.{name}` {why}"
+    lora = train.lora or {}
+    if lora.get("bias", "none") != "none":
+        return (
+            f"`train.lora.bias: {lora['bias']}` trains biases of the model itself, so that without its adapter it is "
+            "not the untrained one"
+        )
+    if (begins := lora.get("init_lora_weights", True)) not in AS_BEFORE:
+        return (
+            f"`train.lora.init_lora_weights: {begins}` may change the model's own weights, so that without its adapter "
+            "it is not the untrained one"
+        )
+    return None
 
 
 def _own_voice(train: TrainSpec | None, targets: Mapping[KeyPath, DomainSpec | None]) -> Iterator[Finding]:

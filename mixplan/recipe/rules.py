@@ -128,9 +128,12 @@ def _sources(tree: Located, targets: Mapping[KeyPath, object], domains: Mapping[
             "the target has several sources, each with an amount of its own. Give `target.sources.NAME.rows`, and "
             "leave this out.",
         )
+    for taken in domains:
+        if taken.startswith("target."):
+            text = "names that begin with `target.` are kept for the target's sources. Choose another."
+            yield ("domains", taken), text
     for name in names:
-        if (taken := f"target.{name}") in domains:
-            yield ("domains", taken), f"this name is kept for the target's source '{name}'. Choose another."
+        taken = f"target.{name}"
         if len(taken) > NAME_LENGTH:
             text = f"the name is too long to be measured as `{taken}`. Choose one of at most {NAME_LENGTH - 7} letters."
             yield ("target", "sources", name), text

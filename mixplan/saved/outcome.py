@@ -327,6 +327,8 @@ class Settings(Saved):
     sts_demonstrations: int
     score: ScoreName | None = None
     preview_tokens: int | None = None
+    replay_kl: float | None = None
+    target_answers: str | None = None
 
 
 class Contents(Saved):
