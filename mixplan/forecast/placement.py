@@ -86,6 +86,8 @@ def ranking_of(known: Known | None, learned: Learned | None, score: str) -> Rank
     changes = None if known is None else informative(gathered(known, "kl", score))
     if changes is None or len(np.unique(changes.groups)) < FEWEST_TARGETS:
         return None
+    if learned is not None and learned.planning is not None and "kl" not in learned.ways:
+        return None  # rows go by a forecast that no target left out has tried, such as a pilot's
     way = None if learned is None or learned.planning is None else learned.ways.get("kl")
     led = way is not None and way.own
     by = way.left_out_of(changes) if way is not None and led else changes.scores
