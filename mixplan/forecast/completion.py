@@ -28,7 +28,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -241,4 +240,6 @@ def unseen(row: Doubles, known: Seen) -> npt.NDArray[np.bool_]:
 
 def reach(targets: int) -> float:
     """Standard deviations on either side of a 95 % interval that as many targets allow."""
+    from scipy.special import stdtrit  # loaded where it is used: a plan made again needs none of it
+
     return float(stdtrit(targets - 1, 0.975))
