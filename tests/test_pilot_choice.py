@@ -23,7 +23,7 @@ def ask(monkeypatch, tmp_path):
         forecast = SimpleNamespace(runs=[], pilot=SimpleNamespace(domains=asked))
         recipe = SimpleNamespace(forecast=forecast, domains=dict.fromkeys(names))
         loaded = SimpleNamespace(recipe=recipe, folder=lambda _: tmp_path)
-        scores = SimpleNamespace(domains=dict.fromkeys(sorted(names)))
+        scores = SimpleNamespace(domains=dict.fromkeys(sorted(names)), model=SimpleNamespace(hash="m"))
         return choice.chosen(loaded, tmp_path / "run", Planned(job=JOB), scores, PILOT)
 
     return found

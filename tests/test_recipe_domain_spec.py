@@ -103,8 +103,8 @@ WRONG = {
     "the format is question_answer.",
     "evaluate.measures={target.code: lm_eval}": "evaluate.measures.target.code: `lm_eval` needs the domain's task. "
     "Add `evaluate.tasks.target.code`.",
-    "domains={target.code: {data: {file: x}, format: messages, columns: {messages: m}}}": "domains.target.code: this "
-    "name is kept for the target's source 'code'. Choose another.",
+    "domains={target.code: {data: {file: x}, format: messages, columns: {messages: m}}}": "domains.target.code: "
+    "names that begin with `target.` are kept for the target's sources. Choose another.",
     f"target={{sources: {{{'a' * 94}: {{data: {{file: x}}, format: messages, columns: {{messages: m}}}}}}}}": "target."
     f"sources.{'a' * 94}: the name is too long to be measured as `target.{'a' * 94}`. Choose one of at most 93 "
     "letters.",
