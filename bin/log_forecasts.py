@@ -44,7 +44,7 @@ LEVELS = {"mean log STS_ICL over domains": STS, "mean log preview KL over domain
 
 @dataclass(frozen=True)
 class Forecast:
-    """What was expected of every cell, its target left out: `[n]` each; None where a forecast gives no such thing.
+    """Say what was expected of every cell without its target: `[n]` each; None where a forecast gives no such thing.
 
     Attributes:
         change: In nats a token.

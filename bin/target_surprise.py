@@ -34,7 +34,7 @@ ANSWER_TOKENS = 24
 
 
 def surprise(model: Model, rows: Sequence[Row]) -> float:
-    """The surprise over some rows; rows that do not fit the window are left out."""
+    """Take the surprise over some rows, without those that do not fit the window."""
     kept, answers = Answering(model).answers(rows, answer_tokens=ANSWER_TOKENS, advance=lambda _: None)
     own = [own_tree(model, row, answer.ids) for row, answer in zip(kept, answers, strict=True)]
     asked: list[Asked] = [ask_likelihood(model, kept), fitting(model, kept, own)]

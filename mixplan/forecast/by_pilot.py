@@ -113,7 +113,7 @@ class _Asked:
 
 
 def completed(asked: _Asked, table: Table, far: Distance) -> tuple[LeftOut, Completed]:
-    """The table's domains from those measured, with what targets that were left out say of it.
+    """Complete the table's domains from those measured, and say what targets that were left out say of it.
 
     Args:
         asked: The pilot.

@@ -111,7 +111,7 @@ def in_order(logs: Doubles, fits: Sequence[Factors], most: int, noise: Seen | No
 def left_out_error(
     logs: Doubles, fits: Sequence[Factors], places: Sequence[int], noise: Seen | None, *, whole: bool
 ) -> float:
-    """Root mean square error in nats over targets left out.
+    """Take the root mean square error, nats per token, over targets that were left out.
 
     Args:
         logs: `[T, D]` what was measured.

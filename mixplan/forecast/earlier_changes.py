@@ -75,7 +75,7 @@ class Slope:
 
 
 def slope_of(known: Known, score: str) -> Slope | None:
-    """How changes go with scores within earlier targets; 0 where that erred less in targets left out.
+    """Fit how changes go with scores within earlier targets; 0 where that erred less for targets that were left out.
 
     Args:
         known: The runs.

@@ -61,7 +61,7 @@ class Logs:
 
     @classmethod
     def of(cls, known: Changes) -> Logs:
-        """Changes with the logarithm of their score as the only covariate; what did not move is left out.
+        """Take changes with the logarithm of their score as the only covariate, without what did not move.
 
         Args:
             known: Whose scores are above 0.

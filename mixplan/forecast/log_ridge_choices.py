@@ -34,7 +34,7 @@ def fold_of(groups: Integers) -> Integers:
 
 
 def folds(groups: Integers) -> Iterator[Flags]:
-    """Which changes are left out together, fold by fold."""
+    """Say which changes are left out together, fold by fold."""
     fold = fold_of(groups)
     for number in np.unique(fold):
         yield fold == number
