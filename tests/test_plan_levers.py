@@ -1,5 +1,6 @@
 """Levers are priced by what is counted: tokens, forward passes, and the lines that switch them on."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -157,3 +158,8 @@ def test_a_fixed_number_of_steps_is_held_against_a_job_on_the_target_alone(tmp_p
 def test_a_job_that_cannot_have_the_term_is_told_so(tmp_path):
     found = priced(tmp_path, train={"args": {"packing": True}})
     assert "this job cannot have it: `train.args.packing`" in found["replay_kl"].counted
+    asked, mixture = recipe_of(), SimpleNamespace(parts=(), rows=0, target_rows=0)
+    target = replace(make_domain("target", 20), grader="none")
+    found = levers_of(asked, mixture, target, JOB, SimpleNamespace(total=None, amount=None), COUNT)
+    (own,) = (one for one in found if one.name == "own_voice")
+    assert "grader none accepts no other words" in own.counted

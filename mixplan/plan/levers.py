@@ -157,7 +157,9 @@ def own_voice(recipe: Recipe, target: Domain, trained: Trained, count: TokenCoun
         on=recipe.mixture.target_answers == "own_voice",
         tokens=tokens,
         time=share(None if tokens is None else float(tokens), trained),
-        counted="tokens read and written once while planning, each at one forward pass, counted of "
+        counted="this job cannot have it: the target's grader none accepts no other words"
+        if target.grader == "none"
+        else "tokens read and written once while planning, each at one forward pass, counted of "
         f"{min(len(taken), COUNTED_ROWS)} rows; rewrites are taken to be as long as given answers, and writing is "
         "slower than reading",
         evidence=NOT_MEASURED,
