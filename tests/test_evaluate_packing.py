@@ -5,6 +5,7 @@ from evaluated import loaded
 
 from mixplan.evaluate.packing import Tree, packs, passes, scoring_way, shared_prefix
 from mixplan.evaluate.scoring import score_continuations
+from mixplan.model import read_stream
 
 SHARED = (1, 40, 41, 42)
 
@@ -48,6 +49,23 @@ def test_states_are_those_of_plain_passes(any_model):
                 states = model.lm.get_decoder()(input_ids=text, use_cache=False).last_hidden_state[0]
                 plain.append(states[len(tree.trunk) - 1 : -1])
     torch.testing.assert_close(read, torch.cat(plain), rtol=1e-3, atol=1e-4)
+
+
+def test_the_stream_of_the_same_pass_is_that_of_plain_passes(any_model):
+    model = loaded(any_model)
+    given = [Tree((*SHARED, 50 + n, *range(60, 60 + 30 * n)), ((7, 8), (9, 10, 11))) for n in range(3)]
+    width = model.d_model
+    with torch.inference_mode():
+        alone = torch.cat([states for _, states, _ in passes(model, given, 40)])
+        for depth in range(len(model.blocks)):
+            both = torch.cat([states for _, states, _ in passes(model, given, 40, depth=depth)])
+            plain = [
+                read_stream(model, depth, torch.tensor([[*tree.trunk, *branch[:-1]]]))[0, len(tree.trunk) - 1 :]
+                for tree in given
+                for branch in tree.branches
+            ]
+            assert torch.equal(both[:, :width], alone)
+            torch.testing.assert_close(both[:, width:], torch.cat(plain), rtol=1e-3, atol=1e-4)
 
 
 def test_a_plain_model_is_scored_in_parts_as_under_a_mask(tiny_model):

@@ -100,7 +100,7 @@ def against_a_second_reading(run, trainer, kept, folder):
         moved = []
         for _, tree in own.asked:
             ids = torch.tensor([[*tree.trunk, *tree.branches[0]]])
-            streams = [read_stream(model, sae.depth, ids)[0, 1:] for model in (untrained, after)]
+            streams = [read_stream(model, sae.depth, ids)[0, len(tree.trunk) - 1 : -1] for model in (untrained, after)]
             moved.append((sae.encode(streams[1]) - sae.encode(streams[0]))[:, columns].square().sum(dim=1))
         assert point.drift == pytest.approx(float(torch.cat(moved).mean()), rel=1e-3)
 

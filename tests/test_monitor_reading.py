@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from mixplan.model import load_model
-from mixplan.monitor.reading import TOP, batches, coarse, distribution, divergence, quantity, read_streams
-from mixplan.monitor.rows import Text
+from mixplan.monitor.reading import TOP, coarse, distribution, divergence, quantity
 from mixplan.recipe import ModelSpec, SaeSpec
 
 
@@ -42,16 +41,6 @@ def test_the_rest_as_one_never_gives_more_and_all_but_one_token_gives_all():
     assert bool((coarse(logs, p.gather(1, ids), whole=False).abs() < 1e-12).all())
 
 
-def test_streams_of_a_batch_are_read_as_each_by_itself(model):
-    texts = [Text(tuple(range(10, 10 + length)), start) for length, start in ((30, 20), (9, 3), (17, 16), (2, 1))]
-    streams = {}
-    with torch.inference_mode():
-        read_streams(model, texts, streams.__setitem__, depth=2)
-        for number, text in enumerate(texts):
-            output = model.lm(input_ids=torch.tensor([text.ids]), output_hidden_states=True)
-            torch.testing.assert_close(streams[number], output.hidden_states[2][0, 1:], atol=1e-4, rtol=1e-4)
-
-
 def test_divergence_is_that_of_whole_distributions_and_0_of_the_same_model(model, tiny_model):
     generator = torch.Generator().manual_seed(2)
     with torch.inference_mode():
@@ -73,10 +62,3 @@ def test_values_of_a_row():
     assert quantity("choice", 1, "", [-3.0, -2.0, -4.0]) == pytest.approx(
         np.exp(-2) / (np.exp(-3) + np.exp(-2) + np.exp(-4))
     )
-
-
-def test_batches_hold_every_text_once_and_no_more_tokens_than_allowed():
-    lengths = [5, 90, 7, 7, 64, 200, 1]
-    made = list(batches(lengths, 100))
-    assert sorted(number for batch in made for number in batch) == list(range(7))
-    assert all(len(batch) == 1 or len(batch) * max(lengths[n] for n in batch) <= 100 for batch in made)

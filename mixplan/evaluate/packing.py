@@ -8,6 +8,7 @@ them. Where a model cannot be packed, every continuation is read by itself.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from mixplan.model.finite import refuse_activations
 from mixplan.model.prefix_attention import Parts, parted, parts_of
 from mixplan.model.selfcheck import TOGETHER, WAYS, Sample
 from mixplan.model.slot_answers import shared_beginning
+from mixplan.model.stream import kept_stream
 
 Ids = tuple[int, ...]
 
@@ -69,7 +71,7 @@ class Layout:
 
 
 def passes(
-    model: Model, trees: Sequence[Tree], pack_tokens: int | None, *, way: Way | None = None
+    model: Model, trees: Sequence[Tree], pack_tokens: int | None, *, way: Way | None = None, depth: int | None = None
 ) -> Iterator[tuple[Sequence[Tree], Tensor, Layout]]:
     """Read the trees pass by pass.
 
@@ -78,9 +80,11 @@ def passes(
         trees: What to read.
         pack_tokens: Longest packed pass; a longer tree has one of its own.
         way: How to read; as the model's check found when not given.
+        depth: Also the stream after so many blocks.
 
     Yields:
-        The trees read, the final states `[targets, d_model]` that predict their targets, and their layout.
+        The trees read, the final states `[targets, d_model]` that predict their targets, and their layout. With a
+        depth the stream at the same tokens stands behind each state, `[targets, 2 * d_model]`.
 
     Raises:
         ModelError: no way of reading gives what plain passes give.
@@ -95,24 +99,25 @@ def passes(
     for part in packs(trees, prefix, limit):
         layout = laid_out(part, prefix)
         if how in TOGETHER:
-            states = packed_states(model, part, layout, prefix, cache, parts=how == "parted")
+            states = packed_states(model, part, layout, prefix, cache, parts=how == "parted", depth=depth)
         else:
-            states = torch.cat([apart(model, tree, prefix, cache, how) for tree in part])
+            states = torch.cat([apart(model, tree, prefix, cache, how, depth) for tree in part])
         refuse_activations(states, model.name, model.dtype, "last layer's output")
         yield part, states, layout
 
 
 def packed_states(
-    model: Model, part: Sequence[Tree], layout: Layout, prefix: int, cache: DynamicCache, *, parts: bool
-) -> Tensor:
+    model: Model, part: Sequence[Tree], layout: Layout, prefix: int, cache: DynamicCache, *,
+    parts: bool, depth: int | None = None,
+) -> Tensor:  # fmt: skip
     """Final states that predict a pass's targets, read as one row behind the shared prefix."""
     if parts:
         with parted(model, tree_parts(part, layout, prefix, model.device)):
-            states = final_states(model, layout.tokens, layout.places, unmasked(model), cache)
+            states = final_states(model, layout.tokens, layout.places, unmasked(model), cache, depth)
     else:
         chain = len(part) == 1 and len(part[0].branches) == 1
         mask = None if chain else masks_of(model, layout, prefix)
-        states = final_states(model, layout.tokens, layout.places, mask, cache)
+        states = final_states(model, layout.tokens, layout.places, mask, cache, depth)
     if prefix:
         cache.crop(-len(layout.tokens))
     else:
@@ -120,11 +125,11 @@ def packed_states(
     return states[layout.predictors.to(model.device)]
 
 
-def apart(model: Model, tree: Tree, prefix: int, cache: DynamicCache, way: Way) -> Tensor:
+def apart(model: Model, tree: Tree, prefix: int, cache: DynamicCache, way: Way, depth: int | None = None) -> Tensor:
     """Final states that predict a tree's targets, branch by branch, each continuation read by itself."""
 
     def read(tokens: Tensor, places: Tensor | None, before: DynamicCache | None) -> Tensor:
-        return final_states(model, tokens, places, None, before)
+        return final_states(model, tokens, places, None, before, depth)
 
     # What a continuation's last token predicts is not asked for.
     texts = [(*tree.trunk, *branch[:-1]) for branch in tree.branches]
@@ -226,11 +231,21 @@ def masks_of(model: Model, layout: Layout, prefix: int) -> Masks:
 
 
 def final_states(
-    model: Model, tokens: Tensor, places: Tensor | None, mask: Masks | None, cache: DynamicCache | None
+    model: Model,
+    tokens: Tensor,
+    places: Tensor | None,
+    mask: Masks | None,
+    cache: DynamicCache | None,
+    depth: int | None = None,
 ) -> Tensor:
-    """The states that the output head reads, `[tokens, d_model]`; the cache, where there is one, is extended."""
+    """The states that the output head reads, `[tokens, d_model]`; the cache, where there is one, is extended.
+
+    With a depth the stream after so many blocks, of the same pass, stands behind each state, `[tokens, 2 * d_model]`.
+    """
     decoder = decoder_of(model)
     positions = None if places is None else places[None].to(model.device)
     given = taken(decoder, position_ids=positions, past_key_values=cache, use_cache=cache is not None)
-    states: Tensor = decoder(input_ids=tokens[None].to(model.device), attention_mask=mask, **given).last_hidden_state[0]
-    return states
+    with contextlib.nullcontext([]) if depth is None else kept_stream(model, depth) as streams:
+        output = decoder(input_ids=tokens[None].to(model.device), attention_mask=mask, **given)
+    states: Tensor = output.last_hidden_state[0]
+    return states if not streams else torch.cat([states, streams[0][0].to(states.device)], dim=1)

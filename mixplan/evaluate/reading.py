@@ -26,6 +26,7 @@ def read_together(
     *,
     advance: Callable[[int], None],
     pack_tokens: int | None = None,
+    depth: int | None = None,
 ) -> tuple[list[list[tuple[Scored, ...]]], list[tuple[Tensor, ...]]]:
     """Read what several measures ask of the same rows.
 
@@ -39,10 +40,12 @@ def read_together(
         followed: Rows with continuations whose final states are wanted.
         advance: Told of rows once their first tree is read.
         pack_tokens: Longest packed pass; the device's own when None.
+        depth: Also the stream after so many blocks, for `followed`.
 
     Returns:
         For each of `scored`, for each of its rows, each continuation's scores; and for each row of `followed`, each
-        continuation's final states, `[tokens, d_model]` in the model's type on the CPU.
+        continuation's final states, `[tokens, d_model]` in the model's type on the CPU. With a depth the stream at
+        the same tokens stands behind each state, `[tokens, 2 * d_model]`.
 
     Raises:
         ModelError: the model's output head is of no kind that mixplan knows.
@@ -53,10 +56,10 @@ def read_together(
     kept: dict[_Place, Tensor] = {}
     done = 0
     with torch.inference_mode():
-        for part, states, _ in passes(model, trees, pack_tokens):
+        for part, states, _ in passes(model, trees, pack_tokens, depth=depth):
             here = [place for group in places[done : done + len(part)] for place in group]
             cuts = states.split([len(ids) for _, _, ids, _ in here])
-            sorted_out(model, here, cuts, scores, kept)
+            sorted_out(model, here, cuts, scores, kept, width=states.shape[1] // (1 if depth is None else 2))
             advance(sum(first[done : done + len(part)]))
             done += len(part)
     answers = [
@@ -88,11 +91,13 @@ def sorted_out(
     cuts: Sequence[Tensor],
     scores: dict[_Place, Scored],
     kept: dict[_Place, Tensor],
+    *,
+    width: int,
 ) -> None:
-    """Score one pass's continuations, or keep their states."""
+    """Score one pass's continuations by the first `width` columns, or keep their states."""
     wanted = [(place, cut) for place, cut in zip(places, cuts, strict=True) if not place[3]]
     if wanted:
-        states = torch.cat([cut for _, cut in wanted])
+        states = torch.cat([cut[:, :width] for _, cut in wanted])
         found = score_states(model, states, [place[2] for place, _ in wanted])
         scores.update(zip([place for place, _ in wanted], found, strict=True))
     # Copied, so that the rest of the pass's states goes.

@@ -228,11 +228,13 @@ _HEADS: WeakKeyDictionary[nn.Module, Callable[[Model, Tensor], Tensor]] = WeakKe
 
 
 def check_head(model: Model) -> None:
-    """Find how the model makes logits of final states, held against its own on a few tokens.
+    """Find, once for each loaded model, how it makes logits of final states, held against its own on a few tokens.
 
     Raises:
         ModelError: neither way gives them, or they are not numbers.
     """
+    if model.lm in _HEADS:
+        return
     tokens, noise = torch.arange(1, min(9, vocabulary(model))), HEAD_NOISE[model.dtype]
     with torch.inference_mode():
         own = model.lm(input_ids=tokens[None].to(model.device)).logits[0].float()

@@ -57,6 +57,34 @@ def at_depth(model: Model, depth: int, change: Callable[[Tensor], Tensor]) -> It
         handle.remove()
 
 
+@contextmanager
+def kept_stream(model: Model, depth: int) -> Iterator[list[Tensor]]:
+    """While open, a whole pass leaves its residual stream after `depth` blocks here, `[batch, length, d_model]`.
+
+    Raises:
+        ModelError: the model has fewer blocks, or the pass gave no stream there.
+    """
+    held: list[Tensor] = []
+
+    def keep(stream: Tensor) -> Tensor:
+        held.append(stream.clone())  # a block may add to its input in place
+        return stream
+
+    with at_depth(model, depth, keep):
+        yield held
+    if not held:
+        raise not_run(model, depth)
+
+
+def not_run(model: Model, depth: int) -> ModelError:
+    """A text was read without the block that the stream is read before or after."""
+    return ModelError(
+        f"model '{model.name}': {type(model.lm).__name__} reads a text without running its block {max(depth, 1)} of "
+        f"{len(model.blocks)}, so there is no stream to read after block {depth}. Choose an SAE of a block that is "
+        "run on text, or another model."
+    )
+
+
 def check_handed_on(model: Model, depth: int, tokens: Tensor) -> None:
     """Hold that a block gives what the next one reads, which makes it a block of one residual stream.
 
@@ -190,8 +218,4 @@ def read_stream(
         except _Reached as reached:
             refuse_activations(reached.stream, model.name, model.dtype, f"residual stream after {depth} blocks")
             return reached.stream.to(model.device)
-    raise ModelError(
-        f"model '{model.name}': {type(model.lm).__name__} reads a text without running its block {max(depth, 1)} of "
-        f"{len(model.blocks)}, so there is no stream to read after block {depth}. Choose an SAE of a block that is "
-        "run on text, or another model."
-    )
+    raise not_run(model, depth)

@@ -25,8 +25,8 @@ from mixplan.saved.trajectory import OWN, Begin, Part
 
 QUANTITIES = {"choice": "gold_probability", "likelihood": "bits_per_byte"}
 """What is drawn of a measure: of choices not whether the right one is likeliest, which few rows say coarsely."""
-
-
+DRIFT_OF = "own answers"
+"""Tokens of which drift is read: those that predict the untrained model's own answers."""
 NO_DRIFT = (
     "The plan has no SAE (`model.sae: none`), so no drift is read while the model trains: losses and KL of each domain "
     "are."
@@ -224,6 +224,8 @@ def asked_hash(asked: Mapping[str, Asked], tokens: int, plan: Plan | None) -> st
     }
     drift = None if plan is None or plan.drift is None else plan.drift
     features = (
-        [] if drift is None or plan is None else [plan.hashes["sae"], [feature for feature, *_ in drift.features]]
+        []
+        if drift is None or plan is None
+        else [plan.hashes["sae"], [feature for feature, *_ in drift.features], DRIFT_OF]
     )
     return content_hash(texts, tokens, features)

@@ -1,7 +1,6 @@
 """Holds the live model's next-token distributions against the untrained one's, and reads its drift features.
 
-Streams are read in plain batches, padded on their right, where no token before it sees it, so that every family of
-causal models is read as its own forward pass reads one text.
+Both are of the tokens that predict the untrained model's own answer, from one pass.
 
 With P the untrained and Q the live model's next-token distribution, KL(P || Q) is summed over P's likeliest tokens and,
 as one, all the rest:
@@ -13,7 +12,7 @@ That is exact where the top is the whole vocabulary, and else at most the whole 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,19 +22,14 @@ import torch
 from torch import Tensor
 
 from mixplan.evaluate.scoring import head, slices
-from mixplan.model import Model, read_stream
+from mixplan.model import Model
 from mixplan.model.finite import refuse_scores
-from mixplan.monitor.rows import Text
 
 if TYPE_CHECKING:
     from mixplan.sae import Sae
 
 TOP = 1024
 """Likeliest tokens of the untrained model that are kept at each place: 8 KB a token."""
-BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
-"""Tokens in one batch, padding included."""
-DRIFT_TOKENS = 128
-"""Last tokens of a text whose features are read; its first token, whose stream is of another size, never."""
 LEAST = 1e-9
 """Probability below which all the rest of the vocabulary counts as so much."""
 
@@ -66,39 +60,6 @@ class Features:
         """Activations, `[tokens, features]` float32, of the stream `[tokens, d_model]`."""
         with torch.autocast(stream.device.type, enabled=False):
             return self.sae.encode(stream.to(self.columns.device))[:, self.columns]
-
-
-def read_streams(model: Model, texts: Sequence[Text], take: Callable[[int, Tensor], None], *, depth: int) -> None:
-    """Read the stream of texts batch by batch, without the blocks above it.
-
-    Args:
-        model: The live model, in evaluation mode.
-        texts: What to read.
-        take: Is given each text's number and stream `[tokens, d_model]`: its last tokens, its first one never.
-        depth: Blocks before the SAE's hook point.
-
-    Raises:
-        ModelError: a value of the stream is not a number.
-    """
-    for batch in batches([len(text.ids) for text in texts], BATCH_TOKENS.get(model.device.type, 1024)):
-        longest = max(len(texts[number].ids) for number in batch)
-        rows = [[*texts[number].ids, *[0] * (longest - len(texts[number].ids))] for number in batch]
-        stream = read_stream(model, depth, torch.tensor(rows))
-        for place, number in enumerate(batch):
-            length = len(texts[number].ids)
-            take(number, stream[place, max(1, length - DRIFT_TOKENS) : length])
-
-
-def batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Numbers of texts that are read together, the longest first, so that little is padded; at least one a batch."""
-    batch: list[int] = []
-    for number in sorted(range(len(lengths)), key=lambda number: (-lengths[number], number)):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > limit:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
 
 
 def logs_of(model: Model, states: Tensor) -> Tensor:

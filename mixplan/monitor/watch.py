@@ -19,7 +19,6 @@ from mixplan.monitor.reading import (
     distribution,
     divergence,
     quantity,
-    read_streams,
 )
 from mixplan.monitor.rows import Asked, Place, Scored, Text
 from mixplan.runs import seal, unseal, write_atomic
@@ -81,26 +80,25 @@ class Watch:
         """
         asked = self.asked if first is None else first
         scored, own = self.mine(asked)
-        found = Share()
+        found, depth = Share(), None if self.features is None else self.features.sae.depth
         (logs,), read = read_together(
             model,
             [[(one.row, one.tree) for _, one in scored]],
             [(asked[part].rows[row], text.tree) for (part, row), text in own],
             advance=lambda _: None,
+            depth=depth,
         )
         for (part, one), scores in zip(scored, logs, strict=True):
             values = [branch.log for branch in scores]
             found.values[part.name, one.row.id] = quantity(part.measure, one.row.gold, one.row.answer, values)
-        for (place, _), (states,) in zip(own, read, strict=True):
+        for (place, text), (states,) in zip(own, read, strict=True):
+            final, stream = (states, None) if depth is None else states.chunk(2, dim=1)
             if first is not None:
-                self.before[place] = distribution(model, states)
-            found.kl[place] = 0.0 if first is not None else divergence(model, self.before[place], states)
-
-        def move(number: int, stream: Tensor) -> None:
-            self.move(found, own[number][0], stream, first=first is not None)
-
-        if self.features is not None:
-            read_streams(model, [text for _, text in own], move, depth=self.features.sae.depth)
+                self.before[place] = distribution(model, final)
+            found.kl[place] = 0.0 if first is not None else divergence(model, self.before[place], final)
+            if stream is not None:
+                # A text's first token has a stream of another size.
+                self.move(found, place, stream[1 if text.start == 1 else 0 :], first=first is not None)
         return found
 
     def move(self, found: Share, place: Place, stream: Tensor, *, first: bool) -> None:
@@ -109,6 +107,8 @@ class Watch:
         now = self.features.read(stream)
         if first:
             self.streams[place] = now.cpu()
+        if not len(now):
+            return  # a prompt of one token, whose answer is another one
         moved = float((now - self.streams[place].to(now.device)).square().sum())
         total, tokens = found.drift.get(place[0], (0.0, 0))
         found.drift[place[0]] = (total + moved, tokens + len(now))

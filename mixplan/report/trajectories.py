@@ -102,8 +102,8 @@ def _table(found: Trajectory) -> Html:
         line = [cell(unit.title), *(cell(text, kind="n") for text in cells)]
         lines.append(row(header(name), *line, kind="target" if name in last.targets() else ""))
     note = (
-        "Drift is the mean over tokens of the squared change of the plan's drift dimensions together, in squared SAE "
-        "units."
+        "Drift is the squared change of the plan's drift dimensions together, in squared SAE units, averaged over the "
+        "tokens at which KL is read: those that predict the untrained model's own answers."
     )
     return tag(
         "div",
