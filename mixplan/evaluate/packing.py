@@ -245,7 +245,8 @@ def final_states(
     decoder = decoder_of(model)
     positions = None if places is None else places[None].to(model.device)
     given = taken(decoder, position_ids=positions, past_key_values=cache, use_cache=cache is not None)
-    with contextlib.nullcontext([]) if depth is None else kept_stream(model, depth) as streams:
+    with contextlib.ExitStack() as stack:
+        streams = [] if depth is None else stack.enter_context(kept_stream(model, depth))
         output = decoder(input_ids=tokens[None].to(model.device), attention_mask=mask, **given)
     states: Tensor = output.last_hidden_state[0]
     return states if not streams else torch.cat([states, streams[0][0].to(states.device)], dim=1)
