@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from mixplan.cli import app
 from mixplan.outcome import compare
-from mixplan.outcome.compare import CompareRequest
+from mixplan.outcome.compare_request import CompareRequest
 from mixplan.outcome.make import OutcomeRequest
 from mixplan.train.launch import Launch
 
@@ -26,6 +26,18 @@ def test_it_asks_for_what_is_said(tmp_path, monkeypatch):
     asked = OutcomeRequest(Path("mine.yaml"), ("seed=1",), None, None, Launch(None, None, ()))
     assert found == [CompareRequest(asked, ("none", "plan"), 3, 2)]
     assert "Arms" in result.output
+
+
+def test_without_arms_the_usual_ones_are_left_to_the_plan(tmp_path, monkeypatch):
+    found = []
+
+    def remember(request, *, watcher):
+        found.append(request.arms)
+        return saved_run.save(tmp_path / "run")
+
+    monkeypatch.setattr(compare, "make_comparison", remember)
+    assert CliRunner().invoke(app, ["compare", "mine.yaml"]).exit_code == 0
+    assert found == [()]
 
 
 def test_wrong_usage_is_2():

@@ -5,9 +5,9 @@ import json
 import pytest
 from small_plan import Silent
 
-from mixplan.errors import RunError
 from mixplan.outcome.arms import arm_rows
-from mixplan.outcome.compare import CompareRequest, losses_of, make_comparison, seeds_of
+from mixplan.outcome.compare import losses_of, make_comparison
+from mixplan.outcome.compare_request import CompareRequest
 from mixplan.outcome.make import OutcomeRequest, evaluate_run
 from mixplan.saved import read_plan
 from mixplan.saved.evaluation import read_evaluation
@@ -36,34 +36,6 @@ def test_arms_share_steps_and_target_rows(trained):
     # A later evaluation of the same run keeps the table of arms.
     evaluate_run(run, (), watcher=Silent())
     assert json.loads((run / "outcome.json").read_bytes())["arms"] == arms
-
-
-def test_an_unknown_arm_is_told_before_anything_is_trained(tmp_path):
-    request = CompareRequest(OutcomeRequest(tmp_path / "no.yaml", run=tmp_path / "run"), ("uniforn",))
-    with pytest.raises(RunError) as refused:
-        make_comparison(request, watcher=Silent())
-    assert str(refused.value) == (
-        "--arms: found 'uniforn', expected one of none, uniform, proportional_to_size, proportional_to_sts, random, "
-        "oracle, plan. Did you mean 'uniform'?"
-    )
-    assert not (tmp_path / "run").exists()
-
-
-def test_the_oracle_needs_the_arm_none(tmp_path):
-    request = CompareRequest(OutcomeRequest(tmp_path / "no.yaml", run=tmp_path / "run"), ("uniform", "oracle"))
-    with pytest.raises(RunError) as refused:
-        make_comparison(request, watcher=Silent())
-    assert str(refused.value) == "--arms: oracle spreads the rows by what the arm none has lost. Add none."
-    assert not (tmp_path / "run").exists()
-
-
-def test_training_seeds_are_counted_or_given(tmp_path):
-    outcome = OutcomeRequest(tmp_path / "no.yaml", run=tmp_path / "run")
-    assert seeds_of(CompareRequest(outcome, ("plan",), seeds=3), 5) == [5, 6, 7]
-    assert seeds_of(CompareRequest(outcome, ("plan",), seeds=(3, 7)), 3) == [3, 7]
-    with pytest.raises(RunError) as refused:
-        seeds_of(CompareRequest(outcome, ("plan",), seeds=(3, 7)), 7)
-    assert str(refused.value) == ("seeds: the first is 3, but the plan's own training has 7. Begin with it.")
 
 
 def test_the_oracle_follows_what_the_arm_none_lost(trained):

@@ -15,7 +15,8 @@ from mixplan.domains.cached_domains import opened
 from mixplan.errors import RunError
 from mixplan.features.queries import draw_demonstrations, in_front
 from mixplan.model import load_model, render
-from mixplan.outcome.compare import CompareRequest, make_comparison
+from mixplan.outcome.compare import make_comparison
+from mixplan.outcome.compare_request import CompareRequest
 from mixplan.outcome.make import OutcomeRequest, evaluate_run
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan

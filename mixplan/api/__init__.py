@@ -266,7 +266,8 @@ def compare_arms(
     Raises:
         MixplanError: anything that the person can mend.
     """
-    from mixplan.outcome.compare import CompareRequest, make_comparison
+    from mixplan.outcome.compare import make_comparison
+    from mixplan.outcome.compare_request import CompareRequest
     from mixplan.outcome.make import OutcomeRequest
 
     request = CompareRequest(OutcomeRequest(Path(place), (), None, None), tuple(arms), seeds, jobs)

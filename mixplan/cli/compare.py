@@ -20,8 +20,13 @@ def compare(
         list[str] | None, typer.Argument(metavar="[-- FLAG...]", help="After `--`: flags for accelerate launch.")
     ] = None,
     arms: Annotated[
-        str, typer.Option(metavar="ARM[,ARM...]", help="Mixtures to train.")
-    ] = "none,uniform,proportional_to_size,random,plan",
+        str | None,
+        typer.Option(
+            metavar="ARM[,ARM...]",
+            help="Mixtures to train; none,uniform,proportional_to_size,random,plan when not given, and of a plan that "
+            "spreads evenly proportional_to_sts in place of random.",
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings of each arm.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="How many may train at once.")] = 1,
     overrides: Annotated[
@@ -44,13 +49,14 @@ def compare(
     With --gate the planned mixture is judged, over all its seeds.
     """
     refuse_absent(place, recipe=True)
-    from mixplan.outcome.compare import CompareRequest, make_comparison  # loads torch, which `--help` does not need
+    from mixplan.outcome.compare import make_comparison  # loads torch, which `--help` does not need
+    from mixplan.outcome.compare_request import CompareRequest
     from mixplan.outcome.make import OutcomeRequest
     from mixplan.train.launch import Launch
 
     request = CompareRequest(
         OutcomeRequest(place, tuple(overrides or ()), budget, run, Launch(launch, processes, tuple(flags or ()))),
-        tuple(arms.split(",")),
+        tuple(arms.split(",")) if arms else (),
         seeds,
         jobs,
     )

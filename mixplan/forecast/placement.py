@@ -52,8 +52,8 @@ NORMAL = 1.959964
 """The normal distribution's 97.5 % quantile."""
 FEWEST_TARGETS = 3
 """Below these there is no interval over targets."""
-MEASURE = "`mixplan compare` of a plan with `allocate.objective: alpha_fair` measures it"
-"""What a person can do; arms of a plan that is an even spread itself would say nothing."""
+MEASURE = "`mixplan compare` measures it"
+"""What a person can do; of a plan that is an even spread itself it trains the arm that follows the scores."""
 SHOWN = 3
 """Comparisons that the sentence gives one by one; more are counted."""
 

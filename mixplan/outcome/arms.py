@@ -8,11 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mixplan.errors import RunError
+from mixplan.forecast.comparisons import ALIKE
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.saved import Plan
 
 ARMS = ("none", "uniform", "proportional_to_size", "proportional_to_sts", "random", "oracle", "plan")
 BASELINE = "uniform"
+USUAL = ("none", "uniform", "proportional_to_size", "random", "plan")
+"""Those that are compared where none are named."""
+LED = (
+    "The plan is an even spread itself, so proportional_to_sts is trained in place of random: it measures whether rows "
+    "that follow the scores do more."
+)
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -62,6 +69,27 @@ def arm_rows(arm: str, plan: Plan, *, seed: int, losses: Mapping[str, float] | N
         wanted = proportions(arm, pool, seed)
     rows = whole_rows(filled(wanted, total, most * each), each, total, most)
     return dict(zip(names, rows.tolist(), strict=True))
+
+
+def usual_arms(plan: Plan) -> tuple[tuple[str, ...], str | None]:
+    """Choose what to compare where nothing is named, so that every comparison measures what placing rows is worth.
+
+    Args:
+        plan: The plan.
+
+    Returns:
+        The arms; and, where they are not the usual ones, why.
+    """
+    even = arm_rows(BASELINE, plan, seed=0)
+    if plan.drift is None or not alike(plan.allocation.rows, even):
+        return USUAL, None
+    return tuple("proportional_to_sts" if arm == "random" else arm for arm in USUAL), LED
+
+
+def alike(rows: Mapping[str, int], even: Mapping[str, int]) -> bool:
+    """Whether two mixtures' shares of rows are as good as the same."""
+    mine, other = max(1, sum(rows.values())), max(1, sum(even.values()))
+    return sum(abs(rows[name] / mine - even[name] / other) for name in even) / 2 < ALIKE
 
 
 def proportions(arm: str, pool: Doubles, seed: int) -> Doubles:

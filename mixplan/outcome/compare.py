@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Protocol
 
 import numpy as np
 
 from mixplan.errors import RunError
 from mixplan.model import give_back_memory, use_threads
-from mixplan.outcome.arms import arm_rows, known_arms
+from mixplan.outcome.arms import arm_rows
 from mixplan.outcome.arms_table import arms_table
 from mixplan.outcome.assemble import with_arms
+from mixplan.outcome.compare_request import CompareRequest, expect_arms, expect_sts, seeds_of, with_usual
 from mixplan.outcome.make import OutcomeRequest, PlannedRun, evaluated_before, make_outcome, planned
 from mixplan.outcome.tolerances import with_gates
 from mixplan.outcome.units import main_quantity
@@ -23,56 +23,12 @@ from mixplan.plan.make import scores_of
 from mixplan.plan.untrained import ReadBy
 from mixplan.plan.write import write_mixture
 from mixplan.reading import Watcher
-from mixplan.recipe import load_recipe
 from mixplan.runs import locked
 from mixplan.saved import outcome_again, read_outcome, write_outcome
 from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
 from mixplan.train.machine_share import Part
 from mixplan.train.make import make_job, train
 from mixplan.train.verify import AsPlanned, verify
-
-
-class Known(Protocol):
-    """What trainings have measured, here or elsewhere, by the key of the job."""
-
-    def get(self, job: str) -> Evaluation | None:
-        """What a job's training measured; None where that is not known."""
-
-    def keep(self, job: str, arm: str, seed: int, after: Evaluation) -> None:
-        """Keep what the training of an arm with a seed measured."""
-
-
-@dataclass(frozen=True)
-class CompareRequest:
-    """What `mixplan compare` was asked.
-
-    Attributes:
-        outcome: The run that is the plan's arm.
-        arms: Which mixtures to train, of `mixplan.outcome.arms.ARMS` and `given`.
-        seeds: How many trainings of each arm, the recipe's seed the first; or the training seeds themselves.
-        jobs: How many may train at once.
-        shared: Where the trainings of the arm `none` are kept, for comparisons that differ in their budgets alone;
-            in the run folder when None.
-        none_seeds: Training seeds of the arm `none`, whose mean the oracle spreads its rows by; `seeds` when None.
-        known: What needs no training again.
-        given: Rows by domain of further arms, by their names.
-    """
-
-    outcome: OutcomeRequest
-    arms: tuple[str, ...]
-    seeds: int | tuple[int, ...] = 1
-    jobs: int = 1
-    shared: Path | None = None
-    none_seeds: tuple[int, ...] | None = None
-    known: Known | None = None
-    given: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-    @property
-    def parts(self) -> list[Part]:
-        """What each training may use of the machine, of those that run at once."""
-        if self.jobs == 1:
-            return [self.outcome.launch.part]
-        return [Part(number, self.jobs) for number in range(self.jobs)]
 
 
 @dataclass(frozen=True)
@@ -139,6 +95,7 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
     launch = replace(request.outcome.launch, part=request.parts[0])
     folder = make_outcome(replace(request.outcome, launch=launch), watcher=watcher)
     run = planned(OutcomeRequest(folder), watcher)
+    request = with_usual(request, run.plan, watcher)
     with locked(folder):
         outcome = read_outcome(folder)
         if outcome is None or outcome.training is None:
@@ -167,34 +124,6 @@ def compare_arms(request: CompareRequest, *, steps: int, watcher: Watcher) -> Co
     run = planned(request.outcome, watcher)
     with locked(run.folder):
         return measure_arms(run, request, evaluated_before(run, watcher), watcher, steps=steps)
-
-
-def expect_arms(arms: tuple[str, ...]) -> None:
-    """Refuse arms that there are not, or that cannot be trained without another one.
-
-    Raises:
-        RunError: there is no such arm, or the oracle stands without the arm `none`.
-    """
-    known_arms(arms)
-    if "oracle" in arms and "none" not in arms:
-        raise RunError("--arms: oracle spreads the rows by what the arm none has lost. Add none.")
-
-
-def expect_sts(request: CompareRequest) -> None:
-    """Refuse the arm that spreads rows by STS where there is none, before anything is trained.
-
-    Raises:
-        RunError: the recipe has no SAE.
-    """
-    asked = request.outcome
-    recipe, given = (asked.place / "recipe.yaml", ()) if asked.place.is_dir() else (asked.place, asked.overrides)
-    if "proportional_to_sts" not in request.arms or not recipe.is_file():
-        return
-    if load_recipe(recipe, given).recipe.model.sae_spec is None:
-        raise RunError(
-            "--arms: proportional_to_sts spreads the rows by STS, and this recipe has no SAE (`model.sae: none`). "
-            "Leave it out; `uniform` and `proportional_to_size` need none."
-        )
 
 
 def measure_arms(
@@ -229,8 +158,9 @@ def measure_arms(
             for seed in (request.none_seeds or seeds if arm == "none" else seeds)
         ]
         cells += more
+        ours = {cell.job for cell in cells if cell.folder == run.folder}
         for cell in more:
-            standing = own if own and cell.folder == run.folder else known_of(request, cell, before)
+            standing = own if own and cell.job in ours else known_of(request, cell, before)
             if standing is not None:
                 found[cell.arm][cell.seed] = standing
         left = [cell for cell in more if cell.seed not in found[cell.arm]]
@@ -261,21 +191,6 @@ def known_of(request: CompareRequest, cell: Cell, before: Evaluation) -> Evaluat
     """What a cell's training is known to have measured on the very rows of the untrained model's evaluation."""
     after = None if request.known is None else request.known.get(cell.job)
     return after if after is not None and rows_of(after) == rows_of(before) else None
-
-
-def seeds_of(request: CompareRequest, first: int) -> list[int]:
-    """The training seeds, the plan's own first.
-
-    Raises:
-        RunError: the first of given seeds is not the plan's, whose training it is.
-    """
-    if isinstance(request.seeds, int):
-        return [first + number for number in range(request.seeds)]
-    if request.seeds[0] != first:
-        raise RunError(
-            f"seeds: the first is {request.seeds[0]}, but the plan's own training has {first}. Begin with it."
-        )
-    return list(request.seeds)
 
 
 def losses_of(evaluations: Iterable[Evaluation], before: Evaluation) -> dict[str, float]:

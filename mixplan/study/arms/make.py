@@ -9,7 +9,8 @@ from typing import Any
 
 from mixplan.errors import RunError
 from mixplan.forecast.earlier_runs import EVIDENCE, settings_of
-from mixplan.outcome.compare import CompareRequest, compare_arms
+from mixplan.outcome.compare import compare_arms
+from mixplan.outcome.compare_request import CompareRequest
 from mixplan.outcome.make import OutcomeRequest, planned
 from mixplan.reading import standalone
 from mixplan.recipe.lines import write
