@@ -249,13 +249,13 @@ def diff_models(
 
 
 def compare_arms(
-    place: str | Path, arms: Sequence[str], *, seeds: int = 1, jobs: int = 1, progress: Progress | None = None
+    place: str | Path, arms: Sequence[str] = (), *, seeds: int = 1, jobs: int = 1, progress: Progress | None = None
 ) -> Outcome:
     """Train other mixtures of as many steps and target rows and compare them, as `mixplan compare` does.
 
     Args:
         place: A recipe or a run folder.
-        arms: Such as `none`, `uniform`, `plan`.
+        arms: Such as `none`, `uniform`, `plan`; the command's own when none are given.
         seeds: Trainings of each arm.
         jobs: How many train at once.
         progress: Called as work goes on.
@@ -284,8 +284,7 @@ def allocate_budget(
         pools: Rows that may be drawn, by domain.
         rows: The budget.
         max_repeats: How often a row may be used.
-        limits: Keys of a recipe's `allocate` section, such as `objective="min_max"` or `floors={"law": 10}`; without an
-            objective, rows are in proportion to the scores (`alpha_fair`).
+        limits: Keys of a recipe's `allocate`, such as `floors={"law": 10}`; without an `objective`, `alpha_fair`.
 
     Returns:
         Whole rows by domain, which sum to the budget.
