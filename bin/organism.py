@@ -13,6 +13,7 @@ import yaml
 from organism_arms import weights_mark
 from organism_heldout import compare
 from organism_lessons import save_tokenizer
+from organism_levers import compare_levers
 from organism_model import Making, make_model, right_answers
 from organism_regime import search
 from organism_results import write_results
@@ -153,12 +154,13 @@ def main() -> None:
         "sae": "make the SAE alone",
         "regime": "search jobs in which an oracle's mixture beats an even spread",
         "heldout": "compare mixtures on the held-out targets",
+        "levers": "compare other ways to keep skills, at equal gain on the target",
     }
     for name, text in texts.items():
         commands.add_parser(name, help=text).add_argument("folder", type=Path, help="the organism's folder")
     commands.choices["make"].add_argument("--every", type=int, default=100, help="steps between checkpoints")
     commands.choices["skills"].add_argument("--into", type=Path, help="a study's folder, for organism.json")
-    for name in ("regime", "heldout"):
+    for name in ("regime", "heldout", "levers"):
         commands.choices[name].add_argument("results", type=Path, help="JSON lines, gone on with where they are there")
     commands.add_parser("results", help="write RESULTS.md").add_argument("study", type=Path)
     given = parser.parse_args()
@@ -182,6 +184,8 @@ def run(given: argparse.Namespace) -> None:
         search(given.folder, given.results, told=say)
     elif given.command == "heldout":
         compare(given.folder, given.results, told=say)
+    elif given.command == "levers":
+        compare_levers(given.folder, given.results, told=say)
     else:
         write_results(given.study)
 
