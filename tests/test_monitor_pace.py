@@ -1,5 +1,7 @@
 """When a monitor measures: never beyond its share of the training's time."""
 
+from itertools import pairwise
+
 import pytest
 
 from mixplan.monitor.pace import Pace
@@ -34,3 +36,22 @@ def test_the_next_measure_is_expected_at_the_first_place_that_has_room_at_the_sp
     pace.first = (1, 1.0)
     room = [step for step in range(11, 101) if pace.due(step) and seconds <= 0.05 * step]
     assert pace.next_after(10, 10.0, seconds) == (room[0] if room else None)
+
+
+@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize("seconds", [0.01, 0.3, 1.0, 2.4])
+def test_measures_are_spread_up_to_the_last_step_within_the_bound(every, seconds):
+    pace = Pace.of(0.05, every, 200)  # steps of half a second: 5 s for measuring in all
+    pace.first, pace.estimate, spent, made = (1, 0.5), seconds, 0.4, [0]
+    for step in filter(pace.due, range(2, 201)):
+        training = 0.5 * step
+        if pace.turn(step, made[-1], training, spent) and seconds <= pace.room(training, spent):
+            spent, made = spent + seconds, [*made, step]
+        assert spent <= max(0.4, 0.05 * training) + 1e-9
+    assert made[-1] == 200
+    early = pace.places(int((0.4 + seconds) / 0.05 / 0.5))  # places at which the start has not been paid for yet
+    count = min(pace.places(200) - early, int(4.6 / (1.1 * seconds)))
+    assert len(made) - 1 >= count
+    assert (
+        max(later - earlier for earlier, later in pairwise(made[1:] if made[2:] else [0, 200])) <= 200 / count + every
+    )

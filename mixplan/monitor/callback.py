@@ -147,7 +147,9 @@ class DomainMonitor(TrainerCallback):
             if self._first is not None:
                 self._read(step)
                 room = self._pace.room(*self._time())
-            if self._watch is not None and self._pace.estimate <= room:
+            if self._watch is not None and not self._pace.turn(step, self._last(), *self._time()):
+                self._pace.left_out += 1
+            elif self._watch is not None and self._pace.estimate <= room:
                 began = self.clock()
                 if self._measure(step):
                     self._act(control)
@@ -328,6 +330,11 @@ class DomainMonitor(TrainerCallback):
         LOG.warning(sentence)
         if self.say is not None:
             self.say(sentence)
+
+    def _last(self) -> int:
+        """The step at which something was last measured, or was to be."""
+        assert self.trajectory is not None
+        return max(one.step for one in (*self.trajectory.points, *self.trajectory.failed))
 
     def _measure(self, step: int) -> bool:
         """Add a point, or say why there is none; all processes get the same. Returns whether there is one."""

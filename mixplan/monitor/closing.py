@@ -46,7 +46,7 @@ def warnings(trajectory: Trajectory, cost: float) -> list[str]:
         )  # fmt: skip
         told.append(
             f"While it trained, {measures(trajectory)} {verb(trajectory)} made and {trajectory.end.left_out} left out, "
-            f"where measuring was expected to go beyond {100 * cost:.3g} % of the training's time so far "
+            f"to keep measuring within {100 * cost:.3g} % of the training's time so far "
             f"(evaluate.during.cost). {took(trajectory)} For more measures, raise evaluate.during.cost, lower "
             f"evaluate.during.rows or tokens{first}."
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 DECISIONS = 100
 """Places in a training at which a measure is thought of, where the recipe does not say how often."""
+SLACK = 1.1
+"""Times a measure's expected seconds that the later ones are counted on."""
 
 
 @dataclass
@@ -55,6 +57,19 @@ class Pace:
             spent: Seconds of measuring, of the process that has the most.
         """
         return self.cost * training - spent
+
+    def turn(self, step: int, last: int, training: float, spent: float) -> bool:
+        """Whether a measure's turn has come, so that all that there is time for are spread up to the last step.
+
+        Args:
+            step: The present one.
+            last: At which the last measure was made.
+            training: Seconds of training by itself so far.
+            spent: Seconds of measuring.
+        """
+        time = self.cost * self.whole(step, training) - spent
+        count = max(1, int(min(self.steps, time / max(SLACK * self.estimate, 1e-9))))
+        return step >= self.steps or step - last >= (self.steps - last) / count
 
     def known(self, step: int) -> bool:
         """Whether it is known how long a step takes: this start has made another one than its first."""
