@@ -334,7 +334,8 @@ class DomainMonitor(TrainerCallback):
     def _last(self) -> int:
         """The step at which something was last measured, or was to be."""
         assert self.trajectory is not None
-        return max(one.step for one in (*self.trajectory.points, *self.trajectory.failed))
+        points, failed = self.trajectory.points, self.trajectory.failed
+        return max([point.step for point in points] + [one.step for one in failed])
 
     def _measure(self, step: int) -> bool:
         """Add a point, or say why there is none; all processes get the same. Returns whether there is one."""
