@@ -9,7 +9,8 @@ from typing import Any
 
 from organism_arms import ITEMS, TARGET_ROWS
 from organism_heldout import BUDGETS, KEPT, SEEDS, Mark, judged
-from organism_regime import ARMS, GRID, Difference, Line, Verdict, read_results, verdicts
+from organism_levers_results import levers_section, points
+from organism_regime import ARMS, GRID, Line, Verdict, read_results, verdicts
 from organism_targets import divided
 
 PERCENT = 100.0
@@ -27,6 +28,8 @@ def write_results(study: Path) -> None:
         parts += regime_section(study / "regime.jsonl")
     if (study / "heldout.jsonl").exists():
         parts += heldout_section(study / "heldout.jsonl")
+    if (study / "levers.jsonl").exists():
+        parts += levers_section(study / "levers.jsonl")
     (study / "RESULTS.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
@@ -45,6 +48,7 @@ def opening() -> Iterator[str]:
     yield "bin/organism skills runs/organism --into recipes/studies/organism"
     yield "bin/organism regime runs/organism recipes/studies/organism/regime.jsonl"
     yield "bin/organism heldout runs/organism recipes/studies/organism/heldout.jsonl"
+    yield "bin/organism levers runs/organism recipes/studies/organism/levers.jsonl"
     yield "bin/organism results recipes/studies/organism"
     yield "```"
     yield ""
@@ -113,13 +117,6 @@ def regime_section(path: Path) -> Iterator[str]:
 def hashes(first: Mapping[str, Any]) -> str:
     """The files that a study ran, with the first half of their hashes."""
     return ", ".join(f"`{name}` {mark}" for name, mark in first["sha256"].items())
-
-
-def points(value: Difference) -> str:
-    """A difference of accuracies in points with its interval."""
-    if value.low == -float("inf"):
-        return f"{PERCENT * value.mean:+.1f} [one target]"
-    return f"{PERCENT * value.mean:+.1f} [{PERCENT * value.low:+.1f}, {PERCENT * value.high:+.1f}]"
 
 
 def cell_name(cell: Sequence[float]) -> str:

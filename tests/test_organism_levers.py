@@ -13,6 +13,7 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).parent.parent / "bin"))
 
 import organism_levers
+import organism_levers_results
 from organism_arms import ITEMS, Measured, read_skills
 from organism_lessons import rows_of, save_tokenizer
 from organism_levers import (
@@ -29,6 +30,7 @@ from organism_levers import (
     steps_of,
     trained,
 )
+from organism_levers_results import levers_section
 from organism_model import Making, answer_loss, new_model
 from organism_regime import Start
 from organism_skills import SKILLS, draw_items
@@ -105,7 +107,8 @@ def test_a_comparison_goes_on_where_it_was_stopped(model, tmp_path, monkeypatch)
     (tmp_path / "skills.json").write_text(json.dumps({"kept": WORDS}))
     monkeypatch.setattr(organism_levers, "CELL", (3e-3, 10))
     few = (divided()[0][:2], divided()[1][:2])
-    monkeypatch.setattr(organism_levers, "divided", lambda: few)
+    for module in (organism_levers, organism_levers_results):
+        monkeypatch.setattr(module, "divided", lambda: few)
     results, told = tmp_path / "study" / "levers.jsonl", []
     compare_levers(tmp_path, results, told=told.append)
     first, lines, _ = read_levers(results)
@@ -117,6 +120,10 @@ def test_a_comparison_goes_on_where_it_was_stopped(model, tmp_path, monkeypatch)
     assert [timeless(line) for line in again] == [timeless(line) for line in lines]
     names = {line.arm for line in lines if line.target == few[1][0].name}
     assert names == {"plain", "none", "more", *chosen(lines, first).values()}
+    page = "\n".join(levers_section(results))
+    assert "They choose `half` and `kl_1` for the held-out targets" in page
+    assert page.count("| none | 2 |") == 2
+    assert "4 of 4 pairs of held-out target and seed" in page
     results.write_text(texts[0].replace('"items": 200', '"items": 100'))
     with pytest.raises(RunError, match="another comparison"):
         compare_levers(tmp_path, results, told=told.append)
