@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from mixplan.monitor.pace import Pace
+from mixplan.monitor.pace import SLACK, Pace
 
 
 def test_room_is_the_share_of_the_training_so_far_less_what_was_spent():
@@ -50,7 +50,7 @@ def test_measures_are_spread_up_to_the_last_step_within_the_bound(every, seconds
         assert spent <= max(0.4, 0.05 * training) + 1e-9
     assert made[-1] == 200
     early = pace.places(int((0.4 + seconds) / 0.05 / 0.5))  # places at which the start has not been paid for yet
-    count = min(pace.places(200) - early, int(4.6 / (1.1 * seconds)))
+    count = min(pace.places(200) - early, int(4.6 / (SLACK * seconds)))
     assert len(made) - 1 >= count
     assert (
         max(later - earlier for earlier, later in pairwise(made[1:] if made[2:] else [0, 200])) <= 200 / count + every
