@@ -131,7 +131,7 @@ def test_a_plan_holds_levers_whose_lines_a_recipe_takes(recipe, tmp_path):
     assert [one["name"] for one in made["levers"]] == list(TITLES)
     changed = {one["name"]: load_recipe(recipe, one["recipe"].split()).recipe for one in made["levers"]}
     assert changed["own_voice"].mixture.target_answers == "own_voice"
-    assert changed["replay_kl"].train.replay_kl.weight == 1
+    assert changed["replay_kl"].train.replay_kl.weight == 10
     assert changed["half_rank"].train.lora["r"] == 2
     assert changed["checkpoint"].evaluate.during.keep == "best"
     assert changed["half_rate"].train.args["learning_rate"] > 0

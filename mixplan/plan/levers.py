@@ -28,6 +28,8 @@ PASSES_IN_FULL, PASSES_UNDER_ADAPTER = 3.0, 2.0
 
 COUNTED_ROWS = 200
 """Target rows of which own_voice's tokens are counted; those of more rows are taken to be as long."""
+KL_WEIGHT = 10.0
+"""What is offered: the weight that surely kept skills in recipes/studies/organism, where 1 was not shown to."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def replay_kl(recipe: Recipe, trained: Trained) -> Lever:
         counted += "; a frozen copy of the model needs its memory once more"
     return Lever(
         name="replay_kl",
-        recipe="train.replay_kl.weight=1.0",
+        recipe=f"train.replay_kl.weight={KL_WEIGHT:g}",
         on=on,
         tokens=tokens,
         time=share(None if tokens is None else float(tokens), trained),

@@ -38,7 +38,7 @@ def levers_section(plan: Plan) -> Html | None:
     note = (
         "Extra time is over training on the target's rows alone, counted in forward passes of tokens: training on a "
         "token costs three in full and two under an adapter. Where it says not measured, nothing is known of what a "
-        "lever keeps with this model."
+        "lever keeps with this model; what a model organism showed stands in docs/levers.md."
     )
     return section("What else keeps abilities", tag("p", note), table("wide", HEADS, lines, "Levers with their prices"))
 
