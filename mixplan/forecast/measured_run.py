@@ -95,6 +95,8 @@ def run_of(name: str, mark: str, outcome: Outcome) -> Run:
     contents = outcome.content
     consumed = {} if outcome.training is None else outcome.training.consumption
     arms = {} if outcome.arms is None or outcome.arms.behaviour is None else outcome.arms.behaviour.arms
+    if outcome.training is not None and outcome.training.kept_step not in (None, outcome.training.steps):
+        arms = {}  # the model of an earlier step was kept: arms were trained longer, which is another job
     bare = arms[NONE].losses if NONE in arms else {}
     sketches = {} if contents is None else contents.domains
     domains = {
