@@ -37,6 +37,7 @@ def test_what_version_0_1_0_saved_beside_the_changes():
     value = json.loads(OLD.read_text())
     run = learned(value)
     assert run.job.values() == value["job"]
+    assert run.alone.values() == value["job"] | {"steps": float(value["training"]["steps"])}
     assert run.target.as_json() == value["content"]["target"]
     for name, found in run.domains.items():
         assert found.rows == value["training"]["consumption"][name]["rows"]
