@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import yaml
@@ -58,6 +59,34 @@ def test_a_file_that_changed_is_read_again(recipe):
     assert file.stat().st_size == before.st_size
     _, domains = opened(load_recipe(recipe))
     assert "new 0?" in [row.prompt[-1][1] for row in domains["other"].pool + domains["other"].evaluation]
+
+
+def answers(recipe):
+    _, domains = opened(load_recipe(recipe))
+    return {row.answer for row in domains["other"].rows}
+
+
+def test_files_of_one_name_size_and_time_in_two_places_are_two(recipe, tmp_path):
+    """As an archive leaves them, which gives all its files one time."""
+    assert "8" in answers(recipe)
+    for folder, file in ((tmp_path / "again", "two.jsonl"), (tmp_path / "other", "one.jsonl")):
+        shutil.copytree(recipe.parent, folder, ignore=shutil.ignore_patterns("cache", "again", "other"))
+        state = (recipe.parent / file).stat()
+        (folder / file).write_text((folder / file).read_text().replace('"a": "8"', '"a": "9"'))
+        os.utime(folder / file, ns=(state.st_atime_ns, state.st_mtime_ns))
+        assert (folder / file).stat().st_size == state.st_size
+    assert "8" not in answers(tmp_path / "again" / "recipe.yaml")
+    target, _ = opened(load_recipe(tmp_path / "other" / "recipe.yaml"))
+    assert "8" not in {row.answer for row in target.rows}
+
+
+def test_a_file_whose_content_was_replaced_under_its_own_time_is_read_again(recipe):
+    assert "8" in answers(recipe)
+    file = recipe.parent / "two.jsonl"
+    state = file.stat()
+    file.write_text(file.read_text().replace('"a": "8"', '"a": "9"'))
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert "8" not in answers(recipe)
 
 
 def test_a_damaged_file_of_the_cache_is_read_past(recipe):

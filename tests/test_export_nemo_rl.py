@@ -67,3 +67,19 @@ def test_what_it_does_otherwise_is_reported():
     assert "`train.lora.bias` has no counterpart in NeMo-RL and is not handed over." in told
     assert "No counterpart is written for the warm-up of the learning rate." in told
     assert len(list(notes(training({"warmup_steps": 0}), 18))) == 1  # of the tokenizer alone
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "epochs", "read"),
+    [(7, 1.0, (7, 4)), (3, 5.0, (3, 2)), (-1, 1.5, (3, 2)), (-1, 0.5, (1, 1)), (-1, 3.0, (6, 3)), (2, 1.0, (2, 1))],
+)
+def test_epochs_hold_the_steps_that_are_asked_for(max_steps, epochs, read):
+    """It ends at whichever is reached first; 17 rows in steps of 6 are two steps an epoch, counted one by one."""
+    found = config(training({"max_steps": max_steps}, epochs=epochs), 65, 17)["sft"]
+    wanted = max_steps if max_steps > 0 else 2 * epochs
+    steps = 0
+    for _ in range(found["max_num_epochs"]):
+        for _ in range(2):
+            steps += steps < found["max_num_steps"]
+    assert steps == max(1, wanted)
+    assert (found["max_num_steps"], found["max_num_epochs"]) == read

@@ -37,3 +37,11 @@ def test_what_it_does_otherwise_is_reported():
     assert "chooses an adapter's layers by itself" in layers
     assert bias == "`train.lora.bias` has no counterpart in open-instruct and is not handed over."
     assert len(list(notes(training(lora=None)))) == 1
+
+
+def test_a_part_of_an_epoch_is_reported():
+    told = "open-instruct takes whole epochs alone: each row is read 2 times, not 1.5."
+    assert told in list(notes(training(epochs=1.5, lora=None)))
+    assert config(training(epochs=1.5), 99, "tokenizer")["num_train_epochs"] == 2
+    for whole in (training(epochs=2.0, lora=None), training({"max_steps": 9}, epochs=1.5, lora=None)):
+        assert len(list(notes(whole))) == 1

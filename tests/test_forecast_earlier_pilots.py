@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +40,10 @@ def test_behind_extra_rows_only_the_arm_without_any_says_what_the_job_does():
     found = paired(job, PILOT, {"a": domain(0.01), "b": domain(0.01)})
     assert found.domains == ("a",)
     np.testing.assert_allclose(found.job, np.log([0.4]))
+    assert found.log_ratio == pytest.approx(math.log(10))
+    # That arm made all its steps on target rows, of which the run itself made a part.
+    alone = replace(job, alone=JOB.model_copy(update={"steps": 3 * JOB.steps}))
+    assert paired(alone, PILOT, {"a": domain(0.01)}).log_ratio == pytest.approx(math.log(30))
 
 
 def test_a_run_whose_job_is_not_known_or_that_shares_no_domain_is_no_pair():

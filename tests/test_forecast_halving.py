@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import saved_outcome
 
+from mixplan.domains.content_sketch import Content
 from mixplan.forecast import Halving, Kind, halving_rows
+from mixplan.forecast.halving import compared_earlier, learned_from
 from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Settings
 
@@ -26,17 +28,18 @@ def columns(half: float, seed: int, shared: float = math.inf) -> dict[str, list[
     return {"without": without.tolist(), "after": after.tolist(), "rows": rows.tolist(), "total": total}
 
 
-def lay_study(folder: Path, targets: dict[str, dict[str, object]]) -> None:
+def lay_study(folder: Path, targets: dict[str, dict[str, object]], **head: str) -> None:
     """A study's evidence, as its type writes it."""
     folder.mkdir(parents=True)
     value = Evidence.model_validate(
         {"version": 1, "title": "arms", "hashes": HASHES, "settings": SETTINGS, "seeds": [0], "told": {}, "targets": {}}
         | {"compared": targets}
+        | head
     )
     (folder / "evidence.json").write_text(json.dumps(value.values()))
 
 
-def lay_run(folder: Path, half: float, seed: int, *, draws: int = 2) -> None:
+def lay_run(folder: Path, half: float, seed: int, *, draws: int = 2, target: str | None = None) -> None:
     """A run whose arms were compared; `random` does not follow the rule, and its rows are one seed's of `draws`."""
     own = columns(half, seed)
     names = [f"d{number}" for number in range(12)]
@@ -53,7 +56,8 @@ def lay_run(folder: Path, half: float, seed: int, *, draws: int = 2) -> None:
     table = value["arms"] | {"quantity": "correct"}
     table["arms"] = {name: table["arms"]["none"] | arm for name, arm in arms.items()}
     hashes, settings = value["hashes"] | HASHES, value["settings"] | SETTINGS
-    saved_outcome.save(folder, value | {"hashes": hashes, "settings": settings, "arms": table})
+    content = {} if target is None else {"content": {"target": Content(target, 12, ()).as_json(), "domains": {}}}
+    saved_outcome.save(folder, value | {"hashes": hashes, "settings": settings, "arms": table} | content)
 
 
 def learned(folder: Path, patterns: list[str] | None = None, kind: Kind = KIND):
@@ -93,6 +97,35 @@ def test_a_person_s_own_comparisons_teach_and_rows_drawn_anew_each_seed_do_not(t
     assert learned(tmp_path, ["runs/run0"]).text == (
         "100 rows are taken to halve a domain's loss: the arms of one target alone teach nothing."
     )
+
+
+def test_runs_of_one_target_are_left_out_together(tmp_path):
+    """Two targets whose rows do otherwise: what one run of a target says of its other run says nothing of others."""
+    for number, (half, target) in enumerate(((2.0, "sums"), (2.0, "sums"), (400.0, "prose"), (400.0, "prose"))):
+        lay_run(tmp_path / "runs" / f"run{number}", half, number, target=target)
+    found = learned(tmp_path)
+    assert "2 targets" in found.text
+    lay_run(tmp_path / "one" / "run", 2.0, 0, target="sums")
+    lay_run(tmp_path / "one" / "again", 2.0, 1, target="sums")
+    assert learned(tmp_path, ["one/*"]).text == (
+        "100 rows are taken to halve a domain's loss: the arms of one target alone teach nothing."
+    )
+    known = compared_earlier(None, folder=tmp_path, run=tmp_path / "runs" / "own", kind=KIND)
+    # Each target's error is the mean over both its runs, by what the other target's two runs taught.
+    (unit, count, response), parts = learned_from(known, 100.0), [one.losses for one in known]
+    assert (unit, count, [len(part.rows) for part in parts]) == ("accuracy", 2, [24, 24])
+    nothing = [np.square(part.after - part.without).mean() for part in parts]
+    assert response.error_nothing == pytest.approx(math.sqrt(np.mean(nothing)))
+
+
+def test_a_study_counts_once_however_often_its_evidence_was_written(tmp_path):
+    targets = {name: {"unit": "kl", **columns(12.0, seed)} for seed, name in enumerate(("a", "b"))}
+    other = {name: {"unit": "kl", **columns(12.5, seed)} for seed, name in enumerate(("a", "b"))}
+    lay_study(tmp_path / "runs" / "arms", targets, study="r" * 64)
+    lay_study(tmp_path / "runs" / "restated", other, study="r" * 64)
+    found = learned(tmp_path)
+    assert found.rows.half == pytest.approx(12, rel=1e-3)
+    assert "learned from arms of 2 targets with" in found.text
 
 
 def test_what_foretells_no_better_is_not_used(tmp_path):

@@ -37,12 +37,22 @@ def test_what_version_0_1_0_saved_beside_the_changes():
     value = json.loads(OLD.read_text())
     run = learned(value)
     assert run.job.values() == value["job"]
+    assert run.alone.values() == value["job"] | {"steps": float(value["training"]["steps"])}
     assert run.target.as_json() == value["content"]["target"]
     for name, found in run.domains.items():
         assert found.rows == value["training"]["consumption"][name]["rows"]
         assert found.bare == value["arms"]["behaviour"]["arms"]["none"]["losses"][name]
         assert found.content.as_json() == value["content"]["domains"][name]
     assert run.extra_rows == sum(found.rows for found in run.domains.values())
+
+
+def test_arms_that_were_trained_longer_than_the_model_that_was_kept_teach_nothing_of_its_job():
+    value = json.loads(OLD.read_text())
+    steps = value["training"]["steps"]
+    assert steps > 1
+    for kept, known in ((steps, True), (steps - 1, False)):
+        value["training"]["kept_step"] = kept
+        assert [found.bare is not None for found in learned(value).domains.values()] == [known] * len(value["domains"])
 
 
 def test_rows_of_several_epochs_count_once_and_of_foreign_parts_not_at_all():

@@ -88,3 +88,39 @@ def test_changes_and_their_noise_are_scaled_to_this_plans_job():
     assert (noise.items, noise.seeds, noise.count) == (pytest.approx(0.04), pytest.approx(0.08), 3)
     assert known.distances[0].factor == pytest.approx(2.0)
     assert restated(run({"law": 0}), job=JOB)[1]["law"].behaviour == 0.2  # what that job was is not known
+
+
+MOVED = 0.01
+"""By how much a domain moves for each optimiser step on target rows, in the world below; a loss behind rows is halved
+by 40 of the domain's own."""
+
+
+@pytest.mark.parametrize("compared", [True, False])
+def test_the_arm_without_rows_made_all_its_steps_on_target_rows(compared):
+    """40 target rows and 60 others in batches of ten: four of ten steps are on target rows, without the others all."""
+    job = of_steps(4.0)
+    kept = foretold(Losses(*map(np.array, ([10 * MOVED], [10 * MOVED], [60.0], [60.0]))), Halving(40.0))
+    one = replace(
+        run({"law": 60}, behaviour=float(kept[0]), bare=10 * MOVED if compared else None, job=job),
+        alone=of_steps(10.0),
+    )
+    known, found = restated(one, saved=("kl", Halving(40.0)), job=job)
+    assert found["law"].behaviour == pytest.approx(4 * MOVED)
+    noise = 0.02 if compared else 0.02 * 10 * MOVED / float(kept[0])
+    assert found["law"].behaviour_noise.items == pytest.approx(0.4 * noise)
+    assert known.distances[0].factor == pytest.approx(0.4)  # so much is known by the exponent alone
+    # A plan of ten steps on target rows is what the arm without others did.
+    known, found = restated(one, saved=("kl", Halving(40.0)), job=of_steps(10.0))
+    assert found["law"].behaviour == pytest.approx(10 * MOVED)
+    assert known.distances[0].spread == 0
+
+
+def test_what_got_no_rows_is_of_the_run_s_own_steps():
+    one = replace(run({"law": 60, "code": 0}, job=of_steps(4.0)), alone=of_steps(10.0))
+    known, found = restated(one, job=of_steps(4.0))
+    assert (found["law"].behaviour, found["code"].behaviour) == (None, 0.2)
+    assert known.distances[0].factor == 1.0
+
+
+def of_steps(steps):
+    return JOB.model_copy(update={"steps": steps})

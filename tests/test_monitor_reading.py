@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from mixplan.errors import ModelError
+from mixplan.evaluate import scoring
+from mixplan.evaluate.scoring import score_states
 from mixplan.model import load_model
 from mixplan.monitor.reading import TOP, coarse, distribution, divergence, quantity
 from mixplan.recipe import ModelSpec, SaeSpec
@@ -55,6 +58,24 @@ def test_divergence_is_that_of_whole_distributions_and_0_of_the_same_model(model
         assert divergence(model, before, states) == pytest.approx(0, abs=1e-7)
         few = distribution(model, states, top=20)
         assert 0 < divergence(model, few, others) <= expected + 1e-6
+
+
+def test_scores_that_overflow_are_no_movement_of_0(model, monkeypatch):
+    """A greater score than a type can hold makes a distribution that is no number, and `max(0, NaN)` is 0."""
+    states = torch.randn(3, model.d_model, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        before = distribution(model, states)
+        plain = scoring._HEADS[model.lm]
+
+        def overflown(of, at):
+            logits = plain(of, at)
+            logits[1, 7] = torch.inf
+            return logits
+
+        monkeypatch.setitem(scoring._HEADS, model.lm, overflown)
+        for read in (lambda: divergence(model, before, states), lambda: score_states(model, states, [(5, 6, 7)])):
+            with pytest.raises(ModelError, match="its row of next-token scores holds values that are not numbers"):
+                read()
 
 
 def test_values_of_a_row():

@@ -119,6 +119,16 @@ def test_what_later_plans_need_is_the_plans_and_the_jobs_own(job):
     assert found["job"] == plan["job"] | {"target_rows": 27, "steps": 45.0}
 
 
+def test_a_model_of_an_earlier_step_teaches_the_steps_up_to_it(job):
+    plan = planned(job={"target_rows": 40, "steps": 99.0, "learning_rate": 2e-4, "adapter": "full"})
+    job.consumption["target"] = job.consumption["law"] | {"rows": 27}
+    found = made(replace(job, kept_step=20), plan)
+    # Of 36 rows that 60 steps read 27 were the target's: of the 20 steps that made this model, so were 15.
+    assert found["job"]["steps"] == pytest.approx(20 * 27 / 36)
+    assert (found["training"]["steps"], found["training"]["kept_step"]) == (60, 20)
+    assert "kept_step" not in made(job, plan)["training"]
+
+
 def test_hashes_tell_one_evaluation_from_another(job):
     plan = planned()
     first, second = made(job, plan), made(job, plan, after=evaluation(0.4))

@@ -6,7 +6,7 @@ import pytest
 from small_plan import Silent
 
 from mixplan.outcome.arms import arm_rows
-from mixplan.outcome.compare import losses_of, make_comparison
+from mixplan.outcome.compare import UNWATCHED, losses_of, make_comparison
 from mixplan.outcome.compare_request import CompareRequest
 from mixplan.outcome.make import OutcomeRequest, evaluate_run
 from mixplan.saved import read_plan
@@ -36,6 +36,29 @@ def test_arms_share_steps_and_target_rows(trained):
     # A later evaluation of the same run keeps the table of arms.
     evaluate_run(run, (), watcher=Silent())
     assert json.loads((run / "outcome.json").read_bytes())["arms"] == arms
+
+
+def test_a_plan_whose_monitor_chose_its_model_is_compared_without_that(trained):
+    """Else the last step's model of every other arm would be held against the plan's best one."""
+    run, _ = trained
+    chosen = ("evaluate.during.keep=best", "evaluate.during.cost=100", "evaluate.during.drift=false")
+    watcher = Silent()
+    request = CompareRequest(OutcomeRequest(run / "recipe.yaml", chosen, run=run), ("uniform", "plan"))
+    make_comparison(request, watcher=watcher)
+    assert watcher.said.count(UNWATCHED) == 1
+    found = json.loads((run / "outcome.json").read_bytes())
+    assert found["training"]["kept_step"] in (1, 2, 3)
+    own, arm = (json.loads((place / "training" / "job.json").read_bytes()) for place in (run, run / "arms" / "plan-0"))
+    assert own["during"]["keep"] == "best"
+    assert "during" not in arm
+    assert own["hashes"] == arm["hashes"]
+    before, after = (
+        read_evaluation(place / "evaluation" / f"{when}.json")
+        for place, when in ((run, "before"), (run / "arms" / "plan-0", "after"))
+    )
+    for name, loss in found["arms"]["behaviour"]["arms"]["plan"]["losses"].items():
+        late, early = (one.domains[name]["behaviour"].values["kl"] for one in (after, before))
+        assert loss == pytest.approx(sum(late) / len(late) - sum(early) / len(early))
 
 
 def test_the_oracle_follows_what_the_arm_none_lost(trained):

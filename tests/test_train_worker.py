@@ -100,6 +100,7 @@ def test_a_watched_job_that_was_killed_goes_on_with_its_trajectory_and_its_choic
     assert [point.parts for point in found.points] == [point.parts for point in whole.points]
     assert found.end.kept == whole.end.kept
     assert done["notes"][0].startswith(f"The model of step {found.end.kept.step} is kept")
+    assert done["kept_step"] == found.end.kept.step
     assert sorted(path.name for path in (run / OWN).iterdir()) == ["trajectory.jsonl"]
 
 

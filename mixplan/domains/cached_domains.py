@@ -100,7 +100,10 @@ def kept_place(loaded: LoadedRecipe) -> Path | None:
 
 
 def data_state(spec: DataSpec, folder: Path) -> Any:
-    """What changes when the data does: a version, a commit, or files' sizes and times; None when unknown."""
+    """What changes when the data does: a version, a commit, or files' places, sizes and times; None when unknown.
+
+    Copies and archives keep the time of a file's content, so the time of its last change of any kind counts too.
+    """
     if spec.generator:
         return importlib.metadata.version("reasoning-gym")
     if spec.hub:
@@ -108,7 +111,8 @@ def data_state(spec: DataSpec, folder: Path) -> Any:
     path = locate(spec, folder)
     pattern = file_pattern(spec) if python_files(spec) else "**/*"
     files = sorted(path.glob(pattern)) if path.is_dir() else [path]
-    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+    found = ((os.path.realpath(file), file.stat()) for file in files if file.is_file())
+    return [[place, state.st_size, state.st_mtime_ns, state.st_ctime_ns] for place, state in found]
 
 
 def hub_state(spec: DataSpec) -> str | None:

@@ -87,12 +87,17 @@ def score_states(model: Model, states: Tensor, continuations: Sequence[Ids]) -> 
 
     Returns:
         Each continuation's scores.
+
+    Raises:
+        ModelError: a score is not a number.
     """
     if not continuations:
         return []
     targets = torch.tensor([token for ids in continuations for token in ids], device=model.device)
     parts = [picked(head(model, states[rows]), targets[rows]) for rows in slices(model, len(targets))]
-    logs, likeliest = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    scores, first = (torch.cat(column) for column in zip(*parts, strict=True))
+    refuse_scores(scores, model.name, model.dtype)
+    logs, likeliest = scores.cpu().numpy(), first.cpu().numpy()
     ends = np.cumsum([len(ids) for ids in continuations])[:-1]
     return [
         Scored(values, greedy)

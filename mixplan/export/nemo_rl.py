@@ -50,11 +50,11 @@ def config(training: Training, longest: int, rows: int) -> Values:
     """
     values = training.values
     batch, named = training.batch_rows, {"input_key": "input", "output_key": "output"}
-    steps = int(values["max_steps"]) if training.by_steps else max(1, int(rows // batch * training.epochs))
+    steps, epochs = training.steps_of(rows)
     return {
         "defaults": "${oc.env:NEMO_RL}/examples/configs/sft.yaml",
         "sft": {
-            "max_num_epochs": max(1, round(training.epochs)),
+            "max_num_epochs": epochs,
             "max_num_steps": steps,
             "val_period": 0,
             "val_at_start": False,

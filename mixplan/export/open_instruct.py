@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mixplan.export.handover import MODEL, ROWS, Handover, Written, settled, write_lines, write_yaml
 from mixplan.export.rows import Values
-from mixplan.export.training import Training
+from mixplan.export.training import Training, other_epochs
 
 CONFIG = "open-instruct.yaml"
 TOKENIZER = "tokenizer"
@@ -94,6 +94,7 @@ def notes(training: Training) -> Iterator[str]:
         "open-instruct shuffles: it has no setting to read rows in the order in which they stand. The rows are the "
         "plan's, their order is not."
     )
+    yield from other_epochs("open-instruct", training)
     if training.warmup[0]:
         yield "open-instruct has no key for `train.args.warmup_steps`. Use `warmup_ratio` in its place."
     known = {"r", "lora_alpha", "lora_dropout", "task_type"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,16 @@ class Training:
         """Rows of an optimiser step in one process."""
         return int(self.values["per_device_train_batch_size"]) * int(self.values["gradient_accumulation_steps"])
 
+    def steps_of(self, rows: int) -> tuple[int, int]:
+        """Optimiser steps, and the epochs that hold them, of a trainer that reads whole batches alone.
+
+        Args:
+            rows: How many there are.
+        """
+        each = max(1, rows // self.batch_rows)
+        steps = int(self.values["max_steps"]) if self.by_steps else math.ceil(round(each * self.epochs, 6))
+        return max(1, steps), max(1, math.ceil(steps / each))
+
 
 def training_of(recipe: Recipe, *, model: str, lora: Values | None, max_length: int | None) -> Training:
     """Read what a recipe trains with.
@@ -154,6 +165,18 @@ def notes_of(args: Values, known: Mapping[str, Any]) -> list[str]:
     if unknown:
         found.append(f"TRL's own settings are not handed over: {', '.join(f'`train.args.{key}`' for key in unknown)}.")
     return found
+
+
+def other_epochs(trainer: str, training: Training) -> Iterator[str]:
+    """Say that a trainer reads rows another number of times than the recipe asks for, as it takes whole epochs alone.
+
+    Args:
+        trainer: Its name.
+        training: What to train with.
+    """
+    given = max(1, round(training.epochs))
+    if given != training.epochs and not training.by_steps:
+        yield f"{trainer} takes whole epochs alone: each row is read {given} times, not {training.epochs:g}."
 
 
 def unread_rows(trainer: str, training: Training, rows: int) -> Iterator[str]:

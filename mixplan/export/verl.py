@@ -46,7 +46,7 @@ def write(handover: Handover) -> Written:
         partial.replace(path)
     count = handover.renderer.rows.total()
     longest = training.max_length or handover.renderer.longest
-    text = script(settings(training, longest, mismatch=handover.renderer.inexact.total() > 0))
+    text = script(settings(training, longest, count, mismatch=handover.renderer.inexact.total() > 0))
     write_atomic(handover.folder / SCRIPT, text.encode())
     return Written(f"bash {SCRIPT}", (SCRIPT, ROWS), tuple(notes(training, count)))
 
@@ -79,17 +79,18 @@ def hydra(value: object) -> str:
     return f"'{escaped}'"
 
 
-def settings(training: Training, longest: int, *, mismatch: bool) -> Values:
+def settings(training: Training, longest: int, rows: int, *, mismatch: bool) -> Values:
     """The settings, by verl's keys.
 
     Args:
         training: What to train with.
         longest: Tokens of the longest row.
+        rows: How many there are.
         mismatch: Whether some rows have other tokens where the answer begins.
     """
     values, lora = training.values, training.lora
     constant = str(values["lr_scheduler_type"]) in ("constant", "constant_with_warmup")
-    steps = {"trainer.total_training_steps": int(values["max_steps"])} if training.by_steps else {}
+    steps, epochs = training.steps_of(rows)
     return {
         "data.train_files": ROWS,
         "data.train_batch_size": training.batch_rows,
@@ -109,8 +110,8 @@ def settings(training: Training, longest: int, *, mismatch: bool) -> Values:
         "optim.lr_warmup_steps": training.warmup[0] or -1,
         "optim.lr_warmup_steps_ratio": training.warmup[1],
         "optim.lr_scheduler_type": "constant" if constant else "cosine",
-        "trainer.total_epochs": max(1, round(training.epochs)),
-        **steps,
+        "trainer.total_epochs": epochs,
+        "trainer.total_training_steps": steps,
         "trainer.seed": training.seed,
         "trainer.logger": ["console"],
         "trainer.default_local_dir": MODEL,

@@ -61,7 +61,7 @@ def comparisons_earlier(patterns: Sequence[str] | None, *, folder: Path, run: Pa
         if same_job(kind, value):
             study = value.study if isinstance(value, Evidence) else None
             for one in compared_in(value, place.name):
-                known[study or mark] = one
+                known.setdefault(study or mark, one)
     usable = [one for _, one in sorted(known.items()) if one is not None]
     return Comparisons(tuple(usable), len(known) - len(usable))
 

@@ -86,12 +86,13 @@ def paired(run: Run, job: Job, domains: Mapping[str, PilotDomain]) -> Pair | Non
         change = None if part is None else part.bare if run.extra_rows else part.behaviour
         if change is not None and change > 0 and pilot.change > 0:
             rows.append((name, math.log(pilot.change), math.log(change)))
-    if not rows:
+    whole = run.without_rows if run.extra_rows else run.job
+    if not rows or whole is None:
         return None
     return Pair(
         run=run.hash,
         target=run.hash,
-        log_ratio=math.log(run.job.strength / job.strength),
+        log_ratio=math.log(whole.strength / job.strength),
         domains=tuple(row[0] for row in rows),
         pilot=np.array([row[1] for row in rows]),
         job=np.array([row[2] for row in rows]),

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter
 
+from mixplan.domains.content_sketch import Content, same_content
 from mixplan.errors import RunError
 from mixplan.forecast.earlier_runs import Kind, of_another_config, places, unit_of
 from mixplan.forecast.evidence import evidence_files
 from mixplan.forecast.factors import numeric_libraries
 from mixplan.forecast.measured_run import NONE
-from mixplan.forecast.response import Halving, Losses, Response, halving_text, mixtures_text, respond, worth
+from mixplan.forecast.response import Halving, Losses, Response, halving_text, joined, mixtures_text, respond, worth
 from mixplan.runs import cached, content_hash
 from mixplan.saved import read_earlier_outcome
 from mixplan.saved.evidence import Evidence
@@ -38,10 +39,12 @@ class Compared:
     Attributes:
         unit: Of the losses.
         losses: Every domain, once for each arm that gave any domain rows.
+        target: Sketch of the target; None where it was saved without one.
     """
 
     unit: str
     losses: Losses
+    target: Content | None = None
 
 
 @dataclass(frozen=True)
@@ -105,16 +108,30 @@ def rows_save(
 
 
 def compared_earlier(patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind) -> list[Compared]:
-    """Arms of all targets that were compared earlier, each file once; damaged ones are passed over."""
-    found: dict[str, list[Compared]] = {}
+    """Arms of all targets that were compared earlier, each file and each study once; damaged ones are passed over."""
+    found: dict[str, tuple[str, list[Compared]]] = {}
     for place in (*(at for at, _ in places(patterns, folder, run, [])), *evidence_files(patterns, folder, run)):
         try:
             value, mark = read_earlier_outcome(place) if place.is_dir() else read_evidence(place)
             if same_job(kind, value):
-                found[mark] = list(compared_in(value))
+                study = value.study if isinstance(value, Evidence) else None
+                found.setdefault(study or mark, (mark, list(compared_in(value))))
         except (RunError, OSError, ValueError):
             continue
-    return [one for mark in sorted(found) for one in found[mark]]
+    return of_targets(one for _, several in sorted(found.values(), key=lambda entry: entry[0]) for one in several)
+
+
+def of_targets(known: Iterable[Compared]) -> list[Compared]:
+    """One entry a target: arms of several runs of one target are together, so that it is left out whole."""
+    found: list[Compared] = []
+    for one in known:
+        same = [other.unit == one.unit and same_content(other.target, one.target) for other in found]
+        place = next((number for number, is_same in enumerate(same) if is_same), None)
+        if place is None:
+            found.append(one)
+        else:
+            found[place] = replace(found[place], losses=joined([found[place].losses, one.losses]))
+    return found
 
 
 def read_evidence(place: Path) -> tuple[Evidence, str]:
@@ -188,7 +205,8 @@ def compared_in(value: Outcome | Evidence) -> Iterator[Compared]:
             if name in bare
         ]
         if given:
-            yield Compared(unit_of(value.arms.quantity), losses_from(*zip(*given, strict=True)))
+            target = None if value.content is None else Content.from_json(value.content.target.values())
+            yield Compared(unit_of(value.arms.quantity), losses_from(*zip(*given, strict=True)), target)
 
 
 def losses_from(

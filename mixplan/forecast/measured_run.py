@@ -65,6 +65,7 @@ class Run:
         target: Sketch of what it was trained on; None where it was saved without one.
         job: What it trained with; None where it was saved without that.
         dtype: Compute type of its scores, empty where it was saved without one.
+        alone: The same with all its optimiser steps on target rows, as in the arm without extra rows; None likewise.
     """
 
     name: str
@@ -74,11 +75,17 @@ class Run:
     target: Content | None = None
     job: Job | None = None
     dtype: str = ""
+    alone: Job | None = None
 
     @property
     def extra_rows(self) -> float:
         """Rows that all domains together got beside the target's."""
         return math.fsum(found.rows for found in self.domains.values())
+
+    @property
+    def without_rows(self) -> Job | None:
+        """What a change without extra rows was trained with: `alone`, or the run's own job where that is not known."""
+        return self.alone or self.job
 
 
 def run_of(name: str, mark: str, outcome: Outcome) -> Run:
@@ -95,6 +102,8 @@ def run_of(name: str, mark: str, outcome: Outcome) -> Run:
     contents = outcome.content
     consumed = {} if outcome.training is None else outcome.training.consumption
     arms = {} if outcome.arms is None or outcome.arms.behaviour is None else outcome.arms.behaviour.arms
+    if outcome.training is not None and outcome.training.kept_step not in (None, outcome.training.steps):
+        arms = {}  # the model of an earlier step was kept: arms were trained longer, which is another job
     bare = arms[NONE].losses if NONE in arms else {}
     sketches = {} if contents is None else contents.domains
     domains = {
@@ -113,7 +122,16 @@ def run_of(name: str, mark: str, outcome: Outcome) -> Run:
         target=None if contents is None else Content.from_json(contents.target.values()),
         job=outcome.job,
         dtype=outcome.dtype or "",
+        alone=alone(outcome),
     )
+
+
+def alone(outcome: Outcome) -> Job | None:
+    """A run's job had every optimiser step been on target rows: what a change without extra rows is of."""
+    if outcome.job is None or outcome.training is None:
+        return None
+    steps = outcome.training.kept_step or outcome.training.steps
+    return outcome.job.model_copy(update={"steps": float(steps)}) if steps else None
 
 
 def found_of(domain: Domain, *, rows: float, bare: float | None, content: Content | None) -> Found:

@@ -2,8 +2,9 @@
 
 Extra rows protect domains: what moved little behind them does not say that the domain moves little. Behaviour that was
 measured without extra rows, by the arm `none` of a comparison, stands in its place; else it is restated by what rows
-are known to save (see `response`); else domains that got rows are left out. What is left is scaled to the strength of
-this plan's job (see `job`).
+are known to save (see `response`); else domains that got rows are left out. Either says what as many optimiser steps
+do on target rows alone, which are more than the run itself made on them. What is left is scaled to the strength of this
+plan's job (see `job`).
 """
 
 from __future__ import annotations
@@ -84,16 +85,17 @@ def comparable(runs: Sequence[Run], planned: Planned, saved: Callable[[], Saved 
         saved: What extra rows save, asked only where a run had any; None where that is not known.
     """
     recognised = recognise(runs, planned)
-    distances = tuple(distance(planned.job, run.job) for run in runs)
     rows = any(run.extra_rows for run in runs)
     bare = _Bare(saved() if rows else None)
-    restated = [
-        replace(run, domains={name: scaled(bare.of(run, part), far) for name, part in run.domains.items()})
-        for run, far in zip(recognised.runs, distances, strict=True)
-    ]
+    restated, distances = [], []
+    for run in recognised.runs:
+        far, before = distance(planned.job, run.job), bare.measured + bare.restated
+        domains = {name: scaled(bare.of(run, part), far) for name, part in run.domains.items()}
+        restated.append(replace(run, domains=domains))
+        distances.append(far if bare.measured + bare.restated == before else distance(planned.job, run.without_rows))
     return Known(
         replace(recognised, runs=tuple(restated)),
-        distances,
+        tuple(distances),
         bare.measured,
         bare.restated,
         bare.left_out,
@@ -102,7 +104,7 @@ def comparable(runs: Sequence[Run], planned: Planned, saved: Callable[[], Saved 
 
 
 class _Bare:
-    """Takes extra rows out of changes, and counts how."""
+    """Takes extra rows out of changes, which stay those of as many steps on target rows, and counts how."""
 
     def __init__(self, saved: Saved | None) -> None:
         self.saved = saved
@@ -128,7 +130,8 @@ class _Bare:
         """Behaviour without extra rows."""
         if part.bare is not None:
             self.measured += 1
-            return part.bare, part.behaviour_noise
+            times = distance(run.job, run.without_rows).factor
+            return times * part.bare, times_noise(part.behaviour_noise, times)
         if part.behaviour is None:
             return None, part.behaviour_noise
         return self.change(part.behaviour, part.behaviour_noise, "kl", run, part)
@@ -137,6 +140,7 @@ class _Bare:
         """A change without extra rows; None where the domain got rows and what they save is not known."""
         if self.saved is not None and self.saved[0] == unit:
             times = 1 / self.saved[1].left(run.extra_rows) + part.rows / self.saved[1].half
+            times *= distance(run.job, run.without_rows).factor
             self.restated += 1
             return change * times, times_noise(noise, times)
         if part.rows:

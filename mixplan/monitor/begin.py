@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, start
         start: The weights of the beginning, of a training that goes on from a checkpoint.
 
     Raises:
-        DataError: there are no evaluation rows of the target, or of any domain.
+        DataError: there are no evaluation rows of the target, or of any domain, or none fits the model's window.
         MixplanError: model or tokenizer cannot be used.
     """
     model = live_model(trainer, run.loaded)
@@ -129,9 +129,12 @@ def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, start
     else:
         model = replace(model, weights=start.fingerprint)
     parts = by_name(run.target, run.domains)
-    asked = {name: ask(model, name, parts[name], rows[name], evaluate) for name in rows}
-    drift = during.drift and run.loaded.recipe.model.sae_spec is not None and run.plan.drift is not None
     tokens = min(during.tokens, evaluate.behaviour_tokens)
+    asked = {name: ask(model, name, parts[name], rows[name], evaluate, tokens=tokens) for name in rows}
+    too_long = not_fitting(rows, asked, tokens)
+    asked = {name: part for name, part in asked.items() if part.rows}
+    refuse_no_room(asked, run, model, tokens)
+    drift = during.drift and run.loaded.recipe.model.sae_spec is not None and run.plan.drift is not None
     begin = Begin(
         version=1,
         mixplan=__version__,
@@ -144,7 +147,11 @@ def prepare(run: Planned, trainer: Any, during: DuringSpec, *, steps: int, start
         features=len(run.plan.drift.features) if drift and run.plan.drift else 0,
         top=TOP,
         parts={name: part_of(part) for name, part in asked.items()},
-        warnings=[*([start.other] if start.other else []), *([NO_DRIFT] if during.drift and not drift else [])],
+        warnings=[
+            *([start.other] if start.other else []),
+            *([NO_DRIFT] if during.drift and not drift else []),
+            *too_long,
+        ],
     )
     return Prepared(run, model, asked, begin, start, tokens, drift)
 
@@ -177,6 +184,40 @@ def refuse_no_rows(rows: Mapping[str, tuple[Row, ...]], run: Planned) -> None:
             raise DataError(
                 f"{run.folder}: there are no evaluation rows of {what}, on which a monitor could measure. Set "
                 "`split.evaluation` in the recipe and plan again."
+            )
+
+
+def not_fitting(rows: Mapping[str, Sequence[Row]], asked: Mapping[str, Asked], tokens: int) -> list[str]:
+    """Say of which parts rows are left out, since they are too long; nothing where none is.
+
+    Args:
+        rows: All that were chosen of each part.
+        asked: Those that fit.
+        tokens: The longest own answer.
+    """
+    counts = {name: len(rows[name]) - len(part.rows) for name, part in asked.items()}
+    left = [f"{name} {count} of {len(rows[name])}" for name, count in counts.items() if count]
+    if not left:
+        return []
+    return [
+        f"Evaluation rows that do not fit the model's window with an answer of {tokens} tokens are not measured while "
+        f"it trains: {', '.join(left)}."
+    ]
+
+
+def refuse_no_room(asked: Mapping[str, Asked], run: Planned, model: Model, tokens: int) -> None:
+    """Hold that some row of the target and of a domain can be read.
+
+    Raises:
+        DataError: all of one of them are too long.
+    """
+    taught = {part.name for part in run.target.parts}
+    for what, have in (("the target", taught & asked.keys()), ("any domain", asked.keys() - taught)):
+        if not have:
+            raise DataError(
+                f"{run.folder}: no evaluation row of {what} fits the model's window of {model.window} tokens with an "
+                f"answer of {tokens}. Lower `evaluate.during.tokens`, or shorten the rows with a template and plan "
+                "again."
             )
 
 

@@ -64,9 +64,10 @@ class Features:
 
 def logs_of(model: Model, states: Tensor) -> Tensor:
     """Log-probabilities of all next tokens, `[rows, vocabulary]` float32."""
-    logits = head(model, states.to(model.device))
-    refuse_scores(logits, model.name, model.dtype)
-    return logits.float().log_softmax(dim=1)
+    logs = head(model, states.to(model.device)).float().log_softmax(dim=1)
+    # Held behind the softmax, of which a score that has overflowed makes no number either.
+    refuse_scores(logs, model.name, model.dtype)
+    return logs
 
 
 @dataclass(frozen=True)

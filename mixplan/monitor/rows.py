@@ -133,8 +133,8 @@ def chosen_rows(
     return found
 
 
-def ask(model: Model, name: str, domain: Domain, rows: Sequence[Row], evaluate: EvaluateSpec) -> Asked:
-    """Lay out a part's rows; those that do not fit the model's window are left out.
+def ask(model: Model, name: str, domain: Domain, rows: Sequence[Row], evaluate: EvaluateSpec, *, tokens: int) -> Asked:
+    """Lay out a part's rows; those that do not fit the model's window, with an answer of their own too, are left out.
 
     Graded answers would have to be generated at each measure: there the reference answer's likelihood is measured.
 
@@ -144,16 +144,19 @@ def ask(model: Model, name: str, domain: Domain, rows: Sequence[Row], evaluate: 
         domain: Whose rows they are.
         rows: Which.
         evaluate: For its headline measure.
+        tokens: The longest own answer.
     """
     standing = headline(name, domain, evaluate)
     measure = "choice" if standing == "choice" else "likelihood"
+    prompts = {row.id: token_ids(model, prompt_text(model, row)) for row in rows}
+    rows = [row for row in rows if len(prompts[row.id]) + tokens <= model.window]
     trees = ask_choice(model, rows) if measure == "choice" else ask_likelihood(model, rows)
     scored = tuple(
         Scored(row, tuple(Text((*tree.trunk, *branch), len(tree.trunk)) for branch in tree.branches))
         for row, tree in trees
     )
-    prompts = {row.id: token_ids(model, prompt_text(model, row)) for row in rows}
-    return Asked(name, measure, standing, scored, {}, {row.id: row for row in rows}, prompts)
+    fits = {row.id: row for row, _ in trees}
+    return Asked(name, measure, standing, scored, {}, fits, {row: prompts[row] for row in fits})
 
 
 def baseline_answers(

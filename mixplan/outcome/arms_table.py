@@ -10,6 +10,9 @@ over S). The 95 % interval's half-width is the root of the sum of t² times vari
 (the items' degrees of freedom by Satterthwaite 1946, the seeds' S - 1; parts combined as by Zou and Donner, Statistics
 in Medicine 27 (2008) 1693): three seeds that differ make it as wide as two degrees of freedom do. One seed says nothing
 of the spread between seeds; the interval is then over items alone.
+
+The variance of a domain's single item is taken to be that of the other domains' items, or, where no domain has several,
+that between domains. Fewer than six items in all show no difference (see `mixplan.evaluate.intervals`): a tie.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from mixplan.errors import RunError
+from mixplan.evaluate.intervals import FEWEST_ITEMS
 from mixplan.forecast.earlier_runs import unit_of
 from mixplan.outcome.arms import BASELINE
 from mixplan.outcome.units import common_unit, main_quantity
@@ -140,7 +144,7 @@ def pair_of(
         against=first,
         seeds=len(both),
         difference=against,
-        verdict=verdict(against, direction_of(chosen, before)),
+        verdict=verdict(against, direction_of(chosen, before), items=items_in(parts)),
     )
 
 
@@ -175,7 +179,7 @@ def arm_line(
     apart = {name: differences(name, *where) for name, where in chosen.items()} if both else {}
     worst = min(own, key=lambda name: (better * float(own[name].mean()), name), default=None)
     against = mean_interval(list(apart.values())) if apart else None
-    each = [verdict(mean_interval([part]), better) for part in apart.values()]
+    each = [verdict(mean_interval([part]), better, items=items_in([part])) for part in apart.values()]
     return Arm(
         seeds=len(seeds),
         target=mean_interval([changes(*place)]) if place else None,
@@ -186,7 +190,7 @@ def arm_line(
         worst_domain=worst,
         losses={name: -better * float(part.mean()) for name, part in own.items()},
         against=against,
-        verdict=verdict(against, better) if against else None,
+        verdict=verdict(against, better, items=items_in(apart.values())) if against else None,
         by_domain={word: each.count(word) for word in VERDICTS} if apart else None,
         rows=rows,
     )
@@ -227,11 +231,34 @@ def mean_interval(parts: Sequence[Doubles]) -> Interval:
         squares += float(stdtrit(seeds - 1, 0.975)) ** 2 * float(np.var(by_seed, ddof=1)) / seeds
     several = [part for part in parts if part.shape[1] > 1]
     pieces = [(item_variance(part) / (part.shape[1] * len(parts) ** 2), part.shape[1] - 1) for part in several]
+    pieces += single_items(parts, several)
     if (variance := math.fsum(piece for piece, _ in pieces)) > 0:
         freedom = variance**2 / math.fsum(piece**2 / degrees for piece, degrees in pieces)
         squares += float(stdtrit(freedom, 0.975)) ** 2 * variance
     half = math.sqrt(squares)
     return Interval(value=value, low=value - half, high=value + half)
+
+
+def single_items(parts: Sequence[Doubles], several: Sequence[Doubles]) -> list[tuple[float, int]]:
+    """The variance of the mean over domains that domains of one item bring, with its degrees of freedom.
+
+    Args:
+        parts: As for `mean_interval`.
+        several: Those of them with more than one item.
+    """
+    alone = len(parts) - len(several)
+    if alone and several:
+        degrees = [part.shape[1] - 1 for part in several]
+        squares = math.fsum(item_variance(part) * count for part, count in zip(several, degrees, strict=True))
+        return [(alone * squares / sum(degrees) / len(parts) ** 2, sum(degrees))]
+    if alone > 1:
+        return [(item_variance(np.hstack(parts)) / alone, alone - 1)]
+    return []
+
+
+def items_in(parts: Iterable[Doubles]) -> int:
+    """How many items several domains have together."""
+    return sum(part.shape[1] for part in parts)
 
 
 def item_variance(part: Doubles) -> float:
@@ -245,12 +272,15 @@ def item_variance(part: Doubles) -> float:
     return max(0.0, between - residual / float(seeds))
 
 
-def verdict(against: Interval, better: int) -> Verdict:
-    """Win, loss or, where the interval holds zero, tie.
+def verdict(against: Interval, better: int, *, items: int) -> Verdict:
+    """Win, loss or, where the interval holds zero or is of too few items, tie.
 
     Args:
         against: The difference from the baseline with its interval.
         better: 1 where more is better, -1 where less is: less loss, and less movement of what was to be kept.
+        items: How many it is of.
     """
+    if items < FEWEST_ITEMS:
+        return "tie"
     low, high = sorted((better * against.low, better * against.high))
     return "win" if low > 0 else "loss" if high < 0 else "tie"

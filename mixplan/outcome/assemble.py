@@ -150,13 +150,14 @@ def trained_part(plan: Plan, trained: Trained | Judged) -> dict[str, object]:
 
 def training_part(method: str, trained: Trained) -> Training:
     """The job as it ran."""
-    return Training(
+    found = Training(
         method=method,
         steps=trained.steps,
         seconds=trained.seconds,
         log=trained.log,
         consumption=trained.consumption,
     )
+    return found if trained.kept_step is None else found.model_copy(update={"kept_step": trained.kept_step})
 
 
 def contents_of(plan: Plan) -> Contents | None:
@@ -167,7 +168,9 @@ def contents_of(plan: Plan) -> Contents | None:
 
 
 def job_as_run(planned: Job | None, trained: Trained, domains: Iterable[str]) -> Job | None:
-    """What the job trained with: as planned, with the optimiser steps that its target rows took.
+    """What the measured model was trained with: as planned, with the optimiser steps that its target rows took.
+
+    Where a monitor has kept the model of an earlier step, these are the steps up to it.
 
     Args:
         planned: The plan's job.
@@ -179,7 +182,8 @@ def job_as_run(planned: Job | None, trained: Trained, domains: Iterable[str]) ->
     read = sum(consumed.rows for consumed in taught)
     if planned is None or not read:
         return None
-    steps = trained.steps * read / sum(consumed.rows for consumed in trained.consumption.values())
+    made = trained.steps if trained.kept_step is None else trained.kept_step
+    steps = made * read / sum(consumed.rows for consumed in trained.consumption.values())
     distinct = sum(consumed.different_rows for consumed in taught)
     return planned.model_copy(update={"target_rows": distinct, "steps": steps})
 

@@ -30,6 +30,11 @@ from mixplan.train.machine_share import Part
 from mixplan.train.make import make_job, train
 from mixplan.train.verify import AsPlanned, verify
 
+UNWATCHED = (
+    "evaluate.during may stop the plan's own training or choose its model, which no other arm has: for the comparison "
+    "the arm plan is trained without it, too."
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -96,6 +101,8 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
     folder = make_outcome(replace(request.outcome, launch=launch), watcher=watcher)
     run = planned(OutcomeRequest(folder), watcher)
     request = with_usual(request, run.plan, watcher)
+    if decided(run) and "plan" in request.arms:
+        watcher.say(UNWATCHED)
     with locked(folder):
         outcome = read_outcome(folder)
         if outcome is None or outcome.training is None:
@@ -220,6 +227,7 @@ def cell_of(
 ) -> Cell:
     """Lay out one training, its mixture written; the plan's own first training is the run itself.
 
+    It is not where a monitor may have stopped it or chosen its model, which no other arm has.
     Random shares are drawn anew for each seed; the other arms' trainings share one mixture.
     """
     given = request.given.get(arm)
@@ -227,7 +235,8 @@ def cell_of(
     arms = request.shared if arm == "none" and request.shared else run.folder / "arms"
     folder = arms / f"{arm}-{seed}"
     if arm == "plan":
-        folder, place = run.folder if seed == run.loaded.recipe.seed else folder, run.folder
+        itself = seed == run.loaded.recipe.seed and not decided(run)
+        folder, place = run.folder if itself else folder, run.folder
     else:
         place = folder if arm == "random" else arms / arm
         write_mixture(run.loaded, place, run.target, run.domains, rows, read_by, watcher)
@@ -235,6 +244,12 @@ def cell_of(
     mixture = verify(folder, run.loaded, planned, mixture=place / "mixture")
     job = make_job(folder, run.loaded, mixture, model_hash=planned.model, max_steps=steps, seed=seed)
     return Cell(arm, seed, rows, folder, place / "mixture", job.key)
+
+
+def decided(run: PlannedRun) -> bool:
+    """Whether a monitor may stop the run's own training or choose its model."""
+    during = run.loaded.recipe.evaluate.during
+    return during is not None and during.decides
 
 
 def rows_of(evaluation: Evaluation) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -178,16 +178,21 @@ def sae_files(loaded: LoadedRecipe) -> Any:
 
 
 def folder_state(folder: Path) -> Any:
-    """Name, size and time of change of each weight file, and the content of each small one."""
+    """Name, size and times of change of each weight file, and the content of each small one.
+
+    Weights of one architecture have one size, and an archive gives what it holds one time of content: so the time of
+    the last change of any kind counts too.
+    """
     if not folder.is_dir():
         return None
     files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors", ".jinja", ".model"))
+    states = ((path, path.stat()) for path in files)
     return [
         [
             path.name,
-            file_hash(path) if path.stat().st_size < 1 << 24 else [path.stat().st_size, path.stat().st_mtime_ns],
+            file_hash(path) if state.st_size < 1 << 24 else [state.st_size, state.st_mtime_ns, state.st_ctime_ns],
         ]
-        for path in files
+        for path, state in states
     ]
 
 

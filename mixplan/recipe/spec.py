@@ -265,6 +265,11 @@ class DuringSpec(Section):
         "among those whose gain on the target is the best within one standard error.",
     )
 
+    @property
+    def decides(self) -> bool:
+        """Whether it may stop the training, or keep another model than the last."""
+        return self.stop.worst_kl is not None or self.keep == "best"
+
 
 class EvaluateSpec(Section):
     """What is measured before and after, on the held-out evaluation rows, and while the model trains."""

@@ -240,13 +240,14 @@ class LogLine(AsGiven):
 
 
 class Training(Saved):
-    """The job as it ran."""
+    """The job as it ran; `kept_step` is the one whose model was measured, where a monitor has chosen it."""
 
     method: str
     steps: int
     seconds: float
     log: list[LogLine]
     consumption: dict[str, Consumption]
+    kept_step: int | None = None
 
     def curve(self, key: str) -> list[tuple[float, float]]:
         """(step, value) wherever the log has `loss`, `reward` or `learning_rate`, in order of step."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mixplan.errors import RunError
-from mixplan.recipe import TrainSpec
+from mixplan.recipe import DuringSpec, TrainSpec
 from mixplan.recipe.section import Yaml
 from mixplan.runs import content_hash, file_hash, write_json
 
@@ -52,7 +52,7 @@ class Job:
         """
         values = asdict(self)
         values.pop("mixture")
-        if self.during is None or (self.during["stop"]["worst_kl"] is None and self.during["keep"] == "last"):
+        if self.during is None or not DuringSpec.model_validate(self.during).decides:
             values.pop("during")
         return content_hash(VERSION, values)
 

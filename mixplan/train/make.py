@@ -39,6 +39,7 @@ class Trained:
         consumption: By domain, what the optimiser read.
         model_hash: Over the folder's files.
         notes: What a monitor did to the job: that it stopped it, or which step's model it kept.
+        kept_step: The step whose model that is, where a monitor has chosen one.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class Trained:
     consumption: dict[str, Consumption]
     model_hash: str
     notes: tuple[str, ...] = ()
+    kept_step: int | None = None
 
 
 class Done(Saved):
@@ -60,6 +62,7 @@ class Done(Saved):
     consumption: dict[str, Consumption]
     warnings: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+    kept_step: int | None = None
     model_hash: str
 
 
@@ -205,5 +208,12 @@ def finished(run: Path, job: Job) -> Trained | None:
     if done.job != job.key or files_hash(run / "model") != done.model_hash:
         return None
     return Trained(
-        run / "model", done.steps, done.seconds, done.log, done.consumption, done.model_hash, tuple(done.notes)
+        run / "model",
+        done.steps,
+        done.seconds,
+        done.log,
+        done.consumption,
+        done.model_hash,
+        tuple(done.notes),
+        done.kept_step,
     )

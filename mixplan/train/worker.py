@@ -238,6 +238,7 @@ def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path, s
             *(ready.monitor.warnings() if ready.monitor else ()),
         ],
         **({"notes": ready.monitor.notes()} if ready.monitor else {}),
+        **({"kept_step": ready.monitor.kept.step} if ready.monitor and ready.monitor.kept else {}),
         "model_hash": files_hash(run / "model"),
         "weights_changed": True,
         "log": log,

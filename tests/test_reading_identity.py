@@ -1,0 +1,26 @@
+"""A folder's state tells other weights of the same size from those that stood there."""
+
+import os
+
+from mixplan.reading.identity import folder_state
+
+LARGE = (1 << 24) + 8
+"""Bytes beyond which a file's content is not read."""
+
+
+def weights(path, value):
+    """A file that holds one value far from its beginning, with the time that an archive would give it."""
+    with open(path, "wb") as file:
+        file.seek(LARGE - 1)
+        file.write(value)
+    os.utime(path, ns=(0, 10**18))
+
+
+def test_large_weights_that_were_replaced_under_their_own_time_are_others(tmp_path):
+    file = tmp_path / "model.safetensors"
+    weights(file, b"1")
+    first = folder_state(tmp_path)
+    assert folder_state(tmp_path) == first
+    weights(file, b"2")
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (LARGE, 10**18)
+    assert folder_state(tmp_path) != first
