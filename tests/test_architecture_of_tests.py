@@ -27,6 +27,7 @@ WHOLE_HOUSE = {
     "organism": "the model organism that `bin/organism` makes",
     "organism_arms": "trainings of the organism and the search that they make",
     "organism_heldout": "the organism's comparison of mixtures on held-out targets, and the page of results",
+    "organism_levers": "the organism's comparison of levers at equal gain, and its part of the page",
     "outcome_keys": "each recipe key that a stage after the plan reads",
     "recipe_keys": "each recipe key and the artifact of a plan that it changes",
     "recipe_overrides": "`--set`, which the recipe's loader, rules and command line share",
