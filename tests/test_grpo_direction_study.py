@@ -150,13 +150,17 @@ def test_overlaps_average_seeds_first_and_intervals_are_students_t_over_targets(
     assert judge.chance(TARGETS, 4)["b"] == 16 / 20
 
 
-def test_marks_ask_of_their_set_alone():
+def test_marks_ask_of_their_set_alone_and_stay_open_while_a_target_is_missing():
     mark = {"text": "t", "left": "x", "right": "pilot", "on": "held_out", "at_least": 2.0}
-    assert judge.held(TARGETS, mark)[0]
-    assert not judge.held(TARGETS, mark | {"at_least": 2.1})[0]
-    assert not judge.held(TARGETS, mark | {"each_above": 1.0})[0]
-    assert not judge.held(TARGETS, mark | {"low_above": 0.0})[0]
-    assert not judge.held(TARGETS, mark | {"left": "none"})[0]
+
+    def reached(**changes):
+        return judge.verdict(TARGETS, mark | changes, ["b", "c"])[1]
+
+    assert reached() == "yes"
+    assert [reached(at_least=2.1), reached(each_above=1.0), reached(low_above=0.0)] == ["no"] * 3
+    assert reached(each_above=0.5, low_above=-20.0) == "yes"
+    assert judge.verdict(TARGETS, mark, ["b", "c", "d"])[1] == "open: 2 of 3 targets"
+    assert reached(left="none") == "open: 0 of 2 targets"
 
 
 def test_what_was_registered_cannot_be_changed_afterwards(tmp_path):

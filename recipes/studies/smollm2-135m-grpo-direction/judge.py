@@ -130,16 +130,22 @@ def by_target(targets: Targets, names: Sequence[str]) -> list[str]:
     return lines
 
 
-def held(targets: Targets, mark: Mapping[str, Any]) -> tuple[bool, str]:
-    """Whether a mark is reached, and what it asked about."""
+def verdict(targets: Targets, mark: Mapping[str, Any], wanted: Sequence[str]) -> tuple[str, str]:
+    """What a mark asked about, and whether it is reached: open while a registered target is not measured.
+
+    Args:
+        targets: What was measured.
+        mark: What was registered.
+        wanted: The targets that it is judged on.
+    """
     values = difference(among(targets, mark["on"]), mark["left"], mark["right"])
+    if missing := [name for name in wanted if name not in values]:
+        return said(values, sign=True), f"open: {len(wanted) - len(missing)} of {len(wanted)} targets"
     mean, low, _ = mean_of(values)
-    reached = bool(values) and mean >= mark["at_least"]
-    if mark.get("low_above") is not None:
-        reached = reached and low > mark["low_above"]
-    if mark.get("each_above") is not None:
-        reached = reached and min(values.values()) > mark["each_above"]
-    return reached, said(values, sign=True)
+    reached = mean >= mark["at_least"]
+    reached &= mark.get("low_above") is None or low > mark["low_above"]
+    reached &= mark.get("each_above") is None or min(values.values()) > mark["each_above"]
+    return said(values, sign=True), "yes" if reached else "no"
 
 
 def costs(targets: Targets) -> list[str]:
@@ -150,7 +156,8 @@ def costs(targets: Targets) -> list[str]:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, target in targets.items():
-        pilots = ", ".join(f"{job['reward_of_pilot']:.2f}" for job in target["jobs"].values())
+        rewards = [job["reward_of_pilot"] for job in target["jobs"].values()]
+        pilots = ", ".join("–" if reward is None else f"{reward:.2f}" for reward in rewards)
         whole = [target["trainings"][seed]["rewards"][-10:] for seed in target["jobs"]]
         last = ", ".join(f"{float(np.mean(one)):.2f}" for one in whole)
         steps = ", ".join(str(len(one["rewards"])) for one in target["trainings"].values())
@@ -196,8 +203,8 @@ def page(data: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
         "| --- | --- | --- | --- |",
     ]
     for mark in asked["registered"]["marks"]:
-        reached, what = held(targets, mark)
-        lines.append(f"| {mark['text']} | {mark['on'].replace('_', ' ')} | {what} | {'yes' if reached else 'no'} |")
+        what, reached = verdict(targets, mark, asked["registered"][mark["on"]])
+        lines.append(f"| {mark['text']} | {mark['on'].replace('_', ' ')} | {what} | {reached} |")
     lines += ["", "## Every predictor", "", *table(targets, count), "", "## By training", ""]
     lines += by_target(targets, asked["registered"]["shown"])
     lines += ["", "## Rewards and cost", "", *costs(targets), ""]

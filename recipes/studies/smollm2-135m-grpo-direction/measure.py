@@ -1,11 +1,11 @@
 """Trains GRPO jobs with two seeds each and reads which features they and their pilots moved, and what predicts that.
 
-    python recipes/studies/smollm2-135m-grpo-direction/measure.py RUN train TARGET...
+    python recipes/studies/smollm2-135m-grpo-direction/measure.py RUN jobs TARGET...
     python recipes/studies/smollm2-135m-grpo-direction/measure.py RUN read TARGET...
     python recipes/studies/smollm2-135m-grpo-direction/measure.py RUN data TARGET...
 
-`read` trains first what is not trained; `data` writes data.json of these targets. One thread, nothing downloaded. What
-is done is kept in RUN, so that the same command goes on where it was stopped.
+`jobs` trains and reads without pilots, `read` all; `data` writes data.json of these targets. One thread, nothing
+downloaded. What is done is kept in RUN, so that the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ OLD = HERE.parent / "smollm2-135m-grpo" / "study.yaml"
 DEVELOPMENT = ("sums", "leap_years")
 """Targets that were read before anything was registered; letters and divisors, the old study's others, were not."""
 SEEDS = (0, 1)
+BRIEFLY = ("lcm", "syllogism", "divisors")
+"""Targets of which only what marks are about was read, for want of time."""
 TWICE = ("leap_years",)
 """Targets of which both seeds are whole jobs; of the others the second is a pilot alone, for want of time."""
 OTHER_SEED = 2
@@ -115,24 +117,37 @@ def trained(bench: Bench, name: str, seed: int) -> Path:
 
 
 def arrays_of(bench: Bench, name: str) -> Path:
-    """A target's file of everything that was read of it; read now where it is not there.
+    """A target's file of everything that was read of it; what is not there yet and can be is read now.
 
     It holds `icl`, `activation`, `fired`, `rollouts` and `untrained/NAME` of the target, and of each of its jobs
-    `SEED/actual` and what its pilot, which has the other seed, tells: `SEED/pilot`, `SEED/pilot/NAME` and so on.
+    `SEED/actual` and what its pilot, which has the other seed, tells where it is trained: `SEED/pilot`,
+    `SEED/pilot/NAME` and so on.
     """
     place = bench.run / "read" / f"{name}.npz"
-    if place.is_file():
+    found = dict(np.load(place)) if place.is_file() else {}
+    lacking = [
+        seed
+        for seed in whole_seeds(name)
+        if f"{seed}/pilot" not in found and (f"{seed}/actual" not in found or pilot_of(bench, name, seed).is_dir())
+    ]
+    if not lacking:
         return place
-    began = spent()
-    found = read_untrained(bench, name)
-    for seed in whole_seeds(name):
+    began, before = spent(), float(found.get("processor_seconds", 0.0))
+    found = found or read_untrained(bench, name)
+    for seed in lacking:
         found |= {f"{seed}/{key}": value for key, value in read_job(bench, name, seed).items()}
-    found["processor_seconds"] = np.array(spent() - began)
+    found["processor_seconds"] = np.array(before + spent() - began)
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_suffix(".part.npz")
     np.savez(part, **found)  # type: ignore[arg-type]
     part.replace(place)
     return place
+
+
+def pilot_of(bench: Bench, name: str, seed: int) -> Path:
+    """The adapter of the pilot that predicts a job: of the other seed."""
+    other = next(one for one in SEEDS if one != seed)
+    return bench.run / "jobs" / f"{name}-{other}" / f"step-{PILOT}"
 
 
 def read_untrained(bench: Bench, name: str) -> dict[str, Doubles]:
@@ -142,9 +157,16 @@ def read_untrained(bench: Bench, name: str) -> dict[str, Doubles]:
     policy = Policy(bench.study.recipes[name], seed=OTHER_SEED)
     folder = bench.run / "steps" / name
     found, groups, given = at_policy(bench, name, policy, folder, pilot=False)
+    found |= controls(bench, name, groups, given)
+    read = {
+        "icl": own.shift / own.tokens,
+        "activation": own.act / own.tokens,
+        "fired": own.fired.astype(np.float64),
+    }
+    if name in BRIEFLY:
+        return read | {f"untrained/{key}": value for key, value in found.items()}
     multiply_change(folder, folder.with_name(f"{name}-far"), JOB / STEP)
     found["step_far"] = moved(bench, name, folder.with_name(f"{name}-far"))
-    found |= controls(bench, name, groups, given)
     decode = policy.model.tokenizer.decode
     said = [[str(decode(list(one), skip_special_tokens=True)).strip() for one in group.answers] for group in groups]
     rows = target.demonstration[:PROMPTS]
@@ -152,20 +174,15 @@ def read_untrained(bench: Bench, name: str) -> dict[str, Doubles]:
         rollouts_of(rows, said, given), shots=spec.demonstrations, draws=spec.draws, seed=SEEDS[0], spec=spec.rollouts
     )
     behind = plan_contrast(bench.model, target.query, pairs, tokens=spec.target_tokens).units
-    return {
-        "icl": own.shift / own.tokens,
-        "activation": own.act / own.tokens,
-        "fired": own.fired.astype(np.float64),
-        "rollouts": mean_shift(bench.profile(behind)),
-        **{f"untrained/{key}": value for key, value in found.items()},
-    }
+    read["rollouts"] = mean_shift(bench.profile(behind))
+    return read | {f"untrained/{key}": value for key, value in found.items()}
 
 
 def controls(bench: Bench, name: str, groups: list[Group], given: Doubles) -> dict[str, Doubles]:
     """The untrained policy's step again: with each prompt's rewards dealt anew to its answers, and with signs drawn."""
     target, found = bench.taught(name).target, {}
     dealt = np.random.default_rng(0).permuted(given, axis=1)
-    for kind in ("dealt", "drawn"):
+    for kind in ("dealt",) if name in BRIEFLY else ("dealt", "drawn"):
         policy, folder = Policy(bench.study.recipes[name], seed=OTHER_SEED), bench.run / "steps" / f"{name}-{kind}"
         if kind == "dealt":
             read_rewards(policy, bench.sae, target.demonstration[:PROMPTS], groups, dealt, pilot=False)
@@ -180,20 +197,23 @@ def controls(bench: Bench, name: str, groups: list[Group], given: Doubles) -> di
 
 
 def read_job(bench: Bench, name: str, seed: int) -> dict[str, Doubles]:
-    """What a job moved, and what a pilot under the other seed tells of it."""
-    other = next(one for one in SEEDS if one != seed)
-    job, pilot = (bench.run / "jobs" / f"{name}-{one}" for one in (seed, other))
-    found = {"actual": moved(bench, name, job / f"step-{JOB}"), "pilot": moved(bench, name, pilot / f"step-{PILOT}")}
-    for step in KEPT:
-        if step < JOB:
-            found[f"own_{step}"] = moved(bench, name, job / f"step-{step}")
-        if step > PILOT and (pilot / f"step-{step}").is_dir():
-            found[f"pilot_{step}"] = moved(bench, name, pilot / f"step-{step}")
-    longer = bench.run / "steps" / f"{name}-{other}-longer"
-    multiply_change(pilot / f"step-{PILOT}", longer, JOB / PILOT)
+    """What a job moved, and what a pilot under the other seed tells of it, where one is trained."""
+    job, pilot = bench.run / "jobs" / f"{name}-{seed}", pilot_of(bench, name, seed)
+    found = {"actual": moved(bench, name, job / f"step-{JOB}"), "own_10": moved(bench, name, job / f"step-{PILOT}")}
+    if not pilot.is_dir():
+        return found
+    found["pilot"] = moved(bench, name, pilot)
+    longer = bench.run / "steps" / f"{pilot.parent.name}-longer"
+    multiply_change(pilot, longer, JOB / PILOT)
     found["pilot_longer"] = moved(bench, name, longer)
-    policy = Policy(bench.study.recipes[name], seed=OTHER_SEED, adapter=pilot / f"step-{PILOT}")
-    more, _, _ = at_policy(bench, name, policy, bench.run / "steps" / f"{name}-{other}", pilot=True)
+    if name in BRIEFLY:
+        return found
+    found["own_20"] = moved(bench, name, job / "step-20")
+    for later in (pilot.with_name(f"step-{step}") for step in KEPT[1:]):
+        if later.is_dir():
+            found[later.name.replace("step-", "pilot_")] = moved(bench, name, later)
+    policy = Policy(bench.study.recipes[name], seed=OTHER_SEED, adapter=pilot)
+    more, _, _ = at_policy(bench, name, policy, bench.run / "steps" / pilot.parent.name, pilot=True)
     return found | {f"pilot/{key}": value for key, value in more.items()}
 
 
@@ -267,7 +287,7 @@ def job_data(read: dict[str, Doubles], seed: int, count: int) -> dict[str, Any]:
         "actual": drift_dimensions(actual, count=count).tolist(),
         "live": int(((read["fired"] > 0) | (actual > 0)).sum()),
         "predicted": {key: value.tolist() for key, value in predictions(arrays, count=count).items()},
-        "reward_of_pilot": float(mine["pilot/reward"]),
+        "reward_of_pilot": float(mine["pilot/reward"]) if "pilot/reward" in mine else None,
     }
 
 
@@ -291,10 +311,9 @@ def main() -> None:
         write_data(bench, names)
         return
     for name in names:
-        for seed in SEEDS:
+        for seed in SEEDS if what == "read" else whole_seeds(name):
             trained(bench, name, seed)
-        if what == "read":
-            arrays_of(bench, name)
+        arrays_of(bench, name)
 
 
 if __name__ == "__main__":

@@ -58,24 +58,29 @@ def values_of(read: Mapping[str, Doubles]) -> dict[str, Doubles]:
     """By predictor `[d_sae]`, more for a feature that the job is expected to move more.
 
     Args:
-        read: `icl`, `activation`, `pilot`, `pilot_longer` and `pilot/answers_untrained`; `untrained/NAME` and
-            `pilot/NAME` with NAME one of `answers`, `gradient`, `attribution`, `answer_gradient`, `answer_attribution`
-            and `step`; and anything else, which is taken as it is.
+        read: `icl`, `activation` and `untrained/NAME` with NAME one of `answers`, `gradient`, `attribution`,
+            `answer_gradient`, `answer_attribution` and `step`; where there is a pilot `pilot` and `pilot_longer`; where
+            answers were sampled from it `pilot/NAME` and `pilot/answers_untrained`; and anything else, which is taken
+            as it is.
     """
     made = {name: value for name, value in read.items() if value.any()}
     prior = made["icl * activation"] = product(read["icl"], read["activation"])
-    pilot = read["pilot"]
     for name in ("answers", "gradient", "attribution", "step"):
         made[f"activation * untrained/{name}"] = product(read["activation"], read[f"untrained/{name}"])
+    if "pilot" not in read:
+        return made
+    pilot = read["pilot"]
     for name in ("icl", "activation", "pilot_longer"):
         made[f"pilot * {name}"] = product(pilot, read[name])
         made[f"pilot + {name}"] = total(pilot, read[name])
     made["pilot * icl * activation"] = product(pilot, prior)
     made["pilot + icl * activation"] = total(pilot, prior)
+    made["pilot + untrained/step"] = total(pilot, read["untrained/step"])
+    if "pilot/step" not in read:
+        return made
     for name in ("answers", "answers_untrained", "gradient", "attribution", "answer_gradient", "answer_attribution"):
         told = read[f"pilot/{name}"]
         made[f"pilot * pilot/{name}"] = product(pilot, told) if told.any() else pilot
     made["pilot * pilot/step"] = product(pilot, read["pilot/step"])
     made["pilot + pilot/step"] = total(pilot, read["pilot/step"])
-    made["pilot + untrained/step"] = total(pilot, read["untrained/step"])
     return made
