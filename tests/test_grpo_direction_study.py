@@ -125,6 +125,20 @@ def test_predictors_combine_as_they_say():
     assert predictors.total(left, np.abs(right)).tolist() == pytest.approx(expected)
 
 
+def test_what_a_pilot_would_tell_is_left_out_without_one_and_is_the_pilot_where_its_answers_are_alike():
+    told = ("answers", "gradient", "attribution", "answer_gradient", "answer_attribution", "step")
+    ones = np.arange(1.0, 5)
+    read = {"icl": ones, "activation": ones, **{f"untrained/{name}": ones for name in told}}
+    assert not any("pilot" in name for name in predictors.values_of(read))
+    pilot = np.array([4.0, 1, 2, 3])
+    read |= {"pilot": pilot, "pilot_longer": ones}
+    assert "pilot + untrained/step" in predictors.values_of(read)
+    read |= {f"pilot/{name}": np.zeros(4) for name in (*told, "answers_untrained")} | {"pilot/step": pilot}
+    found = predictors.predictions(read, count=2)
+    assert found["pilot * pilot/answers"].tolist() == found["pilot"].tolist() == [0, 3]
+    assert "pilot/answers" not in found
+
+
 def job(actual, **predicted):
     return {"actual": actual, "predicted": predicted, "live": 20, "reward_of_pilot": 0.5}
 
