@@ -8,7 +8,8 @@ from as_saved import plain
 from scipy import stats
 
 from mixplan.errors import RunError
-from mixplan.outcome.arms_table import arms_table, item_variance, mean_interval, verdict
+from mixplan.evaluate.intervals import graded_interval
+from mixplan.outcome.arms_table import arms_table, domain_interval, item_variance, mean_interval, verdict
 from mixplan.saved.base_types import Interval
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured
 
@@ -60,6 +61,31 @@ def test_intervals_hold_the_truth(seeds, between):
         found = mean_interval(parts)
         held += found.low <= 0.2 <= found.high
     assert 0.92 <= held / count <= 0.995
+
+
+def test_of_one_seed_a_domains_grades_have_bonett_and_prices_interval():
+    rng = np.random.default_rng(4)
+    for count in (6, 20, 200):
+        differences = rng.choice([-1.0, 0.0, 1.0], count, p=[0.1, 0.85, 0.05])
+        low, high = graded_interval(differences.sum(), np.square(differences).sum(), count)
+        found = domain_interval(differences[None], graded=True)
+        # Theirs divides the squares by all items, Student's by one less.
+        wider, middle = (high - low) / 2 * ((count + 2) / (count + 1)) ** 0.5, (low + high) / 2
+        expected = (max(-1.0, middle - wider), min(1.0, middle + wider))
+        assert (found.low, found.high) == pytest.approx(expected)
+        assert found.value == pytest.approx(differences.mean())
+        assert domain_interval(differences[None], graded=False) == mean_interval([differences[None]])
+
+
+@pytest.mark.parametrize(("seeds", "items", "flips"), [(1, 20, 0.05), (1, 40, 0.02), (3, 20, 0.05), (3, 40, 0.2)])
+def test_a_domains_interval_holds_the_truth_where_few_answers_change(seeds, items, flips):
+    rng = np.random.default_rng(5)
+    held, count, truth = 0, 600, -0.4 * flips
+    for _ in range(count):
+        changed = rng.choice([-1.0, 0.0, 1.0], (seeds, items), p=[0.7 * flips, 1 - flips, 0.3 * flips])
+        found = domain_interval(changed, graded=True)
+        held += found.low <= truth <= found.high
+    assert held / count >= 0.93
 
 
 @pytest.mark.parametrize(
