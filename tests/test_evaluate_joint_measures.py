@@ -13,6 +13,7 @@ from mixplan.evaluate.likelihood import measure_likelihood
 from mixplan.evaluate.packing import scoring_way
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.evaluate.reading import read_together
+from mixplan.evaluate.scoring import check_head
 
 ALL = ("choice", "likelihood", "behaviour")
 
@@ -48,14 +49,15 @@ def test_together_is_as_each_by_itself(any_model, build_model, tmp_path):
 
 
 def tokens_read(model, work):
-    scoring_way(model)  # its check is made once and kept
+    scoring_way(model)  # its check is made once and kept, and so is the output head's
+    check_head(model)
     seen = []
     handle = model.lm.get_decoder().register_forward_pre_hook(
         lambda _module, _args, given: seen.append(given["input_ids"].shape[1]), with_kwargs=True
     )
     work()
     handle.remove()
-    return sum(seen) - 2 * 8  # the output head is checked on eight tokens, by the model and by mixplan
+    return sum(seen)
 
 
 def test_a_prompt_is_read_once_and_the_right_option_is_the_reference_answer(tiny_model, tmp_path):
@@ -67,7 +69,7 @@ def test_a_prompt_is_read_once_and_the_right_option_is_the_reference_answer(tiny
     assert options > len(ids)
     # The untrained model reads its answers once more to see its own noise.
     again = tokens_read(model, lambda: read_together(model, [], answers.asked, advance=silent, pack_tokens=1))
-    assert together == options + again + 2 * 8  # an own answer of one token is predicted, never read
+    assert together == options + again  # an own answer of one token is predicted, never read
 
 
 def test_a_prompt_that_an_answer_merges_with_is_read_for_that_answer_alone(tiny_model, tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 DECISIONS = 100
 """Places in a training at which a measure is thought of, where the recipe does not say how often."""
-SLACK = 1.25
+SLACK = 1.1
 """Times a measure's expected seconds that the later ones are counted on."""
 
 
