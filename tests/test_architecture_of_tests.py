@@ -24,6 +24,7 @@ WHOLE_HOUSE = {
     "pages_in_a_browser": "the pages that reports write, in a real browser",
     "quickstart": "the commands in bin/ and the shipped recipes on the embedded real model",
     "model_families": "reading, scoring and answering with many families of models",
+    "grpo_direction_study": "recipes/studies/smollm2-135m-grpo-direction, its rollouts, predictors and judgement",
     "organism": "the model organism that `bin/organism` makes",
     "organism_arms": "trainings of the organism and the search that they make",
     "organism_heldout": "the organism's comparison of mixtures on held-out targets, and the page of results",
