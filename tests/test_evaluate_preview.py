@@ -103,8 +103,7 @@ def test_a_front_is_read_once_a_draw(tiny_model):
     bare = [ids_of(model, render(model, row.prompt, awaiting=True)) for row in rows]
     added = [len(one) - len(other) for one, other in zip(fronted, bare, strict=True)]
     behind = sum(map(len, bare)) + sum(len(answers[row.id]) - 1 + len(ids_of(model, row.answer)) - 1 for row in rows)
-    checks = 2 * 2 * 8  # the output head is checked on eight tokens, by the model and by mixplan, in each draw
-    assert sum(seen) - checks <= behind + added[0] + added[1]
+    assert sum(seen) <= behind + added[0] + added[1]
 
 
 def test_rows_that_do_not_fit_are_left_out(tiny_model):
