@@ -47,8 +47,6 @@ OLD = HERE.parent / "smollm2-135m-grpo" / "study.yaml"
 DEVELOPMENT = ("sums", "leap_years")
 """Targets that were read before anything was registered; letters and divisors, the old study's others, were not."""
 SEEDS = (0, 1)
-BRIEFLY = ("lcm", "syllogism", "divisors")
-"""Targets of which only what marks are about was read, for want of time."""
 TWICE = ("leap_years",)
 """Targets of which both seeds are whole jobs; of the others the second is a pilot alone, for want of time."""
 OTHER_SEED = 2
@@ -163,8 +161,6 @@ def read_untrained(bench: Bench, name: str) -> dict[str, Doubles]:
         "activation": own.act / own.tokens,
         "fired": own.fired.astype(np.float64),
     }
-    if name in BRIEFLY:
-        return read | {f"untrained/{key}": value for key, value in found.items()}
     multiply_change(folder, folder.with_name(f"{name}-far"), JOB / STEP)
     found["step_far"] = moved(bench, name, folder.with_name(f"{name}-far"))
     decode = policy.model.tokenizer.decode
@@ -182,7 +178,7 @@ def controls(bench: Bench, name: str, groups: list[Group], given: Doubles) -> di
     """The untrained policy's step again: with each prompt's rewards dealt anew to its answers, and with signs drawn."""
     target, found = bench.taught(name).target, {}
     dealt = np.random.default_rng(0).permuted(given, axis=1)
-    for kind in ("dealt",) if name in BRIEFLY else ("dealt", "drawn"):
+    for kind in ("dealt", "drawn"):
         policy, folder = Policy(bench.study.recipes[name], seed=OTHER_SEED), bench.run / "steps" / f"{name}-{kind}"
         if kind == "dealt":
             read_rewards(policy, bench.sae, target.demonstration[:PROMPTS], groups, dealt, pilot=False)
@@ -206,8 +202,6 @@ def read_job(bench: Bench, name: str, seed: int) -> dict[str, Doubles]:
     longer = bench.run / "steps" / f"{pilot.parent.name}-longer"
     multiply_change(pilot, longer, JOB / PILOT)
     found["pilot_longer"] = moved(bench, name, longer)
-    if name in BRIEFLY:
-        return found
     found["own_20"] = moved(bench, name, job / "step-20")
     for later in (pilot.with_name(f"step-{step}") for step in KEPT[1:]):
         if later.is_dir():
