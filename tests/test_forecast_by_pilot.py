@@ -1,6 +1,7 @@
 """A forecast from a pilot on made worlds: its law and columns known, targets left out, and what it says of itself."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,37 @@ def test_a_domain_that_no_earlier_target_measured_is_expected_around_the_others(
     widest = max(math.log(found.estimates[name].high / found.estimates[name].low) for name in NAMES)
     assert math.log(found.estimates["new"].high / found.estimates["new"].low) > 0.9 * widest
     assert "No earlier target says anything of new" in found.text
+
+
+def test_scores_beside_the_pilot_are_used_where_they_err_less_and_the_plan_says_so():
+    world = World(10)
+    rng = np.random.default_rng(1)
+    logs = rng.standard_normal(world.logs.shape)
+    apart = logs - logs[:-1].mean(0)
+    apart = 1.5 * (apart - apart.mean(1, keepdims=True))
+    world.logs, world.pilots = world.logs + apart, world.pilots + apart
+    runs = [
+        replace(run, domains={name: replace(part, scores={"sts_icl": math.exp(score)})
+                              for (name, part), score in zip(run.domains.items(), logs[place], strict=True)})
+        for place, run in enumerate(world.runs())
+    ]  # fmt: skip
+    scores = {name: Score(*[math.exp(score)] * 3) for name, score in zip(NAMES, logs[-1], strict=True)}
+    known = comparable(runs, Planned(job=JOB), lambda: None)
+    pilot = world.measured(("d0", "d4", "d8"), world.pairs())
+    found, plain = (by_pilot(pilot, JOB, known, each, "sts_icl") for each in (scores, SCORES))
+    errors = [
+        np.mean(
+            [(math.log(one.estimates[name].change) - world.logs[-1, place]) ** 2 for place, name in enumerate(NAMES)]
+        )
+        for one in (found, plain)
+    ]
+    assert errors[0] < 0.25 * errors[1]
+    assert found.use.score_share == 1
+    assert found.use.error == min(found.use.errors.values()) < found.use.error_without_scores
+    assert "and by what scores say beside them, learned from 8 earlier targets" in found.text
+    assert f"were completed; without scores by {found.use.error_without_scores:.3g}." in found.text
+    # Scores that are all alike say nothing of this target: its levels are those that domains have anyway.
+    assert plain.use.score_share == found.use.score_share
 
 
 def test_jobs_of_another_strength_say_less_of_how_far_this_one_moves():

@@ -15,6 +15,7 @@ from mixplan.forecast.pilot_law import ASSUMED, learn_law
 from mixplan.forecast.target_only import comparable
 
 PLACES = [0, 4, 8]
+NO_SCORES = np.full(len(NAMES), np.nan)
 
 
 def table(world, job=JOB):
@@ -63,9 +64,30 @@ def test_the_error_is_that_of_domains_that_were_not_measured():
 
 def test_with_too_few_pilots_the_finished_jobs_stand_for_them():
     world = World(4)
-    found = left_out(table(world), PLACES, world.pairs(range(3)), ASSUMED, RATIO)
+    found = left_out(table(world), PLACES, NO_SCORES, world.pairs(range(3)), ASSUMED, RATIO)
     assert not found.by_pilots
-    with_pilots = left_out(table(world), PLACES, world.pairs(), learn_law(world.pairs()), RATIO)
+    with_pilots = left_out(table(world), PLACES, NO_SCORES, world.pairs(), learn_law(world.pairs()), RATIO)
     assert with_pilots.by_pilots
     assert found.scale >= 1
-    assert with_pilots.error == with_pilots.errors[with_pilots.rank] == min(with_pilots.errors.values())
+    assert with_pilots.error == with_pilots.errors[with_pilots.way] == min(with_pilots.errors.values())
+
+
+@pytest.mark.parametrize("pilots", [3, 8])
+def test_what_scores_say_is_taken_where_it_errs_less(pilots):
+    """Each target's changes follow its own scores; by its pilots or by finished jobs, that is found and used."""
+    world = World(5)
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal(world.logs.shape)
+    centred = scores - scores[:-1].mean(0)
+    centred = 1.5 * (centred - centred.mean(1, keepdims=True))
+    world.logs, world.pilots = world.logs + centred, world.pilots + centred
+    earlier = replace(table(world), scores=scores[:-1])
+    pairs = world.pairs(range(pilots))
+    found = left_out(earlier, PLACES, scores[-1], pairs, learn_law(pairs), RATIO)
+    assert found.by_pilots == (pilots == 8)
+    assert found.way.share == 1
+    without = min(error for way, error in found.errors.items() if not way.share)
+    assert found.error < 0.7 * without
+    plain = left_out(earlier, PLACES, NO_SCORES, pairs, learn_law(pairs), RATIO)
+    assert plain.way.share == 0
+    assert plain.error == pytest.approx(without)

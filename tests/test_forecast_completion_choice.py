@@ -8,7 +8,7 @@ import pytest
 from package_files import ROOT
 
 from mixplan.forecast.completion import Seen, complete, fit_factors, left_out_factors, reach, unseen
-from mixplan.forecast.completion_choice import LEAST, MOST, choose, choose_rank, in_order, left_out_error
+from mixplan.forecast.completion_choice import LEAST, MOST, choose, in_order, left_out_error
 
 SCALED_STS = 0.138
 """Error in nats of the forecast by STS and domains' own factors on the same targets left out: see /docs/evidence.md."""
@@ -55,7 +55,7 @@ def test_chosen_domains_are_nearly_as_good_as_the_best_of_all_sets():
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_rank_is_that_of_the_world(rank):
-    found = choose_rank(world(2, targets=12, domains=12, rank=rank), [0, 3, 6, 9])
+    found = choose(world(2, targets=12, domains=12, rank=rank), least=4, most=4)
     assert (found.rank > 0) == (rank > 0)
     assert found.error == min(found.errors.values())
 

@@ -39,6 +39,16 @@ def test_runs_of_one_target_share_a_row():
     assert found.runs[0] == ("hash of a", "hash of b")
 
 
+def test_scores_lie_beside_changes():
+    runs = [run("a", {"x": 0.1, "y": 0.2}, {"x": 2.0, "y": 0.0}), run("b", {"x": 0.4, "y": 0.1}, {"x": 8.0, "y": 3.0})]
+    found = table_of(known(runs, (0, 0)), ["x", "y"], "sts_icl")
+    assert found.names == ()
+    runs.append(run("c", {"x": 0.4, "y": 0.1}))
+    found = table_of(known(runs, (0, 0, 1)), ["x", "y"], "sts_icl")
+    np.testing.assert_allclose(found.scores, np.log([[4.0, 3.0], [1.0, 1.0]]))
+    assert np.isnan(table_of(known(runs, (0, 0, 1)), ["x", "y"]).scores).all()
+
+
 def test_of_no_runs_the_table_is_empty():
     assert table_of(known([]), ["x"]).logs.shape == (0, 0)
 

@@ -58,3 +58,11 @@ def test_the_terminal_says_what_the_plan_rests_on(value):
     assert grounds.startswith("a pilot of 5 steps on 2 domains")
     assert (" and " in grounds) == bool(learned)
     assert foundations(plan_of(value))[0].startswith(f"Rests on {grounds}")
+
+
+def test_the_page_says_what_scores_are_worth_beside_the_pilot(value):
+    assert "what scores say" not in str(pilot_section(plan_of(value)))
+    value["forecast"]["pilot"] |= {"score_share": 0.5, "error_without_scores": 0.075}
+    assert "Of what scores say beside that half is taken: without it 0.0750." in str(pilot_section(plan_of(value)))
+    value["forecast"]["pilot"]["score_share"] = 1.0
+    assert "beside that all is taken" in str(pilot_section(plan_of(value)))

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixplan.forecast.by_pilot_checks import LeftOut, left_out
-from mixplan.forecast.completion import FEWEST_TARGETS, Completed, Doubles, Seen, complete, fit_factors, reach
+from mixplan.forecast.completion import FEWEST_TARGETS, Completed, Doubles, Seen, complete, reach
+from mixplan.forecast.completion_scores import logs_of, with_scores
 from mixplan.forecast.earlier_changes import Slope, Table, slope_of, table_of
 from mixplan.forecast.expected_change import BEHAVIOUR, Learned, as_expected, planning_scores
 from mixplan.forecast.job import REACH, Distance, common_distance
@@ -30,6 +31,9 @@ BEYOND = 1.96
 GROWS_WITH_SCORE = 1.0
 """Slope of logarithms where no earlier target says one: changes in proportion to scores, as one factor for all has it.
 """
+
+SCORES_SAY = {0.5: ", and by half of what scores say beside them", 1.0: ", and by what scores say beside them"}
+"""By the share that is taken."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def by_pilot(pilot: MeasuredPilot, job: Job, known: Known, scores: Mapping[str, 
     if not clear:
         return None
     asked = _Asked(pilot, job, learn_law(pilot.pairs), ratio, clear)
-    table = table_of(known, names)
+    table = table_of(known, names, score)
     enough = len(table.logs) >= FEWEST_TARGETS and bool(set(clear) & set(table.names))
     direct = asked.seen(list(clear))
     made = {
@@ -75,7 +79,8 @@ def by_pilot(pilot: MeasuredPilot, job: Job, known: Known, scores: Mapping[str, 
     checks, slope = None, None
     base, half = base_of(of_measured(direct), list(clear), scores), reach(max(2, len(clear)))
     if enough:
-        checks, found = completed(asked, table, common_distance(known.distances))
+        own = logs_of({name: one.value for name, one in scores.items()}, table.names)
+        checks, found = completed(asked, table, own, common_distance(known.distances))
         half = checks.scale * reach(len(table.logs))
         made |= {name: estimate(found.mean[at], found.deviation[at], half) for at, name in enumerate(table.names)}
         slope, base = slope_of(known, score), base_of(found, table.names, scores)
@@ -112,19 +117,20 @@ class _Asked:
         return self.law.seen(there, np.log(changes), errors, self.ratio)
 
 
-def completed(asked: _Asked, table: Table, far: Distance) -> tuple[LeftOut, Completed]:
+def completed(asked: _Asked, table: Table, own: Doubles, far: Distance) -> tuple[LeftOut, Completed]:
     """Complete the table's domains from those measured, and say what targets that were left out say of it.
 
     Args:
         asked: The pilot.
         table: Earlier targets, scaled to this job.
+        own: `[D]` logarithms of this plan's scores of the table's domains, NaN where there is none.
         far: How far it is from theirs. How wrong that scaling may be is common to all of them, so that it is part of
             how strong this target may be.
     """
     places = [table.names.index(name) for name in asked.clear if name in table.names]
-    checks = left_out(table, places, asked.pilot.pairs, asked.law, asked.ratio)
+    checks = left_out(table, places, own, asked.pilot.pairs, asked.law, asked.ratio)
     seen = asked.seen([table.names[place] for place in places], places)
-    factors = fit_factors(table.logs, checks.rank)
+    factors = with_scores(table.logs, table.scores, own, checks.way)
     return checks, complete(replace(factors, strength=factors.strength + far.spread**2), seen)
 
 
@@ -194,15 +200,22 @@ def use_of(asked: _Asked, made: Mapping[str, Estimate], checks: LeftOut | None, 
         changes={name: change for name, (change, _) in asked.pilot.changes.items()},
         within_noise=[name for name in asked.pilot.changes if name not in asked.clear],
         completed=[name for name in made if name not in asked.clear],
-        rank=checks.rank if checks else None,
+        rank=checks.way.rank if checks else None,
+        score_share=checks.way.share if checks else 0.0,
         targets=targets,
         error=checks.error or None if checks else None,  # 0 where nothing was left to complete
-        errors={str(rank): error for rank, error in checks.errors.items()} if checks else {},
+        errors=by_rank(checks, checks.way.share) if checks else {},
+        error_without_scores=min(by_rank(checks, 0.0).values()) if checks and checks.way.share else None,
         left_out=checks.targets if checks else 0,
         by_pilots=checks.by_pilots if checks else False,
         times=Interval(value=times, low=low, high=high),
         law_targets=asked.law.targets,
     )
+
+
+def by_rank(checks: LeftOut, share: float) -> dict[str, float]:
+    """Errors by latent columns, with one share of what scores say."""
+    return {str(way.rank): error for way, error in checks.errors.items() if way.share == share}
 
 
 def text_of(use: PilotUse, table: Table | None, rest: Sequence[str]) -> str:
@@ -229,12 +242,14 @@ def text_of(use: PilotUse, table: Table | None, rest: Sequence[str]) -> str:
     if table is not None and use.rank is not None and use.error is not None:
         columns = {0: "the strength of a target alone", 1: "its strength and one latent column"}
         by = columns.get(use.rank, f"its strength and {use.rank} latent columns")
+        by += SCORES_SAY.get(use.score_share, "")
         others = len([name for name in table.names if name in use.completed])
+        apart = f"; without scores by {use.error_without_scores:.3g}" if use.error_without_scores is not None else ""
         stood = "their own pilots were" if use.by_pilots else "their finished jobs' changes, not a pilot's, were"
         parts.append(
             f"{others} domain{'s are' if others != 1 else ' is'} completed by {by}, learned from {use.targets} earlier "
             f"targets; with {use.left_out} of them left out in turn it erred by {use.error:.3g} nats per token, where "
-            f"{stood} completed."
+            f"{stood} completed{apart}."
         )
     if rest and table is not None:
         how = "as changes go with scores within earlier targets, around the other domains"

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixplan.forecast.completion import (
-    RANKS,
-    Doubles,
-    Factors,
-    Seen,
-    complete,
-    left_out_factors,
-    unseen,
-)
-from mixplan.forecast.completion_choice import choose_rank
+from mixplan.forecast.completion import Doubles, Factors, Seen, calibration, complete, unseen
+from mixplan.forecast.completion_choice import left_out_error, with_noise
+from mixplan.forecast.completion_scores import Way, left_out_with_scores, ways
 from mixplan.forecast.earlier_changes import Table
 from mixplan.forecast.pilot_law import FEWEST_PAIRS, Law, Pair, learn_law
 
@@ -27,23 +20,25 @@ class LeftOut:
     """What completing targets that were left out showed.
 
     Attributes:
-        rank: The one that erred least.
+        way: The one that erred least: latent columns, and what of scores is taken.
         error: Root mean square error in nats over the domains that were not measured.
-        errors: The same by rank.
+        errors: The same by way.
         scale: What standard deviations are multiplied by.
         by_pilots: Whether these targets' own pilots were completed; else their finished jobs' changes.
         targets: How many were left out in turn.
     """
 
-    rank: int
+    way: Way
     error: float
-    errors: dict[int, float]
+    errors: dict[Way, float]
     scale: float
     by_pilots: bool
     targets: int
 
 
-def left_out(table: Table, places: Sequence[int], pairs: Sequence[Pair], law: Law, ratio: float) -> LeftOut:
+def left_out(
+    table: Table, places: Sequence[int], own: Doubles, pairs: Sequence[Pair], law: Law, ratio: float
+) -> LeftOut:
     """Complete each earlier target without itself, from the domains that this plan's pilot was measured on.
 
     With pilots of at least four targets, each is completed from its own, with the law learned on the other pilots: that
@@ -53,23 +48,27 @@ def left_out(table: Table, places: Sequence[int], pairs: Sequence[Pair], law: La
     Args:
         table: Earlier targets.
         places: The domains, as columns of the table.
+        own: `[D]` logarithms of this plan's scores of the table's domains, NaN where there is none.
         pairs: Earlier pilots with their finished jobs.
         law: What pilots' changes become, learned on all.
         ratio: Logarithm of this job's strength over its pilot's.
     """
     measured = pilots_of(table, places, pairs)
+    tried = ways(table.logs, table.scores, own)
+    fits = {way: left_out_with_scores(table.logs, table.scores, way) for way in tried}
     if len(measured) > FEWEST_PAIRS:
-        fits = {rank: left_out_factors(table.logs, rank) for rank in RANKS}
-        found = {rank: errors_of(table.logs, fits[rank], measured) for rank in RANKS}
-        rank = min(RANKS, key=lambda each: found[each][0])
-        errors = {each: error for each, (error, _) in found.items()}
-        return LeftOut(rank, errors[rank], errors, max(1.0, found[rank][1]), True, len(measured))
+        found = {way: errors_of(table.logs, fits[way], measured) for way in tried}
+        best = min(tried, key=lambda way: found[way][0])
+        errors = {way: error for way, (error, _) in found.items()}
+        return LeftOut(best, errors[best], errors, max(1.0, found[best][1]), True, len(measured))
     noise = Seen(np.zeros(1, np.int64), np.zeros(1), np.array([(law.own * ratio) ** 2]), (law.spread * ratio) ** 2)
-    chosen = choose_rank(table.logs, places, noise)
-    exact = choose_rank(table.logs, places)
-    return LeftOut(
-        chosen.rank, exact.errors[chosen.rank], exact.errors, max(chosen.scale, exact.scale), False, len(table.logs)
+    best = min(tried, key=lambda way: left_out_error(table.logs, fits[way], places, noise, whole=True))
+    errors = {way: left_out_error(table.logs, fits[way], places, None, whole=False) for way in tried}
+    scale = max(
+        calibration(table.logs, [with_noise(row, places, each) for row in table.logs], fits[best])
+        for each in (noise, None)
     )
+    return LeftOut(best, errors[best], errors, scale, False, len(table.logs))
 
 
 def pilots_of(table: Table, places: Sequence[int], pairs: Sequence[Pair]) -> Mapping[int, Seen]:

@@ -76,19 +76,6 @@ def choose(logs: Doubles, *, least: int = LEAST, most: int = MOST, noise: Seen |
     return judged(logs, fits, orders[rank][:count], rank, noise)
 
 
-def choose_rank(logs: Doubles, places: Sequence[int], noise: Seen | None = None) -> Choice:
-    """Choose the rank for domains that were chosen otherwise.
-
-    Args:
-        logs: See `choose`.
-        places: The domains.
-        noise: See `choose`.
-    """
-    fits = {rank: left_out_factors(logs, rank) for rank in RANKS}
-    errors = [left_out_error(logs, fits[rank], places, noise, whole=True) for rank in RANKS]
-    return judged(logs, fits, list(places), RANKS[int(np.argmin(errors))], noise)
-
-
 def judged(
     logs: Doubles, fits: dict[int, list[Factors]], places: Sequence[int], rank: int, noise: Seen | None
 ) -> Choice:

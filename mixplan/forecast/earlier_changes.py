@@ -25,25 +25,30 @@ class Table:
         names: `[D]` the plan's domains that at least two targets measured.
         logs: `[T, D]` logarithms of changes in nats, means over runs of a target; NaN where one was not measured.
         runs: `[T]` hashes of the runs behind each row.
+        scores: `[T, D]` logarithms of a score that a plan had of them, likewise; NaN where there is none.
     """
 
     names: tuple[str, ...]
     logs: Doubles
     runs: tuple[tuple[str, ...], ...]
+    scores: Doubles
 
 
-def table_of(known: Known, names: Sequence[str]) -> Table:
+def table_of(known: Known, names: Sequence[str], score: str = "") -> Table:
     """Lay earlier runs out; those of one target share a row.
 
     Args:
         known: The runs, scaled to this plan's job.
         names: The plan's domains.
+        score: A score's name in the runs, such as `sts_icl`; none where nothing of scores is asked.
     """
     groups: dict[int, list[int]] = {}
     for number, group in enumerate(known.groups):
         groups.setdefault(group, []).append(number)
     rows = np.array([[mean_log(known, members, name) for name in names] for members in groups.values()])
     rows = rows.reshape(len(groups), len(names))
+    scores = np.array([[mean_score(known, members, name, score) for name in names] for members in groups.values()])
+    scores = scores.reshape(len(groups), len(names))
     columns = np.isfinite(rows).sum(axis=0) >= FEWEST_COLUMN
     there = np.isfinite(rows[:, columns]).any(axis=1)
     runs = [tuple(known.runs[number].hash for number in members) for members in groups.values()]
@@ -51,6 +56,7 @@ def table_of(known: Known, names: Sequence[str]) -> Table:
         tuple(name for name, keep in zip(names, columns, strict=True) if keep),
         rows[np.ix_(there, columns)],
         tuple(each for each, keep in zip(runs, there, strict=True) if keep),
+        scores[np.ix_(there, columns)],
     )
 
 
@@ -59,6 +65,13 @@ def mean_log(known: Known, members: Sequence[int], name: str) -> float:
     found = [known.runs[number].domains.get(name) for number in members]
     changes = [part.behaviour for part in found if part is not None and part.behaviour is not None]
     return math.fsum(math.log(max(change, FLOOR)) for change in changes) / len(changes) if changes else math.nan
+
+
+def mean_score(known: Known, members: Sequence[int], name: str, score: str) -> float:
+    """Mean logarithm of a domain's score over one target's runs; NaN where none has one above 0."""
+    found = [known.runs[number].domains.get(name) for number in members]
+    values = [part.scores[score] for part in found if part is not None and part.scores.get(score, 0.0) > 0]
+    return math.fsum(map(math.log, values)) / len(values) if values else math.nan
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ def pilot_section(plan: Plan) -> Html | None:
     heads = ["Domain", "Pilot (nats per token)", "Job, expected", "By"]
     errors = ", ".join(f"{_columns(rank)}: {number(error, 3)}" for rank, error in sorted(pilot.errors.items()))
     note = f"Error in targets left out, in nats per token, by {errors}." if errors else ""
+    if note and pilot.score_share and pilot.error_without_scores is not None:
+        taken = "half" if pilot.score_share < 1 else "all"
+        note += f" Of what scores say beside that {taken} is taken: without it {number(pilot.error_without_scores, 3)}."
     parts = (tag("p", note),) if note else ()
     return section("The pilot", table("cards", heads, lines, "What the pilot changed in each domain"), *parts)
 

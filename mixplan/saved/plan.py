@@ -146,6 +146,8 @@ class PilotUse(Saved):
         targets: Earlier targets that the completion was learned from.
         error: Its root mean square error in targets left out, in nats per token, over the domains that it completes.
         errors: The same by rank.
+        score_share: How much of what the planning score says of each domain beside that is taken, 0 to 1.
+        error_without_scores: The error where nothing of it is; None where nothing is.
         left_out: How many targets that were.
         by_pilots: Whether these targets' own pilots were completed there; else their finished jobs' changes were.
         times: What a change of the pilot is multiplied by for the job, with its 95 % interval.
@@ -162,6 +164,8 @@ class PilotUse(Saved):
     targets: int
     error: float | None
     errors: dict[str, float] = Field(default_factory=dict)
+    score_share: float = 0.0
+    error_without_scores: float | None = None
     left_out: int = 0
     by_pilots: bool
     times: Interval

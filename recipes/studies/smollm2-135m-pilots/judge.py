@@ -2,19 +2,22 @@
 
     python recipes/studies/smollm2-135m-pilots/judge.py
 
-Fit, rank, domains, the law of pilots and the scale of intervals are chosen on the other targets alone. Errors are root
-mean squares in nats per token over targets, of the domains that were not measured; `whole` counts the measured too.
+Fit, rank, share of scores, domains, the law of pilots and the scale of intervals are chosen on the other targets alone.
+Errors are root mean squares in nats per token over targets, of the domains that were not measured; `whole` counts the
+measured too.
 """
 
 import json
 import math
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from mixplan.forecast.by_pilot_checks import left_out
-from mixplan.forecast.completion import Doubles, Seen, complete, fit_factors, reach, unseen
+from mixplan.forecast.completion import Doubles, Factors, Seen, complete, fit_factors, reach, unseen
 from mixplan.forecast.completion_choice import choose
+from mixplan.forecast.completion_scores import with_scores
 from mixplan.forecast.earlier_changes import Table
 from mixplan.forecast.earlier_pilots import shipped_pairs
 from mixplan.forecast.evidence import SHIPPED, run_of
@@ -24,21 +27,27 @@ from mixplan.saved.evidence import Evidence
 
 
 def table_of(runs: list[Run], names: list[str]) -> Table:
-    """The study's targets as a table."""
-    changes = [[found.behaviour if (found := run.domains.get(name)) else None for name in names] for run in runs]
-    logs = np.array([[math.nan if change is None else math.log(change) for change in row] for row in changes])
-    return Table(tuple(names), logs, tuple((run.hash,) for run in runs))
+    """The study's targets as a table, with STS_ICL beside what moved."""
+    found = [[run.domains.get(name) for name in names] for run in runs]
+    moved = [[None if part is None else part.behaviour for part in row] for row in found]
+    scored = [[None if part is None else part.scores["sts_icl"] for part in row] for row in found]
+    logs, scores = (
+        np.array([[math.nan if value is None else math.log(value) for value in row] for row in rows])
+        for rows in (moved, scored)
+    )
+    return Table(tuple(names), logs, tuple((run.hash,) for run in runs), scores)
 
 
 def without(table: Table, place: int) -> Table:
     """The table without a target."""
     runs = tuple(run for number, run in enumerate(table.runs) if number != place)
-    return Table(table.names, np.delete(table.logs, place, axis=0), runs)
+    logs, scores = (np.delete(each, place, axis=0) for each in (table.logs, table.scores))
+    return Table(table.names, logs, runs, scores)
 
 
-def errors(row: Doubles, seen: Seen, earlier: Table, rank: int, half: float) -> tuple[float, float, float, float]:
+def errors(row: Doubles, seen: Seen, factors: Factors, half: float) -> tuple[float, float, float, float]:
     """Mean square error of the rest and of all in nats, of the rest's logarithms, and how many intervals hold."""
-    found, rest, there = complete(fit_factors(earlier.logs, rank), seen), unseen(row, seen), np.isfinite(row)
+    found, rest, there = complete(factors, seen), unseen(row, seen), np.isfinite(row)
     nats, logs = np.exp(found.mean) - np.exp(row), found.mean - row
     held = np.abs(logs[there]) <= half * found.deviation[there] + 1e-9
     return (
@@ -65,11 +74,14 @@ def by_jobs(table: Table, count: int) -> list[tuple[float, float, float, float]]
         earlier = without(table, place)
         chosen = choose(earlier.logs, least=count, most=count)
         half = reach(len(earlier.logs)) * chosen.scale
-        parts.append(errors(row, Seen.exact(chosen.places, row), earlier, chosen.rank, half))
+        factors = fit_factors(earlier.logs, chosen.rank)
+        parts.append(errors(row, Seen.exact(chosen.places, row), factors, half))
     return parts
 
 
-def by_pilots(table: Table, pairs: list[Pair], count: int, *, law: bool) -> list[tuple[float, float, float, float]]:
+def by_pilots(
+    table: Table, pairs: list[Pair], count: int, *, law: bool, scores: bool
+) -> list[tuple[float, float, float, float]]:
     """Targets completed from their own pilots in so many of the domains that every pilot was measured on.
 
     Args:
@@ -77,6 +89,7 @@ def by_pilots(table: Table, pairs: list[Pair], count: int, *, law: bool) -> list
         pairs: Their pilots.
         count: Domains.
         law: Whether the other targets' pilots say what a pilot becomes; else it is assumed.
+        scores: Whether scores may be used beside them.
     """
     shared = set.intersection(*(set(pair.domains) for pair in pairs))
     common = [place for place, name in enumerate(table.names) if name in shared]
@@ -87,12 +100,14 @@ def by_pilots(table: Table, pairs: list[Pair], count: int, *, law: bool) -> list
         known = learn_law(others) if law else ASSUMED
         first = choose(earlier.logs[:, common], least=min(count, len(common)), most=min(count, len(common)))
         places = [common[number] for number in first.places]
-        checks = left_out(earlier, places, others if law else [], known, pair.log_ratio)
+        own = table.scores[place] if scores else np.full(len(table.names), math.nan)
+        checks = left_out(earlier, places, own, others if law else [], known, pair.log_ratio)
         at = {name: number for number, name in enumerate(pair.domains)}
         pilot = np.array([pair.pilot[at[table.names[number]]] for number in places])
         seen = known.seen(np.array(places, np.int64), pilot, np.zeros(len(places)), pair.log_ratio)
         half = reach(len(earlier.logs)) * checks.scale
-        parts.append(errors(table.logs[place], seen, earlier, checks.rank, half))
+        factors = with_scores(earlier.logs, earlier.scores, own, checks.way)
+        parts.append(errors(table.logs[place], seen, factors, half))
     return parts
 
 
@@ -113,9 +128,10 @@ def main() -> None:
     print(f"law of {found.targets} targets: exponent {found.exponent:.2f}, of each {json.dumps(exponents)}")
     print(f"  a new target's: standard deviation {found.spread:.2f}; a domain's beside it: {found.own:.2f}")
     for count in (3, 6):
-        for law in (True, False):
+        for law, scores in product((True, False), (True, False)):
             said = "the other pilots' law" if law else "the law assumed"
-            print(line(f"pilot in {count} domains, {said}", by_pilots(table, pairs, count, law=law)))
+            said += ", scores beside it" if scores else ""
+            print(line(f"pilot in {count} domains, {said}", by_pilots(table, pairs, count, law=law, scores=scores)))
 
 
 if __name__ == "__main__":
