@@ -46,7 +46,7 @@ THROUGH_OTHERS = {
     "export": ("swift",),
     "features": ("examples",),
     "mixture": ("build", "result"),
-    "model": ("finite", "stream", "text", "unpacked_reading"),
+    "model": ("stream", "text", "unpacked_reading"),
     "monitor": ("choice", "points"),
     "outcome": ("units",),
     "plan": ("figures", "opened", "stopwatch"),

@@ -1,5 +1,7 @@
 """Scores and divergences against the model's own logits, one text at a time, on every architecture."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -175,4 +177,28 @@ def test_a_head_that_reads_more_than_the_states_is_refused(tiny_model, monkeypat
     assert str(caught.value) == (
         f"model '{tiny_model}': LlamaForCausalLM makes its logits of more than its final states, so mixplan cannot "
         "score its answers. Choose a model whose output head reads the last layer's states alone."
+    )
+
+
+@pytest.mark.parametrize("never", [-math.inf, torch.finfo(torch.float32).min])
+def test_tokens_that_may_never_come_count_for_nothing(tiny_model, monkeypatch, never):
+    model = loaded(tiny_model)
+    plain = type(model.lm).forward
+
+    def masking(self, **given):
+        output = plain(self, **given)
+        output.logits[..., 7] = never
+        return output
+
+    states = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
+    others = states + 0.1 * torch.randn(5, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        first, second = (model.lm.get_output_embeddings()(each).double() for each in (states, others))
+    for logits in (first, second):
+        logits[:, 7] = -1e9
+    logs, other = first.log_softmax(1), second.log_softmax(1)
+    monkeypatch.setattr(type(model.lm), "forward", masking)
+    np.testing.assert_allclose(entropies(model, states), -(logs.exp() * logs).sum(1), rtol=1e-4)
+    np.testing.assert_allclose(
+        divergences(model, states, model, others), (logs.exp() * (logs - other)).sum(1), rtol=1e-3
     )

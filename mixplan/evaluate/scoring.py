@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mixplan.errors import ModelError
 from mixplan.evaluate.packing import Ids, Tree, final_states, passes
 from mixplan.model import Model, decoder_of, text_config
-from mixplan.model.finite import refuse_activations, refuse_scores
+from mixplan.model.finite import refuse_activations, refuse_scores, same_scores
 
 LOGIT_VALUES = {"cpu": 1 << 24, "cuda": 1 << 28}
 """Logits held at once: 64 MB on a CPU, 1 GB on a GPU."""
@@ -151,7 +151,7 @@ def entropies(model: Model, states: Tensor) -> NDArray[np.float64]:
     with torch.inference_mode():
         for rows in slices(model, len(states)):
             logs = head(model, states[rows].to(model.device)).log_softmax(dim=1)
-            values.append(-(logs.exp() * logs).sum(dim=1).cpu())
+            values.append(-expected(logs, logs.clone()).cpu())
     return np.asarray(torch.cat(values).double().numpy())
 
 
@@ -163,7 +163,18 @@ def divergence(logits: Tensor, others: Tensor) -> Tensor:
     """
     logs = logits[:, : others.shape[1]].log_softmax(dim=1)
     gap = others.to(logs.device).log_softmax(dim=1)[:, : logs.shape[1]].neg_().add_(logs)
-    return logs.exp_().mul_(gap).sum(dim=1)
+    return expected(logs, gap)
+
+
+def expected(logs: Tensor, values: Tensor) -> Tensor:
+    """Means of values by each row's distribution, `[rows]`; both are written over.
+
+    What a token that may never come has does not count: its value may be infinite, and 0 times that is no number.
+    """
+    never = logs.isneginf()
+    if bool(never.any()):
+        values.masked_fill_(never, 0.0)
+    return logs.exp_().mul_(values).sum(dim=1)
 
 
 def slices(model: Model, targets: int) -> Iterator[slice]:
@@ -251,7 +262,7 @@ def check_head(model: Model) -> None:
                 ours = made(model, states)
             except RuntimeError:  # the output embeddings read something other than the final states
                 continue
-            if ours.shape == own.shape and bool((own - ours).abs().max() <= noise * own.abs().max()):
+            if same_scores(ours, own, noise):
                 _HEADS[model.lm] = made
                 return
     raise ModelError(

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from mixplan.errors import ModelError
 
+NEVER = torch.finfo(torch.float16).min / 2
+"""Lower scores are of tokens that may never come: some models put minus infinity or a type's lowest number there."""
+
 
 def is_finite(tensor: Tensor) -> bool:
     """Whether every value is a number: no NaN, no infinity; one pass over it, without a copy."""
@@ -68,6 +71,26 @@ def refuse_scores(logits: Tensor, name: str, dtype: str) -> None:
     """
     if bool(torch.isnan(logits).any()):
         raise not_numbers(name, dtype, "row of next-token scores")
+
+
+def same_scores(ours: Tensor, own: Tensor, noise: float) -> bool:
+    """Whether two ways of making next-token scores give the same.
+
+    Scores of tokens that may never come, minus infinity or a number near a type's lowest, must be such in both. They
+    are held apart from the others, whose size is what differences are measured by.
+
+    Args:
+        ours: `[..., vocabulary]` float32.
+        own: Likewise.
+        noise: The largest difference, as a part of the largest score.
+    """
+    if ours.shape != own.shape:
+        return False
+    never = own <= NEVER
+    if not torch.equal(never, ours <= NEVER) or bool(never.all()):
+        return False
+    left, right = ours[~never], own[~never]
+    return bool((left - right).abs().max() <= noise * right.abs().max())
 
 
 def not_numbers(name: str, dtype: str, what: str) -> ModelError:
