@@ -81,6 +81,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Spare pytest's own last five garbage collections what all tests have left."""
+    gc.freeze()
+
+
 def save_tokenizer(folder: Path, *, chat: bool = True) -> None:
     """Save a byte-level BPE tokenizer of about 300 tokens that begins each text with `<s>`."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
