@@ -3,9 +3,10 @@
 import pytest
 from evaluated import loaded
 
-from mixplan.model import generation_way
+from mixplan.model import generation_way, slot_answers
 from mixplan.model.answers import end_tokens, likeliest
 from mixplan.model.slot_answers import alike, answer_in_slots, next_to_fill, shared_beginning
+from mixplan.model.slots import Slots
 
 
 @pytest.mark.parametrize("slots", [1, 2, 5])
@@ -24,6 +25,20 @@ def test_answers_are_the_same_in_any_number_of_slots(tiny_model, slots):
         assert answer == whole[: end + 1]
     assert len({len(answer) for answer in found}) > 1
     assert sum(told) == len(prompts)
+
+
+@pytest.mark.parametrize(("prompts", "slots", "steps"), [(9, 9, 11), (10, 8, 2 * 8 + 2)])
+def test_the_last_prompts_do_not_wait_until_all_others_have_ended(tiny_model, monkeypatch, prompts, slots, steps):
+    """Four prompts are read at once; each answer has nine tokens, the first of which its reading gives."""
+    model, stepped = loaded(tiny_model), []
+    monkeypatch.setitem(slot_answers.FILL_TOKENS, "cpu", 44)
+    step = Slots.step
+    monkeypatch.setattr(Slots, "step", lambda self, tokens: (stepped.append(len(tokens)), step(self, tokens))[1])
+    asked = [(1, 90 + number, *range(50, 60)) for number in range(prompts)]
+    found = answer_in_slots(model, asked, 9, likeliest, slots=slots)
+    assert found == [answer_in_slots(model, [prompt], 9, likeliest)[0] for prompt in asked]
+    assert len(stepped[: -8 * prompts]) <= steps
+    assert sum(stepped[: -8 * prompts]) == 8 * prompts
 
 
 def test_what_is_read_next_keeps_to_free_slots_and_the_limit():

@@ -20,7 +20,7 @@ FILL_TOKENS = {"cpu": 1024, "cuda": 8192}
 """Tokens of prompts that are read into free slots in one pass."""
 
 LEAVE_AT = 4
-"""Free slots are filled once they are one in so many. Ended rows leave a padded batch likewise: taking them out copies
+"""Free slots are filled once they are one in so many, or hold all that waits. Ended rows leave a padded batch likewise: taking them out copies
 the keys and values of the others."""
 
 
@@ -72,7 +72,7 @@ def answer_in_slots(
         active: list[int] = []
         while waiting or active:
             free = held.size - len(active)
-            if waiting and free * LEAVE_AT >= held.size:
+            if waiting and (len(waiting) <= free or free * LEAVE_AT >= held.size):
                 read = next_to_fill(prompts, waiting, shared, free, FILL_TOKENS.get(model.device.type, 1024))
                 logits = held.fill([prompts[row][shared:] for row in read])
                 active += read

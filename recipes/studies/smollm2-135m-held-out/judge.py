@@ -1,13 +1,16 @@
 """Writes RESULTS.md: how forecasts that learned from eight targets did on these six, as registered.json asks.
 
     python recipes/studies/smollm2-135m-held-out/judge.py
+    python recipes/studies/smollm2-135m-held-out/judge.py earlier
 
 It reads table.json (`mixplan study run`) and pilots-SEED.json (../smollm2-135m-pilots/measure.py) beside it, and what
-was measured of the earlier targets, which comes with mixplan.
+was measured of the earlier targets, which comes with mixplan. The second form prints the same of these: each without
+itself, from its one pilot. They are the targets that all of it was developed on.
 """
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,8 +245,24 @@ def page(table: Table, pilots: Mapping[int, Any], registered: Mapping[str, Any],
     return "\n".join(lines)
 
 
+def rehearsed() -> list[str]:
+    """The tables of the earlier targets, each left out of everything that is learned."""
+    table = read_table(HERE.parent / "smollm2-135m" / "table.json")
+    pilots = json.loads((HERE.parent / "smollm2-135m-pilots" / "pilots.json").read_bytes())
+    runs, pairs = earlier()
+    found = []
+    for name in pilots["targets"]:
+        others = [run for run in runs if not run.name.endswith(f": {name}")]
+        theirs = [pair for pair in pairs if pair.run in {run.hash for run in others}]
+        found.append(held(table, name, others, theirs, {-1: pilots}))
+    return [*lines_of_ways(found), "", *lines_of_targets(found)]
+
+
 def main() -> None:
-    """Write the page."""
+    """Write the page, or print the rehearsal."""
+    if sys.argv[1:] == ["earlier"]:
+        sys.stdout.write("\n".join(rehearsed()) + "\n")
+        return
     asked = json.loads((HERE / "registered.json").read_bytes())
     if content_hash(asked["registered"]) != asked["hash"]:
         raise SystemExit("registered.json was changed after it was registered. Put it back.")
