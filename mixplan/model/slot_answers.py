@@ -20,8 +20,8 @@ FILL_TOKENS = {"cpu": 1024, "cuda": 8192}
 """Tokens of prompts that are read into free slots in one pass."""
 
 LEAVE_AT = 4
-"""Free slots are filled once they are one in so many, or hold all that waits. Ended rows leave a padded batch likewise: taking them out copies
-the keys and values of the others."""
+"""Free slots are filled once they are one in so many, or hold all that waits. Ended rows leave a padded batch likewise:
+taking them out copies the keys and values of the others."""
 
 
 def answer_in_slots(

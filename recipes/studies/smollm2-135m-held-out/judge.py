@@ -4,8 +4,8 @@
     python recipes/studies/smollm2-135m-held-out/judge.py earlier
 
 It reads table.json (`mixplan study run`) and pilots-SEED.json (../smollm2-135m-pilots/measure.py) beside it, and what
-was measured of the earlier targets, which comes with mixplan. The second form prints the same of these: each without
-itself, from its one pilot. They are the targets that all of it was developed on.
+was measured of the earlier targets, which comes with mixplan. The second form writes the same of these, on which all of
+it was developed, into ../smollm2-135m-pilots/RESULTS.md: each without itself, from its one pilot.
 """
 
 import json
@@ -245,8 +245,8 @@ def page(table: Table, pilots: Mapping[int, Any], registered: Mapping[str, Any],
     return "\n".join(lines)
 
 
-def rehearsed() -> list[str]:
-    """The tables of the earlier targets, each left out of everything that is learned."""
+def rehearsed() -> str:
+    """The page of the earlier targets, each left out of everything that is learned."""
     table = read_table(HERE.parent / "smollm2-135m" / "table.json")
     pilots = json.loads((HERE.parent / "smollm2-135m-pilots" / "pilots.json").read_bytes())
     runs, pairs = earlier()
@@ -255,13 +255,26 @@ def rehearsed() -> list[str]:
         others = [run for run in runs if not run.name.endswith(f": {name}")]
         theirs = [pair for pair in pairs if pair.run in {run.hash for run in others}]
         found.append(held(table, name, others, theirs, {-1: pilots}))
-    return [*lines_of_ways(found), "", *lines_of_targets(found)]
+    lines = [
+        "# Pilots of the study smollm2-135m",
+        "",
+        "Written by `python recipes/studies/smollm2-135m-held-out/judge.py earlier` from ../smollm2-135m/table.json "
+        "and pilots.json; nothing here was typed in. Exploratory: all of it was developed on these targets. Errors are "
+        "root mean squares over a target's three jobs and the domains that its pilot was not measured on, means over "
+        "targets; brackets are 95 % intervals over targets. Each target is left out of all that is learned.",
+        "",
+        *lines_of_ways(found),
+        "",
+        *lines_of_targets(found),
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Write the page, or print the rehearsal."""
+    """Write the page, or that of the earlier targets."""
     if sys.argv[1:] == ["earlier"]:
-        sys.stdout.write("\n".join(rehearsed()) + "\n")
+        (HERE.parent / "smollm2-135m-pilots" / "RESULTS.md").write_text(rehearsed(), encoding="utf-8")
         return
     asked = json.loads((HERE / "registered.json").read_bytes())
     if content_hash(asked["registered"]) != asked["hash"]:
