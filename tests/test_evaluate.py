@@ -41,12 +41,11 @@ def test_each_domain_has_its_measures(tiny_model, target, domains, tmp_path):
     read = {"name": str(tiny_model), "hash": model.weights, "dtype": "float32", "device": "cpu"}
     assert found.model == EvaluatedModel(**read)
     assert told.stages == [
+        ("untrained model's answers, pick, free", 5, "rows"),
         ("untrained model, target (1 of 3): exact", 4, "rows"),
         ("untrained model's own answers, target", 4, "rows"),
         ("untrained model, target (1 of 3): behaviour", 4, "rows"),
-        ("untrained model's own answers, pick", 3, "rows"),
         ("untrained model, pick (2 of 3): choice, behaviour", 3, "rows"),
-        ("untrained model's own answers, free", 2, "rows"),
         ("untrained model, free (3 of 3): likelihood, behaviour", 2, "rows"),
     ]
     assert told.done == 3 * 4 + 2 * 3 + 2 * 2
@@ -79,8 +78,8 @@ def test_what_was_measured_before_a_kill_is_not_measured_again(tiny_model, targe
         evaluate(model, target, domains, spec=SPEC, folder=tmp_path, watcher=Killed())
     _, told = run(model, target, domains, tmp_path)
     assert [name for name, _, _ in told.stages] == [
+        "untrained model's answers, pick, free",
         "untrained model, pick (2 of 3): choice, behaviour",
-        "untrained model's own answers, free",
         "untrained model, free (3 of 3): likelihood, behaviour",
     ]
 
@@ -108,7 +107,7 @@ def test_a_damaged_result_is_set_aside_and_measured_again(tiny_model, target, do
         path.write_bytes(path.read_bytes()[:-7] + b"garbage")
     again, told = run(model, target, domains, tmp_path)
     assert again == first
-    assert len(told.stages) == 7
+    assert len(told.stages) == 6
     assert all(path.with_name(path.name + ".aside").exists() for path in kept)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from mixplan.saved.outcome import Floor
 
 if TYPE_CHECKING:
     from mixplan.evaluate.answering import Answering
+    from mixplan.evaluate.answers_ahead import Posed
     from mixplan.evaluate.behaviour import OwnAnswers
     from mixplan.model import Model
     from mixplan.reading.progress import Watcher
@@ -79,16 +80,13 @@ def evaluate(
     origin = untrained or model
     parts = by_name(target, domains) if target else dict(domains)
     titles = titles_of(parts, "untrained" if model is origin else "trained")
-    work = _Work(model, origin, spec, folder, watcher, identity(model), identity(origin), titles, {}, Counter(), [])
+    identities = identity(model), identity(origin)
+    work = _Work(model, origin, spec, folder, watcher, *identities, titles, {}, {}, set(), Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
     floors: dict[str, Floor] = {}
     stood = total = 0
-    for name, domain in parts.items():
-        rows = domain.evaluation[: spec.rows]
-        if not rows:
-            watcher.say(f"{name} has no evaluation rows and is not measured; set `split.evaluation`")
-            continue
+    for name, domain, rows in work.posed(parts):
         headlines[name] = headline(name, domain, spec)
         measured[name], standing = work.domain(name, domain, rows)
         # The target is there to gain, which a floor does not hide.
@@ -141,19 +139,71 @@ class _Work:
     untrained_identity: str
     titles: dict[str, str]
     answerings: dict[str, Answering]
+    standings: dict[str, tuple[dict[str, Path], dict[str, Measured]]]
+    answered: set[str]
     reused: Counter[str]
     said: list[str]
 
+    def posed(self, parts: Mapping[str, Domain]) -> Iterator[Posed]:
+        """Each domain with the rows that it is measured on, once those of its run are answered."""
+        from mixplan.evaluate.answers_ahead import Posed, runs_of  # loads torch, which reading results does not need
+
+        asked = []
+        for name, domain in parts.items():
+            if rows := domain.evaluation[: self.spec.rows]:
+                asked.append(Posed(name, domain, rows))
+            else:
+                self.watcher.say(f"{name} has no evaluation rows and is not measured; set `split.evaluation`")
+        for run in runs_of(asked):
+            self.answer_together(run)
+            yield from run
+
+    def standing(self, name: str, domain: Domain, rows: Sequence[Row]) -> tuple[dict[str, Path], dict[str, Measured]]:
+        """Where each measure of one domain is kept, and those that stand from an earlier evaluation; looked up once."""
+        if name not in self.standings:
+            wanted = measures_of(name, domain, self.spec)
+            places = {one: kept_place(self.key(name, domain, rows, one)) for one in wanted}
+            found = {
+                measure: items_from(measure, standing)
+                for measure, place in places.items()
+                if (standing := unseal(place)) is not None
+            }
+            found |= self.in_another_type(name, domain, rows, [measure for measure in places if measure not in found])
+            self.standings[name] = places, found
+        return self.standings[name]
+
+    def answer_together(self, run: Sequence[Posed]) -> None:
+        """Answer the rows of several domains at once where any answer is missing; measures then find them there."""
+        from mixplan.evaluate.answers_ahead import worth_joining
+        from mixplan.evaluate.behaviour import kept_answers
+
+        asked: dict[int, list[Posed]] = {}
+        missing: set[int] = set()
+        for part in run:
+            places, found = self.standing(*part)
+            if "exact" in places:
+                tokens, lacks = self.spec.answer_tokens, "exact" not in found
+            elif "behaviour" in places and self.model is self.untrained:
+                tokens = self.spec.behaviour_tokens
+                kept = kept_place(answers_key(self.untrained_identity, part.rows, tokens))
+                lacks = "behaviour" not in found and kept_answers(kept) is None
+            else:
+                continue
+            asked.setdefault(tokens, []).append(part)
+            missing |= {tokens} if lacks else set()
+        for tokens in sorted(missing, reverse=True):
+            if parts := worth_joining(self.model, asked[tokens]):
+                rows = [row for part in parts for row in part.rows]
+                which = self.titles[parts[0].name].partition(",")[0]
+                self.watcher.stage(f"{which}'s answers, {', '.join(part.name for part in parts)}", len(rows), "rows")
+                self.answering(self.model).answers(rows, answer_tokens=tokens, advance=self.watcher.advance)
+                if tokens >= self.spec.behaviour_tokens:
+                    self.answered.update(part.name for part in parts)
+
     def domain(self, name: str, domain: Domain, rows: Sequence[Row]) -> tuple[dict[str, Measured], int]:
         """Each measure of one domain, and how many stood from an earlier evaluation."""
-        places = {one: kept_place(self.key(name, domain, rows, one)) for one in measures_of(name, domain, self.spec)}
-        found = {
-            measure: items_from(measure, standing)
-            for measure, place in places.items()
-            if (standing := unseal(place)) is not None
-        }
-        found |= self.in_another_type(name, domain, rows, [measure for measure in places if measure not in found])
-        stood = len(found)
+        places, standing = self.standing(name, domain, rows)
+        found, stood = dict(standing), len(standing)
         missing = [measure for measure in places if measure not in found]
         read = tuple(measure for measure in missing if measure in READ_TOGETHER)
         for step in dict.fromkeys(read if measure in READ_TOGETHER else (measure,) for measure in missing):
@@ -247,8 +297,11 @@ class _Work:
         kept_at = kept_place(answers_key(self.untrained_identity, rows, tokens))
         answers = kept_answers(kept_at)
         if answers is None:
-            self.watcher.stage(f"untrained model's own answers, {name}", len(rows), "rows")
-            answering, advance = self.answering(self.untrained), self.watcher.advance
+            there = self.model is self.untrained and name in self.answered
+            if not there:
+                self.watcher.stage(f"untrained model's own answers, {name}", len(rows), "rows")
+            advance = nothing if there else self.watcher.advance
+            answering = self.answering(self.untrained)
             answers = make_answers(answering, rows, answer_tokens=tokens, kept_at=kept_at, advance=advance)
         return own_answers(self.untrained, rows, answers, kept_at)
 
@@ -275,6 +328,10 @@ class _Work:
         versions = {one: installed(one) for one in LIBRARIES.get(measure, ("torch", "transformers"))}
         versions |= package_versions([domain.grader]) if measure == "exact" else {}
         return content_hash(VERSION, identified or self.model_identity, content(rows), measure, settings, versions)
+
+
+def nothing(_: int) -> None:
+    """Tell no progress."""
 
 
 def kept_place(key: str) -> Path:

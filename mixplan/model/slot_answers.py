@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
 
+from mixplan.model.families import text_config
 from mixplan.model.finite import refuse_scores
 from mixplan.model.load import Model
 from mixplan.model.slots import Ids, Slots, read_beginning
@@ -15,6 +16,9 @@ Choose = Callable[[Tensor, Sequence[int], Sequence[int]], Tensor]
 
 BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}
 """Rows times their longest possible length in one batch: what keys and values may take, a few GB on large models."""
+
+KEPT_BYTES = {"cpu": 1 << 29}
+"""What keys and values of a small model may take, where that is more tokens."""
 
 FILL_TOKENS = {"cpu": 1024, "cuda": 8192}
 """Tokens of prompts that are read into free slots in one pass."""
@@ -64,7 +68,7 @@ def answer_in_slots(
         return ended
 
     lengths = [len(prompt) - shared + max_new_tokens for prompt in prompts]
-    limit = BATCH_TOKENS.get(model.device.type, 8192) - shared
+    limit = most_tokens(model) - shared
     for waiting in alike(lengths, limit):
         longest = lengths[waiting[-1]]
         room = slots or max(1, min(len(waiting), limit // longest))
@@ -81,6 +85,19 @@ def answer_in_slots(
                 logits = held.step([answers[row][-1] for row in active])
             leave(held, active, note(read, logits))
     return [tuple(answer) for answer in answers]
+
+
+def most_tokens(model: Model) -> int:
+    """Tokens whose keys and values are held at once: a pass over many rows takes little longer than one over a few."""
+    config, least = text_config(model.lm), BATCH_TOKENS.get(model.device.type, 8192)
+    names = ("num_hidden_layers", "num_attention_heads", "hidden_size")
+    layers, heads, hidden = (getattr(config, name, None) for name in names)
+    if not (layers and heads and hidden):
+        return least
+    width = getattr(config, "head_dim", None) or hidden // heads
+    kept = getattr(config, "num_key_value_heads", None) or heads
+    bytes_a_token = 2 * layers * kept * width * model.lm.dtype.itemsize
+    return max(least, int(KEPT_BYTES.get(model.device.type, 0) // bytes_a_token))
 
 
 def leave(held: Slots, active: list[int], ended: set[int]) -> None:
