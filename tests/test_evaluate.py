@@ -43,12 +43,11 @@ def test_each_domain_has_its_measures(tiny_model, target, domains, tmp_path):
     assert told.stages == [
         ("untrained model's answers, pick, free", 5, "rows"),
         ("untrained model, target (1 of 3): exact", 4, "rows"),
-        ("untrained model's own answers, target", 4, "rows"),
         ("untrained model, target (1 of 3): behaviour", 4, "rows"),
         ("untrained model, pick (2 of 3): choice, behaviour", 3, "rows"),
         ("untrained model, free (3 of 3): likelihood, behaviour", 2, "rows"),
     ]
-    assert told.done == 3 * 4 + 2 * 3 + 2 * 2
+    assert told.done == 2 * 4 + 2 * 3 + 2 * 2
     write_evaluation(found, tmp_path / "before.json")
     assert read_evaluation(tmp_path / "before.json") == found
 
@@ -107,7 +106,7 @@ def test_a_damaged_result_is_set_aside_and_measured_again(tiny_model, target, do
         path.write_bytes(path.read_bytes()[:-7] + b"garbage")
     again, told = run(model, target, domains, tmp_path)
     assert again == first
-    assert len(told.stages) == 6
+    assert len(told.stages) == 5
     assert all(path.with_name(path.name + ".aside").exists() for path in kept)
 
 
@@ -196,7 +195,7 @@ def test_another_chat_template_is_another_model(tiny_model, target, tmp_path):
     run(model, target, {}, tmp_path)
     model.tokenizer.chat_template = model.tokenizer.chat_template.replace("eos_token", "bos_token")
     _, told = run(model, target, {}, tmp_path)
-    assert len(told.stages) == 3
+    assert len(told.stages) == 2
 
 
 def test_reading_results_loads_no_model_library():

@@ -8,8 +8,10 @@ from as_saved import plain
 from evaluated import Told, asked_rows, domain_of, loaded
 
 from mixplan.evaluate import answering, answers_ahead, evaluate
+from mixplan.evaluate.answering import Answering
 from mixplan.evaluate.answers_ahead import Posed, begins_alike, runs_of, worth_joining
 from mixplan.recipe import EvaluateSpec
+from mixplan.runs import cache_folder
 
 NAMES = ("d0", "d1", "d2", "d3")
 SPEC = EvaluateSpec(answer_tokens=6, behaviour_tokens=4, also=["behaviour"], rows=9)
@@ -72,6 +74,46 @@ def test_an_evaluation_that_was_stopped_answers_in_the_same_batches(tiny_model, 
     assert plain(measured(model, watcher=again)) == plain(first)
     assert asked == [14, 14]
     assert again.stages == []
+
+
+def test_own_answers_are_cut_from_what_was_answered_together_after_a_stop_too(tiny_model, asked):
+    """Stopped behind the last graded answers and before the same domain's own ones, which are their beginning."""
+    model = loaded(tiny_model)
+
+    class Stopped(Told):
+        def stage(self, name, total, unit):
+            if name == "untrained model, d3 (4 of 4): behaviour":
+                raise KeyboardInterrupt
+            super().stage(name, total, unit)
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(model, watcher=Stopped())
+    kept = max((cache_folder() / "evaluation").rglob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    kept.unlink()  # d3's own answers, which were written last
+    measured(model)
+    assert asked == [14, 14]
+
+
+def test_what_stands_is_not_answered_again_for_a_domain_that_is_answered_by_itself(tiny_model, asked, monkeypatch):
+    model = loaded(tiny_model)
+    monkeypatch.setattr(answers_ahead, "worth_joining", lambda _, parts: [part for part in parts if part.name != "d3"])
+    measured(model)
+    assert asked == [9, 5]
+    others = {name: rows for name, rows in domains().items() if name != "d3"}
+    changed = others | {"d3": domain_of("d3", asked_rows(20)[14:], grader="exact")}
+    evaluate(model, None, changed, spec=SPEC, folder=Path(), watcher=Told())
+    assert asked == [9, 5, 6]
+
+
+def test_an_answer_that_is_known_longer_stays(tiny_model, asked):
+    known, rows = Answering(loaded(tiny_model)), asked_rows(3)
+    _, longer = known.answers(rows, answer_tokens=6, advance=lambda _: None)
+    assert known.answered(rows, answer_tokens=6)
+    assert not known.answered(rows, answer_tokens=7)
+    assert not known.answered(asked_rows(4), answer_tokens=2)
+    known.answers(asked_rows(4), answer_tokens=2, advance=lambda _: None)
+    assert known.answers(rows, answer_tokens=6, advance=lambda _: None)[1] == longer
+    assert asked == [3, 4]
 
 
 def test_runs_keep_the_order_and_the_most_rows():

@@ -70,6 +70,35 @@ def test_cells_that_were_not_measured_are_left_out_with_their_scores():
     assert error(first, logs[-1]) < 0.35
 
 
+def test_scores_further_out_than_any_before_say_no_more_than_the_furthest():
+    logs, scores = world(7)
+    near, far = scores[-1].copy(), scores[-1].copy()
+    near[4], far[4] = near[4] - 50, far[4] - 5000  # a score of nearly 0
+    first, second = (with_scores(logs[:-1], scores[:-1], own, Way(0, 1.0)) for own in (near, far))
+    np.testing.assert_allclose(first.level[4], second.level[4])
+    assert abs(second.level[4] - filled(logs[:-1], 0).level[4]) < 15
+
+
+def test_what_is_not_known_of_a_targets_own_slope_widens_what_scores_move():
+    rng = np.random.default_rng(8)
+    logs, scores = world(8)
+    own = scores - scores.mean(0)
+    logs = logs + rng.normal(0, 1, TARGETS + 1)[:, None] * (own - own.mean(1, keepdims=True))  # a slope a target
+    found, plain = (with_scores(logs[:-1], scores[:-1], scores[-1], Way(0, share)) for share in (1.0, 0.0))
+    moved = np.abs(found.level - plain.level)
+    seen = Seen.exact(PLACES, logs[-1])
+    deviation = complete(found, seen).deviation
+    rest = [place for place in range(DOMAINS) if place not in PLACES]
+    assert np.corrcoef(moved[rest], deviation[rest])[0, 1] > 0.5
+
+
+def test_scores_that_differ_by_rounding_alone_say_nothing():
+    logs, scores = world(9)
+    flat = np.tile(scores[0], (TARGETS, 1)) * (1 + 1e-15)
+    found = with_scores(logs[:-1], flat, scores[-1], Way(1, 1.0))
+    np.testing.assert_allclose(found.level, filled(logs[:-1], 1).level)
+
+
 def test_a_domain_without_a_score_of_its_own_has_the_level_that_it_has_anyway():
     logs, scores = world(4)
     own = scores[-1].copy()

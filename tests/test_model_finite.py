@@ -6,7 +6,6 @@ from torch import nn
 
 from mixplan.errors import ModelError
 from mixplan.model.finite import (
-    NEVER,
     is_finite,
     refuse_activations,
     refuse_scores,
@@ -53,7 +52,7 @@ def test_activations_and_scores_are_refused_by_what_they_are():
         refuse_scores(torch.tensor([[0.0, float("nan")]]), "m", "float32")
 
 
-@pytest.mark.parametrize("never", [-float("inf"), LOWEST, torch.finfo(torch.bfloat16).min])
+@pytest.mark.parametrize("never", [-float("inf"), LOWEST, torch.finfo(torch.bfloat16).min, -1e4])
 def test_tokens_that_may_never_come_do_not_hide_what_differs(never):
     own = torch.randn(4, 9, generator=torch.Generator().manual_seed(0))
     own[:, 3] = never
@@ -73,5 +72,8 @@ def test_scores_differ_by_no_more_than_noise_of_the_largest():
     assert not same_scores(own + 0.02, own, 1e-3)
     assert not same_scores(own[:, :2], own, 1e-3)
     assert not same_scores(torch.full((1, 3), float("nan")), own, 1e-3)
-    nothing = torch.full((1, 3), NEVER)
-    assert not same_scores(nothing, nothing, 1e-3)
+    infinite = torch.tensor([[float("inf"), 1.0, 0.0]])
+    assert not same_scores(own, infinite, 1e-3)
+    assert not same_scores(infinite, infinite, 1e-3)
+    shifted = own - 5000  # scores are known up to a sum
+    assert same_scores(shifted, shifted, 1e-3)

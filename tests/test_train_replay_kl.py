@@ -1,5 +1,6 @@
 """The KL from the untrained model at domain rows: its gradients are those of a plainly written loss, in every form."""
 
+import math
 import os
 import shutil
 import signal
@@ -251,3 +252,22 @@ def test_weight_0_gives_the_very_same_training_and_a_weight_another(tmp_path, ti
         train_to_end(run)
         ends[name] = {path.name: file_hash(path) for path in (run / "model").glob("*.safetensors")}
     assert ends["none"] == ends["zero"] != ends["some"]
+
+
+def test_a_token_that_may_never_come_is_no_part_of_the_divergence(tiny_model):
+    lm = AutoModelForCausalLM.from_pretrained(tiny_model)
+    term = replay_kl_of(job(), lm)
+    head = torch.nn.Linear(32, lm.config.vocab_size)
+    head.weight.data.copy_(lm.get_output_embeddings().weight.data)
+    head.bias.data.zero_()
+    head.bias.data[7] = -math.inf
+    for model in (lm, term.untrained):
+        model.set_output_embeddings(head)
+    states = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
+    near = (states + 0.1).requires_grad_()
+    found = term.divergence(lm, states, near)
+    found.backward()
+    keep = [place for place in range(lm.config.vocab_size) if place != 7]
+    logs, other = ((each @ head.weight.T)[:, keep].double().log_softmax(1) for each in (states, near.detach()))
+    torch.testing.assert_close(found.double(), (logs.exp() * (logs - other)).sum(), rtol=1e-4, atol=1e-5)
+    assert bool(torch.isfinite(near.grad).all())

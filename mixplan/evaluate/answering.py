@@ -46,15 +46,29 @@ class Answering:
         fits = [place for place, ids in enumerate(tokens) if len(ids) + answer_tokens <= self.model.window]
         kept = [rows[place] for place in fits]
         texts = [prompts[place] for place in fits]
-        if all(self._known.get(text, (0, None))[0] >= answer_tokens for text in texts):
+        if self.know(texts, answer_tokens):
             advance(len(kept))
             return kept, [self.shortened(self._known[text][1], answer_tokens) for text in texts]
         if is_served(self.model):
             found = self.served([tokens[place] for place in fits], answer_tokens, advance)
         else:
             found = generate(self.model, texts, max_new_tokens=answer_tokens, on_answers=advance)
-        self._known |= {text: (answer_tokens, answer) for text, answer in zip(texts, found, strict=True)}
+        for text, answer in zip(texts, found, strict=True):
+            if not self.know([text], answer_tokens):
+                self._known[text] = answer_tokens, answer
         return kept, found
+
+    def answered(self, rows: Sequence[Row], *, answer_tokens: int) -> bool:
+        """Whether all rows that fit the window have an answer of at most so many tokens already."""
+        if not self._known:
+            return False
+        prompts = [prompt_text(self.model, row) for row in rows]
+        room = self.model.window - answer_tokens
+        return self.know([text for text in prompts if len(token_ids(self.model, text)) <= room], answer_tokens)
+
+    def know(self, texts: Sequence[str], answer_tokens: int) -> bool:
+        """Whether prompts have answers as long as is asked."""
+        return all(self._known.get(text, (0, None))[0] >= answer_tokens for text in texts)
 
     def shortened(self, answer: Answer, tokens: int) -> Answer:
         """What an answer would have been with fewer tokens."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ def evaluate(
     parts = by_name(target, domains) if target else dict(domains)
     titles = titles_of(parts, "untrained" if model is origin else "trained")
     identities = identity(model), identity(origin)
-    work = _Work(model, origin, spec, folder, watcher, *identities, titles, {}, {}, set(), Counter(), [])
+    work = _Work(model, origin, spec, folder, watcher, *identities, titles, {}, {}, Counter(), [])
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
     floors: dict[str, Floor] = {}
@@ -140,7 +140,6 @@ class _Work:
     titles: dict[str, str]
     answerings: dict[str, Answering]
     standings: dict[str, tuple[dict[str, Path], dict[str, Measured]]]
-    answered: set[str]
     reused: Counter[str]
     said: list[str]
 
@@ -178,27 +177,28 @@ class _Work:
         from mixplan.evaluate.behaviour import kept_answers
 
         asked: dict[int, list[Posed]] = {}
-        missing: set[int] = set()
+        lacking: set[str] = set()
         for part in run:
             places, found = self.standing(*part)
-            if "exact" in places:
-                tokens, lacks = self.spec.answer_tokens, "exact" not in found
-            elif "behaviour" in places and self.model is self.untrained:
-                tokens = self.spec.behaviour_tokens
-                kept = kept_place(answers_key(self.untrained_identity, part.rows, tokens))
-                lacks = "behaviour" not in found and kept_answers(kept) is None
-            else:
+            own = self.model is self.untrained and "behaviour" in places
+            tokens = self.spec.answer_tokens if "exact" in places else self.spec.behaviour_tokens
+            if "exact" in places or own:
+                asked.setdefault(tokens, []).append(part)
+            if "exact" in places and "exact" not in found:
+                lacking.add(part.name)
+            if own and "behaviour" not in found and tokens >= self.spec.behaviour_tokens:
+                kept = kept_place(answers_key(self.untrained_identity, part.rows, self.spec.behaviour_tokens))
+                lacking |= {part.name} if kept_answers(kept) is None else set()
+        for tokens, parts in sorted(asked.items(), reverse=True):
+            if not lacking & {part.name for part in parts}:
                 continue
-            asked.setdefault(tokens, []).append(part)
-            missing |= {tokens} if lacks else set()
-        for tokens in sorted(missing, reverse=True):
-            if parts := worth_joining(self.model, asked[tokens]):
-                rows = [row for part in parts for row in part.rows]
-                which = self.titles[parts[0].name].partition(",")[0]
-                self.watcher.stage(f"{which}'s answers, {', '.join(part.name for part in parts)}", len(rows), "rows")
+            joined = worth_joining(self.model, parts)
+            if lacking & {part.name for part in joined}:
+                rows = [row for part in joined for row in part.rows]
+                which = self.titles[joined[0].name].partition(",")[0]
+                names = ", ".join(part.name for part in joined)
+                self.watcher.stage(f"{which}'s answers, {names}", len(rows), "rows")
                 self.answering(self.model).answers(rows, answer_tokens=tokens, advance=self.watcher.advance)
-                if tokens >= self.spec.behaviour_tokens:
-                    self.answered.update(part.name for part in parts)
 
     def domain(self, name: str, domain: Domain, rows: Sequence[Row]) -> tuple[dict[str, Measured], int]:
         """Each measure of one domain, and how many stood from an earlier evaluation."""
@@ -297,11 +297,12 @@ class _Work:
         kept_at = kept_place(answers_key(self.untrained_identity, rows, tokens))
         answers = kept_answers(kept_at)
         if answers is None:
-            there = self.model is self.untrained and name in self.answered
-            if not there:
-                self.watcher.stage(f"untrained model's own answers, {name}", len(rows), "rows")
-            advance = nothing if there else self.watcher.advance
             answering = self.answering(self.untrained)
+            advance: Callable[[int], None] = self.watcher.advance
+            if answering.answered(rows, answer_tokens=tokens):
+                advance = nothing
+            else:
+                self.watcher.stage(f"untrained model's own answers, {name}", len(rows), "rows")
             answers = make_answers(answering, rows, answer_tokens=tokens, kept_at=kept_at, advance=advance)
         return own_answers(self.untrained, rows, answers, kept_at)
 

@@ -62,8 +62,11 @@ def left_out(
         errors = {way: error for way, (error, _) in found.items()}
         return LeftOut(best, errors[best], errors, max(1.0, found[best][1]), True, len(measured))
     noise = Seen(np.zeros(1, np.int64), np.zeros(1), np.array([(law.own * ratio) ** 2]), (law.spread * ratio) ** 2)
-    best = min(tried, key=lambda way: left_out_error(table.logs, fits[way], places, noise, whole=True))
     errors = {way: left_out_error(table.logs, fits[way], places, None, whole=False) for way in tried}
+    without = min(error for way, error in errors.items() if not way.share)
+    # Scores are used where they err less by what is reported, too.
+    usable = [way for way in tried if not way.share or errors[way] < without]
+    best = min(usable, key=lambda way: left_out_error(table.logs, fits[way], places, noise, whole=True))
     scale = max(
         calibration(table.logs, [with_noise(row, places, each) for row in table.logs], fits[best])
         for each in (noise, None)

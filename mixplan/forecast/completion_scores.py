@@ -5,7 +5,9 @@
 x is the score's logarithm once a domain's mean over the earlier targets and a target's mean over its domains are out:
 neither how high a domain scores anyway nor how high a target does. b is the least-squares slope of the changes, centred
 likewise; a, the share of it that is taken, is 0, ½ or 1. Where a is 0 scores say nothing, and the rest is `completion`.
-A target whose scores are known has the same model with other levels, so that completing it is the same conditional.
+A new target's own slope differs from b as the earlier ones' do from one another, which is one more latent column, and
+its x are taken as no further out than any of theirs. A target whose scores are known has the same model with other
+levels, so that completing it is the same conditional.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ from mixplan.forecast.completion import RANKS, Doubles, Factors, filled, two_way
 
 SHARES = (0.0, 0.5, 1.0)
 """Of the slope. On eight targets all of it overshot where a target's strength was known; see docs/evidence.md."""
+
+
+SAME = 1e-12
+"""Part of all squares below which what scores say apart is rounding."""
 
 
 class Way(NamedTuple):
@@ -70,11 +76,19 @@ def with_scores(logs: Doubles, scores: Doubles, own: Doubles, way: Way) -> Facto
     beside = np.array([apart(np.where(here, row, np.nan), usual) for row, here in zip(scores, there, strict=True)])
     changes = np.where(there, logs, 0.0)[:, measured]
     level, strengths = two_way(weights, changes)
-    left = weights * (changes - level - strengths[:, None])
-    below = float(np.square(beside).sum())
-    slope = way.share * float((beside[:, measured] * left).sum()) / below if below else 0.0
+    left = np.zeros(logs.shape)
+    left[:, measured] = weights * (changes - level - strengths[:, None])
+    squares, products = np.square(beside).sum(axis=1), (beside * left).sum(axis=1)
+    if squares.sum() <= SAME * np.square(scores[there]).sum():
+        return filled(logs, way.rank)
+    slope = way.share * float(products.sum() / squares.sum())
+    known = squares > SAME * squares.sum()
+    spread = way.share * float((products[known] / squares[known]).std(ddof=1)) if known.sum() > 1 else 0.0
+    furthest = float(np.abs(beside).max())
+    mine = np.clip(apart(own, usual), -furthest, furthest)
     found = filled(logs - slope * beside, way.rank)
-    return replace(found, level=found.level + slope * apart(own, usual))
+    loadings = np.column_stack([found.loadings, spread * mine])
+    return replace(found, level=found.level + slope * mine, loadings=loadings)
 
 
 def left_out_with_scores(logs: Doubles, scores: Doubles, way: Way) -> list[Factors]:

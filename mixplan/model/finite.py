@@ -7,8 +7,11 @@ from torch import Tensor, nn
 
 from mixplan.errors import ModelError
 
-NEVER = torch.finfo(torch.float16).min / 2
-"""Lower scores are of tokens that may never come: some models put minus infinity or a type's lowest number there."""
+NEVER = 1000.0
+"""Scores so much lower than a row's highest are of tokens that may never come: some models put minus infinity, a type's
+lowest number or -10,000 there."""
+LEEWAY = 100.0
+"""Within which the two ways may differ in where they stand beside `NEVER`."""
 
 
 def is_finite(tensor: Tensor) -> bool:
@@ -76,21 +79,26 @@ def refuse_scores(logits: Tensor, name: str, dtype: str) -> None:
 def same_scores(ours: Tensor, own: Tensor, noise: float) -> bool:
     """Whether two ways of making next-token scores give the same.
 
-    Scores of tokens that may never come, minus infinity or a number near a type's lowest, must be such in both. They
-    are held apart from the others, whose size is what differences are measured by.
+    Tokens that may never come must be such in both. They are held apart from the others, whose size is what differences
+    are measured by.
 
     Args:
         ours: `[..., vocabulary]` float32.
         own: Likewise.
         noise: The largest difference, as a part of the largest score.
     """
-    if ours.shape != own.shape:
+    if ours.shape != own.shape or bool(torch.isposinf(ours).any() | torch.isposinf(own).any()):
         return False
-    never = own <= NEVER
-    if not torch.equal(never, ours <= NEVER) or bool(never.all()):
+    never = below(own, NEVER) | below(ours, NEVER)
+    if not bool((below(own, NEVER - LEEWAY) & below(ours, NEVER - LEEWAY))[never].all()):
         return False
     left, right = ours[~never], own[~never]
     return bool((left - right).abs().max() <= noise * right.abs().max())
+
+
+def below(scores: Tensor, gap: float) -> Tensor:
+    """Which scores are lower than their row's highest by more than a gap."""
+    return scores < scores.amax(dim=-1, keepdim=True) - gap
 
 
 def not_numbers(name: str, dtype: str, what: str) -> ModelError:

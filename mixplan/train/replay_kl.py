@@ -103,7 +103,9 @@ class ReplayKl:
         def summed(far: Tensor, near: Tensor) -> Tensor:
             with torch.no_grad(), self.as_untrained(model) as untrained:
                 logs = logits_of(untrained, far).log_softmax(dim=-1)
-            return (logs.exp() * (logs - logits_of(whole_of(model), near).log_softmax(dim=-1))).sum()
+            gap = logs - logits_of(whole_of(model), near).log_softmax(dim=-1)
+            # A token that may never come has no part in the mean: 0 times an infinite gap is no number.
+            return (logs.exp() * gap.masked_fill(logs.isneginf(), 0.0)).sum()
 
         step = max(
             1, LOGIT_VALUES.get(near.device.type, 1 << 24) // whole_of(model).config.get_text_config().vocab_size
