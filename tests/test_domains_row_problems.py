@@ -1,4 +1,4 @@
-"""Rows that are left out or changed, counted by cause with the first of each."""
+"""Rows that are left out or changed are counted by cause, with the first of each."""
 
 from mixplan.domains.row_problems import Causes
 

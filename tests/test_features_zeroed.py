@@ -1,4 +1,4 @@
-"""Features out of the residual stream: the formula written out in NumPy, every architecture, every kind of SAE."""
+"""Features leave the residual stream as the formula in NumPy has it, in every architecture and kind of SAE."""
 
 import json
 from dataclasses import replace

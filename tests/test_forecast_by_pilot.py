@@ -1,4 +1,4 @@
-"""A forecast from a pilot on made worlds: its law and columns known, targets left out, and what it says of itself."""
+"""A pilot forecasts made worlds whose law and columns are known, and says of itself what targets left out show."""
 
 import math
 from dataclasses import replace
@@ -101,11 +101,7 @@ def test_a_domain_that_no_earlier_target_measured_is_expected_around_the_others(
 
 def test_scores_beside_the_pilot_are_used_where_they_err_less_and_the_plan_says_so():
     world = World(10)
-    rng = np.random.default_rng(1)
-    logs = rng.standard_normal(world.logs.shape)
-    apart = logs - logs[:-1].mean(0)
-    apart = 1.5 * (apart - apart.mean(1, keepdims=True))
-    world.logs, world.pilots = world.logs + apart, world.pilots + apart
+    logs = world.follow_scores(1)
     runs = [
         replace(run, domains={name: replace(part, scores={"sts_icl": math.exp(score)})
                               for (name, part), score in zip(run.domains.items(), logs[place], strict=True)})

@@ -1,4 +1,4 @@
-"""Completion whose levels follow scores, on made worlds: where these say it, where they do not, what is left out."""
+"""Levels follow scores on made worlds where these say something, and stay as they are where they do not."""
 
 import math
 

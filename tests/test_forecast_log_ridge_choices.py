@@ -1,4 +1,4 @@
-"""Choices by targets left out: the penalty, and whether a level says how strong a run is."""
+"""Targets left out choose the penalty, and whether a level says how strong a run is."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Which way errs least in targets left out, against choices made by hand, and when logarithms are not tried."""
+"""The way that errs least in targets left out is chosen as by hand, and logarithms are not always tried."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Features taken out of trained models: which ones, what is measured then, and what is reported of it."""
+"""Trained models lose the right features, are measured without them, and the results say so."""
 
 from collections import Counter
 from dataclasses import replace

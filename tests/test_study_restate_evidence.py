@@ -1,4 +1,4 @@
-"""Evidence written again: with what an older mixplan left out, from the table, and never with other numbers."""
+"""Evidence is written again with what an older mixplan left out, from the table, and never with other numbers."""
 
 import hashlib
 import json

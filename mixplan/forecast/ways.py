@@ -140,7 +140,7 @@ class Way:
         return Predicted(*(np.array(column, dtype=np.float64) for column in arrays))
 
     def left_out_of(self, known: Changes) -> Doubles:
-        """`[n]` what is expected in this way of every change, its target left out.
+        """Expect every change in this way, its target left out, `[n]`.
 
         Args:
             known: `known`, or some of its runs.

@@ -34,6 +34,14 @@ class World:
             Pair(f"h{place}", str(place), RATIO, NAMES, self.pilots[place], self.logs[place]) for place in places
         )
 
+    def follow_scores(self, seed):
+        """Let changes follow drawn scores, whose logarithms are given back; the last row is the new target's."""
+        scores = np.random.default_rng(seed).standard_normal(self.logs.shape)
+        apart = scores - scores[:-1].mean(0)
+        apart = 1.5 * (apart - apart.mean(1, keepdims=True))
+        self.logs, self.pilots = self.logs + apart, self.pilots + apart
+        return scores
+
     def measured(self, names, pairs=()):
         changes = {name: math.exp(self.pilots[-1][NAMES.index(name)]) for name in names}
         return MeasuredPilot(PILOT, {name: (change, change / 30) for name, change in changes.items()}, pairs)
