@@ -1,4 +1,4 @@
-"""A plan counts tokens by the model's own tokenizer, the same once that is lost, or not at all where it would differ."""
+"""A plan counts tokens by the model's own tokenizer, the same once that is lost, or not at all."""
 
 import json
 from dataclasses import replace
