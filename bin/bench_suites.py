@@ -29,6 +29,7 @@ from lm_eval.models.huggingface import HFLM
 from mixplan.domains import Domain, Row
 from mixplan.domains.cached_domains import opened
 from mixplan.evaluate.answering import Answering
+from mixplan.evaluate.answers_ahead import Posed, runs_of, worth_joining
 from mixplan.evaluate.likelihood import measure_likelihood
 from mixplan.evaluate.prompts import prompt_text, tree_of
 from mixplan.model import Model, load_model
@@ -101,19 +102,24 @@ def generation(
     model: Model, domains: Sequence[Domain], rows: int, rounds: int, *, tokens: int, demonstrations: int
 ) -> dict[str, Any]:
     """Greedy answers to the domains that are measured by them, each behind its domain's demonstrations."""
-    asked = [shown(domain, rows, demonstrations) for domain in domains if domain.grader in ANSWERED]
-    Answering(model).answers(asked[0][:1], answer_tokens=2, advance=lambda _: None)  # the check, which is kept
+    asked = [
+        Posed(domain.name, domain, shown(domain, rows, demonstrations)) for domain in domains if domain.grader in ANSWERED
+    ]
+    together = [row for part in asked for row in part.rows]
+    Answering(model).answers(together[:1], answer_tokens=2, advance=lambda _: None)  # the check, which is kept
 
     def ours() -> list[str]:
-        texts = []
-        for part in asked:
-            kept, found = Answering(model).answers(part, answer_tokens=tokens, advance=lambda _: None)
-            assert len(kept) == len(part)
-            texts += [answer.text for answer in found]
+        """As an evaluation answers: rows of several domains together where that pays, then what is left by domain."""
+        answering, texts = Answering(model), []
+        for run in runs_of(asked):
+            if joined := [row for part in worth_joining(model, run) for row in part.rows]:
+                answering.answers(joined, answer_tokens=tokens, advance=lambda _: None)
+            for part in run:
+                kept, found = answering.answers(part.rows, answer_tokens=tokens, advance=lambda _: None)
+                assert len(kept) == len(part.rows)
+                texts += [answer.text for answer in found]
         return texts
 
-    # The harness batches requests of several tasks together, mixplan a domain's.
-    together = [row for part in asked for row in part]
     figures, found, other = in_turns(rounds, ours, lambda size: answered(model, together, size, tokens))
     same = sum(a == b for a, b in zip(found, other, strict=True))
     return {"rows": len(found), "answer_tokens": tokens, "demonstrations": demonstrations, **figures,
