@@ -29,7 +29,7 @@ from lm_eval.models.huggingface import HFLM
 from mixplan.domains import Domain, Row
 from mixplan.domains.cached_domains import opened
 from mixplan.evaluate.answering import Answering
-from mixplan.evaluate.answers_ahead import Posed, runs_of, worth_joining
+from mixplan.evaluate.answers_ahead import Posed, runs_of
 from mixplan.evaluate.likelihood import measure_likelihood
 from mixplan.evaluate.prompts import prompt_text, tree_of
 from mixplan.model import Model, load_model
@@ -102,18 +102,17 @@ def generation(
     model: Model, domains: Sequence[Domain], rows: int, rounds: int, *, tokens: int, demonstrations: int
 ) -> dict[str, Any]:
     """Greedy answers to the domains that are measured by them, each behind its domain's demonstrations."""
-    asked = [
-        Posed(domain.name, domain, shown(domain, rows, demonstrations)) for domain in domains if domain.grader in ANSWERED
-    ]
+    graded = [domain for domain in domains if domain.grader in ANSWERED]
+    asked = [Posed(domain.name, domain, shown(domain, rows, demonstrations)) for domain in graded]
     together = [row for part in asked for row in part.rows]
     Answering(model).answers(together[:1], answer_tokens=2, advance=lambda _: None)  # the check, which is kept
 
     def ours() -> list[str]:
-        """As an evaluation answers: rows of several domains together where that pays, then what is left by domain."""
+        """As an evaluation answers: rows of several domains together, each domain then finds its own."""
         answering, texts = Answering(model), []
         for run in runs_of(asked):
-            if joined := [row for part in worth_joining(model, run) for row in part.rows]:
-                answering.answers(joined, answer_tokens=tokens, advance=lambda _: None)
+            rows = [row for part in run for row in part.rows]
+            answering.answers(rows, answer_tokens=tokens, advance=lambda _: None)
             for part in run:
                 kept, found = answering.answers(part.rows, answer_tokens=tokens, advance=lambda _: None)
                 assert len(kept) == len(part.rows)

@@ -1,6 +1,5 @@
 """Domains that are answered together: which, in what batches, and that nothing else changes by it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from evaluated import Told, asked_rows, domain_of, loaded
 
 from mixplan.evaluate import answering, answers_ahead, evaluate
 from mixplan.evaluate.answering import Answering
-from mixplan.evaluate.answers_ahead import Posed, begins_alike, runs_of, worth_joining
+from mixplan.evaluate.answers_ahead import Posed, runs_of
 from mixplan.recipe import EvaluateSpec
 from mixplan.runs import cache_folder
 
@@ -94,17 +93,6 @@ def test_own_answers_are_cut_from_what_was_answered_together_after_a_stop_too(ti
     assert asked == [14, 14]
 
 
-def test_what_stands_is_not_answered_again_for_a_domain_that_is_answered_by_itself(tiny_model, asked, monkeypatch):
-    model = loaded(tiny_model)
-    monkeypatch.setattr(answers_ahead, "worth_joining", lambda _, parts: [part for part in parts if part.name != "d3"])
-    measured(model)
-    assert asked == [9, 5]
-    others = {name: rows for name, rows in domains().items() if name != "d3"}
-    changed = others | {"d3": domain_of("d3", asked_rows(20)[14:], grader="exact")}
-    evaluate(model, None, changed, spec=SPEC, folder=Path(), watcher=Told())
-    assert asked == [9, 5, 6]
-
-
 def test_an_answer_that_is_known_longer_stays(tiny_model, asked):
     known, rows = Answering(loaded(tiny_model)), asked_rows(3)
     _, longer = known.answers(rows, answer_tokens=6, advance=lambda _: None)
@@ -121,21 +109,3 @@ def test_runs_keep_the_order_and_the_most_rows():
     assert [[one.name for one in run] for run in runs_of(parts)] == [["a", "b"], ["c"], ["d"], ["e"], ["f"]]
     assert [[one.name for one in run] for run in runs_of(parts, 1000)] == [list("abcdef")]
     assert list(runs_of([])) == []
-
-
-def test_a_domain_whose_rows_begin_alike_is_answered_by_itself(tiny_model):
-    model, given = loaded(tiny_model), domains()
-    posed = [Posed(name, domain, domain.evaluation) for name, domain in given.items()]
-    assert worth_joining(model, posed) == posed
-    before = (("user", "the lazy dog jumps over " * 9), ("assistant", "yes"))
-    shown = [replace(row, prompt=(*before, *row.prompt)) for row in asked_rows(6)]
-    behind = Posed("behind", domain_of("behind", tuple(shown)), shown)
-    assert worth_joining(model, [*posed, behind]) == posed
-    assert worth_joining(model, [posed[0], behind]) == []
-
-
-def test_what_beginning_alike_saves_is_held_against_all_tokens():
-    alike = [(1, 2, 3, 4, 5, number) for number in range(4)]
-    assert begins_alike(alike, 1)
-    assert not begins_alike(alike, 4)
-    assert not begins_alike([(1, 2, 3), (1, 7, 8, 9)], 1)

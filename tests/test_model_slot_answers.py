@@ -3,9 +3,10 @@
 import pytest
 from evaluated import loaded
 
-from mixplan.model import generation_way, slot_answers
+from mixplan.model import beginnings, generation_way, slot_answers
 from mixplan.model.answers import end_tokens, likeliest
-from mixplan.model.slot_answers import alike, answer_in_slots, next_to_fill, shared_beginning
+from mixplan.model.beginnings import Beginning
+from mixplan.model.slot_answers import alike, answer_in_slots, next_to_fill, room_beside, together
 from mixplan.model.slots import Slots
 
 
@@ -41,19 +42,57 @@ def test_the_last_prompts_do_not_wait_until_all_others_have_ended(tiny_model, mo
     assert sum(stepped[: -8 * prompts]) == 8 * prompts
 
 
+@pytest.mark.parametrize("slots", [1, 3, 9, None])
+def test_each_beginning_is_read_once_and_answers_are_as_alone(tiny_model, monkeypatch, slots):
+    """Two tasks' instructions, a prompt that is asked three times, and one of its own kind."""
+    model, read, filled = loaded(tiny_model), [], []
+    first, second = tuple(range(100, 160)), (*range(100, 110), *range(30, 70))
+    prompts = [
+        *((1, 2, *(first if number % 2 else second), 90 + number, 7) for number in range(6)),
+        *[(1, 2, *range(200, 260))] * 3,
+        (1, 2, 50, 51),
+    ]
+    alone = [answer_in_slots(model, [prompt], 5, likeliest)[0] for prompt in prompts]
+    made, fill = beginnings.read_beginning, Slots.fill
+    monkeypatch.setattr(
+        beginnings, "read_beginning", lambda model, tokens: (read.append(len(tokens)), made(model, tokens))[1]
+    )
+    monkeypatch.setattr(
+        Slots,
+        "fill",
+        lambda self, texts, behind: (filled.extend(map(len, texts)), fill(self, texts, behind))[1],
+    )
+    told = []
+    found = answer_in_slots(model, prompts, 5, likeliest, on_answers=told.append, slots=slots)
+    assert found == alone
+    assert sum(told) == len(prompts)
+    assert sorted(read) == [2, 52, 61, 62]
+    assert sorted(filled) == [1] * 3 + [2] * 7
+
+
 def test_what_is_read_next_keeps_to_free_slots_and_the_limit():
-    prompts = [(0,) * length for length in (12, 9, 7, 4)]
+    texts = [(0,) * length for length in (10, 7, 5, 2)]
     waiting = [3, 2, 1, 0]  # the longest at the end
-    assert next_to_fill(prompts, waiting, 2, 3, 17) == [0, 1]
+    assert next_to_fill(texts, waiting, 3, 17) == [0, 1]
     assert waiting == [3, 2]
-    assert next_to_fill(prompts, waiting, 2, 1, 100) == [2]
-    assert next_to_fill(prompts, waiting, 2, 9, 1) == [3]
+    assert next_to_fill(texts, waiting, 1, 100) == [2]
+    assert next_to_fill(texts, waiting, 9, 1) == [3]
 
 
-def test_the_shared_beginning_leaves_every_text_its_last_token():
-    assert shared_beginning([(1, 2, 3), (1, 2, 3)]) == 2
-    assert shared_beginning([(1, 2, 3), (1, 2, 4, 5)]) == 2
-    assert shared_beginning([(1,), (1, 2)]) == 0
+def test_prompts_behind_one_beginning_follow_one_another():
+    one, other, third = Beginning((1,)), Beginning((1,)), Beginning(())
+    behind = [one, other, one, third, other]
+    waiting = [0, 1, 2, 3, 4]
+    together(waiting, behind)
+    assert waiting == [0, 2, 3, 1, 4]
+
+
+def test_beginnings_take_their_room():
+    small, large = Beginning((1,) * 10), Beginning((1,) * 60)
+    assert room_beside([small, large, small], 200) == (130, 0)
+    assert room_beside([small, large, small], 140) == (70, 0)
+    # More than half of it: a slot has room for the longest beginning.
+    assert room_beside([small, large, small], 139) == (139, 60)
 
 
 def test_slots_are_shared_by_prompts_of_about_one_length_unless_all_fit_at_once():

@@ -173,7 +173,6 @@ class _Work:
 
     def answer_together(self, run: Sequence[Posed]) -> None:
         """Answer the rows of several domains at once where any answer is missing; measures then find them there."""
-        from mixplan.evaluate.answers_ahead import worth_joining
         from mixplan.evaluate.behaviour import kept_answers
 
         asked: dict[int, list[Posed]] = {}
@@ -190,13 +189,10 @@ class _Work:
                 kept = kept_place(answers_key(self.untrained_identity, part.rows, self.spec.behaviour_tokens))
                 lacking |= {part.name} if kept_answers(kept) is None else set()
         for tokens, parts in sorted(asked.items(), reverse=True):
-            if not lacking & {part.name for part in parts}:
-                continue
-            joined = worth_joining(self.model, parts)
-            if lacking & {part.name for part in joined}:
-                rows = [row for part in joined for row in part.rows]
-                which = self.titles[joined[0].name].partition(",")[0]
-                names = ", ".join(part.name for part in joined)
+            if len(parts) > 1 and lacking & {part.name for part in parts}:
+                rows = [row for part in parts for row in part.rows]
+                which = self.titles[parts[0].name].partition(",")[0]
+                names = ", ".join(part.name for part in parts)
                 self.watcher.stage(f"{which}'s answers, {names}", len(rows), "rows")
                 self.answering(self.model).answers(rows, answer_tokens=tokens, advance=self.watcher.advance)
 

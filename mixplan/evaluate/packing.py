@@ -19,10 +19,10 @@ from transformers import DynamicCache
 from mixplan.features.forward import PACK_TOKENS
 from mixplan.model import Checked, Model, Way, decoder_of, masks_by_kind, own_cache, read_behind, settled, taken
 from mixplan.model.attention import Masks, has_windows, stretches_at, unmasked
+from mixplan.model.beginnings import shared_beginning
 from mixplan.model.finite import refuse_activations
 from mixplan.model.prefix_attention import Parts, parted, parts_of
 from mixplan.model.selfcheck import TOGETHER, WAYS, Sample
-from mixplan.model.slot_answers import shared_beginning
 from mixplan.model.stream import kept_stream
 
 Ids = tuple[int, ...]

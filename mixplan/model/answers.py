@@ -20,11 +20,11 @@ from transformers import DynamicCache
 from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
 from mixplan.model.attention import has_windows, stretches_at
+from mixplan.model.beginnings import Ids
 from mixplan.model.finite import refuse_scores
 from mixplan.model.load import Model
 from mixplan.model.selfcheck import WAYS, Checked, Sample, Way, settled
 from mixplan.model.slot_answers import BATCH_TOKENS, LEAVE_AT, Choose, answer_in_slots
-from mixplan.model.slots import Ids
 from mixplan.model.stream import arguments_of, taken, takes_positions
 from mixplan.model.unpacked_reading import own_cache
 

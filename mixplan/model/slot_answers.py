@@ -1,4 +1,4 @@
-"""Answers prompts in slots behind what they share, each slot going to the next prompt once its own has ended."""
+"""Answers prompts in slots behind what they begin with, each slot going to the next prompt once its own has ended."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
 
+from mixplan.model.beginnings import STEP_COSTS, Beginning, Ids, beginnings_of
 from mixplan.model.families import text_config
 from mixplan.model.finite import refuse_scores
 from mixplan.model.load import Model
-from mixplan.model.slots import Ids, Slots, read_beginning
+from mixplan.model.slots import Slots
 
 Choose = Callable[[Tensor, Sequence[int], Sequence[int]], Tensor]
 """Next tokens, `[rows]` int64, from their logits, which prompts they belong to, and how many tokens each has so far."""
@@ -52,8 +53,7 @@ def answer_in_slots(
     Returns:
         Each answer's token ids, the token that ended it included.
     """
-    shared = shared_beginning(prompts)
-    prefix = read_beginning(model, prompts[0][:shared])
+    behind = beginnings_of(prompts, STEP_COSTS.get(model.device.type, 100) * max_new_tokens)
     answers: list[list[int]] = [[] for _ in prompts]
 
     def note(rows: Sequence[int], logits: Tensor) -> set[int]:
@@ -63,22 +63,26 @@ def answer_in_slots(
         for row, token in zip(rows, chosen.tolist(), strict=True):
             answers[row].append(token)
         ended = {row for row in rows if answers[row][-1] in ends or len(answers[row]) == max_new_tokens}
+        for row in ended:
+            behind[row].answered()
         if ended and on_answers:
             on_answers(len(ended))
         return ended
 
-    lengths = [len(prompt) - shared + max_new_tokens for prompt in prompts]
-    limit = most_tokens(model) - shared
-    for waiting in alike(lengths, limit):
+    texts = [prompt[len(one.tokens) :] for prompt, one in zip(prompts, behind, strict=True)]
+    lengths = [len(text) + max_new_tokens for text in texts]
+    limit, each = room_beside(behind, most_tokens(model))
+    for waiting in alike([length + each for length in lengths], limit):
         longest = lengths[waiting[-1]]
-        room = slots or max(1, min(len(waiting), limit // longest))
-        held = Slots(model, prefix, shared, room, longest)
+        together(waiting, behind)
+        room = slots or max(1, min(len(waiting), limit // (longest + each)))
+        held = Slots(model, room, longest)
         active: list[int] = []
         while waiting or active:
             free = held.size - len(active)
             if waiting and (len(waiting) <= free or free * LEAVE_AT >= held.size):
-                read = next_to_fill(prompts, waiting, shared, free, FILL_TOKENS.get(model.device.type, 1024))
-                logits = held.fill([prompts[row][shared:] for row in read])
+                read = next_to_fill(texts, waiting, free, FILL_TOKENS.get(model.device.type, 1024))
+                logits = held.fill([texts[row] for row in read], [behind[row] for row in read])
                 active += read
             else:
                 read = list(active)
@@ -98,6 +102,16 @@ def most_tokens(model: Model) -> int:
     kept = getattr(config, "num_key_value_heads", None) or heads
     bytes_a_token = 2 * layers * kept * width * model.lm.dtype.itemsize
     return max(least, int(KEPT_BYTES.get(model.device.type, 0) // bytes_a_token))
+
+
+def room_beside(behind: Sequence[Beginning], limit: int) -> tuple[int, int]:
+    """What is left for texts of so many tokens, and how many of it each slot's beginning takes.
+
+    All beginnings are held at once where they take up to half; else no more than one a slot, which is counted so.
+    """
+    lengths = {id(one): len(one.tokens) for one in behind}
+    total = sum(lengths.values())
+    return (limit - total, 0) if 2 * total <= limit else (limit, max(lengths.values()))
 
 
 def leave(held: Slots, active: list[int], ended: set[int]) -> None:
@@ -127,16 +141,20 @@ def alike(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
         yield run
 
 
-def next_to_fill(prompts: Sequence[Ids], waiting: list[int], shared: int, free: int, limit: int) -> list[int]:
-    """Take the prompts that are read into slots next off the end of those waiting; at least one."""
+def together(waiting: list[int], behind: Sequence[Beginning]) -> None:
+    """Sort prompts that are answered in the same slots so that those behind one beginning follow one another.
+
+    Args:
+        waiting: Their positions, the longest last; beginnings keep the order of their longest.
+        behind: What each prompt is read behind.
+    """
+    place = {id(behind[row]): number for number, row in enumerate(waiting)}
+    waiting.sort(key=lambda row: place[id(behind[row])])
+
+
+def next_to_fill(texts: Sequence[Ids], waiting: list[int], free: int, limit: int) -> list[int]:
+    """Take the texts that are read into slots next off the end of those waiting; at least one."""
     new = [waiting.pop()]
-    while waiting and len(new) < free and sum(len(prompts[row]) - shared for row in (*new, waiting[-1])) <= limit:
+    while waiting and len(new) < free and sum(len(texts[row]) for row in (*new, waiting[-1])) <= limit:
         new.append(waiting.pop())
     return new
-
-
-def shared_beginning(texts: Sequence[Ids]) -> int:
-    """Leading tokens that all texts share, short of any one's last token: that one predicts."""
-    first, last = min(texts), max(texts)
-    length = min(map(len, texts)) - 1
-    return next((place for place in range(length) if first[place] != last[place]), length)

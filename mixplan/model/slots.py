@@ -1,8 +1,8 @@
-"""Keeps the keys and values of many texts behind one shared beginning, a slot each, and attends to them in parts.
+"""Keeps the keys and values of many texts behind shared beginnings, a slot each, and attends to them in parts.
 
 A batch that is padded on its left and grown token by token copies all keys and values at every token, keeps rows that
-have ended, and holds the shared beginning once a row. Here the beginning is held once, a slot's room is allocated once,
-and a text that has ended leaves its slot to another. What a token sees falls into the beginning and its own text, which
+have ended, and holds a shared beginning once a row. Here a beginning is held once, a slot's room is allocated once,
+and a text that has ended leaves its slot to another. What a token sees falls into its beginning and its own text, which
 are attended to apart and put together by their log-sum-exps (see `prefix_attention`).
 """
 
@@ -17,36 +17,39 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from mixplan.model.attention import attending, unmasked
+from mixplan.model.beginnings import Beginning, Ids
 from mixplan.model.load import Model
 from mixplan.model.prefix_attention import Parts, attention, bias, joined, own_part, parts_of, prefix_part, refuse_more
-from mixplan.model.stream import decoder_of, taken
 
 NAME = "mixplan_slots"
-Ids = tuple[int, ...]
+Attended = list[tuple[DynamicCache, Tensor | None]]
+"""The beginnings that a pass attends to, each with the places of its texts' tokens; None for all."""
 
 
 class Slots(DynamicCache):
-    """Keys and values of texts behind a shared beginning; slots in use come before those that are free.
+    """Keys and values of texts behind their beginnings; slots in use come before those that are free.
 
     Attributes:
         counts: Tokens behind the beginning of each slot in use.
+        behind: What the text of each slot in use begins with.
         new: How many tokens each text has that the pass under way reads into free slots, as one row; empty where the
             pass reads one more token of every slot in use.
+        read: The beginnings that the pass under way attends to.
     """
 
-    def __init__(self, model: Model, prefix: DynamicCache, shared: int, slots: int, length: int) -> None:
-        """Hold nothing but the shared beginning.
+    def __init__(self, model: Model, slots: int, length: int) -> None:
+        """Hold nothing.
 
         Args:
             model: The model.
-            prefix: Keys and values of the beginning that all texts share.
-            shared: Its tokens; may be 0.
             slots: How many texts are held at once.
-            length: Tokens of the longest behind the beginning.
+            length: Tokens of the longest behind its beginning.
         """
         super().__init__()
-        self.model, self.prefix, self.shared, self.size, self.length = model, prefix, shared, slots, length
+        self.model, self.size, self.length = model, slots, length
         self.counts: list[int] = []
+        self.behind: list[Beginning] = []
+        self.read: Attended = []
         self.new: tuple[int, ...] = ()
         self.parts: Parts | None = None
         self.at, self.mask = torch.empty(0), torch.empty(0)
@@ -90,20 +93,26 @@ class Slots(DynamicCache):
         if slot != last:
             for kept in (part for pair in self._kept.values() for part in pair):
                 kept[slot, :, :count] = kept[last, :, :count]
-        self.counts[slot] = count
+        self.counts[slot], self.behind[slot] = count, self.behind[last]
         self.counts.pop()
+        self.behind.pop()
 
-    def fill(self, texts: Sequence[Ids]) -> Tensor:
-        """Read texts, without the beginning, into the first free slots; logits of each one's next token."""
+    def fill(self, texts: Sequence[Ids], behind: Sequence[Beginning]) -> Tensor:
+        """Read texts, without their beginnings, into the first free slots; logits of each one's next token."""
         lengths = [len(text) for text in texts]
+        for one in behind:
+            one.read(self.model)
         self.new, self.parts = tuple(lengths), parts_of(lengths, 0, self.model.device)
+        self.read = attended(behind, lengths, self.model.device)
         tokens = torch.tensor([[token for text in texts for token in text]])
-        places = torch.cat([torch.arange(self.shared, self.shared + length) for length in lengths])[None]
+        starts = [len(one.tokens) for one in behind]
+        places = torch.cat([torch.arange(at, at + length) for at, length in zip(starts, lengths, strict=True)])[None]
         ends = torch.tensor(lengths).cumsum(0) - 1
         logits = self.run(tokens, places, ends)[0]
         if len(logits) != len(texts):
             logits = logits[ends.to(logits.device)]
         self.counts += lengths
+        self.behind += behind
         self.new, self.parts = (), None
         return logits
 
@@ -112,7 +121,9 @@ class Slots(DynamicCache):
         self.at = torch.tensor(self.counts)
         seen = torch.arange(max(self.counts) + 1) <= self.at[:, None]
         self.mask = seen[:, None, None, :].to(self.model.device)
-        logits = self.run(torch.tensor(tokens)[:, None], self.shared + self.at[:, None], 1)[:, -1]
+        self.read = attended(self.behind, [1] * len(tokens), self.model.device)
+        places = self.at + torch.tensor([len(one.tokens) for one in self.behind])
+        logits = self.run(torch.tensor(tokens)[:, None], places[:, None], 1)[:, -1]
         self.counts = [count + 1 for count in self.counts]
         return logits
 
@@ -133,17 +144,19 @@ class Slots(DynamicCache):
         return logits
 
 
-def read_beginning(model: Model, beginning: Ids) -> DynamicCache:
-    """Keys and values of the tokens that all texts begin with."""
-    cache = DynamicCache()
-    if beginning:
-        decoder, positions = decoder_of(model), torch.arange(len(beginning), device=model.device)[None]
-        with torch.inference_mode():
-            decoder(
-                input_ids=torch.tensor([beginning], device=model.device),
-                **taken(decoder, position_ids=positions, past_key_values=cache, use_cache=True),
-            )
-    return cache
+def attended(behind: Sequence[Beginning], lengths: Sequence[int], device: torch.device) -> Attended:
+    """The beginnings that texts of so many tokens, one behind the other, attend to in a pass."""
+    found: dict[int, tuple[Beginning, list[int]]] = {}
+    at = 0
+    for one, length in zip(behind, lengths, strict=True):
+        if one.tokens:
+            found.setdefault(id(one), (one, []))[1].extend(range(at, at + length))
+        at += length
+    return [
+        (one.cache, None if len(places) == at else torch.tensor(places, device=device))
+        for one, places in found.values()
+        if one.cache is not None
+    ]
 
 
 @contextmanager
@@ -170,7 +183,7 @@ def attend(
     scaling: float | None = None,
     **asked: Any,
 ) -> tuple[Tensor, None]:
-    """Attend as transformers' attention functions do, to the beginning and to each slot's own text.
+    """Attend as transformers' attention functions do, to each slot's beginning and to its own text.
 
     Args:
         query: `[1, heads, tokens, width]` of texts in one row; of one token a slot `[slots in use, heads, 1, width]`.
@@ -195,12 +208,25 @@ def attend(
     else:
         own = slot_part(query, key, value, slots.mask, scale)
         query = query[:, :, 0].transpose(0, 1)[None]  # [1, heads, slots in use, width]
-    out = own[0]
-    if slots.shared:
-        beginning: Any = slots.prefix.layers[layer]
-        out = joined(own, prefix_part(query, beginning.keys, beginning.values, scale))
+    out = with_beginnings(query, own, slots.read, layer, scale)
     found = out.to(query.dtype).transpose(1, 2).contiguous()
     return (found if slots.parts is not None else found.transpose(0, 1)), None
+
+
+def with_beginnings(query: Tensor, own: tuple[Tensor, Tensor], read: Attended, layer: int, scale: float) -> Tensor:
+    """Attention to texts themselves, put together with that to their beginnings, `[1, heads, tokens, width]`."""
+    out = own[0]
+    for cache, places in read:
+        beginning: Any = cache.layers[layer]
+        keys, values = beginning.keys, beginning.values
+        if places is None:
+            return joined(own, prefix_part(query, keys, values, scale))
+        part = own[0][:, :, places], own[1][:, :, places]
+        found = joined(part, prefix_part(query[:, :, places], keys, values, scale))
+        if out is own[0]:
+            out = out.float().clone()
+        out[:, :, places] = found
+    return out
 
 
 def slot_part(query: Tensor, key: Tensor, value: Tensor, seen: Tensor, scale: float) -> tuple[Tensor, Tensor]:
