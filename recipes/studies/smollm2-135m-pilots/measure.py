@@ -69,6 +69,11 @@ def measure(
         evaluate(model, None, domains, spec=spec, folder=folder, watcher=bench.watcher, untrained=origin)
         for model, origin in ((bench.model, None), (trained, bench.model))
     )
+    if before.model.reused:
+        raise SystemExit(
+            f"The cache holds measures of the untrained model in another type ({before.model.reused}), which differ by "
+            "more than a pilot moves. Set MIXPLAN_CACHE to a folder of these pilots' own."
+        )
     found: dict[str, dict[str, object]] = {domain: {} for domain in domains}
     for kind in ("behaviour", *also):
         for domain, kept in found.items():
