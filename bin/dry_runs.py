@@ -10,7 +10,9 @@ from mixplan.model.load import embedded_folder
 from mixplan.recipe import load_recipe
 from mixplan.train import dry_run
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+REPOSITORY = Path(__file__).parents[1]
+RECIPES = [*sorted((REPOSITORY / "recipes").glob("*.yaml")), REPOSITORY / "configs" / "starter.yaml"]
+"""The shipped ones, and what `mixplan new` begins with."""
 PRECISION = ("bf16", "fp16", "tf32")
 """Settings whose answer is another one where there is a GPU."""
 

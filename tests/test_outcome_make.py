@@ -31,15 +31,15 @@ domains:
     format: question_answer
     columns: {question: question, answer: answer}
     split: {evaluation: 2, query: 8, demonstration: 6}
-drift: {features: 100, demonstrations: 1, draws: 1, query_tokens: 200}
-sts: {demonstrations: 1, draws: 1, query_tokens: 150}
+drift: {features: 100, demonstrations: 1, draws: 1, query_tokens: 120}
+sts: {demonstrations: 1, draws: 1, query_tokens: 90}
 budget: {rows: 4}
 mixture: {target_rows: 4}
 train:
   args: {max_steps: 2, per_device_train_batch_size: 4, learning_rate: 2.0e-4, logging_steps: 1, bf16: false,
          gradient_checkpointing: false}
   lora: {r: 8, lora_alpha: 16, target_modules: all-linear}
-evaluate: {answer_tokens: 8, behaviour_tokens: 4}
+evaluate: {answer_tokens: 4, behaviour_tokens: 3}
 """
 """A job of two steps on the embedded model, with its embedded SAE; trained in float32, which any CPU computes fast."""
 

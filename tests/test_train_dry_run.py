@@ -12,6 +12,7 @@ from mixplan.train import dry_run
 from mixplan.train.dry_run import job_of, missing_packages, problems_of_training, refuse_untrainable_job, refused
 from mixplan.train.job import Job
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 RECIPE = """\
 model: {{name: {model}, dtype: float32, device: cpu, sae: {{path: sae}}}}
 target:
@@ -232,3 +233,25 @@ def test_a_refusal_is_asked_about_again_and_a_pattern_that_is_none_is_one(recipe
         with pytest.raises(RecipeError, match=r"'\*q_proj' is no regular expression"):
             refuse_untrainable_job(broken)
     assert asked == [True, True]
+
+
+def test_a_tokenizer_saved_offline_is_the_one_saved_online(tmp_path):
+    """How it was read stands in its settings, and would have the libraries asked again about a shipped job."""
+    place = tmp_path / "tokenizer_config.json"
+
+    def key(**values) -> str:
+        place.write_text(json.dumps({"eos_token": "</s>"} | values))
+        return dry_run.key_of({"job": {"model": {"name": "x"}}}, {place.name: place})
+
+    assert key(is_local=True, local_files_only=True) == key(local_files_only=False) == key()
+    assert key(eos_token="<|im_end|>") != key()
+    place.write_text("[]")
+    kept = dry_run.key_of({"job": {"model": {"name": "x"}}}, {place.name: place})
+    place.write_text("{")
+    assert kept != dry_run.key_of({"job": {"model": {"name": "x"}}}, {place.name: place})
+
+
+@pytest.mark.parametrize("name", ["recipes/quickstart.yaml", "configs/starter.yaml"])
+def test_the_libraries_are_not_asked_about_what_a_person_begins_with(asked, name):
+    assert problems_of_training([load_recipe(REPOSITORY / name)]) == [[]]
+    assert asked == []

@@ -136,7 +136,7 @@ def native_content(source: str, special: tuple[tuple[str, str], ...], content: s
     return native_call(fill, content)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=512)
 def compiled(source: str) -> Template:
     """A compiled template; compiling takes longer than rendering."""
     return environment().from_string(source)

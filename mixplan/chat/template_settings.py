@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import calendar
 import datetime
+import functools
 import json
 import string
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ def hold(own: str, *, settings: Settings, date: str | None, special: Mapping[str
     """
     own = model_template(own)
     try:
-        tree = environment().parse(own)
+        tree = parsed(own)
     except TemplateError as error:
         raise ModelError(
             f"the chat template of '{name}' cannot be read: {error}. Mend it in the model's files."
@@ -105,7 +106,18 @@ def holds_more(source: str, settings: Settings) -> bool:
     return bool(held) and any(not line.startswith(set_here or "\n") for line in before.splitlines())
 
 
-def settings_read(tree: nodes.Template) -> set[str]:
+@functools.lru_cache(maxsize=128)
+def parsed(source: str) -> nodes.Template:
+    """A template's syntax tree, which takes as long to make as to compile.
+
+    Raises:
+        TemplateError: the template cannot be read.
+    """
+    return environment().parse(source)
+
+
+@functools.lru_cache(maxsize=128)
+def settings_read(tree: nodes.Template) -> frozenset[str]:
     """The names that a template reads from outside: not those that it sets itself, unless it asks for them first."""
     names = list(tree.find_all(nodes.Name))
     own = {one.name for one in names if one.ctx != "load"}
@@ -115,7 +127,7 @@ def settings_read(tree: nodes.Template) -> set[str]:
         if test.name in ("defined", "undefined") and isinstance(test.node, nodes.Name)
     }
     read = {name for name in meta.find_undeclared_variables(tree) if name not in own or name in asked}
-    return {name for name in read if name not in GIVEN and not name.endswith("_token")}
+    return frozenset(name for name in read if name not in GIVEN and not name.endswith("_token"))
 
 
 def check_settings(tree: nodes.Template, settings: Settings, name: str) -> None:
@@ -163,7 +175,7 @@ def literal(value: Any) -> str:
 
 def prints_date(source: str) -> bool:
     """Whether a template prints the day on which it renders."""
-    return asks_date(environment().parse(model_template(source)))
+    return asks_date(parsed(model_template(source)))
 
 
 def asks_date(tree: nodes.Template) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -41,6 +42,9 @@ TAKEN = b"null"
 LIBRARIES = ("trl", "transformers", "peft", "accelerate", "torch", "datasets")
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """Files of a model without which its trainer cannot be built, and whose content decides what is refused."""
+
+READ_FROM = ("is_local", "local_files_only")
+"""What transformers notes in tokenizer_config.json of where a tokenizer was read from, which no library asks for."""
 
 PACKAGES = {"use_liger_kernel": ("liger_kernel", "liger-kernel"), "use_vllm": ("vllm", "'trl[vllm]'")}
 """Settings that need a package which the library asks for only once training starts: its module and what pip calls it.
@@ -206,10 +210,19 @@ def key_of(question: Mapping[str, Any], files: Mapping[str, Path]) -> str:
     if job["model"]["name"] == str(embedded.converted_folder()):
         job = {**job, "model": {**job["model"], "name": "embedded"}}
     return content_hash(
-        VERSION, {**question, "job": job}, {name: file_hash(path) for name, path in files.items()},
+        VERSION, {**question, "job": job}, {name: small_file_hash(path) for name, path in files.items()},
         {name: importlib.metadata.version(name) for name in LIBRARIES},
         sorted(name for name, (module, _) in PACKAGES.items() if importlib.util.find_spec(module)),
     )  # fmt: skip
+
+
+def small_file_hash(path: Path) -> str:
+    """Hash what a model's small file says: a tokenizer that was saved offline is the one that was saved online."""
+    if path.name == "tokenizer_config.json":
+        with contextlib.suppress(ValueError, AttributeError):  # what it is instead is hashed as it is
+            values = json.loads(path.read_bytes())
+            return content_hash({name: value for name, value in values.items() if name not in READ_FROM})
+    return file_hash(path)
 
 
 def shipped_keys() -> list[str]:
