@@ -33,9 +33,9 @@ from mixplan.evaluate.scoring import score_continuations
 from mixplan.features.forward import read_unit, reading_way
 from mixplan.features.queries import Query, Unit
 from mixplan.model import Model, generate, load_trained
+from mixplan.model.adapted import adapter_config
 from mixplan.model.answers import generation_way
 from mixplan.recipe import ModelSpec, SaeSpec
-from mixplan.train.adapted import adapter_config
 
 RIGHT = 1e-5
 """Largest difference of a stream from a plain pass's, of the stream's root mean square, in float32."""

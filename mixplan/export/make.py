@@ -166,7 +166,7 @@ def adapter(job: Job) -> Values | None:
     lora: Values | None = job.train["lora"]
     if lora is None or lora.get("target_modules") or lora.get("target_parameters"):
         return lora
-    from mixplan.train.adapted import default_targets
+    from mixplan.model.adapted import default_targets
     from mixplan.train.trainable_model import weightless_model
 
     return {**lora, "target_modules": default_targets(weightless_model(job))}

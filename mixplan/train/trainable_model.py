@@ -12,8 +12,8 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from trl.trainer.utils import create_model_from_path
 
 from mixplan.model import is_wrapped, model_class
+from mixplan.model.adapted import adapter_config, all_linear
 from mixplan.model.load import refuse_misfits
-from mixplan.train.adapted import adapter_config
 from mixplan.train.job import Job
 from mixplan.train.tokens import model_place
 
@@ -80,3 +80,9 @@ def made_trainable(lm: PreTrainedModel) -> PreTrainedModel:
 def adapter(job: Job, lm: PreTrainedModel) -> LoraConfig | None:
     """Peft's config of the job's adapter; None for full fine-tuning."""
     return None if job.train["lora"] is None else adapter_config(job.train["lora"], lm)
+
+
+def adapts_all_layers(job: Job) -> bool:
+    """Whether a job trains an adapter on all linear layers, or on those of mixplan's choice."""
+    lora = job.train["lora"]
+    return lora is not None and (not lora.get("target_modules") or all_linear(lora))

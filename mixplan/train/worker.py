@@ -23,10 +23,10 @@ from transformers import TrainerState
 
 from mixplan.errors import MixplanError, RunError
 from mixplan.grading.rewards import tally_warnings
+from mixplan.model.adapted import unadapted_warning
 from mixplan.recipe.section import Yaml
 from mixplan.runs import locked, write_json
 from mixplan.saved.trajectory import OWN
-from mixplan.train.adapted import adapts_all_layers, unadapted_warning
 from mixplan.train.checkpoints import Checkpoint, newest_checkpoint
 from mixplan.train.consumption import Consumption
 from mixplan.train.curve import curve_point
@@ -45,6 +45,7 @@ from mixplan.train.model_folder import (
 from mixplan.train.rows_read import Seen
 from mixplan.train.tokens import load_tokenizer
 from mixplan.train.trackers import join_tracked
+from mixplan.train.trainable_model import adapts_all_layers
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from torch.nn import functional
 from mixplan.grading.process import GradingProcess
 from mixplan.grading.rewards import total_rewards
 from mixplan.model import Model, load_model, render
+from mixplan.model.adapted import adapter_config
 from mixplan.model.answers import end_tokens
 from mixplan.recipe import LoadedRecipe
-from mixplan.train.adapted import adapter_config
 
 
 class Policy:

@@ -5,7 +5,7 @@ from peft import get_peft_model
 from tiny_families import tiny_model
 
 from mixplan.errors import TrainError
-from mixplan.train.adapted import adapter_config
+from mixplan.model.adapted import adapter_config
 
 MATCHED = [
     {"target_modules": ["q_proj", "self_attn.v_proj"]},

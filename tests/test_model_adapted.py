@@ -12,9 +12,9 @@ from transformers import AutoModelForImageTextToText, LlamaForCausalLM
 
 from mixplan.errors import TrainError
 from mixplan.model import load_trained
+from mixplan.model.adapted import adapter_config, default_targets, unadaptable, unadapted_warning
 from mixplan.model.families import model_class
 from mixplan.train import sft, worker
-from mixplan.train.adapted import adapter_config, default_targets, unadaptable, unadapted_warning
 from mixplan.train.checkpoints import newest_checkpoint
 from mixplan.train.event_log import Stop
 from mixplan.train.make import prepare

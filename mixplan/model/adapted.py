@@ -16,9 +16,8 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from mixplan.errors import TrainError
-from mixplan.model import decoder_blocks, is_wrapped, text_config
-from mixplan.train.adapter_names import ALL_LINEAR, refuse_unmatched_names, refuse_unmatched_patterns
-from mixplan.train.job import Job
+from mixplan.model.adapter_names import ALL_LINEAR, refuse_unmatched_names, refuse_unmatched_patterns
+from mixplan.model.families import decoder_blocks, is_wrapped, text_config
 
 ROUTERS = ("gate", "router", "shared_expert_gate")
 """Linear layers that choose experts, which an adapter leaves alone where the recipe does not name them."""
@@ -129,12 +128,6 @@ def unadaptable(lm: nn.Module) -> dict[str, str]:
             elif kind.forward not in (nn.Linear.forward, Conv1D.forward) and "Router" in kind.__name__:
                 found[full] = f"{kind.__name__} gives more than one tensor"
     return found
-
-
-def adapts_all_layers(job: Job) -> bool:
-    """Whether a job trains an adapter on all linear layers, or on those of mixplan's choice."""
-    lora = job.train["lora"]
-    return lora is not None and (not lora.get("target_modules") or all_linear(lora))
 
 
 def all_linear(lora: Mapping[str, Any]) -> bool:
