@@ -59,6 +59,12 @@ def test_messages():
             "The SAE is silent on these tokens (see its health); if it is not, set `drift.from: icl`.",
         ),
         (
+            "reward_step",
+            "no feature moved between the untrained model and the same one step along the reward's gradient on the "
+            "target's questions. The adapter changes nothing below the SAE's hook point: set "
+            "`train.lora.target_modules: all-linear`, or `drift.from: icl`.",
+        ),
+        (
             "checkpoint",
             "no feature moved between the untrained model and drift.checkpoint on the target's questions. It changed "
             "nothing below the SAE's hook point: train it longer or with lower layers, or set `drift.from: icl`.",

@@ -134,6 +134,11 @@ def test_answers_are_sampled_and_rewarded_as_the_recipe_says(tiny_model, tmp_pat
     seed = int(module.content_hash(0, prompt, 2)[:16], 16)
     (alone,) = generate(model, [prompt], max_new_tokens=4, sampling=Sampling(1.0, [seed]))
     assert batch.rollouts[1].answers[2] == alone.text
+    assert batch.rollouts[1].ids[2] == alone.ids
+    assert [len(rollout_.ids) for rollout_ in batch.rollouts] == [4] * 3
+    decode = model.tokenizer.decode
+    for rollout_ in batch.rollouts:
+        assert [decode(ids, skip_special_tokens=True).strip() for ids in rollout_.ids] == list(rollout_.answers)
 
 
 def test_batches_are_kept_one_by_one(tiny_model, tmp_path, process, monkeypatch):

@@ -163,6 +163,14 @@ def test_other_ways_of_telling_drift_plan_sources_too(standing, tmp_path):
     made, _ = plan(recipe, tmp_path / "rollouts", *sampled)
     assert made["drift"]["rollouts"]["prompts"] == 9  # six of count's demonstrations, and three of chat's
     assert all(entry["by_source"].keys() == {"chat", "count"} for entry in made["domains"].values())
+    job = ("drift.from=reward_step", "train.method=grpo", "train.lora={r: 4, target_modules: all-linear}",
+           "train.args={learning_rate: 3.0e-3}")  # fmt: skip
+    along, _ = plan(recipe, tmp_path / "step", *sampled, *job)
+    assert along["drift"]["rollouts"] == made["drift"]["rollouts"]
+    assert along["drift"]["reward_step"]["answers"] > 0
+    for domain, entry in along["domains"].items():
+        assert entry["by_source"] != made["domains"][domain]["by_source"]  # sources are read through the step too
+    assert all(entry["by_source"].keys() == {"chat", "count"} for entry in along["domains"].values())
 
 
 def statistics(tokens: int, shift: list[float], act: list[float]) -> Statistics:

@@ -26,7 +26,7 @@ def test_a_pilot_is_part_of_the_recipe_where_it_is_asked_for():
     ("values", "method", "says"),
     [
         ({"pilot": {"steps": 5}}, "sft", "only `forecast.from: pilot` reads it. Add `from: pilot`"),
-        ({"from": "pilot"}, "grpo", "drift.from: checkpoint"),
+        ({"from": "pilot"}, "grpo", "`drift.from: reward_step` or `drift.from: checkpoint`"),
         ({"from": "pilot", "pilot": {"domains": ["low"]}}, "sft", "there is no domain 'low'. Did you mean 'law'?"),
         ({"from": "pilot", "pilot": {"domains": ["law", "law"]}}, "sft", "'law' is there twice"),
     ],

@@ -161,16 +161,6 @@ RULES = {
         ("budget:", "evaluate: {tasks: {targte: mmlu}}\nbudget:"),
         "recipe.yaml:17: evaluate.tasks.targte: there is no domain 'targte'. Did you mean 'target'?",
     ),
-    "a checkpoint without its folder": (
-        ("budget:", "drift: {from: checkpoint}\nbudget:"),
-        "recipe.yaml:17: drift.from: `from: checkpoint` needs `checkpoint`, the folder of a trained model or adapter. "
-        "Add it.",
-    ),
-    "rollouts that nothing grades": (
-        ("q, answer: a}", "q, answer: a}\n  grader: none\ndrift: {from: rollouts}"),
-        "recipe.yaml:9: drift.from: `from: rollouts` grades the model's own answers, but `target` has the grader none. "
-        "Choose one, or set `drift.from` to icl.",
-    ),
     "choice of a free answer": (
         ("budget:", "evaluate: {measures: {sums: choice}}\nbudget:"),
         "recipe.yaml:17: evaluate.measures.sums: `choice` measures format choice, but the format is question_answer.",

@@ -111,7 +111,17 @@ def test_what_told_the_drift_is_one_sentence() -> None:
         "had both among 8 samples; 18.3 % of all answers accepted, mean reward 0.21."
     )
     assert read.model_dump(mode="json", exclude_unset=True) == plan["drift"]
-    del plan["drift"]["rollouts"]
+    step = {"learning_rate": 2e-4, "learning_rates": 10, "adapter": "LoRA r 16 alpha 32 on all-linear", "answers": 96,
+            "hash": "d" * 64}  # fmt: skip
+    plan["drift"] |= {"from": "reward_step", "reward_step": step}
+    read = checked(plan, outcome)[0].drift
+    assert told_by(read) == (
+        "Drift is predicted from one step of 10 learning rates along the reward's gradient at the untrained model, "
+        "from its own answers: 31 of 40 target questions had answers rewarded differently among 8 samples; mean reward "
+        "0.21."
+    )
+    assert read.model_dump(mode="json", exclude_unset=True) == plan["drift"]
+    del plan["drift"]["rollouts"], plan["drift"]["reward_step"]
     plan["drift"] |= {"from": "checkpoint", "checkpoint": {"folder": "runs/\u202epilot/model", "hash": "c" * 64}}
     assert told_by(checked(plan, outcome)[0].drift) == (
         "Drift is predicted from a checkpoint: what runs/[U+202E]pilot/model moved on the target's questions."

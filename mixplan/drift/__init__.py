@@ -19,6 +19,9 @@ NOTHING_MOVED = {
     "The SAE is silent on these tokens (see its health), or the demonstrations are empty.",
     "rollouts": "no feature moved between rejected and accepted answers in front of the target's questions. "
     "The SAE is silent on these tokens (see its health); if it is not, set `drift.from: icl`.",
+    "reward_step": "no feature moved between the untrained model and the same one step along the reward's gradient "
+    "on the target's questions. The adapter changes nothing below the SAE's hook point: set "
+    "`train.lora.target_modules: all-linear`, or `drift.from: icl`.",
     "checkpoint": "no feature moved between the untrained model and drift.checkpoint on the target's questions. "
     "It changed nothing below the SAE's hook point: train it longer or with lower layers, or set `drift.from: icl`.",
 }

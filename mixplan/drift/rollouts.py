@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ Doubles = npt.NDArray[np.float64]
 Pair = tuple[tuple[Row, ...], tuple[Row, ...]]
 """A draw's demonstrations with rejected answers, and the same questions with accepted ones."""
 
-VERSION = 2
+VERSION = 3
 """Of how answers are sampled and kept; part of their key."""
 
 BATCH_PROMPTS = 8
@@ -52,11 +52,13 @@ class Rollout:
         row: The row.
         answers: What the model said.
         rewards: What GRPO would give each: the recipe's rewards times their factors, summed.
+        ids: Each answer's token ids as they were drawn, the one that ended it included.
     """
 
     row: Row
     answers: tuple[str, ...]
     rewards: tuple[float, ...]
+    ids: tuple[tuple[int, ...], ...] = ()
 
     @property
     def advantages(self) -> Doubles:
@@ -113,8 +115,11 @@ class Sampler:
 
     def fits(self, row: Row) -> bool:
         """Whether a row's prompt and the longest answer fit the window."""
-        ids = self.model.tokenizer(self.prompt(row), add_special_tokens=False, verbose=False)["input_ids"]
-        return len(ids) + self.spec.answer_tokens <= self.model.window
+        return len(self.ids(row)) + self.spec.answer_tokens <= self.model.window
+
+    def ids(self, row: Row) -> tuple[int, ...]:
+        """A row's prompt as token ids."""
+        return tuple(self.model.tokenizer(self.prompt(row), add_special_tokens=False, verbose=False)["input_ids"])
 
     def prompt(self, row: Row) -> str:
         """A row's prompt as the model reads it, up to where its answer begins."""
@@ -140,10 +145,7 @@ class Sampler:
         """A batch from the cache, or None; a damaged one is set aside."""
         if (data := unseal(self.place(rows))) is None:
             return None
-        value = json.loads(data)
-        said = zip(rows, value["answers"], value["rewards"], strict=True)
-        rollouts = tuple(Rollout(row, tuple(answers), tuple(rewards)) for row, answers, rewards in said)
-        return Batch(rollouts, value["failures"], value["example"])
+        return batch_of(rows, json.loads(data))
 
     def made(self, rows: Sequence[Row], process: GradingProcess) -> Batch:
         """Answer and reward a batch now, and keep it.
@@ -152,15 +154,17 @@ class Sampler:
             RecipeError: a user's reward cannot be loaded.
             RunError: the cache cannot be written.
         """
-        answers = self.answered(rows)
+        answers, ids = self.answered(rows)
         rewards, failures, example = self.rewarded(rows, answers, process)
-        value = {"answers": answers, "rewards": rewards, "failures": failures, "example": example}
+        value = {"answers": answers, "rewards": rewards, "ids": ids, "failures": failures, "example": example}
         store(self.place(rows), canonical_json(value).encode())
-        rollouts = zip(rows, map(tuple, answers), map(tuple, rewards), strict=True)
-        return Batch(tuple(Rollout(*parts) for parts in rollouts), failures, example)
+        return batch_of(rows, value)
 
-    def answered(self, rows: Sequence[Row]) -> list[list[str]]:
-        """`samples` answers to each row; an answer's seed comes from its prompt and its number alone."""
+    def answered(self, rows: Sequence[Row]) -> tuple[list[list[str]], list[list[list[int]]]]:
+        """`samples` answers to each row, and their token ids.
+
+        An answer's seed comes from its prompt and its number alone.
+        """
         count = self.spec.samples
         prompts = [self.prompt(row) for row in rows]
         seeds = [int(content_hash(self.seed, prompt, number)[:16], 16) for prompt in prompts for number in range(count)]
@@ -170,8 +174,9 @@ class Sampler:
             max_new_tokens=self.spec.answer_tokens,
             sampling=Sampling(self.spec.temperature, seeds),
         )
-        texts = spoken(self.model, found)
-        return [texts[start : start + count] for start in range(0, len(texts), count)]
+        texts, ids = spoken(self.model, found), [list(answer.ids) for answer in found]
+        starts = range(0, len(texts), count)
+        return [texts[at : at + count] for at in starts], [ids[at : at + count] for at in starts]
 
     def rewarded(
         self, rows: Sequence[Row], answers: Sequence[Sequence[str]], process: GradingProcess
@@ -193,6 +198,15 @@ class Sampler:
         example = next((one["example"] for one in counts if one["example"]), "")
         count = self.spec.samples
         return [totals[start : start + count] for start in range(0, len(totals), count)], failures, example
+
+
+def batch_of(rows: Sequence[Row], value: Mapping[str, Any]) -> Batch:
+    """A batch of what was kept of it, as JSON values."""
+    said = zip(rows, value["answers"], value["rewards"], value["ids"], strict=True)
+    rollouts = tuple(
+        Rollout(row, tuple(answers), tuple(rewards), tuple(map(tuple, ids))) for row, answers, rewards, ids in said
+    )
+    return Batch(rollouts, value["failures"], value["example"])
 
 
 def taught(rollouts: Sequence[Rollout]) -> list[Rollout]:
@@ -240,12 +254,18 @@ def against_nothing(pairs: Sequence[Pair]) -> list[Pair]:
 
 def too_few(rollouts: Sequence[Rollout], kept: int, shots: int, spec: RolloutsSpec) -> str:
     """Say that answers differ too seldom in reward, with what would help."""
+    asked = f"drift.from is rollouts and drift.demonstrations is {shots}"
+    return f"{asked}, but {rewarded_alike(rollouts, kept, spec)}"
+
+
+def rewarded_alike(rollouts: Sequence[Rollout], kept: int, spec: RolloutsSpec) -> str:
+    """How many questions have answers that differ in reward, and what would make them more."""
     alike = [one.rewards[0] for one in rollouts if np.ptp(one.rewards) == 0]
     levels = ", ".join(f"{alike.count(level)} at {level:g}" for level in sorted(set(alike))[:3])
     rewarded = f" (all answers rewarded alike: {levels})" if alike else ""
     return (
-        f"drift.from is rollouts and drift.demonstrations is {shots}, but of {len(rollouts)} target questions {kept} "
-        f"have answers that are rewarded differently{rewarded}. Raise `drift.rollouts.samples` (now {spec.samples}) or "
+        f"of {len(rollouts)} target questions {kept} have answers that are rewarded differently{rewarded}. "
+        f"Raise `drift.rollouts.samples` (now {spec.samples}) or "
         f"`drift.rollouts.temperature` (now {spec.temperature:g}), sample more questions with `drift.rollouts.prompts` "
         "and `target.split.demonstration`, or set `drift.from: icl`."
     )

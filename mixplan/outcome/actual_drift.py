@@ -11,7 +11,7 @@ Source: arXiv 2603.02908, sections 4.1 and 5; the chance interval and the compar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +152,7 @@ def foretold(
     told = drift_reading(loaded, reader.model, target, reading, watcher=reader.watcher, workers=reader.workers)
     readings, reader = read_up_to(loaded.recipe, {"target": told.reading}, reader, looks)
     reader.watcher.stage(f"reading the target {told.words}", readings["target"].tokens, "tokens")
-    return replace(reader, trained=told.trained).read(readings["target"].units, replicas=REPLICAS)
+    return told.through(reader).read(readings["target"].units, replicas=REPLICAS)
 
 
 def held_against(sums: Readings, features: Integers) -> Drift:

@@ -67,7 +67,7 @@ def source_drifts(
     """Read each source of a target and find its own drift dimensions.
 
     All sources together take as many query tokens again as the target as a whole, in equal parts. They are read behind
-    worked examples, or through a checkpoint where that tells the drift; sampled answers are not sampled by source.
+    worked examples, or through a checkpoint or a step where that tells the drift; answers are not sampled by source.
 
     Args:
         recipe: What is asked of drift.
@@ -87,7 +87,7 @@ def source_drifts(
         units = reading.units if told.trained is None else tuple(map(without_demonstrations, reading.units))
         readings, own = read_up_to(recipe, {"target": replace(reading, units=units)}, reader, looks)
         reader.watcher.stage(f"reading {source.name}", readings["target"].tokens, "tokens")
-        parts = replace(own, trained=told.trained).read(readings["target"].units)
+        parts = told.through(own).read(readings["target"].units)
         found.append(drift_of(str(source.source), parts, count=recipe.drift.features))
     return tuple(found)
 

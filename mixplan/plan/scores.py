@@ -132,7 +132,7 @@ def measured(begun: Begun, *, looks: Mapping[str, int] | None) -> saved.Scores:
     drift, parts = measure_drift(recipe, reader, told)
     sources = source_drifts(recipe, model, target, reader, told, looks)
     if looks is None:
-        begun.told = told = replace(told, trained=None)  # its memory is free again before the domains are read
+        begun.told = told = told.without_models()  # their memory is free again before the domains are read
     if beside:
         share_reading(reader, readings, ())
     scored, described, strongest = score_domains(recipe, reader, readings, domains, drift, sources)
@@ -232,7 +232,7 @@ def reading_depth(loaded: LoadedRecipe, spec: SaeSpec) -> int | None:
     Raises:
         SaeError: the SAE cannot be found, or is not one of a residual stream.
     """
-    if loaded.recipe.drift.from_ == "rollouts":
+    if loaded.recipe.drift.from_ in ("rollouts", "reward_step"):
         return None
     return sae_depth(spec, loaded.folder(("model", "sae", "path")))
 
@@ -278,7 +278,7 @@ def share_reading(reader: Reader, readings: Mapping[str, Reading], target: Seque
 def measure_drift(recipe: Recipe, reader: Reader, told: DriftReading) -> tuple[Drift, list[Statistics]]:
     """Read the target and predict its drift dimensions; with the statistics that they come from."""
     reader.watcher.stage("reading the target", told.reading.tokens, "tokens")
-    parts = replace(reader, trained=told.trained).read(told.reading.units, replicas=REPLICAS)
+    parts = told.through(reader).read(told.reading.units, replicas=REPLICAS)
     return predict_drift(parts, count=recipe.drift.features, seed=recipe.seed, told_by=recipe.drift.from_), parts
 
 
@@ -342,7 +342,7 @@ def describe_drift(
         moved=drift.moved,
         query_tokens=drift.tokens,
     )
-    behind = {"rollouts": told.rollouts, "checkpoint": told.checkpoint}
+    behind = {"rollouts": told.rollouts, "reward_step": told.reward_step, "checkpoint": told.checkpoint}
     return figures.model_copy(update={name: value for name, value in behind.items() if value is not None})
 
 

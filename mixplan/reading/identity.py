@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mixplan import embedded
 from mixplan.domains import Domain
-from mixplan.errors import DriftError, ModelError
+from mixplan.errors import DriftError, ModelError, RunError
 from mixplan.grading.versions import grading_state
+from mixplan.mixture.unread_rows import number, sources_of
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model
 from mixplan.recipe.paths import local_path
@@ -103,20 +105,41 @@ def scores_key(
 
 
 def drift_inputs(loaded: LoadedRecipe, target: Domain) -> list[Any]:
-    """What drift depends on beside worked examples: how answers are rewarded, or the checkpoint's files.
+    """What drift depends on beside worked examples: how answers are rewarded, the step, or the checkpoint's files.
 
     Raises:
-        DriftError: `drift.checkpoint` holds no trained model.
+        DriftError: `drift.checkpoint` holds no trained model, or the job's learning rate is not known.
     """
     recipe = loaded.recipe
-    if recipe.drift.from_ == "rollouts":
+    if recipe.drift.from_ in ("rollouts", "reward_step"):
         train = recipe.train
         graders = [part.grader for part in target.sources] or [target.grader]
         state = grading_state(graders, train.rewards)
-        return [train.rewards, train.answer_format, train.grader_seconds, graders, state]
+        stepped = recipe.drift.from_ == "reward_step"
+        step = [train.lora, learning_rate(loaded), version_of("peft")] if stepped else []
+        return [train.rewards, train.answer_format, train.grader_seconds, graders, state, *step]
     if recipe.drift.from_ == "checkpoint":
         return [folder_state(checkpoint_folder(loaded))]
     return []
+
+
+def learning_rate(loaded: LoadedRecipe) -> float:
+    """The job's learning rate, TRL's default where the recipe gives none.
+
+    Raises:
+        DriftError: the installed TRL has no such default, or it is no number above 0.
+    """
+    train = loaded.resolved["train"]
+    try:
+        rate = number(train["args"], "learning_rate", sources_of(train))
+    except (RunError, ValueError, TypeError):  # a value that TRL refuses later
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise DriftError(
+            "drift.from: reward_step takes a step of the job's learning rate, which is not a number above 0. Set "
+            "`train.args.learning_rate`, such as 1.0e-5."
+        )
+    return rate
 
 
 def checkpoint_folder(loaded: LoadedRecipe) -> Path:

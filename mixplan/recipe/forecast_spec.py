@@ -76,7 +76,8 @@ def unfit_forecast(
         yield (
             ("forecast", "from"),
             "`pilot` trains with SFT, and `train.method` is grpo: how far a GRPO pilot says what its job changes was "
-            "never measured. Leave it out, or read what a pilot moved with `drift.from: checkpoint`.",
+            "never measured. Leave it out, or predict the features that it moves with `drift.from: reward_step` or "
+            "`drift.from: checkpoint`.",
         )
     names = forecast.pilot.domains
     for number, name in enumerate(() if names == "auto" else names):

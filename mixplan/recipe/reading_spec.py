@@ -23,11 +23,12 @@ class RolloutsSpec(Section):
 class DriftSpec(Section):
     """Which features the job is expected to move."""
 
-    from_: Literal["icl", "rollouts", "checkpoint"] = Field(
+    from_: Literal["icl", "rollouts", "reward_step", "checkpoint"] = Field(
         default="icl",
         alias="from",
         description="What they are predicted from: the target's worked examples in front of its questions; the model's "
-        "own answers, accepted against rejected ones; or what a pilot run's checkpoint moved.",
+        "own answers, accepted against rejected ones; what one step along the reward's gradient moves, taken from such "
+        "answers (GRPO with LoRA); or what a pilot run's checkpoint moved.",
     )
     features: Positive = Field(default=100, description="How many drift dimensions to keep (N).")
     demonstrations: Positive = Field(default=2, description="Target demonstrations in front of a query (t).")
@@ -54,7 +55,7 @@ class DriftSpec(Section):
         values.pop("from_", None)
         if self.from_ == "icl":
             return {key: value for key, value in values.items() if key not in ("from", "rollouts", "checkpoint")}
-        unread = "checkpoint" if self.from_ == "rollouts" else "rollouts"
+        unread = "rollouts" if self.from_ == "checkpoint" else "checkpoint"
         return {"from": self.from_} | {key: value for key, value in values.items() if key not in ("from", unread)}
 
 

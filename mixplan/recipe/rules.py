@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from mixplan.recipe.arguments import arguments
 from mixplan.recipe.configs import dotted
 from mixplan.recipe.domain_spec import DataSpec, DomainSpec, SourceSpec
+from mixplan.recipe.drift_rules import unmet_by_drift
 from mixplan.recipe.forecast_spec import ForecastSpec, unfit_forecast
 from mixplan.recipe.levers import wrong_levers
 from mixplan.recipe.lines import KeyPath, Located, Problem
@@ -87,7 +88,7 @@ def _findings(tree: Located) -> Iterator[Finding]:
             yield from _domain(path, target, "drift.demonstrations", drift.demonstrations if drift else 0)
     train = _section(tree, ("train",), TrainSpec)
     if drift is not None:
-        yield from _drift(drift, targets, train)
+        yield from unmet_by_drift(drift, targets, train, model)
     domains = _domains(tree)
     for name, domain in domains.items():
         if domain is not None:
@@ -252,23 +253,6 @@ def _domain(path: KeyPath, domain: DomainSpec, counter: str, demonstrations: int
             f"{kept} rows are kept for demonstrations, but {counter} puts {demonstrations} in front of a query. "
             f"Keep at least {demonstrations}.",
         )
-
-
-def _drift(
-    drift: DriftSpec, targets: Mapping[KeyPath, DomainSpec | None], train: TrainSpec | None
-) -> Iterator[Finding]:
-    """What each way of telling the drift needs."""
-    if drift.from_ == "checkpoint" and drift.checkpoint is None:
-        text = "`from: checkpoint` needs `checkpoint`, the folder of a trained model or adapter. Add it."
-        yield ("drift", "from"), text
-    graded = train is None or "graded" in train.rewards
-    for path, target in targets.items():
-        if drift.from_ == "rollouts" and graded and target is not None and target.grader == "none":
-            yield (
-                ("drift", "from"),
-                f"`from: rollouts` grades the model's own answers, but `{dotted(path)}` has the grader none. Choose "
-                "one, or set `drift.from` to icl.",
-            )
 
 
 def _budget(budget: BudgetSpec) -> Iterator[Finding]:

@@ -44,7 +44,15 @@ def model_named(outcome: Outcome) -> str:
 
 def told_by(drift: Predicted) -> str:
     """Say in one sentence what told a plan's drift dimensions."""
-    if (own := drift.rollouts) is not None:
+    own = drift.rollouts
+    if (step := drift.reward_step) is not None and own is not None:
+        return (
+            f"Drift is predicted from one step of {whole(step.learning_rates)} learning rates along the reward's "
+            f"gradient at the untrained model, from its own answers: {whole(own.kept)} of {whole(own.prompts)} target "
+            f"questions had answers rewarded differently among {whole(own.samples)} samples; mean reward "
+            f"{number(own.mean_reward, 2)}."
+        )
+    if own is not None:
         return (
             f"Drift is predicted from the model's own answers, accepted against rejected ones: {whole(own.kept)} of "
             f"{whole(own.prompts)} target questions had both among {whole(own.samples)} samples; "

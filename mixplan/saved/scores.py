@@ -79,6 +79,24 @@ class Checkpoint(Saved):
     hash: str
 
 
+class RewardStep(Saved):
+    """The step along the reward's gradient that told the drift.
+
+    Attributes:
+        learning_rate: The job's.
+        learning_rates: How many of them the step has.
+        adapter: What is moved, in words.
+        answers: Sampled answers with an advantage other than 0, which the gradient is of.
+        hash: Of the untrained model's weights with the adapter after the step.
+    """
+
+    learning_rate: float
+    learning_rates: int
+    adapter: str
+    answers: int
+    hash: str
+
+
 class FeatureExample(Saved):
     """Where one drift dimension fires most of all query tokens that were read, and in which domain that is."""
 
@@ -107,15 +125,16 @@ class DriftFigures(Saved):
     of: str = "mean share of them that a resample selects too"
     query_tokens: int | None = None
     raw_share_of_shift: float
+    reward_step: Annotated[RewardStep, KEY_ORDER] | None = None
     rollouts: Annotated[Rollouts, KEY_ORDER] | None = None
     share_of_shift: float
     stability: float
 
 
 class DriftSource(Saved):
-    """What told the drift: worked examples (`icl`), `rollouts` or a `checkpoint`."""
+    """What told the drift: worked examples (`icl`), `rollouts`, a `reward_step` or a `checkpoint`."""
 
-    from_: Literal["icl", "rollouts", "checkpoint"] = Field(default="icl", alias="from")
+    from_: Literal["icl", "rollouts", "reward_step", "checkpoint"] = Field(default="icl", alias="from")
 
 
 class Drift(DriftFigures, DriftSource):
