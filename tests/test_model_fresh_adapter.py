@@ -13,6 +13,7 @@ from tiny_families import tiny_model as family_model
 from mixplan.errors import ModelError, TrainError
 from mixplan.model import fresh_adapter as module
 from mixplan.model.adapted import adapter_config
+from mixplan.model.answer_logits import answer_way
 from mixplan.model.fresh_adapter import FreshAdapter, WeighedAnswers, batches, tensors_from_bytes, tensors_to_bytes
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "recipes" / "studies" / "smollm2-135m-grpo-direction"))
@@ -54,9 +55,13 @@ def plain_gradient(model, groups, *, seed, temperature=1.0, lora=LORA):
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("tokens", [1, 12, 2048])
-def test_the_gradient_is_that_of_plain_passes(tiny_model, monkeypatch, temperature, tokens):
+@pytest.mark.parametrize("stretch", [None, 6])
+def test_the_gradient_is_that_of_plain_passes(tiny_model, monkeypatch, temperature, tokens, stretch):
+    """Texts longer than a stretch of positions are read each by itself."""
     monkeypatch.setattr(module, "BATCH_TOKENS", tokens)
+    monkeypatch.setattr(module, "stretches_at", lambda _: stretch)
     model, seen = loaded(tiny_model), []
+    assert answer_way(model).way == "packed"
     adapter = FreshAdapter(model, LORA, seed=3)
     found = adapter.gradient(GROUPS, temperature=temperature, on_answers=seen.append)
     expected = plain_gradient(model, GROUPS, seed=3, temperature=temperature)
@@ -184,8 +189,15 @@ def test_equal_answers_count_once_with_the_sum_of_their_weights():
     assert GROUPS[0].distinct() == {(50, 51, 2): 1.3, (60,): -0.5, (70, 71, 72, 73): -0.8}
     assert GROUPS[1].distinct() == {(9, 8, 7): -1.0, (10, 2): 0.75}
     assert WeighedAnswers((1,), ((2,), (2,)), (1.0, -1.0)).distinct() == {}
-    assert [len(batch) for batch in batches(GROUPS[0], alone=False)] == [3]
-    assert [len(batch) for batch in batches(GROUPS[0], alone=True)] == [1, 1, 1]
+    assert [len(batch) for batch in batches(GROUPS[0], "packed", alone=False)] == [3]
+    assert [len(batch) for batch in batches(GROUPS[0], "whole", alone=True)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("way", "expected"), [("packed", [2, 1]), ("whole", [1, 1, 1])])
+def test_batches_hold_so_many_tokens(monkeypatch, way, expected):
+    """Four of the prompt with one and three of answers are 8 packed; side by side 2 rows of 7 are 14, more than 11."""
+    monkeypatch.setattr(module, "BATCH_TOKENS", 11)
+    assert [len(batch) for batch in batches(GROUPS[0], way, alone=False)] == expected
 
 
 def test_what_cannot_be_differentiated_is_refused(tiny_model):
@@ -230,7 +242,7 @@ def test_short_memory_is_said_with_what_helps(tiny_model, monkeypatch):
     def refuse(*_, **__):
         raise torch.OutOfMemoryError("full")
 
-    monkeypatch.setattr(module, "taken", refuse)
+    monkeypatch.setattr(module, "answer_logits", refuse)
     with pytest.raises(ModelError) as caught:
         adapter.gradient(GROUPS, temperature=1.0, on_answers=ignore)
     assert str(caught.value) == (

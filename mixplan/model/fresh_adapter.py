@@ -27,14 +27,15 @@ from transformers import PreTrainedModel
 
 from mixplan.errors import ModelError, TrainError
 from mixplan.model.adapted import adapter_config
+from mixplan.model.answer_logits import answer_logits, answer_way
 from mixplan.model.attention import stretches_at
+from mixplan.model.beginnings import Ids
 from mixplan.model.device import is_dispatched
 from mixplan.model.families import decoder_blocks
 from mixplan.model.load import Model
-from mixplan.model.stream import taken
+from mixplan.model.selfcheck import Way
 from mixplan.runs import content_hash
 
-Ids = tuple[int, ...]
 BATCH_TOKENS = 2048
 """Tokens that are differentiated together, padding included; a single answer may be longer."""
 
@@ -94,7 +95,8 @@ class FreshAdapter:
         trained = {name: value for name, value in wrapped.named_parameters() if value.requires_grad}
         self.parameters: dict[str, nn.Parameter] = dict(sorted(trained.items()))
         self._base = model
-        self._lm = wrapped.eval().get_base_model()
+        adapted = wrapped.eval().get_base_model()
+        self._stepped = replace(model, lm=adapted, blocks=decoder_blocks(adapted))
 
     def gradient(
         self, groups: Sequence[WeighedAnswers], *, temperature: float, on_answers: Callable[[int], object]
@@ -114,14 +116,14 @@ class FreshAdapter:
         """
         for value in self.parameters.values():
             value.grad = None
-        undo = checkpointed(decoder_blocks(self._lm))
+        undo = checkpointed(self._stepped.blocks)
         try:
             for group in groups:
-                done = 0
-                for answers in batches(group, alone=self._whole(group)):
-                    self._backward(group, answers, temperature)
-                    on_answers(len(answers))
-                    done += len(answers)
+                done, (way, alone) = 0, self._way(group)
+                for batch in batches(group, way, alone=alone):
+                    self._backward(group, batch, temperature, way)
+                    on_answers(len(batch))
+                    done += len(batch)
                 on_answers(len(group.answers) - done)
         except torch.OutOfMemoryError as error:
             raise ModelError(
@@ -141,22 +143,23 @@ class FreshAdapter:
                 )
         return {name: value.cpu() for name, value in found.items()}
 
-    def _whole(self, group: WeighedAnswers) -> bool:
-        """Whether a longer text beside it would change an answer's positions, so that each is read by itself."""
+    def _way(self, group: WeighedAnswers) -> tuple[Way, bool]:
+        """How answers are read, and whether each by itself, as where another's length would turn its positions."""
         stretch = stretches_at(self._base)
         longest = max(map(len, group.answers), default=0)
-        return stretch is not None and len(group.prompt) + longest > stretch
+        alone = stretch is not None and len(group.prompt) + longest > stretch
+        return "whole" if alone else answer_way(self._base).way, alone
 
-    def _backward(self, group: WeighedAnswers, answers: Sequence[tuple[Ids, float]], temperature: float) -> None:
-        """Add a batch's gradient to the parameters'; what stands behind a shorter answer is read by nothing."""
-        longest = max(len(answer) for answer, _ in answers)
-        rows = [[*group.prompt, *answer, *[0] * (longest - len(answer))] for answer, _ in answers]
-        given = taken(self._lm, use_cache=False, logits_to_keep=longest + 1)
-        ids = torch.tensor(rows, device=self._base.device)
+    def _backward(
+        self, group: WeighedAnswers, batch: Sequence[tuple[Ids, float]], temperature: float, way: Way
+    ) -> None:
+        """Add a batch's gradient to the parameters'."""
+        answers = [answer for answer, _ in batch]
         with torch.enable_grad():
-            logits = self._lm(input_ids=ids, **given).logits[:, -longest - 1 : -1].float()
-            logs = (logits / temperature).log_softmax(-1).gather(2, ids[:, -longest:, None])[..., 0]
-            weights = [[weight] * len(answer) + [0.0] * (longest - len(answer)) for answer, weight in answers]
+            logits = answer_logits(self._stepped, group.prompt, answers, way).float()
+            chosen = torch.tensor([token for answer in answers for token in answer], device=logits.device)
+            weights = [weight for answer, weight in batch for _ in answer]
+            logs = (logits / temperature).log_softmax(-1).gather(1, chosen[:, None])[:, 0]
             (logs * torch.tensor(weights, device=logs.device)).sum().backward()
 
     def step(self, gradient: Mapping[str, Tensor], size: float) -> None:
@@ -186,9 +189,7 @@ class FreshAdapter:
         for value in self.parameters.values():
             value.requires_grad_(False)
         return replace(
-            self._base,
-            lm=self._lm,
-            blocks=decoder_blocks(self._lm),
+            self._stepped,
             name=f"{self._base.name}, one step on",
             weights=content_hash(self._base.weights, hashlib.sha256(self.to_bytes()).hexdigest()),
         )
@@ -238,14 +239,18 @@ def checkpointed(blocks: nn.ModuleList) -> Callable[[], None]:
     return undo
 
 
-def batches(group: WeighedAnswers, *, alone: bool) -> Iterator[list[tuple[Ids, float]]]:
+def batches(group: WeighedAnswers, way: Way, *, alone: bool) -> Iterator[list[tuple[Ids, float]]]:
     """A prompt's answers with their weights in batches of `BATCH_TOKENS`, short ones first; at least one a batch."""
     batch: list[tuple[Ids, float]] = []
+    start, total = len(group.prompt), 0
     for answer, weight in sorted(group.distinct().items(), key=lambda item: (len(item[0]), item[0])):
-        if batch and (alone or (len(batch) + 1) * (len(group.prompt) + len(answer)) > BATCH_TOKENS):
+        length = len(answer)
+        tokens = start + total + length if way == "packed" else (len(batch) + 1) * (start + length)
+        if batch and (alone or tokens > BATCH_TOKENS):
             yield batch
-            batch = []
+            batch, total = [], 0
         batch.append((answer, weight))
+        total += length
     if batch:
         yield batch
 
