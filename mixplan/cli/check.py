@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mixplan.cli.downloads import data_downloads, model_downloads
+from mixplan.cli.drift_outlook import drift_outlook
 from mixplan.cli.preflight import problems_of_model
 from mixplan.domains import account, row_warnings, whole
 from mixplan.domains.cached_domains import at_hand
@@ -21,7 +22,7 @@ from mixplan.grading.generators import warnings_of
 from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
 from mixplan.mixture.feasibility import impossible, left_out_budgets
 from mixplan.mixture.unread_rows import left_unread, too_short
-from mixplan.recipe import LoadedRecipe, Recipe, load_recipe
+from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.saved.scores import SCORE_TITLES
 from mixplan.train.dry_run import problems_of_training
 
@@ -41,7 +42,7 @@ class Checked:
         rows: Rows read of the target's and each domain's data, None where it lies on the hub and was not read yet.
         told: What became of them, in a line each.
         warnings: What a reader should know of them and of their graders, in whole sentences.
-        reads: How much a plan may read, where it stops by itself, and what it trains first.
+        reads: How much a plan may read, where it stops by itself, and what it samples or trains first.
         download: What a plan would download, in words.
         problems: One line for each problem.
     """
@@ -126,27 +127,7 @@ def _reads(loaded: LoadedRecipe) -> Iterator[str]:
         if section.query_tokens == "auto":
             most = f"{section.tokens_at_most:,} query tokens of {of}"
             yield f"reads at most {most}, less where reading on changes nothing"
-    yield from _samples(recipe)
-
-
-def _samples(recipe: Recipe) -> Iterator[str]:
-    """What a plan does beside reading to tell the drift of a GRPO job, or could do."""
-    drift, spec = recipe.drift, recipe.drift.rollouts
-    if drift.from_ in ("rollouts", "reward_step"):
-        answers = f"{spec.prompts:,} × {spec.samples:,} answers of up to {spec.answer_tokens:,} tokens"
-        yield f"samples at most {answers}, for which the model is loaded whole"
-    if drift.from_ == "reward_step":
-        yield (
-            "takes one step along the reward's gradient, which reads each answer forth and back in float32; where the "
-            "plan reads in a shorter type, the model is loaded once more in float32 beside it"
-        )
-    adapted = recipe.train.method == "grpo" and recipe.train.lora is not None
-    if drift.from_ in ("icl", "rollouts") and adapted and recipe.model.sae_spec is not None:
-        told = "worked examples, which named 26.0" if drift.from_ == "icl" else "such answers, which named 20.5"
-        yield (
-            f"predicts the features that the job moves by {told} of the 100 that GRPO moved most on four held-out "
-            "targets; `drift.from: reward_step` named 43.2, a pilot of ten steps 39.5 (docs/grpo-and-pilots.md)"
-        )
+    yield from drift_outlook(recipe)
 
 
 def _without_sae(loaded: LoadedRecipe) -> Iterator[str]:
