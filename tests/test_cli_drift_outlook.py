@@ -17,8 +17,8 @@ STEPS = (
     "reads in a shorter type, the model is loaded once more in float32 beside it"
 )
 MORE = (
-    " of the 100 that GRPO moved most on four held-out targets; `drift.from: reward_step` named 43.2, a pilot of ten "
-    "steps 39.5 (docs/grpo-and-pilots.md)"
+    " of the 100 that GRPO moved most on four held-out targets of SmolLM2-135M-Instruct; `drift.from: reward_step` "
+    "named 43.2, a pilot of ten steps 39.5 (docs/grpo-and-pilots.md)"
 )
 BY_EXAMPLES = f"predicts the features that the job moves by worked examples, which named 26.0{MORE}"
 BY_ANSWERS = f"predicts the features that the job moves by such answers, which named 20.5{MORE}"

@@ -26,5 +26,6 @@ def drift_outlook(recipe: Recipe) -> Iterator[str]:
         told = "worked examples, which named 26.0" if drift.from_ == "icl" else "such answers, which named 20.5"
         yield (
             f"predicts the features that the job moves by {told} of the 100 that GRPO moved most on four held-out "
-            "targets; `drift.from: reward_step` named 43.2, a pilot of ten steps 39.5 (docs/grpo-and-pilots.md)"
+            "targets of SmolLM2-135M-Instruct; `drift.from: reward_step` named 43.2, a pilot of ten steps 39.5 "
+            "(docs/grpo-and-pilots.md)"
         )
