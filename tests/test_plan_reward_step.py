@@ -206,9 +206,10 @@ def test_two_processes_give_the_bytes_of_one(recipe, tmp_path, monkeypatch):
     made = {}
     for count in (1, 2):
         monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / f"cache{count}"))
-        plan_by_processes(count, recipe, tmp_path / f"run{count}")
+        run = tmp_path / f"run{count}"
+        plan(recipe, run) if count == 1 else plan_by_processes(count, recipe, run)
         (place,) = kept("*")
-        made[count] = (place.name, place.read_bytes(), json.loads((tmp_path / f"run{count}" / "plan.json").read_text()))
+        made[count] = (place.name, place.read_bytes(), json.loads((run / "plan.json").read_text()))
     assert made[1][:2] == made[2][:2]
     assert made[1][2]["drift"] == made[2][2]["drift"]
     assert made[1][2]["drift"]["rollouts"]["kept"] > module.PART_PROMPTS, "one part alone is taken by one process"
