@@ -1,4 +1,4 @@
-"""Domains that are answered together: which, in what batches, and that nothing else changes by it."""
+"""Domains are answered together in batches that hang on them alone, and nothing else changes by it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Beginnings of prompts: that no set would save more by a longer one, and that they are kept no longer than used."""
+"""Prompts are read behind beginnings of which no longer one would save more, and which are kept while they are used."""
 
 import random
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""A fresh adapter's gradient and step, against plain autograd over unpacked passes and against the study's own code."""
+"""A fresh adapter's gradient and step are those of plain autograd over unpacked passes and of the study's own code."""
 
 import dataclasses
 import sys

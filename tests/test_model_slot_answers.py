@@ -1,4 +1,4 @@
-"""Answers in few slots against each prompt answered alone: they end, move and take over without changing another."""
+"""Answers in few slots are those of each prompt alone: they end, move and take over without changing another."""
 
 import pytest
 from evaluated import loaded

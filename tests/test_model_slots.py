@@ -1,4 +1,4 @@
-"""Slots against one softmax over all that a token sees; layers that ask for more are left alone."""
+"""Slots attend as one softmax over all that a token sees; layers that ask for more are left alone."""
 
 from types import SimpleNamespace
 

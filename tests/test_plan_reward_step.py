@@ -1,4 +1,4 @@
-"""Plans whose drift is found by one step along the reward's gradient, against plain passes and what is kept of them."""
+"""A plan finds its drift by one step along the reward's gradient, as plain passes do, and keeps what that takes."""
 
 import dataclasses
 import json
