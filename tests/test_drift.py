@@ -1,4 +1,4 @@
-"""Drift dimensions against sorting by hand, resampling against its definition, and every message in full."""
+"""Drift dimensions are those that sorting by hand gives, resampling is as defined, and messages are held in full."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Sampled answers, their advantages and the draws from them, against GRPO's formulas and plain counting."""
+"""Sampled answers, their advantages and the draws from them follow GRPO's formulas and plain counting."""
 
 from dataclasses import asdict, replace
 
