@@ -29,7 +29,7 @@ def test_rows_that_do_not_fit_are_left_out_and_a_part_without_any_has_no_value(t
     run, _ = trained
     lengthened(monkeypatch, {"fox": range(6), "doctor": [0, 2]})
     trainer = plain_trainer(run, tmp_path / "out")
-    monitor = DomainMonitor(run, trainer, cost=100.0, tokens=5, drift=False)
+    monitor = DomainMonitor(run, trainer, cost=1e6, tokens=5, drift=False)
     watch(monitor, trainer)
     trainer.train()
     found = monitor.trajectory
@@ -48,7 +48,7 @@ def test_a_target_that_no_window_holds_is_refused(trained, tmp_path, monkeypatch
     run, _ = trained
     lengthened(monkeypatch, {"target": range(6)})
     trainer = plain_trainer(run, tmp_path / "out")
-    watch(DomainMonitor(run, trainer, cost=100.0, tokens=5, drift=False), trainer)
+    watch(DomainMonitor(run, trainer, cost=1e6, tokens=5, drift=False), trainer)
     with pytest.raises(DataError) as refused:
         trainer.train()
     assert str(refused.value) == (

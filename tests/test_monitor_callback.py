@@ -28,7 +28,7 @@ from mixplan.sae import load_sae
 from mixplan.saved import read_plan
 from mixplan.saved.trajectory import OWN, read_trajectory
 
-ALWAYS = {"cost": 100.0, "tokens": 5}
+ALWAYS = {"cost": 1e6, "tokens": 5}
 """Measures after each step, whatever it takes."""
 
 

@@ -32,7 +32,7 @@ def monitored(run, trainer, clock, **settings) -> DomainMonitor:
 def whole(run, trainer, monkeypatch):
     """What is measured of all rows at each step, and the tokens that a measure reads."""
     clock = Charged(monkeypatch, 1e6, reading=1.0)
-    found = monitored(run, trainer, clock, cost=100.0, every=1).trajectory
+    found = monitored(run, trainer, clock, cost=1e6, every=1).trajectory
     monkeypatch.undo()
     return found, clock.taken / len(found.points)
 

@@ -86,7 +86,7 @@ def test_a_key_of_during_shows_in_what_is_measured(trained, tmp_path, monkeypatc
 
     clock = Charged(monkeypatch, 1.0, reading=1e-4)
 
-    usual = {"cost": 100.0, "drift": False}
+    usual = {"cost": 1e6, "drift": False}
     for number, settings in enumerate((TOGETHER, {"cost": 1e-6}, {"stop": {"worst_kl": 1e-4}})):
         trainer = plain_trainer(trained[0], tmp_path / f"out{number}")
         monitor = DomainMonitor(trained[0], trainer, **usual | settings)

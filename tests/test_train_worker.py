@@ -88,7 +88,7 @@ def test_a_watched_job_that_was_killed_goes_on_with_its_trajectory_and_its_choic
     run, _ = trained
     job = read_job(run)
     shutil.rmtree(run / "training")
-    during = DuringSpec(cost=100.0, drift=False, keep="best").model_dump()
+    during = DuringSpec(cost=1e6, drift=False, keep="best").model_dump()
     write_job(replace(job, train={**job.train, "args": {**ARGS, "seed": 0}}, during=during), run)
     other = shutil.copytree(run, tmp_path / "other")
     done = train_to_end(other)
@@ -108,7 +108,7 @@ def test_a_watched_job_stops_where_a_domain_moves_too_far_and_is_done(trained):
     run, _ = trained
     job = read_job(run)
     shutil.rmtree(run / "training")
-    during = DuringSpec(cost=100.0, drift=False, stop=StopSpec(worst_kl=1e-4)).model_dump()
+    during = DuringSpec(cost=1e6, drift=False, stop=StopSpec(worst_kl=1e-4)).model_dump()
     write_job(replace(job, train={**job.train, "args": {**ARGS, "seed": 0}}, during=during), run)
     done = train_to_end(run)
     assert done["steps"] == 1

@@ -254,8 +254,10 @@ class DuringSpec(Section):
         description="At most so many tokens of the untrained model's own answers, at which KL is taken; no more than "
         "`behaviour_tokens`.",
     )
-    cost: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = Field(
-        default=0.05, description="Seconds spent on measuring for each second of training, at most."
+    cost: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(
+        default=0.05,
+        description="Seconds spent on measuring for each second of training, at most; 1000000 measures at every step "
+        "that `every` names, whatever it takes.",
     )
     drift: bool = Field(default=True, description="Whether the plan's drift dimensions are read too.")
     stop: StopSpec = Field(default_factory=StopSpec)
