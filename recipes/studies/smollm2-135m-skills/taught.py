@@ -1,0 +1,317 @@
+"""Teaches the embedded model skills that it can lose, and searches jobs in which a mixture can be told from another.
+
+    python recipes/studies/smollm2-135m-skills/taught.py teach FOLDER     # the adapter of the skills, once
+    python recipes/studies/smollm2-135m-skills/taught.py search FOLDER    # trains what is not in results.jsonl yet
+    python recipes/studies/smollm2-135m-skills/taught.py results          # writes RESULTS.md from results.jsonl
+
+Registered: this text was fixed before the first training of the search; its hash, with those of what it runs, opens the
+results, and a search of other files is refused.
+
+    skills    those of the ten whose taught accuracy is at least `GOOD` and at least `OVER` above what the most frequent
+              right answer alone would get
+    jobs      each cell of `GRID` on each of the eight development targets, in this order
+    none      target rows alone, so many steps
+    uniform   the same target rows in the same steps, and beside them an even spread over the skills
+    oracle    likewise, rows in proportion to the accuracy that `none` lost on each skill, on the split `probe`
+    judged    on the split `evaluation`: the same questions of every skill in every arm
+    value     the accuracy after less that of the taught model, of the skill where this is least
+
+A cell is a regime where, over all eight targets, Student's intervals of two paired mean differences leave 0, each at
+95 % over all cells (Bonferroni): `none`'s value below 0, `oracle`'s less `uniform`'s above 0. The bound is 12 hours of
+processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from taught_arms import TEACHING, Job, right_answers, taught, teach, train_arm, untaught
+from taught_skills import SKILLS, TARGETS, draw_items
+from torch import Tensor
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[2] / "bin"))
+from organism_arms import spread  # noqa: E402 - beside bin/organism.py
+from organism_regime import Difference, append, difference  # noqa: E402 - the same rule of judging
+
+RESULTS, REPORT = HERE / "results.jsonl", HERE / "RESULTS.md"
+GRID = (("full", 2e-4, 40, 2), ("lora", 2e-3, 40, 2))
+"""What is trained, learning rate, steps, and rows of the skills in each step beside the 8 of the target."""
+ARMS = ("none", "uniform", "oracle")
+SEED, ITEMS, DRAW = 0, 200, 7
+GOOD, OVER = 0.5, 0.15
+HASHED = ("taught.py", "taught_arms.py", "taught_skills.py")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One training as it stands in the results.
+
+    Attributes:
+        job, arm: Which.
+        amounts: Rows of each skill.
+        target: Right answers to the target's own questions, of `ITEMS`.
+        skills: Right answers of each skill, of `ITEMS`.
+        probe: The same on the split `probe`, of `none` alone.
+        seconds: Processor seconds of training and reading.
+    """
+
+    job: Job
+    arm: str
+    amounts: dict[str, int]
+    target: int
+    skills: dict[str, int]
+    probe: dict[str, int]
+    seconds: float
+
+
+def say(line: str) -> None:
+    """Prints a line at once."""
+    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
+def counted(model: object, chats: object, names: Sequence[str], split: str) -> dict[str, int]:
+    """Right answers of each skill or target on a split, of `ITEMS`, in batches that they share."""
+    items = [item for name in names for item in draw_items(name, split, ITEMS, DRAW)]
+    right: Tensor = right_answers(model, chats, items)
+    return {name: int(part.sum()) for name, part in zip(names, right.split(ITEMS), strict=True)}
+
+
+def frequent(name: str) -> float:
+    """The share of right answers that the most frequent one has among those that judge."""
+    answers = Counter(item.answer for item in draw_items(name, "evaluation", ITEMS, DRAW))
+    return answers.most_common(1)[0][1] / ITEMS
+
+
+def header(folder: Path) -> dict[str, object]:
+    """What was registered: the first line of the results, with what the model could before and after it was taught."""
+    names, targets = [skill.name for skill in SKILLS], [target.name for target in TARGETS]
+    found: dict[str, dict[str, int]] = {}
+    for key, (model, chats) in (("untaught", untaught()), ("taught", taught(folder))):
+        found[key] = counted(model, chats, [*names, *targets], "evaluation")
+    found["probe"] = counted(model, chats, names, "probe")
+    kept = [name for name in names if is_kept(found["taught"][name] / ITEMS, frequent(name))]
+    return {
+        "grid": [list(cell) for cell in GRID],
+        "sha256": hashes(folder),
+        "torch": torch.__version__,
+        "teaching": TEACHING,
+        "frequent": {name: frequent(name) for name in names},
+        **found,
+        "kept": kept,
+    }
+
+
+def is_kept(accuracy: float, guessed: float) -> bool:
+    """Whether a skill counts as one."""
+    return accuracy >= GOOD and accuracy >= guessed + OVER
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """The beginnings of the SHA-256 of the study's files and of the adapter's weights."""
+    paths = [*(HERE / name for name in HASHED), folder / "adapter_model.safetensors"]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
+
+
+def read_results() -> tuple[dict[str, object], list[Line]]:
+    """What was registered, and the trainings; a last line that was cut while it was written is left out."""
+    first, *others = map(json.loads, RESULTS.read_text(encoding="utf-8").split("\n")[:-1])
+    return first, [Line(**{**one, "job": Job(**one["job"])}) for one in others]
+
+
+def search(folder: Path) -> None:
+    """Runs every training that the results do not hold yet."""
+    if not RESULTS.exists():
+        append(RESULTS, header(folder))
+    first, lines = read_results()
+    if first["sha256"] != hashes(folder):
+        raise SystemExit(f"{RESULTS} is of other files or another adapter: {first['sha256']}. Move it away to begin.")
+    done = {(line.job, line.arm): line for line in lines}
+    model, chats = taught(folder)
+    for job in jobs():
+        for arm in ARMS:
+            if (job, arm) not in done:
+                done[job, arm] = trained(model, chats, job, arm, first, done.get((job, "none")))
+                append(RESULTS, asdict(done[job, arm]))
+                say(f"{job.target} {job.way} {job.learning_rate:g} {arm}: {done[job, arm].skills}")
+
+
+def jobs() -> Iterator[Job]:
+    """Every job, in the order of doing."""
+    for cell in GRID:
+        for target in TARGETS:
+            yield Job(target.name, *cell, SEED)
+
+
+def trained(model: object, chats: object, job: Job, arm: str, first: Mapping, none: Line | None) -> Line:
+    """Trains and reads one arm."""
+    began, kept = time.process_time(), first["kept"]
+    amounts: dict[str, int] = {}
+    if arm != "none":
+        assert none is not None
+        lost = {name: max(0, first["probe"][name] - none.probe[name]) for name in kept}
+        amounts = spread(lost if arm == "oracle" else dict.fromkeys(kept, 1.0), job.budget)
+    after = train_arm(model, chats, job, amounts or None)
+    found = counted(after, chats, [*kept, job.target], "evaluation")
+    probe = counted(after, chats, kept, "probe") if arm == "none" else {}
+    return Line(job, arm, amounts, found.pop(job.target), found, probe, round(time.process_time() - began, 1))
+
+
+def value(line: Line, first: Mapping) -> tuple[float, str]:
+    """The least change of a skill's accuracy, and that skill."""
+    return min(((right - first["taught"][name]) / ITEMS, name) for name, right in line.skills.items())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a cell showed.
+
+    Attributes:
+        cell: As in `GRID`.
+        targets: How many of the targets have all arms.
+        harm: The value of `none`.
+        gain: That of `oracle` less that of `uniform`.
+        learnt: Means of the accuracy gained on the target, by arm.
+        regime: Whether both intervals leave 0 the right way, on all targets.
+    """
+
+    cell: tuple[str, float, int, int]
+    targets: int
+    harm: Difference
+    gain: Difference
+    learnt: dict[str, float]
+    regime: bool
+
+
+def verdicts(first: Mapping, lines: Sequence[Line]) -> Iterator[Verdict]:
+    """Judges each cell of which some target has all arms, by the registered rule."""
+    by = {(line.job, line.arm): line for line in lines}
+    for cell in GRID:
+        whole = [job for job in jobs() if (job.way, job.learning_rate, job.steps, job.extra_rows) == cell]
+        found = [job for job in whole if all((job, arm) in by for arm in ARMS)]
+        if not found:
+            continue
+        values = {arm: [value(by[job, arm], first)[0] for job in found] for arm in ARMS}
+        harm = difference(values["none"], len(GRID))
+        pairs = zip(values["oracle"], values["uniform"], strict=True)
+        gain = difference([best - even for best, even in pairs], len(GRID))
+        learnt = {
+            arm: sum(by[job, arm].target - first["taught"][job.target] for job in found) / ITEMS / len(found)
+            for arm in ARMS
+        }
+        regime = len(found) == len(whole) and harm.high < 0 < gain.low
+        yield Verdict(cell, len(found), harm, gain, learnt, regime)
+
+
+def shown(one: Difference) -> str:
+    """A difference with its interval, in points of accuracy."""
+    ends = f" [{100 * one.low:+.1f}, {100 * one.high:+.1f}]" if one.low > float("-inf") else ""
+    return f"{100 * one.mean:+.1f}{ends}"
+
+
+def cell_name(cell: Sequence[object]) -> str:
+    """A cell in words."""
+    way, rate, steps, extra = cell
+    what = "all weights" if way == "full" else "LoRA"
+    return f"{what}, {rate:g}, {steps} steps, {extra} extra a step"
+
+
+def report() -> str:
+    """RESULTS.md, from the results alone."""
+    first, lines = read_results()
+    found = list(verdicts(first, lines))
+    began = len({line.job for line in lines})
+    regimes = [cell_name(one.cell) for one in found if one.regime]
+    named, teaching = f" ({'; '.join(regimes)})" if regimes else "", first["teaching"]
+    return "\n".join(
+        [
+            "# Skills that the embedded model can lose",
+            "",
+            "Written by `python recipes/studies/smollm2-135m-skills/taught.py results` from results.jsonl; nothing "
+            "here is typed in. What is compared, and the rule, stand at the top of taught.py, registered by hash "
+            f"({', '.join(f'`{name}` {mark}' for name, mark in first['sha256'].items())}; torch {first['torch']}).",
+            "",
+            "## What it was taught",
+            "",
+            f"{teaching['rows']} rows of each skill, once each, by a LoRA adapter (r = {teaching['r']}, learning rate "
+            f"{teaching['learning_rate']:g}). Greedy answers that are exactly right, of {ITEMS} a skill that no "
+            f"training holds, in per cent; kept are skills from {100 * GOOD:.0f} on that are at least "
+            f"{100 * OVER:.0f} points above the most frequent answer.",
+            "",
+            "| skill | most frequent answer | untaught | taught | kept |",
+            "| --- | ---: | ---: | ---: | --- |",
+            *(skill_row(name, first) for name in first["frequent"]),
+            "",
+            "## The search for a regime",
+            "",
+            f"{len(lines)} trainings of {len(list(jobs())) * len(ARMS)} registered, {began} jobs begun, "
+            f"{sum(line.seconds for line in lines):,.0f} processor seconds. "
+            f"**Regimes found: {len(regimes)} of {len(GRID)} cells{named}.** Points of accuracy of the skill that lost "
+            "most, over targets, with intervals at 95 % over all cells:",
+            "",
+            "| cell | targets | none | oracle − uniform | gain on the target: none, uniform, oracle | regime |",
+            "| --- | ---: | ---: | ---: | ---: | --- |",
+            *(
+                f"| {cell_name(one.cell)} | {one.targets} of {len(TARGETS)} | {shown(one.harm)} | {shown(one.gain)} | "
+                f"{', '.join(f'{100 * gain:+.1f}' for gain in one.learnt.values())} | {'yes' if one.regime else 'no'} |"
+                for one in found
+            ),
+            "",
+            "Each job: change of the skill that lost most, in points, and its name; what the oracle gave most rows to.",
+            "",
+            "| target | cell | none | uniform | oracle | oracle's rows |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *job_rows(first, lines),
+            "",
+        ]
+    )
+
+
+def skill_row(name: str, first: Mapping) -> str:
+    """A row of the table of skills."""
+    shares = [first["frequent"][name], first["untaught"][name] / ITEMS, first["taught"][name] / ITEMS]
+    cells = [f"{100 * one:.1f}" for one in shares]
+    return f"| {name} | {' | '.join(cells)} | {'yes' if name in first['kept'] else 'no'} |"
+
+
+def job_rows(first: Mapping, lines: Sequence[Line]) -> Iterator[str]:
+    """A row for each job with all arms."""
+    by = {(line.job, line.arm): line for line in lines}
+    for job in jobs():
+        if all((job, arm) in by for arm in ARMS):
+            worst = (value(by[job, arm], first) for arm in ARMS)
+            most = sorted(by[job, "oracle"].amounts.items(), key=lambda pair: -pair[1])[:3]
+            cells = [f"{100 * change:+.1f} {name}" for change, name in worst]
+            rows = ", ".join(f"{name} {count}" for name, count in most if count)
+            cell = cell_name((job.way, job.learning_rate, job.steps, job.extra_rows))
+            yield f"| `{job.target}` | {cell} | {' | '.join(cells)} | {rows} |"
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=("teach", "search", "results"))
+    parser.add_argument("folder", type=Path, nargs="?", help="where the adapter lies")
+    asked = parser.parse_args()
+    if asked.command != "results" and asked.folder is None:
+        parser.error("name the folder of the adapter")
+    torch.set_num_threads(1)
+    if asked.command == "teach":
+        teach(asked.folder, say)
+    elif asked.command == "search":
+        search(asked.folder)
+    if asked.command != "teach":
+        REPORT.write_text(report(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
