@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "recipes" / "studies" / "s
 
 import taught
 import taught_arms
+import taught_page
 import taught_skills
 from taught_arms import Job
 from taught_skills import SKILLS, TARGETS, Item, draw_items
@@ -162,7 +163,7 @@ def test_a_cell_is_judged_by_students_intervals_over_targets(results):
 
 
 def test_the_page_tells_skills_cells_and_jobs(results):
-    text = taught.report()
+    text = taught_page.report(*taught.read_results())
     assert "24 trainings of 48 registered, 8 jobs begun, 240 processor seconds." in text
     assert "**Regimes found: 1 of 2 cells (all weights, 0.0002, 40 steps, 2 extra a step).**" in text
     assert "| sums | 25.0 | 5.0 | 80.0 | yes |" in text
