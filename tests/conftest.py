@@ -1,12 +1,14 @@
 """Builds folders of tiny random models and SAEs for the tests, each of which is offline and has a cache of its own."""
 
 import atexit
+import faulthandler
 import fcntl
 import gc
 import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -79,6 +81,15 @@ def pytest_collection_finish() -> None:
     """Spare later garbage collections the million objects of libraries, which the tests' modules have loaded by now."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Show where a process is that does not end within five minutes of its last test, and end it.
+
+    One of several waits for the others, and is ended by the first of them.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        faulthandler.dump_traceback_later(300, exit=True, file=sys.__stderr__)
 
 
 def pytest_sessionfinish() -> None:
