@@ -5,20 +5,21 @@
     python recipes/studies/smollm2-135m-skills/taught.py results          # writes RESULTS.md from results.jsonl
 
 Registered: this text was fixed before the first training of the search; its hash, with those of what it runs, opens the
-results, and a search of other files is refused.
+results, and a search of other files or libraries is refused.
 
     skills    those of the ten whose taught accuracy is at least `GOOD` and at least `OVER` above what the most frequent
-              right answer alone would get
+              right answer alone would get, both on the split `probe`
     jobs      each cell of `GRID` on each of the eight development targets, in this order
     none      target rows alone, so many steps
     uniform   the same target rows in the same steps, and beside them an even spread over the skills
     oracle    likewise, rows in proportion to the accuracy that `none` lost on each skill, on the split `probe`
     judged    on the split `evaluation`: the same questions of every skill in every arm
+    harm      the accuracy that `none` changed of the skill that it cost most on `probe`: chosen and judged on questions
+              apart, so that noise alone has mean 0
     value     the accuracy after less that of the taught model, of the skill where this is least
 
-A cell is a regime where, over all eight targets, Student's intervals of two paired mean differences leave 0, each at
-95 % over all cells (Bonferroni): `none`'s value below 0, `oracle`'s less `uniform`'s above 0. The bound is 12 hours of
-processor time.
+A cell is a regime where, over all eight targets, Student's intervals of two means leave 0, each at 95 % over all cells
+(Bonferroni): harm below 0, `oracle`'s value less `uniform`'s above 0. A search ends at `BOUND` processor seconds.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -50,6 +52,9 @@ ARMS = ("none", "uniform", "oracle")
 SEED, ITEMS, DRAW = 0, 200, 7
 GOOD, OVER = 0.5, 0.15
 HASHED = ("taught.py", "taught_arms.py", "taught_skills.py")
+SHARED = ("organism_arms.py", "organism_regime.py")
+LIBRARIES = ("torch", "transformers", "peft", "reasoning-gym")
+BOUND = 12 * 3600
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,8 @@ def counted(model: object, chats: object, names: Sequence[str], split: str) -> d
 
 
 def frequent(name: str) -> float:
-    """The share of right answers that the most frequent one has among those that judge."""
-    answers = Counter(item.answer for item in draw_items(name, "evaluation", ITEMS, DRAW))
+    """The share of right answers that the most frequent one has on the split `probe`."""
+    answers = Counter(item.answer for item in draw_items(name, "probe", ITEMS, DRAW))
     return answers.most_common(1)[0][1] / ITEMS
 
 
@@ -99,11 +104,11 @@ def header(folder: Path) -> dict[str, object]:
     for key, (model, chats) in (("untaught", untaught()), ("taught", taught(folder))):
         found[key] = counted(model, chats, [*names, *targets], "evaluation")
     found["probe"] = counted(model, chats, names, "probe")
-    kept = [name for name in names if is_kept(found["taught"][name] / ITEMS, frequent(name))]
+    kept = [name for name in names if is_kept(found["probe"][name] / ITEMS, frequent(name))]
     return {
         "grid": [list(cell) for cell in GRID],
         "sha256": hashes(folder),
-        "torch": torch.__version__,
+        "versions": {name: version(name) for name in LIBRARIES},
         "teaching": TEACHING,
         "frequent": {name: frequent(name) for name in names},
         **found,
@@ -118,7 +123,8 @@ def is_kept(accuracy: float, guessed: float) -> bool:
 
 def hashes(folder: Path) -> dict[str, str]:
     """The beginnings of the SHA-256 of the study's files and of the adapter's weights."""
-    paths = [*(HERE / name for name in HASHED), folder / "adapter_model.safetensors"]
+    shared = [HERE.parents[2] / "bin" / name for name in SHARED]
+    paths = [*(HERE / name for name in HASHED), *shared, folder / "adapter_model.safetensors"]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
 
 
@@ -135,11 +141,16 @@ def search(folder: Path) -> None:
     first, lines = read_results()
     if first["sha256"] != hashes(folder):
         raise SystemExit(f"{RESULTS} is of other files or another adapter: {first['sha256']}. Move it away to begin.")
+    if first["versions"] != (now := {name: version(name) for name in LIBRARIES}):
+        raise SystemExit(f"{RESULTS} is of other versions, {first['versions']}, than these: {now}. Install those.")
     done = {(line.job, line.arm): line for line in lines}
     model, chats = taught(folder)
     for job in jobs():
         for arm in ARMS:
             if (job, arm) not in done:
+                if (spent := sum(line.seconds for line in done.values())) >= BOUND:
+                    say(f"{spent:.0f} processor seconds are spent, of {BOUND} registered: the search ends.")
+                    return
                 done[job, arm] = trained(model, chats, job, arm, first, done.get((job, "none")))
                 append(RESULTS, asdict(done[job, arm]))
                 say(f"{job.target} {job.way} {job.learning_rate:g} {arm}: {done[job, arm].skills}")
@@ -171,6 +182,12 @@ def value(line: Line, first: Mapping) -> tuple[float, str]:
     return min(((right - first["taught"][name]) / ITEMS, name) for name, right in line.skills.items())
 
 
+def harm_of(none: Line, first: Mapping) -> tuple[float, str]:
+    """How far the skill changed on `evaluation` that training on the target alone cost most on `probe`."""
+    worst = min(none.probe, key=lambda name: (none.probe[name] - first["probe"][name], name))
+    return (none.skills[worst] - first["taught"][worst]) / ITEMS, worst
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What a cell showed.
@@ -178,8 +195,8 @@ class Verdict:
     Attributes:
         cell: As in `GRID`.
         targets: How many of the targets have all arms.
-        harm: The value of `none`.
-        gain: That of `oracle` less that of `uniform`.
+        harm: Mean of `harm_of`.
+        gain: The value of `oracle` less that of `uniform`.
         learnt: Means of the accuracy gained on the target, by arm.
         regime: Whether both intervals leave 0 the right way, on all targets.
     """
@@ -201,7 +218,7 @@ def verdicts(first: Mapping, lines: Sequence[Line]) -> Iterator[Verdict]:
         if not found:
             continue
         values = {arm: [value(by[job, arm], first)[0] for job in found] for arm in ARMS}
-        harm = difference(values["none"], len(GRID))
+        harm = difference([harm_of(by[job, "none"], first)[0] for job in found], len(GRID))
         pairs = zip(values["oracle"], values["uniform"], strict=True)
         gain = difference([best - even for best, even in pairs], len(GRID))
         learnt = {

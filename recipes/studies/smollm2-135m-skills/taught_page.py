@@ -33,27 +33,29 @@ def report(first: Mapping, lines: Sequence[Line]) -> str:
             "",
             "Written by `python recipes/studies/smollm2-135m-skills/taught.py results` from results.jsonl; nothing "
             "here is typed in. What is compared, and the rule, stand at the top of taught.py, registered by hash "
-            f"({', '.join(f'`{name}` {mark}' for name, mark in first['sha256'].items())}; torch {first['torch']}).",
+            f"({', '.join(f'`{name}` {mark}' for name, mark in first['sha256'].items())}; "
+            f"{', '.join(f'{name} {number}' for name, number in first['versions'].items())}).",
             "",
             "## What it was taught",
             "",
             f"{teaching['rows']} rows of each skill, once each, by a LoRA adapter (r = {teaching['r']}, learning rate "
             f"{teaching['learning_rate']:g}). Greedy answers that are exactly right, of {ITEMS} a skill that no "
             f"training holds, in per cent; kept are skills from {100 * GOOD:.0f} on that are at least "
-            f"{100 * OVER:.0f} points above the most frequent answer.",
+            f"{100 * OVER:.0f} points above the most frequent answer, on other questions than these.",
             "",
-            "| skill | most frequent answer | untaught | taught | kept |",
-            "| --- | ---: | ---: | ---: | --- |",
+            "| skill | most frequent answer | untaught | taught | on `probe` | kept |",
+            "| --- | ---: | ---: | ---: | ---: | --- |",
             *(skill_row(name, first) for name in first["frequent"]),
             "",
             "## The search for a regime",
             "",
             f"{len(lines)} trainings of {len(list(jobs())) * len(ARMS)} registered, {began} jobs begun, "
             f"{sum(line.seconds for line in lines):,.0f} processor seconds. "
-            f"**Regimes found: {len(regimes)} of {len(GRID)} cells{named}.** Points of accuracy of the skill that lost "
-            "most, over targets, with intervals at 95 % over all cells:",
+            f"**Regimes found: {len(regimes)} of {len(GRID)} cells{named}.** Points of accuracy, over targets, with "
+            "intervals at 95 % over all cells; harm is of the skill that `none` cost most on `probe`, the "
+            "difference of the skill that lost most in each arm:",
             "",
-            "| cell | targets | none | oracle − uniform | gain on the target: none, uniform, oracle | regime |",
+            "| cell | targets | harm | oracle − uniform | gain on the target: none, uniform, oracle | regime |",
             "| --- | ---: | ---: | ---: | ---: | --- |",
             *(
                 f"| {cell_name(one.cell)} | {one.targets} of {len(TARGETS)} | {shown(one.harm)} | {shown(one.gain)} | "
@@ -73,7 +75,8 @@ def report(first: Mapping, lines: Sequence[Line]) -> str:
 
 def skill_row(name: str, first: Mapping) -> str:
     """A row of the table of skills."""
-    shares = [first["frequent"][name], first["untaught"][name] / ITEMS, first["taught"][name] / ITEMS]
+    counts = [first[key][name] / ITEMS for key in ("untaught", "taught", "probe")]
+    shares = [first["frequent"][name], *counts]
     cells = [f"{100 * one:.1f}" for one in shares]
     return f"| {name} | {' | '.join(cells)} | {'yes' if name in first['kept'] else 'no'} |"
 
