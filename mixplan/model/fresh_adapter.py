@@ -92,6 +92,7 @@ class FreshAdapter:
             except (ValueError, TypeError) as error:  # of settings that peft refuses
                 why = " ".join(str(error).split())[:300].rstrip(".")
                 raise TrainError(f"train.lora: no adapter can be put on '{model.name}': {why}. Change it.") from error
+        own_trained(wrapped, model.lm)
         trained = {name: value for name, value in wrapped.named_parameters() if value.requires_grad}
         self.parameters: dict[str, nn.Parameter] = dict(sorted(trained.items()))
         self._base = model
@@ -217,6 +218,18 @@ def sharing_weights(lm: PreTrainedModel) -> PreTrainedModel:
     """A second tree of a model's modules around the same parameters and buffers, which take no memory again."""
     shared = {id(value): value for value in (*lm.parameters(), *lm.buffers())}
     return copy.deepcopy(lm, shared)
+
+
+def own_trained(wrapped: nn.Module, lm: PreTrainedModel) -> None:
+    """Give a tree that shares a model's weights copies of those that it trains itself, as the biases of `bias: all`."""
+    shared = {id(value): value for value in lm.parameters() if value.requires_grad}
+    copies = {key: nn.Parameter(value.detach().clone()) for key, value in shared.items()}
+    for module in wrapped.modules():
+        for name, value in module.named_parameters(recurse=False):
+            if id(value) in copies:
+                setattr(module, name, copies[id(value)])
+    for value in shared.values():
+        value.requires_grad_(False)
 
 
 def checkpointed(blocks: nn.ModuleList) -> Callable[[], None]:
