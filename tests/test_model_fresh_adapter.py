@@ -200,6 +200,10 @@ def test_values_are_kept_as_bytes_and_those_of_another_adapter_are_not_taken(tin
     assert other.put(data)
     assert other.to_bytes() == data
     assert other.model().weights == adapter.model().weights
+    scaled = FreshAdapter(model, {**LORA, "lora_alpha": 32}, seed=1)
+    assert scaled.put(data)
+    assert scaled.to_bytes() == data
+    assert scaled.model().weights != adapter.model().weights
     narrow = FreshAdapter(model, {**LORA, "r": 2}, seed=0)
     begin = narrow.to_bytes()
     assert not narrow.put(data)

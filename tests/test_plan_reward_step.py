@@ -179,6 +179,20 @@ def test_what_was_made_is_read_again(recipe, tmp_path, monkeypatch):
     assert not any(name.startswith("taking a step") for name, *_ in watcher.stages)
 
 
+def test_the_same_step_by_a_larger_scale_is_read_anew(recipe, tmp_path):
+    """The sign of the gradient is that of any `lora_alpha`, so that the adapter's values are those of another."""
+    first, _ = plan(recipe, tmp_path / "one", *STEPPED)
+    wide = ("train.lora={r: 4, lora_alpha: 32, target_modules: all-linear}",)
+    second, _ = plan(recipe, tmp_path / "two", *STEPPED, *wide)
+    steps = [place.read_bytes() for place in kept("*.safetensors")]
+    assert len(steps) == 2
+    assert first["drift"]["reward_step"]["hash"] != second["drift"]["reward_step"]["hash"]
+    shutil.rmtree(cache_folder())
+    alone, _ = plan(recipe, tmp_path / "alone", *STEPPED, *wide)
+    assert second["drift"] == alone["drift"]
+    assert second["drift"]["features"][0][1] > 4 * first["drift"]["features"][0][1]
+
+
 def test_a_damaged_step_is_set_aside_and_taken_again(recipe):
     one = world(recipe)
     model, _ = one.step()

@@ -95,7 +95,7 @@ class FreshAdapter:
         own_trained(wrapped, model.lm)
         trained = {name: value for name, value in wrapped.named_parameters() if value.requires_grad}
         self.parameters: dict[str, nn.Parameter] = dict(sorted(trained.items()))
-        self._base = model
+        self._base, self._lora = model, copy.deepcopy(dict(lora))
         adapted = wrapped.eval().get_base_model()
         self._stepped = replace(model, lm=adapted, blocks=decoder_blocks(adapted))
 
@@ -186,13 +186,16 @@ class FreshAdapter:
         return True
 
     def model(self) -> Model:
-        """The model under the adapter as it is now, for reading; its weights stay those of the model."""
+        """The model under the adapter as it is now, for reading; its weights stay those of the model.
+
+        What it is known by holds the adapter's settings, by whose scale equal values do more or less.
+        """
         for value in self.parameters.values():
             value.requires_grad_(False)
         return replace(
             self._stepped,
             name=f"{self._base.name}, one step on",
-            weights=content_hash(self._base.weights, hashlib.sha256(self.to_bytes()).hexdigest()),
+            weights=content_hash(self._base.weights, self._lora, hashlib.sha256(self.to_bytes()).hexdigest()),
         )
 
 
