@@ -1,5 +1,6 @@
 """Sampled answers, their advantages and the draws from them follow GRPO's formulas and plain counting."""
 
+import copy
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -166,6 +167,9 @@ def test_what_answers_depend_on_is_in_their_key(tiny_model, tmp_path):
                ({"rewards": {"exact": 1.0}}, {"answer_format": "x"}, {"grader_seconds": 1.0})]  # fmt: skip
     others += [sampler(model, tmp_path, seed=1), sampler(replace(model, weights="other"), tmp_path)]
     others += [replace(sampler(model, tmp_path), target=domain_of("target", (), grader="number"))]
+    tokenizer = copy.deepcopy(model.tokenizer)
+    tokenizer.add_tokens(["dog"])
+    others += [sampler(replace(model, tokenizer=tokenizer), tmp_path)]
     places = [place, *(one.place(rows) for one in others), sampler(model, tmp_path).place(ROWS[1:3])]
     places += [sampler(model, tmp_path).place((rows[0], replace(rows[1], answer="other")))]
     assert len(set(places)) == len(places)

@@ -31,6 +31,19 @@ PASSED_BY = {
 TOKENS = torch.randint(6, 300, (2, 40), generator=torch.Generator().manual_seed(0))
 
 
+def test_the_recipes_own_settings_stay_as_they_are():
+    """Peft 0.21.2 adds the embeddings' full name to `modules_to_save` where it ties them."""
+    config = tiny_model("llama").lm.config
+    config.tie_word_embeddings = True
+    lm = LlamaForCausalLM(config)
+    lora = {**ALL, "modules_to_save": ["embed_tokens"], "ensure_weight_tying": True, "rank_pattern": {"q_proj": 1}}
+    wrapped = get_peft_model(lm, adapter_config(lora, lm))
+    assert any("modules_to_save" in name for name, value in wrapped.named_parameters() if value.requires_grad)
+    assert lora == {
+        **ALL, "modules_to_save": ["embed_tokens"], "ensure_weight_tying": True, "rank_pattern": {"q_proj": 1},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("family", PASSED_BY)
 def test_every_layer_of_an_adapter_on_all_layers_learns(family):
     lm = tiny_model(family).lm

@@ -1,5 +1,6 @@
 """A fresh adapter's gradient and step are those of plain autograd over unpacked passes and of the study's own code."""
 
+import copy
 import dataclasses
 import sys
 from pathlib import Path
@@ -154,6 +155,38 @@ def test_the_model_itself_stays_as_it_is_and_its_weights_are_shared(tiny_model):
     assert all("forward" not in vars(block) for block in stepped.blocks)
 
 
+@pytest.mark.parametrize("bias", ["lora_only", "all"])
+def test_biases_that_an_adapter_trains_move_in_the_stepped_model_alone(bias):
+    model = family_model("qwen2")
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, value in model.lm.named_parameters():
+            value.copy_(torch.randn_like(value) * 0.1 if name.endswith(".bias") else value)
+    before = {name: value.detach().clone() for name, value in model.lm.named_parameters()}
+    lora = {**LORA, "bias": bias, "lora_dropout": 0.0}
+    expected = plain_gradient(family_like(model), GROUPS, seed=0, lora=lora)
+    adapter = FreshAdapter(model, lora, seed=0)
+    gradient = adapter_gradient(adapter)
+    adapter.step(gradient, 0.01)
+    stepped = dict(adapter.model().lm.named_parameters())
+    assert all(torch.equal(value, before[name]) for name, value in model.lm.named_parameters())
+    assert not any(value.requires_grad for value in model.lm.parameters())
+    moved = [name for name in gradient if name.endswith("q_proj.base_layer.bias")]
+    assert len(moved) == len(model.blocks)
+    assert list(gradient) == sorted(expected)
+    for name in moved:
+        assert torch.allclose(gradient[name], expected[name], atol=5e-6), name
+        old = before[name.removeprefix("base_model.model.").replace(".base_layer", "")]
+        now = stepped[name.removeprefix("base_model.model.")]
+        assert torch.equal(now, old + 0.01 * gradient[name].sign()), name
+        assert bool(gradient[name].any())
+
+
+def family_like(model):
+    """A model of weights of its own that are equal."""
+    return dataclasses.replace(model, lm=copy.deepcopy(model.lm))
+
+
 def adapter_gradient(adapter):
     return adapter.gradient(GROUPS, temperature=1.0, on_answers=ignore)
 
@@ -167,6 +200,10 @@ def test_values_are_kept_as_bytes_and_those_of_another_adapter_are_not_taken(tin
     assert other.put(data)
     assert other.to_bytes() == data
     assert other.model().weights == adapter.model().weights
+    scaled = FreshAdapter(model, {**LORA, "lora_alpha": 32}, seed=1)
+    assert scaled.put(data)
+    assert scaled.to_bytes() == data
+    assert scaled.model().weights != adapter.model().weights
     narrow = FreshAdapter(model, {**LORA, "r": 2}, seed=0)
     begin = narrow.to_bytes()
     assert not narrow.put(data)

@@ -95,6 +95,35 @@ def test_beginnings_take_their_room():
     assert room_beside([small, large, small], 139) == (139, 60)
 
 
+def test_no_more_beginnings_are_held_than_slots_where_not_all_have_room(tiny_model, monkeypatch):
+    """Eight tasks, each with rows of two lengths, which are answered in slots of two sizes one after the other."""
+    model, most, read = loaded(tiny_model), [], []
+    monkeypatch.setattr(slot_answers, "most_tokens", lambda _: 300)
+    prompts = [(1, *range(50 + task, 90 + task), *range(100 + length, 100 + 2 * length), 7 + task)
+               for task in range(8) for length in (2, 3, 90, 91)]  # fmt: skip
+    alone = [answer_in_slots(model, [prompt], 3, likeliest)[0] for prompt in prompts]
+    fill, made = Slots.fill, beginnings.read_beginning
+
+    def filled(held, texts, behind):
+        logits = fill(held, texts, behind)
+        most.append((sum(one.cache is not None for one in found), held.size))
+        return logits
+
+    def noted(*asked):
+        split = beginnings.beginnings_of(*asked)
+        found[:] = {id(one): one for one in split}.values()
+        return split
+
+    found = []
+    monkeypatch.setattr(slot_answers, "beginnings_of", noted)
+    monkeypatch.setattr(Slots, "fill", filled)
+    monkeypatch.setattr(beginnings, "read_beginning", lambda model, ids: (read.append(ids), made(model, ids))[1])
+    assert answer_in_slots(model, prompts, 3, likeliest) == alone
+    assert len({size for _, size in most}) == 2
+    assert all(count <= size < 8 for count, size in most)
+    assert len(read) == 16  # once for each length
+
+
 def test_slots_are_shared_by_prompts_of_about_one_length_unless_all_fit_at_once():
     lengths = [5, 900, 7, 4, 300, 6, 700]
     assert list(alike(lengths, 1000)) == [[6, 1], [4], [3, 0, 5, 2]]

@@ -75,8 +75,8 @@ def adapter_of(model) -> dict:
     return {name: value for name, value in model.lm.named_parameters() if "lora_" in name}
 
 
-def plain_step(one: World, *, sign: float = 1.0):
-    """The stepped model by autograd over plain passes of each answer, one by one."""
+def plain_step(one: World, *, sign: float = 1.0, averaged: bool = False):
+    """The stepped model by autograd over plain passes of each answer, one by one; or of its mean over its tokens."""
     lm = sharing_weights(one.model.lm)
     torch.manual_seed(one.loaded.recipe.seed)
     wrapped = get_peft_model(lm, adapter_config(one.loaded.recipe.train.lora, lm)).eval()
@@ -84,7 +84,7 @@ def plain_step(one: World, *, sign: float = 1.0):
         for answer, advantage in zip(rollout.ids, rollout.advantages, strict=True):
             logits = wrapped(input_ids=torch.tensor([[*prompt, *answer]])).logits[0, len(prompt) - 1 : -1]
             logs = logits.log_softmax(-1)[torch.arange(len(answer)), list(answer)]
-            (advantage * logs.sum()).backward()
+            (advantage * (logs.mean() if averaged else logs.sum())).backward()
     with torch.no_grad():
         for value in wrapped.parameters():
             if value.requires_grad and value.grad is not None:
@@ -132,6 +132,29 @@ def test_the_step_has_the_studys_size(recipe):
             assert (value - plain[name] == 0).float().mean() > 0.98, name  # but for signs of what is rounding alone
 
 
+def test_the_step_follows_the_jobs_loss(recipe):
+    one = world(recipe, f"train.args={{learning_rate: {RATE}, loss_type: grpo}}")
+    shorter = [dataclasses.replace(rollout, ids=tuple(ids[: 1 + place % 4] for place, ids in enumerate(rollout.ids)))
+               for rollout in one.rollouts]  # fmt: skip
+    by_tokens = dataclasses.replace(one, rollouts=shorter)
+    found, plain = adapter_of(by_tokens.step()[0]), adapter_of(plain_step(by_tokens, averaged=True))
+    summed = adapter_of(dataclasses.replace(by_tokens, loaded=world(recipe).loaded).step()[0])
+    moved = [name for name in found if "lora_B" in name]
+    assert all((found[name] == plain[name]).float().mean() > 0.98 for name in moved)
+    assert any((found[name] == summed[name]).float().mean() < 0.98 for name in moved)
+
+
+def test_answers_that_the_job_leaves_out_have_no_gradient(recipe):
+    one = world(recipe, f"train.args={{learning_rate: {RATE}, mask_truncated_completions: true}}")
+    cut = [dataclasses.replace(rollout, ids=tuple((5, 6, 7, 8 + place) for place in range(len(rollout.ids))))
+           for rollout in one.rollouts]  # fmt: skip
+    with pytest.raises(DriftError, match=r"or all were cut at `drift.rollouts.answer_tokens` and `train.args.mask"):
+        dataclasses.replace(one, rollouts=cut).step()
+    ended = [dataclasses.replace(rollout, ids=(*rollout.ids[:-2], (5, 2), (6, 2)), rewards=(0.0,) * 4 + (0.0, 1.0))
+             for rollout in cut]  # fmt: skip
+    assert dataclasses.replace(one, rollouts=ended).step()[1].answers == 2 * len(ended)
+
+
 def test_rewards_turned_round_turn_the_step(recipe):
     one = world(recipe)
     turned = [dataclasses.replace(rollout, rewards=tuple(-reward for reward in rollout.rewards))
@@ -154,6 +177,20 @@ def test_what_was_made_is_read_again(recipe, tmp_path, monkeypatch):
     assert again["drift"] == first["drift"]
     assert again["domains"] == first["domains"]
     assert not any(name.startswith("taking a step") for name, *_ in watcher.stages)
+
+
+def test_the_same_step_by_a_larger_scale_is_read_anew(recipe, tmp_path):
+    """The sign of the gradient is that of any `lora_alpha`, so that the adapter's values are those of another."""
+    first, _ = plan(recipe, tmp_path / "one", *STEPPED)
+    wide = ("train.lora={r: 4, lora_alpha: 32, target_modules: all-linear}",)
+    second, _ = plan(recipe, tmp_path / "two", *STEPPED, *wide)
+    steps = [place.read_bytes() for place in kept("*.safetensors")]
+    assert len(steps) == 2
+    assert first["drift"]["reward_step"]["hash"] != second["drift"]["reward_step"]["hash"]
+    shutil.rmtree(cache_folder())
+    alone, _ = plan(recipe, tmp_path / "alone", *STEPPED, *wide)
+    assert second["drift"] == alone["drift"]
+    assert second["drift"]["features"][0][1] > 4 * first["drift"]["features"][0][1]
 
 
 def test_a_damaged_step_is_set_aside_and_taken_again(recipe):
@@ -317,10 +354,13 @@ def test_scores_depend_on_the_adapter_and_the_learning_rate_and_only_here(recipe
 
     other = ("train.args={learning_rate: 1.0e-4}",)
     narrow = ("train.lora={r: 2, target_modules: all-linear}",)
-    assert len({key(*STEPPED), key(*STEPPED, *other), key(*STEPPED, *narrow)}) == 3
+    by_tokens = (f"train.args={{learning_rate: {RATE}, loss_type: grpo}}",)
+    assert len({key(*STEPPED), key(*STEPPED, *other), key(*STEPPED, *narrow), key(*STEPPED, *by_tokens)}) == 4
+    same = (f"train.args={{learning_rate: {RATE}, loss_type: dapo, scale_rewards: group}}",)
+    assert key(*STEPPED) == key(*STEPPED, *same)
     for way in ("icl", "rollouts"):
         base = (*JOB, f"drift.from={way}")
-        assert key(*base) == key(*base, *other) == key(*base, *narrow)
+        assert key(*base) == key(*base, *other) == key(*base, *narrow) == key(*base, *by_tokens)
     loaded = load_recipe(recipe, (*JOB, "drift.from=rollouts"))
     assert len(drift_inputs(loaded, opened(loaded)[0])) == 5  # as ever
 

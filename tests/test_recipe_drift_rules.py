@@ -46,6 +46,15 @@ REFUSED = {
         "nothing at first, which 'pissa' does not promise. Remove it, or set `drift.from` to icl, rollouts or "
         "checkpoint.",
     ),
+    "a step from an adapter that runs layers twice": (
+        (
+            "budget:",
+            "drift: {from: reward_step}\ntrain: {method: grpo, lora: {r: 4, layer_replication: [[0, 2]]}}\nbudget:",
+        ),
+        "recipe.yaml:18: train.lora.layer_replication: `drift.from: reward_step` steps from an adapter that changes "
+        "nothing at first, and one that runs layers twice does. Remove it, or set `drift.from` to icl, rollouts or "
+        "checkpoint.",
+    ),
 }
 
 

@@ -18,6 +18,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -131,11 +132,17 @@ class Sampler:
         train, graders = self.train, self.graders(rows)
         state = grading_state([graders] if isinstance(graders, str) else graders, train.rewards)
         key = content_hash(
-            VERSION, self.model.fingerprint, self.model.device.type, settings, self.seed, graders,
+            VERSION, self.model.fingerprint, self.model.device.type, self.tokenizer, settings, self.seed, graders,
             [train.rewards, train.answer_format, train.grader_seconds, state],
             [[self.prompt(row), *asdict(row).values()] for row in rows],
         )  # fmt: skip
         return self.folder / key[:2] / f"{key}.json"
+
+    @cached_property
+    def tokenizer(self) -> str:
+        """Hash of what turns prompts into tokens and tokens into answers."""
+        backend: Any = self.model.tokenizer
+        return content_hash(backend.backend_tokenizer.to_str())
 
     def graders(self, rows: Sequence[Row]) -> str | list[str]:
         """The target's grader; where it has several sources, that of each row."""

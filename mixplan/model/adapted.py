@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import re
@@ -42,7 +43,7 @@ def adapter_config(lora: Mapping[str, Any], lm: PreTrainedModel) -> LoraConfig:
     """
     refuse_broken_patterns(lora)
     refuse_unmatched_names(lora, lm)
-    lora = {"task_type": "CAUSAL_LM", **lora}
+    lora = {"task_type": "CAUSAL_LM", **copy.deepcopy(dict(lora))}  # peft writes into the lists that it is given
     if not lora.get("target_modules") and not lora.get("target_parameters"):
         # peft's own defaults too: by itself it finds none for a Mixtral (0.21.2 with transformers 5.23).
         lora["target_modules"] = default_targets(lm)

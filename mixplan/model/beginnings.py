@@ -31,7 +31,8 @@ class Beginning:
     Attributes:
         tokens: Its token ids; may be none.
         waiting: How many prompts behind it are not answered yet.
-        cache: Its keys and values, from when the first prompt is read until the last is answered.
+        cache: Its keys and values, from when the first prompt is read until the last is answered; in between None where
+            not all beginnings have room, and none of those behind it is being answered.
     """
 
     tokens: Ids

@@ -92,9 +92,10 @@ class FreshAdapter:
             except (ValueError, TypeError) as error:  # of settings that peft refuses
                 why = " ".join(str(error).split())[:300].rstrip(".")
                 raise TrainError(f"train.lora: no adapter can be put on '{model.name}': {why}. Change it.") from error
+        own_trained(wrapped, model.lm)
         trained = {name: value for name, value in wrapped.named_parameters() if value.requires_grad}
         self.parameters: dict[str, nn.Parameter] = dict(sorted(trained.items()))
-        self._base = model
+        self._base, self._lora = model, copy.deepcopy(dict(lora))
         adapted = wrapped.eval().get_base_model()
         self._stepped = replace(model, lm=adapted, blocks=decoder_blocks(adapted))
 
@@ -185,13 +186,16 @@ class FreshAdapter:
         return True
 
     def model(self) -> Model:
-        """The model under the adapter as it is now, for reading; its weights stay those of the model."""
+        """The model under the adapter as it is now, for reading; its weights stay those of the model.
+
+        What it is known by holds the adapter's settings, by whose scale equal values do more or less.
+        """
         for value in self.parameters.values():
             value.requires_grad_(False)
         return replace(
             self._stepped,
             name=f"{self._base.name}, one step on",
-            weights=content_hash(self._base.weights, hashlib.sha256(self.to_bytes()).hexdigest()),
+            weights=content_hash(self._base.weights, self._lora, hashlib.sha256(self.to_bytes()).hexdigest()),
         )
 
 
@@ -217,6 +221,18 @@ def sharing_weights(lm: PreTrainedModel) -> PreTrainedModel:
     """A second tree of a model's modules around the same parameters and buffers, which take no memory again."""
     shared = {id(value): value for value in (*lm.parameters(), *lm.buffers())}
     return copy.deepcopy(lm, shared)
+
+
+def own_trained(wrapped: nn.Module, lm: PreTrainedModel) -> None:
+    """Give a tree that shares a model's weights copies of those that it trains itself, as the biases of `bias: all`."""
+    shared = {id(value): value for value in lm.parameters() if value.requires_grad}
+    copies = {key: nn.Parameter(value.detach().clone()) for key, value in shared.items()}
+    for module in wrapped.modules():
+        for name, value in module.named_parameters(recurse=False):
+            if id(value) in copies:
+                setattr(module, name, copies[id(value)])
+    for value in shared.values():
+        value.requires_grad_(False)
 
 
 def checkpointed(blocks: nn.ModuleList) -> Callable[[], None]:

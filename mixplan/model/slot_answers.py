@@ -76,12 +76,12 @@ def answer_in_slots(
         longest = lengths[waiting[-1]]
         together(waiting, behind)
         room = slots or max(1, min(len(waiting), limit // (longest + each)))
-        held = Slots(model, room, longest)
-        active: list[int] = []
+        held, active = Slots(model, room, longest), list[int]()
         while waiting or active:
             free = held.size - len(active)
             if waiting and (len(waiting) <= free or free * LEAVE_AT >= held.size):
                 read = next_to_fill(texts, waiting, free, FILL_TOKENS.get(model.device.type, 1024))
+                forget(behind, [*active, *read], each)
                 logits = held.fill([texts[row] for row in read], [behind[row] for row in read])
                 active += read
             else:
@@ -112,6 +112,20 @@ def room_beside(behind: Sequence[Beginning], limit: int) -> tuple[int, int]:
     lengths = {id(one): len(one.tokens) for one in behind}
     total = sum(lengths.values())
     return (limit - total, 0) if 2 * total <= limit else (limit, max(lengths.values()))
+
+
+def forget(behind: Sequence[Beginning], rows: Sequence[int], each: int) -> None:
+    """Let go of the beginnings that no row in a slot is behind; rows that wait behind one read it anew.
+
+    Args:
+        behind: What each prompt is read behind.
+        rows: Those in a slot.
+        each: Room of a slot's beginning; 0 where there is room for all, and none is let go of.
+    """
+    needed = {id(behind[row]) for row in rows}
+    for one in behind:
+        if each and id(one) not in needed:
+            one.cache = None
 
 
 def leave(held: Slots, active: list[int], ended: set[int]) -> None:

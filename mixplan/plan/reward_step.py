@@ -1,7 +1,7 @@
 """Takes one step along the reward's gradient at the untrained model, and keeps it.
 
-With sampled answers, their advantages A (see `mixplan.drift.rollouts`) and a fresh adapter's parameters w of the
-recipe's `train.lora`, the step is
+With sampled answers, their weights A in the job's loss (by TRL's defaults their advantages; see
+`mixplan.mixture.grpo_loss`) and a fresh adapter's parameters w of the recipe's `train.lora`, the step is
 
     w + 10 learning rates times the sign of the gradient of sum over answers i of A_i log p(answer i),
 
@@ -23,7 +23,9 @@ from pathlib import Path
 
 from mixplan.drift.rollouts import Rollout
 from mixplan.errors import DriftError, MixplanError, ModelError
+from mixplan.mixture.grpo_loss import loss_weights
 from mixplan.model import Model, load_model
+from mixplan.model.answers import end_tokens
 from mixplan.model.device import threads
 from mixplan.model.fresh_adapter import (
     FreshAdapter,
@@ -134,8 +136,9 @@ class Gradient:
         if total is None or not any(value.any() for value in total.values()):
             raise DriftError(
                 "drift.from is reward_step, but the sampled answers' gradient is 0 in every value of the adapter: "
-                "answers whose rewards differ are the same tokens. Sample more of them with `drift.rollouts.samples`, "
-                "or set `drift.from: icl`."
+                "answers whose rewards differ are the same tokens, or all were cut at `drift.rollouts.answer_tokens` "
+                "and `train.args.mask_truncated_completions` leaves them out. Sample more of them with "
+                "`drift.rollouts.samples`, or set `drift.from: icl`."
             )
         self.adapter.step(total, size)
 
@@ -194,7 +197,7 @@ def stepped(
         learning_rate=rate,
         learning_rates=STEP,
         adapter=adapter_of(loaded.recipe.train.lora),
-        answers=sum(int((one.advantages != 0).sum()) for one in rollouts),
+        answers=sum(weight != 0 for part in gradient.parts for group in part for weight in group.weights),
         hash=model.weights,
     )
     return model, told
@@ -210,8 +213,9 @@ def gradient_of(
     recipe = loaded.recipe
     lora = recipe.train.lora or {}  # a job without one is refused with the recipe
     temperature = recipe.drift.rollouts.temperature
+    weights, ends = loss_weights(loaded.resolved["train"]), end_tokens(untrained)
     groups = [
-        WeighedAnswers(prompt, one.ids, tuple(one.advantages.tolist()))
+        WeighedAnswers(prompt, one.ids, weights.of(one.advantages, one.rewards, one.ids, ends))
         for one, prompt in zip(rollouts, prompts, strict=True)
     ]
     return Gradient(

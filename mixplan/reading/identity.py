@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mixplan import embedded
 from mixplan.domains import Domain
 from mixplan.errors import DriftError, ModelError, RunError
 from mixplan.grading.versions import grading_state
+from mixplan.mixture.grpo_loss import LossWeights, loss_weights
 from mixplan.mixture.unread_rows import number, sources_of
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model
@@ -108,7 +110,8 @@ def drift_inputs(loaded: LoadedRecipe, target: Domain) -> list[Any]:
     """What drift depends on beside worked examples: how answers are rewarded, the step, or the checkpoint's files.
 
     Raises:
-        DriftError: `drift.checkpoint` holds no trained model, or the job's learning rate is not known.
+        DriftError: `drift.checkpoint` holds no trained model, the job's learning rate is not known, or its loss weighs
+            answers in a way of its own.
     """
     recipe = loaded.recipe
     if recipe.drift.from_ in ("rollouts", "reward_step"):
@@ -117,6 +120,8 @@ def drift_inputs(loaded: LoadedRecipe, target: Domain) -> list[Any]:
         state = grading_state(graders, train.rewards)
         stepped = recipe.drift.from_ == "reward_step"
         step = [train.lora, learning_rate(loaded), version_of("peft")] if stepped else []
+        if stepped and (weights := loss_weights(loaded.resolved["train"])) != LossWeights():
+            step.append(asdict(weights))
         return [train.rewards, train.answer_format, train.grader_seconds, graders, state, *step]
     if recipe.drift.from_ == "checkpoint":
         return [folder_state(checkpoint_folder(loaded))]

@@ -73,3 +73,9 @@ def _reward_step(train: TrainSpec) -> Iterator[tuple[KeyPath, str]]:
             f"`drift.from: reward_step` steps from an adapter that changes nothing at first, which {begun!r} does not "
             "promise. Remove it, or set `drift.from` to icl, rollouts or checkpoint.",
         )
+    elif lora.get("layer_replication"):
+        yield (
+            ("train", "lora", "layer_replication"),
+            "`drift.from: reward_step` steps from an adapter that changes nothing at first, and one that runs layers "
+            "twice does. Remove it, or set `drift.from` to icl, rollouts or checkpoint.",
+        )
