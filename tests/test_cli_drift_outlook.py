@@ -12,6 +12,9 @@ from mixplan.recipe import load_recipe
 RESULTS = ROOT / "recipes" / "studies" / "smollm2-135m-grpo-direction" / "RESULTS.md"
 RECIPE = ROOT / "recipes" / "grpo-sums.yaml"
 SAMPLES = "samples at most 64 × 8 answers of up to 128 tokens, for which the model is loaded whole"
+OTHERWISE = "samples otherwise than the job does: "
+LONGER = f"{OTHERWISE}`drift.rollouts.answer_tokens` is 128, `train.args.max_completion_length` 16"
+ALIKE = "drift.rollouts.answer_tokens=16"
 STEPS = (
     "takes one step along the reward's gradient, which reads each answer forth and back in float32; where the plan "
     "reads in a shorter type, the model is loaded once more in float32 beside it"
@@ -28,9 +31,29 @@ BY_ANSWERS = f"predicts the features that the job moves by such answers, which n
     ("overrides", "expected"),
     [
         ((), [BY_EXAMPLES]),
-        (("drift.from=rollouts",), [SAMPLES, BY_ANSWERS]),
-        (("drift.from=reward_step",), [SAMPLES, STEPS]),
-        (("drift.from=reward_step", "drift.rollouts.prompts=1000"), [SAMPLES.replace("64", "1,000"), STEPS]),
+        (("drift.from=rollouts",), [SAMPLES, LONGER, BY_ANSWERS]),
+        (("drift.from=reward_step",), [SAMPLES, LONGER, STEPS]),
+        (("drift.from=reward_step", "drift.rollouts.prompts=1000"), [SAMPLES.replace("64", "1,000"), LONGER, STEPS]),
+        (("drift.from=reward_step", ALIKE), [SAMPLES.replace("128", "16"), STEPS]),
+        (
+            ("drift.from=reward_step", ALIKE, "train.args.temperature=0.7", "train.args.top_p=0.9"),
+            [
+                SAMPLES.replace("128", "16"),
+                f"{OTHERWISE}`drift.rollouts.temperature` is 1, `train.args.temperature` 0.7; "
+                "`train.args.top_p: 0.9` is not followed",
+                STEPS,
+            ],
+        ),
+        (
+            ("drift.from=rollouts", "drift.rollouts.temperature=0.5", "train.args.max_completion_length=null"),
+            [
+                SAMPLES,
+                # TRL's own defaults: answers of at most 512 tokens, at temperature 1.
+                f"{OTHERWISE}`drift.rollouts.temperature` is 0.5, `train.args.temperature` 1; "
+                "`drift.rollouts.answer_tokens` is 128, `train.args.max_completion_length` 512",
+                BY_ANSWERS,
+            ],
+        ),
         (("drift.from=checkpoint", "drift.checkpoint=pilot/model"), []),
         (("train.lora=null",), []),
         (("model.sae=none",), []),
@@ -46,7 +69,7 @@ def test_sft_is_not_told_of_rewards():
 
 def test_check_says_it():
     result, _ = look(RECIPE, ["drift.from=reward_step"])
-    assert result.reads == [SAMPLES, STEPS]
+    assert result.reads == [SAMPLES, LONGER, STEPS]
 
 
 def test_the_figures_are_those_of_the_study():

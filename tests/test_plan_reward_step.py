@@ -270,6 +270,20 @@ def test_a_process_that_does_not_see_the_others_parts_says_so(recipe, monkeypatc
     )
 
 
+def test_a_plan_whose_parts_another_let_go_of_takes_its_step(recipe, monkeypatch):
+    first, second = world(recipe), world(recipe)
+    take, made = module.Gradient.take, []
+
+    def overtaken(gradient, watcher, workers):
+        take(gradient, watcher, workers)
+        monkeypatch.setattr(module.Gradient, "take", take)
+        made.append(first.step()[0].weights)
+
+    monkeypatch.setattr(module.Gradient, "take", overtaken)
+    assert second.step()[0].weights == made[0]
+    assert len(kept("*")) == 1
+
+
 def test_answers_that_are_rewarded_alike_end_the_plan(recipe, tmp_path):
     with pytest.raises(DriftError) as caught:
         plan(recipe, tmp_path / "run", *STEPPED, "train.answer_format='no such text'")

@@ -184,7 +184,12 @@ def stepped(
     if not workers.agreed(lambda: [int(kept_in(adapter, place))])[0]:
         watcher.stage("taking a step along the reward's gradient", sum(len(one.ids) for one in rollouts), "answers")
         gradient.take(watcher, workers)
-        gradient.follow(STEP * rate)
+        try:
+            gradient.follow(STEP * rate)
+        except MixplanError:
+            # Another plan of this job may have been done meanwhile, and have let go of the parts.
+            if not kept_in(adapter, place):
+                raise
         if workers.rank == 0:
             store(place, adapter.to_bytes())
         workers.wait()
