@@ -97,11 +97,12 @@ def test_a_pilot_that_an_earlier_plan_left_behind_is_no_pair(tmp_path, model, jo
     assert earlier_pairs([one], None, folder=tmp_path, run=tmp_path / "mine", model=model) == ((), ())
 
 
-def test_the_pilots_that_come_with_mixplan_are_those_of_its_study():
-    evidence = Evidence.model_validate_json((SHIPPED / "smollm2-135m.json").read_bytes())
+@pytest.mark.parametrize(("study", "count"), [("smollm2-135m", 8), ("smollm2-135m-held-out", 6)])
+def test_the_pilots_that_come_with_mixplan_are_those_of_its_studies(study, count):
+    evidence = Evidence.model_validate_json((SHIPPED / f"{study}.json").read_bytes())
     runs = [run_of(evidence, "mark", target) for target in evidence.targets]
     found = {pair.run: pair for pair in shipped_pairs(runs)}
-    assert len(found) >= 3  # of which the law is learned
+    assert len(found) == count
     for one in (one for one in runs if one.hash in found):
         pair = found[one.hash]
         assert pair.log_ratio == pytest.approx(math.log(25 / 3))

@@ -36,13 +36,14 @@ def test_what_comes_with_mixplan_teaches_plans_of_the_embedded_model(tmp_path, m
     monkeypatch.setattr(evidence, "SHIPPED", OURS)
     files = {path.stem: json.loads(path.read_bytes()) for path in OURS.glob("*.json")}
     assert {name: value["study"] for name, value in files.items()} == {
-        name: load_study(STUDIES / name / "study.yaml").hash for name in ("smollm2-135m", "smollm2-135m-arms")
+        name: load_study(STUDIES / name / "study.yaml").hash
+        for name in ("smollm2-135m", "smollm2-135m-arms", "smollm2-135m-held-out")
     }
     hashes = files["smollm2-135m"]["hashes"]
     kind = Kind(hashes["model"], hashes["sae"], Settings(**files["smollm2-135m"]["settings"]))
     history, known = studies(tmp_path / "runs", kind=kind)
     assert history.warnings == ()
-    assert sorted((len(study.runs), study.even is not None) for study in known) == [(0, True), (8, False)]
+    assert sorted((len(study.runs), study.even is not None) for study in known) == [(0, True), (6, False), (8, False)]
     found = halving_rows(None, folder=tmp_path, run=tmp_path / "runs" / "own", kind=kind, usual=100.0)
     assert "learned from arms of 3 targets with 24 to 64 extra rows" in found.text
 

@@ -65,7 +65,7 @@ def test_both_types_plan_the_same_rows_from_the_same_evidence(real_model, tmp_pa
         )
     for plan in (whole, short):
         assert plan["forecast"]["planned_by"] == "behaviour"
-        assert len(plan["forecast"]["learned_from"]) == 8
+        assert len(plan["forecast"]["learned_from"]) == 14
         assert "No measured runs" not in plan["forecast"]["text"]
         assert "This plan's target was measured before" in plan["forecast"]["text"]
     told = [any("in float32" in line for line in plan["forecast"]["evidence"]) for plan in (whole, short)]
