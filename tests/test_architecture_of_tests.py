@@ -34,6 +34,7 @@ WHOLE_HOUSE = {
     "recipe_overrides": "`--set`, which the recipe's loader, rules and command line share",
     "recipes_hub": "a paper's recipe through the hub's code",
     "recipes_shipped": "each recipe and config in the tree",
+    "held_out_study": "recipes/studies/smollm2-135m-held-out, its page from its data",
     "skills_study": "recipes/studies/smollm2-135m-skills, its questions, trainings, rule and page",
     "sources": "a target of several sources, from recipe to report",
 }
