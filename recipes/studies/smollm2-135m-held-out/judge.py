@@ -26,13 +26,15 @@ from mixplan.forecast.earlier_changes import table_of
 from mixplan.forecast.earlier_pilots import shipped_pairs
 from mixplan.forecast.evidence import SHIPPED, run_of
 from mixplan.forecast.expected_change import gathered, learn
-from mixplan.forecast.factors import predict
+from mixplan.forecast.factors import Changes, expected_of, left_out_changes, predict
 from mixplan.forecast.job import distance
+from mixplan.forecast.log_ridge import Form, Logs
+from mixplan.forecast.log_ridge_choices import learn_logs, left_out_logs, predict_runs
 from mixplan.forecast.matching import Recognised
 from mixplan.forecast.measured_run import Run
 from mixplan.forecast.pilot_law import MeasuredPilot, Pair
 from mixplan.forecast.target_only import Known
-from mixplan.forecast.ways import errors_of
+from mixplan.forecast.ways import errors_of, squares
 from mixplan.runs import content_hash
 from mixplan.saved.evidence import Evidence
 from mixplan.saved.plan import Job
@@ -246,6 +248,30 @@ def page(table: Table, pilots: Mapping[int, Any], registered: Mapping[str, Any],
     return "\n".join(lines)
 
 
+FORMS = {"logarithms": Form(), "logarithms, the level of STS_ICL saying how strong a job is": Form((0,), level=0)}
+
+
+def lines_of_strength(earlier_changes: Changes, new: Changes, both: Changes) -> Iterator[str]:
+    """Whether the level of scores says how strong a job is: of the six from the eight, and of each of all left out."""
+    yield "| way | the six from the eight | less own factors' | of fourteen, each left out | less own factors' |"
+    yield "| --- | --- | --- | --- | --- |"
+    base = [expected_of(earlier_changes, new, own=True), left_out_changes(both, own=True)]
+    ways = {"own factors": base}
+    for title, form in FORMS.items():
+        fit = learn_logs(Logs.of(earlier_changes), form)
+        ways[title] = [
+            predict_runs(fit, Logs.of(new)).as_changes().change,
+            left_out_logs(Logs.of(both), form).as_changes().change,
+        ]
+    for title, expected in ways.items():
+        cells = []
+        for mine, own, known in zip(expected, base, (new, both), strict=True):
+            root, factors = (np.sqrt(list(squares(known, each).values())) for each in (mine, own))
+            value, low, high = interval(root - factors)
+            cells += [f"{root.mean():.3f}", "" if mine is own else f"{value:+.3f} [{low:.3f}, {high:.3f}]"]
+        yield f"| {title} | {' | '.join(cells)} |"
+
+
 def lines_of_all(runs: list[Run]) -> Iterator[str]:
     """How ways err where these targets are learned from as well, of which nothing was registered."""
     evidence = Evidence.model_validate_json((SHIPPED / "smollm2-135m-held-out.json").read_bytes())
@@ -264,6 +290,14 @@ def lines_of_all(runs: list[Run]) -> Iterator[str]:
             "–" if value is None else f"{value:.3f}" for value in (one.none, one.one, one.own, one.logs)
         )
         yield f"| {title} | {values} | {one.best} |"
+    yield ""
+    yield "Means over targets of the root mean square over all domains:"
+    yield ""
+    changes = [
+        gathered(Known(Recognised(tuple(some), tuple(range(len(some)))), ()), "kl", "sts_icl")
+        for some in (runs, new, [*runs, *new])
+    ]
+    yield from lines_of_strength(*changes)
 
 
 def rehearsed() -> str:
