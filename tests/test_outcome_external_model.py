@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from small_loop import outcome
 from small_plan import Silent
 from tokenizers import AddedToken
@@ -99,6 +100,7 @@ def with_outputs(folder: Path, count: int) -> None:
     """What trainers do that add a token of their own: the embedding and the output head get another size."""
     tokenizer, lm = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     tokenizer.add_tokens([AddedToken("<pad-of-my-own>", special=True)])
+    torch.manual_seed(0)  # of the new rows
     lm.resize_token_embeddings(count, mean_resizing=False)
     lm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
