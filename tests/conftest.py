@@ -49,8 +49,6 @@ CORPUS = (
 ) * 4
 ARCHITECTURES = ("llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "gemma2", "gemma3", "mistral")
 SAE_KINDS = ("standard", "gated", "jumprelu", "topk", "batchtopk")
-
-
 LONG_FILES = (
     *("test_study_arms_make", "test_study_arms_learned", "test_outcome_make", "test_plan", "test_study_work"),
     *("test_outcome_compare", "test_plan_without_sae", "test_docs", "test_cli_check", "test_recipes_hub"),
@@ -73,8 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]
-    place = {name: number for number, name in enumerate(LONG_FILES)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    items.sort(key=lambda item: (*LONG_FILES, item.path.stem).index(item.path.stem))
 
 
 def pytest_collection_finish() -> None:
@@ -84,12 +81,16 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Show where a process is that does not end within five minutes of its last test, and end it.
-
-    One of several waits for the others, and is ended by the first of them.
-    """
+    """Show where this process is, unless it ends within five minutes, and end it; several end each other."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         faulthandler.dump_traceback_later(300, exit=True, file=sys.__stderr__)
+
+
+def pytest_runtest_setup() -> None:
+    """Begin each test with the same random numbers, whatever ran before it."""
+    import torch
+
+    torch.manual_seed(0)
 
 
 def pytest_sessionfinish() -> None:
