@@ -1,5 +1,7 @@
 """What keeps a model and an SAE from being used is said from names and small files, with the line of its key."""
 
+import re
+
 import pytest
 import yaml
 
@@ -64,3 +66,32 @@ def test_a_folder_s_name_may_be_any_model_s(tmp_path, problems):
     sae = {"release": "gemma-scope-2b-pt-res", "id": "layer_12/width_16k/average_l0_82"}
     problems({"name": "google/gemma-2-9b", "sae": sae})
     assert unknown_sae(load_recipe(tmp_path / "recipe.yaml")) is None
+
+
+GRPO = {
+    "method": "grpo", "rewards": {"format": 1.0}, "answer_format": "a", "lora": {"r": 2},
+    "args": {"learning_rate": 1e-4},
+}  # fmt: skip
+
+
+def test_what_the_drift_is_told_from_must_be_there_and_followed(problems, tmp_path):
+    model = {"name": "embedded", "sae": {"embedded": True}}
+    checkpoint = {"from": "checkpoint", "checkpoint": "pilot/model"}
+    (said,) = problems(model, train=GRPO, drift=checkpoint)
+    assert said.startswith(
+        "recipe.yaml:33: drift.checkpoint: the folder pilot/model is not there; expected adapter_config"
+    )
+    (tmp_path / "pilot" / "model").mkdir(parents=True)
+    (tmp_path / "pilot" / "model" / "adapter_config.json").write_text("{}")
+    assert problems(model, train=GRPO, drift=checkpoint) == []
+    assert problems(model, train=GRPO, drift={"from": "reward_step"}) == []
+    args = GRPO["args"] | {"top_entropy_quantile": 0.2}
+    (said,) = problems(model, train=GRPO | {"args": args}, drift={"from": "reward_step"})
+    assert re.sub(r"\d+", "N", said, count=1) == (
+        "recipe.yaml:N: drift.from: reward_step does not follow `train.args.top_entropy_quantile: 0.2`, which changes "
+        "the gradient of a GRPO job in a way of its own. Leave it out, or set `drift.from` to icl, rollouts or "
+        "checkpoint."
+    )
+    (said,) = problems(model, train=GRPO | {"args": {"learning_rate": 0}}, drift={"from": "reward_step"})
+    assert said.endswith("which is not a number above 0. Set `train.args.learning_rate`, such as 1.0e-5.")
+    assert problems(model, train=GRPO | {"args": args}, drift={"from": "rollouts"}) == []

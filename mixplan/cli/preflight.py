@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from mixplan import embedded
 from mixplan.chat.template_files import unread_setting
+from mixplan.errors import DriftError
+from mixplan.mixture.grpo_loss import loss_weights
+from mixplan.reading.identity import checkpoint_folder, learning_rate
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model, untrainable
 from mixplan.recipe.paths import local_path
@@ -16,10 +19,25 @@ from mixplan.recipe.suggest import did_you_mean
 
 
 def problems_of_model(loaded: LoadedRecipe) -> Iterator[str]:
-    """One line for each problem of the model, its chat template and the SAE."""
-    for problem in (unusable_model(loaded), unusable_template(loaded), unknown_sae(loaded), unusable_sae(loaded)):
+    """One line for each problem of the model, its chat template, the SAE, and what tells the drift."""
+    looks = (unusable_model, unusable_template, unknown_sae, unusable_sae, unusable_drift)
+    for problem in (look(loaded) for look in looks):
         if problem is not None:
             yield problem
+
+
+def unusable_drift(loaded: LoadedRecipe) -> str | None:
+    """What keeps the drift from being told from a checkpoint or a step along the reward's gradient, as one line."""
+    try:
+        if loaded.recipe.drift.from_ == "checkpoint":
+            checkpoint_folder(loaded)
+        if loaded.recipe.drift.from_ == "reward_step":
+            learning_rate(loaded)
+            loss_weights(loaded.resolved["train"])
+    except DriftError as error:
+        where = loaded.where(("drift", "from"))
+        return str(error) if str(error).startswith(f"{loaded.where(('drift', 'checkpoint'))}:") else f"{where}: {error}"
+    return None
 
 
 def unusable_template(loaded: LoadedRecipe) -> str | None:
