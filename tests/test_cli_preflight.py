@@ -78,9 +78,7 @@ def test_what_the_drift_is_told_from_must_be_there_and_followed(problems, tmp_pa
     model = {"name": "embedded", "sae": {"embedded": True}}
     checkpoint = {"from": "checkpoint", "checkpoint": "pilot/model"}
     (said,) = problems(model, train=GRPO, drift=checkpoint)
-    assert said.startswith(
-        "recipe.yaml:33: drift.checkpoint: the folder pilot/model is not there; expected adapter_config"
-    )
+    assert re.match(r"recipe.yaml:\d+: drift.checkpoint: the folder pilot/model is not there; expected ", said)
     (tmp_path / "pilot" / "model").mkdir(parents=True)
     (tmp_path / "pilot" / "model" / "adapter_config.json").write_text("{}")
     assert problems(model, train=GRPO, drift=checkpoint) == []
