@@ -21,6 +21,7 @@ import judge
 import policy
 import predictors
 import readings
+import shipped_step
 
 GROUPS = [
     answer_tree.Group((1, 2, 3, 4, 5), ((6, 7), (8,), (6, 9, 10))),
@@ -191,3 +192,18 @@ def test_the_shipped_results_are_what_the_shipped_data_give():
     here = Path(judge.HERE)
     data = json.loads((here / "data.json").read_bytes())
     assert judge.page(data, judge.registered(here / "registered.json")) == (here / "RESULTS.md").read_text()
+
+
+def test_what_is_said_of_the_shipped_step_is_what_was_measured():
+    found = json.loads(shipped_step.FOUND.read_bytes())
+    assert list(found) == ["letters", "lcm", "syllogism", "divisors"]
+    named = {
+        way: [[one[way]["named"] for one in seeds.values()] for seeds in found.values()] for way in shipped_step.WAYS
+    }
+    apart = np.mean(named["reward_step"], axis=1) - np.mean(named["icl"], axis=1)
+    ends = ttest_1samp(apart, 0).confidence_interval(0.95)
+    said = f"{apart.mean():+.1f} [{ends.low:+.1f}, {ends.high:+.1f}]"
+    page = shipped_step.told(found)
+    assert f"over targets: {said}." in page
+    assert "| letters | 23.4 | 34.0 | 28, 35, 34, 42, 31 | 8, 15, 13, 13, 13 |" in page
+    assert shipped_step.PAGE.read_text() == page
