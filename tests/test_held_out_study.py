@@ -1,4 +1,4 @@
-"""The judgement of held-out targets: its page from its data, and its errors against plain arithmetic."""
+"""The page of held-out targets says what its data says, and its errors are those of plain arithmetic."""
 
 import json
 import re

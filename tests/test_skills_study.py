@@ -1,4 +1,4 @@
-"""The study of taught skills: questions in one split each, answers as generation gives them, the registered rule."""
+"""Questions of the study of skills lie in one split each, answers are those of generation, and its rule judges."""
 
 import itertools
 import json
@@ -92,7 +92,7 @@ def test_a_step_in_several_passes_has_the_loss_and_gradient_of_one(tiny, monkeyp
 
 
 def test_arms_share_their_target_rows_and_their_order():
-    job = Job("weekdays", "full", 1e-3, 4, 2)
+    job = Job("weekdays", 1e-3, 4, 2, way="full")
     alone, mixed = taught_arms.batches(job, None), taught_arms.batches(job, {"sums": 5, "gcd": 3})
     assert [step[:8] for step in mixed] == alone
     assert sorted(item.skill for step in mixed for item in step[8:]) == ["gcd"] * 3 + ["sums"] * 5
@@ -105,7 +105,7 @@ def test_arms_share_their_target_rows_and_their_order():
 def test_an_arm_trains_a_copy(tiny, way):
     model, chats = tiny
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    after = taught_arms.train_arm(model, chats, Job("weekdays", way, 1e-2, 2, 1), {"sums": 1, "gcd": 1})
+    after = taught_arms.train_arm(model, chats, Job("weekdays", 1e-2, 2, 1, way=way), {"sums": 1, "gcd": 1})
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not torch.equal(after.model.layers[0].mlp.up_proj.weight, before["model.layers.0.mlp.up_proj.weight"])
     assert sorted(after.state_dict()) == sorted(before)
@@ -188,7 +188,7 @@ def test_a_search_goes_on_where_it_stopped_and_refuses_other_files(tiny, results
     first = {**first, "sha256": taught.hashes(folder)}
     texts = [json.dumps(one) for one in (first, *(asdict(line) for line in lines))]
     taught.RESULTS.write_text("\n".join(texts) + "\n")
-    one = Job("weekdays", "lora", 1e-2, 1, 2)
+    one = Job("weekdays", 1e-2, 1, 2, way="lora")
     monkeypatch.setattr(taught, "jobs", lambda: iter([*results, one]))
     monkeypatch.setattr(taught, "ITEMS", 3)
     taught.search(folder)
@@ -202,7 +202,7 @@ def test_a_search_goes_on_where_it_stopped_and_refuses_other_files(tiny, results
     # The end of the bound, and other versions.
     with monkeypatch.context() as patch:
         patch.setattr(taught, "BOUND", 1)
-        patch.setattr(taught, "jobs", lambda: iter([Job("weekdays", "lora", 1e-2, 1, 3)]))
+        patch.setattr(taught, "jobs", lambda: iter([Job("weekdays", 1e-2, 1, 3, way="lora")]))
         taught.search(folder)
         patch.setattr(taught, "LIBRARIES", ("torch",))
         with pytest.raises(SystemExit, match="is of other versions"):

@@ -40,10 +40,10 @@ from taught_arms import TEACHING, Job, right_answers, taught, teach, train_arm, 
 from taught_skills import SKILLS, TARGETS, draw_items
 from torch import Tensor
 
+from organism_arms import spread  # isort: skip - found where taught_arms looks
+from organism_regime import Difference, append, difference  # isort: skip - the same rule of judging
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[2] / "bin"))
-from organism_arms import spread  # noqa: E402 - beside bin/organism.py
-from organism_regime import Difference, append, difference  # noqa: E402 - the same rule of judging
 
 RESULTS, REPORT = HERE / "results.jsonl", HERE / "RESULTS.md"
 GRID = (("full", 2e-4, 40, 2), ("lora", 2e-3, 40, 2))
@@ -158,9 +158,9 @@ def search(folder: Path) -> None:
 
 def jobs() -> Iterator[Job]:
     """Every job, in the order of doing."""
-    for cell in GRID:
+    for way, rate, steps, extra in GRID:
         for target in TARGETS:
-            yield Job(target.name, *cell, SEED)
+            yield Job(target.name, rate, steps, extra, SEED, way)
 
 
 def trained(model: object, chats: object, job: Job, arm: str, first: Mapping, none: Line | None) -> Line:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from mixplan.model.load import embedded_folder
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "bin"))
+from organism_arms import Job as OrganismJob
+from organism_arms import part_of_rate
+
 TEACHING = {"rows": 400, "batch": 16, "learning_rate": 1e-3, "r": 32, "seed": 1}
 """Rows of each skill, once each, and the LoRA adapter that learns them."""
 TARGET_ROWS = 8
@@ -34,29 +39,14 @@ PASS_ROWS = 8
 
 
 @dataclass(frozen=True)
-class Job:
-    """A training on a target; arms of a job differ in which skills' rows fill `extra_rows` of each step.
+class Job(OrganismJob):
+    """A training on a target, as the organism's are.
 
     Attributes:
-        target: The target's name.
-        way: `full` trains all weights, `lora` an adapter.
-        learning_rate: At its highest, a tenth of the steps after the start; it falls in a line to nothing.
-        steps: Optimiser steps, in every arm.
-        extra_rows: Rows of the skills in each step, in every arm but `none`.
-        seed: Of rows, their order and the adapter's weights; arms share it.
+        way: `full` trains all weights, `lora` an adapter, whose weights the seed draws too.
     """
 
-    target: str
-    way: str
-    learning_rate: float
-    steps: int
-    extra_rows: int
-    seed: int = 0
-
-    @property
-    def budget(self) -> int:
-        """Rows of the skills in all."""
-        return self.extra_rows * self.steps
+    way: str = "full"
 
 
 class Chats:
@@ -123,12 +113,6 @@ def right_answers(model: Any, chats: Chats, items: Sequence[Item]) -> Tensor:
             met = answer_logits(model, tokens, answers).argmax(-1) == tokens[:, 1:][answers[:, 1:]]
             right[places] = torch.stack([part.all() for part in met.split(answers.sum(1).tolist())])
     return right
-
-
-def part_of_rate(step: int, steps: int) -> float:
-    """What part of the highest learning rate a step has: up over a tenth of the steps, down to nothing after it."""
-    up = max(1, steps // 10)
-    return min((step + 1) / up, (steps - step) / max(1, steps - up))
 
 
 def train_steps(model: Any, inner: Any, chats: Chats, steps: Sequence[Sequence[Item]], rate: float) -> Iterator[float]:

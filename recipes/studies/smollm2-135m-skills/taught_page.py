@@ -22,7 +22,7 @@ def cell_name(cell: Sequence[object]) -> str:
 
 
 def report(first: Mapping, lines: Sequence[Line]) -> str:
-    """RESULTS.md, from the results alone."""
+    """Writes RESULTS.md from the results alone."""
     found = list(verdicts(first, lines))
     began = len({line.job for line in lines})
     regimes = [cell_name(one.cell) for one in found if one.regime]
