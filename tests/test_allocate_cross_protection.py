@@ -1,4 +1,4 @@
-"""Rows that protect other domains: losses by the rule, the best spread by brute force, what a larger budget brings."""
+"""Rows that protect other domains lower losses by the rule; the best spread is that of brute force."""
 
 import math
 

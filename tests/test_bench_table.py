@@ -1,4 +1,4 @@
-"""The table of `bin/bench --against OLD`: what of each line's figures reaches its goal."""
+"""The table of `bin/bench --against OLD` says what of each line's figures reaches its goal."""
 
 import sys
 from pathlib import Path

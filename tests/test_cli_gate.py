@@ -1,4 +1,4 @@
-"""The exit codes that a pipeline acts on: 0 where tolerances held, 3 where one was broken, and the files beside."""
+"""A pipeline acts on exit codes: 0 where tolerances held, 3 where one was broken, with the files beside."""
 
 import xml.etree.ElementTree as ET
 from pathlib import Path

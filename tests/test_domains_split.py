@@ -1,4 +1,4 @@
-"""The split's promises: no row in two parts, none in another's evaluation; and its refusals."""
+"""The split puts no row in two parts and none in another's evaluation, and refuses what it cannot split."""
 
 import dataclasses
 import json

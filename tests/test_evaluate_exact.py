@@ -1,4 +1,4 @@
-"""Graded answers: right, wrong, unparsable, truncated, and scorers that fail."""
+"""Answers are graded as right, wrong, unparsable or truncated, and scorers that fail are told."""
 
 import dataclasses
 

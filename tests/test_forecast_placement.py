@@ -1,4 +1,4 @@
-"""How far rows move from an even spread: the formula, the slope and its interval, and the sentence."""
+"""Rows move from an even spread as far as the formula says, whose slope and interval are checked by hand."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Grading: each grader on right, wrong and unparsable answers."""
+"""Each grader tells right, wrong and unparsable answers apart."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The study of GRPO's direction: packed answers against plain passes, predictors and judgement against arithmetic."""
+"""The study of GRPO's direction packs answers as plain passes read them; its judgement is plain arithmetic."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The comparison of levers: losses at equal gain by plain interpolation, lines of another registration passed over."""
+"""The comparison of levers interpolates losses at equal gain, and passes over lines of another registration."""
 
 import json
 import sys

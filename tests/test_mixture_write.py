@@ -1,4 +1,4 @@
-"""Mixtures on disk: shards, standing and damaged folders, a full disk, and bounded memory."""
+"""Mixtures are written in shards and bounded memory; standing and damaged folders and a full disk are told."""
 
 import json
 import subprocess

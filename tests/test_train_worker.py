@@ -1,4 +1,4 @@
-"""Training for real on a tiny model: killed and resumed to the same weights, loss where it belongs, refusals."""
+"""Training a tiny model resumes to the same weights when killed, puts loss where it belongs, and refuses."""
 
 import json
 import os
