@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -195,9 +194,10 @@ def main() -> None:
     rounds = json.loads(given.keep.read_text()) if given.keep and given.keep.exists() else []
     with tempfile.TemporaryDirectory(prefix="mixplan-bench-") as base:
         builds = {name: Build(folder, Path(base) / name) for name, folder in folders.items()}
-        with ThreadPoolExecutor() as pool:
-            first = dict(zip(builds, pool.map(lambda build: build.prepare(sizes), builds.values()), strict=True))
-        sys.stderr.write(json.dumps(first) + "\n")
+        first = {}  # one after the other: side by side their threads would wait for each other at every product
+        for name, build in builds.items():
+            first[name] = build.prepare(sizes)
+            sys.stderr.write(json.dumps({name: first[name]}) + "\n")
         for _ in range(given.rounds):
             rounds.append(one_round(builds, sizes))
             if given.keep:
