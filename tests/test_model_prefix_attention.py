@@ -65,13 +65,19 @@ def test_a_layer_that_asks_for_more_is_refused(asked):
     assert attended(part, part, part, [4], 0, **dict.fromkeys(asked)).shape == (1, 4, 2, 16)
 
 
-def test_no_text_is_padded_to_twice_its_length():
-    lengths = [1, 40, 3, 2, 33, 64, 7]
+def test_no_text_is_padded_to_one_and_a_half_times_its_length():
+    lengths = [1, 40, 3, 2, 33, 64, 7, 48, 47, 5, 4, 6]
     laid = parts_of(lengths, 0, torch.device("cpu"))
-    assert sorted(place for group in laid.groups for place in group.tokens.tolist()) == list(range(sum(lengths)))
-    assert sum(group.rows.numel() for group in laid.groups) < 2 * sum(lengths)
-    for group in laid.groups:
-        assert torch.equal(group.rows.flatten()[group.kept], group.tokens)
+    assert torch.equal(laid.rows[laid.back], torch.arange(sum(lengths)))
+    owner = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    sizes, met = torch.tensor(lengths), []
+    for group, rows in zip(laid.groups, laid.rows.split([one.texts * one.longest for one in laid.groups]), strict=True):
+        texts = owner[rows].view(group.texts, group.longest)
+        assert torch.equal(texts, texts[:, :1].expand_as(texts)), "a row is one text's"
+        assert group.longest == sizes[texts[:, 0]].max()
+        assert (2 * group.longest < 3 * sizes[texts[:, 0]]).all()
+        met += texts[:, 0].tolist()
+    assert sorted(met) == list(range(len(lengths)))
 
 
 def test_a_text_may_see_less_of_itself():

@@ -20,7 +20,7 @@ from mixplan.sae.health import Fit, Health, fit_of, health_of, refuse_doubtful
 TOKENS = 200
 """Query tokens of the target and of each domain that are read."""
 
-VERSION = 1
+VERSION = 2
 """Of what is kept; part of every key."""
 
 

@@ -23,7 +23,7 @@ from mixplan.model import Model
 from mixplan.runs import content_hash, store, unseal
 from mixplan.sae import Sae
 
-VERSION = 2
+VERSION = 3
 """Of a profile's meaning; part of every cache key."""
 
 

@@ -15,7 +15,7 @@ from mixplan.features.statistics import Integers
 
 Singles = npt.NDArray[np.float32]
 
-VERSION = 1
+VERSION = 2
 """Of what is held; part of every cache key."""
 
 GAPS = (np.uint8, np.uint16)

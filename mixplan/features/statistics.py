@@ -17,7 +17,7 @@ Doubles = npt.NDArray[np.float64]
 EXAMPLES = 3
 """Tokens kept for each drift dimension to show what fires it."""
 
-VERSION = 2
+VERSION = 3
 """Of the statistics' meaning; part of every cache key."""
 
 

@@ -20,7 +20,7 @@ from mixplan.model import Model
 from mixplan.runs import content_hash, store, unseal
 from mixplan.sae import Sae
 
-VERSION = 2
+VERSION = 3
 """Of what is kept; part of every cache key."""
 
 

@@ -2,7 +2,14 @@
 
 from mixplan.model.answers import Answer, Sampling, generate, generation_way, padding_way
 from mixplan.model.attention import has_windows, masks_by_kind
-from mixplan.model.device import DTYPES, give_back_memory, resolve_device, resolve_dtype, use_threads
+from mixplan.model.device import (
+    DTYPES,
+    give_back_memory,
+    keep_freed_memory,
+    resolve_device,
+    resolve_dtype,
+    use_threads,
+)
 from mixplan.model.families import decoder_blocks, is_wrapped, model_class, text_config
 from mixplan.model.load import Model, embedded_folder, fingerprint_tensors, load_model
 from mixplan.model.selfcheck import Checked, Way, settled, slower
@@ -34,6 +41,7 @@ __all__ = [
     "has_windows",
     "hold_template",
     "is_wrapped",
+    "keep_freed_memory",
     "load_model",
     "load_trained",
     "masks_by_kind",

@@ -17,6 +17,8 @@ from mixplan.recipe import ModelSpec
 from mixplan.runs import cache_folder, content_hash
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's `malloc.h`."""
 BF16_MUST_WIN_BY = 1.2
 """bfloat16 is chosen on a CPU only when it is this much faster: a close race must not flip between two runs."""
 
@@ -162,6 +164,23 @@ def give_back_memory() -> None:
     # glibc keeps what was freed; other C libraries have no such function, or need none.
     with suppress(OSError, TypeError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep up to a gigabyte that was freed, for what is allocated next.
+
+    Each layer of a pass on a CPU allocates and frees tensors of some megabytes. By default glibc returns their memory
+    to the system and takes it back, a page at a time, layer by layer (`man 3 mallopt`). What is larger than 32 MB is
+    returned as before, and `give_back_memory` returns all.
+
+    Returns:
+        Whether it was said; other C libraries have no such function.
+    """
+    with suppress(OSError, TypeError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        # The first changes what the second is by default, so both are said.
+        return bool(mallopt(M_MMAP_THRESHOLD, 32 << 20)) and bool(mallopt(M_TRIM_THRESHOLD, 1 << 30))
+    return False
 
 
 def threads() -> int:

@@ -24,7 +24,15 @@ from transformers.utils import logging as transformers_logging
 
 from mixplan import embedded
 from mixplan.errors import ModelError
-from mixplan.model.device import DTYPES, is_dispatched, main_device, placement, resolve_device, resolve_dtype
+from mixplan.model.device import (
+    DTYPES,
+    is_dispatched,
+    keep_freed_memory,
+    main_device,
+    placement,
+    resolve_device,
+    resolve_dtype,
+)
 from mixplan.model.families import OUTPUT_SWITCHES, decoder_blocks, model_class, switch_outputs, text_config
 from mixplan.model.finite import refuse_weights
 from mixplan.model.tokenizer_template import hold_template, template_source
@@ -105,6 +113,14 @@ class Model:
         return sum(p.numel() for p in self.lm.parameters()) if whole is None else whole
 
 
+def device_of(spec: ModelSpec) -> torch.device:
+    """Where a model will run; on a CPU, what a pass frees serves the next one from here on."""
+    device = resolve_device(spec.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    return device
+
+
 def load_model(spec: ModelSpec, *, folder: Path = Path(), depth: int | None = None) -> Model:
     """Load the untrained model and its tokenizer.
 
@@ -118,7 +134,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path(), depth: int | None = No
         ModelError: the model is missing or not whole, not a decoder-only LM, holds weights that are not numbers, or its
             device is not here.
     """
-    device = resolve_device(spec.device)
+    device = device_of(spec)
     place = find(spec, folder)
     common: dict[str, object] = {"trust_remote_code": spec.trust_remote_code, "revision": spec.revision}
     with refusals(spec):

@@ -29,16 +29,14 @@ class Group:
     """Texts of about one length, padded to the longest.
 
     Attributes:
-        rows: `[texts, longest]` int64, each token's place in the packed row; the text's last one where it is padded.
-        tokens: `[tokens]` int64, the same without padding.
-        kept: `[tokens]` int64, where each of these stands in the flattened `rows`.
+        texts: How many.
+        longest: Tokens of the longest.
         seen: `[texts, 1, longest, longest]` boolean, which tokens of its text each sees; None where that is all up to
             itself.
     """
 
-    rows: Tensor
-    tokens: Tensor
-    kept: Tensor
+    texts: int
+    longest: int
     seen: Tensor | None = None
 
 
@@ -48,11 +46,16 @@ class Parts:
 
     Attributes:
         prefix: Tokens of the beginning, which the cache holds.
-        groups: The texts; a text is padded to less than twice its length.
+        groups: The texts; a text is padded to less than 1.5 times its length.
+        rows: `[padded tokens]` int64, each token's place in the packed row, group by group and in it text by text; the
+            text's last one where it is padded.
+        back: `[tokens]` int64, where each token of the packed row stands in `rows`.
     """
 
     prefix: int
     groups: tuple[Group, ...]
+    rows: Tensor
+    back: Tensor
 
 
 def parts_of(
@@ -69,25 +72,28 @@ def parts_of(
     """
     starts = [sum(lengths[:index]) for index in range(len(lengths))]
     narrowed = list(seen or [None] * len(lengths))
-    kinds = [(length.bit_length(), own is not None) for length, own in zip(lengths, narrowed, strict=True)]
-    found = []
+    kinds = [(steps(length), own is not None) for length, own in zip(lengths, narrowed, strict=True)]
+    groups, rows, back = [], [], torch.empty(sum(lengths), dtype=torch.int64)
+    padded_before = 0
     for kind in sorted(set(kinds)):
         alike = [index for index, other in enumerate(kinds) if other == kind]
         longest = max(lengths[index] for index in alike)
         places = torch.arange(longest)
         sizes = torch.tensor([lengths[index] for index in alike])[:, None]
-        rows = torch.tensor([starts[index] for index in alike])[:, None] + torch.minimum(places, sizes - 1)
+        taken = torch.tensor([starts[index] for index in alike])[:, None] + torch.minimum(places, sizes - 1)
         real = (places < sizes).flatten().nonzero().flatten()
+        back[taken.flatten()[real]] = padded_before + real
         masks = padded([own for index in alike if (own := narrowed[index]) is not None], longest)
-        found.append(
-            Group(
-                rows.to(device),
-                rows.flatten()[real].to(device),
-                real.to(device),
-                None if masks is None else masks.to(device),
-            )
-        )
-    return Parts(prefix, tuple(found))
+        groups.append(Group(len(alike), longest, None if masks is None else masks.to(device)))
+        rows.append(taken.flatten())
+        padded_before += taken.numel()
+    return Parts(prefix, tuple(groups), torch.cat(rows).to(device), back.to(device))
+
+
+def steps(length: int) -> int:
+    """Numbers the lengths that are padded to one: 1, 2, 3, 4 to 5, 6 to 7, 8 to 11, 12 to 15, 16 to 23, and so on."""
+    digits = length.bit_length()
+    return 2 * digits + (length >> max(digits - 2, 0) & 1 if digits > 1 else 0)
 
 
 def padded(masks: Sequence[Tensor], longest: int) -> Tensor | None:
@@ -143,7 +149,7 @@ def attend(
     refuse_more(asked)
     parts, scale = _open[-1], query.shape[-1] ** -0.5 if scaling is None else scaling
     prefix = parts.prefix
-    own = own_part(query, key[:, :, prefix:], value[:, :, prefix:], parts.groups, scale)
+    own = own_part(query, key[:, :, prefix:], value[:, :, prefix:], parts, scale)
     out = own[0]
     if prefix:
         out = joined(own, prefix_part(query, key[:, :, :prefix], value[:, :, :prefix], scale))
@@ -161,9 +167,9 @@ def refuse_more(asked: Mapping[str, Any]) -> None:
 
 
 def joined(own: tuple[Tensor, Tensor], shared: tuple[Tensor, Tensor]) -> Tensor:
-    """Attention to two sets of keys, each with its log-sum-exps, as attention to both; float32."""
+    """Attention to two sets of keys, each with its log-sum-exps, as attention to both; float32, in place of `own`'s."""
     share = torch.sigmoid(shared[1] - own[1])[..., None]
-    return own[0].float().lerp(shared[0].float(), share.float())
+    return own[0].float().lerp_(shared[0].float(), share.float())
 
 
 def prefix_part(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -175,27 +181,31 @@ def prefix_part(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tupl
     shared = key.shape[1]
     folded = query.reshape(1, shared, heads // shared * tokens, width)
     out, weight = attention(folded, key, value, causal=False, scale=scale)
-    return out.reshape(1, heads, tokens, -1), weight.reshape(1, heads, tokens)
+    # A token's heads stand together in memory, as in `own_part` and as transformers wants them.
+    out = out.unflatten(2, (-1, tokens)).permute(0, 3, 1, 2, 4).reshape(1, tokens, heads, -1).transpose(1, 2)
+    return out, weight.reshape(1, heads, tokens)
 
 
-def own_part(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[Group], scale: float) -> tuple[Tensor, Tensor]:
+def own_part(query: Tensor, key: Tensor, value: Tensor, parts: Parts, scale: float) -> tuple[Tensor, Tensor]:
     """Each text's attention to itself: outputs as `query`, and `[1, heads, tokens]` log-sum-exps.
 
     Padding stands behind a text, where no token of it looks.
     """
-    out = query.new_empty((query.shape[2], query.shape[1], value.shape[-1]))
-    weight = torch.empty(query.shape[2], query.shape[1], dtype=torch.float32, device=query.device)
     # PyTorch's kernel for CPU takes fewer key heads as they are; those for GPUs want one a head, of own tokens alone.
     repeats = 1 if query.device.type == "cpu" else query.shape[1] // key.shape[1]
-    for group in groups:
+    sizes = [group.texts * group.longest for group in parts.groups]
+    laid = (part[0].transpose(0, 1).index_select(0, parts.rows).split(sizes) for part in (query, key, value))
+    outs, weights = [], []
+    for group, *texts in zip(parts.groups, *laid, strict=True):
         # [texts, heads, longest, width]
-        queries, keys, values = (part[0][:, group.rows].transpose(0, 1) for part in (query, key, value))
+        queries, keys, values = (one.unflatten(0, (-1, group.longest)).transpose(1, 2) for one in texts)
         if repeats > 1:
             keys, values = (part.repeat_interleave(repeats, dim=1) for part in (keys, values))
         mask = None if group.seen is None else bias(group.seen, queries)
         found, sums = attention(queries, keys, values, causal=mask is None, scale=scale, mask=mask)
-        out[group.tokens] = found.transpose(1, 2).flatten(0, 1)[group.kept]
-        weight[group.tokens] = sums.transpose(1, 2).flatten(0, 1)[group.kept]
+        outs.append(found.transpose(1, 2).flatten(0, 1))
+        weights.append(sums.transpose(1, 2).flatten(0, 1))
+    out, weight = (torch.cat(found).index_select(0, parts.back) for found in (outs, weights))
     return out.transpose(0, 1)[None], weight.transpose(0, 1)[None]
 
 

@@ -204,7 +204,7 @@ def attend(
         raise NotImplementedError("a layer attends to other keys than it has just kept")
     layer = slots.last[0]
     if slots.parts is not None:
-        own = own_part(query, key, value, slots.parts.groups, scale)
+        own = own_part(query, key, value, slots.parts, scale)
     else:
         own = slot_part(query, key, value, slots.mask, scale)
         query = query[:, :, 0].transpose(0, 1)[None]  # [1, heads, slots in use, width]

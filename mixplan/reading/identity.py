@@ -32,7 +32,7 @@ LIBRARIES = (
 READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
 """Packages whose version can change a feature's value."""
 
-VERSION = 6
+VERSION = 7
 """Of what scores hold; part of their key."""
 
 

@@ -23,6 +23,7 @@ from transformers import TrainerState
 
 from mixplan.errors import MixplanError, RunError
 from mixplan.grading.rewards import tally_warnings
+from mixplan.model import keep_freed_memory
 from mixplan.model.adapted import unadapted_warning
 from mixplan.recipe.section import Yaml
 from mixplan.runs import locked, write_json
@@ -101,6 +102,8 @@ def work(run: Path, job: Job, stop: Stop) -> None:
     method = importlib.import_module(f"mixplan.train.{job.train['method']}")
     config = method.trl_config(job, run)
     main_process = PartialState().is_main_process
+    if PartialState().device.type == "cpu":
+        keep_freed_memory()
     with locked(run / "training") if main_process else contextlib.nullcontext():
         checkpoint = resumable(run, job, config)
         ready = prepare(run, job, method, config, stop)
