@@ -33,7 +33,9 @@ def work(way: str, dtype: str, passes: int, prefix: int, length: int) -> dict[st
     """Processor seconds, pages and peak memory of so many passes in this process, libraries and model apart."""
     if way == "returned":
         mixplan.model.load.keep_freed_memory = lambda: False  # type: ignore[attr-defined]
-    model = load_model(ModelSpec.model_validate({"name": "embedded", "dtype": dtype, "device": "cpu"}))
+    model = load_model(
+        ModelSpec.model_validate({"name": "embedded", "dtype": dtype, "device": "cpu", "sae": {"embedded": True}})
+    )
     generator = torch.Generator().manual_seed(0)
     vocabulary = int(text_config(model.lm).vocab_size)
 
