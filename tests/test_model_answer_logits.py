@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_families import tiny_model
+from tiny_families import VARIANTS, tiny_model
 
 from mixplan.model import answer_logits as module
 from mixplan.model.answer_logits import answer_logits, answer_way
@@ -33,6 +33,13 @@ def test_logits_are_those_of_plain_passes(family, way):
     for logits in found.values():
         assert logits.shape == expected.shape
         assert torch.allclose(logits, expected, atol=1e-4)
+
+
+def test_a_row_that_a_layer_counts_as_longer_than_its_texts_is_not_packed(monkeypatch):
+    monkeypatch.setitem(VARIANTS, "short steps", ("llama4_text", {"floor_scale": 37}))
+    model = tiny_model("short steps")
+    with torch.no_grad():
+        assert torch.allclose(answer_logits(model, PROMPT, ANSWERS, "packed"), plain_logits(model), atol=1e-4)
 
 
 def test_a_wrong_mask_is_seen_and_not_used(monkeypatch):

@@ -65,6 +65,18 @@ def test_a_layer_that_asks_for_more_is_refused(asked):
     assert attended(part, part, part, [4], 0, **dict.fromkeys(asked)).shape == (1, 4, 2, 16)
 
 
+def test_a_layer_with_a_mask_of_its_own_is_refused():
+    """Such as one that picks the keys a token sees, which attention in parts would let it see all."""
+    part, layout = torch.zeros(1, 2, 4, 16), parts_of([4], 0, torch.device("cpu"))
+    module._open.append(layout)
+    try:
+        assert attend(None, part, part, part, torch.zeros(1, 1, 1, 1))[0].shape == (1, 4, 2, 16)
+        with pytest.raises(NotImplementedError, match="no mask of a layer's own"):
+            attend(None, part, part, part, torch.zeros(1, 1, 4, 4))
+    finally:
+        module._open.pop()
+
+
 def test_no_text_is_padded_to_one_and_a_half_times_its_length():
     lengths = [1, 40, 3, 2, 33, 64, 7, 48, 47, 5, 4, 6]
     laid = parts_of(lengths, 0, torch.device("cpu"))

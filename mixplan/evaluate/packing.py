@@ -18,7 +18,7 @@ from transformers import DynamicCache
 
 from mixplan.features.forward import PACK_TOKENS
 from mixplan.model import Checked, Model, Way, decoder_of, masks_by_kind, own_cache, read_behind, settled, taken
-from mixplan.model.attention import Masks, has_windows, stretches_at, unmasked
+from mixplan.model.attention import Masks, has_windows, longest_row, stretches_at, unmasked
 from mixplan.model.beginnings import shared_beginning
 from mixplan.model.finite import refuse_activations
 from mixplan.model.prefix_attention import Parts, parted, parts_of
@@ -96,9 +96,12 @@ def passes(
     if prefix and how != "whole":
         start = torch.tensor(trees[0].trunk[:prefix])
         final_states(model, start, torch.arange(prefix), None, cache)
-    for part in packs(trees, prefix, limit):
+    most = longest_row(model) - prefix
+    for part in packs(trees, prefix, min(limit, most)):
         layout = laid_out(part, prefix)
-        if how in TOGETHER:
+        if how in TOGETHER and part[0].tokens(prefix) > most and len(part[0].branches) > 1:
+            states = apart(model, part[0], prefix, cache, "whole", depth)
+        elif how in TOGETHER:
             states = packed_states(model, part, layout, prefix, cache, parts=how == "parted", depth=depth)
         else:
             states = torch.cat([apart(model, tree, prefix, cache, how, depth) for tree in part])
@@ -178,7 +181,7 @@ def shared_prefix(trees: Sequence[Tree]) -> int:
     return shared_beginning([tree.trunk for tree in trees]) if trees else 0
 
 
-def packs(trees: Sequence[Tree], prefix: int, limit: int) -> Iterator[list[Tree]]:
+def packs(trees: Sequence[Tree], prefix: int, limit: float) -> Iterator[list[Tree]]:
     """Cut trees into runs that are read together, in order."""
     part: list[Tree] = []
     held = 0

@@ -13,7 +13,7 @@ from transformers import DynamicCache
 from mixplan.features.prefix_cache import Kept
 from mixplan.features.queries import Ids, Query, Unit
 from mixplan.model import Checked, Model, Way, has_windows, masks_by_kind, own_cache, read_behind, read_stream, settled
-from mixplan.model.attention import Masks, stretches_at, unmasked
+from mixplan.model.attention import Masks, longest_row, stretches_at, unmasked
 from mixplan.model.prefix_attention import parted, parts_of
 from mixplan.model.selfcheck import TOGETHER, WAYS, Sample
 from mixplan.model.stream import check_handed_on
@@ -220,6 +220,10 @@ def read_packed(
     """
     tails = [ids[prefix:] for ids in sequences]
     lengths = [len(tail) for tail in tails]
+    if len(tails) > 1 and prefix + sum(lengths) > longest_row(model):  # two rows, then, or more
+        halves = (slice(len(tails) // 2), slice(len(tails) // 2, None))
+        read = [read_packed(model, depth, sequences[at], counts[at], prefix, cache, parts=parts) for at in halves]
+        return torch.cat(read)
     tokens = torch.tensor([[token for tail in tails for token in tail]])
     positions = torch.cat([torch.arange(prefix, prefix + length) for length in lengths])[None].to(model.device)
     if parts:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mixplan.model.answers import centred
-from mixplan.model.attention import masks_by_kind
+from mixplan.model.attention import longest_row, masks_by_kind
 from mixplan.model.beginnings import Ids
 from mixplan.model.load import Model
 from mixplan.model.selfcheck import Checked, Sample, Way, settled
@@ -36,7 +36,8 @@ def answer_logits(model: Model, prompt: Ids, answers: Sequence[Ids], way: Way) -
     Returns:
         `[tokens of all answers, vocabulary]`, answer by answer.
     """
-    return packed(model, prompt, answers) if way == "packed" else side_by_side(model, prompt, answers)
+    together = way == "packed" and len(prompt) + sum(map(len, answers)) <= longest_row(model)
+    return packed(model, prompt, answers) if together else side_by_side(model, prompt, answers)
 
 
 def packed(model: Model, prompt: Ids, answers: Sequence[Ids]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,6 +134,17 @@ def attending(model: Model, name: str, function: Any) -> Iterator[None]:
         yield
     finally:
         config._attn_implementation = before
+
+
+def longest_row(model: Model) -> float:
+    """Tokens, the cached ones among them, of the longest row that may hold several texts; infinite for most models.
+
+    Some of Llama 4's layers scale what a token asks for by its place in steps of `floor_scale` tokens, and count places
+    in the row that they are given, whatever positions they are told: up to the first step all are alike.
+    """
+    config = text_config(model.lm)
+    step = getattr(config, "floor_scale", None) if getattr(config, "attn_temperature_tuning", None) else None
+    return math.inf if step is None else float(step) - 1
 
 
 def stretches_at(model: Model) -> int | None:

@@ -127,7 +127,7 @@ def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    _mask: Any,
+    mask: Tensor | None,
     scaling: float | None = None,
     **asked: Any,
 ) -> tuple[Tensor, None]:
@@ -137,6 +137,7 @@ def attend(
         query: `[1, heads, tokens, width]`.
         key: `[1, key heads, prefix + tokens, width]`.
         value: The same.
+        mask: The one number that hides nothing; see `unmasked`.
         scaling: What scores are multiplied by; the root of the width when not given.
         **asked: What else a layer asks for.
 
@@ -146,7 +147,7 @@ def attend(
     Raises:
         NotImplementedError: the layer asks for more than plain attention.
     """
-    refuse_more(asked)
+    refuse_more(asked, mask)
     parts, scale = _open[-1], query.shape[-1] ** -0.5 if scaling is None else scaling
     prefix = parts.prefix
     own = own_part(query, key[:, :, prefix:], value[:, :, prefix:], parts, scale)
@@ -156,12 +157,14 @@ def attend(
     return out.to(query.dtype).transpose(1, 2).contiguous(), None
 
 
-def refuse_more(asked: Mapping[str, Any]) -> None:
-    """Hold that a layer asks for plain attention.
+def refuse_more(asked: Mapping[str, Any], mask: Tensor | None) -> None:
+    """Hold that a layer asks for plain attention, and has not made a mask of its own of the one that hides nothing.
 
     Raises:
         NotImplementedError: it asks for more.
     """
+    if mask is not None and mask.numel() > 1:
+        raise NotImplementedError("attention in parts has no mask of a layer's own")
     if wanted := [name for name in UNSUPPORTED if asked.get(name) is not None]:
         raise NotImplementedError(f"attention in parts has no {wanted[0]}")
 

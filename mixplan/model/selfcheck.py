@@ -37,7 +37,7 @@ from mixplan.model.load import Model
 from mixplan.model.stream import at_depth
 from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 
-VERSION = 1
+VERSION = 2
 """Of what is checked and kept; part of the key."""
 
 Way = Literal["parted", "packed", "unpacked", "whole"]

@@ -179,7 +179,7 @@ def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    _mask: Any,
+    mask: Tensor | None,
     scaling: float | None = None,
     **asked: Any,
 ) -> tuple[Tensor, None]:
@@ -189,6 +189,7 @@ def attend(
         query: `[1, heads, tokens, width]` of texts in one row; of one token a slot `[slots in use, heads, 1, width]`.
         key: What the layer has just kept (see `Slots.update`).
         value: The same.
+        mask: The one number that hides nothing; see `unmasked`.
         scaling: What scores are multiplied by; the root of the width when not given.
         **asked: What else a layer asks for.
 
@@ -198,7 +199,7 @@ def attend(
     Raises:
         NotImplementedError: the layer asks for more than plain attention, or to other keys than it has just kept.
     """
-    refuse_more(asked)
+    refuse_more(asked, mask)
     slots, scale = _open[-1], query.shape[-1] ** -0.5 if scaling is None else scaling
     if slots.last is None or slots.last[1] is not key:
         raise NotImplementedError("a layer attends to other keys than it has just kept")
