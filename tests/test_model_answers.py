@@ -1,11 +1,12 @@
 """Greedy answers against transformers' own, sampled ones against their probabilities, batched and one at a time."""
 
 import numpy as np
+import pytest
 import torch
 from evaluated import loaded
 
 from mixplan.model import Sampling, generate, render
-from mixplan.model.answers import batches, end_tokens
+from mixplan.model.answers import batches, end_tokens, sampled_ends
 
 TEXTS = ("the quick brown", "a", "lazy dog jumps over it and over it and over", "What is the sum?")
 
@@ -54,6 +55,46 @@ def test_a_row_that_ends_leaves_the_batch_and_changes_no_other(tiny_model):
     assert max(sizes) == len(TEXTS)
     assert sizes[-1] < len(TEXTS)
     assert [generate(model, [prompt], max_new_tokens=20)[0].ids for prompt in prompts] == [a.ids for a in answers]
+
+
+def test_the_token_that_ends_a_turn_of_the_template_ends_an_answer(tiny_model):
+    """As of a base model whose end of text is another token than the one that its chat template ends a turn with."""
+    model = loaded(tiny_model)
+    prompt = render(model, [("user", TEXTS[0])], awaiting=True)
+    (whole,) = generate(model, [prompt], max_new_tokens=12)
+    place, end = whole.ids.index(whole.ids[3]), model.tokenizer.convert_tokens_to_ids("<|system|>")
+    weights = model.lm.get_output_embeddings().weight
+    weights[end] = 1.001 * weights[whole.ids[place]]  # so the model says it there
+    (before,) = generate(model, [prompt], max_new_tokens=12)
+    assert before.ids[: place + 1] == (*whole.ids[:place], end)
+    assert len(before.ids) > place + 1
+    model.tokenizer.chat_template = model.tokenizer.chat_template.replace(
+        "{{ eos_token }}", "{{ '<|system|>' if message['role'] == 'assistant' else eos_token }}"
+    )
+    assert render(model, [("user", TEXTS[0])], awaiting=True) == prompt
+    (answer,) = generate(model, [prompt], max_new_tokens=12)
+    assert (answer.ids, answer.finished) == (before.ids[: place + 1], True)
+    # TRL's GRPO samples on.
+    assert generate(model, [prompt], max_new_tokens=12, ends=sampled_ends(model)) == [before]
+
+
+@pytest.mark.parametrize(
+    ("written", "end"),
+    [
+        ("{{ message['content'] }}<|user|>\n", "<|user|>"),
+        ("{{ message['content'] }}\n <|user|>", "<|user|>"),
+        ("{{ message['content'] }}<|user|>\n</s>", None),  # the model states </s>
+        ("{{ message['content'] }}.<|user|>", None),
+        ("{{ message['content'] }}", None),
+        # An answer's channels are parted by the same token.
+        ("{{ message['content'] | replace('</think>', '<|user|><|assistant|>') }}<|user|>", None),
+    ],
+)
+def test_a_turn_ends_at_what_stands_right_behind_its_answer_alone(tiny_model, written, end):
+    model = loaded(tiny_model)
+    model.tokenizer.chat_template = "{% for message in messages %}<|{{ message['role'] }}|>" + written + "{% endfor %}"
+    further = set() if end is None else {model.tokenizer.convert_tokens_to_ids(end)}
+    assert end_tokens(model) == sampled_ends(model) | further
 
 
 def test_a_cut_answer_says_so_and_progress_is_told(tiny_model):

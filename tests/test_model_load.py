@@ -201,3 +201,21 @@ def test_what_is_stated_is_known_without_the_weights_and_ends_of_answers_count(a
     other = load_model(spec_of(folder))
     assert other.weights == first.weights
     assert other.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "other"),
+    [
+        ("tokenizer_config.json", '"eos_token": "</s>"', '"eos_token": "<|user|>"'),
+        ("chat_template.jinja", "{{ eos_token }}", "<|user|>"),
+        ("generation_config.json", '"eos_token_id": 2', '"eos_token_id": [2, 9]'),
+    ],
+)
+def test_whatever_says_what_ends_an_answer_makes_another_model_of_it(folder, name, text, other):
+    first = load_model(spec_of(folder))
+    file = folder / name
+    assert text in file.read_text()
+    file.write_text(file.read_text().replace(text, other))
+    second = load_model(spec_of(folder))
+    assert second.weights == first.weights
+    assert second.fingerprint != first.fingerprint

@@ -11,6 +11,7 @@ from small_adapter import TOKENS, save_adapter
 
 from mixplan.errors import ModelError
 from mixplan.model import load_trained
+from mixplan.model.answers import end_tokens
 
 
 def logits(model):
@@ -40,6 +41,18 @@ def test_in_a_short_type_the_adapter_stays_beside_the_weights(tiny_model, tmp_pa
     whole = load_trained(spec_of(tiny_model), tmp_path / "model")
     assert (logits(model) - logits(whole)).abs().max() < 0.1 * logits(whole).abs().max()
     assert type(model.lm).__name__ == "LlamaForCausalLM"
+
+
+@pytest.mark.parametrize("stated", ["<|user|>", {"content": "<|user|>", "special": True}])
+def test_an_adapter_ends_answers_as_the_tokenizer_beside_it_says(tiny_model, tmp_path, stated):
+    """As TRL saves it of a training with `eos_token`, which the untrained model's files say nothing of."""
+    save_adapter(tiny_model, tmp_path / "model")
+    before = load_trained(spec_of(tiny_model), tmp_path / "model")
+    for text, more in (("</s>", set()), (stated, {before.tokenizer.convert_tokens_to_ids("<|user|>")}), (7, set())):
+        (tmp_path / "model" / "tokenizer_config.json").write_text(json.dumps({"eos_token": text}))
+        after = load_trained(spec_of(tiny_model), tmp_path / "model")
+        assert end_tokens(after) == end_tokens(before) | more
+        assert (after.fingerprint != before.fingerprint) == bool(more)
 
 
 def test_a_whole_folder_is_loaded_as_it_is(tiny_model, build_model, tmp_path):

@@ -30,7 +30,7 @@ from mixplan.errors import DriftError
 from mixplan.grading.process import GradingProcess
 from mixplan.grading.rewards import total_rewards
 from mixplan.grading.versions import grading_state
-from mixplan.model import Model, Sampling, generate, render, spoken
+from mixplan.model import Model, Sampling, generate, render, sampled_ends, spoken
 from mixplan.recipe import RolloutsSpec, TrainSpec
 from mixplan.runs import canonical_json, content_hash, store, unseal
 
@@ -180,6 +180,7 @@ class Sampler:
             [prompt for prompt in prompts for _ in range(count)],
             max_new_tokens=self.spec.answer_tokens,
             sampling=Sampling(self.spec.temperature, seeds),
+            ends=sampled_ends(self.model),
         )
         texts, ids = spoken(self.model, found), [list(answer.ids) for answer in found]
         starts = range(0, len(texts), count)

@@ -1,6 +1,6 @@
 """Loads a causal LM, untrained or trained, reads it after any block, and generates its answers."""
 
-from mixplan.model.answers import Answer, Sampling, generate, generation_way, padding_way
+from mixplan.model.answers import Answer, Sampling, generate, generation_way, padding_way, sampled_ends
 from mixplan.model.attention import has_windows, masks_by_kind
 from mixplan.model.device import (
     DTYPES,
@@ -14,7 +14,7 @@ from mixplan.model.families import decoder_blocks, is_wrapped, model_class, text
 from mixplan.model.load import Model, embedded_folder, fingerprint_tensors, load_model
 from mixplan.model.selfcheck import Checked, Way, settled, slower
 from mixplan.model.stream import at_depth, check_depth, decoder_of, read_stream, taken, takes_positions
-from mixplan.model.text import answered_tokens, chat_template, render, spoken, tokens_of_place
+from mixplan.model.text import answered_tokens, chat_template, render, spoken, text_hash, tokens_of_place
 from mixplan.model.tokenizer_template import give_back_template, hold_template, special_tokens, template_source
 from mixplan.model.trained import load_trained
 from mixplan.model.unpacked_reading import own_cache, read_behind
@@ -53,6 +53,7 @@ __all__ = [
     "render",
     "resolve_device",
     "resolve_dtype",
+    "sampled_ends",
     "settled",
     "slower",
     "special_tokens",
@@ -61,6 +62,7 @@ __all__ = [
     "takes_positions",
     "template_source",
     "text_config",
+    "text_hash",
     "tokens_of_place",
     "use_threads",
 ]

@@ -19,11 +19,12 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
-from mixplan.model.attention import has_windows, stretches_at
+from mixplan.model.answer_ends import answer_ends, stated_ends
+from mixplan.model.attention import has_windows, longest_row, stretches_at
 from mixplan.model.beginnings import Ids
 from mixplan.model.finite import refuse_scores
 from mixplan.model.load import Model
-from mixplan.model.selfcheck import WAYS, Checked, Sample, Way, settled
+from mixplan.model.selfcheck import TOGETHER, WAYS, Checked, Sample, Way, settled
 from mixplan.model.slot_answers import BATCH_TOKENS, LEAVE_AT, Choose, answer_in_slots
 from mixplan.model.stream import arguments_of, taken, takes_positions
 from mixplan.model.unpacked_reading import own_cache
@@ -64,6 +65,7 @@ def generate(
     *,
     max_new_tokens: int,
     sampling: Sampling | None = None,
+    ends: frozenset[int] | None = None,
     on_answers: Callable[[int], None] | None = None,
 ) -> list[Answer]:
     """Answer prompts: at each step the likeliest token, or one drawn by its probability; no penalty, no cut-off.
@@ -73,6 +75,7 @@ def generate(
         prompts: Rendered prompts (chat template applied).
         max_new_tokens: Longest answer, in tokens.
         sampling: How tokens are drawn; None takes the likeliest.
+        ends: Tokens that end an answer; `end_tokens` when not given.
         on_answers: Told how many answers each batch gave.
 
     Returns:
@@ -85,7 +88,7 @@ def generate(
         return []
     tokenizer = model.tokenizer
     encoded = [tuple(ids) for ids in tokenizer(list(prompts), add_special_tokens=False, verbose=False)["input_ids"]]
-    ends = end_tokens(model)
+    ends = end_tokens(model) if ends is None else ends
     found: dict[int, Answer] = {}
     lengths = [len(ids) for ids in encoded]
     way = way_of(model, max(lengths) + max_new_tokens)
@@ -110,10 +113,13 @@ def answer_of(model: Model, ids: Ids, ends: frozenset[int]) -> Answer:
 
 
 def end_tokens(model: Model) -> frozenset[int]:
-    """Tokens that end an answer: the generation config's and the tokenizer's end of sequence."""
-    stated = getattr(model.lm.generation_config, "eos_token_id", None)
-    listed = stated if isinstance(stated, list) else [stated]
-    return frozenset(token for token in (*listed, model.tokenizer.eos_token_id) if token is not None)
+    """Tokens that end an answer: those that the model states, and the one that ends a turn of its chat template."""
+    return answer_ends(model.lm, model.tokenizer)
+
+
+def sampled_ends(model: Model) -> frozenset[int]:
+    """Tokens that end an answer which TRL's GRPO samples: those that the model states alone."""
+    return stated_ends(model.lm, model.tokenizer)
 
 
 def generation_way(model: Model) -> Checked:
@@ -166,9 +172,15 @@ def centred(logits: Tensor) -> Tensor:
 
 
 def way_of(model: Model, longest: int) -> Way:
-    """How texts of at most so many tokens are answered: whole where a text's length turns its positions."""
+    """How texts of at most so many tokens are answered.
+
+    They are read whole where a text's length turns its positions, and without padding where it counts as a place.
+    """
     stretch = stretches_at(model)
-    return "whole" if stretch is not None and longest > stretch else generation_way(model).way
+    if stretch is not None and longest > stretch:
+        return "whole"
+    way = generation_way(model).way
+    return "unpacked" if way in TOGETHER and longest > longest_row(model) else way
 
 
 def batches(lengths: Sequence[int], new_tokens: int, limit: int, way: Way = "packed") -> Iterator[list[int]]:

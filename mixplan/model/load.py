@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from mixplan import embedded
 from mixplan.errors import ModelError
+from mixplan.model.answer_ends import answer_ends
 from mixplan.model.device import (
     DTYPES,
     is_dispatched,
@@ -175,7 +176,7 @@ def load_model(spec: ModelSpec, *, folder: Path = Path(), depth: int | None = No
         blocks=decoder_blocks(lm),
         window=int(getattr(text_config(lm), "max_position_embeddings", 2048)),
         weights=weights,
-        settings=content_hash(settings_of(lm), ends_of(lm)),
+        settings=content_hash(settings_of(lm), ends_of(lm), *unstated_ends(lm, tokenizer)),
         place=place,
         loaded_blocks=depth if isinstance(getattr(lm, "whole_parameters", None), int) else None,
         template_date=day,
@@ -328,6 +329,13 @@ def settings_of(lm: PreTrainedModel) -> dict[str, object]:
 def ends_of(lm: PreTrainedModel) -> Any:
     """The tokens that end an answer by the generation config, which a person may mend without a new config."""
     return getattr(lm.generation_config, "eos_token_id", None)
+
+
+def unstated_ends(lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Those that the tokenizer or its chat template says beside, in one list; none where they say no others."""
+    stated = ends_of(lm)
+    further = answer_ends(lm, tokenizer) - {*(stated if isinstance(stated, list) else [stated])}
+    return [sorted(further)] if further else []
 
 
 def stated(value: Any) -> Any:

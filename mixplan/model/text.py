@@ -9,6 +9,7 @@ that training leaves out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mixplan.chat.reasoning import spoken_text
 from mixplan.chat.template import ChatTemplate, Turns
@@ -16,6 +17,7 @@ from mixplan.chat.turn_spans import Place, answer_place
 from mixplan.model.answers import Answer
 from mixplan.model.load import Model
 from mixplan.model.tokenizer_template import special_tokens, template_source
+from mixplan.runs import content_hash
 
 Ids = tuple[int, ...]
 
@@ -23,6 +25,17 @@ Ids = tuple[int, ...]
 def chat_template(model: Model) -> ChatTemplate:
     """The template that a model is read, trained and measured with."""
     return ChatTemplate(template_source(model.tokenizer), special_tokens(model.tokenizer), model.name)
+
+
+def text_hash(model: Model) -> str:
+    """Hash what turns conversations into tokens: tokenizer, chat template, special tokens and window.
+
+    Weights and config say nothing of these, so what is kept by a row's text and not by its tokens hangs on them too.
+    """
+    tokenizer: Any = model.tokenizer
+    tokenizer("", add_special_tokens=False, verbose=False)  # takes out what its file may say of lengths and padding
+    template = chat_template(model)
+    return content_hash(tokenizer.backend_tokenizer.to_str(), template.source, dict(template.special), model.window)
 
 
 def render(model: Model, turns: Turns, *, awaiting: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from mixplan.errors import ModelError
+from mixplan.model.answer_ends import stated_ends
 from mixplan.model.device import is_dispatched, placement_around
 from mixplan.model.load import Model, load_model
 from mixplan.recipe import ModelSpec
@@ -83,13 +85,31 @@ def load_adapter(spec: ModelSpec, trained: Path, folder: Path) -> Model:
     lm = wrapped.merge_and_unload() if merge else wrapped.get_base_model()
     lm = lm.eval().requires_grad_(False)
     weights = content_hash(base.weights, weights_hash([trained / ADAPTER[1]]), settings)
-    return replace(
-        base,
-        lm=lm,
-        name=f"{spec.name}, trained",
-        weights=weights,
-        adapter=trained.resolve(),
-    )
+    found = replace(base, lm=lm, name=f"{spec.name}, trained", weights=weights, adapter=trained.resolve())
+    return ending_as_trained(found, trained)
+
+
+def ending_as_trained(model: Model, trained: Path) -> Model:
+    """The model with the end of text that it was trained to say, where the tokenizer beside the adapter has another.
+
+    So it is after a training with `eos_token`, which teaches a base model to end its turns.
+    """
+    text = stated_end(trained)
+    end = None if text is None else model.tokenizer.get_vocab().get(text)
+    if end is None or end in (ends := stated_ends(model.lm, model.tokenizer)) or model.lm.generation_config is None:
+        return model
+    model.lm.generation_config.eos_token_id = sorted({*ends, end})
+    return replace(model, settings=content_hash(model.settings, end))
+
+
+def stated_end(trained: Path) -> str | None:
+    """The end of text of the tokenizer in a folder; None where there is none, or its settings cannot be read."""
+    with suppress(OSError, ValueError):
+        values = json.loads((trained / "tokenizer_config.json").read_text(encoding="utf-8"))
+        stated = values.get("eos_token") if isinstance(values, dict) else None
+        text = stated.get("content") if isinstance(stated, dict) else stated
+        return text if isinstance(text, str) else None
+    return None
 
 
 def refuse_strangers(wrapped: Any, trained: Path, name: str) -> None:

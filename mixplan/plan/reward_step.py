@@ -25,7 +25,7 @@ from mixplan.drift.rollouts import Rollout
 from mixplan.errors import DriftError, MixplanError, ModelError
 from mixplan.mixture.grpo_loss import loss_weights
 from mixplan.model import Model, load_model
-from mixplan.model.answers import end_tokens
+from mixplan.model.answers import sampled_ends
 from mixplan.model.device import threads
 from mixplan.model.fresh_adapter import (
     FreshAdapter,
@@ -218,7 +218,7 @@ def gradient_of(
     recipe = loaded.recipe
     lora = recipe.train.lora or {}  # a job without one is refused with the recipe
     temperature = recipe.drift.rollouts.temperature
-    weights, ends = loss_weights(loaded.resolved["train"]), end_tokens(untrained)
+    weights, ends = loss_weights(loaded.resolved["train"]), sampled_ends(untrained)
     groups = [
         WeighedAnswers(prompt, one.ids, weights.of(one.advantages, one.rewards, one.ids, ends))
         for one, prompt in zip(rollouts, prompts, strict=True)
