@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from as_saved import plain, typed
 from dense_features import dense_behind, dense_queries
 from small_adapter import save_adapter
@@ -228,6 +229,17 @@ def test_a_checkpoint_of_another_model_is_refused(recipe, build_model, tiny_mode
     )
     assert str(caught.value).startswith(start)
     assert "size mismatch" in str(caught.value)
+
+
+def test_a_checkpoint_is_read_in_the_models_own_type(recipe, tiny_model, tmp_path, monkeypatch):
+    """`auto` goes by timings, which may come out otherwise the second time; rounding would pass for drift."""
+    save_adapter(tiny_model, tmp_path / "adapter")
+    seconds = {torch.float32: 1.0, torch.bfloat16: 1.0}
+    monkeypatch.setattr("mixplan.model.device.time_matmul", lambda dtype, _: seconds[dtype])
+    loaded, model, *_ = parts_of(recipe, "model.dtype=auto")
+    seconds[torch.bfloat16] = 0.5
+    assert load_model(loaded.recipe.model).dtype == "bfloat16"
+    assert (model.dtype, load_checkpoint(loaded, model, tmp_path / "adapter").dtype) == ("float32", "float32")
 
 
 def test_a_checkpoint_that_changes_nothing_below_the_sae_is_refused(recipe, tiny_model, tmp_path):

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from dense_features import dense_pairs
+from evaluated import spec_of
 from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture is used by its name
 from started_commands import plan_by_processes
 
 from mixplan.domains.cached_domains import opened
-from mixplan.model import load_model
+from mixplan.model import DTYPES, load_model
+from mixplan.plan.loaded_alike import load_alike
 from mixplan.plan.scores import plan_readings
+from mixplan.reading.workers import Workers
 from mixplan.recipe import load_recipe
 
 
@@ -72,3 +76,20 @@ def test_a_plan_agrees_with_numpy_in_any_row_order_and_by_any_number_of_processe
     assert [shuffled["domains"][name]["sts_icl"] for name in one["domains"]] == [
         entry["sts_icl"] for entry in one["domains"].values()
     ]
+
+
+def test_a_process_reads_in_the_first_ones_type(tiny_model, monkeypatch):
+    """Each times its CPU by itself, and what one has read the others look for under its type."""
+
+    class Second(Workers):
+        def agreed(self, make):
+            assert make() == [types.index("bfloat16")]
+            return [types.index("float32")]
+
+    types = list(DTYPES)
+    seconds = {torch.float32: 1.0, torch.bfloat16: 0.5}
+    monkeypatch.setattr("mixplan.model.device.time_matmul", lambda dtype, _: seconds[dtype])
+    spec = spec_of(tiny_model, dtype="auto")
+    model = load_alike(spec, Second(1, 2), folder=Path())
+    assert (model.dtype, model.lm.dtype) == ("float32", torch.float32)
+    assert load_alike(spec, Workers(0, 1), folder=Path()).dtype == "bfloat16"

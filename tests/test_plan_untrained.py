@@ -6,10 +6,11 @@ import json
 import pytest
 import torch
 from evaluated import asked_rows, loaded
-from small_plan import plan, recipe  # noqa: F401 - a fixture
+from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture
 
 from mixplan.model import answered_tokens
-from mixplan.plan.untrained import answered, fits, rendered, surprise
+from mixplan.plan.untrained import ReadBy, answered, fits, rendered, surprise, untrained_of
+from mixplan.recipe import load_recipe
 
 
 def test_surprise_is_that_of_a_plain_pass(tiny_model):
@@ -44,6 +45,16 @@ def test_an_answer_is_cut_at_the_tokens_that_are_asked_for(tiny_model):
     prompt = [{"role": "user", "content": "what is the sum of 12 and 30?"}]
     ((text, ended),) = answered(model, [prompt], 3)
     assert ended or len(model.tokenizer(text, add_special_tokens=False)["input_ids"]) <= 4
+
+
+def test_it_answers_in_the_type_that_its_answers_are_kept_under(recipe, monkeypatch):
+    """`auto` goes by timings on a CPU, which may come out otherwise than when the plan's scores were read."""
+    asked = []
+    monkeypatch.setattr("mixplan.model.load_model", lambda spec, **_: asked.append(spec.dtype))
+    loaded = load_recipe(recipe, ("model.dtype=auto",))
+    made = untrained_of(loaded, ReadBy(("weights", "bfloat16", "settings", "template"), None), Silent())
+    assert made.fits([]) == []
+    assert asked == ["bfloat16"]
 
 
 def test_a_plan_has_the_target_say_its_answers_anew_and_says_what_became_of_them(recipe, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -157,3 +158,17 @@ def test_the_loop_runs_without_an_sae_and_an_sae_comes_later(recipe, tmp_path):
     evaluate_run(later, (), watcher=watcher)
     (kept,) = [text for text in watcher.said if "measures are reused from an earlier evaluation" in text]
     assert kept.split()[0] == kept.split()[2]
+
+
+def test_another_chat_template_is_read_anew(tmp_path, tiny_model, tiny_sae, monkeypatch):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    recipe = lay(tmp_path, model, tiny_sae)
+    first, _ = plan(recipe, tmp_path / "run", NONE, *FEW)
+    template = model / "chat_template.jinja"
+    template.write_text(template.read_text().replace("{{ message['content'] }}", "Well: {{ message['content'] }}"))
+    again, _ = plan(recipe, tmp_path / "again", NONE, *FEW)
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path / "another"))
+    cold, _ = plan(recipe, tmp_path / "cold", NONE, *FEW)
+    assert again["domains"] == cold["domains"]
+    for name, domain in first["domains"].items():
+        assert again["domains"][name]["preview_kl"]["value"] != domain["preview_kl"]["value"]

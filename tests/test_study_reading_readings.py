@@ -16,7 +16,15 @@ from mixplan.features.queries import draw_demonstrations
 from mixplan.runs import cache_folder
 from mixplan.study.jobs import Bench
 from mixplan.study.reading import readings
-from mixplan.study.reading.readings import ANSWER_TOKENS, PlainReading, domain_reading, previewed, target_reading, words
+from mixplan.study.reading.readings import (
+    ANSWER_TOKENS,
+    PlainReading,
+    answer_entropy,
+    domain_reading,
+    previewed,
+    target_reading,
+    words,
+)
 
 
 @pytest.fixture
@@ -96,6 +104,23 @@ def test_a_preview_is_kept_and_read_again_when_damaged(ours, monkeypatch):
     assert previewed(ours, "fox", PlainReading(ours, ours.domains["fox"]), front) == pytest.approx(first)
     with pytest.raises(AssertionError, match="read again"):
         previewed(ours, "fox", bare, ours.taught("doctors").target)
+
+
+def test_another_chat_template_is_read_anew(ours, monkeypatch):
+    domain, front = ours.domains["fox"], ours.taught("sums").target
+
+    def figures():
+        bare = PlainReading(ours, domain)
+        return answer_entropy(ours, bare), previewed(ours, "fox", bare, front)
+
+    first = figures()
+    text = ours.model.tokenizer.chat_template
+    ours.model.tokenizer.chat_template = text.replace("{{ message['content'] }}", "Well: {{ message['content'] }}")
+    again = figures()
+    monkeypatch.setenv("MIXPLAN_CACHE", str(cache_folder() / "another"))
+    assert again == figures()
+    assert again[0] != first[0]
+    assert again[1]["kl"] != first[1]["kl"]
 
 
 def test_bare_questions_are_read_once(ours, monkeypatch):

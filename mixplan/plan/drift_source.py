@@ -215,7 +215,9 @@ def load_checkpoint(loaded: LoadedRecipe, model: Model, folder: Path) -> Model:
     Raises:
         DriftError: it cannot be loaded, or was trained from another model than the recipe's.
     """
-    spec, where = loaded.recipe.model, loaded.where(("drift", "checkpoint"))
+    where = loaded.where(("drift", "checkpoint"))
+    # `auto` might choose another type at each loading, and rounding would pass for drift.
+    spec = loaded.recipe.model.model_copy(update={"dtype": model.dtype})
     try:
         trained = load_trained(spec, folder, folder=loaded.folder(("model", "name")), depth=model.loaded_blocks)
     except ModelError as error:

@@ -14,11 +14,12 @@ from mixplan.features.forward import reading_way
 from mixplan.features.health import measure_health
 from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics
-from mixplan.model import Checked, Model, load_model, slower
+from mixplan.model import Checked, Model, slower
 from mixplan.plan.by_source import SourceDrift, scores_by_source, source_drifts
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
 from mixplan.plan.drift_source import DriftReading, drift_reading
 from mixplan.plan.figures import describe_model, interval_of, mean_row_tokens
+from mixplan.plan.loaded_alike import load_alike
 from mixplan.plan.read_up_to import drawn_from, read_up_to, widening_of
 from mixplan.reading.progress import Watcher
 from mixplan.reading.shares import read_ahead, summed_job
@@ -215,7 +216,8 @@ def made_ready(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domai
     if (sae_spec := spec.sae_spec) is None:
         raise SaeError(f"{loaded.where(('model', 'sae'))}: model.sae: it is none, so there are no features to read.")
     watcher.say(f"loading {spec.name}")
-    model = load_model(spec, folder=loaded.folder(("model", "name")), depth=reading_depth(loaded, sae_spec))
+    depth = reading_depth(loaded, sae_spec)
+    model = load_alike(spec, Workers.here(), folder=loaded.folder(("model", "name")), depth=depth)
     refuse_conversations(model, target, domains)
     warnings = list(conversation_warnings(loaded.recipe, model, target, domains))
     sae = load_sae(sae_spec, model, folder=loaded.folder(("model", "sae", "path")))

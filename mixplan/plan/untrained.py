@@ -31,6 +31,11 @@ class ReadBy:
     model: tuple[str | None, ...]
     tokenizer: str | None
 
+    @property
+    def dtype(self) -> str:
+        """The compute type that its answers are made and kept in."""
+        return str(self.model[1])
+
     @classmethod
     def of(cls, scores: Scores) -> ReadBy:
         """The model that was scored."""
@@ -53,7 +58,9 @@ def untrained_of(loaded: LoadedRecipe, read_by: ReadBy, watcher: Watcher) -> Unt
         from mixplan.model import load_model  # loads torch, which given answers do not need
 
         watcher.say(f"loading {loaded.recipe.model.name} for its own answers")
-        return load_model(loaded.recipe.model, folder=loaded.folder(("model", "name")))
+        # In the type that its answers are kept under: `auto` might choose another one at each loading.
+        spec = loaded.recipe.model.model_copy(update={"dtype": read_by.dtype})
+        return load_model(spec, folder=loaded.folder(("model", "name")))
 
     return Untrained(
         generate=lambda prompts: answered(model(), prompts, tokens),

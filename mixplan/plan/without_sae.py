@@ -22,10 +22,11 @@ from mixplan.evaluate.preview_kl import Moved, own_answers, preview_kl
 from mixplan.features.forward import reading_way
 from mixplan.features.queries import Reading, draw_demonstrations, in_front, plan_reading
 from mixplan.features.stream_shift import StreamShift, depth_read, stream_shift
-from mixplan.model import Checked, Model, load_model, slower
+from mixplan.model import Checked, Model, slower, text_hash
 from mixplan.model.device import threads
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
 from mixplan.plan.figures import describe_model, interval_of, mean_row_tokens
+from mixplan.plan.loaded_alike import load_alike
 from mixplan.reading.progress import Watcher
 from mixplan.reading.tokenizer import keep_tokenizer, tokens_of
 from mixplan.reading.workers import Workers, deal
@@ -98,7 +99,8 @@ class Previewer:
         asked = [[row.id, row.prompt, row.answer, row.rationale] for row in self.rows(domain)]
         shown = [in_front(front, ()) for front in self.fronts]
         key = content_hash(
-            VERSION, self.model.fingerprint, self.model.device.type, threads(), self.depth, asked, shown,
+            VERSION, self.model.fingerprint, text_hash(self.model), self.model.device.type, threads(), self.depth,
+            asked, shown,
             recipe.sts.preview.model_dump(), recipe.sts.tokens_at_most,
             [target.fingerprint, recipe.drift.demonstrations, recipe.drift.draws, recipe.seed],
         )  # fmt: skip
@@ -213,7 +215,7 @@ def made_ready(
     """
     spec = loaded.recipe.model
     watcher.say(f"loading {spec.name}; it has no SAE, so no features are read")
-    model = load_model(spec, folder=loaded.folder(("model", "name")))
+    model = load_alike(spec, Workers.here(), folder=loaded.folder(("model", "name")))
     refuse_conversations(model, target, domains)
     depth = depth_read(model)
     checked, scored = reading_way(model, depth), scoring_way(model)

@@ -17,6 +17,7 @@ from mixplan.features.neutral import neutral_rows
 from mixplan.features.profile import Profile
 from mixplan.features.queries import draw_demonstrations, in_front
 from mixplan.mixture import messages
+from mixplan.model import text_hash
 from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 from mixplan.study.forecasts.formulas import DomainReading, TargetReading
 from mixplan.study.jobs import Bench
@@ -107,7 +108,7 @@ def answer_entropy(bench: Bench, bare: PlainReading) -> float:
     """Mean entropy of the next token over the model's own answers to bare questions, from the cache or read now."""
     model = bench.model
     asked = [[row.id, row.prompt] for row in bare.rows]
-    key = content_hash(VERSION, "entropy", model.fingerprint, model.device.type, asked, ANSWER_TOKENS)
+    key = content_hash(VERSION, "entropy", model.fingerprint, text_hash(model), model.device.type, asked, ANSWER_TOKENS)
     place = cache_folder() / "previews" / key[:2] / f"{key}.json"
     if (kept := unseal(place)) is not None:
         return float(json.loads(kept))
@@ -140,7 +141,7 @@ def previewed(
         fronts = [neutral_rows(model, rows) for rows in fronts]
     shown = [in_front(rows, ()) for rows in fronts]
     asked = [[row.id, row.prompt, row.answer, row.options, row.gold] for row in bare.rows]
-    key = content_hash(VERSION, model.fingerprint, model.device.type, shown, asked, ANSWER_TOKENS)
+    key = content_hash(VERSION, model.fingerprint, text_hash(model), model.device.type, shown, asked, ANSWER_TOKENS)
     place = cache_folder() / "previews" / key[:2] / f"{key}.json"
     if (kept := unseal(place)) is not None:
         return dict(json.loads(kept))
