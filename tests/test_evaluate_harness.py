@@ -109,6 +109,15 @@ def test_log_probabilities_are_those_of_its_own_backend(any_model):
         assert greedy == other_greedy
 
 
+@pytest.mark.parametrize("answer", [(), tuple(range(6, 306)) * 2])
+def test_an_answer_that_no_token_predicts_is_refused(tiny_model, answer):
+    """As the harness's own backend, by an assertion, does: packed, it would have shifted every score behind it."""
+    from mixplan.evaluate.harness import score_requests
+
+    with pytest.raises(EvaluateError, match="an answer is that has no token, or more than the model's window of 512"):
+        score_requests(loaded(tiny_model), [((1, 50), (60,)), ((1, 51), answer), ((1, 52), (61, 62))])
+
+
 @pytest.mark.parametrize(("says", "better"), [(True, 1), (False, -1)])
 def test_the_task_says_whether_more_is_better(tiny_model, documents, tmp_path, says, better):
     metrics = [{"metric": "acc", "aggregation": "mean", "higher_is_better": says}]

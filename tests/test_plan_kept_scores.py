@@ -34,6 +34,13 @@ def test_another_look_and_other_reading_have_places_of_their_own(recipe):
     assert kept(recipe, "budget.rows=7").place(None) == fixed.place(None)
 
 
+def test_what_is_warned_of_in_one_way_of_training_is_not_taken_for_another(recipe):
+    """Scores hold the warnings of what a chat template leaves out of the rows that SFT trains."""
+    rewarded = ("train.method=grpo", "train.args={learning_rate: 1.0e-6}")
+    assert kept(recipe, *rewarded).place(None) != kept(recipe).place(None)
+    assert kept(recipe, *rewarded, "budget.rows=7").place(None) == kept(recipe, *rewarded).place(None)
+
+
 def test_damaged_scores_are_measured_again(recipe):
     first = kept(recipe)
     found = first.at(None)

@@ -14,8 +14,9 @@ from mixplan.features import forward
 from mixplan.features.forward import longest_pack, packs_of, reading_way
 from mixplan.features.queries import plan_reading
 from mixplan.features.statistics import to_bytes
+from mixplan.reading import units as unit_reading
 from mixplan.reading.progress import Silent
-from mixplan.reading.shares import PIECES, cost_of, divide, read_ahead, summed_job
+from mixplan.reading.shares import PIECES, cost_of, divide, join, read_ahead, summed_job
 from mixplan.reading.units import Reader
 from mixplan.reading.workers import Workers, deal
 
@@ -188,6 +189,30 @@ def test_an_sae_too_dense_to_be_kept_is_left_for_later(reader, tmp_path, monkeyp
     found = files(tmp_path / "several")
     reader.read(parts["target"], replicas=3)
     assert found == files(tmp_path / "one")
+
+
+def test_an_sae_too_dense_in_one_piece_alone_leaves_the_unit_for_later(reader, tmp_path, monkeypatch):
+    (unit,) = readings(reader.model)["large"]
+    real = unit_reading.measure_sparse
+
+    def dense_at_its_end(model, sae, piece, **given):
+        dense = piece.queries[-1] == unit.queries[-1] and piece.queries != unit.queries
+        return None if dense else real(model, sae, piece, **given)
+
+    monkeypatch.setattr(unit_reading, "measure_sparse", dense_at_its_end)
+    at_once(reader, tmp_path / "several", 2, [unit], ())
+    assert files(tmp_path / "several") == {}
+
+
+def test_a_piece_that_another_run_has_put_together_is_not_missed(reader, tmp_path):
+    (unit,) = readings(reader.model)["large"]
+    one = replace(reader, folder=tmp_path / "several")
+    division = divide(unit, reader.model, most=cost_of(unit) // 3)
+    one.keep(unit)
+    whole = files(tmp_path / "several")
+    one.keep(division.pieces[0])
+    join(one, division)
+    assert files(tmp_path / "several") == whole
 
 
 def test_shares_of_a_stage_go_by_tokens(reader, tmp_path):

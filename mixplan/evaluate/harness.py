@@ -203,9 +203,17 @@ def score_requests(model: Model, requests: Sequence[tuple[Ids, Ids]]) -> list[tu
 
     Returns:
         For each request its log-probability, and whether greedy decoding would give it.
+
+    Raises:
+        EvaluateError: an answer has no token, or no token that predicts it has room in the window.
     """
     asked: dict[Ids, dict[Ids, None]] = {}
     cut = [(context[max(0, len(context) + len(answer) - model.window - 1) :], answer) for context, answer in requests]
+    if not all(context and answer for context, answer in cut):
+        raise EvaluateError(
+            "evaluate.tasks: lm-evaluation-harness asks how likely an answer is that has no token, or more than the "
+            f"model's window of {model.window} tokens. Leave documents with such a choice out of the task."
+        )
     for context, answer in cut:
         asked.setdefault(context, {})[answer] = None
     scored = score_continuations(model, [Tree(context, tuple(answers)) for context, answers in asked.items()])

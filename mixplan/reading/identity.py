@@ -102,6 +102,8 @@ def scores_key(
         {name: domain.fingerprint for name, domain in domains.items()},
         {name: versions[name] for name in READING_LIBRARIES},
         *drift_inputs(loaded, target),
+        # What a chat template leaves out of what is trained is warned of with the scores.
+        *([] if loaded.recipe.train.method == "sft" else [["method", loaded.recipe.train.method]]),
         *([] if look is None else [["look", *look]]),
     )
 

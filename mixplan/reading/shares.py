@@ -95,7 +95,11 @@ def read_ahead(reader: Reader, units: Sequence[Unit], also: Sequence[Job] = ()) 
     left = [number - len(also) for number in missing if number >= len(also)]
     divisions = [divide(units[number], reader.model, most=most) for number in left]
     jobs = [also[number] for number in missing if number < len(also)]
-    jobs += [job_of(reader, piece) for division in divisions for piece in division.pieces]
+    jobs += [
+        (job_of if len(division.pieces) == 1 else piece_job)(reader, piece)
+        for division in divisions
+        for piece in division.pieces
+    ]
     ranks = deal([job.cost for job in jobs], workers.count)
     mine = [job for job, rank in zip(jobs, ranks, strict=True) if rank == workers.rank]
     title = f"reading this process's part of target and domains, one of {workers.count}"
@@ -115,6 +119,17 @@ def job_of(reader: Reader, unit: Unit) -> Job:
     return Job(cost_of(unit), unit.tokens, lambda: unseal(place) is not None, lambda: reader.keep(unit))
 
 
+def piece_job(reader: Reader, piece: Unit) -> Job:
+    """A piece of a domain's unit as a job; an empty file says of one that it is too dense to be kept."""
+    job, place = job_of(reader, piece), reader.sparse_place(piece)
+
+    def read() -> None:
+        if job.read() is None:
+            store(place, b"")
+
+    return replace(job, read=read)
+
+
 def summed_job(reader: Reader, unit: Unit, *, replicas: int) -> Job:
     """A unit of the target as a job; its sums are added up in one order, so it is not cut."""
     place = reader.place(
@@ -128,16 +143,21 @@ def summed_job(reader: Reader, unit: Unit, *, replicas: int) -> Job:
 
 
 def join(reader: Reader, division: Division) -> None:
-    """Keep a unit whose pieces were read, and let go of these; nothing where the SAE is too dense to be kept."""
+    """Keep a unit whose pieces were read, and let go of these; nothing where the SAE is too dense to be kept.
+
+    Raises:
+        MixplanError: a piece that another process read is not there, nor the unit, which another run may have kept.
+    """
     places = [reader.sparse_place(piece) for piece in division.pieces]
-    parts = [None if (data := unseal(place)) is None else sparse.from_bytes(data) for place in places]
-    found = [part for part in parts if part is not None]
-    if len(found) == len(places):
-        store(reader.sparse_place(division.unit), sparse.to_bytes(sparse.joined(found)))
-        for place in places:
-            place.unlink(missing_ok=True)
-    elif found:
+    data = [unseal(place) for place in places]
+    if None not in data:
+        found = [part for one in data if one and (part := sparse.from_bytes(one)) is not None]
+        if len(found) == len(places):
+            store(reader.sparse_place(division.unit), sparse.to_bytes(sparse.joined(found)))
+    elif any(one is not None for one in data) and unseal(reader.sparse_place(division.unit)) is None:
         raise MixplanError(
             f"{reader.folder}: another process's statistics did not arrive. "
             "All processes must share one cache folder: set MIXPLAN_CACHE to a shared one."
         )
+    for place in places:
+        place.unlink(missing_ok=True)
