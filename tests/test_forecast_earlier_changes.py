@@ -80,6 +80,20 @@ def test_scores_that_say_nothing_are_not_used():
     assert found.deviation == pytest.approx(1, rel=0.3)
 
 
+def test_a_target_that_was_trained_again_says_no_more_of_the_slope():
+    logs = np.random.default_rng(2).normal(size=6)
+    scores = {f"d{place}": math.exp(value) for place, value in enumerate(logs)}
+    runs = [
+        run(f"r{slope}", {name: score**slope for name, score in scores.items()}, scores) for slope in (0.2, 1.0, 1.2)
+    ]
+    once, twice = (slope_of(known(runs * times, (0, 1, 2) * times), "sts_icl") for times in (1, 2))
+    spread = logs.std(ddof=1)
+    assert (once.value, once.deviation) == pytest.approx((0.8, spread * math.sqrt((0.9**2 + 0.3**2 + 0.6**2) / 3)))
+    assert twice == once
+    # As six targets they would foretell themselves.
+    assert slope_of(known(runs * 2, range(6)), "sts_icl").deviation == pytest.approx(0.8 * once.deviation)
+
+
 def test_too_few_domains_have_no_slope():
     assert slope_of(known([run("a", {"x": 0.1, "y": 0.2})]), "sts_icl") is None
     assert slope_of(known([]), "sts_icl") is None

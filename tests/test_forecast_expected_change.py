@@ -7,7 +7,7 @@ import pytest
 
 from mixplan.domains.content_sketch import Content
 from mixplan.forecast.earlier_runs import History
-from mixplan.forecast.expected_change import headlines, learn
+from mixplan.forecast.expected_change import gathered, headlines, learn
 from mixplan.forecast.factors import left_out_error
 from mixplan.forecast.matching import Planned
 from mixplan.forecast.measured_run import Found, Run
@@ -143,19 +143,36 @@ def test_scores_of_zero_or_of_another_name_teach_nothing():
     assert learn(known(past), scores(), score="sts_act", measures={}) is None
 
 
-def test_two_runs_of_one_target_are_left_out_together():
-    """A repeated run would foretell itself: its error must not be counted as one in a target left out."""
-    rng = np.random.default_rng(6)
-    past = history(rng, 3, factors=DIFFERENT, noise=0.05)
+def test_a_target_that_was_trained_again_counts_once_with_its_mean():
+    """Copies are no further evidence: as runs of their own they would foretell themselves and narrow intervals."""
+    past = history(np.random.default_rng(6), 3, factors=DIFFERENT, noise=0.05)
     keys = [Content(None, 1, (f"{number:012x}",)) for number in (1, 2, 3)]
     runs = [replace(run, target=key) for run, key in zip(past.runs, keys, strict=True)]
     copied = [*runs, *(replace(run, name=f"{run.name} again", hash=run.hash[::-1] + "x") for run in runs)]
-    way = expect(History(tuple(copied))).ways["accuracy"]
-    assert way.targets == 3
-    by_run = expect(History(tuple(replace(run, target=None) for run in copied))).ways["accuracy"]
-    assert by_run.targets == 6
-    assert by_run.errors.own < 0.8 * way.errors.own
-    # Every fold of the first is learned from the other two targets' runs alone, however often each was run.
-    groups = way.known.groups
-    for target in np.unique(groups):
-        assert set(way.known.runs[groups == target]) == {target, target + 3}
+    once, twice = expect(History(tuple(runs))), expect(History(tuple(copied)))
+    assert twice.ways["accuracy"].targets == 3
+    assert twice.ways["accuracy"].errors == once.ways["accuracy"].errors
+    assert twice.expected == once.expected
+    apart = expect(History(tuple(replace(run, target=None) for run in copied)))
+    assert apart.ways["accuracy"].targets == 6
+    assert apart.ways["accuracy"].errors.own < 0.9 * once.ways["accuracy"].errors.own
+    assert width(apart) < 0.8 * width(once)
+
+
+def width(found):
+    return np.mean([entry["headline"].high - entry["headline"].low for entry in found.expected.values()])
+
+
+def test_runs_of_one_target_are_pooled_by_their_means():
+    def run(number, change, score, target):
+        parts = {name: Found({"sts_icl": score}, ("choice", "correct", change), 2 * change) for name in ("a", "b")}
+        return Run(f"r{number}", f"{number}" * 64, parts, target=Content(None, 1, (f"{target:012x}",)))
+
+    runs = (run(1, 0.2, 1.0, 1), run(2, 0.1, 5.0, 2), run(3, 0.4, 3.0, 1))
+    found = gathered(known(History(runs)), "accuracy", "sts_icl")
+    assert found.domains == ("a", "b", "a", "b")
+    np.testing.assert_allclose(found.changes, [0.3, 0.3, 0.1, 0.1])
+    np.testing.assert_allclose(found.scores, [2, 2, 5, 5])
+    assert found.runs.tolist() == found.groups.tolist() == [0, 0, 1, 1]
+    own = known(History(runs), Planned(target=runs[1].target))
+    assert (own.own, own.own_targets) == ((1,), (1,))

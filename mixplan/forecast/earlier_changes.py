@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mixplan.forecast.completion import FLOOR, Doubles
-from mixplan.forecast.measured_run import Found
 from mixplan.forecast.target_only import Known
 
 FEWEST_COLUMN = 2
@@ -42,22 +41,28 @@ def table_of(known: Known, names: Sequence[str], score: str = "") -> Table:
         names: The plan's domains.
         score: A score's name in the runs, such as `sts_icl`; none where nothing of scores is asked.
     """
-    groups: dict[int, list[int]] = {}
-    for number, group in enumerate(known.groups):
-        groups.setdefault(group, []).append(number)
-    rows = np.array([[mean_log(known, members, name) for name in names] for members in groups.values()])
+    groups = targets_of(known)
+    rows = np.array([[mean_log(known, members, name) for name in names] for members in groups])
     rows = rows.reshape(len(groups), len(names))
-    scores = np.array([[mean_score(known, members, name, score) for name in names] for members in groups.values()])
+    scores = np.array([[mean_score(known, members, name, score) for name in names] for members in groups])
     scores = scores.reshape(len(groups), len(names))
     columns = np.isfinite(rows).sum(axis=0) >= FEWEST_COLUMN
     there = np.isfinite(rows[:, columns]).any(axis=1)
-    runs = [tuple(known.runs[number].hash for number in members) for members in groups.values()]
+    runs = [tuple(known.runs[number].hash for number in members) for members in groups]
     return Table(
         tuple(name for name, keep in zip(names, columns, strict=True) if keep),
         rows[np.ix_(there, columns)],
         tuple(each for each, keep in zip(runs, there, strict=True) if keep),
         scores[np.ix_(there, columns)],
     )
+
+
+def targets_of(known: Known) -> list[list[int]]:
+    """The places of each target's runs."""
+    groups: dict[int, list[int]] = {}
+    for number, group in enumerate(known.groups):
+        groups.setdefault(group, []).append(number)
+    return list(groups.values())
 
 
 def mean_log(known: Known, members: Sequence[int], name: str) -> float:
@@ -95,9 +100,9 @@ def slope_of(known: Known, score: str) -> Slope | None:
         score: The score's name in them.
 
     Returns:
-        None where no run measured three domains.
+        None where no target measured three domains.
     """
-    centred = [found for run in known.runs if (found := within(run.domains, score)) is not None]
+    centred = [found for members in targets_of(known) if (found := within(known, members, score)) is not None]
     if not centred:
         return None
     best = Slope(0.0, root_mean([changes for _, changes in centred]))
@@ -111,27 +116,24 @@ def slope_of(known: Known, score: str) -> Slope | None:
     return best
 
 
-def within(domains: Mapping[str, Found], score: str) -> tuple[Doubles, Doubles] | None:
-    """One run's logarithms of scores and changes around their means; None of fewer than three domains."""
-    pairs = [
-        (math.log(part.scores[score]), math.log(max(part.behaviour, FLOOR)))
-        for part in domains.values()
-        if part.behaviour is not None and part.scores.get(score, 0.0) > 0
-    ]
-    if len(pairs) <= FEWEST_COLUMN:
+def within(known: Known, members: Sequence[int], score: str) -> tuple[Doubles, Doubles] | None:
+    """One target's logarithms of scores and changes around their means; None of fewer than three domains."""
+    names = dict.fromkeys(name for number in members for name in known.runs[number].domains)
+    pairs = [(mean_score(known, members, name, score), mean_log(known, members, name)) for name in names]
+    values = np.array([pair for pair in pairs if all(map(math.isfinite, pair))])
+    if len(values) <= FEWEST_COLUMN:
         return None
-    values = np.array(pairs)
     centred: npt.NDArray[np.float64] = values - values.mean(axis=0)
     return centred[:, 0], centred[:, 1]
 
 
 def pooled_slope(centred: Sequence[tuple[Doubles, Doubles]]) -> float:
-    """Least squares through the origin over several runs; 0 where no score differs."""
+    """Least squares through the origin over several targets; 0 where no score differs."""
     below = math.fsum(float(scores @ scores) for scores, _ in centred)
     return math.fsum(float(scores @ changes) for scores, changes in centred) / below if below else 0.0
 
 
 def root_mean(parts: Sequence[Doubles]) -> float:
-    """Root of the mean over runs of their mean squares, each of one degree of freedom less than it has domains."""
+    """Root of the mean over targets of their mean squares, each of one degree of freedom less than it has domains."""
     squares = [float(np.square(part).sum()) / (len(part) - 1) for part in parts]
     return math.sqrt(math.fsum(squares) / len(squares))

@@ -98,29 +98,37 @@ def all_found(runs: Sequence[Run]) -> list[Any]:
 
 
 def gathered(known: Known, unit: str, score: str) -> Changes:
-    """All changes of one unit, over domains and runs."""
-    rows = []
+    """All changes of one unit, over domains and targets; several runs of a target are one, with their means.
+
+    A target that is trained again moves the same domains again: as further runs these would count as further evidence
+    of how targets differ, and intervals would be too narrow.
+
+    Args:
+        known: The runs.
+        unit: Of the changes.
+        score: The planning score's name in the runs.
+
+    Returns:
+        The changes, their runs numbered as targets are in `known.groups`.
+    """
+    parts: dict[tuple[int, str], list[tuple[float, float]]] = {}
     for number, run in enumerate(known.runs):
         for name, found in sorted(run.domains.items()):
             same = found.headline is not None and unit_of(found.headline[1]) == unit
             change = found.behaviour if unit == "kl" else found.headline[2] if same and found.headline else None
             if change is not None and score in found.scores:
-                rows.append((found.scores[score], change, name, number))
-    numbers = np.array([row[3] for row in rows], dtype=np.int64)
-    return Changes(
-        np.array([row[0] for row in rows], dtype=np.float64),
-        np.array([row[1] for row in rows], dtype=np.float64),
-        tuple(row[2] for row in rows),
-        numbers,
-        np.array([known.groups[number] for number in numbers], dtype=np.int64),
-    )
+                parts.setdefault((known.groups[number], name), []).append((found.scores[score], change))
+    means = np.array([np.mean(each, axis=0) for each in parts.values()], dtype=np.float64).reshape(-1, 2)
+    targets = np.array([target for target, _ in parts], dtype=np.int64)
+    return Changes(means[:, 0], means[:, 1], tuple(name for _, name in parts), targets, targets)
 
 
 def way_of(unit: str, changes: Changes, known: Known, scores: Mapping[str, Score]) -> Way:
     """Choose the way that errs least in targets left out."""
     logs = BOUNDS.get(unit, (-np.inf, np.inf))[0] == 0 and have_logs(changes, scores)
     errors = errors_of(changes, logs=logs)
-    others = [number for number in np.unique(changes.runs) if number not in known.own]
+    asked = set(changes.runs.tolist()) - set(known.own_targets)
+    others = [number for number, target in enumerate(known.groups) if target in asked]
     far = common_distance(known.distances[number] for number in others or known.own)
     return Way(unit, errors.best, errors, len(np.unique(changes.groups)), changes, far)
 
@@ -153,11 +161,11 @@ def estimates(
     measured = [name for name in names if name in found]
     rest = [name for name in names if name not in found]
     made: dict[str, Estimate] = {}
-    theirs = chosen.predict(measured, scores, without=known.own) if chosen and measured else None
+    theirs = chosen.predict(measured, scores, without=known.own_targets) if chosen and measured else None
     for index, name in enumerate(measured):
         other = (theirs.change[index], theirs.low[index], theirs.high[index]) if theirs else None
         made[name] = combined(found[name], other, chosen.distance if chosen else Distance(), bounds)
-    like = known.own[-1] if found and known.own else None
+    like = known.groups[known.own[-1]] if found and known.own else None
     predicted = chosen.predict(rest, scores, like=like) if chosen and rest else None
     if predicted is not None and chosen is not None:
         made |= {name: as_estimate(predicted, index, chosen.distance, bounds) for index, name in enumerate(rest)}

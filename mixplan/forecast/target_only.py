@@ -58,6 +58,11 @@ class Known:
         """Places of the runs of this plan's target."""
         return self.recognised.own
 
+    @property
+    def own_targets(self) -> tuple[int, ...]:
+        """The numbers of their targets, as `groups` has them."""
+        return tuple(sorted({self.groups[place] for place in self.own}))
+
     def lines(self) -> list[str]:
         """What a reader should know of this, in whole sentences."""
         lines = self.recognised.lines()

@@ -114,8 +114,8 @@ class Way:
         Args:
             names: The domains.
             scores: Their planning scores.
-            without: Runs that are not learned from.
-            like: A run that this job is as strong as.
+            without: Targets that are not learned from.
+            like: A target whose job this one is as strong as.
 
         Returns:
             None where too little is left to learn from.
