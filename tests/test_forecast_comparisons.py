@@ -1,6 +1,7 @@
 """Comparisons with an even spread: found in studies and runs of the plan's model, or passed over, with their count."""
 
 import json
+import math
 
 import pytest
 import saved_outcome
@@ -8,6 +9,7 @@ import saved_outcome
 from mixplan.forecast import Kind
 from mixplan.forecast.comparisons import comparisons_earlier
 from mixplan.forecast.evidence import SHIPPED
+from mixplan.forecast.placement import placement_of, standardised
 from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Settings
 
@@ -26,9 +28,11 @@ def lay_study(folder, worst, *, study=None, hashes=HASHES, method="sft"):
     (folder / "evidence.json").write_text(json.dumps(Evidence.model_validate(value).values()))
 
 
-def lay_run(folder, against, *, rows=(9, 2, 1), behaviour=True, arm="plan", quantity="correct"):
+def lay_run(folder, against, *, rows=(9, 2, 1), behaviour=True, arm="plan", quantity="correct", target=None):
     """A run whose arms were compared; `against` is what `arm` has less than the even spread, as it is saved."""
     value = saved_outcome.sample(0)
+    if target is not None:
+        value["content"] = {"target": {"source": None, "rows": 1, "keys": f"{target:012x}"}, "domains": {}}
     table = value["arms"] | {"baseline": "uniform", "quantity": quantity}
     own = {"against": against, "rows": dict(zip(NAMES, rows, strict=True))}
     even = {"rows": dict.fromkeys(NAMES, 4)}
@@ -94,6 +98,28 @@ def test_what_is_named_counts_and_a_study_counts_once(tmp_path):
     assert found(tmp_path).found == ()
     assert len(found(tmp_path, ["elsewhere/*"]).found) == 1
     assert found(tmp_path, []).found == ()
+
+
+def test_comparisons_of_one_target_count_as_one(tmp_path):
+    """The same comparison made again, by itself no evidence, must not become evidence by being repeated."""
+    unsure = between(-0.03, -0.065, 0.005)
+    for number in range(4):
+        lay_run(tmp_path / "runs" / f"again{number}", between(-0.03, -0.065, 0.005 + 1e-9 * number), target=1)
+    again = found(tmp_path).found
+    assert [one.same for one in again] == [4] * 4
+    assert placement_of(None, again).weight == 0
+    assert standardised(again) == pytest.approx(1.959964 * 0.03 / 0.035)
+    lay_run(tmp_path / "runs" / "other", unsure, target=2)
+    assert sorted(one.same for one in found(tmp_path).found) == [1, 4, 4, 4, 4]
+    assert standardised(found(tmp_path).found) == pytest.approx(2 * 1.959964 * 0.03 / 0.035 / math.sqrt(2))
+    assert "(those of one target count as one)" in placement_of(None, found(tmp_path).found).text
+
+
+def test_runs_whose_target_is_not_known_count_each(tmp_path):
+    for number in range(4):
+        lay_run(tmp_path / "runs" / f"old{number}", between(-0.03, -0.065, 0.005 + 1e-9 * number))
+    assert [one.same for one in found(tmp_path).found] == [1] * 4
+    assert "same" not in found(tmp_path).found[0].values()
 
 
 def test_a_damaged_file_is_passed_over(tmp_path):

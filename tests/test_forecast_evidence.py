@@ -10,7 +10,7 @@ from small_evidence import KIND, SCORES, SETTINGS, evidence_values, lay_evidence
 from mixplan.domains.content_sketch import Content
 from mixplan.forecast import evidence, forecast, halving_rows, with_studies
 from mixplan.forecast.earlier_runs import History, Kind, LeftOut, earlier_runs
-from mixplan.forecast.evidence import Study, Told
+from mixplan.forecast.evidence import Even, Study, Told
 from mixplan.forecast.job import Job
 from mixplan.forecast.measured_run import Found, Noise, Run
 from mixplan.saved.outcome import Settings
@@ -96,6 +96,14 @@ def test_an_interval_that_holds_zero_shows_nothing_and_a_score_that_was_not_judg
         "how far behaviour moved; there is no evidence that it predicts anything."
     )
     assert study.sentence("sts_act", 2) is None
+
+
+def test_an_interval_below_zero_is_evidence_against_a_score():
+    study = Study("", "", 8, 21, 1, 2, {"sts_icl": Told(value=-0.4, low=-0.6, high=-0.1)}, ())
+    wrong = "STS_ICL had r = -0.40 [-0.60, -0.10] with how far behaviour moved, the wrong way round."
+    assert study.sentence("sts_icl", 2).endswith(wrong)
+    worse = Even("sts_icl", "min_max", "kl", 3, -0.2, -0.3, -0.1)
+    assert worse.sentence().endswith("worst domain's loss that an even spread did not: they did worse.")
 
 
 def test_scores_of_other_settings_teach_nothing_but_their_evidence_is_told(tmp_path):

@@ -131,6 +131,25 @@ def test_the_weight_is_the_product_of_what_is_known():
             "It matters where rows go (on 3 targets with this model plans avoided +0.2 [0.1, 0.3] nats per token",
         ),
         (
+            ranking(0.8, 0.4, 1.2),
+            [comparison(-0.2, -0.3, -0.1)],
+            0,
+            "Mixtures that follow the scores lost more than an even spread of the rows, so they are spread evenly: on",
+        ),
+        (
+            ranking(-0.5, -0.8, -0.2),
+            [],
+            0,
+            "Domains that were to move more moved less, so rows are spread evenly: over",
+        ),
+        (
+            ranking(-0.5, -0.8, -0.2),
+            [comparison(0.2, 0.1, 0.3)],
+            0,
+            "It matters where rows go (on 3 targets with this model plans avoided +0.2 [0.1, 0.3] nats per token more "
+            "of the worst domain's loss than an even spread), but domains that were to move more moved less, so rows",
+        ),
+        (
             None,
             [comparison(0.2, 0.1, 0.3)],
             0.75,

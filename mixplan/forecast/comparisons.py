@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mixplan.domains.content_sketch import Content, same_content
 from mixplan.errors import RunError
 from mixplan.forecast.earlier_runs import Kind, places, unit_of
 from mixplan.forecast.evidence import evidence_files
@@ -51,19 +52,43 @@ def comparisons_earlier(patterns: Sequence[str] | None, *, folder: Path, run: Pa
         kind: Comparisons of other models and training methods say nothing. The score that planned them may differ: what
             is asked is whether rows that go where some score says do more than rows that go everywhere.
     """
-    known: dict[str, ComparisonEvidence | None] = {}
+    known: dict[str, tuple[Content | None, ComparisonEvidence | None]] = {}
     for place in (*(at for at, _ in places(patterns, folder, run, [])), *evidence_files(patterns, folder, run)):
         value: Outcome | Evidence
         try:
             value, mark = read_earlier_outcome(place) if place.is_dir() else read_evidence(place)
+            target = target_of(value)
         except (RunError, OSError, ValueError):
             continue
         if same_job(kind, value):
             study = value.study if isinstance(value, Evidence) else None
             for one in compared_in(value, place.name):
-                known.setdefault(study or mark, one)
-    usable = [one for _, one in sorted(known.items()) if one is not None]
-    return Comparisons(tuple(usable), len(known) - len(usable))
+                known.setdefault(study or mark, (target, one))
+    usable = [(target, one) for _, (target, one) in sorted(known.items()) if one is not None]
+    return Comparisons(counted_by_target(usable), len(known) - len(usable))
+
+
+def target_of(value: Outcome | Evidence) -> Content | None:
+    """Sketch of what a run was trained on; None for a study of several targets, and where there is none.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if isinstance(value, Evidence) or value.content is None:
+        return None
+    return Content.from_json(value.content.target.values())
+
+
+def counted_by_target(
+    known: Sequence[tuple[Content | None, ComparisonEvidence]],
+) -> tuple[ComparisonEvidence, ...]:
+    """Comparisons with how many there are of each one's very target: a target that is compared again is no new one."""
+    found = []
+    for place, (target, one) in enumerate(known):
+        others = (other for number, (other, _) in enumerate(known) if number != place)
+        same = 1 + sum(same_content(target, other) is True for other in others)
+        found.append(one if same == 1 else one.model_copy(update={"same": same}))
+    return tuple(found)
 
 
 def compared_in(value: Outcome | Evidence, name: str) -> Iterator[ComparisonEvidence | None]:

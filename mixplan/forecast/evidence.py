@@ -57,6 +57,8 @@ class Even:
             f"`{self.objective}` avoided {self.value:+.3g}{ends}{UNIT_NAMES.get(self.unit, '')} of the worst domain's "
             "loss that an even spread did not"
         )
+        if self.high is not None and self.high < 0:
+            return f"{text}: they did worse."
         unsure = self.low is None or self.low <= 0
         return f"{text}; there is no evidence that they do better than an even spread." if unsure else f"{text}."
 
@@ -113,14 +115,20 @@ class Study:
             f"On {self.targets} targets with this model and SAE ({self.domains} domains, {seeds}), "
             f"{SCORE_NAMES[score]}{shots} had {found.text()} with how far behaviour moved"
         )
-        unsure = found.low is None or found.low <= 0
-        text += "; there is no evidence that it predicts anything." if unsure else "."
+        text += f"{doubt(found)}."
         if self.dtype:
             text += f" It was measured in {self.dtype}; {OTHER_TYPE}."
         taught = self.learned.get(score) if self.runs else None
         if taught is None:
             return text
         return f"{text} Times each domain's own factor, learned on the other targets, it had {taught.text()}."
+
+
+def doubt(found: Told) -> str:
+    """What a correlation's interval says against it, as the end of a sentence; nothing where it lies above 0."""
+    if found.high is not None and found.high < 0:
+        return ", the wrong way round"
+    return "; there is no evidence that it predicts anything" if found.low is None or found.low <= 0 else ""
 
 
 def with_studies(

@@ -11,7 +11,8 @@ the expected movement is the same mixture of both, slope times the rule and 1 - 
     weight     = ranking x comparison
     ranking    = min(1, slope) kept(slope)        least squares over all targets and domains
     comparison = kept(Z)                          Z = sum of z_i / sqrt(k) over k comparisons of score-led mixtures with
-                                                  an even spread, z_i what one avoided over its standard error
+                                                  an even spread, z_i what one avoided over its standard error; those
+                                                  of one target count as one, by their mean z
     kept(x)    = max(0, 1 - (reach / x)^2) for x > 0, else 0,
 
 where `reach` is how far the 95 % interval goes below x (1.96 for Z). An estimate whose interval holds 0 counts for
@@ -54,6 +55,9 @@ FEWEST_TARGETS = 3
 """Below these there is no interval over targets."""
 MEASURE = "`mixplan compare` measures it"
 """What a person can do; of a plan that is an even spread itself it trains the arm that follows the scores."""
+WORSE = "Mixtures that follow the scores lost more than an even spread of the rows"
+TURNED = "domains that were to move more moved less, so rows are spread evenly"
+"""What is said where the interval lies below 0: evidence, and against the scores."""
 SHOWN = 3
 """Comparisons that the sentence gives one by one; more are counted."""
 
@@ -197,9 +201,10 @@ def placement_of(
 
 
 def standardised(comparisons: Sequence[ComparisonEvidence]) -> float:
-    """What all comparisons avoided together, in standard errors."""
+    """What all comparisons avoided together, in standard errors; those of one target as sure as a single one."""
+    shares = [1 / one.same for one in comparisons]
     scores = [2 * NORMAL * one.avoided.value / (one.avoided.high - one.avoided.low) for one in comparisons]
-    return math.fsum(scores) / math.sqrt(len(scores))
+    return math.fsum(s * z for s, z in zip(shares, scores, strict=True)) / math.sqrt(math.fsum(shares))
 
 
 def sentence(
@@ -211,13 +216,15 @@ def sentence(
 ) -> str:
     """Say in one sentence whether it matters where rows go, for the reader."""
     moved = f"rows go {weight:.0%} of the way from an even spread to the proportional rule"
+    evenly, turned = "so they are spread evenly", ranking is not None and ranking.slope.high < 0
     if comparisons and not second:
-        return f"There is no evidence that it matters where rows go, so they are spread evenly: {avoided(comparisons)}."
+        worse = standardised(comparisons) < -NORMAL
+        why = WORSE if worse else "There is no evidence that it matters where rows go"
+        return f"{why}, {evenly}: {avoided(comparisons)}."
     if comparisons and first == 0 and ranking is not None:
-        return (
-            f"It matters where rows go ({avoided(comparisons)}), but there is no evidence of which domain needs them "
-            f"more, so they are spread evenly: {followed(ranking)}."
-        )
+        matters = f"It matters where rows go ({avoided(comparisons)})"
+        unranked = f"there is no evidence of which domain needs them more, {evenly}"
+        return f"{matters}, but {TURNED if turned else unranked}: {followed(ranking)}."
     if comparisons:
         beside = "" if ranking is None else f", and {followed(ranking)}"
         return f"It matters where rows go, so {moved}: {avoided(comparisons)}{beside}."
@@ -227,7 +234,8 @@ def sentence(
             f"{MEASURE}."
         )
     if not first:
-        return f"There is no evidence of which domain needs rows more, so they are spread evenly: {followed(ranking)}."
+        unranked = f"There is no evidence of which domain needs rows more, {evenly}"
+        return f"{TURNED.capitalize() if turned else unranked}: {followed(ranking)}."
     return (
         f"Which domain moves more is known in part, so {moved}: {followed(ranking)}; whether that protects more than "
         f"an even spread was not measured with this model, and {MEASURE}."
@@ -236,11 +244,12 @@ def sentence(
 
 def avoided(comparisons: Sequence[ComparisonEvidence]) -> str:
     """What score-led mixtures avoided, in words."""
+    again = " (those of one target count as one)" if any(one.same > 1 for one in comparisons) else ""
     if len(comparisons) > SHOWN:
         pooled = standardised(comparisons)
         return (
-            f"in {len(comparisons)} comparisons with this model, score-led mixtures avoided {pooled:+.2f} standard "
-            f"errors [{pooled - NORMAL:.2f}, {pooled + NORMAL:.2f}] more loss than an even spread"
+            f"in {len(comparisons)} comparisons with this model{again}, score-led mixtures avoided {pooled:+.2f} "
+            f"standard errors [{pooled - NORMAL:.2f}, {pooled + NORMAL:.2f}] more loss than an even spread"
         )
     parts = []
     for one in comparisons:
@@ -249,7 +258,7 @@ def avoided(comparisons: Sequence[ComparisonEvidence]) -> str:
         whose = "the worst domain's loss" if one.of == "worst" else "the mean domain's loss"
         targets = f"{one.targets} target" + ("s" if one.targets > 1 else "")
         parts.append(f"on {targets} with this model {what} avoided {one.avoided.value:+.3g} {ends} more of {whose}")
-    return f"{', '.join(parts)} than an even spread"
+    return f"{', '.join(parts)} than an even spread{again}"
 
 
 def followed(ranking: RankingEvidence) -> str:

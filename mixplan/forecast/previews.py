@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mixplan.forecast.earlier_runs import Kind, of_another_config
-from mixplan.forecast.evidence import SCORE_NAMES, SHIPPED, evidence_files
+from mixplan.forecast.evidence import SCORE_NAMES, SHIPPED, doubt, evidence_files
 from mixplan.saved.evidence import Evidence
 
 HELD_AGAINST = ("preview_kl", "behind_answers_raw", "sts_icl")
@@ -47,8 +47,7 @@ def sentence_of(value: Evidence, kind: Kind, score: str) -> str:
         f"{SCORE_NAMES[name]}{', which needs an SAE,' if name == 'sts_icl' else ''} {value.told[name].text()}"
         for name in others
     )
-    told, low = value.told[score], value.told[score].low
-    unsure = "; there is no evidence that it predicts anything" if low is None or low <= 0 else ""
+    told = value.told[score]
     apart = []
     if value.hashes.model != kind.model or of_another_config(kind, value.config):
         apart.append("of another model than yours")
@@ -57,5 +56,6 @@ def sentence_of(value: Evidence, kind: Kind, score: str) -> str:
     known = f" It is a study {' and '.join(apart)}: whether it holds here is not known." if apart else ""
     return (
         f"Study '{value.title}' ({len(value.targets)} targets, {len(domains)} domains, {seeds}): "
-        f"{SCORE_NAMES[score]} had {told.text()} with how far behaviour moved{unsure}{beside if others else ''}.{known}"
+        f"{SCORE_NAMES[score]} had {told.text()} with how far behaviour moved"
+        f"{doubt(told)}{beside if others else ''}.{known}"
     )

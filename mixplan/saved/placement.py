@@ -35,6 +35,7 @@ class ComparisonEvidence(Saved):
         unit: Of the loss.
         targets: How many were trained.
         avoided: Above 0 where the mixture lost less.
+        same: Comparisons of this very target, this one with them, which together count as one.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ComparisonEvidence(Saved):
     unit: str
     targets: int
     avoided: Interval
+    same: int = 1
 
 
 class RowPlacement(Saved):
