@@ -46,6 +46,14 @@ def test_what_comes_with_mixplan_teaches_plans_of_the_embedded_model(tmp_path, m
     assert sorted((len(study.runs), study.even is not None) for study in known) == [(0, True), (6, False), (8, False)]
     found = halving_rows(None, folder=tmp_path, run=tmp_path / "runs" / "own", kind=kind, usual=100.0)
     assert "learned from arms of 3 targets with 24 to 64 extra rows" in found.text
+    levered = replace(kind, settings=kind.settings.model_copy(update={"replay_kl": 10.0}))
+    left_out = studies(tmp_path / "runs", kind=levered)[0].left_out
+    assert {one.name: one.keys for one in left_out} == {
+        value["title"]: ("train.replay_kl: null",) for value in files.values()
+    }
+    assert "no arms were compared" in halving_rows(
+        None, folder=tmp_path, run=tmp_path / "runs" / "own", kind=levered, usual=100.0
+    ).text  # fmt: skip
 
 
 def test_a_study_beside_the_run_teaches_and_says_how_well_scores_told(tmp_path):

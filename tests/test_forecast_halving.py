@@ -39,7 +39,9 @@ def lay_study(folder: Path, targets: dict[str, dict[str, object]], **head: str) 
     (folder / "evidence.json").write_text(json.dumps(value.values()))
 
 
-def lay_run(folder: Path, half: float, seed: int, *, draws: int = 2, target: str | None = None) -> None:
+def lay_run(
+    folder: Path, half: float, seed: int, *, draws: int = 2, target: str | None = None, settings=SETTINGS
+) -> None:
     """A run whose arms were compared; `random` does not follow the rule, and its rows are one seed's of `draws`."""
     own = columns(half, seed)
     names = [f"d{number}" for number in range(12)]
@@ -55,7 +57,7 @@ def lay_run(folder: Path, half: float, seed: int, *, draws: int = 2, target: str
     value = saved_outcome.sample(seed)
     table = value["arms"] | {"quantity": "correct"}
     table["arms"] = {name: table["arms"]["none"] | arm for name, arm in arms.items()}
-    hashes, settings = value["hashes"] | HASHES, value["settings"] | SETTINGS
+    hashes, settings = value["hashes"] | HASHES, value["settings"] | settings
     content = {} if target is None else {"content": {"target": Content(target, 12, ()).as_json(), "domains": {}}}
     saved_outcome.save(folder, value | {"hashes": hashes, "settings": settings, "arms": table} | content)
 
@@ -140,14 +142,31 @@ def test_what_foretells_no_better_is_not_used(tmp_path):
 
 @pytest.mark.parametrize(
     "kind",
-    [Kind("x" * 64, KIND.sae, KIND.settings), Kind(KIND.model, KIND.sae, Settings(**SETTINGS | {"method": "grpo"}))],
+    [
+        Kind("x" * 64, KIND.sae, KIND.settings),
+        *(
+            Kind(KIND.model, KIND.sae, Settings(**SETTINGS | other))
+            for other in ({"method": "grpo"}, {"replay_kl": 10.0}, {"target_answers": "own_voice"})
+        ),
+    ],
 )
-def test_arms_of_another_model_or_method_teach_nothing(tmp_path, kind):
+def test_arms_of_another_model_method_or_lever_teach_nothing(tmp_path, kind):
     for seed in range(2):
         lay_run(tmp_path / "runs" / f"run{seed}", 30.0, seed)
+    targets = {name: {"unit": "kl", **columns(12.0, seed)} for seed, name in enumerate(("a", "b"))}
+    lay_study(tmp_path / "runs" / "arms", targets)
     assert learned(tmp_path, kind=kind).text == (
         "100 rows are taken to halve a domain's loss: no arms were compared earlier."
     )
+
+
+def test_arms_with_a_lever_teach_jobs_with_it_alone(tmp_path):
+    """Rows that KL from the untrained model acts on save more than such rows save without it."""
+    for seed, settings in enumerate((SETTINGS, SETTINGS | {"replay_kl": 10.0}) * 2):
+        lay_run(tmp_path / "runs" / f"run{seed}", 90.0 if settings is SETTINGS else 5.0, seed, settings=settings)
+    assert learned(tmp_path).rows.half == pytest.approx(90, rel=1e-3)
+    levered = Kind(KIND.model, KIND.sae, Settings(**SETTINGS | {"replay_kl": 10.0}))
+    assert learned(tmp_path, kind=levered).rows.half == pytest.approx(5, rel=1e-3)
 
 
 def test_losses_of_the_unit_that_most_targets_have_count_and_damaged_files_are_passed_over(tmp_path):

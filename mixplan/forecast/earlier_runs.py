@@ -44,9 +44,9 @@ SETTING_KEYS = {
 }
 """Where a recipe sets what scores of one meaning share."""
 WITHOUT_SAE = ("method", "drift_demonstrations", "preview_tokens", "replay_kl", "target_answers")
+"""Those of scores that no SAE is read for."""
 LEVERS = {"replay_kl": "train.replay_kl: null", "target_answers": "mixture.target_answers: given"}
 """What a job without them is of another kind than one with them, and how a recipe says that it has none."""
-"""Those of scores that no SAE is read for."""
 PREVIEWED = 24
 """Tokens of own answers that studies follow, whose settings do not say so."""
 
@@ -269,13 +269,24 @@ def difference(
         read = tuple(setting for setting in read if setting != "preview_tokens")
     settings = {"preview_tokens": PREVIEWED} | value.settings.fields()
     settings.setdefault("drift_from", ICL)
-    wanted = {name: value for name, value in kind.settings.fields().items() if name in read}
-    wanted |= {name: kind.settings.fields().get(name) for name in LEVERS}
+    wanted = {name: value for name, value in kind.settings.fields().items() if name in read and name not in LEVERS}
     differing = [setting for setting, value in wanted.items() if settings.get(setting) != value]
+    differing += other_levers(kind, value)
     if not differing:
         return None
     keys = tuple(said_of(setting, settings.get(setting)) for setting in differing)
     return LeftOut(name, "training method" if "method" in differing else "settings", keys, asked)
+
+
+def other_levers(kind: Kind, value: Outcome | Evidence) -> list[str]:
+    """Levers that an outcome's or a study's jobs do not share with a plan's: their jobs are of another kind."""
+    theirs, ours = value.settings.fields(), kind.settings.fields()
+    return [lever for lever in LEVERS if theirs.get(lever) != ours.get(lever)]
+
+
+def keys_of_levers(kind: Kind, value: Outcome | Evidence) -> tuple[str, ...]:
+    """What a recipe would have to say to share them."""
+    return tuple(said_of(lever, value.settings.fields().get(lever)) for lever in other_levers(kind, value))
 
 
 def said_of(setting: str, value: Any) -> str:

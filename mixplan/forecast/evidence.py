@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mixplan.domains.content_sketch import Content
-from mixplan.forecast.earlier_runs import EVIDENCE, UNIT_NAMES, History, Kind, LeftOut, difference
+from mixplan.forecast.earlier_runs import EVIDENCE, UNIT_NAMES, History, Kind, LeftOut, difference, keys_of_levers
 from mixplan.forecast.measured_run import Found, Noise, Run
 from mixplan.recipe.paths import local_path
 from mixplan.saved.evidence import AgainstUniform, ChangeNoise, DomainEvidence, DomainNoise, Evidence
@@ -79,7 +79,7 @@ class Study:
         learned: By score, how well it told with each domain's own factor learned on the study's other targets.
         even: How its plans did against an even spread; None where it trained no mixtures.
         needed: What a plan's recipe would have to say for the plan to learn from its targets, such as
-            `sts.demonstrations: 2`; empty where it does, and where there are no targets.
+            `sts.demonstrations: 2`; of a study of arms, for what it says of rows. Empty where it does.
         dtype: Compute type that its scores were read in, where the plan's is another one; empty otherwise.
     """
 
@@ -217,7 +217,7 @@ def study_of(value: Evidence, mark: str, kind: Kind) -> Study:
         learned={score: one for score, one in value.learned.items() if score in SCORE_NAMES},
         runs=() if differing else runs,
         even=None if value.against_uniform is None else even_of(value.against_uniform),
-        needed=differing.keys if differing and runs else (),
+        needed=differing.keys if differing and runs else keys_of_levers(kind, value) if value.compared else (),
         dtype=dtype if kind.dtype not in ("", dtype) else "",
     )
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from mixplan.domains.content_sketch import Content, same_content
 from mixplan.errors import RunError
-from mixplan.forecast.earlier_runs import Kind, of_another_config, places, unit_of
+from mixplan.forecast.earlier_runs import Kind, of_another_config, other_levers, places, unit_of
 from mixplan.forecast.evidence import evidence_files
 from mixplan.forecast.factors import numeric_libraries
 from mixplan.forecast.measured_run import NONE
@@ -179,10 +179,13 @@ def chosen(response: Response, targets: int, usual: float, unit: str) -> Amount:
 
 
 def same_job(kind: Kind, value: Outcome | Evidence) -> bool:
-    """Whether arms were trained from the plan's model by its training method."""
+    """Whether arms were trained from the plan's model by its training method, with its levers.
+
+    Rows that a lever acts on save something else than rows without it.
+    """
     model = value.hashes.model if isinstance(value, Evidence) else value.hashes.get("model")
     same = (model, value.settings.method) == (kind.model, kind.settings.method)
-    return same and not of_another_config(kind, value.config)
+    return same and not of_another_config(kind, value.config) and not other_levers(kind, value)
 
 
 def compared_in(value: Outcome | Evidence) -> Iterator[Compared]:
