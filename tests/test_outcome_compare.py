@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from made_arms import evaluation
 from small_plan import Silent
 
 from mixplan.outcome.arms import arm_rows
-from mixplan.outcome.compare import UNWATCHED, losses_of, make_comparison
+from mixplan.outcome.compare import UNWATCHED, losses_of, make_comparison, relative
 from mixplan.outcome.compare_request import CompareRequest
 from mixplan.outcome.make import OutcomeRequest, evaluate_run
 from mixplan.saved import read_plan
@@ -74,4 +75,22 @@ def test_the_oracle_follows_what_the_arm_none_lost(trained):
         early = before.domains[name][measure].values[quantity]
         worse = (sum(early) - sum(late)) / len(late) * (-1 if quantity == "bits_per_byte" else 1)
         assert loss == pytest.approx(max(0.0, worse))
-    assert found["arms"]["oracle"]["rows"] == arm_rows("oracle", read_plan(run), seed=0, losses=losses)
+    spread_by = relative(losses, before, read_plan(run).domains)
+    assert found["arms"]["oracle"]["rows"] == arm_rows("oracle", read_plan(run), seed=0, losses=spread_by)
+
+
+def test_the_oracle_sets_losses_of_different_units_over_their_units_mean():
+    """Bits per byte are larger numbers than shares of right answers: summed, they would take nearly all rows."""
+    before = evaluation({
+        "target": {"correct": [1, 0]}, "a": {"correct": [1] * 10}, "b": {"score": [1] * 10},
+        "c": {"bits_per_byte": [1, 1]}, "d": {"bits_per_byte": [2, 2]}, "e": {"bits_per_byte": [2, 2]},
+    })  # fmt: skip
+    after = evaluation({
+        "target": {"correct": [1, 1]}, "a": {"correct": [1] * 9 + [0]}, "b": {"score": [1] * 7 + [0] * 3},
+        "c": {"bits_per_byte": [1.5, 1.5]}, "d": {"bits_per_byte": [4, 3]}, "e": {"bits_per_byte": [1, 1]},
+    })  # fmt: skip
+    losses = losses_of([after], before)
+    assert losses == pytest.approx({"target": 0, "a": 0.1, "b": 0.3, "c": 0.5, "d": 1.5, "e": 0})
+    assert relative(losses, before, "abcde") == pytest.approx({"a": 0.5, "b": 1.5, "c": 0.75, "d": 2.25, "e": 0})
+    assert relative(losses, before, "cde") is losses
+    assert relative({"a": 0.1, "b": 0.3, "e": 0.0}, before, "abe") == pytest.approx({"a": 0.5, "b": 1.5, "e": 0})

@@ -39,7 +39,8 @@ def arm_rows(arm: str, plan: Plan, *, seed: int, losses: Mapping[str, float] | N
         arm: One of `ARMS`.
         plan: The plan.
         seed: Of the random shares; the other arms do not depend on it.
-        losses: For `oracle`, each domain's measured loss, at least 0; all alike when none lost anything.
+        losses: For `oracle`, each domain's measured loss, at least 0, all in one unit or over their unit's mean; all
+            alike when none lost anything.
 
     Returns:
         Rows by domain, in the plan's order.

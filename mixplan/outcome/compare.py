@@ -11,6 +11,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from mixplan.errors import RunError
+from mixplan.forecast.earlier_runs import unit_of
 from mixplan.model import give_back_memory, use_threads
 from mixplan.outcome.arms import arm_rows
 from mixplan.outcome.arms_table import arms_table
@@ -158,7 +159,7 @@ def measure_arms(
     cells: list[Cell] = []
     # The oracle's rows are known only once the arm `none` is measured.
     for arms in ([arm for arm in request.arms if arm != "oracle"], [arm for arm in request.arms if arm == "oracle"]):
-        losses = losses_of(found["none"].values(), before) if arms == ["oracle"] else {}
+        losses = relative(losses_of(found["none"].values(), before), before, run.domains) if arms == ["oracle"] else {}
         more = [
             cell_of(run, request, arm, seed, read_by, watcher, losses, steps)
             for arm in arms
@@ -213,6 +214,31 @@ def losses_of(evaluations: Iterable[Evaluation], before: Evaluation) -> dict[str
             # What has no better side, such as behaviour, is lost by as much as it moves.
             found.setdefault(name, []).append(worse * better if better else abs(worse))
     return {name: max(0.0, float(np.mean(values))) for name, values in found.items()}
+
+
+def relative(losses: Mapping[str, float], before: Evaluation, names: Iterable[str]) -> Mapping[str, float]:
+    """Domains' losses as they may be held against each other: over their unit's mean, where there are several units.
+
+    Points of accuracy and bits per byte are no parts of one sum. A domain of one unit gets as much as one of another,
+    on average; within a unit losses keep their proportions.
+
+    Args:
+        losses: See `losses_of`.
+        before: The untrained model's evaluation, whose headline measures count.
+        names: Of the domains.
+    """
+    units = {
+        name: unit_of(main_quantity(before.domains[name][before.headlines[name]].values))
+        for name in names
+        if name in losses
+    }
+    of_unit: dict[str, list[float]] = {}
+    for name, unit in units.items():
+        of_unit.setdefault(unit, []).append(losses[name])
+    means = {unit: float(np.mean(found)) for unit, found in of_unit.items()}
+    if len(means) < 2:
+        return losses
+    return {name: losses[name] / means[unit] if means[unit] else 0.0 for name, unit in units.items()}
 
 
 def cell_of(
