@@ -159,12 +159,28 @@ def test_a_relative_forecast_is_checked_by_share_and_a_learned_one_by_its_interv
     }
     plan["forecast"]["kind"] = "learned"
     for name, domain in plan["domains"].items():
-        shifted = expected if name != "law" else expected | {"high": change - 0.5}
+        shifted = expected if name != "law" else expected | {"low": change / 2}
         domain["forecast"] = domain["forecast"] | {"expected": {"headline": shifted, "behaviour": None}}
     found = made(job, plan)
     assert [name for name, domain in found["domains"].items() if domain["outside_forecast"]] == ["law"]
     assert found["domains"]["law"]["relative"] is None
     assert "1 of 6 domains moved outside their forecast: law (" in " ".join(found["summary"])
+
+
+def test_a_change_behind_extra_rows_may_be_less_than_a_forecast_without_any(job):
+    plan = planned()
+    change = made(job, plan)["domains"]["law"]["measures"]["exact"]["score"]["change"]
+    large = {"measure": "exact", "quantity": "score", "change": 3 * change, "low": 4 * change, "high": 2 * change}
+    plan["domains"]["law"]["forecast"] |= {"expected": {"headline": large, "behaviour": None}}
+    plan["forecast"]["kind"] = "learned"
+    found = made(job, plan)
+    assert change < 0 < sum(plan["allocation"]["rows"].values())
+    assert found["domains"]["law"]["outside_forecast"] is False
+    assert "law moved less than forecast: that is of the target's rows alone" in " ".join(found["summary"])
+    plan["allocation"]["rows"] = dict.fromkeys(plan["allocation"]["rows"], 0)
+    found = made(job, plan)
+    assert found["domains"]["law"]["outside_forecast"] is True
+    assert "moved less" not in " ".join(found["summary"])
 
 
 def test_warnings_in_full(job):

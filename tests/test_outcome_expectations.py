@@ -15,8 +15,8 @@ def expected(planned, part, measured):
     return plain(expectations.expected(typed(Risk, risk(0.5) | planned), part, filled(Measured, measured)))
 
 
-def outside(expectation, measured):
-    return expectations.outside(typed(Expected, expectation), filled(Measured, measured))
+def outside(expectation, measured, *, behind_rows=False):
+    return expectations.outside(typed(Expected, expectation), filled(Measured, measured), behind_rows=behind_rows)
 
 
 def shares(planned, domains):
@@ -54,6 +54,17 @@ def test_a_change_outside_its_interval_is_outside():
     assert outside(EXPECTED, domain(middle=-0.1))
     assert not outside(EXPECTED, domain(middle=-0.09))
     assert outside(EXPECTED, domain(middle=0.001))
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.09, -0.04), (0.04, 0.09), (-0.02, 0.09)])
+@pytest.mark.parametrize("left", [0.0, 0.3, 1.0])
+def test_what_extra_rows_leave_of_an_expected_change_does_not_contradict_it(low, high, left):
+    expectation = EXPECTED | {"low": low, "high": high}
+    for end in (low, high):
+        assert not outside(expectation, domain(middle=left * end), behind_rows=True)
+        assert outside(expectation, domain(middle=left * end)) == (not low <= left * end <= high)
+    assert outside(expectation, domain(middle=1.1 * max(high, 0.01)), behind_rows=True)
+    assert outside(expectation, domain(middle=1.1 * min(low, -0.01)), behind_rows=True)
 
 
 def test_an_expectation_is_of_the_very_quantity_that_was_measured():

@@ -160,6 +160,11 @@ def test_a_wrong_plan_is_told():
         "forecast -1.0 points [-3.0, +1.0])."
     )
     assert forecast({"fox": right}, "learned") == "The one domain moved within its forecast."
+    less = of(STILL, expected=expected | {"low": -0.08, "high": -0.05}, outside_forecast=False)
+    assert forecast({"fox": right, "art": less}, "learned") == (
+        "All 2 domains moved within their forecast. art moved less than forecast: that is of the target's rows alone, "
+        "and extra rows leave a part of it."
+    )
     share = {"share": 0.08, "low": 0.06, "high": 0.1, "measured": 0.21}
     wrong = of(LOST, expected=None, expected_behaviour=None, relative=share, outside_forecast=True)
     assert forecast({"law": wrong, "fox": right}, "relative") == (

@@ -122,7 +122,8 @@ def test_rows_planned_by_an_expected_change_stand_beside_it(value: dict[str, Any
     page = rendered(learned(value))
     text = read_page(page).text
     assert "Expected change of behaviour (nats per token) with 95 % interval" in text
-    assert "which was learned from its STS_ICL in earlier runs; the interval is for what a run will measure." in text
+    said = "the interval is for what a run on the target's rows alone will measure."
+    assert f"which was learned from its STS_ICL in earlier runs; {said}" in text
     answer = page[page.index('class="cards answer"') : page.index('class="cards bars"')]
     widths = [float(found) for found in re.findall(r'class="bar" width="([\d.]+)%"', answer)]
     assert widths == pytest.approx([100 * 0.0212 * place / (0.0505 * 16) for place in range(16, 0, -1)], abs=0.006)

@@ -197,10 +197,11 @@ def beside_plan(plan: Plan, measured: Mapping[str, Measured]) -> dict[str, Domai
     """Each domain's changes with what its plan forecast, and with the scores that may have predicted them."""
     foretold = {name: planned.forecast for name, planned in plan.domains.items()}
     relative = shares(foretold, measured) if plan.forecast.kind == "relative" else {}
+    behind_rows = any(plan.allocation.rows.values())
     return {
         name: Domain.model_validate(
             part.fields()
-            | beside_forecast(foretold[name], part, relative.get(name))
+            | beside_forecast(foretold[name], part, relative.get(name), behind_rows=behind_rows)
             | {
                 "predictors": {
                     score: found.value for score in PREDICTORS if (found := getattr(plan.domains[name], score))
@@ -236,15 +237,18 @@ def graded(evaluation: Evaluation, name: str) -> dict[str, int]:
     return dict(sorted(Counter(evaluation.domains[name]["exact"].texts.get("outcome", ())).items()))
 
 
-def beside_forecast(planned: Risk | None, measured: Measured, share: Relative | None) -> dict[str, object]:
+def beside_forecast(
+    planned: Risk | None, measured: Measured, share: Relative | None, *, behind_rows: bool
+) -> dict[str, object]:
     """What was expected of a domain, and whether it moved otherwise: fields of the outcome's `Domain`."""
     headline, behaviour = (expected(planned, part, measured) for part in ("headline", "behaviour"))
     first = headline or behaviour
+    missed = apart(share) if share else None
     return {
         "expected": headline,
         "expected_behaviour": behaviour,
         "relative": share,
-        "outside_forecast": outside(first, measured) if first else apart(share) if share else None,
+        "outside_forecast": outside(first, measured, behind_rows=behind_rows) if first else missed,
     }
 
 

@@ -1,9 +1,11 @@
 """Finds the domains whose measured change is outside what the plan forecast.
 
 A forecast learned from earlier runs gives an interval for the measured change itself: a domain is outside when its
-change is. A relative forecast gives each domain's share of all domains' change: a domain is outside when its interval
-and the measured share's do not meet. Shares are taken over behaviour where every domain has it, else over headlines of
-one unit. A change whose interval holds zero has a size from 0 on; the total is taken as it stands, as in the forecast.
+change is. It is of a job on its target's rows alone, and extra rows leave some part of a change, from none to all of
+it: where a plan has any, a change that lies between no change and the interval does not contradict it. A relative
+forecast gives each domain's share of all domains' change: a domain is outside when its interval and the measured
+share's do not meet. Shares are taken over behaviour where every domain has it, else over headlines of one unit. A
+change whose interval holds zero has a size from 0 on; the total is taken as it stands, as in the forecast.
 """
 
 from __future__ import annotations
@@ -36,10 +38,19 @@ def expected(planned: Risk | None, part: str, measured: Measured) -> Expected | 
     return found if same else None
 
 
-def outside(expectation: Expected, measured: Measured) -> bool:
-    """Whether a change is outside what was expected of it."""
+def outside(expectation: Expected, measured: Measured, *, behind_rows: bool) -> bool:
+    """Whether a change is outside what was expected of it.
+
+    Args:
+        expectation: Of a job without extra rows.
+        measured: What was measured.
+        behind_rows: Whether the plan has extra rows, behind which a change may be any part of that.
+    """
     change = measured.measures[expectation.measure][expectation.quantity].change
-    return not expectation.low <= change <= expectation.high
+    low, high = expectation.low, expectation.high
+    if behind_rows:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return not low <= change <= high
 
 
 def shares(planned: Mapping[str, Risk | None], domains: Mapping[str, Measured]) -> dict[str, Relative]:

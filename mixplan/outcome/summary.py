@@ -178,11 +178,24 @@ def forecast(domains: Mapping[str, Domain], kind: str) -> str:
         return "No forecast could be checked: the plan had no unit, and the domains share none."
     wrong = {name: domain for name, domain in checked.items() if domain.outside_forecast}
     how = "" if kind != "relative" else " The forecast was of each domain's share of all change, without unit or sign."
+    if less := [name for name, domain in checked.items() if not domain.outside_forecast and moved_less(domain)]:
+        how = (
+            f" {few(less, len(less))} moved less than forecast: that is of the target's rows alone, and extra rows "
+            "leave a part of it."
+        )
     if not wrong:
         one = "The one domain moved within its forecast."
         return f"{one if len(checked) == 1 else f'All {len(checked)} domains moved within their forecast.'}{how}"
     listed = few((f"{name} {miss(domain)}" for name, domain in wrong.items()), len(wrong))
     return f"{len(wrong)} of {counted(len(checked), 'domain')} moved outside their forecast: {listed}.{how}"
+
+
+def moved_less(domain: Domain) -> bool:
+    """Whether a change lies between none and its forecast, where it may be behind extra rows."""
+    if (expected := domain.expected or domain.expected_behaviour) is None:
+        return False
+    change = domain.measures[expected.measure][expected.quantity].change
+    return not expected.low <= change <= expected.high
 
 
 def miss(domain: Domain) -> str:

@@ -27,7 +27,7 @@ def learned_from(plan: Plan) -> str:
         by = "which was forecast from a pilot of the job"
     return (
         f"Rows are planned by how far each domain's behaviour is expected to move, {by}; the interval is for what a "
-        "run will measure. "
+        "run on the target's rows alone will measure. "
     )
 
 
