@@ -121,3 +121,29 @@ def test_the_curve_counts_what_rows_do_to_other_domains(halving):
     saved = points[1].remaining_loss - points[2].remaining_loss
     assert points[1].next_saves == pytest.approx(saved, rel=0.05)
     assert points[0].next_saves == pytest.approx((4 / 30 + 10 * (1 - halving.stays) / halving.shared) / 10)
+
+
+@pytest.mark.parametrize("halving", [Halving(30.0), Halving(30.0, 1e6), Halving(30.0, 400.0, 0.5)])
+def test_the_first_row_is_one_that_a_domain_may_have(halving):
+    """The domain most at risk may be one that is watched alone: its cap is 0, or its rows' licence leaves it none."""
+
+    def planned(budget):
+        spec = AllocateSpec(objective="diminishing", caps={"watched": 0})
+        given = demands({"a": 1.0, "b": 2.0, "watched": 90.0})
+        return allocate(given, spec=spec, budget=BudgetSpec(rows=budget), halving=halving)
+
+    def saves(total):
+        return planned(total).expected_loss - planned(total + 1).expected_loss
+
+    end = planned(10).pays_until
+    assert end > 10
+    assert saves(round(end) - 3) > saves(0) / 10 * 0.97
+    assert saves(round(end) + 3) < saves(0) / 10 * 1.1
+    assert f"Past {end:.0f} rows even the best placed row" in planned(10).notes[-1]
+
+
+def test_where_no_domain_at_risk_may_have_rows_none_is_said_to_pay():
+    spec = AllocateSpec(objective="diminishing", caps={"watched": 0})
+    made = allocate(demands({"a": 0.0, "watched": 9.0}), spec=spec, budget=BudgetSpec(rows=10))
+    assert (made.rows, made.pays_until) == ({"a": 10, "watched": 0}, 0)
+    assert not any("Past" in note for note in made.notes)

@@ -79,9 +79,20 @@ def pairs_apart(problem: Problem) -> str:
     return f"The 95 % intervals tell {apart} of {count * (count - 1) // 2} pairs of domains apart."
 
 
-def first_saves(score: Array, halving: Halving) -> float:
-    """Expected loss that the best placed first unit saves: `max s / half + sum s pace(0)`."""
-    return float(score.max() / halving.half + score.sum() * halving.pace(0.0))
+def first_saves(problem: Problem, score: Array, halving: Halving) -> float:
+    """Expected loss that the best placed first unit saves: `max s / half + sum s pace(0)`.
+
+    Args:
+        problem: For its limits: the maximum is over domains that may have any.
+        score: `[n]` scores without extra rows.
+        halving: In the budget's unit.
+    """
+    return float(_best(problem, score) / halving.half + score.sum() * halving.pace(0.0))
+
+
+def _best(problem: Problem, score: Array) -> float:
+    """The largest of scores `[n]` of domains that may have any."""
+    return float(score[_most(problem) > 0].max(initial=0.0))
 
 
 def next_saves(problem: Problem, spec: AllocateSpec, amount: Array) -> float:
@@ -95,20 +106,23 @@ def pays_until(problem: Problem, spec: AllocateSpec, halving: Halving) -> float:
     """Find the budget past which no row, wherever it goes, saves a tenth of what the best first row saves.
 
     In closed form where rows protect their own domain alone: `s_d/half (1 + x_d/half)^-2` falls to a tenth of
-    `max s / half` at `x_d = half (sqrt(10 s_d / max s) - 1)`, between 0 and what the domain may have; the budget is
-    their sum. Otherwise see `cross_protection.pays_until`.
+    `max s / half` at `x_d = half (sqrt(10 s_d / max s) - 1)`, between 0 and what the domain may have, the maximum over
+    domains that may have any; the budget is their sum. Otherwise see `cross_protection.pays_until`.
 
     Args:
         problem: With scores as they are without extra rows.
         spec: Of the allocation.
         halving: In the budget's unit.
     """
-    if not problem.score.any():
+    best = _best(problem, problem.score)
+    if not problem.score.any() or not _most(problem).any():
         return 0.0
     if math.isfinite(halving.shared):
-        least = PAYING * first_saves(problem.score, halving)
+        least = PAYING * first_saves(problem, problem.score, halving)
         return cross_protection.pays_until(problem, spec, halving, _most(problem), least)
-    ends = halving.half * (np.sqrt(problem.score / problem.score.max() / PAYING) - 1)
+    if not best:
+        return 0.0
+    ends = halving.half * (np.sqrt(problem.score / best / PAYING) - 1)
     return float(np.clip(ends, 0.0, _most(problem)).sum())
 
 

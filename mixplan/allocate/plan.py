@@ -165,7 +165,7 @@ def _point(found: Shared) -> CurvePoint:
         rows=_named(problem, whole_rows(problem, amount, toward_scores.ties(problem, found.spec)).tolist()),
         remaining_loss=float(found.losses(amount).sum() / without),
         next_saves=float(saves / without),
-        pays=saves > 0 and saves >= explain.PAYING * explain.first_saves(found.before, found.halving),
+        pays=saves > 0 and saves >= explain.PAYING * explain.first_saves(problem, found.before, found.halving),
     )
 
 
@@ -211,7 +211,7 @@ def _notes(
             f"Rows protect domains that they are not from: however they are spread, {problem.total:.0f} {unit} leave "
             f"{found.left:.0%} of every expected loss."
         )
-    if problem.score.any():
+    if pays_until:
         yield (
             f"Past {pays_until:.0f} {unit} even the best placed row saves less than a tenth of what the best first "
             f"row saves, if {cross_protection.words(found.halving, unit)}."

@@ -19,7 +19,7 @@ from mixplan.runs import cached, content_hash
 from mixplan.saved import plan as saved
 from mixplan.saved.scores import Scores
 
-VERSION = 1
+VERSION = 2
 """Of what an allocation holds; part of the key under which it is kept."""
 SOLVED: TypeAdapter[tuple[Allocation, tuple[CurvePoint, ...], tuple[str, ...]]] = TypeAdapter(
     tuple[Allocation, tuple[CurvePoint, ...], tuple[str, ...]]
