@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import linprog
 from small_plan import plan, recipe
 
-from mixplan.plan.grounds import fewest_and_most, moved_to, settled
+from mixplan.plan.grounds import fewest_and_most, moved_to, settled, sharing
 from mixplan.recipe import load_recipe
 from mixplan.saved import read_plan
 from mixplan.saved.evidence import Evidence
@@ -155,6 +155,14 @@ def test_the_fewest_and_most_rows_are_a_linear_programs(recipe, seed):
     ends = [linprog([sign] * 3, A_ub=rows or None, b_ub=limits or None, bounds=bounds) for sign in (1, -1)]
     if all(end.status == 0 for end in ends):
         assert fewest_and_most(loaded, pools) == pytest.approx((ends[0].fun, -ends[1].fun))
+
+
+def test_domains_that_are_watched_alone_share_no_rows(recipe):
+    loaded = load_recipe(recipe, ["allocate.caps.fox=0", "allocate.caps.doctor=3"]).recipe
+    assert sharing(loaded, {"fox": 9, "doctor": 9, "patient": 9}) == 2
+    assert sharing(loaded, {"fox": 9, "doctor": 9, "patient": 0}) == 1
+    assert sharing(loaded, {"fox": 9, "doctor": 0, "patient": 0}) == 1
+    assert sharing(load_recipe(recipe, ["allocate.shares.fox=0"]).recipe, dict.fromkeys(("fox", "doctor"), 9)) == 1
 
 
 def test_no_rows_are_an_answer(recipe, tmp_path):

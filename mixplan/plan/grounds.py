@@ -112,13 +112,25 @@ def total(
     patterns, beneath = recipe.forecast.runs, loaded.folder(("forecast", "runs"))
     known = compared_earlier(patterns, folder=beneath, run=folder, kind=kind_of(loaded, scores))
     rows = sum(taken.count for taken in take_target(target, recipe.mixture.target_rows))
-    found = replay_total(known, usual=recipe.allocate.half, domains=len(domains), target_rows=rows)
-    least, most = fewest_and_most(recipe, {name: len(domain.pool) for name, domain in domains.items()})
+    pools = {name: len(domain.pool) for name, domain in domains.items()}
+    found = replay_total(known, usual=recipe.allocate.half, domains=sharing(recipe, pools), target_rows=rows)
+    least, most = fewest_and_most(recipe, pools)
     if found.rows < least:
         return moved_to(found, least, f"The floors ask for {least} rows, and so many are planned.")
     if found.rows > most:
         return moved_to(found, most, f"The domains' pools and caps hold {most} rows, and so many are planned.")
     return found
+
+
+def sharing(recipe: Recipe, pools: Mapping[str, int]) -> int:
+    """How many domains may have rows, at least 1: those that are watched alone share none.
+
+    Args:
+        recipe: Its caps and shares.
+        pools: Rows of each domain.
+    """
+    caps, shares = recipe.allocate.caps, recipe.allocate.shares
+    return max(1, sum(rows > 0 and 0 not in (caps.get(name), shares.get(name)) for name, rows in pools.items()))
 
 
 def fewest_and_most(recipe: Recipe, pools: Mapping[str, int]) -> tuple[int, int]:
