@@ -13,6 +13,7 @@ from mixplan.forecast.earlier_runs import History
 from mixplan.forecast.expected_change import BEHAVIOUR, Learned
 from mixplan.forecast.factors import Changes
 from mixplan.forecast.job import Distance
+from mixplan.forecast.measured_run import Found, Run
 from mixplan.forecast.pilot_law import MeasuredPilot
 from mixplan.forecast.target_only import comparable
 from mixplan.forecast.ways import Errors, Way
@@ -193,3 +194,21 @@ def test_other_measures_stay_as_earlier_runs_have_them():
         assert (found.expected[name][part].measure, found.expected[name][part].quantity) == BEHAVIOUR
         assert found.expected[name][part].change < 8
     assert found.weights == {}
+
+
+def test_three_targets_that_have_little_in_common_leave_wide_intervals_and_no_overflow():
+    """Between 0.001 and 5 nats, as if at random: some were told so surely without one another that errors are huge."""
+    for seed in range(12):
+        draw = np.random.default_rng(seed)
+        logs = draw.uniform(-7, 1.6, (3, len(NAMES)))
+        runs = [
+            Run(f"r{row}", f"{row}" * 64, {
+                name: Found({"sts_icl": 1.0}, None, float(np.exp(value))) for name, value in zip(NAMES, of, strict=True)
+            }, job=JOB)
+            for row, of in enumerate(logs)
+        ]  # fmt: skip
+        found = forecast_of(World(0), ("d0", "d4"), runs=runs)
+        ends = np.array([[one.low, one.change, one.high] for one in found.estimates.values()])
+        assert np.isfinite(ends).all()
+        assert (ends[:, 0] < ends[:, 1]).all()
+        assert (ends[:, 1] < ends[:, 2]).all()

@@ -19,6 +19,7 @@ from mixplan.forecast.completion_scores import logs_of, with_scores
 from mixplan.forecast.earlier_changes import Slope, Table, slope_of, table_of
 from mixplan.forecast.expected_change import BEHAVIOUR, Learned, as_expected, planning_scores
 from mixplan.forecast.job import REACH, Distance, common_distance
+from mixplan.forecast.log_ridge import raised
 from mixplan.forecast.own_target import Estimate
 from mixplan.forecast.pilot_law import Law, MeasuredPilot, learn_law
 from mixplan.forecast.target_only import Known
@@ -135,9 +136,9 @@ def completed(asked: _Asked, table: Table, own: Doubles, far: Distance) -> tuple
 
 
 def estimate(mean: float, deviation: float, half: float) -> Estimate:
-    """A domain's change by its logarithm: the median, and the ends of the 95 % interval."""
-    low, high = math.exp(mean - half * deviation), math.exp(mean + half * deviation)
-    return Estimate(math.exp(mean), low, high, low, high, 0.0)
+    """A domain's change by its logarithm: the median, and the ends of the 95 % interval, all finite numbers."""
+    low, change, high = raised(np.array([mean - half * deviation, mean, mean + half * deviation])).tolist()
+    return Estimate(change, low, high, low, high, 0.0)
 
 
 @dataclass(frozen=True)
