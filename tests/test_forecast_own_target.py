@@ -68,10 +68,20 @@ def test_a_common_error_of_scaling_widens_and_does_not_weigh():
 
 
 def test_two_runs_of_the_target_are_pooled_by_their_precision():
-    sure, unsure = (measured(value, Noise(error, 0.0), None, Distance()) for value, error in ((1.0, 0.1), (2.0, 0.2)))
+    sure, unsure = (measured(value, Noise(1e-9, error), None, Distance()) for value, error in ((1.0, 0.1), (2.0, 0.2)))
     both = pooled([sure, unsure])
     assert both.change == pytest.approx((1.0 / 0.01 + 2.0 / 0.04) / (1 / 0.01 + 1 / 0.04))
     assert both.error == pytest.approx(1 / math.sqrt(1 / 0.01 + 1 / 0.04))
+
+
+@pytest.mark.parametrize("runs", [2, 5, 40])
+def test_runs_on_the_same_rows_share_the_rows_error(runs):
+    """Of many simulated targets, each trained so often: the mean's true error is that which is stated."""
+    draw = np.random.default_rng(runs)
+    rows, seeds = draw.normal(scale=0.05, size=(20_000, 1)), draw.normal(scale=0.08, size=(20_000, runs))
+    both = pooled([measured(1.0, Noise(0.05, 0.08), None, Distance())] * runs)
+    assert both.error == pytest.approx(float((rows + seeds).mean(axis=1).std()), rel=0.02)
+    assert both.again == pytest.approx(math.hypot(0.05, 0.08))
 
 
 def content(start):

@@ -41,12 +41,14 @@ class Measured:
         error: Its standard error.
         again: Standard deviation of what another run would measure around the same change.
         distance: How far this plan's job is from that one's.
+        items: The part of `error` that its items bring, which are the same rows in every run of the target.
     """
 
     change: float
     error: float
     again: float
     distance: Distance
+    items: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -118,23 +120,31 @@ def measured(change: float, noise: Noise, usual: float | None, far: Distance) ->
     items = noise.items or usual or floor or 1e-9
     seeds = floor if noise.seeds is None else noise.seeds
     job = DOMAIN_SPREAD * abs(far.log_ratio) * abs(change)
-    return Measured(change, math.hypot(items, seeds / math.sqrt(noise.count), job), math.hypot(items, seeds), far)
+    error = math.hypot(items, seeds / math.sqrt(noise.count), job)
+    return Measured(change, error, math.hypot(items, seeds), far, items)
 
 
 def pooled(parts: Sequence[Measured]) -> Measured:
-    """Several runs' changes of one domain as one, each by its precision; jobs further away count less."""
+    """Several runs' changes of one domain as one, each by its precision; jobs further away count less.
+
+    Runs of one target are measured on the same rows, so that what these bring to a change's error is alike in all: it
+    is no smaller for several runs.
+    """
     if len(parts) == 1:
         return parts[0]
     nearest = min((part.distance for part in parts), key=lambda far: far.spread)
     errors = np.array([math.hypot(part.error, abs(part.change) * part.distance.beyond(nearest)) for part in parts])
+    items = np.array([part.items for part in parts])
     weights = 1 / np.square(errors)
     weights /= weights.sum()
+    apart = float(np.square(weights) @ (np.square(errors) - np.square(items)))
     log_ratio = float(weights @ [part.distance.log_ratio for part in parts])
     return Measured(
         float(weights @ [part.change for part in parts]),
-        float(1 / math.sqrt(np.sum(1 / np.square(errors)))),
+        math.sqrt(float(weights @ items) ** 2 + apart),
         float(weights @ [part.again for part in parts]),
         Distance(log_ratio, all(part.distance.adapter for part in parts)),
+        float(weights @ items),
     )
 
 
