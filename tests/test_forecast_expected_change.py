@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mixplan.domains.content_sketch import Content
+from mixplan.forecast import forecast
 from mixplan.forecast.earlier_runs import History
 from mixplan.forecast.expected_change import gathered, headlines, learn
 from mixplan.forecast.factors import left_out_error
@@ -153,6 +154,9 @@ def test_a_target_that_was_trained_again_counts_once_with_its_mean():
     assert twice.ways["accuracy"].targets == 3
     assert twice.ways["accuracy"].errors == once.ways["accuracy"].errors
     assert twice.expected == once.expected
+    assert "Learned from 6 earlier runs of 3 targets of this model and SAE;" in forecast(
+        scores(), History(tuple(copied))
+    ).text  # fmt: skip
     apart = expect(History(tuple(replace(run, target=None) for run in copied)))
     assert apart.ways["accuracy"].targets == 6
     assert apart.ways["accuracy"].errors.own < 0.9 * once.ways["accuracy"].errors.own

@@ -217,7 +217,7 @@ def learned_text(learned: Learned, known: Known, score: str) -> str:
         score: The planning score's name in them.
     """
     studied = sum(run.studied for run in known.runs)
-    own = f"{len(known.runs) - studied} earlier run{'s' if len(known.runs) - studied != 1 else ''}"
+    own = f"{len(known.runs) - studied} earlier run{'s' if len(known.runs) - studied != 1 else ''}{again(known)}"
     targets = f"{studied} target{'s' if studied != 1 else ''} of studies"
     sources = [targets] * (studied > 0) + [own] * (len(known.runs) > studied)
     errors = "; errors are root mean squares in targets left out" if learned.ways else ""
@@ -233,6 +233,13 @@ def learned_text(learned: Learned, known: Known, score: str) -> str:
         few = "1 target is little" if count == 1 else f"{count} targets are few"
         parts.append(f"{few}: the intervals are wide for it, and the choice may turn with the next run.")
     return " ".join(parts)
+
+
+def again(known: Known) -> str:
+    """Of how many targets a person's runs are, where some were trained again and count once; nothing otherwise."""
+    groups = [group for run, group in zip(known.runs, known.groups, strict=True) if not run.studied]
+    targets = len(set(groups))
+    return "" if targets == len(groups) else f" of {targets} target{'s' if targets > 1 else ''}"
 
 
 def own_target(learned: Learned, known: Known) -> str:
