@@ -20,6 +20,7 @@ import numpy as np
 from mixplan.allocate.objectives import loss_after, water_fill
 from mixplan.allocate.problem import Array, Problem
 from mixplan.allocate.result import AgainstEven, Saved
+from mixplan.allocate.toward_scores import even_within
 from mixplan.recipe import AllocateSpec
 
 DRAWS, FEWEST_DRAWS, NUMBERS = 4000, 400, 4_000_000
@@ -30,8 +31,14 @@ NORMAL = 1.959964
 """The normal distribution's 97.5 % quantile."""
 
 
-def even_amounts(problem: Problem) -> Array:
-    """`[n]` equal amounts for all domains, as far as floors, caps, fixed shares and pools let them; no groups."""
+def even_amounts(problem: Problem, spec: AllocateSpec) -> Array:
+    """`[n]` equal amounts for all domains, as far as floors, caps, fixed shares, pools and groups let them.
+
+    Raises:
+        AllocationError: groups cross, and no solver reached an optimum.
+    """
+    if problem.groups:
+        return even_within(problem, spec).amount
     alike = np.zeros(len(problem.demands))
     return water_fill(alike.astype(np.int64), alike, 0.0, problem.low, problem.high, problem.total)
 
@@ -50,7 +57,7 @@ def against_even(problem: Problem, spec: AllocateSpec, amount: Array) -> Against
     middle = np.array([demand.score for demand in problem.demands])
     if len(middle) == 1 or not problem.total or not middle.any():
         return None
-    even = even_amounts(problem)
+    even = even_amounts(problem, spec)
     worst, together = [], []
     for draws in drawn(problem, middle):
         planned, spread = loss_after(draws, amount, spec.half), loss_after(draws, even, spec.half)
