@@ -128,6 +128,20 @@ def test_tokens_are_rows_of_mean_length(tmp_path, monkeypatch):
     assert found.kept[0].budget == enough
 
 
+@pytest.mark.parametrize(("given", "half"), [("null", 100 * 5.0), ("50", 50.0)])
+def test_what_is_assumed_of_tokens_is_of_so_many_rows_where_the_recipe_names_no_amount(
+    tmp_path, monkeypatch, given, half
+):
+    text = BASE.replace("{rows: 100}", "{tokens: 100}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(f"{text}tolerances: {{law: 4 pp}}\nallocate: {{half_rows: {given}}}\n")
+    asked = load_recipe(tmp_path / "recipe.yaml").recipe
+    made = spent(asked, 40, each=5.0)
+    found = planned_tolerances(asked, made, forecast(), lambda: Amount(Halving(100.0), ""))
+    assert found.expected[0].loss.value == pytest.approx(6 / (1 + 5 * made.rows["law"] / half))
+    assert found.rows_save["pp"].startswith(f"{half:g} tokens of its own are taken to halve")
+
+
 def test_without_a_forecast_no_probability_is_made_up(tmp_path, monkeypatch):
     asked = load_with(tmp_path, monkeypatch, "{all: 2 pp, law: [2 pp, 0.1 nats]}")
 

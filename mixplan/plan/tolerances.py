@@ -102,8 +102,9 @@ def rows_that_halve(
     """
     if not units:
         return {}
-    learned, half = saves(), recipe.allocate.half
-    each = fmean(demand.mean_row_amount for demand in spent.demands)
+    learned, each = saves(), fmean(demand.mean_row_amount for demand in spent.demands)
+    # Without a number of its own a recipe has so many rows, also of a budget in tokens.
+    half = recipe.allocate.half * (each if recipe.allocate.half_rows is None else 1.0)
     found = {}
     for unit in UNITS:
         if unit in units and learned.unit == LEARNED_IN[unit]:
