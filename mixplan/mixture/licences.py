@@ -11,10 +11,17 @@ from mixplan.domains import Domain
 from mixplan.errors import RecipeError
 from mixplan.recipe import DomainSpec, MixtureSpec, Recipe
 
+FEW_USES = "(?:research|evaluation|personal|private|educational|scientific)"
+REFUSED = "(?:not?|prohibited|forbidden|disallowed|excluded)"
 NON_COMMERCIAL = re.compile(
-    r"(?i)(?<![a-z])nc(?![a-z])|non[-_ ]?commercial|\b(?:not?|without)\b[a-z ]{0,20}\bcommercial"
-    r"|research(?:[-_ ](?:use|purposes?))?[-_ ]only|only[a-z ]{0,12}\bresearch|academic(?![-_ ]free)"
+    r"(?i)(?<![a-z])nc(?![a-z])|non ?commercial|non ?profit|not for profit|academic(?! free)"
+    r"|\b(?:not?|without)\b(?! restriction)[a-z ]{0,20}\bcommercial"
+    r"|\b(?:prohibit|forbid|disallow|exclud|except)[a-z]*[a-z ]{0,20}\bcommercial"
+    rf"|\bcommercial(?: (?:use|usage|purposes?))?(?: is| are)? {REFUSED}\b"
+    rf"|\b{FEW_USES}(?: use| purposes?)? only|\bonly[a-z ]{{0,12}}\b{FEW_USES}"
 )
+"""Of a licence in which dashes, underscores and runs of space are one space."""
+BETWEEN_WORDS = re.compile(r"[\s_\-\u2010-\u2015\u2212]+")
 UNKNOWN = (
     "",
     "unknown",
@@ -47,7 +54,7 @@ def restrictions(spec: DomainSpec) -> tuple[str, ...]:
     """Which of `WORDS` hold for a domain's rows; a file of the person's own needs no licence and is no public split."""
     data, licence = spec.data, (spec.licence or "").strip()
     public = data.hub is not None or data.package is not None
-    found = ["non_commercial"] if NON_COMMERCIAL.search(licence) else []
+    found = ["non_commercial"] if NON_COMMERCIAL.search(BETWEEN_WORDS.sub(" ", licence)) else []
     if public and licence.lower() in UNKNOWN:
         found.append("unknown")
     split = data.split or "train" if data.hub is not None else PurePath(data.file or "").name
