@@ -154,6 +154,56 @@ def test_the_interval_covers_what_was_put_in():
     assert misses <= 9
 
 
+def trained(half: float, shared: float, *, noise: float, seed: int) -> list[Losses]:
+    """Three targets on 16 domains with 60 rows in three ways, each training with a noise of its own."""
+    draw = np.random.default_rng(seed)
+    made = []
+    for _ in range(3):
+        truth = np.clip(draw.normal(0.05, 0.05, 16), -0.05, 0.3)
+        without, columns = truth + noise * draw.normal(size=16), []
+        for spread in (1e6, 1.0, 1.0):
+            rows = 60 * draw.dirichlet(np.full(16, spread))
+            after = truth / (1 + 60 / shared + rows / half) + noise * draw.normal(size=16)
+            columns.append((without, after, rows, np.full(16, 60.0)))
+        made.append(Losses(*(np.concatenate(parts) for parts in zip(*columns, strict=True))))
+    return made
+
+
+def left_evenly(found: Halving) -> float:
+    return 1 / (1 / found.left(60.0) + 60 / 16 / found.half)
+
+
+@pytest.mark.parametrize(
+    ("half", "shared", "by_measured"), [(math.inf, math.inf, 0.75), (math.inf, 60.0, 0.4), (4.0, math.inf, 0.45)]
+)
+def test_losses_that_chance_made_large_do_not_count_as_saved_by_rows(half, shared, by_measured):
+    """Noise as large as domains differ: half of a difference does not last, whatever rows do."""
+    truth = left_evenly(Halving(half, shared))
+    worlds = [trained(half, shared, noise=0.05, seed=seed) for seed in range(8)]
+    found = [respond(world, assumed=100.0) for world in worlds]
+    assert np.mean([left_evenly(one.found) for one in found]) == pytest.approx(truth, abs=0.1)
+    assert np.mean([one.lasting for one in found]) == pytest.approx(0.5, abs=0.15)
+    # Taken as they were measured, they seem to be saved.
+    naive = np.mean([min(left_evenly(learn(world, kind)) for kind in KINDS[:2]) for world in worlds])
+    assert naive < by_measured
+    said = next(one for one in found if one.lasting < 1)
+    assert f"(all with {said.lasting:.0%} of domains' differences without rows, which lasts)" in worth(
+        said, assumed=100.0
+    )
+
+
+@pytest.mark.parametrize("half", [math.inf, 4.0])
+def test_differences_that_last_are_taken_whole(half):
+    for seed in range(4):
+        found = respond(trained(half, math.inf, noise=0.005, seed=seed), assumed=100.0)
+        assert found.lasting == 1
+        assert left_evenly(found.found) == pytest.approx(left_evenly(Halving(half)), abs=0.03)
+    kept = losses(20.0)
+    assert kept.expected(1.0) is kept
+    assert kept.expected(0.3).without.mean() == pytest.approx(kept.without.mean())
+    assert kept.expected(0.3).without.std() == pytest.approx(0.3 * kept.without.std())
+
+
 def test_each_target_is_foretold_from_the_others_alone():
     odd, usual = losses(2.0, seed=9), [losses(50.0, seed=seed) for seed in range(3)]
     found = respond([odd, *usual], assumed=50.0)

@@ -24,7 +24,7 @@ from mixplan.saved import read_earlier_outcome
 from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Outcome
 
-VERSION = 2
+VERSION = 3
 """Of how it is learned what rows save; part of the key under which that is kept."""
 RESPONSE: TypeAdapter[Response | None] = TypeAdapter(Response | None)
 """Its form in the cache."""
