@@ -8,10 +8,11 @@ import pytest
 from mixplan.domains.content_sketch import Content
 from mixplan.forecast import forecast
 from mixplan.forecast.earlier_runs import History
-from mixplan.forecast.expected_change import gathered, headlines, learn
+from mixplan.forecast.expected_change import as_expected, gathered, headlines, learn
 from mixplan.forecast.factors import left_out_error
 from mixplan.forecast.matching import Planned
 from mixplan.forecast.measured_run import Found, Run
+from mixplan.forecast.own_target import Estimate
 from mixplan.forecast.target_only import comparable
 from mixplan.sts import Score
 
@@ -64,6 +65,21 @@ def test_domains_that_differ_have_factors_of_their_own_and_signs():
         assert (expected.measure, expected.quantity) == ("choice", "correct")
         assert expected.low <= factor <= expected.high
         assert expected.change == pytest.approx(factor, abs=0.02)
+
+
+def test_a_way_that_errs_more_than_expecting_nothing_gives_no_sign():
+    """Two targets that moved alike, and one as far the other way: each left out is foretold with the wrong sign."""
+    runs = []
+    for number, change in enumerate((0.1, 0.1, -0.2)):
+        moved = {name: Found({"sts_icl": 1.0}, ("choice", "correct", change), None) for name in NAMES}
+        runs.append(Run(f"r{number}", f"{number}" * 64, moved, target=Content(None, 1, (f"{number:012x}",))))
+    found = expect(History(tuple(runs)))
+    assert not found.ways["accuracy"].errors.tell
+    assert {found.expected[name]["headline"].sign for name in NAMES} == {None}
+    sure = Estimate(0.1, 0.05, 0.2, 0.05, 0.2, 0.0)
+    place = ("choice", "correct")
+    assert [as_expected(place, "accuracy", sure, told=told).sign for told in (True, False)] == ["up", None]
+    assert as_expected(("behaviour", "kl"), "kl", sure).sign is None
 
 
 def test_the_way_is_the_one_that_erred_less_in_runs_left_out():

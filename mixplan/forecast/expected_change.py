@@ -81,7 +81,8 @@ def learn(known: Known, scores: Mapping[str, Score], *, score: str, measures: Ma
         wanted = {name: places[name] for name in places if unit_of(places[name][1]) == unit}
         found = estimates(known, ways.get(unit), unit, list(wanted), scores, measurements(known, unit, wanted))
         for name, entry in found.items():
-            expected[name]["headline"] = as_expected(places[name], unit, entry)
+            told = bool(entry.weight) or (unit in ways and ways[unit].errors.tell)
+            expected[name]["headline"] = as_expected(places[name], unit, entry, told=told)
     moved = estimates(known, ways.get("kl"), "kl", list(scores), scores, measurements(known, "kl"))
     for name, entry in moved.items():
         expected[name]["behaviour"] = as_expected(BEHAVIOUR, "kl", entry)
@@ -203,8 +204,15 @@ def headlines(
     return found
 
 
-def as_expected(place: tuple[str, str], unit: str, found: Estimate) -> Expected:
-    """One domain's expectation, with the sign that its interval supports."""
+def as_expected(place: tuple[str, str], unit: str, found: Estimate, *, told: bool = True) -> Expected:
+    """One domain's expectation, with the sign that its interval supports.
+
+    Args:
+        place: Measure and quantity.
+        unit: Of the change.
+        found: What is expected.
+        told: Whether it was predicted better than by expecting no change, or measured; without either there is no sign.
+    """
     sign: Literal["up", "down"] | None = "up" if found.low > 0 else "down" if found.high < 0 else None
     return Expected(
         measure=place[0],
@@ -212,7 +220,7 @@ def as_expected(place: tuple[str, str], unit: str, found: Estimate) -> Expected:
         change=found.change,
         low=found.low,
         high=found.high,
-        sign=None if unit == "kl" else sign,
+        sign=sign if told and unit != "kl" else None,
     )
 
 

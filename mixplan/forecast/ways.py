@@ -12,6 +12,7 @@ way is chosen by the errors that the others have when they are left out beside i
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -74,6 +75,11 @@ class Errors:
         """The way that erred least, the simpler of equal ones."""
         factors: Name = "own" if self.own < self.one else "one"
         return "logs" if self.logs is not None and self.logs < min(self.own, self.one) else factors
+
+    @property
+    def tell(self) -> bool:
+        """Whether the best way errs less than expecting no change at all does."""
+        return min(self.own, self.one, math.inf if self.logs is None else self.logs) < self.none
 
 
 @dataclass(frozen=True)
