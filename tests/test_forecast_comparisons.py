@@ -3,13 +3,16 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import saved_outcome
 
 from mixplan.forecast import Kind
-from mixplan.forecast.comparisons import comparisons_earlier
+from mixplan.forecast.comparisons import comparisons_earlier, with_seeds
 from mixplan.forecast.evidence import SHIPPED
 from mixplan.forecast.placement import placement_of, standardised
+from mixplan.saved.arms import Arm
+from mixplan.saved.base_types import Interval
 from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Settings
 
@@ -28,14 +31,14 @@ def lay_study(folder, worst, *, study=None, hashes=HASHES, method="sft"):
     (folder / "evidence.json").write_text(json.dumps(Evidence.model_validate(value).values()))
 
 
-def lay_run(folder, against, *, rows=(9, 2, 1), behaviour=True, arm="plan", quantity="correct", target=None):
+def lay_run(folder, against, *, rows=(9, 2, 1), behaviour=True, arm="plan", quantity="correct", target=None, more=()):
     """A run whose arms were compared; `against` is what `arm` has less than the even spread, as it is saved."""
     value = saved_outcome.sample(0)
     if target is not None:
         value["content"] = {"target": {"source": None, "rows": 1, "keys": f"{target:012x}"}, "domains": {}}
     table = value["arms"] | {"baseline": "uniform", "quantity": quantity}
-    own = {"against": against, "rows": dict(zip(NAMES, rows, strict=True))}
-    even = {"rows": dict.fromkeys(NAMES, 4)}
+    own = {"against": against, "rows": dict(zip(NAMES, rows, strict=True))} | dict(more)
+    even = {"rows": dict.fromkeys(NAMES, 4)} | dict(more)
     for over in (table, table["behaviour"]):
         like = over["arms"]["plan"]
         over["arms"] = {"uniform": over["arms"]["uniform"] | even, arm: like | own}
@@ -72,6 +75,34 @@ def test_a_run_s_arms_count_towards_less_loss(tmp_path, behaviour, quantity, avo
     (one,) = found(tmp_path).found
     assert (one.name, one.of, one.targets) == ("first", "mean", 1)
     assert tuple(one.avoided.values().values()) == pytest.approx(avoided)
+
+
+def test_trainings_differ_also_where_each_arm_was_trained_once(tmp_path):
+    once = {"seeds": 1, "mean": between(0.2, 0.19, 0.21)}
+    lay_run(tmp_path / "runs" / "first", between(-0.02, -0.03, -0.01), more=once)
+    (one,) = found(tmp_path).found
+    half = math.hypot(0.01, 1.959964 * 0.08 * 0.2 * math.sqrt(2))
+    assert tuple(one.avoided.values().values()) == pytest.approx((0.02, 0.02 - half, 0.02 + half))
+    assert placement_of(None, [one]).weight == 0
+
+
+def test_equal_mixtures_trained_once_seem_to_differ_seldom():
+    """Arms of one KL, whose trainings differ as they do in the study and whose items are many: 60 % seemed to."""
+    draw, surely = np.random.default_rng(0), 0
+    for _ in range(400):
+        led, even = 0.2 * (1 + 0.065 * draw.normal(size=2))
+        items = 0.004
+        difference = led - even + items * draw.normal()
+        interval = Interval(value=difference, low=difference - 1.96 * items, high=difference + 1.96 * items)
+        wide = with_seeds(interval, trained_once(led), trained_once(even))
+        surely += not wide.low <= 0 <= wide.high
+    assert surely / 400 < 0.05
+
+
+def trained_once(mean):
+    ends = Interval(value=mean, low=mean, high=mean)
+    return Arm(seeds=1, target=None, target_quantity=None, mean=ends, worst=None, worst_domain=None, against=None,
+               verdict=None)  # fmt: skip
 
 
 def test_the_proportional_rule_counts_before_the_plan(tmp_path):

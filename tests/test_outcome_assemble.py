@@ -222,7 +222,8 @@ def test_arms_are_added_with_a_sentence(job):
         },
     }  # fmt: skip
     found = with_arms(outcome(job), filled(Arms, arms))
-    assert found.summary[-1] == (
+    assert found.summary[-1].startswith("Each mixture was trained once, so that these intervals are over items and do")
+    assert found.summary[-2] == (
         "Against the uniform mixture, by the mean change of accuracy over 6 domains: "
         "plan beat it (+10.0 points [+5.0, +20.0])."
     )

@@ -23,6 +23,10 @@ PREDICTOR_NAMES = {
     "outside_shift": "the shift outside the drift dimensions",
 }
 TITLES_INSTEAD = {"behaviour": "how far behaviour moved", "likelihood": "bits per byte of the reference answers"}
+ONCE = (
+    "Each mixture was trained once, so that these intervals are over items and do not hold how trainings differ, which "
+    "may be several times as much: `mixplan compare --seeds 3` measures it."
+)
 NAMED = 3
 """Domains named in one sentence."""
 
@@ -301,7 +305,7 @@ def arms(found: Arms | None) -> list[str]:
                 for one, other, verdict, difference in map(from_the_plan, told_first)
             ]
             sentences.append(f"By the same mean of {title(quantity)}: {', '.join(listed)}.")
-    return sentences
+    return [*sentences, ONCE] if sentences and len(found.seeds) == 1 else sentences
 
 
 def from_the_plan(pair: Pair) -> tuple[str, str, Verdict, Interval]:
