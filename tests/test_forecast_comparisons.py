@@ -116,6 +116,13 @@ def test_a_mixture_that_is_an_even_spread_itself_says_nothing(tmp_path):
     assert (found(tmp_path).found, found(tmp_path).passed_over) == ((), 2)
 
 
+def test_an_even_spread_over_the_domains_that_may_have_rows_is_led_by_no_score(tmp_path):
+    lay_run(tmp_path / "runs" / "capped", between(-0.03, -0.04, -0.02), rows=(6, 6, 0))
+    assert (found(tmp_path).found, found(tmp_path).passed_over) == ((), 1)
+    lay_run(tmp_path / "runs" / "led", between(-0.03, -0.04, -0.02), rows=(7, 5, 0))
+    assert len(found(tmp_path).found) == 1
+
+
 def test_only_the_plan_s_model_and_training_method_count(tmp_path):
     lay_study(tmp_path / "runs" / "other", between(0.05, 0.01, 0.2), hashes=HASHES | {"model": "n" * 64})
     lay_study(tmp_path / "runs" / "grpo", between(0.05, 0.01, 0.2), method="grpo")

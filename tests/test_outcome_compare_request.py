@@ -47,7 +47,7 @@ def test_arms_that_are_named_stay_and_else_an_even_plan_measures_the_scores(tmp_
     plan = plan.model_copy(update={"allocation": even})
     asked = CompareRequest(OutcomeRequest(tmp_path), ("none", "plan"))
     assert with_usual(asked, plan, watcher) == asked
-    found = with_usual(CompareRequest(OutcomeRequest(tmp_path), ()), plan, watcher)
+    found = found_even = with_usual(CompareRequest(OutcomeRequest(tmp_path), ()), plan, watcher)
     assert found.arms == ("none", "uniform", "proportional_to_size", "proportional_to_sts", "plan")
     assert watcher.said.count(LED) == 1
     uneven = even.model_copy(update={"rows": {name: 5 * number for number, name in enumerate(plan.domains)}})
@@ -55,3 +55,6 @@ def test_arms_that_are_named_stay_and_else_an_even_plan_measures_the_scores(tmp_
         found = with_usual(CompareRequest(OutcomeRequest(tmp_path), ()), plan.model_copy(update=other), watcher)
         assert found.arms == USUAL
     assert watcher.said.count(LED) == 1
+    capped = even.model_copy(update={"rows": {name: 5 * (number > 0) for number, name in enumerate(plan.domains)}})
+    request = CompareRequest(OutcomeRequest(tmp_path), ())
+    assert with_usual(request, plan.model_copy(update={"allocation": capped}), watcher).arms == found_even.arms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -118,7 +118,7 @@ def led_against_even(arms: Arms, name: str) -> Iterator[ComparisonEvidence | Non
     if even is None or led is None or over.quantity not in KNOWN_UNITS or arms.baseline != EVEN:
         return
     found = over.arms[led].against
-    if found is None or apart(over.arms[led], even) < ALIKE:
+    if found is None or apart(over.arms[led], even) < ALIKE or spread_evenly(over.arms[led].rows):
         yield None
         return
     unit, found = unit_of(over.quantity), with_seeds(found, over.arms[led], even)
@@ -140,6 +140,15 @@ def with_seeds(found: Interval, led: Arm, even: Arm) -> Interval:
     seeds = NORMAL * UNKNOWN_NOISE * math.hypot(*sizes)
     low, high = (math.hypot(end - found.value, seeds) for end in (found.low, found.high))
     return Interval(value=found.value, low=found.value - low, high=found.value + high)
+
+
+def spread_evenly(rows: Mapping[str, int]) -> bool:
+    """Whether all domains that have rows have as many, but for one that does not divide: no score led that mixture.
+
+    A plan whose recipe keeps a domain out of the mixture spreads evenly over the others, where the even arm does not.
+    """
+    counts = [count for count in rows.values() if count]
+    return len(counts) > 1 and max(counts) - min(counts) <= 1
 
 
 def apart(led: Arm, even: Arm) -> float:

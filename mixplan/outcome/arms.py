@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixplan.errors import RunError
-from mixplan.forecast.comparisons import ALIKE
+from mixplan.forecast.comparisons import ALIKE, spread_evenly
 from mixplan.recipe.suggest import did_you_mean
 from mixplan.saved import Plan
 
@@ -82,7 +82,7 @@ def usual_arms(plan: Plan) -> tuple[tuple[str, ...], str | None]:
         The arms; and, where they are not the usual ones, why.
     """
     even = arm_rows(BASELINE, plan, seed=0)
-    if plan.drift is None or not alike(plan.allocation.rows, even):
+    if plan.drift is None or not (alike(plan.allocation.rows, even) or spread_evenly(plan.allocation.rows)):
         return USUAL, None
     return tuple("proportional_to_sts" if arm == "random" else arm for arm in USUAL), LED
 
