@@ -157,6 +157,18 @@ def test_the_fewest_and_most_rows_are_a_linear_programs(recipe, seed):
         assert fewest_and_most(loaded, pools) == pytest.approx((ends[0].fun, -ends[1].fun))
 
 
+def test_a_fixed_share_of_the_rows_asks_no_more_than_its_domain_holds(recipe):
+    """Every number of rows tried: a quarter of them must be there of one domain, half at least of another."""
+    asked = ["allocate.shares={fox: 0.25}", "allocate.floors={doctor: 3}", "budget.max_repeats=1"]
+    loaded, pools = load_recipe(recipe, ["budget.rows=auto", *asked]).recipe, {"fox": 5, "doctor": 9, "patient": 30}
+    fits = [
+        total for total in range(60)
+        if total / 4 <= 5 and total * 3 / 4 >= 3 and total * 3 / 4 <= 39
+    ]  # fmt: skip
+    assert fewest_and_most(loaded, pools) == (fits[0], fits[-1]) == (4, 20)
+    assert fewest_and_most(loaded, {"fox": 5, "doctor": 2, "patient": 30}) == (0, 37)
+
+
 def test_domains_that_are_watched_alone_share_no_rows(recipe):
     loaded = load_recipe(recipe, ["allocate.caps.fox=0", "allocate.caps.doctor=3"]).recipe
     assert sharing(loaded, {"fox": 9, "doctor": 9, "patient": 9}) == 2

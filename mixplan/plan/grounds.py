@@ -134,28 +134,38 @@ def sharing(recipe: Recipe, pools: Mapping[str, int]) -> int:
 
 
 def fewest_and_most(recipe: Recipe, pools: Mapping[str, int]) -> tuple[int, int]:
-    """How many rows floors ask for at least, and pools and caps hold at most.
-
-    Groups are counted from the inside out; where two of them cross, the true ends may lie further in.
+    """How many rows floors ask for at least, and pools, caps and fixed shares allow at most, by linear programs.
 
     Args:
         recipe: Its limits, in rows.
         pools: Rows of each domain.
+
+    Returns:
+        Both; 0 and all rows where no number fits all limits, which the allocation then says by name.
     """
-    spec = recipe.allocate
-    parts: dict[frozenset[str], tuple[float, float]] = {
-        frozenset({name}): (
-            spec.floors.get(name, 0), min(rows * recipe.budget.max_repeats, spec.caps.get(name, math.inf)),
-        )
-        for name, rows in pools.items()
-    }  # fmt: skip
-    for group in sorted(spec.groups.values(), key=lambda group: len(group.domains)):
-        inside = [part for part in parts if part <= frozenset(group.domains)]
-        floor, cap = (sum(parts[part][end] for part in inside) for end in (0, 1))
-        ends = max(floor, group.floor or 0), min(cap, math.inf if group.cap is None else group.cap)
-        parts = {part: value for part, value in parts.items() if part not in inside}
-        parts[frozenset().union(*inside)] = ends
-    return math.ceil(sum(low for low, _ in parts.values())), math.floor(sum(high for _, high in parts.values()))
+    from scipy.optimize import linprog  # loaded where it is used: it takes half a second
+
+    spec, names = recipe.allocate, list(pools)
+    held = {name: rows * recipe.budget.max_repeats for name, rows in pools.items()}
+    bounds = [(spec.floors.get(name, 0), min(held[name], spec.caps.get(name, math.inf))) for name in names]
+    nothing_fits = 0, sum(held.values())
+    if any(low > high for low, high in bounds):
+        return nothing_fits
+    groups = [([float(name in group.domains) for name in names], group) for group in spec.groups.values()]
+    joint = [(part, group.cap) for part, group in groups if group.cap is not None]
+    joint += [([-one for one in part], -group.floor) for part, group in groups if group.floor]
+    shares = [[float(one == name) - share for one in names] for name, share in spec.shares.items() if name in pools]
+    limits = {
+        "A_ub": [part for part, _ in joint] or None,
+        "b_ub": [bound for _, bound in joint] or None,
+        "A_eq": shares or None,
+        "b_eq": [0.0] * len(shares) or None,
+        "bounds": bounds,
+    }
+    fewest, most = (linprog([sign] * len(names), **limits) for sign in (1.0, -1.0))
+    if fewest.status or most.status:
+        return nothing_fits
+    return math.ceil(fewest.fun - 1e-6), math.floor(-most.fun + 1e-6)
 
 
 def moved_to(found: RecommendedTotal, rows: int, why: str) -> RecommendedTotal:
