@@ -20,8 +20,8 @@ EMBEDDED_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The hub's name of the model whose 4-bit copy mixplan brings along."""
 
 MEANING = (
-    "Measured on held-out rows before and after training, on the same items. `95 %` is a paired bootstrap interval; a "
-    "change counts only where it leaves zero."
+    "Measured on held-out rows before and after training, on the same items. `95 %` is the interval of their mean "
+    "difference; a change counts only where it leaves zero, lies beyond the noise floor and is of six items or more."
 )
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
