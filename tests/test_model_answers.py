@@ -1,7 +1,6 @@
 """Greedy answers against transformers' own, sampled ones against their probabilities, batched and one at a time."""
 
 import numpy as np
-import pytest
 import torch
 from evaluated import loaded
 
@@ -76,25 +75,6 @@ def test_the_token_that_ends_a_turn_of_the_template_ends_an_answer(tiny_model):
     assert (answer.ids, answer.finished) == (before.ids[: place + 1], True)
     # TRL's GRPO samples on.
     assert generate(model, [prompt], max_new_tokens=12, ends=sampled_ends(model)) == [before]
-
-
-@pytest.mark.parametrize(
-    ("written", "end"),
-    [
-        ("{{ message['content'] }}<|user|>\n", "<|user|>"),
-        ("{{ message['content'] }}\n <|user|>", "<|user|>"),
-        ("{{ message['content'] }}<|user|>\n</s>", None),  # the model states </s>
-        ("{{ message['content'] }}.<|user|>", None),
-        ("{{ message['content'] }}", None),
-        # An answer's channels are parted by the same token.
-        ("{{ message['content'] | replace('</think>', '<|user|><|assistant|>') }}<|user|>", None),
-    ],
-)
-def test_a_turn_ends_at_what_stands_right_behind_its_answer_alone(tiny_model, written, end):
-    model = loaded(tiny_model)
-    model.tokenizer.chat_template = "{% for message in messages %}<|{{ message['role'] }}|>" + written + "{% endfor %}"
-    further = set() if end is None else {model.tokenizer.convert_tokens_to_ids(end)}
-    assert end_tokens(model) == sampled_ends(model) | further
 
 
 def test_a_cut_answer_says_so_and_progress_is_told(tiny_model):
