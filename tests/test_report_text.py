@@ -53,6 +53,9 @@ def test_small_forms() -> None:
     assert ends(2.4e-05, 0.097, 2) == "[0, 0.097]"
     assert ends(2.4e-05, 6.1e-05, 2) == "[2.4e-05, 6.1e-05]"
     assert ends(-0.0003, 0.9, 2) == "[-0.00030, 0.90]"
+    assert ends(0.00016, 0.099, 2) == "[0.00016, 0.099]"
+    assert ends(0.00016, 0.099, 2, signed=False) == "[0, 0.099]"
+    assert ends(0.00025, 0.099, 2, signed=False) == "[0.00025, 0.099]"
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,8 @@ def _cells(plan: Plan, name: str) -> list[str]:
     score, expected, allocation = plan.score_of(name), plan.expected_of(name), plan.allocation
     planned_by = [number(score.value), bounds(score)]
     if expected is not None:
-        planned_by = [number(expected.change, 2), ends(expected.low, expected.high, 2), number(score.value)]
+        two_ends = ends(expected.low, expected.high, 2, signed=expected.low < 0 or expected.sign is not None)
+        planned_by = [number(expected.change, 2), two_ends, number(score.value)]
     return [name, *planned_by, whole(allocation.rows[name]), percent(allocation.ratios[name])]
 
 

@@ -78,11 +78,18 @@ def bounds(interval: Interval) -> str:
     return ends(interval.low, interval.high)
 
 
-def ends(low: float, high: float, digits: int = 3) -> str:
-    """Write two ends, each in so many significant digits; one that is next to nothing beside the other is 0."""
+def ends(low: float, high: float, digits: int = 3, *, signed: bool = True) -> str:
+    """Write two ends, each in so many significant digits; one that is next to nothing beside the other is 0.
+
+    Args:
+        low: The lower end.
+        high: The upper one.
+        digits: Significant digits of each.
+        signed: Whether an end above 0 says something, as of a change that may go either way; without, one is 0 earlier.
+    """
     larger = max(abs(low), abs(high))
     # An end that would need an exponent is 0 earlier: nobody reads 2.4e-05 beside 0.097.
-    least = [larger / (5000 if abs(end) >= SMALLEST else 1000) for end in (low, high)]
+    least = [larger / ((5000 if signed else 500) if abs(end) >= SMALLEST else 1000) for end in (low, high)]
     shown = (end if abs(end) >= bound else 0.0 for end, bound in zip((low, high), least, strict=True))
     return f"[{', '.join(number(end, digits) for end in shown)}]"
 
