@@ -1,11 +1,15 @@
 """Scores are kept by all that they were measured from, apart for each look, and come back as they were."""
 
+import re
+
 import pytest
 from small_plan import recipe  # noqa: F401 - a fixture is used by its name
 
 from mixplan.domains import open_domains
+from mixplan.errors import RunError
 from mixplan.plan.kept_scores import KeptScores
 from mixplan.reading.progress import Silent
+from mixplan.reading.workers import Workers
 from mixplan.recipe import load_recipe
 
 
@@ -49,3 +53,21 @@ def test_damaged_scores_are_measured_again(recipe):
     again = kept(recipe)
     assert again.at(None) == found
     assert "loading" in again.watcher.said[0]
+
+
+def test_processes_take_what_the_first_finds(recipe, monkeypatch):
+    """One that found scores where the first did not would never come to the others' reading, and they would wait."""
+    first = kept(recipe)
+    absent = first.place(None)
+    monkeypatch.setattr(Workers, "agreed", lambda self, make: [1])
+    with pytest.raises(RunError, match=re.escape(f"{absent}: the first process finds scores there, and this one does")):
+        first.at(None)
+    monkeypatch.setattr(Workers, "agreed", lambda self, make: [0])
+    found = first.at(None)
+    again = kept(recipe)
+    assert again.at(None) == found
+    assert "loading" in again.watcher.said[0]
+    asked = []
+    monkeypatch.setattr(Workers, "agreed", lambda self, make: asked.append(make()) or asked[-1])
+    assert kept(recipe).at(None) == found
+    assert asked == [[1]]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixplan.domains import Domain
+from mixplan.errors import RunError
 from mixplan.plan.looks import DRAWS, LEAST_ROWS, LOOKS
 from mixplan.reading.identity import scores_key
 from mixplan.reading.progress import Watcher
+from mixplan.reading.workers import Workers
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, store, unseal
 from mixplan.saved.scores import Scores
@@ -43,7 +45,7 @@ class KeptScores:
         Args:
             looks: Up to which look each is read; None where budgets of query tokens are given.
         """
-        standing = unseal(self.place(looks))
+        standing = self.standing(looks)
         if standing is not None:
             self.watcher.say("scores are reused from an earlier run; no model is loaded")
             return Scores.model_validate_json(standing)
@@ -52,6 +54,25 @@ class KeptScores:
         store(self.place(looks), text.encode())
         # Read back, so that a plan's bytes do not tell whether its scores were measured or stood.
         return Scores.model_validate_json(text)
+
+    def standing(self, looks: Mapping[str, int] | None) -> bytes | None:
+        """Scores that are kept; of several processes all take what the first finds, and none reads on alone.
+
+        Raises:
+            RunError: the first finds some that this one does not.
+        """
+        place = self.place(looks)
+        found = unseal(place)
+        (stands,) = Workers.here().agreed(lambda: [int(found is not None)])
+        if not stands:
+            return None
+        found = found or unseal(place)  # it may have come since
+        if found is None:
+            raise RunError(
+                f"{place}: the first process finds scores there, and this one does not. Set MIXPLAN_CACHE to a folder "
+                "that all processes share, and run the same command again."
+            )
+        return found
 
     def place(self, looks: Mapping[str, int] | None) -> Path:
         """Where scores are kept."""
