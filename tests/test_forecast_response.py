@@ -218,3 +218,13 @@ def test_one_target_teaches_nothing():
     empty = Losses(*np.zeros((4, 0)))
     assert respond([losses(20.0), empty], assumed=20.0) is None
     assert respond([], assumed=20.0) is None
+
+
+def test_losses_that_a_law_explains_to_the_last_digit_hold_no_chance():
+    """Each loss is as much smaller as its rows say, 7 halving it; less of the differences would explain them too."""
+    rows, without = np.array([14.0, 7.0, 21.0]), np.array([0.3, 0.2, 0.4])
+    exact = Losses(without, without / (1 + rows / 7), rows, np.full(3, 42.0))
+    found = respond([exact] * 3, assumed=100.0)
+    assert found is not None
+    assert found.lasting == 1
+    assert found.found.half == pytest.approx(7)
