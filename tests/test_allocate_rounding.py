@@ -1,4 +1,4 @@
-"""Whole rows: next to the plan, every limit met, the total exact, against a textbook largest remainder."""
+"""Whole rows lie next to the plan, meet every limit and sum to the total, as a textbook's largest remainder does."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Rendered rows against TRL's own preparation: tokens, loss, cuts, and where a tokenizer joins question and answer."""
+"""Rendered rows are as TRL prepares them: tokens, loss, cuts, and where a tokenizer joins question and answer."""
 
 import pytest
 from trl_templates import TEMPLATES, as_trl_trains, row_of, tokenizer_with

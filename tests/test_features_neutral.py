@@ -1,4 +1,4 @@
-"""Neutral demonstrations: as long as the given ones, plain prose, at a place of their own, the same each time."""
+"""Neutral demonstrations are plain prose as long as the given ones, at a place of their own, the same each time."""
 
 import re
 from importlib import resources

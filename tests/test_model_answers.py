@@ -1,4 +1,4 @@
-"""Greedy answers against transformers' own, sampled ones against their probabilities, batched and one at a time."""
+"""Greedy answers are transformers' own and sampled ones keep their probabilities, batched and one at a time."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""When a monitor measures: never beyond its share of the training's time."""
+"""A monitor never measures beyond its share of the training's time."""
 
 from itertools import pairwise
 

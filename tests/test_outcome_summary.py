@@ -1,4 +1,4 @@
-"""Every sentence in full, good news and bad."""
+"""Summaries say every sentence in full, good news and bad."""
 
 import pytest
 from as_saved import filled, typed

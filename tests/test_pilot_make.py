@@ -1,4 +1,4 @@
-"""`forecast.from: pilot` from recipe to plan on a tiny random model: trained, measured, kept, and gone on with."""
+"""A pilot of a tiny random model is trained, measured, kept and gone on with, from recipe to plan."""
 
 import json
 

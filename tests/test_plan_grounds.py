@@ -1,4 +1,4 @@
-"""What a plan's rows rest on, from recipe to plan.json: nothing measured, a comparison, arms, a recommended total."""
+"""A plan says what its rows rest on: nothing measured, a comparison, arms, or a recommended total."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a job trains with, by arithmetic from a recipe's arguments and TRL's own defaults."""
+"""A job trains with what arithmetic makes of a recipe's arguments and TRL's own defaults."""
 
 import pytest
 import trl

@@ -1,4 +1,4 @@
-"""A target of several sources from recipe to outcome and report, on a tiny random model."""
+"""A target of several sources comes through from recipe to outcome and report, on a tiny random model."""
 
 import html
 import json

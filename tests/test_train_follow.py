@@ -1,4 +1,4 @@
-"""Following training processes: progress and losses passed on, Ctrl-C once and twice, and none left behind."""
+"""Processes that train are followed: progress and losses passed on, Ctrl-C once and twice, and none left behind."""
 
 import os
 import signal
