@@ -1,6 +1,7 @@
 """A plan says what its rows rest on: nothing measured, a comparison, arms, or a recommended total."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -104,6 +105,15 @@ def test_what_halves_a_loss_is_in_the_unit_of_a_budget_in_tokens(recipe, tmp_pat
     lasts = [made["allocation"]["notes"][-1] for made in by_objective.values()]
     assert lasts[0] == lasts[1]
     assert lasts[0].endswith("if 200 tokens halve a domain's loss.")
+
+
+def test_a_budget_in_tokens_takes_a_hundred_mean_rows_to_halve_a_loss(recipe, tmp_path):
+    tokens = ("budget.rows=null", "budget.tokens=400")
+    for objective in ("evidence", "diminishing"):
+        found = plan(recipe, tmp_path / objective, *tokens, f"allocate.objective={objective}")[0]
+        each = [one["row_tokens_mean"] for one in found["domains"].values()]
+        words = re.search(r"if ([0-9.e+]+) tokens halve a domain's loss\.$", found["allocation"]["notes"][-1])
+        assert float(words[1]) == pytest.approx(100 * sum(each) / len(each), rel=1e-3)
 
 
 def test_auto_without_arms_is_a_rule_of_thumb_and_says_so(recipe, tmp_path):

@@ -125,8 +125,8 @@ class AllocateSpec(Section):
     half_rows: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = Field(
         default=HALF_ROWS,
         description="Amount (budget's unit) that halves a domain's expected loss; null: as arms that were compared "
-        "earlier teach, 100 where they teach nothing. evidence takes what they teach in any case, and this where they "
-        "teach nothing.",
+        "earlier teach, 100 rows where they teach nothing. evidence takes what they teach in any case, and this where "
+        "they teach nothing. Of a budget in tokens the default is null.",
     )
     cautious: bool = Field(default=False, description="Use the upper end of each score's interval.")
     prior: Literal["uniform", "size"] | dict[Name, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(
@@ -346,6 +346,15 @@ class Recipe(Section):
         if not isinstance(model, dict) or model.get("sae") != "none" or not isinstance(sts, dict | None):
             return values
         return {**values, "sts": {"score": "preview", **(sts or {})}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _half_in_rows(cls, values: Any) -> Any:
+        """The usual `half_rows` is a number of rows: of a budget in tokens it is null, which is as many mean rows."""
+        budget, allocate = (values.get(key) for key in ("budget", "allocate")) if isinstance(values, dict) else (0, 0)
+        if not isinstance(budget, dict) or budget.get("tokens") is None or not isinstance(allocate, dict | None):
+            return values
+        return {**values, "allocate": {"half_rows": None, **(allocate or {})}}
 
     @property
     def target_sections(self) -> dict[str, tuple[KeyPath, DomainSpec]]:
