@@ -21,6 +21,16 @@ def test_answers_are_the_models_and_are_kept(tiny_model, monkeypatch):
     assert begun == [1]
 
 
+def test_a_special_token_that_a_template_writes_by_name_tells_models_apart(tiny_model):
+    model = loaded(tiny_model)
+    found = {identity(model)}
+    for token in ("lazy", "dog"):
+        model.tokenizer.bos_token = token
+        assert identity(model) == identity(model)
+        found.add(identity(model))
+    assert len(found) == 3
+
+
 def test_a_row_longer_than_the_window_has_none(tiny_model):
     model, rows = loaded(tiny_model), asked_rows(2)
     assert written_answers(model, rows, answer_tokens=model.window, begin=lambda: None) == {}

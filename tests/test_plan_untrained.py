@@ -57,6 +57,16 @@ def test_it_answers_in_the_type_that_its_answers_are_kept_under(recipe, monkeypa
     assert asked == ["bfloat16"]
 
 
+def test_answers_are_kept_apart_by_model_tokenizer_and_length(recipe):
+    model = ("weights", "bfloat16", "settings", "template")
+    asked = [(model, "one", 8), (model, "other", 8), (model, "one", 9), ((*model[:3], "another"), "one", 8)]
+    found = set()
+    for by, tokenizer, tokens in asked:
+        loaded = load_recipe(recipe, (f"mixture.answer_tokens={tokens}",))
+        found.add(untrained_of(loaded, ReadBy(by, tokenizer), Silent()).fingerprint)
+    assert len(found) == len(asked)
+
+
 def test_a_plan_has_the_target_say_its_answers_anew_and_says_what_became_of_them(recipe, tmp_path, monkeypatch):
     asked = "mixture.target_answers=own_voice", "mixture.answer_tokens=4"
     made, watcher = plan(recipe, tmp_path / "run", *asked)

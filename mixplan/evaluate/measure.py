@@ -345,12 +345,15 @@ def answers_key(untrained: str, rows: Sequence[Row], tokens: int) -> str:
 def identity(model: Model, dtype: str | None = None) -> str:
     """What tells one model from another: weights, config, type, kind of device, tokenizer and chat template.
 
+    A template may write the tokenizer's special tokens by name, so these count too.
+
     Args:
         model: The model.
         dtype: The type to tell it in; its own when None.
     """
     tokenizer: Any = model.tokenizer
-    words = [tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template, model.window]
+    special = tokenizer.special_tokens_map
+    words = [tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template, special, model.window]
     return content_hash(model.fingerprint_in(dtype or model.dtype), model.device.type, words)
 
 

@@ -64,7 +64,7 @@ def untrained_of(loaded: LoadedRecipe, read_by: ReadBy, watcher: Watcher) -> Unt
 
     return Untrained(
         generate=lambda prompts: answered(model(), prompts, tokens),
-        fingerprint=content_hash(*read_by.model, "greedy", tokens),
+        fingerprint=content_hash(*read_by.model, read_by.tokenizer, "greedy", tokens),
         cache=cache_folder() / "answers",
         fits=lambda prompts: fits(model(), prompts, tokens),
         surprise=lambda rows, answers: surprise(model(), rows, answers),
