@@ -36,9 +36,29 @@ def test_every_row_is_accounted_for(tmp_path):
     assert account(domains["shown"]).startswith(
         f"21 rows: evaluation 2, pool {len(domains['shown'].pool)}, of which query 3; demonstration 3 of their own data"
     )
-    assert list(row_warnings(target, domains)) == [
+    limited, *twice = row_warnings(target, domains)
+    assert limited == (
         "target: 31 of its 32 rows were read, as `target.data.limit` has it; the others are not trained on. "
         "Set `target.data.limit: 32` to take them all."
+    )
+    # Both domains are of one file.
+    assert [(text.partition(":")[0], " rows of law too" in text) for text in twice if "target" not in text] == [
+        ("shown", True)
+    ]
+
+
+def test_rows_that_two_pools_hold_are_told(tmp_path):
+    save(tmp_path, "target", questions("target", 30))
+    save(tmp_path, "law", [*questions("law", 30), *questions("target", 12)])
+    save(tmp_path, "art", [*questions("art", 30), *questions("law", 15)])
+    target, domains = opened(tmp_path, domain("target"), {"law": domain("law"), "art": domain("art")})
+    pools = {one.name: {row.key for row in one.pool} for one in (target, *domains.values())}
+    both = {(name, other): len(pools[name] & pools[other]) for name, other in (("law", "target"), ("art", "law"))}
+    assert min(both.values()) > 0
+    assert list(row_warnings(target, domains)) == [
+        f"{name}: {count} of its {len(pools[name])} pool rows are pool rows of {other} too, so a mixture may train a "
+        "row twice. Leave them out of one of the two, as by its `data.where`."
+        for (name, other), count in both.items()
     ]
 
 
@@ -84,6 +104,6 @@ def test_a_role_that_no_message_has_is_named(tmp_path, monkeypatch):
     )
     loaded = load_recipe(tmp_path / "recipe.yaml")
     for _ in range(2):  # as read, and as kept
-        assert list(row_warnings(*opened_recipe(loaded))) == [
-            "target: `target.roles` names 'bot', which no message read has. Correct or remove it."
-        ]
+        told, twice = row_warnings(*opened_recipe(loaded))
+        assert told == "target: `target.roles` names 'bot', which no message read has. Correct or remove it."
+        assert twice.startswith("law: 26 of its 26 pool rows are pool rows of target too")

@@ -11,6 +11,7 @@ from mixplan.errors import RunError
 from mixplan.outcome.arms import ARMS, arm_rows, filled
 from mixplan.saved import Plan
 from mixplan.saved.base_types import Interval
+from mixplan.saved.plan import Recipe
 
 PLAN = typed(Plan, sample(domains=4))
 LAW = PLAN.domains["law"]
@@ -30,6 +31,10 @@ def plan_of(pools, rows, *, repeats=1, each=None):
     return PLAN.model_copy(update={"domains": domains, "allocation": PLAN.allocation.model_copy(update=spread)})
 
 
+def limited(plan, **limits):
+    return plan.model_copy(update={"recipe": Recipe.model_validate({"allocate": limits})})
+
+
 def test_the_arms_of_a_small_plan():
     plan = plan_of([10, 100, 1000], [10, 40, 10])
     assert arm_rows("plan", plan, seed=0) == {"d00": 10, "d01": 40, "d02": 10}
@@ -39,6 +44,22 @@ def test_the_arms_of_a_small_plan():
     assert arm_rows("uniform", plan_of([10, 100, 1000], [10, 40, 10], repeats=2), seed=0) == {
         "d00": 20, "d01": 20, "d02": 20,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", ["uniform", "proportional_to_size", "proportional_to_sts", "random", "oracle"])
+def test_no_arm_has_more_of_a_domain_than_the_recipe_lets_in(arm):
+    plan = plan_of([100, 100, 100, 100], [20, 5, 20, 0])
+    losses = {"d01": 0.5, "d03": 0.9}
+    found = arm_rows(arm, limited(plan, caps={"d01": 5, "d03": 0}), seed=0, losses=losses)
+    assert (sum(found.values()), found["d03"]) == (45, 0)
+    assert found["d01"] == (5 if arm == "oracle" else min(found["d01"], 5))
+    found = arm_rows(arm, limited(plan, shares={"d02": 0.0, "d01": 0.5}), seed=0)
+    assert (sum(found.values()), found["d02"]) == (45, 0)
+
+
+def test_a_cap_in_tokens_is_one_of_whole_rows():
+    plan = plan_of([100, 100], [10, 10], each=[10.0, 20.0])
+    assert arm_rows("uniform", limited(plan, caps={"d01": 110}), seed=0) == {"d00": 20, "d01": 5}
 
 
 def test_by_score_and_by_loss():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from mixplan.domains.domain import Domain
@@ -46,6 +47,24 @@ def row_warnings(target: Domain, domains: Mapping[str, Domain]) -> Iterator[str]
                 f"{one.name}: {count:,} of its {len(one.evaluation):,} evaluation rows share their `{one.group}` with "
                 f"{whose}, so training on these may raise what is measured. {_remedy(one, name)}"
             )
+    for one, name, count in pooled_twice(target, domains):
+        yield (
+            f"{one.name}: {count:,} of its {len(one.pool):,} pool rows are pool rows of {name} too, so a mixture may "
+            f"train a row twice. Leave them out of one of the two, as by its `data.where`."
+        )
+
+
+def pooled_twice(target: Domain, domains: Mapping[str, Domain]) -> Iterator[tuple[Domain, str, int]]:
+    """Which domains' pools hold rows of the target's or of an earlier domain's, whose, and how many.
+
+    Args:
+        target: The target.
+        domains: The domains by name.
+    """
+    holder = {row.key: one.name for one in target.parts for row in one.pool}
+    for one in domains.values():
+        counts = Counter(holder.setdefault(row.key, one.name) for row in one.pool)
+        yield from ((one, name, count) for name, count in counts.items() if name != one.name)
 
 
 def domain_limit_bit(domain: Domain) -> bool:

@@ -86,7 +86,8 @@ class RowReader:
         alternating = self.spec.turn_order == "alternating"
         self._form = form = ChatForm(self.spec.columns.role, self.spec.columns.content, self.spec.roles, alternating)
         self._reading = Reading(self.spec.format, form, self.spec.turns == "all")
-        self._met: set[str] = set()
+        self._unmet = list(self.columns)
+        self._listed = {key for key in self.templates if not isinstance(getattr(self.spec.columns, key), str)}
 
     @property
     def unmet_roles(self) -> tuple[str, ...]:
@@ -111,8 +112,8 @@ class RowReader:
                 for draft in self._drafts(record, tally):
                     drafts.append((met, draft))
                     self.note(row_id(record, draft), record.values | own)
-        if tally.found and (unmet := [name for name in self.columns if name not in self._met]):
-            raise missing_column(unmet[0], tally.found, source.place)
+        if tally.found and self._unmet:
+            raise missing_column(self._unmet[0], tally.found, source.place)
         self._decide([draft.named for _, draft in drafts if draft.named], tally)
         rows: list[Row] = []
         for record, draft in drafts:
@@ -143,7 +144,7 @@ class RowReader:
     def _drafts(self, record: Record, tally: _Tally) -> list[Draft]:
         if record.fault is not None:
             raise record.fault
-        self._met.update(name for name in self.columns if lookup(record.values, name) is not MISSING)
+        self._unmet = [name for name in self._unmet if lookup(record.values, name) is MISSING]
         if len(tally.found) < 100:
             tally.found.update(dict.fromkeys(record.values))
         return self._reading.drafts(self._values(record), record.place)
@@ -157,7 +158,7 @@ class RowReader:
         values: Values = {}
         for key, parts in self.templates.items():
             found = [part.value(record.values, record.place) for part in parts]
-            values[key] = found[0] if isinstance(getattr(self.spec.columns, key), str) else found
+            values[key] = found if key in self._listed else found[0]
         options = self.spec.columns.options
         if isinstance(options, str) and options.endswith(".text"):
             # ARC's options and their labels are two lists of one object.

@@ -32,8 +32,9 @@ def arm_rows(arm: str, plan: Plan, *, seed: int, losses: Mapping[str, float] | N
     less than one row. `uniform` gives each domain the same, `proportional_to_size` by its pool, `proportional_to_sts`
     by its planning score (the rule of arXiv 2603.02908, whatever the recipe's objective), `random` by shares drawn
     uniformly from all that sum to one (Dirichlet with every parameter 1), and `oracle`, which no one can have before
-    training, by what the domain lost in the arm `none`. What a pool cannot give, `max_repeats` counted, goes to the
-    other domains in the same proportions.
+    training, by what the domain lost in the arm `none`. What a pool, `max_repeats` counted, or the recipe's cap
+    does not give goes to the other domains in the same proportions; floors, other shares than 0 and groups bind the
+    plan alone.
 
     Args:
         arm: One of `ARMS`.
@@ -60,7 +61,7 @@ def arm_rows(arm: str, plan: Plan, *, seed: int, losses: Mapping[str, float] | N
     each = np.ones(len(names))
     if allocation.unit == "tokens":
         each = np.array([domains[name].row_tokens_mean for name in names], dtype=np.float64)
-    most = pool * allocation.max_repeats
+    most = np.minimum(pool * allocation.max_repeats, np.floor(capped(plan) / each + 1e-9))
     total = float(planned @ each)
     if arm == "proportional_to_sts":
         wanted = np.array([plan.score_of(name).value for name in names], dtype=np.float64)
@@ -70,6 +71,17 @@ def arm_rows(arm: str, plan: Plan, *, seed: int, losses: Mapping[str, float] | N
         wanted = proportions(arm, pool, seed)
     rows = whole_rows(filled(wanted, total, most * each), each, total, most)
     return dict(zip(names, rows.tolist(), strict=True))
+
+
+def capped(plan: Plan) -> Doubles:
+    """How much of each domain the recipe lets in at most, `[n]` in the budget's unit; infinite where it does not say.
+
+    A cap or a share of 0 keeps a domain watched and out of every mixture.
+    """
+    if plan.recipe is None:
+        return np.full(len(plan.domains), np.inf)
+    caps, shares = plan.recipe.allocate.caps, plan.recipe.allocate.shares
+    return np.array([0.0 if shares.get(name) == 0 else caps.get(name, np.inf) for name in plan.domains])
 
 
 def usual_arms(plan: Plan) -> tuple[tuple[str, ...], str | None]:

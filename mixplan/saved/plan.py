@@ -281,9 +281,11 @@ class TrainSection(Saved):
 
 
 class AllocateSection(Saved):
-    """How the recipe has the budget spread, as far as a page says it."""
+    """How the recipe has the budget spread, as far as a page says it and control mixtures keep to it."""
 
     cautious: bool = False
+    caps: dict[str, float] = Field(default_factory=dict)
+    shares: dict[str, float] = Field(default_factory=dict)
 
 
 class Source(Saved):
