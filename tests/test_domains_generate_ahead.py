@@ -24,6 +24,17 @@ def test_entries_are_those_that_are_made_here(monkeypatch, tmp_path):
         assert again.process is None  # all are kept
 
 
+def test_each_can_be_waited_for_and_what_is_never_made_is_not():
+    unknown = DataSpec(generator="no_such_generator", limit=20)
+    with Beforehand((spec, 3) for spec in (unknown, *SPECS)) as made:
+        for spec in SPECS:
+            made.wait_for(spec, 3)
+            assert Generator(spec, 3).kept.is_file()
+        made.wait_for(DataSpec(file="rows.jsonl"), 3)
+        made.wait_for(unknown, 3)
+        assert made.process.poll() is not None
+
+
 def test_what_goes_wrong_there_is_left_to_who_reads_it():
     with Beforehand((DataSpec(generator=name, limit=20), 3) for name in ("no_such_generator", "chain_sum")):
         pass

@@ -21,7 +21,7 @@ from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
 
-VERSION = 7
+VERSION = 8
 """Of how rows are read, split and kept; part of the key."""
 
 
@@ -129,8 +129,17 @@ DomainValues = dict[str, Any]
 
 
 def kept(domain: Domain) -> DomainValues:
-    """A domain as JSON values, without its spec."""
-    rows = {part: [list(row_values(row)) for row in getattr(domain, part)] for part in PARTS}
+    """A domain as JSON values, without its spec: each row once, and its parts by their rows' places."""
+    places: dict[int, int] = {}
+    rows: list[Row] = []
+    parts: dict[str, list[int]] = {}
+    for part in PARTS:
+        parts[part] = []
+        for row in getattr(domain, part):
+            place = places.setdefault(id(row), len(rows))
+            if place == len(rows):
+                rows.append(row)
+            parts[part].append(place)
     return {
         "name": domain.name,
         "grader": domain.grader,
@@ -144,7 +153,8 @@ def kept(domain: Domain) -> DomainValues:
         "labels": domain.labels,
         "unmet_roles": domain.unmet_roles,
         "fingerprint": domain.fingerprint,
-        **rows,
+        "rows": [row_values(row) for row in rows],
+        **parts,
     }
 
 
@@ -160,7 +170,8 @@ def restored(loaded: LoadedRecipe, values: list[DomainValues]) -> tuple[Domain, 
 
 def rebuilt(value: DomainValues, path: KeyPath, spec: DomainSpec) -> Domain:
     """One domain from its kept form, by the key of its section."""
-    parts: DomainValues = {part: tuple(row_from(entry) for entry in value.pop(part)) for part in PARTS}
+    rows = [row_from(entry) for entry in value.pop("rows")]
+    parts: DomainValues = {part: tuple(rows[place] for place in value.pop(part)) for part in PARTS}
     unmet = tuple(value.pop("unmet_roles"))
     return Domain(spec=spec, source=source_name(path), unmet_roles=unmet, **parts, **value)
 

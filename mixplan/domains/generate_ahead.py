@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 
 from pydantic import TypeAdapter
@@ -15,6 +16,7 @@ from mixplan.domains.generator import Generator
 from mixplan.errors import MixplanError
 from mixplan.recipe import DataSpec
 
+LOOK_SECONDS = 0.02
 FEWEST = 2
 """Generators for which another process is worth its start."""
 
@@ -47,6 +49,17 @@ class Beforehand:
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError), pipe:
                     pipe.write(Asked.dump_json(missing))
+
+    def wait_for(self, spec: DataSpec, seed: int) -> None:
+        """Wait until a generator's entries are made, or will not be made there.
+
+        Args:
+            spec: Data, of a generator or not.
+            seed: Of its entries.
+        """
+        kept = Generator(spec, seed).kept if spec.generator else None
+        while kept and self.process is not None and self.process.poll() is None and not kept.is_file():
+            time.sleep(LOOK_SECONDS)
 
     def __enter__(self) -> Beforehand:
         """Nothing more: the process runs."""

@@ -160,17 +160,19 @@ def _section(
 def _read_beside_generators(
     recipe: Recipe, names: Iterable[str], folder: Folder, locate: Where, already: Already
 ) -> None:
-    """Read what is not generated while another process makes the generators' entries.
+    """Read what is not generated while another process makes the generators' entries, then these as they come.
 
     What cannot be read is met again, and said, where sections are opened in order.
     """
     sections = {name: recipe.row_sections[name] for name in names}
-    data = [one for _, spec in sections.values() for one in (spec.data, spec.demonstrations) if one is not None]
-    with Beforehand((one, recipe.seed) for one in data) as made:
-        for name, (path, spec) in sections.items() if made.process else ():
-            if not any(one is not None and one.generator for one in (spec.data, spec.demonstrations)):
-                with contextlib.suppress(DataError):
-                    _section(recipe, name, path, spec, folder, locate, already)
+    data = {name: [one for one in (spec.data, spec.demonstrations) if one] for name, (_, spec) in sections.items()}
+    with Beforehand((one, recipe.seed) for each in data.values() for one in each) as made:
+        generated = [name for name in sections if any(one.generator for one in data[name])]
+        for name in [*(name for name in sections if name not in generated), *generated] if made.process else ():
+            for one in data[name]:
+                made.wait_for(one, recipe.seed)
+            with contextlib.suppress(DataError):
+                _section(recipe, name, *sections[name], folder, locate, already)
 
 
 def _not_met(rows: list[Row], name: str, met: dict[str, str], causes: Causes) -> list[Row]:
