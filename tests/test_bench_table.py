@@ -27,6 +27,9 @@ SCALE = {
     "an allocation with its duals": {"now": {"seconds": 0.7}},
 }
 
+COMMANDS = ("check, nothing kept", "--help", "plan again")
+SHORT = {f"{name}{of}": {"now": 0.1, "ratio": 0.5} for name in COMMANDS for of in ("", ", processors")}
+
 
 @pytest.mark.parametrize(
     ("number", "found", "reached"),
@@ -48,7 +51,9 @@ SCALE = {
         ("6", MEMORY, "yes"),
         ("6", MEMORY | {"largest_difference_of_a_loss": 2e-3}, "in part"),
         ("7", {"peak_over_loaded_mb": 501.0}, "no"),
-        ("8", {name: {"now": 0.1, "ratio": 0.5} for name in ("check, nothing kept", "--help", "plan again")}, "yes"),
+        ("8", SHORT, "yes"),
+        ("8", SHORT | {"plan again": {"now": 1.1, "ratio": 0.5}}, "in part"),
+        ("8", SHORT | {"plan again, processors": {"now": 1.1, "ratio": 0.5}}, "yes"),
         ("9", SCALE, "yes"),
         ("9", SCALE | {"a mixture": {"now": {"megabytes": 400.0}}}, "in part"),
         ("10", {"ratios": {"new 1 over 2": {"scores": 1.8}}}, "yes"),
