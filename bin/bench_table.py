@@ -145,7 +145,7 @@ def whole(found: Mapping[str, Any]) -> Judged:
 
 
 def commands(found: Mapping[str, Any]) -> Judged:
-    """Short commands, by this build's clock; beside it processor seconds, of which a command may use several at once."""
+    """Short commands, by this build's clock; beside it processor seconds, for a command may keep several busy."""
     goals = {"check, nothing kept": 3.0, "--help": 0.15, "plan again": 1.0}
     judged = []
     for name, most in goals.items():
