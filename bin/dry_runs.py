@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from mixplan.model.load import embedded_folder
+from mixplan.model import embedded_folder
 from mixplan.recipe import load_recipe
 from mixplan.train import dry_run
 

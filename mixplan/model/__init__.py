@@ -2,6 +2,7 @@
 
 from mixplan.model.answers import Answer, Sampling, generate, generation_way, padding_way, sampled_ends
 from mixplan.model.attention import has_windows, masks_by_kind
+from mixplan.model.converted import embedded_folder
 from mixplan.model.device import (
     DTYPES,
     give_back_memory,
@@ -11,7 +12,7 @@ from mixplan.model.device import (
     use_threads,
 )
 from mixplan.model.families import decoder_blocks, is_wrapped, model_class, text_config
-from mixplan.model.load import Model, embedded_folder, fingerprint_tensors, load_model
+from mixplan.model.load import Model, fingerprint_tensors, load_model
 from mixplan.model.selfcheck import Checked, Way, settled, slower
 from mixplan.model.stream import at_depth, check_depth, decoder_of, read_stream, taken, takes_positions
 from mixplan.model.text import answered_tokens, chat_template, render, spoken, text_hash, tokens_of_place

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import io
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gguf as gguf_package
 import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from mixplan import embedded
 from mixplan.errors import ModelError
 from mixplan.model.answer_ends import answer_ends
+from mixplan.model.converted import embedded_folder
 from mixplan.model.device import (
     DTYPES,
     is_dispatched,
@@ -41,8 +37,7 @@ from mixplan.model.truncated import partial_class
 from mixplan.recipe import ModelSpec
 from mixplan.recipe.model_folder import absent_model
 from mixplan.recipe.paths import local_path
-from mixplan.runs import content_hash, translated
-from mixplan.temporary_files import affixes
+from mixplan.runs import content_hash
 from mixplan.weights import weight_files, weights_hash
 
 FAILURES = (OSError, ValueError, ImportError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
@@ -227,54 +222,6 @@ def find(spec: ModelSpec, folder: Path) -> str:
         raise ModelError(f"model '{spec.name}' cannot be loaded: {problem}")
     local = folder / local_path(spec.name)
     return str(local) if local.is_dir() else spec.name
-
-
-def embedded_folder() -> Path:
-    """The embedded model as an ordinary folder that transformers and TRL load, made once from its GGUF file.
-
-    transformers refuses to save a model it read from GGUF, so the model is rebuilt from its config (without the
-    quantisation entry) and its state dict.
-    """
-    folder = embedded.converted_folder()
-    if (folder / "config.json").exists():
-        return folder
-    gguf = embedded.gguf_file()
-    transformers_logging.disable_progress_bar()
-    # Its progress bars cannot be switched off otherwise.
-    with contextlib.redirect_stderr(io.StringIO()), gguf_read_once():
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        lm = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    config = lm.config.to_dict()
-    config.pop("quantization_config", None)
-    rebuilt = AutoModelForCausalLM.from_config(type(lm.config).from_dict(config), dtype=torch.float32)
-    rebuilt.load_state_dict(lm.state_dict())
-    with translated(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        before, after = affixes(folder.name)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=before, suffix=after) as part:
-            made = Path(part) / "model"
-            rebuilt.save_pretrained(made)
-            tokenizer.save_pretrained(made)
-            # Another process may have made it meanwhile; the first one stands.
-            with contextlib.suppress(OSError):
-                made.rename(folder)
-    return folder
-
-
-@contextlib.contextmanager
-def gguf_read_once() -> Iterator[None]:
-    """Keep what transformers asks the package gguf for again and again, each time from the file's first byte.
-
-    It opens the file three times and makes the table of all tensors' names for each module, three quarters of the time.
-    """
-    kept = {name: getattr(gguf_package, name) for name in ("GGUFReader", "get_tensor_name_map")}
-    for name, asked in kept.items():
-        setattr(gguf_package, name, functools.cache(asked))
-    try:
-        yield
-    finally:
-        for name, asked in kept.items():
-            setattr(gguf_package, name, asked)
 
 
 def explain_load_failure(spec: ModelSpec, error: Exception) -> str:

@@ -20,4 +20,4 @@ Yaml = dict[str, Any]
 class Section(BaseModel):
     """What all sections share: frozen, strict types, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)

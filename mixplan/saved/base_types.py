@@ -35,6 +35,7 @@ class Saved(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         protected_namespaces=(),
+        defer_build=True,
     )
 
     def values(self) -> JsonObject:
