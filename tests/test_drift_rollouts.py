@@ -142,6 +142,20 @@ def test_answers_are_sampled_and_rewarded_as_the_recipe_says(tiny_model, tmp_pat
         assert [decode(ids, skip_special_tokens=True).strip() for ids in rollout_.ids] == list(rollout_.answers)
 
 
+def test_a_further_answer_that_counts_as_right_is_rewarded(tiny_model, tmp_path, process):
+    model = loaded(tiny_model)
+    train = TrainSpec(rewards={"exact": 1.0})
+    first = sampler(model, tmp_path, train=train, rows=ROWS[:1]).made(ROWS[:1], process).rollouts[0]
+    said = next(answer for answer in first.answers if answer and answer != ROWS[0].answer)
+    row = replace(ROWS[0], accepted=(said,))
+    again = sampler(model, tmp_path, train=train, rows=(row,)).made((row,), process).rollouts[0]
+    assert again.answers == first.answers
+    assert again.rewards == tuple(
+        float(answer == said) or old for answer, old in zip(first.answers, first.rewards, strict=True)
+    )
+    assert 1.0 in again.rewards
+
+
 def test_batches_are_kept_one_by_one(tiny_model, tmp_path, process, monkeypatch):
     model = loaded(tiny_model)
     one = sampler(model, tmp_path)

@@ -287,3 +287,16 @@ def test_rewards_look_at_what_follows_the_reasoning(tmp_path: Path) -> None:
     train = TrainSpec(method="grpo", rewards={"format": 1.0}, answer_format="<think>.*Rome.*</think>")
     (function,), _ = reward_functions(train, tally=tmp_path / "tally.json", opened="<think>\n")
     assert function(**columns) == [0.0, 0.0, 0.0, 1.0]
+
+
+def test_further_answers_that_count_as_right_are_rewarded(tmp_path: Path) -> None:
+    """As they are when the answers are measured."""
+    rows = {"reference": ["New York", "New York", "7"], "grader": ["exact", "exact", "number"], "entry": [None] * 3}
+    rows |= {"accepted": [["NYC", "the Big Apple"], [], ["seven", "8"]]}
+    texts = turns("NYC", "NYC", "8")
+    [function] = make(tmp_path / "tally.json")
+    assert function(completions=texts, **rows) == [1, 0, 1]
+    assert graded(completions=texts, **rows) == [1, 0, 1]
+    [function] = make(tmp_path / "tally.json", rewards={"exact": 1.0})
+    assert function(completions=texts, **rows) == [1, 0, 1]
+    assert graded(completions=texts, **{name: rows[name] for name in ("reference", "grader", "entry")}) == [0, 0, 0]

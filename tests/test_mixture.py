@@ -115,6 +115,27 @@ def test_grpo_rows_carry_reference_grader_and_entry(tmp_path: Path) -> None:
     assert mixture.parts[1].answers == {"reference": 4}
 
 
+def test_grpo_rows_carry_further_answers_that_count_as_right_where_any_has_some(tmp_path: Path) -> None:
+    law = make_domain("law", 4)
+    listed = replace(law, pool=tuple(replace(row, accepted=("NYC",) if i else ()) for i, row in enumerate(law.pool)))
+    grpo = TrainSpec(method="grpo")
+    mixture = build(tmp_path / "mixture", {"law": 4}, domains={"law": listed}, train=grpo)
+    rows = read_rows(mixture.folder)
+    assert Counter(tuple(row["accepted"]) for row in rows if row["domain"] == "law") == {("NYC",): 3, (): 1}
+    assert all(row["accepted"] == [] for row in rows if row["domain"] == "target")
+    assert "`accepted`: further answers" in (mixture.folder / "README.md").read_text()
+    read = {name: [row[name] for row in rows] for name in ("reference", "grader", "entry", "accepted")}
+    rewards = graded(completions=[[{"role": "assistant", "content": "NYC"}]] * len(rows), **read)
+    assert rewards == [1.0 if row["accepted"] else 0.0 for row in rows]
+    loaded = datasets.load_dataset(str(mixture.folder), cache_dir=str(tmp_path / "cache"), split="train")
+    assert loaded.to_list() == rows
+    plain = build(tmp_path / "mixture", {"law": 4}, domains={"law": law}, train=grpo)
+    assert plain.inputs != mixture.inputs
+    assert "accepted" not in read_rows(plain.folder)[0]
+    taught = build(tmp_path / "sft", {"law": 4}, domains={"law": listed})
+    assert set(read_rows(taught.folder)[0]) == {"prompt", "completion", "domain", "data", "row_id", "repeat"}
+
+
 def several(**graders: str) -> Any:
     """A target whose sources are graded in different ways, ten pool rows of each, four of each in the mixture."""
     parts = []

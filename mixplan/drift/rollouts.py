@@ -135,6 +135,8 @@ class Sampler:
             VERSION, self.model.fingerprint, self.model.device.type, self.tokenizer, settings, self.seed, graders,
             [train.rewards, train.answer_format, train.grader_seconds, state],
             [[self.prompt(row), *asdict(row).values()] for row in rows],
+            # Rewards that were kept before did not take them for right.
+            *(["accepted answers are rewarded"] if any(row.accepted for row in rows) else []),
         )  # fmt: skip
         return self.folder / key[:2] / f"{key}.json"
 
@@ -197,6 +199,7 @@ class Sampler:
             "reference": [row.answer for row, _ in pairs],
             "grader": [self.target.part_of(row).grader for row, _ in pairs],
             "entry": [row.entry for row, _ in pairs],
+            "accepted": [list(row.accepted) for row, _ in pairs],
         }
         with tempfile.TemporaryDirectory() as folder:
             tally = Path(folder) / "rewards.json"

@@ -17,6 +17,8 @@ Values = Mapping[str, Any]
 """A row's columns, or a config's keys, as JSON values."""
 
 BATCH_ROWS = 500
+GRADED = ("reference", "grader", "entry", "accepted")
+"""Columns that GRPO's rewards read; the last is there where any row has further answers that count as right."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class MixtureRow:
         tools: What the model may call; None without tools.
         settings: What the row gives the model's chat template.
         provenance: `domain`, `data`, `row_id` and `repeat`.
-        graded: For GRPO, `reference`, `grader` and `entry`.
+        graded: For GRPO, `reference`, `grader`, `entry` and, where any row has some, `accepted`.
     """
 
     prompt: Messages
@@ -72,5 +74,5 @@ def mixture_row(columns: Values) -> MixtureRow:
         tools=json.loads(tools) if tools else None,
         settings=columns.get("chat_template_kwargs") or {},
         provenance={name: columns[name] for name in ("domain", "data", "row_id", "repeat")},
-        graded={name: columns[name] for name in ("reference", "grader", "entry") if name in columns},
+        graded={name: columns[name] for name in GRADED if name in columns},
     )

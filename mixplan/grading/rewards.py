@@ -61,7 +61,8 @@ def total_rewards(train: TrainSpec, process: GradingProcess, tally: Path, column
         train: The recipe's section.
         process: Grades within bounds.
         tally: See `reward_functions`.
-        columns: `prompts`, `completions`, `reference`, `grader` and `entry`, one value for each answer.
+        columns: `prompts`, `completions`, `reference`, `grader`, `entry` and, where rows have further answers that
+            count as right, `accepted`; one value for each answer.
 
     Raises:
         RecipeError: a user's function cannot be loaded.
@@ -112,11 +113,12 @@ def scoring(name: str, train: TrainSpec, process: GradingProcess, opened: str = 
 
 
 def by_grader(process: GradingProcess, grader: str | None, opened: str, columns: Columns) -> list[float]:
-    """Grade answers by this grader, or each by its own row's."""
+    """Grade answers by this grader, or each by its own row's; rows may have further answers that count as right."""
     given = [columns[name] for name in ("completions", "reference", "grader", "entry")]
+    given.append(columns.get("accepted") or [()] * len(columns["completions"]))
     return [
-        process.grade(opened + said(turns), reference, grader or own, entry).score
-        for turns, reference, own, entry in zip(*given, strict=True)
+        process.grade(opened + said(turns), reference, grader or own, entry, accepted or ()).score
+        for turns, reference, own, entry, accepted in zip(*given, strict=True)
     ]
 
 

@@ -15,7 +15,7 @@ from mixplan.mixture.licences import licence_warnings
 from mixplan.mixture.order import Selection, take_domain, take_target
 from mixplan.mixture.own_voice import INSTRUCTION, VERSION, in_own_voice
 from mixplan.mixture.result import FORMAT, Mixture, Progress, read_mixture, write_record
-from mixplan.mixture.stream import Stream
+from mixplan.mixture.stream import Stream, any_accepted
 from mixplan.mixture.tokens import TokenCounter
 from mixplan.mixture.trl_config import TEMPLATE, trl_job
 from mixplan.mixture.write import beside, put_in_place, schema_of, write_shards
@@ -77,6 +77,8 @@ def build_mixture(
     own_voice = spec.target_answers == "own_voice"
     if own_voice:
         settings.append([VERSION, INSTRUCTION, grading_state([one.grader for one in target.parts])])
+    if train.method == "grpo" and any_accepted((*target.parts, *domains.values())):
+        settings.append("accepted answers are rewarded")
     asked = untrained if spec.answers == "self" or own_voice else None
     inputs = hash_inputs(target, domains, rows, settings, asked)
     if (standing := read_mixture(folder)) is not None and standing.inputs == inputs:
@@ -91,9 +93,8 @@ def write_mixture(stream: Stream, inputs: str, folder: Path) -> Mixture:
     """Write shards, card, TRL config and record beside the folder, then put them in its place."""
     job = stream.job
     with beside(folder) as partial:
-        content = write_shards(
-            stream.records(), schema=schema_of(job.method, job.settings, tools=stream.has_tools), folder=partial
-        )
+        columns = schema_of(job.method, job.settings, tools=stream.has_tools, accepted=stream.has_accepted)
+        content = write_shards(stream.records(), schema=columns, folder=partial)
         restricted = licence_warnings([(one.domain, one.count) for one in stream.selections])
         parts, warnings = stream.parts(), (*job.warnings, *stream.told(), *restricted)
         text = card(
@@ -106,6 +107,7 @@ def write_mixture(stream: Stream, inputs: str, folder: Path) -> Mixture:
             warnings=warnings,
             settings=job.settings,
             tools=stream.has_tools,
+            accepted=stream.has_accepted,
         )
         write_atomic(partial / "README.md", text.encode())
         write_atomic(partial / job.name, job.text.encode())

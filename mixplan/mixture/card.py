@@ -65,6 +65,7 @@ def card(
     warnings: Sequence[str],
     settings: Mapping[str, Any],
     tools: bool = False,
+    accepted: bool = False,
 ) -> str:
     """Write the card, with the front matter that `datasets.load_dataset` reads.
 
@@ -78,6 +79,7 @@ def card(
         warnings: Whole sentences a reader should see first.
         settings: What rows give the model's chat template.
         tools: Whether any row has tools.
+        accepted: Whether any row of GRPO has further answers that count as right.
     """
     files = [{"split": "train", "path": "train-*.parquet"}]
     front = {"configs": [{"config_name": config_name(method, content), "data_files": files}]}
@@ -98,7 +100,11 @@ def card(
     lines += [
         f"- `{name}`: {meaning}"
         for name, meaning in (
-            COLUMNS[method] | provenance(taught) | tools_column(tools) | settings_column(settings)
+            COLUMNS[method]
+            | provenance(taught)
+            | tools_column(tools)
+            | accepted_column(accepted)
+            | settings_column(settings)
         ).items()
     ]
     lines += ["", "## Use", "", "In the run folder:", "", "```python", "import datasets", ""]
@@ -121,6 +127,11 @@ def config_name(method: str, content: str) -> str:
 def tools_column(tools: bool) -> dict[str, str]:
     """The column of a conversation's tools, where any has some."""
     return {"tools": "what the model may call, as a JSON list; empty for rows without tools"} if tools else {}
+
+
+def accepted_column(accepted: bool) -> dict[str, str]:
+    """The column of further answers that count as right, where any row has some."""
+    return {"accepted": "further answers that count as right; empty for rows without any"} if accepted else {}
 
 
 def settings_column(settings: Mapping[str, Any]) -> dict[str, str]:

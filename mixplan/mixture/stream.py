@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mixplan.chat.tool_calls import TOOLS, parted_tools
@@ -92,7 +92,8 @@ class Stream:
                 raise RecipeError(
                     f"'{name}': its rows have tools, which TRL's GRPO does not read from rows. Remove `columns.tools`."
                 )
-            return {"prompt": prompt, "reference": text, "grader": grader, "entry": row.entry}
+            further = {"accepted": list(row.accepted)} if self.has_accepted else {}
+            return {"prompt": prompt, "reference": text, "grader": grader, "entry": row.entry, **further}
         settings = {"chat_template_kwargs": dict(self.job.settings)} if self.job.settings else {}
         given = {"tools": row.prompt[0][1] if tools else None} if self.has_tools else {}
         completion = [{"role": "assistant", "content": self.native("assistant", text)}]
@@ -102,6 +103,11 @@ class Stream:
     def has_tools(self) -> bool:
         """Whether any row of the mixture's domains has tools, which TRL's SFT reads from a column."""
         return any_tools([selection.domain for selection in self.selections])
+
+    @functools.cached_property
+    def has_accepted(self) -> bool:
+        """Whether rewards need a column of further answers that count as right."""
+        return self.job.method == "grpo" and any_accepted([selection.domain for selection in self.selections])
 
     def native(self, role: str, content: str) -> str:
         """A turn's content with tool calls as the model's chat template writes them, where it is known."""
@@ -169,6 +175,11 @@ class Stream:
 def any_tools(domains: Sequence[Domain]) -> bool:
     """Whether any pool row has tools."""
     return any(row.prompt[0][0] == TOOLS for domain in domains for row in domain.pool)
+
+
+def any_accepted(domains: Iterable[Domain]) -> bool:
+    """Whether any pool row has further answers that count as right."""
+    return any(row.accepted for domain in domains for row in domain.pool)
 
 
 def part(selection: Selection, tally: Tally, *, counted: bool) -> MixturePart:

@@ -37,15 +37,18 @@ SCHEMAS = {
 }
 
 
-def schema_of(method: str, settings: Mapping[str, Any], *, tools: bool = False) -> pa.Schema:
+def schema_of(method: str, settings: Mapping[str, Any], *, tools: bool = False, accepted: bool = False) -> pa.Schema:
     """A mixture's columns.
 
     Args:
         method: `sft` or `grpo`.
         settings: What the rows give a chat template, in the column that TRL's SFT reads; without any there is none.
         tools: Whether rows have tools, as JSON in the column that TRL's SFT reads.
+        accepted: Whether rows of GRPO have further answers that count as right.
     """
     schema = SCHEMAS[method]
+    if accepted and method == "grpo":
+        schema = schema.append(pa.field("accepted", pa.list_(pa.string())))
     if tools and method == "sft":
         schema = schema.append(pa.field("tools", pa.string()))
     if not settings:
@@ -105,6 +108,7 @@ def record_characters(record: Record) -> int:
         sum(len(turn["content"]) for turn in turns)
         + len(record.get("entry") or "")
         + len(record.get("reference") or "")
+        + sum(map(len, record.get("accepted", ())))
     )
 
 

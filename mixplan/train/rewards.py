@@ -22,6 +22,7 @@ def graded(
     reference: Sequence[str],
     grader: Sequence[str],
     entry: Sequence[str | None],
+    accepted: Sequence[Sequence[str]] | None = None,
     **_columns: object,
 ) -> list[float | None]:
     """Reward a batch as TRL's own command line asks for it by `reward_funcs: mixplan.train.rewards.graded`.
@@ -31,9 +32,11 @@ def graded(
         reference: The rows' reference answers.
         grader: The rows' graders: `choice`, `exact`, `number`, `math` or `generator`.
         entry: Generator rows: the reasoning-gym entry as JSON.
+        accepted: The rows' further answers that count as right; None where no row of the mixture has any.
 
     Returns:
         One reward a completion, 0 to 1, in order; 0 where a scorer fails or never returns.
     """
     reward = Reward("graded", scoring("graded", TrainSpec(), default_process()), None)
-    return reward(completions=completions, reference=reference, grader=grader, entry=entry)
+    further = {} if accepted is None else {"accepted": accepted}
+    return reward(completions=completions, reference=reference, grader=grader, entry=entry, **further)
