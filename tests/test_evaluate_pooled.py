@@ -1,6 +1,7 @@
 """Sources pooled into the target as a whole: every item once, under its source's name, in what all have."""
 
 import numpy as np
+import pytest
 
 from mixplan.evaluate import Measured
 from mixplan.evaluate.pooled import pooled
@@ -54,3 +55,14 @@ def test_headlines_without_a_quantity_in_common_are_not_pooled():
 
 def test_a_target_of_one_source_is_not_pooled():
     assert pooled({"target": {"exact": measured("exact", 1, 0.0)}}, {"target": "exact"}, []) is None
+
+
+@pytest.mark.parametrize(
+    ("ways", "pooled_way"), [((-1, -1), -1), ((-1, 0), -1), ((1, -1), 0), ((0, 0), 0), ((1, 1), 1)]
+)
+def test_which_way_is_better_stays_what_the_tasks_say(ways, pooled_way):
+    """Less of an error rate is better; a quantity of no known name is taken for better only where nothing is said."""
+    tasks = [Measured("lm_eval", ("r:0",), {"error_rate": (1.0,)}, {}, {"error_rate": way}) for way in ways]
+    found, _ = pooled({name: {"lm_eval": one} for name, one in zip("ab", tasks, strict=True)},
+                      dict.fromkeys("ab", "lm_eval"), ["a", "b"])  # fmt: skip
+    assert found["lm_eval"].quality("error_rate") == pooled_way

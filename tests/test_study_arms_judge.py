@@ -327,3 +327,11 @@ def test_what_plans_said_of_an_even_spread_is_held_against_what_came():
 def test_without_an_even_spread_there_is_nothing_to_foresee():
     one = compared("sums", bits([5], prose=[1]), {"none": [bits([1], prose=[2])], "plan": [bits([1], prose=[2])]})
     assert judged_arms({"sums": {3: one}})["foresight"] is None
+
+
+def test_a_target_of_which_less_is_better_gains_where_it_falls():
+    one = compared("sums", {"target": {"score": [4, 6]}}, {"none": [{"target": {"score": [1, 2]}}]})
+    (measure,) = one.before.domains["target"]
+    known = replace(one.before.domains["target"][measure], better={"score": -1})
+    one = replace(one, before=replace(one.before, domains={"target": {measure: known}}))
+    assert gain(one, "none").value == pytest.approx(3.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mixplan.saved.evaluation import Measured
+from mixplan.saved.evaluation import Measured, quality
 
 
 def pooled(
@@ -44,10 +44,14 @@ def pooled_measure(parts: Sequence[tuple[str, Measured]]) -> Measured:
     """
     first = parts[0][1]
     values = [name for name in first.values if all(name in part.values for _, part in parts)]
+    # Tasks that disagree on which way is better have none in common; one that says nothing follows the others.
+    ways = {name: {part.quality(name) for _, part in parts} - {0} for name in values}
+    better = {name: next(iter(ways[name])) if len(ways[name]) == 1 else 0 for name in values}
     texts = [name for name in first.texts if all(name in part.texts for _, part in parts)]
     return Measured(
         measure=first.measure,
         rows=tuple(f"{source}/{row}" for source, part in parts for row in part.rows),
         values={name: tuple(value for _, part in parts for value in part.values[name]) for name in values},
         texts={name: tuple(text for _, part in parts for text in part.texts[name]) for name in texts},
+        better={name: way for name, way in better.items() if way != quality(name)},
     )

@@ -218,8 +218,9 @@ def gain(one: Measured, arm: str) -> Figure | None:
     measure = one.before.headlines.get("target")
     if measure is None:
         return None
-    quantity = main_quantity(one.before.domains["target"][measure].values)
-    return changed(one, arm, "target", measure, quantity).scaled(quality(quantity) or 1)
+    measured = one.before.domains["target"][measure]
+    quantity = main_quantity(measured.values)
+    return changed(one, arm, "target", measure, quantity).scaled(measured.quality(quantity) or 1)
 
 
 def changed(one: Measured, arm: str, name: str, measure: str, quantity: str) -> Figure:
