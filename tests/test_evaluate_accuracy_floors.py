@@ -59,3 +59,23 @@ def test_few_items_and_other_measures_have_no_floor():
     assert floor_of("exact", {"exact": exact(0, 11)} | MOVED, (), named=False) is None
     assert floor_of("behaviour", MOVED, (), named=False) is None
     assert floor_of("exact", MOVED, (), named=False) is None
+
+
+@pytest.mark.parametrize("metric", ["acc", "exact_match"])
+def test_a_harness_s_task_has_the_floor_of_its_options(metric):
+    """It is the same accuracy, whichever harness took it."""
+    for right in range(25):
+        own = choice(right)
+        task = Measured("lm_eval", own.rows, {metric: own.values["correct"]}, {}, {metric: 1})
+        found = floor_of("lm_eval", {"lm_eval": task}, ROWS, named=True)
+        expected = floor_of("choice", {"choice": own}, ROWS, named=True)
+        assert (found is None) == (expected is None)
+        if found and expected:
+            changed = {"measure": "lm_eval", "quantity": metric}
+            assert found == expected.model_copy(update=changed)
+
+
+def test_a_metric_that_is_no_share_of_right_answers_has_no_floor():
+    for metric, values in {"perplexity": (1.0,) * 24, "score": (5.0,) * 24}.items():
+        task = Measured("lm_eval", tuple(FREE), {metric: values}, {})
+        assert floor_of("lm_eval", {"lm_eval": task}, (), named=True) is None

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mixplan.evaluate.harnesses.lm_eval_metrics import column_of, weighed
+from mixplan.evaluate.harnesses.lm_eval_metrics import column_of, options_in, weighed
 
 
 @pytest.mark.parametrize(("higher", "better"), [(True, 1), (False, -1), (None, 0)])
@@ -60,3 +60,20 @@ def test_why_a_metric_has_no_number_an_item(values, stated, why):
 def test_a_pair_is_a_finite_number_and_a_weight_above_zero(value):
     assert weighed(value) is None
     assert weighed([-2, 3]) == (-2.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ([["Q", " A"], ["Q", " B"], ["Q", " C"]], 3),
+        ({f"gen_args_{n}": {"arg_0": "Q", "arg_1": f" {n}"} for n in range(4)}, 4),
+        # By mutual information each answer is scored without the question, too.
+        ([["Q", " A"], ["Q", " B"], ["", " A"], ["", " B"]], 2),
+        # One ending behind several beginnings, as in winogrande.
+        ([["Ann ran since she", " was late."], ["Eve ran since she", " was late."]], 2),
+        ([["", "yes"], ["", "no"]], 2),
+        (None, 0),
+    ],
+)
+def test_options_are_what_an_item_was_scored_on(arguments, options):
+    assert options_in(arguments) == options

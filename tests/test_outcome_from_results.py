@@ -231,6 +231,28 @@ def test_tolerances_judge_what_another_harness_measured(tmp_path, run, names):
     assert CliRunner().invoke(app, command).exit_code == 3
 
 
+def test_an_accuracy_at_chance_keeps_no_tolerance(tmp_path, run, names):
+    """A quarter of 400 items of four options is what guessing gives: there is nothing that could be lost."""
+
+    def asked(marks, options):
+        found = graded(marks)
+        for one in found:
+            prompt = one["arguments"]["gen_args_0"]["arg_0"]
+            one["arguments"] = {f"gen_args_{n}": {"arg_0": prompt, "arg_1": f" {n}"} for n in range(options)}
+        return task(found, config={"output_type": "multiple_choice"})
+
+    same, held = "1000" * 100, (f"tolerances={{{names[0]}: 10 pp}}",)
+    said = {}
+    for options in (4, 10):
+        files = results(tmp_path, {names[0]: asked(same, options)}, {names[0]: asked(same, options)})
+        request = ResultsRequest(*files, label=f"of{options}")
+        found = read_outcome(judge_results(run, request, held))
+        (one,) = found.tolerances.held
+        said[options] = one.verdict, one.reason, found.domains[names[0]].floor and found.domains[names[0]].floor.chance
+    why = "Accuracy cannot show a loss: before training 100 of 400 rows were right, and guessing gives 25.0 %."
+    assert said == {4: ("undecided", why, 0.25), 10: ("pass", None, None)}
+
+
 def test_a_task_of_a_group_that_is_missing_on_one_side_is_said_to_be_missing(tmp_path, run, names):
     early = {name: task(graded("0101")) for name in ("m_a", "m_b", "spare")}
     late = {name: task(graded("0101")) for name in ("m_a", "m_c")}

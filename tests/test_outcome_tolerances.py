@@ -266,3 +266,27 @@ def test_the_sentence_names_who_lost_too_much_and_what_is_open():
         "Tolerances: fail. 1 of 2 domains lost more than may be lost: law (4 pp [2.5, 5.5], may lose 2 pp). "
         "1 of 2 domains undecided: art (0.4 nats [0.1, 0.7], may lose 0.5 nats)."
     )
+
+
+@pytest.mark.parametrize(("way", "after", "verdict"), [
+    ({}, 0.9, "pass"), ({"acc": 0}, 0.9, "pass"), ({"acc": 0}, 0.2, "fail"), ({"acc": -1}, 0.9, "fail"),
+])  # fmt: skip
+def test_an_accuracy_of_which_its_harness_does_not_say_that_more_is_better_is_lost_where_it_falls(way, after, verdict):
+    """A quantity of a known name has a known side; only one that is said to be better where it is less turns."""
+    draw = np.random.default_rng(0)
+    early, late = ((draw.random(400) < share).astype(float) for share in (0.6, after))
+    before = evaluation(early, measure="lm_eval", quantity="acc")
+    measured = replace(before.domains["law"]["lm_eval"], better=way)
+    before = replace(before, domains={"law": {"lm_eval": measured}})
+    moved = change(early, late, quality=measured.quality("acc"), resamples=200, seed=0)
+    (one,) = gate({"law": [Tolerance(2.0, "pp", "lm_eval")]}, {"law": {"lm_eval": {"acc": moved}}}, before, {}).held
+    assert one.verdict == verdict
+    assert one.loss.value == pytest.approx(100 * (early.mean() - late.mean()) * (-1 if way == {"acc": -1} else 1))
+
+
+def test_scores_beyond_one_are_no_share_of_right_answers():
+    before = evaluation([5, 7] * 50, measure="lm_eval")
+    moved = filled(Change, {"change": -0.1, "low": -0.2, "high": 0.0})
+    (one,) = gate({"law": [Tolerance(2.0, "pp", "lm_eval")]}, {"law": {"lm_eval": {"score": moved}}}, before, {}).held
+    said = "The task's metric score is no share of right answers, which `pp` is of."
+    assert (one.verdict, one.reason) == ("undecided", said)

@@ -35,6 +35,16 @@ def test_quantities_have_a_better_side():
     assert [quality(name) for name in ("correct", "bits_per_byte", "kl", "exact_match")] == [1, -1, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("quantity", "stated", "side"),
+    [("acc", None, 1), ("acc", 0, 1), ("acc", -1, -1), ("perplexity", 0, -1), ("kl", 0, 0), ("cost", 0, 0),
+     ("cost", None, 1)],
+)  # fmt: skip
+def test_a_harness_that_says_nothing_leaves_a_known_quantity_its_side(quantity, stated, side):
+    better = {} if stated is None else {quantity: stated}
+    assert Measured("lm_eval", ("a",), {quantity: (1.0,)}, {}, better).quality(quantity) == side
+
+
 HEAD = '{"version": 1, "model": {"hash": "h", "dtype": "float32"}, "domains": {"law": '
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sized
+from typing import Protocol
 
-from mixplan.domains import Row
 from mixplan.evaluate.intervals import FEWEST_ITEMS
+from mixplan.recipe.tolerances import SHARES
 from mixplan.saved.evaluation import Measured
 from mixplan.saved.outcome import Floor
 
-GRADED = {"choice": "correct", "exact": "score"}
-"""Measures that grade answers, each with its quantity."""
 INSTEAD = ("likelihood", "behaviour")
 """Measures that move without any answer turning wrong, the first that was made is taken."""
 FEW = 2 * FEWEST_ITEMS
@@ -18,7 +17,25 @@ FEW = 2 * FEWEST_ITEMS
 BY_CHANCE = 0.05
 
 
-def floor_of(headline: str, measures: Mapping[str, Measured], rows: Sequence[Row], *, named: bool) -> Floor | None:
+class Question(Protocol):
+    """A row, or an item of another harness, as far as guessing at it goes."""
+
+    @property
+    def id(self) -> str:
+        """What it is called among what was measured."""
+
+    @property
+    def options(self) -> Sized:
+        """What it is answered from; empty where answers are free, or where that is not known."""
+
+
+def is_share(measured: Measured) -> bool:
+    """Whether a measure's main quantity is a share of right answers."""
+    quantity, values = next(iter(measured.values.items()))
+    return quantity in SHARES and all(0 <= value <= 1 for value in values)
+
+
+def floor_of(headline: str, measures: Mapping[str, Measured], rows: Iterable[Question], *, named: bool) -> Floor | None:
     """Say whether a domain's headline measure is at its floor.
 
     Nothing is lost where nothing was known: with fewer than six right answers even losing them all is within noise,
@@ -33,10 +50,10 @@ def floor_of(headline: str, measures: Mapping[str, Measured], rows: Sequence[Row
     from scipy.stats import binom  # takes most of a second
 
     measured = measures.get(headline)
-    if measured is None or headline not in GRADED or len(measured.rows) < FEW:
+    if measured is None or len(measured.rows) < FEW or not is_share(measured):
         return None
-    quantity = GRADED[headline]
-    values, options = measured.values[quantity], {row.id: len(row.options) for row in rows}
+    quantity, values = next(iter(measured.values.items()))
+    options = {row.id: len(row.options) for row in rows}
     items = len(values)
     shares = [1 / options[row] if options.get(row) else 0.0 for row in measured.rows]
     chance, right = sum(shares) / items, sum(values)

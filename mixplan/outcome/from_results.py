@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mixplan.errors import RunError
+from mixplan.evaluate.accuracy_floors import floor_of
 from mixplan.evaluate.harnesses.find import read_harness
 from mixplan.evaluate.harnesses.metric_names import Choice
 from mixplan.evaluate.harnesses.pair import PairedPart, pair_part
@@ -23,7 +24,8 @@ from mixplan.recipe.tolerances import tolerances_of
 from mixplan.runs import JUDGED, content_hash, locked
 from mixplan.saved import Outcome, Plan, read_plan, write_outcome
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, write_evaluation
-from mixplan.saved.outcome import Answered, Harness
+from mixplan.saved.outcome import Answered, Floor, Harness
+from mixplan.saved.trajectory import is_target
 
 ASKED = re.compile(r"(?P<domain>[^=]+)=(?P<task>[^=]+?)(?::(?P<metric>[^:,=]+)(?:,(?P<filter>[^:=]+))?)?")
 GRADES = {0.0: "wrong", 1.0: "right"}
@@ -86,6 +88,7 @@ def judge_results(run: Path, request: ResultsRequest, overrides: tuple[str, ...]
     label = request.label or re.sub(r"[^A-Za-z0-9_.-]+", "-", after.model.rstrip("/").rpartition("/")[2]).strip("-._")
     hold_label(label)
     early, late = evaluation(before, parts, late=False), evaluation(after, parts, late=True)
+    early = replace(early, floors=floors_of(early, parts))
     harness = Harness(
         name=after.harness,
         before=str(request.before.resolve()),
@@ -99,7 +102,7 @@ def judge_results(run: Path, request: ResultsRequest, overrides: tuple[str, ...]
     found = with_answers(found, parts)
     folder = run / JUDGED / label
     asked = on_results(tolerances_of(recipe), found.domains)
-    if (held := gate(asked, changes_in(found), early, {})) is not None:
+    if (held := gate(asked, changes_in(found), early, questions(parts))) is not None:
         found = with_gate(found, plan, held, standing(folder))
     lost = unmeasured(plan, request.tasks, recipe.evaluate.tasks, before, after)
     warnings = [*told(plan, before, after, chosen, lost), *(note for part in parts.values() for note in part.notes)]
@@ -249,6 +252,32 @@ def evaluation(results: Results, parts: Mapping[str, PairedPart], *, late: bool)
         domains=domains,
         headlines={name: part.headline for name, part in parts.items()},
     )
+
+
+@dataclass(frozen=True)
+class Guessed:
+    """An item and how many options it has, none where answers are free."""
+
+    id: str
+    options: range
+
+
+def questions(parts: Mapping[str, PairedPart]) -> dict[str, list[Guessed]]:
+    """The items of each part of a plan, for what guessing gives."""
+    return {
+        name: [Guessed(row, range(pair[0].options)) for row, pair in part.items.items()] for name, part in parts.items()
+    }
+
+
+def floors_of(early: Evaluation, parts: Mapping[str, PairedPart]) -> dict[str, Floor]:
+    """Domains whose accuracy before training cannot show a loss; what is taught is there to gain."""
+    asked = questions(parts)
+    found = {
+        name: floor_of(headline, early.domains[name], asked[name], named=True)
+        for name, headline in early.headlines.items()
+        if not is_target(name)
+    }
+    return {name: floor for name, floor in found.items() if floor is not None}
 
 
 def told(

@@ -41,7 +41,7 @@ def summarise(outcome: Outcome) -> list[str]:
     found = [
         *taught(outcome),
         headlines(domains),
-        floors(domains),
+        floors(domains, brought=is_brought(outcome)),
         behaviour(domains),
         forecast(domains, outcome.forecast.kind),
         *judged(outcome.judgement, outcome.settings.score or "icl"),
@@ -122,14 +122,26 @@ def headlines(domains: Mapping[str, Measured]) -> str:
     )
 
 
-def floors(domains: Mapping[str, Measured]) -> str:
-    """Which domains' accuracy cannot show a loss, and what stands for them instead."""
+def is_brought(outcome: Outcome) -> bool:
+    """Whether all measures are another harness's, so that neither model was read."""
+    return outcome.elsewhere is not None and outcome.elsewhere.harness is not None
+
+
+def floors(domains: Mapping[str, Measured], *, brought: bool = False) -> str:
+    """Which domains' accuracy cannot show a loss, and what stands for them instead.
+
+    Args:
+        domains: By name.
+        brought: Whether another harness has measured them.
+    """
     found = {name: floor for name, domain in domains.items() if (floor := domain.floor)}
     sentences = []
     for instead in dict.fromkeys(floor.instead for floor in found.values()):
         those = {name: floor for name, floor in found.items() if floor.instead == instead}
         listed = few((f"{name} {floor_text(floor)}" for name, floor in those.items()), len(those))
-        if instead is None:
+        if brought:
+            rest = "`mixplan eval RUN --model MODEL` measures whether their behaviour moves"
+        elif instead is None:
             rest = "add `behaviour` to `evaluate.also` and name no other measure for them to see whether they move"
         else:
             rest = f"there the headline is {TITLES_INSTEAD[instead]}"

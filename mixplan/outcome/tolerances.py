@@ -20,9 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from mixplan.domains import Row
 from mixplan.errors import RunError
-from mixplan.evaluate.accuracy_floors import GRADED, floor_of
+from mixplan.evaluate.accuracy_floors import Question, floor_of, is_share
 from mixplan.evaluate.compare import change
 from mixplan.evaluate.intervals import FEWEST_ITEMS, graded_interval, student_quantile
 from mixplan.outcome.summary import changed_since, summarise
@@ -49,7 +48,7 @@ def gate(
     tolerances: Mapping[str, Sequence[Tolerance]],
     changes: Changes,
     before: Evaluation,
-    rows: Mapping[str, Sequence[Row]],
+    rows: Mapping[str, Sequence[Question]],
     *,
     seeds: int = 1,
 ) -> Gate | None:
@@ -222,17 +221,15 @@ def graded_ends(loss: Interval, moved: Change, scale: float) -> Callable[[int], 
 
 
 def no_loss_to_show(
-    name: str, tolerance: Tolerance, quantity: str, before: Evaluation, rows: Sequence[Row]
+    name: str, tolerance: Tolerance, quantity: str, before: Evaluation, rows: Sequence[Question]
 ) -> str | None:
     """Why a loss could not show in an accuracy, in a sentence; None where it could."""
     if tolerance.unit != "pp":
         return None
-    if quantity not in SHARES:
+    if not is_share(before.domains[name][tolerance.measure]):
         return f"The task's metric {quantity} is no share of right answers, which `pp` is of."
     values = before.domains[name][tolerance.measure].values[quantity]
-    floor = None
-    if tolerance.measure in GRADED:
-        floor = floor_of(tolerance.measure, before.domains[name], rows, named=True)
+    floor = floor_of(tolerance.measure, before.domains[name], rows, named=True)
     if floor is None and sum(values) >= FEWEST_ITEMS:
         return None
     guessing = f", and guessing gives {100 * floor.chance:.1f} %" if floor and floor.chance else ""
@@ -245,7 +242,7 @@ def with_gates(
     after: Mapping[str, Mapping[int, Evaluation]],
     before: Evaluation,
     recipe: Recipe,
-    rows: Mapping[str, Sequence[Row]],
+    rows: Mapping[str, Sequence[Question]],
 ) -> Arms:
     """A table of arms with what became of a recipe's tolerances under each of them, over its seeds.
 

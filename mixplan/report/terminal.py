@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mixplan.mixture.trl_config import WITHOUT_GPU
-from mixplan.outcome.summary import arms, drift, floors, judged
+from mixplan.outcome.summary import arms, drift, floors, is_brought, judged
 from mixplan.outcome.summary import tolerances as said_of
 from mixplan.report import by_source, difference, runs_table, sentences, text_tables, tolerances, without_sae
 from mixplan.report.command_line import installed, program, seen
@@ -87,7 +87,7 @@ def show_outcome(plan: Plan, outcome: Outcome, console: Console, page: Path | No
 
 def verdict(outcome: Outcome) -> list[str]:
     """What became of tolerances, target and domains, which of these cannot show a loss, and how arms did."""
-    said = [said_of(outcome.tolerances), *leading(outcome), floors(outcome.domains)]
+    said = [said_of(outcome.tolerances), *leading(outcome), floors(outcome.domains, brought=is_brought(outcome))]
     return [*filter(None, said), *arms(outcome.arms)]
 
 

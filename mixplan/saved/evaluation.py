@@ -23,6 +23,15 @@ QUALITY = {
     "bits_per_byte": -1,
     "kl": 0,
     "acc": 1,
+    "acc_norm": 1,
+    "exact_match": 1,
+    "accuracy": 1,
+    "bits_per_word": -1,
+    "bits_per_item": -1,
+    "perplexity": -1,
+    "word_perplexity": -1,
+    "byte_perplexity": -1,
+    "wer": -1,
     "brier_score": -1,
     "ter": -1,
 }
@@ -48,8 +57,12 @@ class Measured:
     better: dict[str, int] = field(default_factory=dict)
 
     def quality(self, quantity: str) -> int:
-        """Whether more of a quantity is better (1), worse (-1), or neither (0)."""
-        return self.better.get(quantity, quality(quantity))
+        """Whether more of a quantity is better (1), worse (-1), or neither (0).
+
+        Where its harness says nothing, a quantity of a known name has the side that it has elsewhere.
+        """
+        stated = self.better.get(quantity)
+        return stated if stated is not None and (stated or quantity not in QUALITY) else quality(quantity)
 
 
 class EvaluatedModel(Saved):

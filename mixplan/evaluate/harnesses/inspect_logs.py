@@ -257,4 +257,5 @@ def item_of(sample: Any, leading: str, values: Mapping[str, Mapping[str, float]]
             label_of(MEASURE, scorer, leading): str(score.answer or "")
             for scorer, score in (sample.scores or {}).items()
         },
+        options=len(sample.choices or ()),
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from mixplan.errors import EvaluateError
-from mixplan.evaluate.harnesses.lm_eval_metrics import Column, column_of
+from mixplan.evaluate.harnesses.lm_eval_metrics import Column, column_of, options_in
 from mixplan.evaluate.harnesses.lm_eval_models import (
     Json,
     hold_one_model,
@@ -222,6 +222,7 @@ def task_of(file: Path, name: str, results: ResultsFile) -> Task:
                 if config.get("output_type") == "generate_until"
                 else {},
                 {measure: {quantity: column[at] for quantity, column in by.items()} for measure, by in values.items()},
+                scored=config.get("output_type") == "multiple_choice",
             )
             for at, (number, row) in numbered
         },
@@ -357,8 +358,8 @@ def metrics_of(figures: Json, key: str, sample: Sample) -> list[str]:
     return [str(name) for name in listed] if isinstance(listed, list) else stated
 
 
-def item_of(sample: Sample, answers: dict[str, str], values: dict[str, dict[str, float]]) -> Item:
-    """One item as it was asked and answered."""
+def item_of(sample: Sample, answers: dict[str, str], values: dict[str, dict[str, float]], *, scored: bool) -> Item:
+    """One item as it was asked and answered; scored is whether by the likeliest of several options."""
     contexts = contexts_of(sample.arguments)
     first = contexts[0] if contexts else ""
     return Item(
@@ -368,6 +369,7 @@ def item_of(sample: Sample, answers: dict[str, str], values: dict[str, dict[str,
         question=first if isinstance(first, str) else text_of(first),
         reference=text_of(sample.target),
         answers=answers,
+        options=options_in(sample.arguments) if scored else 0,
     )
 
 

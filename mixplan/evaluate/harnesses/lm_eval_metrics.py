@@ -75,3 +75,18 @@ def weighed_column(metric: str, pairs: Sequence[tuple[float, float]], figure: fl
         "document by its length."
     )
     return Column(f"bits_per_{unit}", -1, [-log / weight / math.log(2) for log, weight in pairs], note)
+
+
+def options_in(arguments: JsonValue) -> int:
+    """How many options a multiple-choice item was scored on: different pairs of a context and what may follow it.
+
+    Pairs without a context are those of a metric by mutual information, where others have one.
+    """
+    each = arguments.values() if isinstance(arguments, dict) else arguments if isinstance(arguments, list) else ()
+    pairs = {
+        (entry.get("arg_0"), entry.get("arg_1")) if isinstance(entry, dict) else tuple(entry[:2])
+        for entry in each
+        if isinstance(entry, dict | list)
+    }
+    texts = {pair for pair in pairs if all(isinstance(text, str) for text in pair)}
+    return len({pair for pair in texts if pair[0]} or texts)

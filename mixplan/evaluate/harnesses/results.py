@@ -21,6 +21,7 @@ class Item:
         question: What was asked, for a person.
         reference: The right answer, as the data has it.
         answers: What was answered, as each measure's filter or scorer took it; none where options were scored.
+        options: How many it was answered from; 0 where answers are free.
     """
 
     content: str
@@ -29,6 +30,7 @@ class Item:
     question: str
     reference: str
     answers: Mapping[str, str] = field(default_factory=dict)
+    options: int = 0
 
 
 @dataclass(frozen=True)
