@@ -66,6 +66,14 @@ def test_headlines_are_judged_in_one_unit() -> None:
     assert line.quantity == "accuracy"
     inside = {name for name in outcome.domains if judged_change(outcome, line, name)}
     assert inside == {name for name, domain in outcome.domains.items() if domain.quantity in ("correct", "score")}
+    # A task's accuracy is judged with the others, so it is drawn with them.
+    name = next(iter(inside))
+    change = outcome.domains[name].change
+    task = outcome.domains[name].model_copy(
+        update={"headline": "lm_eval", "measures": {"lm_eval": {"exact_match": change}}}
+    )
+    tasked = outcome.model_copy(update={"domains": outcome.domains | {name: task}})
+    assert judged_change(tasked, line, name) == change
     bits = line.model_copy(update={"quantity": "bits_per_byte"})
     assert {name for name in outcome.domains if judged_change(outcome, bits, name)} == set(outcome.domains) - inside
     choice = line.model_copy(update={"measure": "choice", "quantity": "gold_probability"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mixplan.forecast.earlier_runs import unit_of
 from mixplan.outcome.units import counted
 from mixplan.report.charts import Axis
 from mixplan.report.markup import Html, tag
@@ -18,9 +19,6 @@ from mixplan.saved.plan import Plan
 
 DRAWN = ("sts_icl", "sts_act", "preview_kl", "behind_answers_raw")
 """Predictors that get a scatter; the baselines stand in the table beside them."""
-
-ACCURACY = ("correct", "score", "acc")
-"""Headline quantities that are judged together, being shares of right answers."""
 
 
 def predicted(plan: Plan, outcome: Outcome) -> Html | None:
@@ -118,8 +116,7 @@ def judged_change(outcome: Outcome, line: Judgement, name: str) -> Change | None
     domain = outcome.domains[name]
     if line.measure != "headline":
         return domain.measures.get(line.measure, {}).get(line.quantity)
-    together = ACCURACY if line.quantity == "accuracy" else (line.quantity,)
-    return domain.change if domain.quantity in together else None
+    return domain.change if domain.quantity and unit_of(domain.quantity) == line.quantity else None
 
 
 def _size(change: Change) -> Span:
