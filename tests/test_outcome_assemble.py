@@ -195,6 +195,12 @@ def test_warnings_in_full(job):
         "algebra: nothing was measured; it has no evaluation rows, or no measure fits it.",
         f"Answers of the trained model that were cut at evaluate.answer_tokens count as wrong: {cut}.",
     ]
+    before = evaluation(0.0, truncated=3)
+    told = made(job, before=before, after=evaluation(0.5), drift=None)["warnings"]
+    assert [text for text in told if "were cut at" in text] == [
+        "Answers of the untrained model that were cut at evaluate.answer_tokens count as wrong, so part of a gain may "
+        f"be that answers end sooner: {', '.join(f'{name} 3 of 20' for name in before.domains)}."
+    ]
     assert found["domains"]["algebra"]["outside_forecast"] is None
     assert found["domains"]["law"]["answers"] == {"before": {"right": 20}, "after": {"right": 17, "truncated": 3}}
 

@@ -268,15 +268,28 @@ def warnings_of(outcome: Outcome, measured: Mapping[str, Measured]) -> list[str]
             dropped = consumed.dropped_rows
             found.append(f"{name}: {dropped} of its rows {were(dropped)} longer than allowed and left out.")
     found += unmeasured(outcome, measured)
-    cut = [
-        f"{name} {counts['truncated']} of {sum(counts.values())}"
-        for name, part in measured.items()
-        if part.answers and (counts := part.answers.after).get("truncated", 0)
-    ]
-    if cut:
-        found.append(
-            f"Answers of the trained model that were cut at evaluate.answer_tokens count as wrong: {', '.join(cut)}."
-        )
+    return [*found, *cut_answers(measured)]
+
+
+def cut_answers(measured: Mapping[str, Measured]) -> list[str]:
+    """How many answers of either model were cut before they were right, each in a sentence."""
+    answers = {name: part.answers for name, part in measured.items() if part.answers}
+    sides = (
+        (
+            "untrained",
+            ", so part of a gain may be that answers end sooner",
+            {n: one.before for n, one in answers.items()},
+        ),
+        ("trained", "", {n: one.after for n, one in answers.items()}),
+    )
+    found = []
+    for which, meaning, grades in sides:
+        cut = [
+            f"{name} {one['truncated']} of {sum(one.values())}" for name, one in grades.items() if one.get("truncated")
+        ]
+        if cut:
+            start = f"Answers of the {which} model that were cut at evaluate.answer_tokens count as wrong{meaning}"
+            found.append(f"{start}: {', '.join(cut)}.")
     return found
 
 
