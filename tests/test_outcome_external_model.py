@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from evaluated import asked_rows, loaded, spec_of
 from small_loop import outcome
 from small_plan import Silent
 from tokenizers import AddedToken
@@ -16,7 +17,9 @@ from typer.testing import CliRunner
 import mixplan
 from mixplan.cli import app
 from mixplan.errors import ModelError, RunError
-from mixplan.outcome.external_model import find_judged, is_foreign
+from mixplan.model import load_trained
+from mixplan.model.answers import end_tokens
+from mixplan.outcome.external_model import comparable, find_judged, is_foreign
 from mixplan.outcome.make import evaluate_run
 from mixplan.saved import read_outcome
 
@@ -155,6 +158,22 @@ def test_another_vocabulary_is_refused(elsewhere):
     other_tokens(folder)
     with pytest.raises(ModelError, match=r"its tokenizer reads \d+ of 24 evaluation prompts as other tokens"):
         evaluate_run(run, (), watcher=Silent(), model=str(folder))
+
+
+def test_a_model_ends_its_answers_as_its_own_tokenizer_says(tiny_model, tmp_path):
+    """It reads the plan's prompts with the plan's tokenizer, whose end of text it was taught away from."""
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "elsewhere"))
+    base = loaded(tiny_model)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    taught = next(word for word, token in tokenizer.get_vocab().items() if token not in end_tokens(base))
+    tokenizer.eos_token = taught
+    tokenizer.save_pretrained(folder)
+    model, _ = comparable(load_trained(spec_of(tiny_model), folder), base, asked_rows(), folder)
+    end = tokenizer.convert_tokens_to_ids(taught)
+    assert end_tokens(model) == end_tokens(base) | {end}
+    # Without that token, answers of a model taught otherwise are as they were.
+    other, _ = comparable(load_trained(spec_of(tiny_model), Path(tiny_model)), base, asked_rows(), Path(tiny_model))
+    assert (end_tokens(other), other.settings) == (end_tokens(base), base.settings)
 
 
 def test_what_cannot_be_found_is_refused(trained, tmp_path):

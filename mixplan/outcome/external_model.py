@@ -16,6 +16,7 @@ from mixplan.domains import Row
 from mixplan.errors import ModelError, RunError
 from mixplan.evaluate.prompts import prompt_text, token_ids
 from mixplan.model import Model
+from mixplan.model.trained import ending_as_trained
 from mixplan.runs import quoted
 from mixplan.saved import read_outcome
 from mixplan.saved.outcome import Harness
@@ -165,7 +166,8 @@ def comparable(trained: Model, untrained: Model, rows: Iterable[Row], place: Pat
         place: The trained model's folder, for messages.
 
     Returns:
-        The trained model with the untrained one's tokenizer and chat template, and what a reader should know.
+        The trained model with the untrained one's tokenizer and chat template, still ending its answers as its own
+        tokenizer says, and what a reader should know.
 
     Raises:
         ModelError: its own tokenizer reads the very same text as other tokens.
@@ -192,7 +194,9 @@ def comparable(trained: Model, untrained: Model, rows: Iterable[Row], place: Pat
             f"than that of '{untrained.name}'. Both models were measured with the latter: serve the trained model with "
             "it, or what is served is not what was measured."
         )
-    return replace(trained, tokenizer=untrained.tokenizer, template_date=untrained.template_date), warnings
+    read_alike = replace(trained, tokenizer=untrained.tokenizer, template_date=untrained.template_date)
+    # With its tokenizer goes the token that it was taught to end its answers with.
+    return ending_as_trained(read_alike, place), warnings
 
 
 def base_of(place: Path, untrained: Model) -> Iterable[str]:
