@@ -161,3 +161,20 @@ def test_evaluations_in_different_types_are_refused():
         "the evaluation before was computed with dtype float32, the one after with bfloat16, so rounding would show as "
         "change. Set `model.dtype` in the recipe and evaluate both again."
     )
+
+
+def test_a_measure_that_was_made_otherwise_before_than_after_is_left_out():
+    measures = {name: Measured(name, ("a",), {"score": (1.0,)}, {}) for name in ("exact", "lm_eval")}
+    model = EvaluatedModel(name="tiny", hash="a", dtype="float32", device="cpu")
+
+    def evaluation(**asked):
+        return Evaluation(model, {"law": measures}, {"law": "exact"}, asked={"law": asked} if asked else {})
+
+    def compared(before, after):
+        return set(changes(before, after, resamples=100, seed=0)["law"])
+
+    one, other = evaluation(exact="256 tokens", lm_eval="x"), evaluation(exact="64 tokens", lm_eval="x")
+    assert compared(one, one) == {"exact", "lm_eval"}
+    assert compared(one, other) == {"lm_eval"}
+    # An evaluation of an earlier mixplan does not say.
+    assert compared(one, evaluation()) == compared(evaluation(), other) == {"exact", "lm_eval"}

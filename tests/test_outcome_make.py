@@ -11,6 +11,7 @@ from mixplan import embedded
 from mixplan.errors import MixplanError, RunError
 from mixplan.outcome.assemble import were
 from mixplan.outcome.make import evaluate_run
+from mixplan.saved import read_outcome
 from mixplan.saved.evaluation import read_evaluation
 
 REAL = """
@@ -109,6 +110,26 @@ def test_other_measures_are_added_without_training_again(trained):
         "--set budget.rows=3: mixplan eval changes keys under evaluate, and tolerances, alone. Plan again to change "
         "others."
     )
+
+
+def test_what_was_asked_otherwise_before_than_after_is_not_compared(trained, tmp_path):
+    """Answers of a trained model that were cut at 2 tokens say nothing beside its baseline's of 16."""
+    (run, _), watcher = trained, Silent()
+    other = shutil.copytree(run / "model", tmp_path / "other")
+    asked = ("evaluate.also=[likelihood]", "evaluate.measures.fox=exact")
+    evaluate_run(run, (*asked, "evaluate.answer_tokens=2"), watcher=watcher)
+    evaluate_run(run, (*asked, "evaluate.answer_tokens=6"), watcher=watcher, model=str(other))
+    elsewhere = ("evaluate.also=[]", "evaluate.measures.fox=likelihood")
+    evaluate_run(run, elsewhere, watcher=watcher)
+    found = read_outcome(run)
+    assert set(found.domains["fox"].measures) == {"likelihood", "behaviour"}
+    (told,) = [text for text in found.warnings if "other settings" in text]
+    assert told == (
+        "Left out, since other settings or rows were measured before than after: `exact` of fox. Ask for them again "
+        "with `mixplan eval`."
+    )
+    evaluate_run(run, (*elsewhere, "evaluate.answer_tokens=6"), watcher=watcher, model=str(other))
+    assert "exact" in read_outcome(run / "judged" / "other").domains["fox"].measures
 
 
 def test_free_text_is_answered_by_both_models_for_the_report(trained, tmp_path):

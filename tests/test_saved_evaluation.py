@@ -22,7 +22,7 @@ def test_an_evaluation_reads_back_as_it_was(tmp_path):
         "exact": Measured("exact", ("a", "b"), {"score": (1.0, 0.25)}, {"outcome": ("right", "wrong")}),
         "behaviour": Measured("behaviour", ("a",), {"kl": (0.0,)}, {}),
     }
-    whole = Evaluation(MODEL, {"law": measured}, {"law": "exact"})
+    whole = Evaluation(MODEL, {"law": measured}, {"law": "exact"}, asked={"law": {"exact": "0123"}})
     write_evaluation(whole, tmp_path / "evaluation" / "before.json")
     assert read_evaluation(tmp_path / "evaluation" / "before.json") == whole
     saved = json.loads((tmp_path / "evaluation" / "before.json").read_text())

@@ -66,7 +66,7 @@ def changes(
         seed: Of the resamples.
 
     Returns:
-        By domain, measure and quantity; a measure that either lacks is left out.
+        By domain, measure and quantity; a measure that either lacks, or that was made otherwise, is left out.
 
     Raises:
         RunError: the two were computed in different types or on different devices, so that rounding would show as
@@ -83,11 +83,20 @@ def changes(
         name: {
             measure: measure_changes(name, measures[measure], others[measure], resamples, seed)
             for measure in measures
-            if measure in others
+            if measure in others and not made_otherwise(name, measure, before, after)
         }
         for name, measures in before.domains.items()
         if (others := after.domains.get(name)) is not None
     }
+
+
+def made_otherwise(name: str, measure: str, before: Evaluation, after: Evaluation) -> bool:
+    """Whether a domain's measure was made by other settings, or on other rows, before than after, as far as is known.
+
+    An evaluation keeps what an earlier one of the same model measured besides; another model's may be of another time.
+    """
+    first, second = (one.asked.get(name, {}).get(measure) for one in (before, after))
+    return first is not None and second is not None and first != second
 
 
 def measure_changes(name: str, before: Measured, after: Measured, resamples: int, seed: int) -> dict[str, Change]:

@@ -13,12 +13,14 @@ from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import DataError
 from mixplan.evaluate.accuracy_floors import floor_of
 from mixplan.evaluate.pooled import pooled
+from mixplan.evaluate.task_files import task_files
 from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.grading.versions import package_versions
 from mixplan.reading.identity import version_of
 from mixplan.recipe import EvaluateSpec
 from mixplan.recipe.measures import headline_measure, measures_taken
-from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
+from mixplan.recipe.paths import local_path
+from mixplan.runs import cache_folder, content_hash, store, unseal
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, items_from, items_text
 from mixplan.saved.outcome import Floor
 
@@ -85,10 +87,12 @@ def evaluate(
     measured: dict[str, dict[str, Measured]] = {}
     headlines: dict[str, str] = {}
     floors: dict[str, Floor] = {}
+    asked: dict[str, dict[str, str]] = {}
     stood = total = 0
     for name, domain, rows in work.posed(parts):
         headlines[name] = headline(name, domain, spec)
         measured[name], standing = work.domain(name, domain, rows)
+        asked[name] = {one: content_hash(VERSION, *work.asked(name, domain, rows, one))[:16] for one in measured[name]}
         # The target is there to gain, which a floor does not hide.
         if model is origin and not domain.is_taught:
             floor = floor_of(headlines[name], measured[name], rows, named=name in spec.measures)
@@ -99,10 +103,11 @@ def evaluate(
     sources = [part.name for part in target.sources] if target else []
     if (whole := pooled(measured, headlines, sources)) is not None:
         measured["target"], headlines["target"] = whole
+        asked["target"] = {one: content_hash([asked[n][one] for n in sources if n in asked]) for one in whole[0]}
     if stood:
         watcher.say(f"{stood} of {total} measures are reused from an earlier evaluation")
     work.say_reused()
-    return Evaluation(described(model, work.reused), measured, headlines, floors)
+    return Evaluation(described(model, work.reused), measured, headlines, floors, asked)
 
 
 def titles_of(names: Collection[str], which: str) -> dict[str, str]:
@@ -310,6 +315,10 @@ class _Work:
 
     def key(self, name: str, domain: Domain, rows: Sequence[Row], measure: str, identified: str | None = None) -> str:
         """Everything a measure's values depend on, as one hash; of the model itself, or as it is identified."""
+        return content_hash(VERSION, identified or self.model_identity, *self.asked(name, domain, rows, measure))
+
+    def asked(self, name: str, domain: Domain, rows: Sequence[Row], measure: str) -> list[Any]:
+        """Everything that a measure's values depend on beside the model."""
         settings: list[Any] = []
         if measure == "exact":
             settings = [self.spec.answer_tokens, domain.grader, GRADING_VERSION]
@@ -318,13 +327,13 @@ class _Work:
         elif measure == "lm_eval":
             settings = [
                 self.spec.tasks[name],
-                task_files(self.folder / self.spec.tasks[name]),
+                task_files(self.folder / local_path(self.spec.tasks[name])),
                 domain.spec.model_dump(),
                 "with what is better",
             ]
         versions = {one: installed(one) for one in LIBRARIES.get(measure, ("torch", "transformers"))}
         versions |= package_versions([domain.grader]) if measure == "exact" else {}
-        return content_hash(VERSION, identified or self.model_identity, content(rows), measure, settings, versions)
+        return [content(rows), measure, settings, versions]
 
 
 def nothing(_: int) -> None:
@@ -360,14 +369,6 @@ def identity(model: Model, dtype: str | None = None) -> str:
 def content(rows: Sequence[Row]) -> list[Any]:
     """What rows say and how they are called."""
     return [[row.id, row.prompt, row.answer, row.options, row.gold, row.entry, row.accepted] for row in rows]
-
-
-def task_files(path: Path) -> list[Any]:
-    """A task's YAML file with the small files beside it, which it may include or call."""
-    if not path.is_file():
-        return []
-    beside = [file for file in sorted(path.parent.iterdir()) if file.is_file() and file.stat().st_size < 1 << 20]
-    return [[file.name, file_hash(file)] for file in beside]
 
 
 def installed(package: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mixplan import __version__
-from mixplan.evaluate.compare import changes
+from mixplan.evaluate.compare import changes, made_otherwise
 from mixplan.forecast.earlier_runs import settings_of
 from mixplan.outcome.expectations import apart, expected, outside, shares
 from mixplan.outcome.external_model import Judged
@@ -108,7 +108,7 @@ def assemble(
         fields["sources"] = {name: measured[called] for name, called in sources.items()}
     outcome = Outcome.model_validate(fields)
     notes = () if isinstance(trained, Judged) else trained.notes
-    warnings = [*notes, *other_types(before, after), *warnings_of(outcome, measured)]
+    warnings = [*notes, *other_types(before, after), *other_settings(before, after), *warnings_of(outcome, measured)]
     return outcome.model_copy(update={"summary": summarise(outcome), "warnings": warnings})
 
 
@@ -135,6 +135,22 @@ def other_types(before: Evaluation, after: Evaluation) -> list[str]:
         f"{count} measures of the untrained model were measured in {dtype}, the trained model's in "
         f"{after.model.dtype}: part of what changed may be rounding."
         for dtype, count in before.model.reused.items()
+    ]
+
+
+def other_settings(before: Evaluation, after: Evaluation) -> list[str]:
+    """Which measures are left out since they were made otherwise before than after."""
+    found = [
+        f"`{measure}` of {name}"
+        for name, measures in before.domains.items()
+        for measure in measures
+        if measure in after.domains.get(name, {}) and made_otherwise(name, measure, before, after)
+    ]
+    if not found:
+        return []
+    return [
+        f"Left out, since other settings or rows were measured before than after: {', '.join(found)}. "
+        "Ask for them again with `mixplan eval`."
     ]
 
 

@@ -272,6 +272,11 @@ def with_earlier(evaluation: Evaluation, place: Path) -> Evaluation:
             **{name: one for name, one in earlier.floors.items() if name not in evaluation.domains},
             **evaluation.floors,
         },
+        asked={
+            name: {**earlier.asked.get(name, {}), **evaluation.asked.get(name, {})}
+            for name in domains
+            if name in earlier.asked or name in evaluation.asked
+        },
     )
 
 

@@ -93,12 +93,14 @@ class Evaluation:
             sources), by measure.
         headlines: The measure that stands for a domain, by domain.
         floors: By domain, where its accuracy cannot show a loss.
+        asked: By domain and measure, a hash of all that its values depend on beside the model, as far as it is known.
     """
 
     model: EvaluatedModel
     domains: dict[str, dict[str, Measured]]
     headlines: dict[str, str]
     floors: dict[str, Floor] = field(default_factory=dict)
+    asked: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def quality(quantity: str) -> int:
@@ -128,6 +130,7 @@ class EvaluatedDomain(Saved):
     headline: str
     measures: dict[str, MeasuredItems]
     floor: Floor | None = None
+    asked: dict[str, str] = Field(default_factory=dict)
 
 
 class EvaluationFile(Saved):
@@ -149,6 +152,7 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
             "headline": evaluation.headlines[name],
             "measures": {measure: _items(measured) for measure, measured in measures.items()},
             **({"floor": evaluation.floors[name].values()} if name in evaluation.floors else {}),
+            **({"asked": evaluation.asked[name]} if evaluation.asked.get(name) else {}),
         }
         for name, measures in evaluation.domains.items()
     }
@@ -171,6 +175,7 @@ def read_evaluation(path: Path) -> Evaluation:
         },
         headlines={name: domain.headline for name, domain in found.domains.items()},
         floors={name: domain.floor for name, domain in found.domains.items() if domain.floor is not None},
+        asked={name: dict(domain.asked) for name, domain in found.domains.items() if domain.asked},
     )
 
 
