@@ -286,7 +286,7 @@ def test_results_that_the_harness_saves_are_read_back_with_its_own_figures(docum
 
     assert {name: len(task.items) for name, task in found.items()} == dict.fromkeys(kinds, 12)
     assert found["choice"].better == {"lm_eval": {"acc": 1, "acc_norm": 1}}
-    assert {item.options for item in found["choice"].items.values()} == {len(base["doc_to_choice"])}
+    assert {item.options for item in found["choice"].items.values()} == {len(OPTIONS)}
     assert {item.options for name in ("words", "sums") for item in found[name].items.values()} == {0}
     assert mean("choice", "lm_eval", "acc") == pytest.approx(figures["choice"]["acc,none"])
     assert found["words"].better == {"lm_eval": {"acc": 1, "bits_per_item": -1}}
