@@ -89,6 +89,29 @@ def test_a_domains_interval_holds_the_truth_where_few_answers_change(seeds, item
 
 
 @pytest.mark.parametrize(
+    ("domains", "items", "flips"), [(1, 50, 0.01), (2, 50, 0.02), (4, 25, 0.01), (4, 25, 0.05), (8, 100, 0.1)]
+)
+def test_the_mean_of_domains_grades_holds_the_truth_where_few_answers_change(domains, items, flips):
+    """All flips go one way, and in many samples there is none; Student's interval of the last alone is as it was."""
+    rng = np.random.default_rng(6)
+    held, apart, plain_width, width, count = 0, 0, 0.0, 0.0, 400
+    for _ in range(count):
+        lost = [-(rng.random((1, items)) < flips).astype(float) for _ in range(domains)]
+        found, plainly = mean_interval(lost, [True] * domains), mean_interval(lost)
+        held += found.low <= -flips <= found.high
+        width, plain_width = width + found.high - found.low, plain_width + plainly.high - plainly.low
+        both_ways = [part * rng.choice([-1.0, 1.0], part.shape) for part in lost]
+        none = mean_interval(both_ways, [True] * domains)
+        apart += not none.low <= 0 <= none.high
+    assert held / count >= 0.93
+    assert apart / count <= 0.08
+    assert flips < 0.1 or width / plain_width < 1.02
+    nothing = mean_interval([np.zeros((1, items))] * domains, [True] * domains)
+    # Where no answer changed, three losses among all items would have shown in 19 of 20 samples.
+    assert 2.5 / (domains * items) < nothing.high == -nothing.low < 4.5 / (domains * items)
+
+
+@pytest.mark.parametrize(
     ("low", "high", "better", "word"),
     [(0.1, 0.2, 1, "win"), (0.1, 0.2, -1, "loss"), (-0.2, -0.1, -1, "win"), (-0.1, 0.1, 1, "tie"), (0, 0, 1, "tie")],
 )
@@ -167,6 +190,14 @@ def test_the_table():
     assert plan["losses"] == {"law": pytest.approx(0), "sums": pytest.approx(0.5)}
     assert uniform["losses"] == {"law": pytest.approx(0.25), "sums": pytest.approx(0.25)}
     assert uniform["against"] is uniform["verdict"] is uniform["by_domain"] is uniform["target_against"] is None
+
+
+def test_arms_that_changed_no_answer_are_not_known_to_the_last_item():
+    same = evaluation([0, 0, 1, 0], [1, 1, 0, 1], [1, 1, 1, 0], [2, 2], kl={"law": [0] * 4, "prose": [0, 0]})
+    table = made(uniform={0: same}, plan={0: same})
+    for found in (table["arms"]["plan"]["mean"], table["arms"]["plan"]["against"], table["pairs"][0]["difference"]):
+        assert found["value"] == 0
+        assert found["low"] == -found["high"] < -0.3
 
 
 def test_every_pair_is_held_against_each_other_without_the_baseline_too():

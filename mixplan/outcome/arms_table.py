@@ -11,7 +11,8 @@ over S). The 95 % interval's half-width is the root of the sum of t² times vari
 in Medicine 27 (2008) 1693): three seeds that differ make it as wide as two degrees of freedom do. One seed says nothing
 of the spread between seeds; the interval is then over items alone.
 
-The interval of one domain's grades, right or wrong, takes two items more, one won and one lost (`domain_interval`).
+The interval of one domain's grades, right or wrong, takes two items more, one won and one lost (`domain_interval`); of
+a mean over domains of grades the variance takes what two such items among all would add (`mean_interval`).
 The variance of a domain's single item is taken to be that of the other domains' items, or, where no domain has several,
 that between domains. Fewer than six items in all show no difference (see `mixplan.evaluate.intervals`): a tie.
 """
@@ -139,7 +140,8 @@ def pair_of(
         - matrix([arms[first][seed] for seed in both], name, *where)
         for name, where in chosen.items()
     ]
-    against = mean_interval(parts)
+    trained = [arms[arm][seed] for arm in (first, second) for seed in both]
+    against = mean_interval(parts, grades(chosen, before, trained))
     return Pair(
         arm=second,
         against=first,
@@ -179,9 +181,10 @@ def arm_line(
     better = direction_of(chosen, before)
     own = {name: changes(name, *where) for name, where in chosen.items()}
     apart = {name: differences(name, *where) for name, where in chosen.items()} if both else {}
-    graded = {name: graded_in(before, evaluations.values(), *where, name=name) for name, where in chosen.items()}
+    graded = dict(zip(chosen, grades(chosen, before, [*evaluations.values()]), strict=True))
     worst = min(own, key=lambda name: (better * float(own[name].mean()), name), default=None)
-    against = mean_interval(list(apart.values())) if apart else None
+    trained = [one[seed] for one in (evaluations, base) for seed in both]
+    against = mean_interval(list(apart.values()), grades(chosen, before, trained)) if apart else None
     alone = {name: domain_interval(part, graded=graded[name]) for name, part in apart.items()}
     each = [verdict(alone[name], better, items=items_in([part])) for name, part in apart.items()]
     return Arm(
@@ -189,7 +192,7 @@ def arm_line(
         target=domain_interval(changes(*place), graded=taught) if place else None,
         target_quantity=target,
         target_against=domain_interval(differences(*place), graded=taught) if place and both else None,
-        mean=mean_interval(list(own.values())) if own else None,
+        mean=mean_interval(list(own.values()), [*graded.values()]) if own else None,
         worst=domain_interval(own[worst], graded=graded[worst]) if worst else None,
         worst_domain=worst,
         losses={name: -better * float(part.mean()) for name, part in own.items()},
@@ -221,14 +224,20 @@ def refuse_other_items(evaluations: Sequence[Evaluation]) -> None:
                 )
 
 
-def mean_interval(parts: Sequence[Doubles]) -> Interval:
+def mean_interval(parts: Sequence[Doubles], graded: Sequence[bool] = ()) -> Interval:
     """Mean over domains of a paired difference, with its 95 % interval over seeds and items.
+
+    Of right and wrong answers few may change, in some samples none. As for one domain, what one item won and one lost
+    would add to the variance is added, of all graded domains together.
 
     Args:
         parts: For each domain `[S, n_d]`; S is the same for all.
+        graded: For each domain, whether it is of grades; none is when empty.
 
     Source: see the module; Satterthwaite, Biometrics Bulletin 2 (1946) 110.
     """
+    if len(parts) == 1 and any(graded):
+        return domain_interval(parts[0], graded=True)
     by_seed = np.mean([part.mean(axis=1) for part in parts], axis=0)
     value, squares = float(np.mean(by_seed)), 0.0
     if (seeds := len(by_seed)) > 1:
@@ -236,6 +245,9 @@ def mean_interval(parts: Sequence[Doubles]) -> Interval:
     several = [part for part in parts if part.shape[1] > 1]
     pieces = [(item_variance(part) / (part.shape[1] * len(parts) ** 2), part.shape[1] - 1) for part in several]
     pieces += single_items(parts, several)
+    if any(graded):
+        each = math.fsum(1 / part.shape[1] for part, one in zip(parts, graded, strict=True) if one) / len(parts) ** 2
+        pieces.append((2 * each**2, items_in(parts) + 1))
     if (variance := math.fsum(piece for piece, _ in pieces)) > 0:
         freedom = variance**2 / math.fsum(piece**2 / degrees for piece, degrees in pieces)
         squares += float(stdtrit(freedom, 0.975)) ** 2 * variance
@@ -260,6 +272,11 @@ def domain_interval(part: Doubles, *, graded: bool) -> Interval:
     more = np.repeat([[1.0, -1.0]], len(part), axis=0)
     found = mean_interval([np.hstack([part, more])])
     return Interval(value=float(part.mean()), low=max(found.low, -1.0), high=min(found.high, 1.0))
+
+
+def grades(chosen: Mapping[str, tuple[str, str]], before: Evaluation, after: Sequence[Evaluation]) -> list[bool]:
+    """For each chosen domain, whether its values are grades."""
+    return [graded_in(before, after, *where, name=name) for name, where in chosen.items()]
 
 
 def graded_in(before: Evaluation, after: Iterable[Evaluation], measure: str, quantity: str, *, name: str) -> bool:
