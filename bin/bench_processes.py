@@ -6,7 +6,8 @@ Plans four of the quickstart's domains on the embedded model, one of which is te
 cache that holds the converted model alone, each process with one thread. OLD is the folder of another checkout that
 uses the same libraries; it plans the same, in turn within a round. The drift dimensions, scores and rows of all plans
 of one build must be equal. Prints one JSON object: medians of the rounds' ratios, of the seconds that scores took
-(loading the model, reading, scoring) and of those of whole plans. More processes than cores tell nothing and are refused.
+(loading the model, reading, scoring) and of those of whole plans. More processes than cores tell nothing and are
+refused.
 """
 
 from __future__ import annotations
