@@ -99,6 +99,15 @@ def test_the_draw_of_one_group_is_a_rejected_then_an_accepted_answer():
     assert (rejected.answer, accepted.answer) == ("answer 0", "answer 1")
 
 
+def test_every_right_answer_is_rewarded_as_the_job_rewards_it(tmp_path, process):
+    rows = (replace(ROWS[0], answer="Rome", accepted=("Roma",)), replace(ROWS[1], answer="Rome"))
+    spec = RolloutsSpec(samples=2)
+    for taken, expected in ((rows, [[1.0, 1.0], [0.0, 1.0]]), (rows[1:], [[0.0, 1.0]])):
+        one = sampler(None, tmp_path, spec=spec, train=TrainSpec(rewards={"exact": 1.0}), rows=taken)
+        found, failures, _ = one.rewarded(taken, [["Roma", "Rome"]] * len(taken), process)
+        assert (found, failures) == (expected, 0)
+
+
 def test_too_few_questions_with_both_kinds():
     groups = [rollout(0.0, 0.0), rollout(0.0, 0.0), rollout(1.0, 1.0), rollout(0.0, 1.0)]
     with pytest.raises(DriftError) as caught:

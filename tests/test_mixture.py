@@ -115,25 +115,23 @@ def test_grpo_rows_carry_reference_grader_and_entry(tmp_path: Path) -> None:
     assert mixture.parts[1].answers == {"reference": 4}
 
 
-def test_grpo_rows_carry_further_answers_that_count_as_right_where_any_has_some(tmp_path: Path) -> None:
+def test_grpo_rewards_every_answer_that_counts_as_right(tmp_path: Path) -> None:
+    """As evaluation does: a question may have several, such as the names of one person."""
     law = make_domain("law", 4)
-    listed = replace(law, pool=tuple(replace(row, accepted=("NYC",) if i else ()) for i, row in enumerate(law.pool)))
-    grpo = TrainSpec(method="grpo")
-    mixture = build(tmp_path / "mixture", {"law": 4}, domains={"law": listed}, train=grpo)
-    rows = read_rows(mixture.folder)
-    assert Counter(tuple(row["accepted"]) for row in rows if row["domain"] == "law") == {("NYC",): 3, (): 1}
-    assert all(row["accepted"] == [] for row in rows if row["domain"] == "target")
-    assert "`accepted`: further answers" in (mixture.folder / "README.md").read_text()
-    read = {name: [row[name] for row in rows] for name in ("reference", "grader", "entry", "accepted")}
-    rewards = graded(completions=[[{"role": "assistant", "content": "NYC"}]] * len(rows), **read)
-    assert rewards == [1.0 if row["accepted"] else 0.0 for row in rows]
+    law = replace(law, pool=tuple(replace(row, accepted=("the same", "alias")) for row in law.pool[:2]) + law.pool[2:])
+    train = TrainSpec(method="grpo")
+    mixture = build(tmp_path / "mixture", {"law": 4}, domains={"law": law}, train=train)
+    rows = [row for row in read_rows(mixture.folder) if row["domain"] == "law"]
+    assert sorted((row["row_id"], row["accepted"]) for row in rows) == [
+        ("train:0", ["the same", "alias"]), ("train:1", ["the same", "alias"]), ("train:2", []), ("train:3", []),
+    ]  # fmt: skip
+    columns = {name: [row[name] for row in rows] for name in ("reference", "grader", "entry", "accepted")}
+    rewards = graded([[{"role": "assistant", "content": "Alias"}]] * 4, **columns)
+    assert rewards == [float(bool(row["accepted"])) for row in rows]
+    assert "- `accepted`: " in (mixture.folder / "README.md").read_text()
     loaded = datasets.load_dataset(str(mixture.folder), cache_dir=str(tmp_path / "cache"), split="train")
-    assert loaded.to_list() == rows
-    plain = build(tmp_path / "mixture", {"law": 4}, domains={"law": law}, train=grpo)
-    assert plain.inputs != mixture.inputs
-    assert "accepted" not in read_rows(plain.folder)[0]
-    taught = build(tmp_path / "sft", {"law": 4}, domains={"law": listed})
-    assert set(read_rows(taught.folder)[0]) == {"prompt", "completion", "domain", "data", "row_id", "repeat"}
+    assert loaded.to_list() == read_rows(mixture.folder)
+    assert "accepted" not in read_rows(build(tmp_path / "sft", {"law": 4}, domains={"law": law}).folder)[0]
 
 
 def several(**graders: str) -> Any:

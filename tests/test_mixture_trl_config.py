@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 from sample_mixtures import build, make_domain
+from trl.scripts import grpo
 from trl_templates import TEMPLATES
 
 from mixplan.chat.template import ChatTemplate
 from mixplan.chat.template_settings import hold
 from mixplan.errors import RunError
+from mixplan.grading.rewards import reward_functions
 from mixplan.mixture import Mixture
 from mixplan.mixture.trl_config import WITHOUT_GPU, WITHOUT_TEMPLATE, Job, default_of, trl_job
 from mixplan.recipe import ModelSpec, SaeSpec, TrainSpec
@@ -71,6 +73,73 @@ def test_trl_reads_the_grpo_config_and_its_reward(tmp_path: Path) -> None:
     (reward,) = script.reward_funcs
     module, name = reward.rsplit(".", 1)
     assert callable(getattr(importlib.import_module(module), name))
+
+
+def as_trl_finds_them(script: Any) -> list[Any]:
+    """The functions behind `reward_funcs`, looked up as trl/scripts/grpo.py does."""
+    import importlib
+
+    return [getattr(importlib.import_module(name.rsplit(".", 1)[0]), name.rsplit(".", 1)[1])
+            for name in script.reward_funcs]  # fmt: skip
+
+
+@pytest.mark.parametrize("template", [None, "qwen3_5_think"])
+def test_trls_command_line_rewards_as_mixplan_train_does(tmp_path: Path, monkeypatch: Any, template: Any) -> None:
+    """The second formulation is what `mixplan train` gives TRL's trainer for the same recipe."""
+    (tmp_path / "own_scores.py").write_text(
+        "def length(completions, **columns):\n    return [float(len(one[-1]['content'])) for one in completions]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rewards = {"graded": 1.0, "format": 0.25, "number": 2.0, "own_scores:length": -0.5}
+    args = {"num_generations": 2, "per_device_train_batch_size": 2, "use_cpu": True, "bf16": False}
+    train = TrainSpec(method="grpo", args=args, rewards=rewards)
+    known = held(template) if template else None
+    made = trl_job(train, model=MODEL, model_path="m", seed=7, folder_name="mixture", template=known)
+    (tmp_path / "grpo.yaml").write_text(made.text)
+    script, training, *_ = grpo.make_parser().parse_args_and_config(["--config", "grpo.yaml"])
+    assert training.reward_weights == list(rewards.values())
+    said = ["7", "it is 7", "<answer>7</answer>", "so 7", "hm</think>\n\n7"]
+    columns: dict[str, Any] = {
+        "prompts": [[{"role": "user", "content": "?"}]] * len(said),
+        "completions": [[{"role": "assistant", "content": text}] for text in said],
+        "reference": ["7"] * len(said),
+        "grader": ["exact"] * len(said),
+        "entry": [None] * len(said),
+    }
+    expected, _ = reward_functions(train, tally=tmp_path / "t.json", opened=known.opened_reasoning if known else "")
+    given = [function(**columns) for function in as_trl_finds_them(script)]
+    assert given == [function(**columns) for function in expected]
+    assert given[2][3] == (0.0 if template else 1.0)  # `so 7` has not ended its reasoning where the prompt opens it
+
+
+def test_a_reward_s_settings_that_trl_cannot_be_told_are_said() -> None:
+    usual = job(TrainSpec(method="grpo"))
+    assert "reward_weights" not in usual.text
+    assert "mixplan.train.rewards.graded\n" in usual.text
+    made = job(TrainSpec(method="grpo", rewards={"format": 1.0}, answer_format="[0-9]", grader_seconds=3))
+    assert [warning for warning in made.warnings if "`train.answer_format`" in warning]
+    assert [warning for warning in made.warnings if "`train.grader_seconds`" in warning]
+    assert not job(TrainSpec(method="grpo", answer_format="[0-9]")).warnings
+
+
+@pytest.mark.parametrize(
+    ("dtype", "device", "args", "expected"),
+    [
+        ("auto", "auto", {}, (None, None)),
+        ("float32", "auto", {}, (False, None)),
+        ("float16", "cuda:1", {}, (False, True)),
+        ("float32", "auto", {"bf16": True}, (True, None)),
+        ("float32", "cpu", {}, (None, None)),
+    ],
+)
+def test_the_recipe_s_precision_is_not_left_to_trls_default(
+    dtype: Any, device: str, args: dict[str, Any], expected: Any
+) -> None:
+    """TRL computes in bfloat16 where nothing is said, and `mixplan train` in the type that the recipe names."""
+    text = job(TrainSpec(args=args), MODEL.model_copy(update={"dtype": dtype, "device": device})).text
+    values = yaml.safe_load(text)
+    assert (values.get("bf16"), values.get("fp16")) == expected
 
 
 def held(name: str, **settings: Any) -> ChatTemplate:

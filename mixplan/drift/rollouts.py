@@ -28,7 +28,7 @@ import numpy.typing as npt
 from mixplan.domains import Domain, Row
 from mixplan.errors import DriftError
 from mixplan.grading.process import GradingProcess
-from mixplan.grading.rewards import total_rewards
+from mixplan.grading.rewards import ACCEPTED, total_rewards
 from mixplan.grading.versions import grading_state
 from mixplan.model import Model, Sampling, generate, render, sampled_ends, spoken
 from mixplan.recipe import RolloutsSpec, TrainSpec
@@ -134,9 +134,7 @@ class Sampler:
         key = content_hash(
             VERSION, self.model.fingerprint, self.model.device.type, self.tokenizer, settings, self.seed, graders,
             [train.rewards, train.answer_format, train.grader_seconds, state],
-            [[self.prompt(row), *asdict(row).values()] for row in rows],
-            # Rewards that were kept before did not take them for right.
-            *(["accepted answers are rewarded"] if any(row.accepted for row in rows) else []),
+            [[self.prompt(row), *asdict(row).values()] for row in rows], *([ACCEPTED] if has_accepted(rows) else []),
         )  # fmt: skip
         return self.folder / key[:2] / f"{key}.json"
 
@@ -199,7 +197,7 @@ class Sampler:
             "reference": [row.answer for row, _ in pairs],
             "grader": [self.target.part_of(row).grader for row, _ in pairs],
             "entry": [row.entry for row, _ in pairs],
-            "accepted": [list(row.accepted) for row, _ in pairs],
+            **({ACCEPTED: [list(row.accepted) for row, _ in pairs]} if has_accepted(rows) else {}),
         }
         with tempfile.TemporaryDirectory() as folder:
             tally = Path(folder) / "rewards.json"
@@ -209,6 +207,11 @@ class Sampler:
         example = next((one["example"] for one in counts if one["example"]), "")
         count = self.spec.samples
         return [totals[start : start + count] for start in range(0, len(totals), count)], failures, example
+
+
+def has_accepted(rows: Sequence[Row]) -> bool:
+    """Whether any row has other answers that count as right, which rewards are then given."""
+    return any(row.accepted for row in rows)
 
 
 def batch_of(rows: Sequence[Row], value: Mapping[str, Any]) -> Batch:

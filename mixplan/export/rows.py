@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from mixplan.grading.rewards import ACCEPTED
 from mixplan.mixture.result import Messages
 from mixplan.runs import translated
 
@@ -17,7 +18,7 @@ Values = Mapping[str, Any]
 """A row's columns, or a config's keys, as JSON values."""
 
 BATCH_ROWS = 500
-GRADED = ("reference", "grader", "entry", "accepted")
+GRADED = ("reference", "grader", "entry", ACCEPTED)
 """Columns that GRPO's rewards read; the last is there where any row has further answers that count as right."""
 
 
@@ -31,7 +32,7 @@ class MixtureRow:
         tools: What the model may call; None without tools.
         settings: What the row gives the model's chat template.
         provenance: `domain`, `data`, `row_id` and `repeat`.
-        graded: For GRPO, `reference`, `grader`, `entry` and, where any row has some, `accepted`.
+        graded: For GRPO, `reference`, `grader`, `entry` and, where the mixture has it, `accepted`.
     """
 
     prompt: Messages

@@ -26,14 +26,13 @@ def write(handover: Handover) -> Written:
         "shuffle_dataset": False,
         **({"train_sampling_strategy": "sequential"} if method == "sft" else {}),
     }
-    source = handover.mixture.folder / TEMPLATE
     job = trl_job(
         TrainSpec(**{**recipe.train.model_dump(), "args": dict(args)}),
         model=recipe.model,
         model_path=training.model,
         seed=training.seed,
         folder_name=FOLDER,
-        template=ChatTemplate(source.read_text(encoding="utf-8"), {}, recipe.model.name) if source.is_file() else None,
+        template=template_of(handover),
     )
     with translated(to / FOLDER):
         shutil.rmtree(to / FOLDER, ignore_errors=True)
@@ -46,3 +45,14 @@ def write(handover: Handover) -> Written:
     for _ in handover.rendered() if method == "sft" else ():
         pass
     return Written(f"trl {method} --config {job.name}{flags}", (job.name, f"{FOLDER}/"), job.warnings)
+
+
+def template_of(handover: Handover) -> ChatTemplate | None:
+    """The chat template that TRL must be told of: for SFT the file in the mixture, where there is one."""
+    source, name = handover.mixture.folder / TEMPLATE, handover.recipe.model.name
+    if handover.recipe.train.method == "sft":
+        return ChatTemplate(source.read_text(encoding="utf-8"), {}, name) if source.is_file() else None
+    from mixplan.model import special_tokens, template_source  # loads torch, which `--help` does not need
+
+    tokenizer = handover.renderer.tokenizer
+    return ChatTemplate(template_source(tokenizer), special_tokens(tokenizer), name)

@@ -21,6 +21,8 @@ Columns = Mapping[str, Sequence[Any]]
 """A batch as TRL gives it: `prompts`, `completions` and the mixture's columns, one value for each answer."""
 Score = Callable[[Columns], Sequence[float | None]]
 """Scores a batch of any size; raises `ScorerError` where a scorer fails."""
+ACCEPTED = "accepted"
+"""The column of a row's other answers that count as right, in mixtures that have any."""
 EXAMPLE_CHARACTERS = 200
 UNCOUNTED = {"graded": 0, "failed": 0, "timed_out": 0, "example": "", "groups": 0, "equal_groups": 0}
 EQUAL_SHARE = 0.5
@@ -61,8 +63,8 @@ def total_rewards(train: TrainSpec, process: GradingProcess, tally: Path, column
         train: The recipe's section.
         process: Grades within bounds.
         tally: See `reward_functions`.
-        columns: `prompts`, `completions`, `reference`, `grader`, `entry` and, where rows have further answers that
-            count as right, `accepted`; one value for each answer.
+        columns: `prompts`, `completions`, `reference`, `grader` and `entry`, and `accepted` where rows have it, one
+            value for each answer.
 
     Raises:
         RecipeError: a user's function cannot be loaded.
@@ -115,10 +117,10 @@ def scoring(name: str, train: TrainSpec, process: GradingProcess, opened: str = 
 def by_grader(process: GradingProcess, grader: str | None, opened: str, columns: Columns) -> list[float]:
     """Grade answers by this grader, or each by its own row's; rows may have further answers that count as right."""
     given = [columns[name] for name in ("completions", "reference", "grader", "entry")]
-    given.append(columns.get("accepted") or [()] * len(columns["completions"]))
+    others = columns.get(ACCEPTED, [None] * len(columns["completions"]))
     return [
         process.grade(opened + said(turns), reference, grader or own, entry, accepted or ()).score
-        for turns, reference, own, entry, accepted in zip(*given, strict=True)
+        for turns, reference, own, entry, accepted in zip(*given, others, strict=True)
     ]
 
 

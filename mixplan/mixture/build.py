@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mixplan.domains import Domain
 from mixplan.errors import DataError, ModelError, RecipeError
+from mixplan.grading.rewards import ACCEPTED
 from mixplan.grading.versions import grading_state
 from mixplan.mixture.answers import Untrained, take_answered
 from mixplan.mixture.card import card
@@ -77,8 +78,8 @@ def build_mixture(
     own_voice = spec.target_answers == "own_voice"
     if own_voice:
         settings.append([VERSION, INSTRUCTION, grading_state([one.grader for one in target.parts])])
-    if train.method == "grpo" and any_accepted((*target.parts, *domains.values())):
-        settings.append("accepted answers are rewarded")
+    if train.method == "grpo" and any_accepted([*target.parts, *domains.values()]):
+        settings.append(ACCEPTED)  # an older mixture lacks their column
     asked = untrained if spec.answers == "self" or own_voice else None
     inputs = hash_inputs(target, domains, rows, settings, asked)
     if (standing := read_mixture(folder)) is not None and standing.inputs == inputs:
@@ -93,8 +94,11 @@ def write_mixture(stream: Stream, inputs: str, folder: Path) -> Mixture:
     """Write shards, card, TRL config and record beside the folder, then put them in its place."""
     job = stream.job
     with beside(folder) as partial:
-        columns = schema_of(job.method, job.settings, tools=stream.has_tools, accepted=stream.has_accepted)
-        content = write_shards(stream.records(), schema=columns, folder=partial)
+        content = write_shards(
+            stream.records(),
+            schema=schema_of(job.method, job.settings, tools=stream.has_tools, accepted=stream.has_accepted),
+            folder=partial,
+        )
         restricted = licence_warnings([(one.domain, one.count) for one in stream.selections])
         parts, warnings = stream.parts(), (*job.warnings, *stream.told(), *restricted)
         text = card(

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from mixplan.grading.rewards import ACCEPTED
 from mixplan.mixture.trl_config import WITHOUT_GPU
 from mixplan.recipe import DataSpec
 from mixplan.saved.plan import MixturePart
@@ -79,7 +80,7 @@ def card(
         warnings: Whole sentences a reader should see first.
         settings: What rows give the model's chat template.
         tools: Whether any row has tools.
-        accepted: Whether any row of GRPO has further answers that count as right.
+        accepted: Whether any row has other right answers than its reference.
     """
     files = [{"split": "train", "path": "train-*.parquet"}]
     front = {"configs": [{"config_name": config_name(method, content), "data_files": files}]}
@@ -101,9 +102,9 @@ def card(
         f"- `{name}`: {meaning}"
         for name, meaning in (
             COLUMNS[method]
+            | accepted_column(accepted and method == "grpo")
             | provenance(taught)
             | tools_column(tools)
-            | accepted_column(accepted)
             | settings_column(settings)
         ).items()
     ]
@@ -130,8 +131,8 @@ def tools_column(tools: bool) -> dict[str, str]:
 
 
 def accepted_column(accepted: bool) -> dict[str, str]:
-    """The column of further answers that count as right, where any row has some."""
-    return {"accepted": "further answers that count as right; empty for rows without any"} if accepted else {}
+    """The column of other right answers, where any row of a mixture for GRPO has some."""
+    return {ACCEPTED: "other answers that count as right"} if accepted else {}
 
 
 def settings_column(settings: Mapping[str, Any]) -> dict[str, str]:

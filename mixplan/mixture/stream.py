@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mixplan.chat.tool_calls import TOOLS, parted_tools
 from mixplan.domains import Domain, Row
 from mixplan.errors import RecipeError
+from mixplan.grading.rewards import ACCEPTED
 from mixplan.mixture.answers import messages
 from mixplan.mixture.card import data_line
 from mixplan.mixture.order import Selection, held_out, refuse_held_out, shuffled, walk
@@ -92,8 +93,8 @@ class Stream:
                 raise RecipeError(
                     f"'{name}': its rows have tools, which TRL's GRPO does not read from rows. Remove `columns.tools`."
                 )
-            further = {"accepted": list(row.accepted)} if self.has_accepted else {}
-            return {"prompt": prompt, "reference": text, "grader": grader, "entry": row.entry, **further}
+            others = {ACCEPTED: list(row.accepted)} if self.has_accepted else {}
+            return {"prompt": prompt, "reference": text, "grader": grader, "entry": row.entry, **others}
         settings = {"chat_template_kwargs": dict(self.job.settings)} if self.job.settings else {}
         given = {"tools": row.prompt[0][1] if tools else None} if self.has_tools else {}
         completion = [{"role": "assistant", "content": self.native("assistant", text)}]
@@ -106,8 +107,8 @@ class Stream:
 
     @functools.cached_property
     def has_accepted(self) -> bool:
-        """Whether rewards need a column of further answers that count as right."""
-        return self.job.method == "grpo" and any_accepted([selection.domain for selection in self.selections])
+        """Whether any row has other answers that count as right, which rewards need as evaluation does."""
+        return any_accepted([selection.domain for selection in self.selections])
 
     def native(self, role: str, content: str) -> str:
         """A turn's content with tool calls as the model's chat template writes them, where it is known."""
@@ -177,8 +178,8 @@ def any_tools(domains: Sequence[Domain]) -> bool:
     return any(row.prompt[0][0] == TOOLS for domain in domains for row in domain.pool)
 
 
-def any_accepted(domains: Iterable[Domain]) -> bool:
-    """Whether any pool row has further answers that count as right."""
+def any_accepted(domains: Sequence[Domain]) -> bool:
+    """Whether any pool row has other answers that count as right."""
     return any(row.accepted for domain in domains for row in domain.pool)
 
 

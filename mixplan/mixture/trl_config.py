@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,11 @@ ALWAYS_STATED = ("r", "lora_alpha", "lora_dropout")
 TEMPLATE = "chat_template.jinja"
 """The file of a chat template that TRL must be given."""
 
-REWARD = "mixplan.train.rewards.graded"
+REWARDS = "mixplan.train.rewards"
+"""The module in which TRL's command line finds the recipe's rewards by their names."""
+
+BEHIND_REASONING = "_behind_reasoning"
+"""How the name of a reward ends there where prompts open the model's reasoning."""
 
 WITHOUT_TEMPLATE = (
     "TRL's command line takes no chat template for GRPO, so with grpo.yaml alone prompts are written by the model's "
@@ -111,8 +115,8 @@ def trl_job(
         path = {"chat_template_path": f"{folder_name}/{TEMPLATE}"} if beside else {}
         values |= {"completion_only_loss": True, **path}
     else:
-        values |= {"reward_funcs": [REWARD], **({"chat_template_kwargs": settings} if settings else {})}
-    values |= {"output_dir": "model", "seed": seed, **train.args, **lora_values(train.lora)}
+        values |= {**reward_values(train, template), **({"chat_template_kwargs": settings} if settings else {})}
+    values |= {"output_dir": "model", "seed": seed, **precision(model), **train.args, **lora_values(train.lora)}
     unsaid = sorted(set(train.lora or {}) - set(LORA_IN_TRL))
     warnings = tuple(
         f"`train.lora.{key}` has no counterpart in TRL's command line, so {train.method}.yaml leaves it out."
@@ -122,6 +126,7 @@ def trl_job(
         warnings += (WITHOUT_TEMPLATE,)
     if train.replay_kl is not None and train.replay_kl.weight:
         warnings += (WITHOUT_REPLAY_KL,)
+    warnings += () if sft else tuple(unsaid_rewards(train))
     head = [
         f"In the run folder: trl {train.method} --config {folder_name}/{train.method}.yaml",
         f"On a machine without a GPU add {WITHOUT_GPU}.",
@@ -134,6 +139,44 @@ def trl_job(
     file = template.source if template is not None and beside and sft else None
     end = train.args.get("truncation_mode") == "keep_end"
     return Job(train.method, f"{train.method}.yaml", text, length, warnings, settings if sft else {}, file, end)
+
+
+def precision(model: ModelSpec) -> dict[str, object]:
+    """What TRL is told of the type to compute in, where the recipe names another than the bfloat16 of its default.
+
+    A recipe for a CPU leaves it to the flags that a CPU needs in any case.
+    """
+    if model.device == "cpu" or model.dtype not in ("float32", "float16"):
+        return {}
+    return {"bf16": False, **({"fp16": True} if model.dtype == "float16" else {})}
+
+
+def reward_values(train: TrainSpec, template: ChatTemplate | None) -> dict[str, object]:
+    """The recipe's rewards with their factors, in TRL's words.
+
+    Args:
+        train: The recipe's section.
+        template: The model's chat template, whose prompts may open the reasoning; None when it is not known.
+    """
+    end = BEHIND_REASONING if template is not None and template.opened_reasoning else ""
+    names = [name.replace(":", ".") if ":" in name else f"{REWARDS}.{name}{end}" for name in train.rewards]
+    factors = list(train.rewards.values())
+    return {"reward_funcs": names, **({} if factors == [1.0] else {"reward_weights": factors})}
+
+
+def unsaid_rewards(train: TrainSpec) -> Iterator[str]:
+    """What of the recipe's rewards TRL's command line cannot be told, in whole sentences."""
+    usual = TrainSpec()
+    if "format" in train.rewards and train.answer_format != usual.answer_format:
+        yield (
+            "TRL's command line gives a reward no settings, so with grpo.yaml alone `format` finds "
+            f"{usual.answer_format!r}, not `train.answer_format`; `mixplan train` finds that."
+        )
+    if train.grader_seconds != usual.grader_seconds and any(":" not in name for name in train.rewards):
+        yield (
+            "TRL's command line gives a reward no settings, so with grpo.yaml alone one that takes more than "
+            f"{usual.grader_seconds:g} s counts as 0, not after `train.grader_seconds`; `mixplan train` keeps to that."
+        )
 
 
 def lora_values(lora: Mapping[str, Any] | None) -> dict[str, object]:

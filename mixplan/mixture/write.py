@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mixplan.grading.rewards import ACCEPTED
 from mixplan.mixture.result import read_mixture
 from mixplan.runs import canonical_json, set_aside, translated
 from mixplan.temporary_files import remove
@@ -44,13 +45,13 @@ def schema_of(method: str, settings: Mapping[str, Any], *, tools: bool = False, 
         method: `sft` or `grpo`.
         settings: What the rows give a chat template, in the column that TRL's SFT reads; without any there is none.
         tools: Whether rows have tools, as JSON in the column that TRL's SFT reads.
-        accepted: Whether rows of GRPO have further answers that count as right.
+        accepted: Whether rows of a mixture for GRPO have other right answers than their references.
     """
     schema = SCHEMAS[method]
-    if accepted and method == "grpo":
-        schema = schema.append(pa.field("accepted", pa.list_(pa.string())))
     if tools and method == "sft":
         schema = schema.append(pa.field("tools", pa.string()))
+    if accepted and method == "grpo":
+        schema = schema.append(pa.field(ACCEPTED, pa.list_(pa.string())))
     if not settings:
         return schema
     return schema.append(pa.field("chat_template_kwargs", pa.infer_type([dict(settings)])))

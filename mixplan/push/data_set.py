@@ -12,7 +12,16 @@ import yaml
 
 from mixplan.errors import RunError
 from mixplan.mixture import Mixture, read_mixture
-from mixplan.mixture.card import COLUMNS, config_name, holdings, origins, provenance, settings_column, tools_column
+from mixplan.mixture.card import (
+    COLUMNS,
+    accepted_column,
+    config_name,
+    holdings,
+    origins,
+    provenance,
+    settings_column,
+    tools_column,
+)
 from mixplan.mixture.licences import WORDS, restrictions
 from mixplan.mixture.trl_config import TEMPLATE
 from mixplan.push.files_to_send import Gathered, Outgoing
@@ -118,7 +127,8 @@ def data_card(
     }
     taught = len(loaded.recipe.target_sections)
     target = sum(part.rows for part in mixture.parts[:taught])
-    named = COLUMNS[mixture.method] | provenance(taught) | tools_column(True) | settings_column({"": ""})
+    named = COLUMNS[mixture.method] | accepted_column(True) | provenance(taught)
+    named |= tools_column(True) | settings_column({"": ""})
     lines = ["---", yaml.safe_dump(front, sort_keys=False, allow_unicode=True).rstrip(), "---"]
     lines += [f"# {front['pretty_name']}", ""]
     lines += [
