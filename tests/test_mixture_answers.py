@@ -15,6 +15,11 @@ from mixplan.errors import DataError, ModelError
 from mixplan.mixture import Untrained
 from mixplan.recipe import MixtureSpec
 
+WITHOUT_ANSWER = (
+    "2 pool rows of 'law' were passed over: the model answered them with nothing, or they leave no room for an answer "
+    "in its window."
+)
+
 
 def test_rationales_are_taken_and_missing_ones_are_told(tmp_path: Path) -> None:
     law = make_domain("law", 10)
@@ -62,7 +67,27 @@ def test_empty_own_answers_are_passed_over(tmp_path: Path) -> None:
     taken = {row["row_id"] for row in read_rows(mixture.folder) if row["domain"] == "law"}
     assert taken == {f"train:{number}" for number in (0, 3, 4, 5, 6, 7)}
     assert mixture.parts[1].empty_answers == 2
-    assert mixture.warnings == ("2 pool rows of 'law' were passed over: the model answered them with nothing.",)
+    assert mixture.warnings == (WITHOUT_ANSWER,)
+
+
+@pytest.mark.parametrize("said", ["<think>\nSo it is", "<think>\nSo it is.\n</think>\n\n"])
+@pytest.mark.parametrize("keep", ["drop", "keep"])
+def test_answers_that_the_model_ended_within_its_reasoning_are_passed_over(
+    tmp_path: Path, said: str, keep: Any
+) -> None:
+    """Trained, they would teach to open reasoning and say no more; a whole answer has its reasoning in front."""
+    whole = "<think>\nSo.\n</think>\n\nyes"
+    answerer = Answerer(lambda question: said if question in ("law question 1?", "law question 2?") else whole)
+    mixture = build(
+        tmp_path / "mixture",
+        {"law": 6},
+        spec=MixtureSpec(answers="self", cut_answers=keep),
+        untrained=Untrained(answerer, "model", tmp_path / "cache"),
+    )
+    taken = {row["row_id"]: row["completion"] for row in read_rows(mixture.folder) if row["domain"] == "law"}
+    assert taken == {f"train:{n}": [{"role": "assistant", "content": whole}] for n in (0, 3, 4, 5, 6, 7)}
+    assert mixture.parts[1].empty_answers == 2
+    assert mixture.warnings == (WITHOUT_ANSWER,)
 
 
 def test_answers_that_were_cut_are_passed_over_and_told_the_same_from_the_cache(tmp_path: Path) -> None:

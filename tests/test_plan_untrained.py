@@ -8,7 +8,7 @@ import torch
 from evaluated import asked_rows, loaded
 from small_plan import Silent, plan, recipe  # noqa: F401 - a fixture
 
-from mixplan.model import answered_tokens
+from mixplan.model import answered_tokens, generate
 from mixplan.plan.untrained import ReadBy, answered, fits, rendered, surprise, untrained_of
 from mixplan.recipe import load_recipe
 
@@ -45,6 +45,22 @@ def test_an_answer_is_cut_at_the_tokens_that_are_asked_for(tiny_model):
     prompt = [{"role": "user", "content": "what is the sum of 12 and 30?"}]
     ((text, ended),) = answered(model, [prompt], 3)
     assert ended or len(model.tokenizer(text, add_special_tokens=False)["input_ids"]) <= 4
+
+
+def test_a_prompt_that_leaves_no_room_for_an_answer_gets_none(tiny_model, monkeypatch):
+    """What a model says beyond its window would be trained as if it were an answer."""
+    model, given = loaded(tiny_model), []
+
+    def generated(model, prompts, **settings):
+        given.extend(prompts)
+        return generate(model, prompts, **settings)
+
+    monkeypatch.setattr("mixplan.model.generate", generated)
+    short = [{"role": "user", "content": "what is the sum of 12 and 30?"}]
+    wide = [{"role": "user", "content": "lazy dog " * 500}]
+    assert answered(model, [wide, short, wide], 3) == [("", False), *answered(model, [short], 3), ("", False)]
+    assert answered(model, [wide], 3) == [("", False)]
+    assert given == [rendered(model, short)] * 2
 
 
 def test_it_answers_in_the_type_that_its_answers_are_kept_under(recipe, monkeypatch):

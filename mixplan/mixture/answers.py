@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixplan.chat.reasoning import final_answer
 from mixplan.domains import Domain, Row
 from mixplan.errors import DataError, ModelError
 from mixplan.mixture.order import Selection, remedy, take_domain, times
@@ -72,7 +73,8 @@ def take_answered(
 ) -> Selection:
     """Take a domain's planned rows with the model's own answers, passing over rows without a whole answer.
 
-    An answer that is cut, or has no text, would teach the model to stop in the middle, or to say nothing.
+    An answer that is cut, or has no text, would teach the model to stop in the middle, or to say nothing; so would one
+    that the model ended within its reasoning, or right behind it.
 
     Args:
         domain: The opened domain.
@@ -97,8 +99,7 @@ def take_answered(
         asked = -(-missing * seen // len(answers)) if answers else BATCH_ROWS if seen else missing
         batch = range(seen, min(len(domain.pool), seen + min(BATCH_ROWS, asked)))
         said = answer([messages(domain.pool[i]) for i in batch], tokens=tokens, untrained=untrained)
-        whole = [(i, text) for i, (text, ended) in zip(batch, said, strict=True) if text and (ended or keep_cut)]
-        answers.update(whole)
+        answers.update((i, one[0]) for i, one in zip(batch, said, strict=True) if usable(one, keep_cut=keep_cut))
         cut.update(i for i, (text, ended) in zip(batch, said, strict=True) if text and not ended)
         seen = batch.stop
         progress(f"answers of {domain.name}", len(answers), wanted)
@@ -111,6 +112,17 @@ def take_answered(
         )
     empty = seen - len(answers.keys() | cut)
     return Selection(domain, count, sorted(answers), answers, empty, frozenset(cut))
+
+
+def usable(said: Said, *, keep_cut: bool) -> bool:
+    """Whether an answer can be trained: one that was ended says something behind its reasoning, which has ended too.
+
+    Args:
+        said: The answer.
+        keep_cut: Whether one that was cut is taken as it is, within its reasoning or behind it.
+    """
+    text, ended = said
+    return bool(final_answer(text).strip()) if ended else keep_cut and bool(text)
 
 
 def hopeless(seen: int, answered: int) -> bool:
@@ -127,7 +139,8 @@ def answer(prompts: Sequence[Messages], *, tokens: int, untrained: Untrained) ->
     """Answer one batch, or read the answers kept of an earlier run.
 
     Returns:
-        One answer a prompt without space around it, empty where the model said nothing, and whether it was ended.
+        One answer a prompt without space around it, empty where the model said nothing or the prompt leaves no room for
+        one, and whether it was ended.
     """
     path = (
         untrained.cache / "answers" / f"{content_hash('answers', 3, untrained.fingerprint, tokens, list(prompts))}.json"

@@ -147,7 +147,7 @@ class Stream:
             if selection.empty_answers:
                 yield (
                     f"{selection.empty_answers} pool rows of '{selection.domain.name}' were passed over: "
-                    "the model answered them with nothing."
+                    "the model answered them with nothing, or they leave no room for an answer in its window."
                 )
             if selection.cut_rows:
                 yield (

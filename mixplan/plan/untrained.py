@@ -72,11 +72,18 @@ def untrained_of(loaded: LoadedRecipe, read_by: ReadBy, watcher: Watcher) -> Unt
 
 
 def answered(model: Any, prompts: Sequence[Messages], tokens: int) -> list[tuple[str, bool]]:
-    """Answer prompts greedily with at most so many new tokens: each text, and whether the model ended it."""
+    """Answer prompts greedily with at most so many new tokens: each text, and whether the model ended it.
+
+    A prompt that does not fit the model's window with so many tokens behind it gets no text: beyond its window a model
+    says what it was never trained to say.
+    """
     from mixplan.model import generate, spoken
 
-    answers = generate(model, [rendered(model, prompt) for prompt in prompts], max_new_tokens=tokens)
-    return [(text, answer.finished) for text, answer in zip(spoken(model, answers), answers, strict=True)]
+    places = [place for place, fit in enumerate(fits(model, prompts, tokens)) if fit]
+    answers = generate(model, [rendered(model, prompts[place]) for place in places], max_new_tokens=tokens)
+    texts = zip(places, spoken(model, answers), answers, strict=True)
+    said = {place: (text, answer.finished) for place, text, answer in texts}
+    return [said.get(place, ("", False)) for place in range(len(prompts))]
 
 
 def rendered(model: Any, prompt: Messages) -> str:
