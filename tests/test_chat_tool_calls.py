@@ -57,6 +57,32 @@ def test_a_conversation_reads_as_with_the_templates_own_calls(name):
     assert text == own
 
 
+def test_a_template_that_takes_arguments_as_text_is_given_them_so():
+    """DeepSeek's put JSON together with other text; a mapping fails there."""
+    one = template("deepseekv3")
+    turns = (("user", "q"), ("assistant", CALL), ("tool", "12"), ("assistant", "It is 12."))
+    function = {**FUNCTION["function"], "arguments": json.dumps(FUNCTION["function"]["arguments"])}
+    messages = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]},
+        {"role": "tool", "content": "12"},
+        {"role": "assistant", "content": "It is 12."},
+    ]
+    assert one.render(turns, awaiting=False) == one.fill(messages, awaiting=False)
+    assert not one.keeps_calls_as_text(CALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "stays"),
+    [("qwen3", False), ("llama3_1", False), ("gptoss", True), ("llama3", True), ("deepseek_r1_distill", True)],
+)
+def test_calls_that_stay_text_are_known(name, stays):
+    one = template(name)
+    for text in (CALL, with_calls("I look.", [CALL]), f"<think>\nso\n</think>\n\n{CALL}"):
+        assert one.keeps_calls_as_text(text) is stays
+    assert not one.keeps_calls_as_text("no call")
+
+
 @pytest.mark.parametrize("name", ["llama3_1", "llama3_2", "qwen3_6", "gemma4_v2", "lfm2_2_5", "glm4moe"])
 def test_a_call_alone_is_in_the_templates_own_words(name):
     written = template(name).native("assistant", CALL)

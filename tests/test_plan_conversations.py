@@ -7,6 +7,7 @@ from evaluated import asked_rows, domain_of, loaded, spec_of
 from trl_templates import TEMPLATES
 
 from mixplan.chat.refused_turns import MOVED
+from mixplan.chat.tool_calls import call_text
 from mixplan.errors import ModelError
 from mixplan.model import hold_template
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
@@ -106,3 +107,15 @@ def test_a_held_date_is_told(reader, tiny_model):
         "The chat template of 'tiny' prints the date. It is held at 3 February 2031 in reading, training and "
         "measuring, so that the recipe plans the same on any day; `model.template_date` sets another."
     )
+
+
+def test_calls_that_the_template_writes_in_a_way_no_answer_can_are_told(reader, tiny_model):
+    call = call_text("warmth", {"at": "sea"})
+    target, law = domain(["a", call, f"I look.\n{call}"]), domain(["a", "b"])
+    told = conversation_warnings(Recipe(tiny_model), reader("gptoss"), target, {"law": law})
+    (line,) = [line for line in told if "tool calls" in line]
+    assert line.startswith("target: the chat template of 'tiny' has no form of tool calls that an answer's text can")
+    assert "so 2 pool rows train them as `<tool_call>`" in line
+    for method, name in (("sft", "qwen3"), ("sft", "deepseekv3"), ("grpo", "gptoss")):
+        told = conversation_warnings(Recipe(tiny_model, method), reader(name), target, {"law": law})
+        assert not [line for line in told if "tool calls" in line]

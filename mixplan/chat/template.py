@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mixplan.chat.reasoning import CLOSE, OPEN, joined, parted
 from mixplan.chat.refused_turns import remedy_for_turns
 from mixplan.chat.tool_calls import OPEN as CALL
-from mixplan.chat.tool_calls import TOOLS, native_call, parted_tools
+from mixplan.chat.tool_calls import TOOLS, calls_stay_text, native_call, parted_tools
 from mixplan.errors import ModelError
 
 PLAIN = (
@@ -89,6 +89,10 @@ class ChatTemplate:
         reasoning, answer = parted(content) or ("", content)
         return joined(reasoning, native_content(self.source, tuple(sorted(self.special.items())), answer))
 
+    def keeps_calls_as_text(self, content: str) -> bool:
+        """Whether an assistant's turn has calls for which the template has another form, which no text can have."""
+        return CALL in content and calls_stay_text(self.filled, (parted(content) or ("", content))[1])
+
     def accepts(self, roles: Sequence[str]) -> bool:
         """Whether the template takes turns of these roles, in this order."""
         return self.fault(roles) is None
@@ -110,6 +114,13 @@ class ChatTemplate:
         _, opened, after = prompt.rpartition(OPEN)
         return opened + after if opened and CLOSE not in after else ""
 
+    def filled(self, messages: Sequence[Mapping[str, Any]]) -> str | None:
+        """A whole conversation, rendered as it is; None where the template refuses it."""
+        try:
+            return self.fill(messages, awaiting=False)
+        except RENDERING_FAULTS:
+            return None
+
     def fill(self, messages: Sequence[Mapping[str, Any]], *, awaiting: bool, tools: Sequence[Any] | None = None) -> str:
         """Render messages as they are, with what transformers gives a template besides.
 
@@ -125,15 +136,7 @@ class ChatTemplate:
 @functools.lru_cache(maxsize=4096)
 def native_content(source: str, special: tuple[tuple[str, str], ...], content: str) -> str:
     """An assistant's turn with its tool calls as a template writes them; templates take several tries for each."""
-    template = ChatTemplate(source, dict(special), "")
-
-    def fill(messages: Sequence[Mapping[str, Any]]) -> str | None:
-        try:
-            return template.fill(messages, awaiting=False)
-        except RENDERING_FAULTS:
-            return None
-
-    return native_call(fill, content)
+    return native_call(ChatTemplate(source, dict(special), "").filled, content)
 
 
 @functools.lru_cache(maxsize=512)

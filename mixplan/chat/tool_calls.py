@@ -73,8 +73,7 @@ def native_call(fill: Fill, content: str) -> str:
     said, calls = parted_calls(content)
     if not calls:
         return content
-    functions = [{"type": "function", "function": dict(call)} for call in calls]
-    structured = fill(_around({"role": "assistant", "content": said, "tool_calls": functions}, len(calls)))
+    structured = _with_calls_of_its_own(fill, said, calls)
     before, shown, after = (fill(_around({"role": "assistant", "content": STAND_IN}, len(calls))) or "").rpartition(
         STAND_IN
     )
@@ -88,6 +87,33 @@ def native_call(fill: Fill, content: str) -> str:
         return content
     plain = fill(_around({"role": "assistant", "content": written}, len(calls)))
     return written if plain == structured else content
+
+
+def calls_stay_text(fill: Fill, content: str) -> bool:
+    """Whether an assistant's turn has calls that stay as rows hold them, where the template writes them otherwise.
+
+    Args: see `native_call`.
+    """
+    said, calls = parted_calls(content)
+    if not calls or native_call(fill, content) != content:
+        return False
+    plain = fill(_around({"role": "assistant", "content": content}, len(calls)))
+    return plain != _with_calls_of_its_own(fill, said, calls)
+
+
+def _with_calls_of_its_own(fill: Fill, said: str, calls: Sequence[Mapping[str, Any]]) -> str | None:
+    """A conversation with calls in the message's own field; None where the template fails on them.
+
+    Arguments are a mapping, as transformers has them, or JSON as text where the template fails on a mapping, as that of
+    DeepSeek V3 does.
+    """
+    as_text = [{**call, "arguments": json.dumps(call["arguments"], ensure_ascii=False)} for call in calls]
+    for given in (calls, as_text):
+        functions = [{"type": "function", "function": dict(call)} for call in given]
+        text = fill(_around({"role": "assistant", "content": said, "tool_calls": functions}, len(calls)))
+        if text is not None:
+            return text
+    return None
 
 
 def _around(message: Mapping[str, Any], calls: int) -> list[Mapping[str, Any]]:

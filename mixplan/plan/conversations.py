@@ -9,7 +9,7 @@ from mixplan.chat.reasoning import parted
 from mixplan.chat.refused_turns import remedy_for_turns
 from mixplan.chat.template import ChatTemplate
 from mixplan.chat.template_reasoning import asked_beyond_trained, keeping_setting, keeps_reasoning
-from mixplan.chat.tool_calls import TOOLS
+from mixplan.chat.tool_calls import TOOLS, parted_calls
 from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import ModelError
 from mixplan.model import Model, chat_template
@@ -48,6 +48,8 @@ def conversation_warnings(recipe: Recipe, model: Model, target: Domain, domains:
     found = list(date_held(model))
     found += tools_left_out(template, by_name(target, domains))
     trains = recipe.train.method == "sft"
+    if trains:
+        found += calls_as_text(template, by_name(target, domains))
     for name, domain in by_name(target, domains).items():
         if trains and (rows := [row.answer for row in domain.pool if reasons(row.answer)]):
             found += left_out(recipe, model, template, name, rows, last=True)
@@ -74,6 +76,25 @@ def tools_left_out(template: ChatTemplate, domains: Mapping[str, Domain]) -> Ite
                 f"{name}: the chat template of '{template.name}' does not write a conversation's tools, so the model "
                 f"does not see what it may call in {len(rows)} rows. Put them into the system turn in the data."
             )
+
+
+def calls_as_text(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
+    """The line for domains whose rows hold calls that the template writes in a way which no answer's text can have."""
+    for name, domain in domains.items():
+        said = [[text for role, text in (*row.prompt, ("assistant", row.answer)) if calls(role, text)]
+                for row in domain.pool]  # fmt: skip
+        with_calls = [texts for texts in said if texts]
+        if with_calls and template.keeps_calls_as_text(with_calls[0][-1]):
+            yield (
+                f"{name}: the chat template of '{template.name}' has no form of tool calls that an answer's text can "
+                f"hold, so {len(with_calls)} pool rows train them as `<tool_call>`, JSON, `</tool_call>`, which is "
+                "not how this model calls. Leave such rows out, or choose a model whose template writes calls as text."
+            )
+
+
+def calls(role: str, text: str) -> bool:
+    """Whether a turn ends in tool calls."""
+    return role == "assistant" and bool(parted_calls(text)[1])
 
 
 def date_held(model: Model) -> Iterator[str]:
