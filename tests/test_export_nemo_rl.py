@@ -66,7 +66,10 @@ def test_what_it_does_otherwise_is_reported():
     assert [text for text in told if "no pattern for an adapter's layers" in text]
     assert "`train.lora.bias` has no counterpart in NeMo-RL and is not handed over." in told
     assert "No counterpart is written for the warm-up of the learning rate." in told
-    assert len(list(notes(training({"warmup_steps": 0}), 18))) == 1  # of the tokenizer alone
+    assert len(list(notes(training({"warmup_steps": 0}, revision=None), 18))) == 1  # of the tokenizer alone
+    lost, revision = list(notes(training({"warmup_steps": 0, "optim": "adafactor", "report_to": "none"}), 18))[1:]
+    assert lost == "No counterpart is written for NeMo-RL of `train.args.optim`."
+    assert revision.startswith("NeMo-RL has no key for `model.revision` and would train the newest of 'org/base'. ")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.runs import content_hash, translated, write_json
 from mixplan.saved import read_plan
 from mixplan.saved.plan import Plan
-from mixplan.train.verify import AsPlanned, changed, replan
+from mixplan.train.verify import AsPlanned, changed, refuse_other_settings, replan
 
 if TYPE_CHECKING:
     from mixplan.train.job import Job
@@ -130,7 +130,8 @@ def checked(run: Path, loaded: LoadedRecipe, plan: Plan) -> Mixture:
     """The mixture of a run, held against its plan.
 
     Raises:
-        RunError: the mixture or the recipe is not the one that was planned.
+        RunError: the mixture, the recipe, the model's config or its chat template, with which rows are rendered, is not
+            the one that was planned.
     """
     planned, again = AsPlanned.of(plan), replan(run, loaded)
     if content_hash(standalone(loaded)) != planned.recipe:
@@ -140,6 +141,7 @@ def checked(run: Path, loaded: LoadedRecipe, plan: Plan) -> Mixture:
         raise RunError(f"{run / 'mixture'}: the mixture is missing, or a file in it was changed. {again}")
     if mixture.hash != planned.mixture:
         raise RunError(f"{mixture.folder}: the mixture's rows are not those of {run / 'plan.json'}. {again}")
+    refuse_other_settings(run, loaded, planned)
     return mixture
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mixplan.export.handover import MODEL, ROWS, Handover, Written, settled, write_lines, write_yaml
 from mixplan.export.rows import Values
-from mixplan.export.training import Training, unread_rows
+from mixplan.export.training import STATED, Training, other_revision, unread_rows, unwritten
 
 CONFIG = "nemo-rl.yaml"
 
@@ -127,6 +127,8 @@ def notes(training: Training, rows: int) -> Iterator[str]:
         "place before the trained model is used."
     )
     yield from unread_rows("NeMo-RL", training, rows)
+    yield from unwritten("NeMo-RL", training, STATED)
+    yield from other_revision("NeMo-RL", training)
     if not scheduler(training, 1):
         kind = training.values["lr_scheduler_type"]
         yield f"No counterpart is written for the schedule '{kind}'; the rate is constant."

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 from mixplan.export.handover import MODEL, ROWS, Handover, Written, settled, write_lines, write_yaml
 from mixplan.export.rows import Values
-from mixplan.export.training import Training, other_epochs
+from mixplan.export.training import STATED, Training, other_epochs, other_precision, unwritten
 
 CONFIG = "open-instruct.yaml"
 TOKENIZER = "tokenizer"
+
+UNWRITTEN = {"adam_beta1", "adam_beta2", "adam_epsilon"}
+"""What of TRL's arguments open-instruct has no key for; its optimiser has PyTorch's defaults, which are TRL's."""
 
 
 def write(handover: Handover) -> Written:
@@ -29,7 +32,7 @@ def write(handover: Handover) -> Written:
     values = config(training, longest, TOKENIZER if held else training.model)
     write_yaml(handover.folder / CONFIG, values, head)
     files = (CONFIG, ROWS, *((f"{TOKENIZER}/",) if held else ()))
-    return Written(command, files, tuple(notes(training)))
+    return Written(command, files, (*notes(training), *cut_at_the_other_end(handover)))
 
 
 def lines(handover: Handover) -> Iterator[Values]:
@@ -88,6 +91,16 @@ def config(training: Training, longest: int, tokenizer: str) -> Values:
     )
 
 
+def cut_at_the_other_end(handover: Handover) -> Iterator[str]:
+    """Say that rows which the plan cuts at their start are cut at their end, where their answers stand."""
+    if handover.renderer.keeps_end and (cut := handover.renderer.cut.total()):
+        yield (
+            f"open-instruct cuts {cut} rows at their end and leaves out what is then without an answer, where "
+            "`train.args.truncation_mode: keep_end` cuts them at their start. Export to another trainer, or raise "
+            "`train.args.max_length` and plan again."
+        )
+
+
 def notes(training: Training) -> Iterator[str]:
     """What open-instruct does in another way, and what it has no key for."""
     yield (
@@ -95,6 +108,8 @@ def notes(training: Training) -> Iterator[str]:
         "plan's, their order is not."
     )
     yield from other_epochs("open-instruct", training)
+    yield from unwritten("open-instruct", training, {*STATED, "gradient_checkpointing"} - UNWRITTEN)
+    yield from other_precision("open-instruct", training)
     if training.warmup[0]:
         yield "open-instruct has no key for `train.args.warmup_steps`. Use `warmup_ratio` in its place."
     known = {"r", "lora_alpha", "lora_dropout", "task_type"}

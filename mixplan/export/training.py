@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,9 @@ OURS = {
 
 PACKED = ("packing", "packing_strategy", "padding_free", "eval_packing")
 """Keys that would put several rows into one, which no exported config does."""
+
+WARMUP = ("warmup_steps", "warmup_ratio")
+"""Keys that each trainer's config or notes speak of by `Training.warmup`."""
 
 Notes = tuple[str, ...]
 
@@ -177,6 +180,49 @@ def other_epochs(trainer: str, training: Training) -> Iterator[str]:
     given = max(1, round(training.epochs))
     if given != training.epochs and not training.by_steps:
         yield f"{trainer} takes whole epochs alone: each row is read {given} times, not {training.epochs:g}."
+
+
+def unwritten(trainer: str, training: Training, written: Collection[str]) -> Iterator[str]:
+    """Say which of a job's arguments go into no key of a trainer's config.
+
+    Args:
+        trainer: Its name.
+        training: What to train with.
+        written: Fields of TrainingArguments that its config or notes speak of.
+    """
+    lost = [
+        f"`train.args.{key}`"
+        for key, value in sorted(training.values.items())
+        if key not in {*written, *WARMUP, "max_steps", "report_to"} and (key not in STATED or value != stated({}, key))
+    ]
+    if lost:
+        yield f"No counterpart is written for {trainer} of {', '.join(lost)}."
+
+
+def other_precision(trainer: str, training: Training) -> Iterator[str]:
+    """Say that a trainer whose config is given no precision computes in another than the recipe asks for.
+
+    Args:
+        trainer: Its name.
+        training: What to train with.
+    """
+    if not (training.bf16 or training.cpu):
+        kind = "float16" if training.fp16 else "float32"
+        yield f"The recipe trains in {kind}, which is not handed over: {trainer} computes in a type of its own choice."
+
+
+def other_revision(trainer: str, training: Training) -> Iterator[str]:
+    """Say that a trainer whose config has no key for a model's revision takes another than the recipe's.
+
+    Args:
+        trainer: Its name.
+        training: What to train with.
+    """
+    if training.revision is not None:
+        yield (
+            f"{trainer} has no key for `model.revision` and would train the newest of '{training.model}'. Give it a "
+            f"folder in its place: `hf download {training.model} --revision {training.revision} --local-dir FOLDER`."
+        )
 
 
 def unread_rows(trainer: str, training: Training, rows: int) -> Iterator[str]:

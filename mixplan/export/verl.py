@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from mixplan.export.handover import MODEL, Handover, Written
 from mixplan.export.rows import BATCH_ROWS, Values
-from mixplan.export.training import Training, unread_rows
+from mixplan.export.training import STATED, Training, other_precision, other_revision, unread_rows, unwritten
 from mixplan.runs import translated, write_atomic
 
 ROWS = "rows.parquet"
@@ -136,6 +136,9 @@ def notes(training: Training, rows: int) -> Iterator[str]:
         "before the trained model is used."
     )
     yield from unread_rows("verl", training, rows)
+    yield from unwritten("verl", training, {*STATED} - {"adam_epsilon"})
+    yield from other_precision("verl", training)
+    yield from other_revision("verl", training)
     if str(training.values["lr_scheduler_type"]) not in ("constant", "constant_with_warmup", "cosine"):
         yield (
             f"verl has no schedule '{training.values['lr_scheduler_type']}' of the learning rate: it falls as a cosine "
