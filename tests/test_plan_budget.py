@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from allocated import FOUR, demands
 
 from mixplan.forecast import Halving
 from mixplan.plan import budget
-from mixplan.plan.budget import spread
-from mixplan.recipe import AllocateSpec, BudgetSpec
+from mixplan.plan.budget import Spent, spread
+from mixplan.recipe import AllocateSpec, BudgetSpec, MixtureSpec
+from mixplan.saved.plan import MixturePart
 
 
 class Recipe:
@@ -17,6 +19,33 @@ class Recipe:
 
     def __init__(self, rows, **limits):
         self.budget, self.allocate = BudgetSpec(rows=rows), AllocateSpec(**limits)
+
+
+def test_tokens_that_rows_hold_beyond_what_the_budget_counted_are_told():
+    """Sixty rows of 20 tokens and forty of 50 are 3,200 tokens as the data has them."""
+    one, two = replace(demands(FOUR)[0], mean_row_amount=20.0), replace(demands(FOUR)[1], mean_row_amount=50.0)
+    spent = Spent(SimpleNamespace(rows={one.name: 60, two.name: 40}), (), (), (one, two))
+
+    def told(held, answers="self", tokens=3300, **other):
+        recipe = Recipe(100)
+        recipe.budget, recipe.mixture = BudgetSpec(tokens=tokens), MixtureSpec(answers=answers)
+        parts = [part(one.name, held - 1000), part(two.name, 1000), part("target", 99_999)]
+        return list(spent.other_tokens(recipe, parts))
+
+    def part(name, tokens):
+        return MixturePart.model_construct(name=name, rows=1, tokens=tokens)
+
+    (line,) = told(6400)
+    assert line.startswith("The domains' rows hold 6,400 tokens, where the budget counted 3,200 by the mean length")
+    assert "as the data has them: they carry the model's own answers. `budget.tokens: 1650` would hold" in line
+    assert "they carry" not in told(2000, answers="gold", tokens=[100, 3300])[0]
+    assert [told(3519), told(2881), told(3521) != [], told(2879) != []] == [[], [], True, True]
+    unknown = [part(one.name, None), part(two.name, 10)]
+    recipe = Recipe(100)
+    recipe.budget, recipe.mixture = BudgetSpec(tokens=9), MixtureSpec()
+    assert list(spent.other_tokens(recipe, unknown)) == []
+    recipe.budget = BudgetSpec(rows=9)
+    assert list(spent.other_tokens(recipe, [part(one.name, 9), part(two.name, 9)])) == []
 
 
 CROSSING = {

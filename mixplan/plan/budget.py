@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from statistics import fmean
 
@@ -21,6 +21,8 @@ from mixplan.saved.scores import Scores
 
 VERSION = 2
 """Of what an allocation holds; part of the key under which it is kept."""
+UNTOLD = 0.1
+"""Of the tokens that a budget counted: so much more or less is not told."""
 SOLVED: TypeAdapter[tuple[Allocation, tuple[CurvePoint, ...], tuple[str, ...]]] = TypeAdapter(
     tuple[Allocation, tuple[CurvePoint, ...], tuple[str, ...]]
 )
@@ -72,6 +74,28 @@ class Spent:
             "curve": tuple(asdict(point) for point in self.curve),
         }
         return saved.Allocation.model_validate(values | {key: one for key, one in further.items() if one is not None})
+
+    def other_tokens(self, recipe: Recipe, parts: Sequence[saved.MixturePart]) -> Iterator[str]:
+        """Say that the domains' rows hold other tokens than a budget in tokens counted of them, beyond a tenth.
+
+        Rows are planned before their answers are known where the model gives these itself.
+
+        Args:
+            recipe: Budget and mixture sections.
+            parts: Of the mixture, with the tokens that it holds.
+        """
+        asked = recipe.budget.tokens[-1] if isinstance(recipe.budget.tokens, list) else recipe.budget.tokens
+        counts = [part.tokens for part in parts if part.name in self.rows]
+        planned = sum(self.rows[one.name] * one.mean_row_amount for one in self.demands)
+        held = sum(filter(None, counts))
+        if asked is None or None in counts or not held or abs(held - planned) <= UNTOLD * planned:
+            return
+        answers = {"self": "the model's own answers", "rationale": "worked solutions"}.get(recipe.mixture.answers)
+        yield (
+            f"The domains' rows hold {held:,} tokens, where the budget counted {planned:,.0f} by the mean length of "
+            f"their pools' rows as the data has them{f': they carry {answers}' if answers else ''}. "
+            f"`budget.tokens: {round(asked * planned / held)}` would hold about as many as it counted."
+        )
 
 
 def spend(recipe: Recipe, domains: Mapping[str, Domain], scores: Scores, grounds: Grounds = NOTHING) -> Spent:

@@ -249,6 +249,7 @@ def assemble(
             *risks.warnings,
             *mixture.warnings,
             *spent.left_out,
+            *spent.other_tokens(recipe, mixture.parts),
             *unread(loaded.resolved["train"], mixture.rows),
         ],
         target=target_of(target, scores, planned),
