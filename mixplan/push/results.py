@@ -38,11 +38,33 @@ def result_files(loaded: LoadedRecipe, plan: Plan, outcome: Outcome) -> Iterator
         if section is None or section[1].data.hub is None:
             continue
         data = section[1].data
+        if trained_on(loaded, plan, data):
+            continue  # others' models have not learned from rows of the split that they are compared on
         if HELD_OUT.search(data.split or "train") and (found := right_answers(measured)):
             entries.setdefault(str(data.hub), []).append(entry(name, data, found, plan, outcome))
     for data_set, listed in entries.items():
         text = yaml.safe_dump(eval_result_entries_to_yaml(listed), sort_keys=False, allow_unicode=True)
         yield Outgoing(f".eval_results/{data_set.replace('/', '--')}.yaml", text.encode())
+
+
+def trained_on(loaded: LoadedRecipe, plan: Plan, data: DataSpec) -> bool:
+    """Whether rows of the mixture come from the very split that a result would be of.
+
+    Args:
+        loaded: The recipe.
+        plan: Its plan, with the mixture's rows.
+        data: Where the rows are from that were measured.
+    """
+    taught = {part.name for part in (plan.mixture.parts if plan.mixture else ()) if part.rows}
+    split = split_of(data)
+    return any(
+        name in taught and split_of(spec.data) == split for name, (_, spec) in loaded.recipe.row_sections.items()
+    )
+
+
+def split_of(data: DataSpec) -> tuple[str | None, str, str]:
+    """A hub data set's name, its configuration and its split, without what part of it is taken, as in `test[:100]`."""
+    return data.hub, data.config or "default", (data.split or "train").partition("[")[0]
 
 
 def right_answers(measured: Measured) -> tuple[str, Change] | None:
@@ -56,8 +78,8 @@ def right_answers(measured: Measured) -> tuple[str, Change] | None:
 def entry(name: str, data: DataSpec, found: tuple[str, Change], plan: Plan, outcome: Outcome) -> EvalResultEntry:
     """One result, its note saying that it is of some rows of a split, and how they were answered."""
     measure, change = found
-    read = plan.domains[name].source_rows if name in plan.domains else plan.target.source_rows
-    of = f" of {read:,}" if read else ""
+    read = plan.domains.get(name) or plan.target.sources.get(name.removeprefix("target.")) or plan.target
+    of = f" of {read.source_rows:,}" if read.source_rows else ""
     kept = f" with {', '.join(f'{key}={value}' for key, value in data.where.items())}" if data.where else ""
     return EvalResultEntry(
         dataset_id=str(data.hub),
