@@ -107,6 +107,21 @@ def test_a_job_sees_no_more_gpus_than_it_has_processes(tmp_path, monkeypatch):
     assert [seen(1, Part(1, 2)), seen(4, Part(1, 2))] == ["4", "4,5,6,7"]
 
 
+def test_a_job_on_a_named_gpu_sees_that_one_alone(tmp_path, monkeypatch):
+    """A single process would train on all that it sees, with as many times the batch."""
+
+    def seen(device):
+        return environment(tmp_path, device=device, gpus=1, processes=1, part=Part())["CUDA_VISIBLE_DEVICES"]
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert seen("cuda:2") == "2"
+    for given in ("4,5,7", "4, 5, 7"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+        assert [seen(f"cuda:{number}") for number in range(3)] == ["4", "5", "7"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    assert seen("cuda:1") == "GPU-b"
+
+
 def test_the_environment_keeps_files_in_the_run_folder_and_reports_nothing_unasked(tmp_path, monkeypatch):
     for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WANDB_DIR", "HF_HUB_DISABLE_TELEMETRY"):
         monkeypatch.delenv(name, raising=False)

@@ -144,9 +144,20 @@ def environment(run: Path, *, device: str, gpus: int, processes: int, part: Part
         # A person's own number stands as it is for a job that has the machine to itself.
         if part.of > 1 or not os.environ.get("OMP_NUM_THREADS"):
             values["OMP_NUM_THREADS"] = str(part.threads(processes))
-    if device.startswith("cuda:") and "CUDA_VISIBLE_DEVICES" not in os.environ:
-        values["CUDA_VISIBLE_DEVICES"] = device.removeprefix("cuda:")
+    if device.startswith("cuda:"):
+        values["CUDA_VISIBLE_DEVICES"] = named_gpu(device)
     return {**os.environ, **values}
+
+
+def named_gpu(device: str) -> str:
+    """The one GPU that a job on `cuda:N` may see: of those that this process sees, the one of that number.
+
+    Seeing others, a single process would spread each batch over all of them.
+    """
+    number = device.removeprefix("cuda:")
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in given.split(",")] if given else []
+    return names[int(number)] if number.isdecimal() and int(number) < len(names) else number
 
 
 def start(command: list[str], run: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
