@@ -211,3 +211,14 @@ def test_a_loss_term_that_no_other_trainer_has_is_refused(recipe, tmp_path):
     assert f"Train with `mixplan train {run}`" in str(refused.value)
     plan(recipe, run, "train.replay_kl={weight: 0.0}")
     assert export_run(run, "messages").rows["target"] == 12
+
+
+def test_a_model_that_renders_rows_otherwise_than_planned_is_refused(recipe, tiny_model, tmp_path):
+    model, run = Path(shutil.copytree(tiny_model, tmp_path / "model")), tmp_path / "run"
+    plan(recipe, run, f"model.name={model}")
+    assert export_run(run, "axolotl").rows["target"] == 12
+    template = model / "chat_template.jinja"
+    template.write_text(template.read_text() + "{# of another version #}")
+    for to in ("axolotl", "trl", "messages"):
+        with pytest.raises(RunError, match=r"the chat template of the model .* is not the one that was planned with"):
+            export_run(run, to)
