@@ -289,7 +289,8 @@ def test_trl_command_line_trains_from_the_run_folder_as_it_is(tmp_path: Path, ti
     if method == "grpo":
         args |= {"num_generations": 2, "max_completion_length": 4}
     shutil.copytree(tiny_model, tmp_path / "tiny")
-    run_folder(tmp_path, Path("tiny"), TrainSpec(method=method, args=args, lora={"r": 2}))
+    train = TrainSpec(method=method, args=args, lora={"r": 2}, rewards={"graded": 1.0, "number": 0.5})
+    run_folder(tmp_path, Path("tiny"), train)
     environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache"), "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
         [TRL, method, "--config", f"mixture/{method}.yaml"],
