@@ -259,7 +259,7 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
             {"domains": {"law": make_domain("law", 5, grader="none")}, "train": TrainSpec(method="grpo")},
             RecipeError,
             "domains.law.grader: found 'none', expected one that can grade, because `train.method` is grpo. "
-            "Choose choice, exact, number, math or generator.",
+            "Choose choice, exact, number, math or generator, or keep its rows out: `allocate.caps.law: 0`.",
         ),
         (
             {},

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sample_mixtures import make_domain
 
-from mixplan.errors import AllocationError, DataError
+from mixplan.errors import AllocationError, DataError, RecipeError
 from mixplan.mixture.feasibility import impossible, left_out_budgets
 from mixplan.recipe import Recipe
 
@@ -65,3 +65,23 @@ def test_earlier_budgets_of_a_list_that_limits_forbid_are_told():
         "The curve leaves out 2 rows: No plan of 2 rows meets all limits. These clash: `allocate.floors.code` (3)."
     ]
     assert left_out_budgets(recipe_of(budget={"rows": 2}, allocate={"floors": {"code": 3}}), OPENED[1]) == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({}, ["domains.law.grader"]),
+        ({"budget": {"rows": 0}}, []),
+        ({"budget": {"rows": 4}, "allocate": {"caps": {"law": 0}}}, []),
+        ({"budget": {"rows": 4}, "allocate": {"shares": {"law": 0.0}}}, []),
+        ({"budget": {"tokens": 50}}, ["domains.law.grader"]),
+        ({"mixture": {"answers": "self"}}, ["mixture.answers", "domains.law.grader"]),
+        ({"train": {"method": "sft"}}, []),
+    ],
+)
+def test_a_domain_that_grpo_could_not_grade_is_told_unless_it_gets_no_rows(sections, said):
+    target, domains = OPENED
+    ungraded = (target, {**domains, "law": make_domain("law", 10, grader="none")})
+    problems = found(ungraded, **{"train": {"method": "grpo"}, **sections})
+    assert [str(problem).partition(":")[0] for problem in problems] == said
+    assert all(isinstance(problem, RecipeError) for problem in problems)

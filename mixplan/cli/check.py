@@ -13,6 +13,7 @@ import typer
 
 from mixplan.cli.downloads import data_downloads, model_downloads
 from mixplan.cli.drift_outlook import drift_outlook
+from mixplan.cli.own_rewards import unfindable_rewards
 from mixplan.cli.preflight import problems_of_model
 from mixplan.domains import account, row_warnings, whole
 from mixplan.domains.cached_domains import at_hand
@@ -110,7 +111,7 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
     except RecipeError as error:
         result.problems = str(error).splitlines()
         return result, None
-    result.problems += problems_of_model(loaded)
+    result.problems += [*problems_of_model(loaded), *unfindable_rewards(loaded)]
     try:
         require_own_rows(loaded.recipe)
     except RecipeError as error:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from mixplan.domains import Domain
-from mixplan.errors import DataError, ModelError, RecipeError
+from mixplan.errors import DataError, ModelError
 from mixplan.grading.rewards import ACCEPTED
 from mixplan.grading.versions import grading_state
 from mixplan.mixture.answers import Untrained, take_answered
 from mixplan.mixture.card import card
+from mixplan.mixture.feasibility import require_gold, require_grader
 from mixplan.mixture.licences import licence_warnings
 from mixplan.mixture.order import Selection, take_domain, take_target
 from mixplan.mixture.own_voice import INSTRUCTION, VERSION, in_own_voice
@@ -154,17 +155,9 @@ def refuse_unplannable(
         )
     if train.method != "grpo":
         return
-    if spec.answers != "gold":
-        raise RecipeError(
-            f"mixture.answers: found '{spec.answers}', expected 'gold' because `train.method` is grpo: GRPO rewards "
-            "the model's own attempts against reference answers, so its rows carry no other answers."
-        )
+    require_gold(spec)
     for one in (*target.parts, *(domains[name] for name, count in rows.items() if count)):
-        if one.grader == "none":
-            raise RecipeError(
-                f"{one.key}.grader: found 'none', expected one that can grade, because `train.method` is grpo. "
-                "Choose choice, exact, number, math or generator."
-            )
+        require_grader(one)
 
 
 def spoken(selection: Selection, spec: MixtureSpec, untrained: Untrained | None, progress: Progress) -> Selection:

@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mixplan.domains import Domain
-from mixplan.errors import MixplanError
+from mixplan.errors import MixplanError, RecipeError
 from mixplan.mixture.licences import allowed
 from mixplan.mixture.order import take_source, take_target
 from mixplan.mixture.own_voice import require_judged
-from mixplan.recipe import Recipe
+from mixplan.recipe import MixtureSpec, Recipe
 
 if TYPE_CHECKING:
     from mixplan.allocate import DomainDemand
@@ -34,11 +34,52 @@ def impossible(recipe: Recipe, target: Domain, domains: Mapping[str, Domain]) ->
         lambda: require_limits(recipe, allowed(recipe.mixture, domains)),
         *(partial(require_judged, recipe.mixture, one) for one in target.parts),
     ]
+    if recipe.train.method == "grpo":
+        steps.append(partial(require_gold, recipe.mixture))
+        steps += [partial(require_grader, one) for one in (*target.parts, *may_get_rows(recipe, domains))]
     for step in steps:
         try:
             step()
         except MixplanError as error:
             yield error
+
+
+def require_gold(spec: MixtureSpec) -> None:
+    """Refuse answers that GRPO has no use for.
+
+    Raises:
+        RecipeError: the mixture's are not the reference answers.
+    """
+    if spec.answers != "gold":
+        raise RecipeError(
+            f"mixture.answers: found '{spec.answers}', expected 'gold' because `train.method` is grpo: GRPO rewards "
+            "the model's own attempts against reference answers, so its rows carry no other answers."
+        )
+
+
+def require_grader(one: Domain) -> None:
+    """Refuse a domain whose rows GRPO could not grade.
+
+    Raises:
+        RecipeError: it has the grader none.
+    """
+    if one.grader == "none":
+        apart = "" if one.key.startswith("target") else f", or keep its rows out: `allocate.caps.{one.name}: 0`"
+        raise RecipeError(
+            f"{one.key}.grader: found 'none', expected one that can grade, because `train.method` is grpo. "
+            f"Choose choice, exact, number, math or generator{apart}."
+        )
+
+
+def may_get_rows(recipe: Recipe, domains: Mapping[str, Domain]) -> Iterator[Domain]:
+    """The domains that neither the budget, nor a cap, a share or a licence keeps out of the mixture."""
+    rows, tokens = recipe.budget.rows, recipe.budget.tokens
+    asked = rows if rows is not None else tokens
+    amount = asked[-1] if isinstance(asked, list) else asked
+    limits = recipe.allocate
+    for name, one in allowed(recipe.mixture, domains).items() if amount else ():
+        if one.pool and limits.caps.get(name) != 0 and limits.shares.get(name) != 0:
+            yield one
 
 
 def require_limits(recipe: Recipe, domains: Mapping[str, Domain]) -> None:
