@@ -71,6 +71,13 @@ def test_saes_made_for_several_models_stand_apart():
     assert not any("-1b-it-" in line for line in lines[second + 1 :])
 
 
+def test_saes_of_another_tuning_of_the_model_are_named_as_such():
+    asked, *lines = ls("--model", "Qwen/Qwen2.5-7B").splitlines()
+    assert asked == "made for Qwen/Qwen2.5-7B-Instruct:"
+    assert lines == ls("--model", "Qwen/Qwen2.5-7B-Instruct").splitlines()
+    assert lines == ls("--model", "Qwen2.5-7B-Instruct").splitlines()
+
+
 def test_a_folder_is_listed_by_what_its_files_say(tmp_path):
     config = {"model_type": "gemma2", "hidden_size": 2304, "num_hidden_layers": 26}
     (tmp_path / "config.json").write_text(json.dumps(config | {"_name_or_path": "google/gemma-2-2b-it"}))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mixplan.errors import SaeError
-from mixplan.recipe.releases import ListedSae, listed_models, sae_hint
+from mixplan.recipe.releases import ListedSae, hub_name, listed_models, sae_hint
 from mixplan.recipe.sae_candidates import saes_for
 from mixplan.recipe.suggest import did_you_mean
 
@@ -65,14 +65,16 @@ def ls(
             "under `sae:` tries one.",
             err=as_json,
         )
-    typer.echo(json.dumps([described(sae) for sae in found], indent=2) if as_json else "\n".join(grouped(found)))
+    lines = grouped(found, None if by_build else model)
+    typer.echo(json.dumps([described(sae) for sae in found], indent=2) if as_json else "\n".join(lines))
 
 
-def grouped(saes: list[ListedSae]) -> Iterator[str]:
-    """The lines of a list, those made for one model together."""
+def grouped(saes: list[ListedSae], asked: str | None) -> Iterator[str]:
+    """The lines of a list, those made for one model together, which is named where it is not the one asked about."""
     models = list(dict.fromkeys(sae.model for sae in saes))
+    named = None if asked is None else hub_name(asked).rstrip("/").rsplit("/", 1)[-1].lower()
     for made_for in models:
-        if len(models) > 1:
+        if len(models) > 1 or named not in (None, made_for.rsplit("/", 1)[-1].lower()):
             yield f"made for {made_for}:"
         yield from (row(sae) for sae in saes if sae.model == made_for)
 
