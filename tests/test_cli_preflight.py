@@ -4,9 +4,12 @@ import re
 
 import pytest
 import yaml
+from gguf import GGUFReader
 
-from mixplan.cli.preflight import problems_of_model, unknown_sae
+from mixplan import embedded
+from mixplan.cli.preflight import EMBEDDED_SHAPE, problems_of_model, unknown_sae
 from mixplan.recipe import load_recipe
+from mixplan.recipe.shapes import Shape
 
 
 @pytest.fixture
@@ -51,6 +54,34 @@ def test_an_sae_of_another_build_is_refused_unless_it_is_accepted(problems):
     assert "was made for 'google/gemma-2-2b'" in said or "was made for 'gemma-2-2b'" in said
     assert said.endswith("Choose one made for this model: `mixplan sae ls --model google/gemma-2-9b` lists them.")
     assert problems({"name": "google/gemma-2-9b", "sae": sae | {"accept": True}}) == []
+
+
+def test_an_id_that_a_small_release_lacks_is_answered_with_those_that_it_has(problems):
+    sae = {"release": "qwen2.5-7b-instruct-andyrdt", "id": "resid_post_layer_20_trainer_1"}
+    (said,) = problems({"name": "Qwen/Qwen2.5-7B-Instruct", "sae": sae})
+    ids = ", ".join(f"resid_post_layer_{layer}_trainer_1" for layer in range(3, 28, 4))
+    assert said == (
+        "recipe.yaml:5: release 'qwen2.5-7b-instruct-andyrdt' has no SAE 'resid_post_layer_20_trainer_1'. "
+        f"It has {ids}."
+    )
+
+
+def test_the_embedded_sae_is_refused_for_a_model_of_another_build(problems):
+    model = {"name": "Qwen/Qwen2.5-7B-Instruct", "sae": {"embedded": True}}
+    (said,) = problems(model)
+    assert said.startswith(
+        "recipe.yaml:4: model.sae.embedded: the embedded SAE was made for SmolLM2-135M-Instruct, but the recipe's "
+        "model is 'Qwen/Qwen2.5-7B-Instruct', of architecture qwen2, not llama. SAELens has 7 for this model, such as "
+        "`sae: {release: qwen2.5-7b-instruct-andyrdt, id: resid_post_layer_19_trainer_1}`."
+    )
+    assert problems({**model, "sae": {"embedded": True, "accept": True}}) == []
+    assert problems({"name": "HuggingFaceTB/SmolLM2-135M-Instruct", "sae": {"embedded": True}}) == []
+
+
+def test_the_embedded_model_has_the_build_that_its_sae_is_held_to():
+    said = GGUFReader(embedded.gguf_file())
+    numbers = [int(said.fields[f"llama.{key}"].contents()) for key in ("embedding_length", "block_count")]
+    assert Shape(said.fields["general.architecture"].contents(), *numbers) == EMBEDDED_SHAPE
 
 
 def test_folders_that_lack_their_files_are_all_said_at_once(problems, tmp_path):

@@ -12,15 +12,21 @@ from mixplan.reading.identity import checkpoint_folder, learning_rate
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model, untrainable
 from mixplan.recipe.paths import local_path
-from mixplan.recipe.releases import hub_name, listed_sae, release, release_names
+from mixplan.recipe.releases import hub_name, listed_sae, release, release_names, sae_hint
 from mixplan.recipe.sae_folder import absent_sae
-from mixplan.recipe.shapes import shape_of
+from mixplan.recipe.shapes import Shape, shape_of
 from mixplan.recipe.suggest import did_you_mean
+
+FEW = 20
+"""A release's ids are all named up to so many; of more, the nearest one."""
+
+EMBEDDED_SHAPE = Shape("llama", width=576, layers=30)
+"""The build of the model that the embedded SAE was made for."""
 
 
 def problems_of_model(loaded: LoadedRecipe) -> Iterator[str]:
     """One line for each problem of the model, its chat template, the SAE, and what tells the drift."""
-    looks = (unusable_model, unusable_template, unknown_sae, unusable_sae, unusable_drift)
+    looks = (unusable_model, unusable_template, unknown_sae, strange_sae, unusable_sae, unusable_drift)
     for problem in (look(loaded) for look in looks):
         if problem is not None:
             yield problem
@@ -90,7 +96,8 @@ def unknown_sae(loaded: LoadedRecipe) -> str | None:
     where = loaded.where(("model", "sae", "id"))
     if one is None:
         ids = [str(listed["id"]) for listed in entry["saes"]]
-        return f"{where}: release {sae.release!r} has no SAE {sae.id!r}.{did_you_mean(str(sae.id), ids)}"
+        hint = f" It has {', '.join(ids)}." if len(ids) <= FEW else did_you_mean(str(sae.id), ids)
+        return f"{where}: release {sae.release!r} has no SAE {sae.id!r}.{hint}"
     model = loaded.recipe.model.name
     remedy = f"`mixplan sae ls --model {model}` lists those that do."
     if not one.readable:
@@ -105,3 +112,18 @@ def unknown_sae(loaded: LoadedRecipe) -> str | None:
             f"{difference}. Choose one made for this model: `mixplan sae ls --model {model}` lists them."
         )
     return None
+
+
+def strange_sae(loaded: LoadedRecipe) -> str | None:
+    """Say that the embedded SAE is given to a model of surely another build, as one line; None where it is not."""
+    model, sae = loaded.recipe.model.name, loaded.recipe.model.sae_spec
+    if sae is None or not sae.embedded or sae.accept or (loaded.folder(("model", "name")) / local_path(model)).is_dir():
+        return None
+    found = shape_of(hub_name(model))
+    difference = None if found is None else found.difference(EMBEDDED_SHAPE)
+    if difference is None:
+        return None
+    return (
+        f"{loaded.where(('model', 'sae', 'embedded'))}: model.sae.embedded: the embedded SAE was made for "
+        f"SmolLM2-135M-Instruct, but the recipe's model is '{model}', {difference}. {sae_hint(model)}"
+    )
