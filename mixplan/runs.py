@@ -40,7 +40,21 @@ def refuse_absent(place: Path, *, recipe: bool = False) -> None:
     if recipe and not place.exists() and place.suffix.lower() not in (".yaml", ".yml"):
         raise RunError(f"{place}: there is no such run folder or recipe. `mixplan ls` lists both.")
     if not recipe and not place.is_dir():
+        refuse_recipe(place)
         raise RunError(f"{place}: there is no such run folder. `mixplan ls` lists the runs there are.")
+
+
+def refuse_recipe(place: Path) -> None:
+    """Refuse a recipe in the place of the run folder that its plan writes.
+
+    Raises:
+        RunError: the place is a YAML file that lies beside no plan.
+    """
+    if place.is_file() and place.suffix.lower() in (".yaml", ".yml") and not (place.parent / "plan.json").is_file():
+        raise RunError(
+            f"{place}: found a recipe, expected a run folder. `mixplan plan {quoted(place)}` writes it: "
+            f"runs/{place.stem}, or what `--run` names."
+        )
 
 
 def canonical_json(value: Any) -> str:

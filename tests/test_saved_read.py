@@ -54,6 +54,9 @@ def test_no_folder(tmp_path: Path) -> None:
 def test_a_file_instead_of_a_folder(run: Path) -> None:
     path = run / "plan.json"
     assert refusal(path) == (f"{path}: found a file, expected a run folder. Give its folder: `mixplan report {run}`.")
+    recipe = run.parent / "mine.yaml"
+    recipe.write_text("model: embedded\n")
+    assert refusal(recipe).startswith(f"{recipe}: found a recipe, expected a run folder. `mixplan plan {recipe}` ")
 
 
 def test_no_plan_yet_with_a_name_that_needs_quotes(tmp_path: Path) -> None:

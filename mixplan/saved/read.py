@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mixplan.errors import RunError
-from mixplan.runs import JUDGED, quoted, translated
+from mixplan.runs import JUDGED, quoted, refuse_recipe, translated
 from mixplan.saved.outcome import Outcome
 from mixplan.saved.plan import Plan, Version
 from mixplan.saved.write import outcome_hash, plan_hash
@@ -155,6 +155,7 @@ def refuse_no_plan(run: Path, path: Path) -> None:
         RunError: the folder is none, or holds no plan.
     """
     if run.is_file():
+        refuse_recipe(run)
         folder = quoted(run.parent)
         raise RunError(f"{run}: found a file, expected a run folder. Give its folder: `mixplan report {folder}`.")
     if not run.is_dir():
