@@ -86,6 +86,20 @@ KEYS = {
         "recipe.yaml:17: budget: found the text '100', expected a mapping.",
     ),
     "list for a section": (("{rows: 100}", "[100]"), "recipe.yaml:17: budget: found a list, expected a mapping."),
+    "number for the budget": (
+        ("{rows: 100}", "100"),
+        "recipe.yaml:17: budget: found the number 100, expected a mapping. Write `budget: {rows: 100}`.",
+    ),
+    "text for the embedded SAE": (
+        ("sae: {embedded: true}", "sae: embedded"),
+        "recipe.yaml:3: model.sae: found the text 'embedded', expected a mapping or 'none'. "
+        "Write `sae: {embedded: true}`.",
+    ),
+    "list of rewards": (
+        ("{rows: 100}", "{rows: 100}\ntrain: {method: grpo, rewards: ['mine:short', format]}"),
+        "recipe.yaml:18: train.rewards: found a list, expected a mapping. "
+        'Write `rewards: {"mine:short": 1.0, "format": 1.0}`.',
+    ),
     "wrong choice": (
         ("budget:", "sts: {score: act_icl}\nbudget:"),
         "recipe.yaml:17: sts.score: found the text 'act_icl', expected one of 'icl', 'act', 'preview', 'stream'.",

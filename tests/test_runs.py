@@ -23,7 +23,6 @@ from mixplan.runs import (
     content_hash,
     file_hash,
     locked,
-    refuse_absent,
     seal,
     set_aside,
     translated,
@@ -399,18 +398,3 @@ def test_the_cache_is_where_it_is_said_to_be(tmp_path, monkeypatch):
     assert cache_folder() == Path("/caches/mixplan")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == tmp_path / ".cache" / "mixplan"
-
-
-def test_a_recipe_in_the_place_of_a_run_folder_is_told_which_command_writes_one(tmp_path):
-    recipe = tmp_path / "mine.yaml"
-    recipe.write_text("model: embedded\n")
-    with pytest.raises(RunError) as caught:
-        refuse_absent(recipe)
-    assert str(caught.value) == (
-        f"{recipe}: found a recipe, expected a run folder. `mixplan plan {recipe}` writes it: runs/mine, or what "
-        "`--run` names."
-    )
-    refuse_absent(recipe, recipe=True)
-    (tmp_path / "plan.json").write_text("{}")
-    with pytest.raises(RunError, match="there is no such run folder"):
-        refuse_absent(recipe)

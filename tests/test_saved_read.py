@@ -7,6 +7,7 @@ import pytest
 from saved_plan import sample, save
 
 from mixplan.errors import RunError
+from mixplan.runs import refuse_absent
 from mixplan.saved import read_plan
 
 AGAIN = "Plan again: `mixplan plan {run}/recipe.yaml --run {run}`."
@@ -146,3 +147,18 @@ def test_no_domains(run: Path) -> None:
 
 def test_the_sample_is_what_json_says_it_is() -> None:
     assert json.loads(json.dumps(sample())) == sample()
+
+
+def test_a_recipe_in_the_place_of_a_run_folder_is_told_which_command_writes_one(tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("model: embedded\n")
+    with pytest.raises(RunError) as caught:
+        refuse_absent(recipe)
+    assert str(caught.value) == (
+        f"{recipe}: found a recipe, expected a run folder. `mixplan plan {recipe}` writes it: runs/mine, or what "
+        "`--run` names."
+    )
+    refuse_absent(recipe, recipe=True)
+    (tmp_path / "plan.json").write_text("{}")
+    with pytest.raises(RunError, match="there is no such run folder"):
+        refuse_absent(recipe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
 from pathlib import Path
@@ -104,6 +105,7 @@ def _problems(tree: Located, found: dict[KeyPath, str], model: type[Section]) ->
             text = f"unknown key.{did_you_mean(str(path[-1]), [*_properties(parent, model), *named])}"
         else:
             text = f"found {describe(node.value)}, expected {words(fragment(path, model), model)}."
+            text += _as_written(path, node.value)
         yield path, Problem(node.place, f"{dotted(path)}: {text}" if path else text)
 
 
@@ -113,6 +115,21 @@ def _two_forms(path: KeyPath) -> str:
         f"{dotted(path)}: a target has either `sources` or keys of its own. Give each source this key, as "
         f"`target.sources.NAME.{path[-1]}`, or remove `target.sources`."
     )
+
+
+def _as_written(path: KeyPath, value: object) -> str:
+    """How a mapping is written of which only a part was given; nothing where that cannot be told."""
+    if path == ("budget",) and isinstance(value, int) and not isinstance(value, bool):
+        return f" Write `budget: {{rows: {value}}}`."
+    if path == ("domains",) and isinstance(value, list):
+        return " Name one suite, `domains: everyday`, or write `domains: {config: everyday, NAME: {...}}` to add to it."
+    if path == ("train", "rewards") and isinstance(value, str | list) and value:
+        given = [value] if isinstance(value, str) else [getattr(one, "value", one) for one in value]
+        names = [name for name in given if isinstance(name, str)]
+        return f" Write `rewards: {{{', '.join(f'{json.dumps(name)}: 1.0' for name in names)}}}`." if names else ""
+    if path == ("model", "sae") and value == "embedded":
+        return " Write `sae: {embedded: true}`."
+    return ""
 
 
 def _sae_hint(tree: Located, path: KeyPath) -> str:
