@@ -188,11 +188,11 @@ def spent(command: list[str], folder: Path, cache: Path) -> tuple[float, float]:
     return time.perf_counter() - start, used
 
 
-def own(line: Line, old: Path, rounds: int) -> dict[str, Any]:
-    """What this script measures itself: whole commands of both builds in turn."""
-    taken: dict[str, list[dict[str, float]]] = {}
+def own(line: Line, old: Path, rounds: int, file: Path) -> dict[str, Any]:
+    """What this script measures itself: whole commands of both builds in turn. FILE keeps the rounds of all calls."""
+    taken: dict[str, list[dict[str, float]]] = json.loads(file.read_text()) if file.exists() else {}
     with tempfile.TemporaryDirectory(prefix="mixplan-bench-") as base:
-        for number in range(rounds):
+        for number in range(rounds - len(taken.get("now", ()))):
             for name, folder in {"now": HERE, "before": old}.items():
                 cache, run = Path(base) / f"{name}-{number}", str(Path(base) / f"run-{name}-{number}")
                 if line.judge is whole:
@@ -210,6 +210,7 @@ def own(line: Line, old: Path, rounds: int) -> dict[str, Any]:
                     ):  # fmt: skip
                         found[called], found[f"{called}, processors"] = spent(command, folder, place)
                 taken.setdefault(name, []).append(found)
+            file.write_text(json.dumps(taken, indent=2))
     return {
         part: {
             "now": round(statistics.median(one[part] for one in taken["now"]), 2),
@@ -222,18 +223,21 @@ def own(line: Line, old: Path, rounds: int) -> dict[str, Any]:
 def measured(line: Line, old: Path, rounds: int, folder: Path) -> dict[str, Any] | None:
     """A line's figures, kept or measured now; None where measuring failed."""
     name = "-".join([line.number, *(part.strip("-") for part in line.command or ("commands",))])
-    place = folder / f"{name}.json"
+    place, taken = folder / f"{name}.json", folder / f"{name}-rounds.json"
     if place.exists():
         kept: dict[str, Any] = json.loads(place.read_text())
         return kept
     if line.command is None:
-        found = own(line, old, rounds)
+        found = own(line, old, rounds, taken)
     else:
         asked = [str(HERE / "bin" / "bench"), *line.command]
         if line.command == ("--auto",):
             asked += [str(folder / "auto")]
         elif line.command == ("--processes",):
             asked += [",".join(str(count) for count in (2, 4) if count <= (os.cpu_count() or 1)) or "2"]
+        if line.command[0] == "--targets":  # minutes a round: those of a call that was interrupted count
+            rounds = max(rounds - len(json.loads(taken.read_text())), 0) if taken.exists() else rounds
+            asked += ["--plans", "cold,second", "--keep", str(taken)]
         asked += [] if line.command in (("--auto",), ("--plan-memory",)) else ["--rounds", str(rounds)]
         asked += ["--against", str(old)] if line.against else []
         done = subprocess.run(asked, stdout=subprocess.PIPE, text=True)

@@ -1,6 +1,7 @@
 """Measures a second target over domains that were read: this build, and an older one beside it.
 
     bin/bench --targets [--against OLD] [--sizes quickstart,paper,sample] [--rounds 5] [--keep FILE] [--dtype float32]
+                        [--plans cold,second,more]
 
 Plans the quickstart's recipe on the embedded model, each build in a process of its own with its libraries loaded and
 its rows opened: a target with nothing read before, the same target over domains that another one's plan has read, and
@@ -50,6 +51,8 @@ SIZES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 MORE = ("drift.features=200",)
 PARTS = ("wall", "processor")
+PLANS = {"cold": ("unread", OTHER), "second": ("read", OTHER), "more": ("read", MORE)}
+"""By name: the cache that it begins with, and what it overrides."""
 
 
 class Build:
@@ -138,13 +141,12 @@ def processor_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def one_round(builds: dict[str, Build], sizes: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """Plan with each build in turn: `cold`, `second` and `more`, each from its own copy of what was read before."""
+def one_round(builds: dict[str, Build], sizes: tuple[str, ...], plans: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Plan with each build in turn: some of `PLANS`, each from its own copy of what was read before."""
     found = {}
     for name, build in builds.items():
-        for what, origin, overrides in (
-            ("cold", "unread", OTHER), ("second", "read", OTHER), ("more", "read", MORE),
-        ):  # fmt: skip
+        for what in plans:
+            origin, overrides = PLANS[what]
             if (name, what) == ("old", "cold"):
                 continue  # it reads every domain again either way: its `second` is a first plan, too
             build.copied(origin)
@@ -155,13 +157,14 @@ def one_round(builds: dict[str, Build], sizes: tuple[str, ...]) -> dict[str, dic
 
 def summary(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     """Medians of seconds, and of the ratios within a round."""
-    asked = {"second_over_cold": ("new second", "new cold"), "more_over_cold": ("new more", "new cold")}
-    if "old second" in rounds[0]:
-        asked |= {
-            "first_over_old": ("new cold", "old second"),
-            "second_over_old": ("new second", "old second"),
-            "more_over_old": ("new more", "old more"),
-        }
+    pairs = {
+        "second_over_cold": ("new second", "new cold"),
+        "more_over_cold": ("new more", "new cold"),
+        "first_over_old": ("new cold", "old second"),
+        "second_over_old": ("new second", "old second"),
+        "more_over_old": ("new more", "old more"),
+    }
+    asked = {name: pair for name, pair in pairs.items() if all(set(pair) <= set(one) for one in rounds)}
 
     def median(above: str, below: str, part: str) -> float:
         return round(statistics.median(one[above][part] / one[below][part] for one in rounds), 3)
@@ -169,8 +172,10 @@ def summary(rounds: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     return {
         "rounds": len(rounds),
         "seconds": {
-            name: {part: round(statistics.median(one[name][part] for one in rounds), 1) for part in PARTS}
-            for name in rounds[0]
+            name: {
+                part: round(statistics.median(one[name][part] for one in rounds if name in one), 1) for part in PARTS
+            }
+            for name in dict.fromkeys(name for one in rounds for name in one)
         },
         "ratios": {name: {part: median(*pair, part) for part in PARTS} for name, pair in asked.items()},
     }
@@ -184,6 +189,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="each build in turn, so many times")
     parser.add_argument("--keep", type=Path, help="a JSON file that rounds are added to")
     parser.add_argument("--dtype", default="auto", help="as a recipe's model.dtype")
+    parser.add_argument("--plans", default=",".join(PLANS), help="which plans a round makes")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
@@ -191,21 +197,24 @@ def main() -> None:
         return
     folders = {"new": HERE} | ({"old": given.against.resolve()} if given.against else {})
     sizes = (*SIZES[given.sizes], f"model.dtype={given.dtype}")
+    plans = tuple(given.plans.split(","))
+    if unknown := set(plans) - set(PLANS):
+        parser.error(f"no plan {', '.join(sorted(unknown))}. There are {', '.join(PLANS)}.")
     rounds = json.loads(given.keep.read_text()) if given.keep and given.keep.exists() else []
     with tempfile.TemporaryDirectory(prefix="mixplan-bench-") as base:
         builds = {name: Build(folder, Path(base) / name) for name, folder in folders.items()}
         first = {}  # one after the other: side by side their threads would wait for each other at every product
-        for name, build in builds.items():
+        for name, build in builds.items() if given.rounds else ():
             first[name] = build.prepare(sizes)
             sys.stderr.write(json.dumps({name: first[name]}) + "\n")
         for _ in range(given.rounds):
-            rounds.append(one_round(builds, sizes))
+            rounds.append(one_round(builds, sizes, plans))
             if given.keep:
                 given.keep.write_text(json.dumps(rounds))
         for build in builds.values():
             build.process.kill()
     result = {"machine": platform.machine(), "processors": os.cpu_count(), "dtype": given.dtype, "sizes": given.sizes,
-              "first": first, **summary(rounds)}  # fmt: skip
+              "torch_threads": os.environ.get("OMP_NUM_THREADS", "all"), "first": first, **summary(rounds)}  # fmt: skip
     print(json.dumps(result, indent=2))  # noqa: T201 - a script's output
 
 

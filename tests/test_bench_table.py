@@ -1,5 +1,6 @@
 """The table of `bin/bench --against OLD` says what of each line's figures reaches its goal."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -88,3 +89,27 @@ def test_a_command_that_fails_gives_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_table.subprocess, "run", lambda *given, **named: type("Done", (), {"returncode": 1})())
     assert bench_table.measured(line("9"), tmp_path, 1, tmp_path) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rounds_of_an_earlier_call_count_so_that_two_more_are_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "1-targets-sizes-paper-rounds.json").write_text("[{}, {}, {}]")
+    asked = []
+    answer = type("Done", (), {"returncode": 0, "stdout": "{}"})()
+    monkeypatch.setattr(bench_table.subprocess, "run", lambda given, **named: asked.append(given) or answer)
+    paper = next(line for line in LINES if "paper" in (line.command or ()))
+    bench_table.measured(paper, tmp_path, 5, tmp_path)
+    assert asked[0][asked[0].index("--rounds") + 1] == "2"
+
+
+def test_whole_commands_go_on_with_the_rounds_that_are_kept_and_their_ratios_are_of_one_round(tmp_path, monkeypatch):
+    kept = {
+        "now": [{"seconds": 40.0, "processor seconds": 80.0}],
+        "before": [{"seconds": 50.0, "processor seconds": 80.0}],
+    }
+    (tmp_path / "3-commands-rounds.json").write_text(json.dumps(kept))
+    times = iter([(10.0, 20.0), (40.0, 40.0), (30.0, 30.0), (40.0, 50.0)])
+    monkeypatch.setattr(bench_table, "spent", lambda *given: next(times))
+    found = bench_table.measured(line("3"), tmp_path, 3, tmp_path)
+    assert found == {"seconds": {"now": 30.0, "ratio": 0.75}, "processor seconds": {"now": 30.0, "ratio": 0.6}}
+    assert next(times, None) is None
+    assert len(json.loads((tmp_path / "3-commands-rounds.json").read_text())["before"]) == 3
