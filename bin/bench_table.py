@@ -21,12 +21,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
 RECIPE = "recipes/quickstart.yaml"
+
+HEAD = "| # | what | goal | measured | rounds | reached |\n|---|---|---|---|---|---|\n"
 
 Judged = list[tuple[str, bool]]
 """What was measured, in words, and whether each part reaches its goal."""
@@ -220,13 +222,33 @@ def own(line: Line, old: Path, rounds: int, file: Path) -> dict[str, Any]:
     }
 
 
-def measured(line: Line, old: Path, rounds: int, folder: Path) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Measured:
+    """A line's figures, as its file keeps them.
+
+    Attributes:
+        rounds: How many their medians are of; None where one run is all there is.
+        threads: Of PyTorch in each process, as OMP_NUM_THREADS says; "all" where it says nothing.
+        figures: The JSON that the line's command prints.
+    """
+
+    rounds: int | None
+    threads: str
+    figures: dict[str, Any]
+
+
+def kept_as(line: Line) -> str:
+    """The name of a line's file, without its suffix."""
+    return "-".join([line.number, *(part.strip("-") for part in line.command or ("commands",))])
+
+
+def measured(line: Line, old: Path, rounds: int, folder: Path) -> Measured | None:
     """A line's figures, kept or measured now; None where measuring failed."""
-    name = "-".join([line.number, *(part.strip("-") for part in line.command or ("commands",))])
-    place, taken = folder / f"{name}.json", folder / f"{name}-rounds.json"
+    place, taken = folder / f"{kept_as(line)}.json", folder / f"{kept_as(line)}-rounds.json"
     if place.exists():
-        kept: dict[str, Any] = json.loads(place.read_text())
-        return kept
+        return Measured(**json.loads(place.read_text()))
+    once = line.command in (("--auto",), ("--plan-memory",))
+    asked_rounds = rounds
     if line.command is None:
         found = own(line, old, rounds, taken)
     else:
@@ -236,25 +258,27 @@ def measured(line: Line, old: Path, rounds: int, folder: Path) -> dict[str, Any]
         elif line.command == ("--processes",):
             asked += [",".join(str(count) for count in (2, 4) if count <= (os.cpu_count() or 1)) or "2"]
         if line.command[0] == "--targets":  # minutes a round: those of a call that was interrupted count
-            rounds = max(rounds - len(json.loads(taken.read_text())), 0) if taken.exists() else rounds
+            asked_rounds -= min(len(json.loads(taken.read_text())), rounds) if taken.exists() else 0
             asked += ["--plans", "cold,second", "--keep", str(taken)]
-        asked += [] if line.command in (("--auto",), ("--plan-memory",)) else ["--rounds", str(rounds)]
+        asked += [] if once else ["--rounds", str(asked_rounds)]
         asked += ["--against", str(old)] if line.against else []
         done = subprocess.run(asked, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             return None
         found = json.loads(done.stdout)
-    place.write_text(json.dumps(found, indent=2))
-    return found
+    result = Measured(None if once else rounds, os.environ.get("OMP_NUM_THREADS", "all"), found)
+    place.write_text(json.dumps(asdict(result), indent=2) + "\n")
+    return result
 
 
-def row(line: Line, found: Mapping[str, Any] | None) -> str:
+def row(line: Line, found: Measured | None) -> str:
     """A line of the table, as Markdown."""
     if found is None:
-        return f"| {line.number} | {line.what} | {line.goal} | measuring failed, see above | |"
-    judged = line.judge(found)
+        return f"| {line.number} | {line.what} | {line.goal} | measuring failed, see above | | |"
+    judged = line.judge(found.figures)
     reached = "yes" if all(good for _, good in judged) else "in part" if any(good for _, good in judged) else "no"
-    return f"| {line.number} | {line.what} | {line.goal} | {'; '.join(text for text, _ in judged)} | {reached} |"
+    text = "; ".join(text for text, _ in judged)
+    return f"| {line.number} | {line.what} | {line.goal} | {text} | {found.rounds or ''} | {reached} |"
 
 
 def main() -> None:
@@ -272,9 +296,8 @@ def main() -> None:
     folder = given.keep or Path(tempfile.mkdtemp(prefix="mixplan-bench-table-"))
     folder.mkdir(parents=True, exist_ok=True)
     lines = [line for line in LINES if line.number in wanted or (not wanted and (given.large or not line.large))]
-    machine = f"{platform.machine()}, {os.cpu_count()} processors"
-    sys.stdout.write(f"{machine}, {given.rounds} rounds, beside {given.against}\n\n")
-    sys.stdout.write("| # | what | goal | measured | reached |\n|---|---|---|---|---|\n")
+    sys.stdout.write(f"{platform.machine()}, {os.cpu_count()} processors, beside {given.against}\n\n")
+    sys.stdout.write(HEAD)
     failed = False
     for line in lines:
         found = measured(line, given.against.resolve(), given.rounds, folder)

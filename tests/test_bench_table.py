@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "bin"))
 
 import bench_table
-from bench_table import LINES, row
+from bench_table import LINES, Measured, row
 
 
 def line(number: str):
@@ -62,7 +62,7 @@ SHORT = {f"{name}{of}": {"now": 0.1, "ratio": 0.5} for name in COMMANDS for of i
     ],
 )
 def test_a_goal_is_reached_where_every_part_of_it_is(number, found, reached):
-    assert row(line(number), found).endswith(f" | {reached} |")
+    assert row(line(number), Measured(5, "all", found)).endswith(f" | 5 | {reached} |")
 
 
 def test_what_fails_is_a_line_of_its_own_and_the_exit_code_says_so(tmp_path, monkeypatch, capsys):
@@ -73,16 +73,17 @@ def test_what_fails_is_a_line_of_its_own_and_the_exit_code_says_so(tmp_path, mon
     with pytest.raises(SystemExit) as ended:
         bench_table.main()
     assert ended.value.code == 1
-    assert "| 7 | peak memory of a plan, 1.2B | 500 MB over what is loaded | measuring failed, see above | |" in (
+    assert "| 7 | peak memory of a plan, 1.2B | 500 MB over what is loaded | measuring failed, see above | | |" in (
         capsys.readouterr().out
     )
 
 
 def test_a_line_that_was_kept_is_not_measured_again(tmp_path, monkeypatch):
-    (tmp_path / "7-plan-memory.json").write_text('{"peak_over_loaded_mb": 277.2}')
+    kept = {"rounds": None, "threads": "2", "figures": {"peak_over_loaded_mb": 277.2}}
+    (tmp_path / "7-plan-memory.json").write_text(json.dumps(kept))
     monkeypatch.setattr(bench_table.subprocess, "run", lambda *given, **named: pytest.fail("measured again"))
     found = bench_table.measured(line("7"), tmp_path, 5, tmp_path)
-    assert row(line("7"), found).endswith("| 277 MB over the loaded model and SAE | yes |")
+    assert row(line("7"), found).endswith("| 277 MB over the loaded model and SAE |  | yes |")
 
 
 def test_a_command_that_fails_gives_nothing(tmp_path, monkeypatch):
@@ -97,8 +98,11 @@ def test_rounds_of_an_earlier_call_count_so_that_two_more_are_asked_for(tmp_path
     answer = type("Done", (), {"returncode": 0, "stdout": "{}"})()
     monkeypatch.setattr(bench_table.subprocess, "run", lambda given, **named: asked.append(given) or answer)
     paper = next(line for line in LINES if "paper" in (line.command or ()))
-    bench_table.measured(paper, tmp_path, 5, tmp_path)
+    found = bench_table.measured(paper, tmp_path, 5, tmp_path)
     assert asked[0][asked[0].index("--rounds") + 1] == "2"
+    assert found.rounds == 5
+    assert bench_table.measured(paper, tmp_path, 5, tmp_path) == found
+    assert len(asked) == 1
 
 
 def test_whole_commands_go_on_with_the_rounds_that_are_kept_and_their_ratios_are_of_one_round(tmp_path, monkeypatch):
@@ -110,6 +114,8 @@ def test_whole_commands_go_on_with_the_rounds_that_are_kept_and_their_ratios_are
     times = iter([(10.0, 20.0), (40.0, 40.0), (30.0, 30.0), (40.0, 50.0)])
     monkeypatch.setattr(bench_table, "spent", lambda *given: next(times))
     found = bench_table.measured(line("3"), tmp_path, 3, tmp_path)
-    assert found == {"seconds": {"now": 30.0, "ratio": 0.75}, "processor seconds": {"now": 30.0, "ratio": 0.6}}
+    assert found.figures == {
+        "seconds": {"now": 30.0, "ratio": 0.75}, "processor seconds": {"now": 30.0, "ratio": 0.6},
+    }  # fmt: skip
     assert next(times, None) is None
     assert len(json.loads((tmp_path / "3-commands-rounds.json").read_text())["before"]) == 3
