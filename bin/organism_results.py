@@ -23,7 +23,7 @@ def write_results(study: Path) -> None:
         study: Holds `organism.json` (by `bin/organism skills`) and the JSON lines of the trainings.
     """
     about = json.loads((study / "organism.json").read_bytes())
-    parts = [*opening(), *skills_section(about)]
+    parts = [*opening(study.resolve().name), *skills_section(about)]
     if (study / "regime.jsonl").exists():
         parts += regime_section(study / "regime.jsonl")
     if (study / "heldout.jsonl").exists():
@@ -33,23 +33,24 @@ def write_results(study: Path) -> None:
     (study / "RESULTS.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
-def opening() -> Iterator[str]:
-    """What the study asks, and its commands."""
+def opening(name: str) -> Iterator[str]:
+    """What the study asks, and its commands.
+
+    Args:
+        name: Of the study's folder, after which its commands call the organism's.
+    """
+    study, folder = f"recipes/studies/{name}", f"runs/{name}"
     yield "# A model organism: can a mixture be told from another?"
     yield ""
-    yield (
-        "Written by `bin/organism results recipes/studies/organism` from the JSON lines beside it; nothing here is "
-        "typed in."
-    )
+    yield f"Written by `bin/organism results {study}` from the JSON lines beside it; nothing here is typed in."
     yield "The commands, on one CPU core, in float32:"
     yield ""
     yield "```bash"
-    yield "bin/organism make runs/organism           # rows, tokenizer, model, SAE; goes on where it was stopped"
-    yield "bin/organism skills runs/organism --into recipes/studies/organism"
-    yield "bin/organism regime runs/organism recipes/studies/organism/regime.jsonl"
-    yield "bin/organism heldout runs/organism recipes/studies/organism/heldout.jsonl"
-    yield "bin/organism levers runs/organism recipes/studies/organism/levers.jsonl"
-    yield "bin/organism results recipes/studies/organism"
+    yield f"bin/organism make {folder}           # rows, tokenizer, model, SAE; goes on where it was stopped"
+    yield f"bin/organism skills {folder} --into {study}"
+    for part in ("regime", "heldout", "levers"):
+        yield f"bin/organism {part} {folder} {study}/{part}.jsonl"
+    yield f"bin/organism results {study}"
     yield "```"
     yield ""
 
