@@ -5,6 +5,7 @@ import json
 import pytest
 from small_rows import ASSISTANT, QA, USER, M, m, read, save, spec
 
+from mixplan.chat.tool_calls import call_text
 from mixplan.domains.rows import RowReader
 from mixplan.domains.sources import open_source
 from mixplan.recipe import ColumnsSpec
@@ -132,3 +133,26 @@ def test_prompt_and_completion_as_text_and_as_messages(tmp_path):
     }
     [chat] = read(tmp_path, "prompt_completion", columns, [record])
     assert (chat.prompt, chat.answer) == ((("system", "own"), ("user", "q")), "a")
+
+
+def test_prompt_and_completion_as_messages_in_json_text(tmp_path):
+    columns = ColumnsSpec(prompt="p", completion="c")
+    record = {"p": [{"role": "system", "content": "s"}, USER], "c": [ASSISTANT]}
+    texts = {key: json.dumps(value) for key, value in record.items()}
+    called = {"p": json.dumps([USER]), "c": json.dumps([{"role": "assistant", "tool_calls": [{"name": "f"}]}])}
+    assert [
+        (row.prompt, row.answer) for row in read(tmp_path, "prompt_completion", columns, [record, texts, called])
+    ] == [
+        ((("system", "s"), ("user", "a")), "b"),
+        ((("system", "s"), ("user", "a")), "b"),
+        ((("user", "a"),), call_text("f", {})),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "[]", "[not a list", '[{"role": "user"}]', '[{"name": "x", "content": "y"}]']
+)
+def test_other_text_that_opens_with_a_bracket_is_a_prompt_as_it_is(tmp_path, text):
+    columns = ColumnsSpec(prompt="p", completion="c")
+    [row] = read(tmp_path, "prompt_completion", columns, [{"p": text, "c": text}])
+    assert (row.prompt, row.answer) == ((("user", text),), text)

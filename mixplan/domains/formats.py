@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mixplan.domains.chats import ChatForm, Messages, examples, joined_turns, not_trained, read_turns, with_tools
+from mixplan.domains.chats import (
+    ChatForm,
+    Messages,
+    examples,
+    joined_turns,
+    not_trained,
+    read_turns,
+    with_tools,
+    written_messages,
+)
 from mixplan.domains.choice import LETTERS, read_options, render
 from mixplan.domains.fields import as_text, first_text
 from mixplan.domains.labels import Named, no_option
@@ -110,7 +119,7 @@ class Reading:
         ]
 
     def _prompt_completion(self, values: Mapping[str, Any], place: str) -> Draft:
-        prompt, completion = values.get("prompt"), values.get("completion")
+        prompt, completion = (written_messages(values.get(key), self.chat) for key in ("prompt", "completion"))
         if prompt is None or (isinstance(prompt, str) and not prompt.strip()):
             raise Lacking("no question")
         if completion is None or (isinstance(completion, str) and not completion.strip()):
