@@ -1,9 +1,10 @@
 """Rendering without transformers gives transformers' text, for every chat template that TRL ships."""
 
 import pytest
-from trl_templates import TEMPLATES, tokenizer_with
+from trl_templates import TEMPLATES, as_trl_trains, row_of, tokenizer_with
 
 from mixplan.chat.template import PLAIN, ChatTemplate
+from mixplan.chat.template_settings import hold
 from mixplan.errors import ModelError
 from mixplan.model import hold_template, special_tokens
 
@@ -64,3 +65,41 @@ def test_a_text_that_is_refused_is_told_from_an_order_of_turns(folder):
     template = ChatTemplate(tokenizer.get_chat_template(), {}, "tiny")
     with pytest.raises(ModelError, match="it is their text that it refuses: take the row out of the data"):
         template.render([("user", "a"), ("assistant", "<|channel|>final<|message|>42")], awaiting=False)
+
+
+LATE = (
+    "{% for m in messages if m.role != 'system' %}[{{ m.role }}]"
+    "{% if loop.last and m.role == 'user' and messages[0].role == 'system' %}{{ messages[0].content }} {% endif %}"
+    "{{ m.content }}{% endfor %}"
+)
+"""Writes a system turn into a question as long as nothing stands behind that, as Mistral's templates do."""
+
+
+def test_a_turn_that_the_answer_drives_out_is_a_fault(folder):
+    turns = [("system", "Be brief."), ("user", "Why?")]
+    tokenizer = tokenizer_with(LATE, folder)
+    (row,) = as_trl_trains(tokenizer, [row_of(turns, "So.")])
+    learnt = tokenizer.decode(
+        [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label >= 0]
+    )
+    assert "Why?" in learnt  # the question carries loss, and the system turn is not there
+    assert "brief" not in tokenizer.decode(row["input_ids"])
+    template = ChatTemplate(LATE, {}, "x")
+    assert template.fault(["system", "user", "assistant"]) == "it leaves out a turn of the role system"
+    assert template.fault(["user", "assistant"]) is None
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_is_at_fault_where_a_turn_is_missing_when_asked_or_trained(name):
+    special = {"bos_token": "<s>", "eos_token": "</s>"}
+    held = hold(TEMPLATES[name], settings={}, date=None, special=special, name="tiny")
+    template = ChatTemplate(held.source, special, "tiny")
+    for roles in (["user"], ["system", "user"], ["system", "system", "user"], ["user", "assistant", "system", "user"]):
+        turns = [(role, f"said {number}!") for number, role in enumerate(roles)]
+        try:
+            asked = template.render(turns, awaiting=True)
+            trained = template.render([*turns, ("assistant", "said last!")], awaiting=False)
+        except ModelError:
+            continue
+        missing = [text for _, text in turns if text not in asked or text not in trained]
+        assert (template.fault([*roles, "assistant"]) is not None) == bool(missing)

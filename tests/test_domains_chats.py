@@ -196,6 +196,15 @@ def test_answers_of_weight_0_are_not_trained():
         examples(read[:2], every=True, untrained={1})
 
 
+@pytest.mark.parametrize("name", ["train", "training", "loss"])
+def test_answers_that_axolotl_or_swift_rows_do_not_train(name):
+    messages = [ASK | {name: False}, SAY | {name: True}, ASK, SAY | {name: False}, ASK, SAY | {name: None}, ASK, SAY]
+    assert not_trained(messages) == not_trained(json.dumps(messages)) == {0, 3}
+    assert not_trained([SAY | {name: 0.0}]) == set()  # a loss that somebody measured
+    [example] = examples(turns(*messages[:4]), every=False, untrained={0, 3})
+    assert (example.prompt, example.changes) == (turns(ASK), (CUT,))
+
+
 def test_turns_that_alternate_are_left_as_they_are():
     chat = (("system", "s"), ("user", "q"), ("assistant", "a"), ("tool", "t"), ("tool", "u"), ("assistant", "b"))
     assert joined_turns(chat, alternating=True).turns == chat

@@ -5,6 +5,8 @@ import json
 import pytest
 from small_rows import ASSISTANT, QA, USER, M, m, read, save, spec
 
+from mixplan.chat.tool_calls import call_text
+from mixplan.domains.formats import MIXED
 from mixplan.domains.rows import RowReader
 from mixplan.domains.sources import open_source
 from mixplan.recipe import ColumnsSpec
@@ -132,3 +134,83 @@ def test_prompt_and_completion_as_text_and_as_messages(tmp_path):
     }
     [chat] = read(tmp_path, "prompt_completion", columns, [record])
     assert (chat.prompt, chat.answer) == ((("system", "own"), ("user", "q")), "a")
+
+
+def test_prompt_and_completion_as_messages_in_json_text(tmp_path):
+    columns = ColumnsSpec(prompt="p", completion="c")
+    record = {"p": [{"role": "system", "content": "s"}, USER], "c": [ASSISTANT]}
+    texts = {key: json.dumps(value) for key, value in record.items()}
+    called = {"p": json.dumps([USER]), "c": json.dumps([{"role": "assistant", "tool_calls": [{"name": "f"}]}])}
+    assert [
+        (row.prompt, row.answer) for row in read(tmp_path, "prompt_completion", columns, [record, texts, called])
+    ] == [
+        ((("system", "s"), ("user", "a")), "b"),
+        ((("system", "s"), ("user", "a")), "b"),
+        ((("user", "a"),), call_text("f", {})),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "[]", "[not a list", '[{"role": "user"}]', '[{"name": "x", "content": "y"}]']
+)
+def test_other_text_that_opens_with_a_bracket_is_a_prompt_as_it_is(tmp_path, text):
+    columns = ColumnsSpec(prompt="p", completion="c")
+    [row] = read(tmp_path, "prompt_completion", columns, [{"p": text, "c": text}])
+    assert (row.prompt, row.answer) == ((("user", text),), text)
+
+
+FIRST = ColumnsSpec(question="q", options=["right", "wrong", "other"], answer="right", rationale="why", system="s")
+
+
+def listed_first(count, why="It is known."):
+    return [
+        {"q": f"Which {n}?", "right": f"r{n}", "wrong": f"w{n}", "other": "none", "why": why, "s": "Choose."}
+        for n in range(count)
+    ]
+
+
+def test_options_whose_right_one_always_stands_first_are_put_in_another_order(tmp_path):
+    records = listed_first(300)
+    rows = read(tmp_path, "choice", FIRST, records)
+    for record, row in zip(records, rows, strict=True):
+        assert sorted(row.options) == sorted([record["right"], record["wrong"], "none"])
+        assert row.options[row.gold] == record["right"]
+        assert row.answer == f"{'ABC'[row.gold]}. {record['right']}"
+        assert row.rationale == f"It is known.\n\n{row.answer}"
+        lines = [f"{letter}. {text}" for letter, text in zip("ABC", row.options, strict=True)]
+        assert row.prompt == (("system", "Choose."), ("user", "\n".join([record["q"], "", *lines])))
+    # Each place is as likely: 100 of 300 are expected, with a standard deviation of 8.
+    assert all(60 < sum(row.gold == place for row in rows) < 140 for place in range(3))
+    # Neither the rows around it nor the place of its options decides on a row's order.
+    turned = FIRST.model_copy(update={"options": ["other", "wrong", "right"]})
+    assert {(row.key, row.options) for row in read(tmp_path, "choice", turned, records[:50])} == {
+        (row.key, row.options) for row in rows[:50]
+    }
+    domain = spec("choice", FIRST)
+    reader = RowReader(domain, generated=False)
+    list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
+    assert reader.causes.changed == {MIXED: 50}
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "The answer is A.",
+        "(B) is a river, and (C) a hill.",
+        "So option A fits.",
+        "A is the only metal.",
+        "C) is no bird.",
+    ],
+)
+def test_options_stay_where_worked_solutions_name_their_letters(tmp_path, why):
+    assert {row.gold for row in read(tmp_path, "choice", FIRST, listed_first(20, why))} == {0}
+
+
+def test_demonstrations_follow_the_order_of_their_domain(tmp_path):
+    domain = spec("choice", FIRST)
+    reader = RowReader(domain, generated=False)
+    for count in (20, 9):
+        save(tmp_path, listed_first(count))
+        rows = list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
+    assert len({row.gold for row in rows}) > 1
+    assert {row.gold for row in read(tmp_path, "choice", FIRST, listed_first(9))} == {0}

@@ -18,8 +18,10 @@ def test_json_list_longer_than_the_window(tmp_path):
 def test_json_window_cut_at_every_place(tmp_path, monkeypatch):
     values = [{"a": True, "b": None, "c": -12.5e3, "d": 'tru\\e \u20ac "q"'}, {"e": [1, {"f": "é"}]}]
     path = write(tmp_path, "a.json", json.dumps(values).encode())
+    (tmp_path / "spaced.json").write_bytes(b" [\n" + json.dumps(values)[1:-1].encode() + b" ] \n\n")
     for size in range(1, 40):
         monkeypatch.setattr("mixplan.domains.jsonlist.CHUNK", size)
+        assert [json.loads(content) for _, content in json_items(tmp_path / "spaced.json")] == values
         assert [json.loads(content) for _, content in json_items(path)] == values
 
 
@@ -50,6 +52,12 @@ DAMAGED = {
         "a.json",
         b'[{"a": 1} {"a": 2}]',
         "{path}, row 1: '{{' instead of a comma after it. Write [{{...}}, {{...}}].",
+    ),
+    "a second list behind the first": (
+        "a.json",
+        b'[{"a": 1}]\n[{"a": 2}]',
+        "{path}: '[' behind the end of the list, after row 1. Write all rows into one list, [{{...}}, {{...}}], or one "
+        "object a line.",
     ),
     "cut short": (
         "a.json",

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixplan.domains.choice import LETTERS, Options
-from mixplan.domains.labels import Named, decide, fitting, no_option
+from mixplan.domains.labels import FEWEST_IN_PLACE, Named, decide, fitting, in_one_place, no_option
 from mixplan.errors import DataError
 
 COLOURS = ("red", "blue", "green", "grey")
@@ -168,3 +168,23 @@ def test_another_source_of_the_same_domain_is_read_alike_where_that_fits():
 def test_the_order_of_rows_changes_nothing():
     for order in itertools.permutations([1, 2, 3, 4]):
         assert decided(order) == "index1"
+
+
+@pytest.mark.parametrize("way", WRITE)
+@pytest.mark.parametrize(("place", "last"), [(0, False), (2, False), (0, True)])
+def test_right_options_in_one_place_are_seen_however_they_are_named(way, place, last):
+    def answers(count, places=None):
+        made = []
+        for number in range(count):
+            texts = [f"{number}.{other}" for other in range(3 + number % 2 * last)]
+            gold = places[number] if places else len(texts) - 1 - place if last else place
+            made.append(Named.of(f"line {number}", WRITE[way](gold, texts), Options(tuple(texts))))
+        return made
+
+    assert in_one_place(way, answers(FEWEST_IN_PLACE))
+    assert not in_one_place(way, answers(FEWEST_IN_PLACE - 1))
+    assert not in_one_place(way, answers(FEWEST_IN_PLACE, [1, *[0] * (FEWEST_IN_PLACE - 1)]))
+
+
+def test_rows_of_one_class_are_no_right_options_in_one_place():
+    assert not in_one_place("text", column(["red"] * 40))

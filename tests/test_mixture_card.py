@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from sample_mixtures import build, make_domain
 from sample_mixtures import read_rows as rows_of
 
@@ -29,6 +30,10 @@ def test_tokens_are_counted_and_long_rows_told(tmp_path: Path) -> None:
         for name, count in (("target", 20), ("law", 3))
     )
     assert "| law | 3 | 13.0 % | 3 | 1 | gold 3 | 24 | 8 |" in (mixture.folder / "README.md").read_text()
+    counter = TokenCounter(count_tokens, "words", window=7)
+    short = build(tmp_path / "short", {"law": 3}, count_tokens=counter, train=TrainSpec())
+    assert short.warnings == mixture.warnings
+    assert yaml.safe_load((short.folder / "sft.yaml").read_text())["max_length"] == 7
 
 
 def test_card_tells_what_from_where_and_how(tmp_path: Path) -> None:

@@ -19,7 +19,15 @@ from mixplan.chat.template_settings import hold
 from mixplan.errors import RunError
 from mixplan.grading.rewards import reward_functions
 from mixplan.mixture import Mixture
-from mixplan.mixture.trl_config import WITHOUT_GPU, WITHOUT_TEMPLATE, Job, default_of, trl_job
+from mixplan.mixture.trl_config import (
+    SFT_LENGTH,
+    WITHOUT_GPU,
+    WITHOUT_TEMPLATE,
+    Job,
+    default_of,
+    trl_job,
+    within_window,
+)
 from mixplan.recipe import ModelSpec, SaeSpec, TrainSpec
 
 MODEL = ModelSpec(name="org/model", sae=SaeSpec(embedded=True))
@@ -224,6 +232,22 @@ def test_where_trl_cuts_rows() -> None:
     assert job(TrainSpec(args={"max_length": None})).max_length_tokens is None
     assert job(TrainSpec(args={"max_length": 8192})).max_length_tokens == 8192
     assert job(TrainSpec(method="grpo")).max_length_tokens is None
+    assert default == SFT_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("train", "window", "expected"),
+    [(TrainSpec(), 512, 512), (TrainSpec(), None, 1024), (TrainSpec(), 2048, 1024), (TrainSpec(), 1024, 1024),
+     (TrainSpec(args={"max_length": 2000}), 512, 2000), (TrainSpec(args={"max_length": None}), 512, None),
+     (TrainSpec(method="grpo"), 512, None)],
+)  # fmt: skip
+def test_rows_are_cut_at_a_short_window_as_mixplan_train_cuts_them(train, window, expected, tmp_path) -> None:
+    made = job(within_window(train, window))
+    assert made.max_length_tokens == expected
+    if train.method == "sft":
+        args = {"use_cpu": True, "bf16": False}
+        _, training, _, _ = parse(within_window(train.model_copy(update={"args": train.args | args}), window), tmp_path)
+        assert training.max_length == expected
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,10 @@ def replace_recipe(model):
 
     Loaded.recipe.model = replace(model, name="tiny")
     return Loaded
+
+
+def test_a_window_shorter_than_where_trl_cuts_rows_is_kept(model, own_cache):
+    for window, expected in ((512, 512), (1024, None), (8192, None)):
+        wide = replace(model, window=window)
+        counter = kept_counter(replace_recipe(model), keep_tokenizer(wide, [Pool]), [Pool], Silent())
+        assert counter.window == expected

@@ -98,14 +98,24 @@ class ChatTemplate:
         return self.fault(roles) is None
 
     def fault(self, roles: Sequence[str]) -> str | None:
-        """What the template says against turns of these roles, in this order; None when it takes them."""
-        messages = [{"role": role, "content": f"text {number}"} for number, role in enumerate(roles) if role != TOOLS]
+        """What the template says against turns of these roles, in this order; None when it takes them.
+
+        A turn that it leaves out is a fault as well, be it only behind an answer or only in front of one, as Mistral's
+        templates do with a system turn: loss would fall on the question, which TRL takes for the answer's beginning
+        where the text of a prompt alone is another.
+        """
+        messages = [{"role": role, "content": f"text {number}."} for number, role in enumerate(roles) if role != TOOLS]
+        forms = [(messages, roles[-1] == "user")]
+        if roles[-1] == "assistant" and len(messages) > 1:
+            forms.append((messages[:-1], True))
         try:
-            text = self.fill(messages, awaiting=roles[-1] == "user")
+            texts = [(form, self.fill(form, awaiting=awaiting)) for form, awaiting in forms]
         except RENDERING_FAULTS as error:
             return str(error)
-        lost = any(message["role"] == "tool" and message["content"] not in text for message in messages)
-        return "it leaves out what tools give" if lost else None
+        lost = [one["role"] for form, text in texts for one in form if one["content"] not in text]
+        if not lost:
+            return None
+        return "it leaves out what tools give" if "tool" in lost else f"it leaves out a turn of the role {lost[0]}"
 
     @property
     def opened_reasoning(self) -> str:

@@ -37,6 +37,8 @@ ROLE_KEYS, CONTENT_KEYS = ("role", "from"), ("content", "value")
 REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
 """Under which names an assistant's message holds its reasoning beside its content."""
 TEXT_PARTS = ("text", "input_text", "output_text")
+NOT_TRAINED = ("train", "training", "loss")
+"""Under which names axolotl's and ms-swift's rows say with `false` that a message is not trained."""
 
 CUT = "cut behind the last answer"
 JOINED = "with neighbouring answers joined"
@@ -138,14 +140,28 @@ def examples(
 
 
 def not_trained(value: Any) -> set[int]:
-    """Turns by number, from 0, whose `weight` is 0, as OpenAI's fine-tuning writes what no loss falls on."""
+    """Turns by number, from 0, on which no loss falls: of `weight` 0, or with `false` under a name of `NOT_TRAINED`."""
     items = listed(value) if isinstance(value, str) else value
     messages = items if isinstance(items, list | tuple) else []
     return {
         number
         for number, message in enumerate(messages)
-        if isinstance(message, Mapping) and message.get("weight") is not None and message["weight"] == 0
+        if isinstance(message, Mapping)
+        and (
+            (message.get("weight") is not None and message["weight"] == 0)
+            or any(message.get(name) is False for name in NOT_TRAINED)
+        )
     }
+
+
+def written_messages(value: Any, form: ChatForm) -> Any:
+    """A prompt or completion that is a list of messages as JSON text, as that list; any other value as it is."""
+    items = listed(value) if isinstance(value, str) else None
+    said = [
+        _key(item, form.role, ROLE_KEYS) and (_key(item, form.content, CONTENT_KEYS) or item.get("tool_calls"))
+        for item in items or [None]
+    ]
+    return items if all(said) else value
 
 
 def with_tools(turns: Messages, tools: Any, place: str) -> Messages:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mixplan.domains.chats import ChatForm, Messages, examples, joined_turns, not_trained, read_turns, with_tools
-from mixplan.domains.choice import LETTERS, read_options, render
+from mixplan.domains.chats import (
+    ChatForm,
+    Messages,
+    examples,
+    joined_turns,
+    not_trained,
+    read_turns,
+    with_tools,
+    written_messages,
+)
+from mixplan.domains.choice import LETTERS, Options, read_options, render
+from mixplan.domains.duplicates import content_key
 from mixplan.domains.fields import as_text, first_text
 from mixplan.domains.labels import Named, no_option
 from mixplan.domains.row_problems import Lacking
 from mixplan.errors import DataError
+
+NAMES_A_LETTER = re.compile(
+    r"\b(?i:answers?|options?|choices?)\b[^.\n]{0,20}?\b[A-Z]\b|(?<!\w)\([A-Z]\)|(?<!\w)[A-Z](?:\)|\s+is\b)"
+)
+"""What a worked solution holds that speaks of options by their letters."""
+MIXED = "with options in another order, since the right one stood in one place in all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,36 @@ class Draft:
             raise no_option(self.named, labels)
         answer = f"{LETTERS[gold]}. {self.options[gold]}"
         return answer, gold, with_answer(self.rationale, answer)
+
+    @property
+    def names_letters(self) -> bool:
+        """Whether its worked solution speaks of options by letter, so that they have to stay in their order."""
+        return NAMES_A_LETTER.search(self.rationale or "") is not None
+
+    def mixed(self, labels: str) -> Draft:
+        """A choice with its options in the order of a hash, whatever order they had; its answer is then a letter.
+
+        Args:
+            labels: As for `settled`.
+
+        Raises:
+            DataError: the answer names no option.
+        """
+        if self.named is None:
+            return self
+        gold, texts = self.named.index(labels), self.options
+        if gold is None:
+            raise no_option(self.named, labels)
+        key = content_key(self.question, texts)
+        order = sorted(range(len(texts)), key=lambda index: hashlib.sha256(f"{key}:{texts[index]}".encode()).digest())
+        options = Options(tuple(texts[index] for index in order))
+        *before, (role, question) = self.question
+        return replace(
+            self,
+            prompt=(*before, (role, render(question, options.texts))),
+            named=Named(self.named.place, LETTERS[order.index(gold)], options),
+            changes=(*self.changes, MIXED),
+        )
 
 
 @dataclass(frozen=True)
@@ -110,7 +157,7 @@ class Reading:
         ]
 
     def _prompt_completion(self, values: Mapping[str, Any], place: str) -> Draft:
-        prompt, completion = values.get("prompt"), values.get("completion")
+        prompt, completion = (written_messages(values.get(key), self.chat) for key in ("prompt", "completion"))
         if prompt is None or (isinstance(prompt, str) and not prompt.strip()):
             raise Lacking("no question")
         if completion is None or (isinstance(completion, str) and not completion.strip()):

@@ -85,22 +85,25 @@ def json_items(path: Path) -> Iterator[tuple[int, bytes]]:
         Each item's number from 1 and its JSON text in UTF-8.
 
     Raises:
-        DataError: the list is malformed, cut short, or has an item beyond `MAX_ROW_BYTES`.
+        DataError: the list is malformed, cut short, followed by more, or has an item beyond `MAX_ROW_BYTES`.
     """
     with opened(path) as raw:
         window = _Window(path, io.TextIOWrapper(raw, encoding="utf-8-sig", newline=""))
         if window.peek() != "[":
             raise DataError(f"{path}: not a JSON list of objects. Write [{{...}}, {{...}}].")
         window.at += 1
-        if window.peek() == "]":
-            return
-        while True:
+        mark = window.peek()
+        while mark != "]":
             text = window.value()
             yield window.row, text.encode("utf-8", "surrogatepass")
             mark = window.peek()
-            window.at += 1
-            if mark == "]":
-                return
-            if mark != ",":
+            if mark not in ("]", ","):
                 found = f"{mark!r} instead of a comma" if mark else "nothing: the file is cut short"
                 raise DataError(f"{window.place}: {found} after it. Write [{{...}}, {{...}}].")
+            window.at += mark == ","
+        window.at += 1
+        if more := window.peek():
+            raise DataError(
+                f"{path}: {more!r} behind the end of the list, after row {window.row}. Write all rows into one list, "
+                "[{...}, {...}], or one object a line."
+            )

@@ -30,6 +30,9 @@ WORDS = {
 RIVAL_SHARE = 0.99
 """A way that fits so many of the rows that the best one fits is taken for possible too."""
 
+FEWEST_IN_PLACE = 10
+"""Of two options the right one stands first in fewer rows than these by chance now and then."""
+
 _LETTER = re.compile(r"\(?([A-Za-z])[.):]?")
 _INDEX = re.compile(r"(\d{1,3})(?:\.0+)?")
 
@@ -128,6 +131,19 @@ def decide(answers: Sequence[Named], *, source: str, allowed: int) -> str:
 def fitting(reading: str, answers: Sequence[Named]) -> bool:
     """Whether a way that was found in one source fits another one's column."""
     return sum(answer.index(reading) is not None for answer in answers) >= RIVAL_SHARE * len(answers)
+
+
+def in_one_place(reading: str, answers: Sequence[Named]) -> bool:
+    """Whether the right option stands in one place in every row, from the first option or from the last.
+
+    Data sets that list the right answer before the wrong ones are like that (TruthfulQA's mc1, SciQ, GPQA): a model
+    that always says `A` is right in all of them. Rows whose right options are all of one text have one class, and fewer
+    than `FEWEST_IN_PLACE` may be so by chance.
+    """
+    found = [(index, one.options.texts) for one in answers if (index := one.index(reading)) is not None]
+    places = [{index for index, _ in found}, {len(texts) - index for index, texts in found}]
+    several = len({texts[index].casefold() for index, texts in found}) > 1
+    return len(found) >= FEWEST_IN_PLACE and several and any(len(place) == 1 for place in places)
 
 
 def left_open(answer: Named, meant: dict[str, int], source: str) -> DataError:

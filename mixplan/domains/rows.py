@@ -15,7 +15,7 @@ from mixplan.domains.duplicates import content_key
 from mixplan.domains.fields import MISSING, Template, first_text, lookup, missing_column
 from mixplan.domains.formats import Draft, Reading
 from mixplan.domains.generator import saved_entry
-from mixplan.domains.labels import Named, decide, fitting
+from mixplan.domains.labels import Named, decide, fitting, in_one_place
 from mixplan.domains.limits import MAX_ROW_BYTES, too_long
 from mixplan.domains.record import Values
 from mixplan.domains.row_problems import FAULTY, Causes, Lacking
@@ -23,6 +23,8 @@ from mixplan.domains.sources import Record, Source, draw, open_source
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec
 
+LETTERED_SHARE = 0.1
+"""Where more worked solutions than this speak of options by letter, options stay in their order."""
 CONVERSATION = "conversation"
 """The name under which a row's record is noted where each answer is a row, so that its rows are kept together."""
 
@@ -87,6 +89,7 @@ class RowReader:
         self._form = form = ChatForm(self.spec.columns.role, self.spec.columns.content, self.spec.roles, alternating)
         self._reading = Reading(self.spec.format, form, self.spec.turns == "all")
         self._unmet = list(self.columns)
+        self._mixes = False
         self._listed = {key for key in self.templates if not isinstance(getattr(self.spec.columns, key), str)}
 
     @property
@@ -115,11 +118,13 @@ class RowReader:
         if tally.found and self._unmet:
             raise missing_column(self._unmet[0], tally.found, source.place)
         self._decide([draft.named for _, draft in drafts if draft.named], tally)
+        mixing = self._mixing([draft for _, draft in drafts if draft.named])
         rows: list[Row] = []
         for record, draft in drafts:
             with tally.counted(record):
-                rows.append(self._row(record, draft))
-                for change in draft.changes:
+                settled = draft if mixing is None else draft.mixed(mixing)
+                rows.append(self._row(record, settled, self.labels if mixing is None else "letter"))
+                for change in settled.changes:
                     tally.causes.change(change, without_folder(record.place, source))
         tally.refuse_faulty(len(rows))
         self.rows += tally.records
@@ -175,8 +180,18 @@ class RowReader:
         allowed = int(tally.data.faulty_share * tally.records)
         self.labels = decide(answers, source=tally.source.place, allowed=allowed)
 
-    def _row(self, record: Record, draft: Draft) -> Row:
-        answer, gold, rationale = draft.settled(self.labels)
+    def _mixing(self, drafts: Sequence[Draft]) -> str | None:
+        """How choices name their right option, where their options are to be put in another order; else None.
+
+        Where those of one source of a domain are, those of a source that is read behind it are, too.
+        """
+        if self.labels is None or sum(draft.names_letters for draft in drafts) > LETTERED_SHARE * len(drafts):
+            return None
+        self._mixes = self._mixes or in_one_place(self.labels, [draft.named for draft in drafts if draft.named])
+        return self.labels if self._mixes else None
+
+    def _row(self, record: Record, draft: Draft, labels: str | None) -> Row:
+        answer, gold, rationale = draft.settled(labels)
         return Row(
             id=row_id(record, draft),
             key=content_key(draft.question or draft.prompt, draft.options),

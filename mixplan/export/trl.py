@@ -9,7 +9,7 @@ from typing import Any
 from mixplan.chat.template import ChatTemplate
 from mixplan.export.handover import Handover, Written
 from mixplan.export.training import PACKED
-from mixplan.mixture.trl_config import TEMPLATE, WITHOUT_GPU, trl_job
+from mixplan.mixture.trl_config import TEMPLATE, WITHOUT_GPU, trl_job, within_window
 from mixplan.recipe import TrainSpec
 from mixplan.runs import translated, write_atomic
 
@@ -27,7 +27,7 @@ def write(handover: Handover) -> Written:
         **({"train_sampling_strategy": "sequential"} if method == "sft" else {}),
     }
     job = trl_job(
-        TrainSpec(**{**recipe.train.model_dump(), "args": dict(args)}),
+        within_window(TrainSpec(**{**recipe.train.model_dump(), "args": dict(args)}), training.max_length),
         model=recipe.model,
         model_path=training.model,
         seed=training.seed,

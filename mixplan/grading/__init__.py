@@ -3,5 +3,5 @@
 Names are imported from their own modules: this one loads nothing, so that the grading process starts at once.
 """
 
-VERSION = 3
+VERSION = 4
 """Of what graders accept: part of the key under which graded answers are kept."""

@@ -62,6 +62,24 @@ REFERRED = re.compile(
 ASIDE = re.compile(r"\([^()\n]*\)|\[[^\[\]\n]*\]")
 REASON = re.compile(r"\b(?:because|since|given|so that|rather|instead|not|which|where)\b|[;\n]|\.(?=\s|$)", re.I)
 
+SENTENCE = re.compile(r"[;\n]|\.(?=\s|$)")
+BOUNDED = re.compile(
+    r"\b(?:between|from|above|below|over|under|beyond|within|at (?:least|most)|"
+    r"(?:more|less|greater|fewer|smaller|larger|higher|lower) than|"
+    r"the (?:sum|difference|product|quotient|ratio|average|mean) of)\b",
+    re.I,
+)
+"""Words between a statement and a number that is not the answer but bounds it or goes into it."""
+OPERATOR = re.compile(
+    r"\s*(?:[+*/×÷·]|[-](?=\s*\d)|x(?=\s*\d)|(?:plus|minus|times|divided by|multiplied by|less)\b)", re.I
+)
+RESULT = re.compile(
+    r"\b(?:so|therefore|thus|hence|giving|equals|or|(?:which|that) (?:is|equals|gives|makes|comes to|leaves))\b", re.I
+)
+"""What stands before the result of what came before it."""
+
+STATEMENT = 300
+"""Characters of a statement that are looked at for its result."""
 BEGINNING, END = 2_000, 10_000
 """Characters of a long answer that are read: its beginning and its end."""
 
@@ -183,7 +201,9 @@ def committed(plain: str) -> re.Match[str] | None:
 
 
 def stated_number(plain: str, start: int) -> re.Match[str] | None:
-    """The number of a statement: the result of its equation, else its first."""
+    """The number of a statement: the result of its equation, or of what bounds it or leads to it; else its first."""
+    if (result := worked_out(plain, start)) is not None:
+        return result
     cut = REASON.search(plain, start)
     end = cut.start() if cut else len(plain)
     inside = numbers(plain, start, end)
@@ -194,6 +214,20 @@ def stated_number(plain: str, start: int) -> re.Match[str] | None:
     if not results and len(inside) > 1 and re.fullmatch(r"\s*or\s*", plain[inside[0].end() : inside[1].start()]):
         return inside[1]
     return (results or inside)[0]
+
+
+def worked_out(plain: str, start: int) -> re.Match[str] | None:
+    """The result of a statement whose first number is not yet the answer: `between 3 and 5, so 4`; else None."""
+    cut = SENTENCE.search(plain, start, start + STATEMENT)
+    inside = numbers(plain, start, cut.start() if cut else start + STATEMENT)
+    if len(inside) < 2 or inside[0].start() - start > 60 or "=" in plain[start : inside[-1].start()]:
+        return None
+    bounded = BOUNDED.search(plain, start, inside[0].start())
+    if not bounded and not OPERATOR.match(plain, inside[0].end()):
+        return None
+    behind = inside[0 if bounded else 1].end()
+    results = [match.end() for match in RESULT.finditer(plain, behind, inside[-1].start())]
+    return next((one for one in inside if one.start() >= results[-1]), None) if results else None
 
 
 def numbers(plain: str, start: int, end: int) -> list[re.Match[str]]:

@@ -14,6 +14,15 @@ ANNOUNCES = re.compile(
     rf"(?:\s+to (?:this|the|that|your) [\w ]{{1,40}}?)?{LINK}",
     re.I,
 )
+POINTS = re.compile(
+    r"(?:a:\s+|(?:i (?:think|believe|guess|would say)(?: that)?,?\s+)?"
+    r"(?:it|that|this)(?:'s| is| was| would be| must be| should be)\s+)(?=\S)",
+    re.I,
+)
+"""`It's`, `That would be` and `A:` before all that a line says."""
+VERDICT = re.compile(r"(yes|no|true|false)(?:[,.;:!]|\s*[-–—]|\s+(?:because|since|as)\b)", re.I)
+"""A verdict that the rest of its line gives reasons for."""
+VERDICTS = ("yes", "no", "true", "false")
 LONGEST_NUMBER = 100
 SHORT_WORDS = 5
 """A first line of so many words may be the answer to what the rest explains."""
@@ -41,8 +50,14 @@ def same(given: str, wanted: str) -> bool:
     if max(len(given), len(wanted)) > LONGEST_NUMBER:
         return False
     found = [NUMBER.fullmatch(arithmetic(text)) for text in (given, wanted)]
-    plain = [match for match in found if match and not match["divisor"] and not match["over"]]
+    # What begins with a zero is a code, an index or binary: `007` is not `7`.
+    plain = [match for match in found if match and not match["divisor"] and not match["over"] and not padded(match)]
     return len(plain) == 2 and parsed(plain[0]) == parsed(plain[1])
+
+
+def padded(match: re.Match[str]) -> bool:
+    """Whether a number has a zero in front that its value does not need."""
+    return re.match(r"0\d", match["digits"]) is not None
 
 
 def committed_text(answer: str) -> str:
@@ -70,8 +85,20 @@ def candidates(answer: str) -> Iterator[str]:
         line = plain[announced[-1].end() :].strip().partition("\n")[0]
         yield folded(line)
         yield folded(re.split(r"[.!;](?=\s)", line, maxsplit=1)[0])
+        yield from verdict(line)
     else:
-        yield folded(committed_line(plain))
+        line = committed_line(plain)
+        yield folded(line)
+        if (points := POINTS.match(line)) is not None:
+            yield folded(line[points.end() :])
+        if folded(line) not in VERDICTS:
+            yield from verdict(plain.strip().partition("\n")[0])
+
+
+def verdict(line: str) -> Iterator[str]:
+    """The `yes`, `no`, `true` or `false` that a line begins with and gives reasons for, folded."""
+    if (match := VERDICT.match(line.strip())) is not None:
+        yield folded(match[1])
 
 
 def committed_line(plain: str) -> str:

@@ -19,7 +19,7 @@ from mixplan.mixture.own_voice import INSTRUCTION, VERSION, in_own_voice
 from mixplan.mixture.result import FORMAT, Mixture, Progress, read_mixture, write_record
 from mixplan.mixture.stream import Stream, any_accepted
 from mixplan.mixture.tokens import TokenCounter
-from mixplan.mixture.trl_config import TEMPLATE, trl_job
+from mixplan.mixture.trl_config import TEMPLATE, trl_job, within_window
 from mixplan.mixture.write import beside, put_in_place, schema_of, write_shards
 from mixplan.recipe import MixtureSpec, ModelSpec, TrainSpec
 from mixplan.runs import content_hash, file_hash, write_atomic
@@ -72,7 +72,8 @@ def build_mixture(
         RunError: the folder cannot be written.
     """
     template = count_tokens.template if count_tokens else None
-    job = trl_job(train, model=model, model_path=model_path, seed=seed, folder_name=folder.name, template=template)
+    cut = within_window(train, count_tokens.window if count_tokens else None)
+    job = trl_job(cut, model=model, model_path=model_path, seed=seed, folder_name=folder.name, template=template)
     refuse_unplannable(target, domains, rows, spec, train)
     counted = count_tokens.fingerprint if count_tokens else None
     settings = [spec.model_dump(), budget_max_repeats, train.method, seed, job.text, counted, job.settings]
@@ -81,8 +82,7 @@ def build_mixture(
         settings.append([VERSION, INSTRUCTION, grading_state([one.grader for one in target.parts])])
     if train.method == "grpo" and any_accepted([*target.parts, *domains.values()]):
         settings.append(ACCEPTED)  # an older mixture lacks their column
-    asked = untrained if spec.answers == "self" or own_voice else None
-    inputs = hash_inputs(target, domains, rows, settings, asked)
+    inputs = hash_inputs(target, domains, rows, settings, untrained if spec.answers == "self" or own_voice else None)
     if (standing := read_mixture(folder)) is not None and standing.inputs == inputs:
         return standing
     own = [spoken(one, spec, untrained, progress) for one in take_target(target, spec.target_rows)]

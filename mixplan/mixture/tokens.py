@@ -22,12 +22,14 @@ class TokenCounter:
         fingerprint: Hash of what it counts with; a mixture counted otherwise is another one.
         template: The model's chat template, held to the recipe's settings; None when not known.
         question: Tokens of a row's prompt with the opening of an answer; None when not known.
+        window: The model's window, where it is shorter than where TRL cuts rows; else None.
     """
 
     count: Callable[[Messages, str], int]
     fingerprint: str
     template: ChatTemplate | None = None
     question: Callable[[Messages], int] | None = None
+    window: int | None = None
 
 
 def token_counter(kept: Mapping[str, Any], name: str) -> TokenCounter:
@@ -35,7 +37,7 @@ def token_counter(kept: Mapping[str, Any], name: str) -> TokenCounter:
 
     Args:
         kept: `tokenizer` (the text of its tokenizer.json), `template` (None for the plain format), and `special`, its
-            special tokens by name.
+            special tokens by name; `window` where the model's is short.
         name: The model's, for messages.
 
     Raises:
@@ -52,4 +54,4 @@ def token_counter(kept: Mapping[str, Any], name: str) -> TokenCounter:
         turns = [(turn["role"], turn["content"]) for turn in prompt]
         return len(tokenizer.encode(template.render(turns, awaiting=True), add_special_tokens=False))
 
-    return TokenCounter(count, content_hash(dict(kept)), template, question)
+    return TokenCounter(count, content_hash(dict(kept)), template, question, kept.get("window"))

@@ -59,6 +59,10 @@ WITHOUT_GPU = "--use_cpu --bf16 false"
 """What TRL's command line must be told where there is no GPU: by its defaults it computes in bfloat16 on one."""
 
 
+SFT_LENGTH = 1024
+"""TRL's own max_length."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One TRL job, checked.
@@ -82,6 +86,18 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict)
     template: str | None = None
     keeps_end: bool = False
+
+
+def within_window(train: TrainSpec, window: int | None) -> TrainSpec:
+    """An SFT job whose rows are cut at the model's window, as `mixplan train` cuts them where the recipe says nothing.
+
+    Args:
+        train: The recipe's section.
+        window: The model's, in tokens; None where it is not known or no shorter than where TRL cuts rows.
+    """
+    if train.method != "sft" or "max_length" in train.args or window is None or window >= SFT_LENGTH:
+        return train
+    return train.model_copy(update={"args": {**train.args, "max_length": window}})
 
 
 def trl_job(

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from mixplan.domains import Domain, Row
 from mixplan.mixture import TokenCounter, messages, token_counter
+from mixplan.mixture.trl_config import SFT_LENGTH
 from mixplan.reading.progress import Watcher
 from mixplan.recipe import LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
@@ -32,7 +33,7 @@ def keep_tokenizer(model: Model, domains: Sequence[Domain]) -> str | None:
     Returns:
         The kept text's hash; None when it counts otherwise than the model's tokenizer, which is then not kept.
     """
-    kept = description(model.tokenizer)
+    kept = description(model.tokenizer) | ({"window": model.window} if model.window < SFT_LENGTH else {})
     counter = token_counter(kept, model.name)
     for row in (row for domain in domains for row in domain.pool[:COMPARED_ROWS]):
         if counter.count(messages(row), row.answer) != tokens_of(model, row):

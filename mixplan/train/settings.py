@@ -7,12 +7,11 @@ from typing import Any
 
 import torch
 
+from mixplan.mixture.trl_config import SFT_LENGTH
 from mixplan.train.job import Job
 from mixplan.train.trackers import tracked_run
 from mixplan.train.trainable_model import model_config
 
-SFT_LENGTH = 1024
-"""TRL's own max_length."""
 Arguments = dict[str, Any]
 """Arguments of TRL or of `from_pretrained`, whose values only these know."""
 
