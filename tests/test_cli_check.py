@@ -360,3 +360,12 @@ def test_a_target_on_the_hub_whose_split_is_excluded_is_refused_before_a_downloa
         "split, on which the trained model can then not be compared with others. Choose another split for "
         "`target.data`, or other data, or take test_split out.\n"
     )
+
+
+def test_a_terminal_is_told_what_a_check_waits_for(here, monkeypatch, capsys):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    assert run(monkeypatch, "recipe.yaml", "--json") == 0
+    shown = capsys.readouterr()
+    assert "asking TRL whether it trains the job" in shown.err
+    (only,) = json.loads(shown.out)
+    assert only["problems"] == []

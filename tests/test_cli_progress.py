@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from mixplan.cli import progress
-from mixplan.cli.progress import Drawn, time_left
+from mixplan.cli.progress import Drawn, time_left, waiting
 
 
 def test_without_a_terminal_each_step_is_said_once(capsys):
@@ -44,3 +44,14 @@ def test_on_a_terminal_a_finished_step_is_full():
 )
 def test_time_left(seconds, text):
     assert time_left(seconds) == text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_is_waited_for_is_said_on_a_terminal_s_standard_error_alone(capsys, monkeypatch, terminal):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1" if terminal else "0")  # as rich is told what the stream cannot say
+    with waiting("asking TRL"):
+        print("done")
+    shown = capsys.readouterr()
+    assert shown.out == "done\n"
+    assert ("asking TRL" in shown.err) is terminal
+    assert terminal or not shown.err

@@ -62,6 +62,34 @@ def test_a_plan_whose_monitor_chose_its_model_is_compared_without_that(trained):
         assert loss == pytest.approx(sum(late) / len(late) - sum(early) / len(early))
 
 
+def test_arms_are_compared_on_batches_of_one_size(trained):
+    """As many steps of four processes read four times the rows of one."""
+    run, _ = trained
+
+    def by_four(place) -> None:
+        done = json.loads((place / "training" / "done.json").read_bytes())
+        (place / "training" / "done.json").write_text(json.dumps(done | {"processes": 4}))
+
+    def compared() -> Silent:
+        watcher = Silent()
+        make_comparison(CompareRequest(OutcomeRequest(run), ("uniform", "plan")), watcher=watcher)
+        return watcher
+
+    by_four(run)
+    first = compared()
+    four = f"{run / 'model'} was trained by 4 processes together, where 1 are started now"
+    assert f"{four}: for the comparison the arm plan is trained once more, on batches like the others'" in first.said
+    arms = [run / "arms" / name for name in ("uniform-0", "plan-0")]
+    assert [json.loads((arm / "training" / "done.json").read_bytes())["processes"] for arm in arms] == [1, 1]
+    assert [stage for stage in compared().stages if stage[0] == "training"] == []
+    by_four(arms[0])
+    again = compared()
+    assert [stage for stage in again.stages if stage[0] == "training"] == [("training", 3, "steps")]
+    assert json.loads((arms[0] / "training" / "done.json").read_bytes())["processes"] == 1
+    # The run's own model stays as it was trained.
+    assert json.loads((run / "training" / "done.json").read_bytes())["processes"] == 4
+
+
 def test_the_oracle_follows_what_the_arm_none_lost(trained):
     run, _ = trained
     make_comparison(CompareRequest(OutcomeRequest(run), ("none", "oracle")), watcher=Silent())

@@ -4,14 +4,17 @@ import json
 import shutil
 
 import pytest
+from rich.console import Console
 from small_loop import lay, outcome
-from small_plan import Silent, write_rows
+from small_plan import Silent, plan, write_rows
 
 from mixplan import embedded
+from mixplan.cli.show_run import shown
 from mixplan.errors import MixplanError, RunError
 from mixplan.outcome.assemble import were
 from mixplan.outcome.make import evaluate_run
-from mixplan.saved import read_outcome
+from mixplan.push.model_files import refuse_other_plan
+from mixplan.saved import read_outcome, read_plan
 from mixplan.saved.evaluation import read_evaluation
 
 REAL = """
@@ -151,6 +154,22 @@ def test_grpo_goes_the_same_way(recipe, tmp_path):
     assert made["training"]["method"] == "grpo"
     assert [point["step"] for point in made["training"]["log"]] == [1, 2]
     assert all("reward" in point for point in made["training"]["log"])
+
+
+@pytest.mark.parametrize("changed", ["budget.rows=5", "train.args.learning_rate=0.02"])
+def test_a_model_of_the_plan_before_is_not_measured_by_the_one_after(trained, changed):
+    """Its figures would stand beside rows, or a job, that it was not trained with."""
+    run, made = trained
+    plan(run / "recipe.yaml", run, changed)
+    watcher = Silent()
+    assert evaluate_run(run, (), watcher=watcher) == run
+    assert json.loads((run / "outcome.json").read_bytes()) == made
+    assert read_plan(run).hashes["plan"] != made["hashes"]["plan"]
+    assert watcher.said[-1].startswith(f"{run / 'model'} was trained on another plan than the one in plan.json")
+    shown(run, Console(quiet=True), as_json=False)
+    assert not (run / "model" / "README.md").exists()
+    with pytest.raises(RunError, match=r"outcome\.json was measured for another plan"):
+        refuse_other_plan(run, read_plan(run), read_outcome(run))
 
 
 @pytest.mark.parametrize(

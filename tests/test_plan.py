@@ -265,6 +265,14 @@ def test_a_target_too_small_for_its_mixture_is_refused_before_anything_is_read(r
     assert not (tmp_path / "run").exists()
 
 
+def test_a_reward_that_is_not_there_is_refused_before_the_rows_are_read(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("mixplan.plan.make.opened", lambda _: pytest.fail("the rows were read"))
+    given = ("train.method=grpo", "train.rewards={my_rewards_of_old:short: 1.0}")
+    with pytest.raises(MixplanError, match=r"train\.rewards\.my_rewards_of_old:short: no module 'my_rewards_of_old'"):
+        plan(recipe, tmp_path / "run", *given)
+    assert not (tmp_path / "run").exists()
+
+
 def test_too_few_query_tokens_are_told(recipe, tmp_path):
     made, _ = plan(recipe, tmp_path / "run", "sts.query_tokens=100000")
     warnings = [text for text in made["warnings"] if text.startswith("fox: its query rows hold ")]

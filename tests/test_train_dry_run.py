@@ -255,3 +255,10 @@ def test_a_tokenizer_saved_offline_is_the_one_saved_online(tmp_path):
 def test_the_libraries_are_not_asked_about_what_a_person_begins_with(asked, name):
     assert problems_of_training([load_recipe(REPOSITORY / name)]) == [[]]
     assert asked == []
+
+
+def test_a_reward_that_is_not_there_is_said_without_asking_the_libraries(recipe, monkeypatch):
+    monkeypatch.setattr(dry_run, "asked_of_libraries", lambda _: pytest.fail("the libraries were asked"))
+    given = recipe("", method="grpo").path
+    ((said,),) = problems_of_training([load_recipe(given, ("train.rewards={nowhere_at_all:score: 1.0}",))])
+    assert "train.rewards.nowhere_at_all:score: no module 'nowhere_at_all' is in this folder or installed." in said

@@ -2,9 +2,10 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
-from small_jobs import ARGS, lay_run
+from small_jobs import ARGS, GRPO_ARGS, lay_run
 
 from mixplan.errors import RunError
 from mixplan.mixture import read_mixture
@@ -52,6 +53,43 @@ def test_the_hash_tells_jobs_apart_that_train_another_way(planned, tmp_path):
     outside = make_job(run, loaded, read_mixture(tmp_path / "elsewhere"), model_hash="m", max_steps=None, seed=None)
     assert outside.mixture == str(tmp_path / "elsewhere")
     assert outside.key == job.key
+
+
+@pytest.mark.parametrize(
+    ("name", "mended"),
+    [
+        ("generation_config.json", {"eos_token_id": 3}),
+        ("tokenizer_config.json", {"eos_token": "<pad>"}),
+        ("config.json", {"rope_theta": 5000.0}),
+    ],
+)
+def test_a_job_is_another_one_once_the_model_s_settings_are_mended(tmp_path, tiny_model, name, mended):
+    """Its weights stay as they are, but what it is trained on and how it ends its answers does not."""
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    run, loaded, _ = lay_run(tmp_path, model)
+    first = made(run, loaded).key
+    (model / "README.md").write_text("a card")
+    (model / "trainer_state.json").write_text("{}")
+    assert made(run, loaded).key == first
+    values = json.loads((model / name).read_bytes()) if (model / name).exists() else {}
+    (model / name).write_text(json.dumps(values | mended))
+    assert made(run, loaded).key != first
+
+
+def test_the_embedded_model_s_job_is_known_by_its_weights_alone(tmp_path):
+    run, loaded, _ = lay_run(tmp_path, Path("embedded"))
+    assert set(made(run, loaded).hashes) == {"mixture", "model"}
+
+
+def test_a_grpo_job_is_another_one_once_the_code_of_its_reward_has_changed(tmp_path, tiny_model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = tmp_path / "my_reward_here.py"
+    code.write_text("def short(completions, **columns):\n    return [1.0 for _ in completions]\n")
+    run, loaded, _ = lay_run(tmp_path, tiny_model, method="grpo", args=GRPO_ARGS, rewards={"my_reward_here:short": 1.0})
+    first = made(run, loaded).key
+    assert made(run, loaded).key == first
+    code.write_text(code.read_text().replace("1.0", "0.0"))
+    assert made(run, loaded).key != first
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"version": 99}', '{"version": 1, "model": {}}'])

@@ -11,7 +11,16 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 from mixplan.errors import RecipeError, RunError
 from mixplan.recipe import TrainSpec
-from mixplan.train.launch import Launch, config_file, environment, gpus_for, launch_command, refuse_several, shipped_for
+from mixplan.train.launch import (
+    Launch,
+    config_file,
+    environment,
+    gpus_for,
+    launch_command,
+    processes_of,
+    refuse_several,
+    shipped_for,
+)
 from mixplan.train.machine_share import Part
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -158,3 +167,15 @@ def test_what_trains_in_one_process_alone_is_refused_to_several():
         "train.replay_kl trains in one process alone, and 8 would be started. Give --processes 1, or plan with `--set "
         "train.replay_kl=null`."
     )
+
+
+@pytest.mark.parametrize(
+    ("launch", "gpus", "count"),
+    [
+        (Launch(), 0, 1), (Launch(), 4, 4), (Launch(processes=2), 4, 2),
+        (Launch(extra=("--mixed_precision=no",)), 4, 4),
+        (Launch(extra=("--num_processes", "8")), 4, None), (Launch(extra=("--num-machines=2",)), 4, None),
+    ],
+)  # fmt: skip
+def test_how_many_processes_start_is_known_unless_flags_for_accelerate_say_it(launch, gpus, count):
+    assert processes_of(launch, gpus) == count

@@ -111,6 +111,31 @@ def test_what_another_job_left_is_removed_and_the_same_job_s_kept(planned):
     assert read_job(run).train["args"]["seed"] == 3
 
 
+def test_a_job_of_a_mixplan_that_kept_no_settings_goes_on(planned, monkeypatch):
+    run, loaded, plan = planned
+    assert "settings" in prepare(run, loaded, plan).hashes
+    place = run / "training" / "job.json"
+    written = json.loads(place.read_bytes())
+    del written["hashes"]["settings"]
+    place.write_text(json.dumps(written))
+    older = read_job(run)
+    stand_in(monkeypatch, FINISHES)
+    train(run, loaded, plan, launch=Launch(), watcher=Silent())
+    again = Silent()
+    train(run, loaded, plan, launch=Launch(), watcher=again)
+    assert again.said == [f"training is reused from an earlier run: 2 steps, {run / 'model'}"]
+    assert prepare(run, loaded, plan).key == older.key
+
+
+def test_a_reward_that_is_not_there_leaves_what_was_trained(planned):
+    run, loaded, plan = planned
+    prepare(run, loaded, plan)
+    other = load_recipe(loaded.path, ["train.method=grpo", "train.rewards={nowhere_at_all:score: 1.0}"])
+    with pytest.raises(RecipeError, match="no module 'nowhere_at_all' is in this folder or installed"):
+        prepare(run, other, replace(plan, recipe=content_hash(standalone(other))))
+    assert read_job(run).train["method"] == "sft"
+
+
 def test_an_arm_trains_on_its_own_mixture_beside_the_run(planned, tmp_path):
     run, loaded, plan = planned
     arm = run / "arms" / "uniform-0"

@@ -13,13 +13,14 @@ import typer
 
 from mixplan.cli.downloads import data_downloads, model_downloads
 from mixplan.cli.drift_outlook import drift_outlook
-from mixplan.cli.own_rewards import unfindable_rewards
 from mixplan.cli.preflight import problems_of_model
+from mixplan.cli.progress import waiting
 from mixplan.domains import account, row_warnings, whole
 from mixplan.domains.cached_domains import at_hand
 from mixplan.domains.section import Already
 from mixplan.errors import RecipeError
 from mixplan.grading.generators import warnings_of
+from mixplan.grading.own_rewards import unfindable_rewards
 from mixplan.mixture import allowed, excluded_lines, licence_outlook, require_own_rows, take_target
 from mixplan.mixture.feasibility import impossible, left_out_budgets
 from mixplan.mixture.unread_rows import left_unread, too_short
@@ -68,7 +69,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, an entry for each recipe.")] = False,
 ) -> None:
     """Validate recipes, say what becomes of the rows where the data is local, and what would be downloaded."""
-    results = checked(recipes, overrides or [], launch)
+    with waiting("looking at rows, and asking TRL whether it trains the job"):
+        results = checked(recipes, overrides or [], launch)
     if as_json:
         typer.echo(json.dumps([asdict(result) for result in results], indent=2, ensure_ascii=False))
     else:

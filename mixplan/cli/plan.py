@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mixplan.cli.progress import Drawn
+from mixplan.cli.progress import Drawn, waiting
 from mixplan.pilot import make_plan
 from mixplan.plan import PlanRequest
 from mixplan.recipe import load_recipe
@@ -35,7 +35,9 @@ def plan(
     leading = rank == 0
     console = Console(stderr=as_json, highlight=False, quiet=not leading)
     if leading:
-        refuse_untrainable_job(load_recipe(recipe, request.overrides))
+        loaded = load_recipe(recipe, request.overrides)
+        with waiting("asking TRL whether it trains the job"):
+            refuse_untrainable_job(loaded)
     with Drawn(console) as watcher:
         folder = make_plan(request, watcher=watcher, rank=rank)
     if not leading:

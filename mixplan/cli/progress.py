@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.spinner import Spinner
 
 SAY_SECONDS = 60.0
 """How often a step's progress is said where no bar can be drawn."""
@@ -68,6 +72,15 @@ class Drawn:
         if self.task is not None:
             self.bars.update(self.task, completed=self.bars.tasks[-1].total, left="")
             self.task = None
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say on a terminal's standard error what is waited for, until it is there; nothing of it stays."""
+    console = Console(stderr=True, highlight=False)
+    shown = Live(Spinner("dots", what), console=console, transient=True, redirect_stdout=False)
+    with shown if console.is_terminal else contextlib.nullcontext():
+        yield
 
 
 def time_left(seconds: float | None) -> str:

@@ -31,7 +31,8 @@ def shown(folder: Path, console: Console, *, as_json: bool, measured: Path | Non
     written, problem = None, None
     try:
         written = page.write_page(plan, measured, outcome)
-        if outcome and outcome.training:
+        # The card of a model that an earlier plan's mixture made stays that plan's.
+        if outcome and outcome.training and outcome.hashes.get("plan") == plan.hashes.get("plan"):
             write_atomic(folder / "model" / "README.md", model_card(plan, outcome).encode())
     except RunError as error:
         problem = error

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from mixplan.cli import gate as gating
-from mixplan.cli.progress import Drawn
+from mixplan.cli.progress import Drawn, waiting
 from mixplan.cli.show_run import shown
 from mixplan.recipe import load_recipe
 from mixplan.runs import refuse_absent
@@ -58,7 +58,9 @@ def train(
     if cluster is not None and ending.asked:
         raise typer.BadParameter(f"{ending.asked} judges a trained model; --emit trains none here. Leave one out.")
     if recipe.is_file():
-        refuse_untrainable_job(load_recipe(recipe, request.overrides), launch)
+        loaded = load_recipe(recipe, request.overrides)
+        with waiting("asking TRL whether it trains the job"):
+            refuse_untrainable_job(loaded, launch)
     with Drawn(console) as watcher:
         if cluster is not None:
             ready = planned(request, watcher)

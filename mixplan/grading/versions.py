@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
+import sysconfig
 from collections.abc import Iterable
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from mixplan.grading import VERSION
@@ -37,11 +39,32 @@ def source_hash(module: str) -> str | None:
 
     Nothing is imported. What it imports from elsewhere is not looked at.
     """
-    top = module.partition(".")[0]
-    for folder in (Path(place or os.getcwd()) for place in ("", *sys.path)):
-        if (package := folder / top).is_dir():
-            files = sorted(package.rglob("*.py"))
-            return content_hash([[str(file.relative_to(package)), file_hash(file)] for file in files])
-        if (file := folder / f"{top}.py").is_file():
-            return file_hash(file)
-    return None
+    places = source_of(module)
+    if places and not places[0].is_dir():
+        return file_hash(places[0])
+    files = [(str(file.relative_to(place)), file) for place in places for file in sorted(place.rglob("*.py"))]
+    return content_hash([[name, file_hash(file)] for name, file in files]) if places else None
+
+
+def source_of(module: str) -> list[Path]:
+    """The file that Python would import a module from, or the folders of its package; empty where it finds none.
+
+    A folder without `__init__.py` is no module where there is one of its name, be that further back on the path.
+    """
+    found = PathFinder.find_spec(module.partition(".")[0], [os.getcwd(), *sys.path])
+    if found is None:
+        return []
+    if found.submodule_search_locations is not None:
+        return [Path(place) for place in found.submodule_search_locations]
+    return [Path(found.origin)] if found.origin else []
+
+
+def own_sources(rewards: Iterable[str]) -> dict[str, str | None]:
+    """Hashes of the user's own code behind rewards, by name; an installed package's counts by no more than its name."""
+    installed = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+    modules = {name: name.partition(":")[0] for name in rewards if ":" in name}
+    return {
+        name: source_hash(module)
+        for name, module in modules.items()
+        if not any(str(place.parent) in installed for place in source_of(module))
+    }

@@ -27,8 +27,9 @@ from mixplan.reading import Watcher
 from mixplan.runs import locked
 from mixplan.saved import outcome_again, read_outcome, write_outcome
 from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
+from mixplan.train.job import read_job
 from mixplan.train.machine_share import Part
-from mixplan.train.make import make_job, train
+from mixplan.train.make import finished, make_job, other_batches, train
 from mixplan.train.verify import AsPlanned, verify
 
 UNWATCHED = (
@@ -104,6 +105,8 @@ def make_comparison(request: CompareRequest, *, watcher: Watcher) -> Path:
     request = with_usual(request, run.plan, watcher)
     if decided(run) and "plan" in request.arms:
         watcher.say(UNWATCHED)
+    elif (otherwise := trained_otherwise(run, request)) is not None and "plan" in request.arms:
+        watcher.say(f"{otherwise}: for the comparison the arm plan is trained once more, on batches like the others'")
     with locked(folder):
         outcome = read_outcome(folder)
         if outcome is None or outcome.training is None:
@@ -253,7 +256,8 @@ def cell_of(
 ) -> Cell:
     """Lay out one training, its mixture written; the plan's own first training is the run itself.
 
-    It is not where a monitor may have stopped it or chosen its model, which no other arm has.
+    It is not where a monitor may have stopped it or chosen its model, which no other arm has, nor where it read other
+    batches than the arms will.
     Random shares are drawn anew for each seed; the other arms' trainings share one mixture.
     """
     given = request.given.get(arm)
@@ -261,7 +265,7 @@ def cell_of(
     arms = request.shared if arm == "none" and request.shared else run.folder / "arms"
     folder = arms / f"{arm}-{seed}"
     if arm == "plan":
-        itself = seed == run.loaded.recipe.seed and not decided(run)
+        itself = seed == run.loaded.recipe.seed and not decided(run) and trained_otherwise(run, request) is None
         folder, place = run.folder if itself else folder, run.folder
     else:
         place = folder if arm == "random" else arms / arm
@@ -276,6 +280,16 @@ def decided(run: PlannedRun) -> bool:
     """Whether a monitor may stop the run's own training or choose its model."""
     during = run.loaded.recipe.evaluate.during
     return during is not None and during.decides
+
+
+def trained_otherwise(run: PlannedRun, request: CompareRequest) -> str | None:
+    """Say that the run's own training, where it is done, read other batches than the arms will; None else."""
+    launch = replace(request.outcome.launch, part=request.parts[0])
+    try:
+        done = finished(run.folder, read_job(run.folder))
+    except RunError:
+        return None
+    return None if done is None else other_batches(done, launch, run.loaded.recipe.model.device)
 
 
 def rows_of(evaluation: Evaluation) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,13 +32,18 @@ from mixplan.runs import JUDGED, content_hash, locked, quoted, refuse_absent
 from mixplan.saved import Outcome, Plan, plan_again, read_plan, write_outcome
 from mixplan.saved.arms import Arms
 from mixplan.saved.evaluation import Evaluation, read_evaluation, write_evaluation
-from mixplan.train.job import read_job
+from mixplan.train.job import Job, read_job
 from mixplan.train.launch import Launch
 from mixplan.train.make import Trained, finished, train
 from mixplan.train.verify import AsPlanned, verify
 
 CHANGEABLE = ("evaluate.", "tolerances.", "tolerances=")
 """How overrides begin that change what is measured and what it is held to, and neither plan nor training."""
+
+OF_ANOTHER_PLAN = (
+    "{model} was trained on another plan than the one in plan.json, so it is not measured by this one. Train on this "
+    "plan with `mixplan train {run}`; plans of several budgets each keep their model in a run folder of their own"
+)
 
 
 @dataclass(frozen=True)
@@ -232,8 +238,21 @@ def evaluate_run(
         if judged is not None:
             return conclude(run, judged, before, watcher)
         if (folder / "training" / "job.json").exists() and (job := finished(folder, read_job(folder))) is not None:
-            return conclude(run, job, before, watcher)
+            if is_job_of(run, read_job(folder)):
+                return conclude(run, job, before, watcher)
+            watcher.say(OF_ANOTHER_PLAN.format(model=folder / "model", run=quoted(folder)))
     return folder
+
+
+def is_job_of(run: PlannedRun, job: Job) -> bool:
+    """Whether a run folder's job trained on the plan that is there now, rather than on one of before.
+
+    What an older mixplan's job does not state of how it trains may be as the recipe says.
+    """
+    asked = run.loaded.recipe
+    now = json.loads(json.dumps(asked.train.model_dump() | {"args": {"seed": asked.seed, **asked.train.args}}))
+    same = all(job.train[key] == now[key] for key in job.train.keys() & now.keys())
+    return same and (job.hashes["mixture"], job.hashes["model"]) == (run.plan.hashes["mixture"], run.plan.model.hash)
 
 
 def evaluated_before(run: PlannedRun, watcher: Watcher) -> Evaluation:

@@ -27,6 +27,7 @@ from mixplan.forecast import (
     with_studies,
 )
 from mixplan.forecast.previews import said_of_previews
+from mixplan.grading.own_rewards import refuse_unfindable_rewards
 from mixplan.mixture import allowed, excluded_lines, require_own_rows, take_target
 from mixplan.mixture.feasibility import impossible
 from mixplan.mixture.unread_rows import left_unread, too_short
@@ -93,13 +94,13 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     loaded = load_recipe(request.recipe, overrides_of(request))
     folder, watch = request.run or Path("runs") / loaded.path.stem, Stopwatch()
     require_own_rows(loaded.recipe)
+    refuse_untrainable(loaded)
     with watch.stage("data"):
         target, read = opened(loaded)
         domains = allowed(loaded.recipe.mixture, read)
     if rank:
         scores_of(loaded, target, domains, watcher, folder=folder)
         return folder
-    refuse_untrainable(loaded)
     for problem in impossible(loaded.recipe, target, read):
         raise problem
     for one in by_name(target, read).values():
@@ -125,7 +126,9 @@ def refuse_untrainable(loaded: LoadedRecipe) -> None:
 
     Raises:
         ModelError: the model is stored in a way that full fine-tuning cannot change.
+        RecipeError: a reward of the user's own is surely not there.
     """
+    refuse_unfindable_rewards(loaded)
     model, lora = loaded.recipe.model, loaded.recipe.train.lora
     problem = untrainable(model.name, loaded.folder(("model", "name")), adapter=lora is not None)
     if problem is not None:

@@ -56,6 +56,7 @@ def gather_model(
             f"{folder}: found {found}, expected safetensors. Save the model again with "
             "`model.save_pretrained(FOLDER, safe_serialization=True)`."
         )
+    refuse_other_plan(run, plan, outcome)
     refuse_other_model(run, outcome)
     licence = identifier(stated.licence) if stated.licence else None
     published = Published(stated.repo, stated.languages, licence, stated.base)
@@ -71,6 +72,19 @@ def gather_model(
     card = places.cleaned(model_card(plan, outcome, published))
     files += [Outgoing(CARD, card.encode()), *result_files(loaded, plan, outcome)]
     return Gathered("model", files, tuple(notes(loaded, plan, outcome, stated, left)))
+
+
+def refuse_other_plan(run: Path, plan: Plan, outcome: Outcome) -> None:
+    """Hold that a model was measured for the plan that the card describes.
+
+    Raises:
+        RunError: it was measured for another one.
+    """
+    if outcome.hashes.get("plan") != plan.hashes.get("plan"):
+        raise RunError(
+            f"{run}: outcome.json was measured for another plan than the one in plan.json, so the card would describe "
+            f"rows that the model did not train on. Train on this plan: `mixplan train {quoted(run)}`."
+        )
 
 
 def refuse_other_model(run: Path, outcome: Outcome) -> None:

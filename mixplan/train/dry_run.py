@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from huggingface_hub import get_token
 from mixplan import embedded
 from mixplan.child_process import outside_group
 from mixplan.errors import RecipeError, TrainError
+from mixplan.grading.own_rewards import unfindable_rewards
 from mixplan.recipe import LoadedRecipe, SourcesSpec
 from mixplan.recipe.base_models import cached
 from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
@@ -70,7 +72,8 @@ def problems_of_training(recipes: Sequence[LoadedRecipe], launch: Path | None = 
     found: list[list[str]] = []
     for loaded in recipes:
         overridden = overridden_precision(loaded, launch)
-        found.append([*([overridden] if overridden else []), *missing_packages(loaded), *login_missing(loaded)])
+        known = (missing_packages(loaded), unfindable_rewards(loaded), login_missing(loaded))
+        found.append([*([overridden] if overridden else []), *chain(*known)])
     unknown = [place for place, problems in enumerate(found) if not problems]
     for place, text in zip(unknown, refused([recipes[place] for place in unknown]), strict=True):
         if text is not None:

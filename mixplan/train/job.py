@@ -28,7 +28,8 @@ class Job:
         train: The recipe's section; `args` holds the seed, and `max_steps` where it was given.
         mixture: The mixture's folder, relative to the run folder where it lies inside.
         planned_rows: Rows by domain that the trainer must be found to read.
-        hashes: Of the mixture's rows and of the untrained model.
+        hashes: Of the mixture's rows, of the untrained model's weights and its other files (`settings`), and of the
+            user's own code behind rewards.
         during: The recipe's `evaluate.during`; None where nothing is measured while the model trains.
     """
 

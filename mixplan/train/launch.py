@@ -71,6 +71,17 @@ def launch_command(run: Path, launch: Launch, *, recipe: Path, gpus: int) -> lis
     ]
 
 
+def processes_of(launch: Launch, gpus: int) -> int | None:
+    """How many processes a job is started with; None where further arguments for accelerate say it.
+
+    Args:
+        launch: The person's wishes.
+        gpus: How many this job may use; 0 for a CPU.
+    """
+    flags = {flag.partition("=")[0].lstrip("-").replace("-", "_") for flag in launch.extra}
+    return None if flags & {"num_processes", "num_machines"} else launch.processes or max(1, gpus)
+
+
 def refuse_several(train: TrainSpec, processes: int) -> None:
     """Refuse several processes where the recipe asks for what one alone can train.
 

@@ -10,21 +10,31 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from mixplan.errors import RecipeError, RunError
+from mixplan.grading.own_rewards import unfindable_rewards
+from mixplan.grading.versions import own_sources
 from mixplan.mixture import Mixture
 from mixplan.mixture.unread_rows import left_unread, too_short
 from mixplan.plan.write import model_path
 from mixplan.reading import Watcher
 from mixplan.recipe import LoadedRecipe
-from mixplan.runs import translated
+from mixplan.runs import content_hash, translated
 from mixplan.saved.base_types import Saved
 from mixplan.saved.outcome import Consumption, LogLine
 from mixplan.train.dry_run import missing_packages
 from mixplan.train.failure import failure_of
 from mixplan.train.follow import follow, wait_for_former
 from mixplan.train.job import MODEL_KEYS, Job, files_hash, read_job, write_job
-from mixplan.train.launch import Launch, environment, gpus_for, launch_command, refuse_several, start
+from mixplan.train.launch import (
+    Launch,
+    environment,
+    gpus_for,
+    launch_command,
+    processes_of,
+    refuse_several,
+    start,
+)
 from mixplan.train.trackers import begin_tracked
-from mixplan.train.verify import AsPlanned, verify
+from mixplan.train.verify import AsPlanned, settings_hash, verify
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class Trained:
         model_hash: Over the folder's files.
         notes: What a monitor did to the job: that it stopped it, or which step's model it kept.
         kept_step: The step whose model that is, where a monitor has chosen one.
+        processes: How many trained together, each on a batch of its own.
     """
 
     folder: Path
@@ -50,6 +61,7 @@ class Trained:
     model_hash: str
     notes: tuple[str, ...] = ()
     kept_step: int | None = None
+    processes: int | None = None
 
 
 class Done(Saved):
@@ -63,6 +75,7 @@ class Done(Saved):
     warnings: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     kept_step: int | None = None
+    processes: int | None = None
     model_hash: str
 
 
@@ -97,10 +110,15 @@ def train(
     """
     wait_for_former(run, watcher)
     job = prepare(run, loaded, planned, mixture=mixture, max_steps=max_steps, seed=seed)
-    if (standing := finished(run, job)) is not None:
-        watcher.say(f"training is reused from an earlier run: {standing.steps} steps, {run / 'model'}")
-        return standing
     device = loaded.recipe.model.device
+    if (standing := finished(run, job)) is not None:
+        if mixture is None or (others := other_batches(standing, launch, device)) is None:
+            watcher.say(f"training is reused from an earlier run: {standing.steps} steps, {run / 'model'}")
+            return standing
+        watcher.say(f"{others}: it is trained once more")
+        with translated(run):
+            shutil.rmtree(run / "training")
+        write_job(job, run)
     gpus = gpus_for(device, launch.part)
     command = launch_command(run, launch, recipe=loaded.path, gpus=gpus)
     processes = launch.processes or max(1, gpus)
@@ -121,6 +139,22 @@ def train(
     return done
 
 
+def other_batches(trained: Trained, launch: Launch, device: str) -> str | None:
+    """Say that a finished job read other batches than one that is started now would; None where it did not.
+
+    Each process reads a batch of its own, so that as many steps of more processes read more rows.
+
+    Args:
+        trained: The finished job.
+        launch: How another one is started.
+        device: The recipe's.
+    """
+    processes = processes_of(launch, gpus_for(device, launch.part))
+    if None in (trained.processes, processes) or trained.processes == processes:
+        return None
+    return f"{trained.folder} was trained by {trained.processes} processes together, where {processes} are started now"
+
+
 def done_warnings(run: Path) -> list[str]:
     """What training/done.json warns of."""
     return list(json.loads((run / "training" / "done.json").read_bytes())["warnings"])
@@ -138,19 +172,21 @@ def prepare(
     """Check that the plan still holds and write training/job.json; what an earlier, other job left there is removed.
 
     Raises:
-        RecipeError: a package that a setting asks for is not installed.
+        RecipeError: a package that a setting asks for is not installed, or a reward is not there.
         RunError: the plan no longer describes what is there.
     """
-    for problem in missing_packages(loaded):
+    for problem in (*missing_packages(loaded), *unfindable_rewards(loaded)):
         raise RecipeError(problem)
     checked = verify(run, loaded, planned, mixture=mixture)
     job = make_job(run, loaded, checked, model_hash=planned.model, max_steps=max_steps, seed=seed)
     during = loaded.recipe.evaluate.during
     if during is not None and mixture is None:  # an arm is compared with others of as many steps
         job = replace(job, during=during.model_dump())
-    if (run / "training" / "job.json").exists() and not same_job(run, job):
-        with translated(run):
-            shutil.rmtree(run / "training")
+    if (run / "training" / "job.json").exists():
+        if (same := as_known(run, job)) is None:
+            with translated(run):
+                shutil.rmtree(run / "training")
+        job = same or job
     write_job(job, run)
     begin_tracked(run, job)
     return job
@@ -176,12 +212,17 @@ def make_job(
     if max_steps is not None:
         args["max_steps"] = max_steps
     name = "embedded" if recipe.model.name == "embedded" else model_path(loaded)
+    hashes = {"mixture": mixture.hash, "model": model_hash}
+    if (settings := settings_hash(loaded)) is not None:
+        hashes["settings"] = settings
+    if recipe.train.method == "grpo" and (sources := own_sources(recipe.train.rewards)):
+        hashes["rewards"] = content_hash(sources)
     return Job(
         model={"name": name, **recipe.model.model_dump(include=MODEL_KEYS)},
         train=recipe.train.model_dump() | {"args": args},
         mixture=relative(mixture.folder, run),
         planned_rows={part.name: part.rows for part in mixture.parts},
-        hashes={"mixture": mixture.hash, "model": model_hash},
+        hashes=hashes,
     )
 
 
@@ -191,12 +232,17 @@ def relative(folder: Path, run: Path) -> str:
     return str(inside.relative_to(run.resolve())) if inside.is_relative_to(run.resolve()) else str(inside)
 
 
-def same_job(run: Path, job: Job) -> bool:
-    """Whether the folder's job trains the same; a damaged one does not."""
+def as_known(run: Path, job: Job) -> Job | None:
+    """A job with what the folder's own job, which trains the same, states of it; None where that trains another way.
+
+    An older job states neither the model's settings nor the rewards' code; a damaged one states nothing.
+    """
     try:
-        return read_job(run).key == job.key
+        former = read_job(run)
     except RunError:
-        return False
+        return None
+    known = replace(job, hashes={name: mark for name, mark in job.hashes.items() if name in former.hashes})
+    return known if known.key == former.key else None
 
 
 def finished(run: Path, job: Job) -> Trained | None:
@@ -216,4 +262,5 @@ def finished(run: Path, job: Job) -> Trained | None:
         done.model_hash,
         tuple(done.notes),
         done.kept_step,
+        done.processes,
     )

@@ -11,10 +11,16 @@ from mixplan.mixture import Mixture, read_mixture
 from mixplan.reading import standalone
 from mixplan.reading.identity import model_folder
 from mixplan.recipe import LoadedRecipe
-from mixplan.runs import content_hash
+from mixplan.runs import content_hash, file_hash
 from mixplan.saved import Plan
 from mixplan.saved.base_types import JsonObject
 from mixplan.weights import weight_files, weights_hash
+
+SETTINGS = (
+    *("config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json"),
+    *("chat_template.*", "vocab.*", "merges.txt", "*.py"),
+)
+"""Names of a model's files beside its weights on which depends what a job makes of it."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,18 @@ def refuse_other_settings(run: Path, loaded: LoadedRecipe, planned: AsPlanned) -
                 f"{run}: the {what} of the model '{loaded.recipe.model.name}' is not the one that was planned with. "
                 f"{replan(run, loaded)}"
             )
+
+
+def settings_hash(loaded: LoadedRecipe) -> str | None:
+    """Hash of the small files that say, with the weights, what a model is trained on and how it answers.
+
+    None for the embedded model, whose files are mixplan's own, and for one that is not on this machine.
+    """
+    folder = None if loaded.recipe.model.name == "embedded" else model_folder(loaded)
+    if folder is None:
+        return None
+    files = {path.name: path for pattern in SETTINGS for path in folder.glob(pattern) if path.is_file()}
+    return content_hash({name: file_hash(path) for name, path in files.items()})
 
 
 def replan(run: Path, loaded: LoadedRecipe) -> str:

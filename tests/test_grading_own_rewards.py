@@ -4,7 +4,8 @@ import contextlib
 
 import pytest
 
-from mixplan.cli.own_rewards import missing, unfindable_rewards
+from mixplan.errors import RecipeError
+from mixplan.grading.own_rewards import missing, refuse_unfindable_rewards, unfindable_rewards
 from mixplan.recipe import load_recipe
 
 FILE = """
@@ -80,4 +81,9 @@ def test_only_a_grpo_recipe_s_own_functions_are_looked_for(here):
     where, _, what = said.partition(": train.rewards.nowhere:score: ")
     assert where.endswith("recipe.yaml:9")
     assert what.startswith("no module 'nowhere' is in this folder or installed. Known: 'broken', 'dynamic', 'everyth")
-    assert list(unfindable_rewards(load_recipe(recipe, ("train.method=sft",)))) == []
+    with pytest.raises(RecipeError) as refused:
+        refuse_unfindable_rewards(load_recipe(recipe))
+    assert str(refused.value) == said
+    sft = load_recipe(recipe, ("train.method=sft",))
+    assert list(unfindable_rewards(sft)) == []
+    refuse_unfindable_rewards(sft)

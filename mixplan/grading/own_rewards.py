@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from mixplan.errors import RecipeError
 from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.suggest import did_you_mean
 
@@ -26,6 +27,16 @@ def unfindable_rewards(loaded: LoadedRecipe) -> Iterator[str]:
         if problem is not None:
             where = loaded.where(("train", "rewards", name))
             yield f"{where}: train.rewards.{name}: {problem}"
+
+
+def refuse_unfindable_rewards(loaded: LoadedRecipe) -> None:
+    """Refuse a job whose rewards are surely not there, before anything is read for it.
+
+    Raises:
+        RecipeError: one or more are not; the message has a line for each.
+    """
+    if problems := list(unfindable_rewards(loaded)):
+        raise RecipeError("\n".join(problems))
 
 
 def missing(module: str, function: str) -> str | None:
