@@ -81,7 +81,7 @@ def automatic(found: Mapping[str, Any]) -> Judged:
     """What `query_tokens: auto` reads."""
     judged = []
     for name, one in found.items():
-        if isinstance(one, Mapping) and "tokens_of_full_mean" in one:
+        if isinstance(one, Mapping) and "tokens_of_full_mean" in one and not name.startswith("drawn"):
             most = 0.3 if name.startswith("paper") else 0.4
             tokens, near = one["tokens_of_full_mean"], one["within_2_rows"]
             judged.append((f"{name}: {tokens} of the tokens, {near} within 2 rows", tokens <= most and near >= 0.95))

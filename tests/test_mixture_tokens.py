@@ -66,7 +66,10 @@ def test_another_template_is_another_counter(tokenizer):
 
 
 def test_a_template_that_refuses_a_role_is_named(tokenizer):
-    tokenizer.chat_template = "{{ raise_exception('System role not supported') if messages[0].role == 'system' }}"
+    tokenizer.chat_template = (
+        "{{ raise_exception('System role not supported') if messages[0].role == 'system' }}"
+        "{% for message in messages %}{{ message.content }}{% endfor %}"
+    )
     counter = token_counter(description(tokenizer), "org/model")
     with pytest.raises(ModelError) as caught:
         counter.count(*ROWS[1])

@@ -172,6 +172,17 @@ def test_a_model_of_the_plan_before_is_not_measured_by_the_one_after(trained, ch
         refuse_other_plan(run, read_plan(run), read_outcome(run))
 
 
+def test_a_model_whose_run_was_planned_again_without_a_change_is_measured_by_that_plan(trained):
+    run, made = trained
+    plan(run / "recipe.yaml", run)
+    evaluate_run(run, (), watcher=Silent())
+    outcome = read_outcome(run)
+    assert outcome is not None
+    assert outcome.hashes["plan"] == read_plan(run).hashes["plan"]
+    assert json.loads((run / "outcome.json").read_bytes())["training"] == made["training"]
+    refuse_other_plan(run, read_plan(run), outcome)
+
+
 @pytest.mark.parametrize(
     ("overrides", "changed", "message"),
     [

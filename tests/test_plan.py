@@ -239,6 +239,23 @@ def test_two_processes_give_the_bytes_of_one(recipe, tmp_path, monkeypatch):
     assert content(tmp_path / "two" / "plan.json") == content(tmp_path / "one" / "plan.json")
 
 
+def test_a_runs_own_recipe_planned_again_gives_the_same_mixture_and_keeps_its_name(recipe, tmp_path):
+    """Its paths are absolute and it is called recipe.yaml; the mixture named both, so that it was trained again."""
+
+    def counted(hashes):  # that of the plan counts paths as the recipe writes them
+        return {name: value for name, value in hashes.items() if name != "plan"}
+
+    run = tmp_path / "run"
+    first, _ = plan(recipe, run)
+    written = (run / "recipe.yaml").read_bytes()
+    again, _ = plan(run / "recipe.yaml", run)
+    assert counted(again["hashes"]) == counted(first["hashes"])
+    assert again["name"] == first["name"] == "tiny"
+    assert (run / "recipe.yaml").read_bytes() == written
+    elsewhere, _ = plan(run / "recipe.yaml", tmp_path / "elsewhere")
+    assert counted(elsewhere["hashes"]) == counted(first["hashes"])
+
+
 def test_changed_data_is_read_again(recipe, tmp_path):
     first, _ = plan(recipe, tmp_path / "run")
     write_rows(tmp_path / "fox.jsonl", 59, "lazy dog")

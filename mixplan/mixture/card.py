@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -44,7 +45,7 @@ def provenance(taught: int) -> dict[str, str]:
 
 
 def data_line(data: DataSpec) -> str:
-    """Where rows come from, in one line."""
+    """Where rows come from, in one line; of a local file the name alone, so that it reads the same wherever it lies."""
     if data.hub is not None:
         line = data.hub + (f"/{data.config}" if data.config else "") + f":{data.split or 'train'}"
         return line + (f"@{data.revision}" if data.revision else "")
@@ -52,7 +53,7 @@ def data_line(data: DataSpec) -> str:
         return f"{data.package}:{data.file}"
     if data.generator is not None:
         return f"reasoning-gym:{data.generator}"
-    return str(data.file)
+    return Path(str(data.file)).name
 
 
 def card(

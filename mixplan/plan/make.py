@@ -50,6 +50,7 @@ from mixplan.reading.progress import Watcher
 from mixplan.reading.tokenizer import kept_counter
 from mixplan.recipe import LoadedRecipe, load_recipe
 from mixplan.recipe.lines import write
+from mixplan.recipe.load import HEAD
 from mixplan.recipe.model_folder import untrainable
 from mixplan.recipe.section import Yaml
 from mixplan.runs import content_hash, locked, write_atomic
@@ -147,8 +148,7 @@ def overrides_of(request: PlanRequest) -> tuple[str, ...]:
 
 def recipe_text(loaded: LoadedRecipe) -> str:
     """The recipe with configs and overrides merged in and local paths made absolute, so that it stands alone."""
-    head = f"# What was planned: {loaded.path.name} with its configs and overrides merged in.\n"
-    return head + write(standalone(loaded))
+    return HEAD.format(name=loaded.file_name) + write(standalone(loaded))
 
 
 def scores_of(
@@ -239,7 +239,7 @@ def assemble(
     plan = Plan(
         version=VERSION,
         mixplan=__version__,
-        name=loaded.path.stem,
+        name=Path(loaded.file_name).stem,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         hashes=hashes_of(loaded, target, domains, scores, mixture),
         libraries=library_versions(),

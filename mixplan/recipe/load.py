@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +15,10 @@ from mixplan.recipe.rules import broken_rules
 from mixplan.recipe.section import Yaml
 from mixplan.recipe.spec import Recipe
 from mixplan.recipe.validate import departures
+
+HEAD = "# What was planned: {name} with its configs and overrides merged in.\n"
+"""The first line of a run's recipe.yaml."""
+PLANNED = re.compile(r"# What was planned: (\S.*?\.ya?ml) with its configs and overrides merged in\.\n")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,16 @@ class LoadedRecipe:
     path: Path
     resolved: Yaml
     _tree: Located = field(repr=False, compare=False)
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, or that of the file which a run's own recipe.yaml was written from."""
+        if self.path.name != "recipe.yaml":
+            return self.path.name
+        with suppress(OSError, UnicodeDecodeError), self.path.open(encoding="utf-8") as file:
+            if written := PLANNED.match(file.readline()):
+                return written[1]
+        return self.path.name
 
     def where(self, key_path: KeyPath) -> str:
         """Where a key, or the nearest one above it, was written: `file:line`, or the `--set` argument."""
