@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# datasets 5.2.0: load_dataset of a local folder whose README has a `configs:` block is answered with the rows of another
-# folder of the same name, or with its own rows as they were before they were written anew.
+# datasets 5.2.0: load_dataset of a local folder whose README has a `configs:` block is answered with the rows of
+# another folder of the same name, or with its own rows as they were before they were written anew.
 #
 # The prepared copy in the cache is named by the folder's last name, the config's name and a hash of the block. Neither
 # the folder's path nor what its files hold (nor their times) is in it, so that `run-2/data` is answered with what
-# `run-1/data` was, by absolute paths too, and so is a folder that was made again. No message says so. Without the block
-# in the README the files' times are in the name, and the rows are right.
+# `run-1/data` was, by absolute paths too, and so is a folder that was made again. No message says so. Without the
+# block in the README the files' times are in the name, and the rows are right.
 #
-# Seen: rows "first" for the second folder and again after it was written anew; without README "second" and "anew". Exits 1
-# where that changed.
+# Seen: rows "first" for the second folder and again after it was written anew; without README "second" and "anew".
+# Exits 1 where that changed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

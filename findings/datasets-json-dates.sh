@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# datasets 5.2.0: a JSON Lines column of texts that all are dates comes back as datetime objects, though JSON has no dates.
+# datasets 5.2.0: a JSON Lines column of texts that all are dates comes back as datetime objects, though JSON has no
+# dates.
 #
 # The reader below guesses the type and takes ISO dates for timestamps, in nested fields too. Written into a prompt or
-# completion, "2024-01-05" has become "2024-01-05 00:00:00", which a model then learns and an exact-match grader asks for.
-# It depends on the other rows: with one answer that is no date the column stays text, so that the same row differs from
-# file to file, and from a small sample of the file. No message says so.
+# completion, "2024-01-05" has become "2024-01-05 00:00:00", which a model then learns and an exact-match grader asks
+# for. It depends on the other rows: with one answer that is no date the column stays text, so that the same row
+# differs from file to file, and from a small sample of the file. No message says so.
 #
-# Seen: "2024-01-05" as datetime where both rows are dates, at the top and nested; as text where the other is "unknown".
-# Exits 1 where that changed.
+# Seen: "2024-01-05" as datetime where both rows are dates, at the top and nested; as text where the other is
+# "unknown". Exits 1 where that changed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

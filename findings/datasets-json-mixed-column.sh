@@ -2,10 +2,10 @@
 # datasets 5.2.0: in a JSON Lines column that holds text in some rows and numbers in others, text comes back as what it
 # would be if it were JSON: "007" as 7, "1.10" as 1.1, "null" as None, "true" as True, "[1, 2]" as a list.
 #
-# Such a column becomes a `Json` feature, which keeps every value as JSON and reads it again when a row is taken. But text
-# is kept without its quotes where its column is read from a file, so that what looks like a number is one afterwards. A
-# reference answer "007" or an assistant's turn "null" is another one then, in training and in grading, and no message
-# says so. The same rows with text alone come back as they are.
+# Such a column becomes a `Json` feature, which keeps every value as JSON and reads it again when a row is taken. But
+# text is kept without its quotes where its column is read from a file, so that what looks like a number is one
+# afterwards. A reference answer "007" or an assistant's turn "null" is another one then, in training and in grading,
+# and no message says so. The same rows with text alone come back as they are.
 #
 # Seen: 5 of 6 texts of the mixed column are changed, of the same texts alone none. Exits 1 where that changed.
 set -euo pipefail

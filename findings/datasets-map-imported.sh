@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# datasets 5.2.0: `map` takes its cached rows although the function has changed, where the function, or one that it calls,
-# is imported from a module.
+# datasets 5.2.0: `map` takes its cached rows although the function has changed, where the function, or one that it
+# calls, is imported from a module.
 #
 # The cache is named by a hash of the function. What is defined in the script itself counts by its code, and what is
-# imported counts by its name alone. So after `render` in a module of one's own was mended, the next run of the training
-# script trains on the former rows, with no message; the same edit within the script is seen. The documentation says that
-# the hash covers the function, not which part of one's code that leaves out.
+# imported counts by its name alone. So after `render` in a module of one's own was mended, the next run of the
+# training script trains on the former rows, with no message; the same edit within the script is seen. The
+# documentation says that the hash covers the function, not which part of one's code that leaves out.
 #
-# Seen: after the edit, rows of the imported function and of a local one that calls it are the former ones; those of the
-# function within the script are new. Exits 1 where that changed.
+# Seen: after the edit, rows of the imported function and of a local one that calls it are the former ones; those of
+# the function within the script are new. Exits 1 where that changed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -2,13 +2,14 @@
 # reasoning-gym 0.1.25: data sets of two seeds are nearly the same data set. Train and test sets of seeds 1 and 2 share
 # all entries but one.
 #
-# Entry i is made from a random generator of seed + i, so that the set of seed 2 is that of seed 1 moved on by one. Sets of
-# n entries share n - |difference of the seeds| of them, in most of the library's generators. Who trains on one seed and
-# tests on the next, or averages an evaluation over seeds 0 to 4, measures what was trained on, or the same entries five
-# times. Seeds that lie further apart than the sets are long share none but what small generators repeat by chance.
+# Entry i is made from a random generator of seed + i, so that the set of seed 2 is that of seed 1 moved on by one.
+# Sets of n entries share n - |difference of the seeds| of them, in most of the library's generators. Who trains on one
+# seed and tests on the next, or averages an evaluation over seeds 0 to 4, measures what was trained on, or the same
+# entries five times. Seeds that lie further apart than the sets are long share none but what small generators repeat
+# by chance.
 #
-# Seen: of 500 entries of seeds 1 and 2, 499 are shared at the neighbouring place in each of eight generators; of seeds 1
-# and 1,000,001 none. Exits 1 where that changed.
+# Seen: of 500 entries of seeds 1 and 2, 499 are shared at the neighbouring place in each of eight generators; of seeds
+# 1 and 1,000,001 none. Exits 1 where that changed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# reasoning-gym 0.1.25: the scorer of `game_of_life_halting` gives every answer that is not empty a full score, and that of
-# `number_sorting` every list whose numbers are off by 0.9.
+# reasoning-gym 0.1.25: the scorer of `game_of_life_halting` gives every answer that is not empty a full score, and
+# that of `number_sorting` every list whose numbers are off by 0.9.
 #
-# The entries of `game_of_life_halting` ask for 'True' or 'False' and hold the reference as text. The scorer compares the
-# truth of the two texts, and any text that is not empty is true. `number_sorting` holds each number against the reference
-# with a tolerance of 1, whatever its numbers' own spacing. Used as a reward the first teaches nothing, since all answers
-# are rewarded alike; as a test both say that a model which guesses is right.
+# The entries of `game_of_life_halting` ask for 'True' or 'False' and hold the reference as text. The scorer compares
+# the truth of the two texts, and any text that is not empty is true. `number_sorting` holds each number against the
+# reference with a tolerance of 1, whatever its numbers' own spacing. Used as a reward the first teaches nothing, since
+# all answers are rewarded alike; as a test both say that a model which guesses is right.
 #
-# Seen: of 50 entries each, the opposite answer is scored 1 in 50, "I do not know" in 50; lists of which every number is
-# 0.9 too large are scored 1 in 50. Exits 1 where that changed.
+# Seen: of 50 entries each, the opposite answer is scored 1 in 50, "I do not know" in 50; lists of which every number
+# is 0.9 too large are scored 1 in 50. Exits 1 where that changed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
