@@ -7,6 +7,7 @@ import errno
 import fcntl
 import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import shlex
@@ -55,6 +56,16 @@ def refuse_recipe(place: Path) -> None:
             f"{place}: found a recipe, expected a run folder. `mixplan plan {quoted(place)}` writes it: "
             f"runs/{place.stem}, or what `--run` names."
         )
+
+
+@functools.cache
+def version_of(package: str) -> str:
+    """An installed package's version, part of many keys; each asking parses the package's metadata anew.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: it is not installed.
+    """
+    return importlib.metadata.version(package)
 
 
 def canonical_json(value: Any) -> str:

@@ -364,6 +364,7 @@ def test_a_target_on_the_hub_whose_split_is_excluded_is_refused_before_a_downloa
 
 def test_a_terminal_is_told_what_a_check_waits_for(here, monkeypatch, capsys):
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")  # nothing is drawn on a dumb terminal
     assert run(monkeypatch, "recipe.yaml", "--json") == 0
     shown = capsys.readouterr()
     assert "asking TRL whether it trains the job" in shown.err

@@ -65,7 +65,7 @@ def test_what_is_not_there_is_said_with_what_to_write(here, module, function, sa
     assert missing(module, function) == said
 
 
-@pytest.mark.parametrize("module", ["numpy", "trl.rewards", "itertools", "zlib", "yaml"])
+@pytest.mark.parametrize("module", ["numpy", "trl.rewards", "itertools", "zlib", "yaml", "os.path"])
 def test_no_installed_module_is_taken_for_missing(module):
     assert missing(module, "anything") is None
 

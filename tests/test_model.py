@@ -149,6 +149,7 @@ def test_render_uses_the_chat_template_or_the_plain_format(tiny_model, build_mod
     assert render(plain, turns, awaiting=True) == "<s>Be brief.\n\nQuestion: Why?\n\nAnswer:"
     model.tokenizer.chat_template = (
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
+        "{% for message in messages %}{{ message.content }}{% endfor %}"
     )
     with pytest.raises(ModelError) as caught:
         render(model, turns, awaiting=True)

@@ -127,8 +127,17 @@ def test_the_same_recipe_again_and_a_new_budget_read_nothing_and_load_no_torch(r
     def loaded(*names):
         return [name for name in names if name in sys.modules]
 
+    import mixplan.mixture.tokens
+
+    class Unread:
+        @staticmethod
+        def from_str(text):
+            raise AssertionError("tokens are counted again")
+
+    tokenizer, mixplan.mixture.tokens.Tokenizer = mixplan.mixture.tokens.Tokenizer, Unread
     command = ["plan", *sys.argv[1:]]
     app(command, standalone_mode=False)
+    mixplan.mixture.tokens.Tokenizer = tokenizer
     again = open(sys.argv[3] + "/plan.json", "rb").read()
     assert not loaded("torch", "transformers", "cvxpy", "scipy", "trl", "datasets"), sorted(sys.modules)
     app([*command, "--budget", "0,10,30"], standalone_mode=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import operator
 import os
@@ -19,7 +18,7 @@ from mixplan.domains.section import Already
 from mixplan.domains.split import open_domains, open_some, whole
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
-from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal
+from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal, version_of
 
 VERSION = 9
 """Of how rows are read, split and kept; part of the key."""
@@ -105,7 +104,7 @@ def data_state(spec: DataSpec, folder: Path) -> Any:
     Copies and archives keep the time of a file's content, so the time of its last change of any kind counts too.
     """
     if spec.generator:
-        return importlib.metadata.version("reasoning-gym")
+        return version_of("reasoning-gym")
     if spec.hub:
         return hub_state(spec)
     path = locate(spec, folder)

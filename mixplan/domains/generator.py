@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from mixplan.domains.record import Values
 from mixplan.errors import DataError, RunError
 from mixplan.recipe import DataSpec
 from mixplan.recipe.suggest import did_you_mean
-from mixplan.runs import cache_folder, content_hash, store, unseal
+from mixplan.runs import cache_folder, content_hash, store, unseal, version_of
 
 REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What generators raise on options that they do not accept or cannot meet."""
@@ -54,7 +53,7 @@ class Generator:
     @property
     def kept(self) -> Path:
         """Where the entries are kept between runs."""
-        version = importlib.metadata.version("reasoning-gym")
+        version = version_of("reasoning-gym")
         key = content_hash(version, self.name, self.spec.options, self.seed, self.count, SCORER_OPTIONS)
         return cache_folder() / "generated" / f"{self.name}-{key[:16]}.jsonl"
 

@@ -16,11 +16,10 @@ from mixplan.evaluate.pooled import pooled
 from mixplan.evaluate.task_files import task_files
 from mixplan.grading import VERSION as GRADING_VERSION
 from mixplan.grading.versions import package_versions
-from mixplan.reading.identity import version_of
 from mixplan.recipe import EvaluateSpec
 from mixplan.recipe.measures import headline_measure, measures_taken
 from mixplan.recipe.paths import local_path
-from mixplan.runs import cache_folder, content_hash, store, unseal
+from mixplan.runs import cache_folder, content_hash, store, unseal, version_of
 from mixplan.saved.evaluation import EvaluatedModel, Evaluation, Measured, items_from, items_text
 from mixplan.saved.outcome import Floor
 

@@ -194,7 +194,8 @@ class _Fit:
         size[:, 1 : 1 + len(names)], size[:, 1 + len(names) :] = grid[:, :1], grid[:, 1:2]
         prior = np.diag(np.arange(design.shape[1]) > 0).astype(np.float64)
         noise = 1 - grid[:, 2:] + grid[:, 2:] * s**2
-        products = {growth: design.T @ (design / row[:, None]) for growth, row in zip(grid[:, 2], noise, strict=True)}
+        by_growth = dict(zip(grid[:, 2], noise, strict=True))  # a few values, each at many grid points
+        products = {growth: design.T @ (design / row[:, None]) for growth, row in by_growth.items()}
         precision = np.array([products[growth] for growth in grid[:, 2]]) * size[:, :, None] * size[:, None, :] + prior
         towards = size * ((y / noise) @ design)
         covariances = np.asarray(np.linalg.inv(precision), dtype=np.float64)

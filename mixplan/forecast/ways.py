@@ -151,9 +151,12 @@ class Way:
         Args:
             known: `known`, or some of its runs.
         """
-        if self.by != "logs":
-            return left_out_changes(known, own=self.own)
-        return np.array(kept(known, "left out", "logs", partial(left_out_by_logs, known)), dtype=np.float64)
+        logs = self.by == "logs"
+
+        def made() -> list[float]:
+            return left_out_by_logs(known) if logs else left_out_changes(known, own=self.own).tolist()
+
+        return np.array(kept(known, "left out", "logs" if logs else self.own, made), dtype=np.float64)
 
 
 def kept(known: Changes, what: str, given: Any, make: Callable[[], Any]) -> Any:

@@ -58,12 +58,22 @@ def missing(module: str, function: str) -> str | None:
     if found.submodule_search_locations is not None or not str(found.origin).endswith(".py"):
         return None
     file = Path(str(found.origin))
+    if lays_modules(file):
+        return None
     if inside:
         return f"'{top}' is a file, not a package. Write `{top}:{function}`."
     known = names_in(file)
     if known is None or function in known:
         return None
     return f"{file.name} has no function '{function}'.{did_you_mean(function, known)} Name one that it has."
+
+
+def lays_modules(file: Path) -> bool:
+    """Whether a file may lay modules of other names, or another one in its own place, as `os` does with `os.path`."""
+    try:
+        return b"sys.modules" in file.read_bytes()
+    except OSError:
+        return True
 
 
 def names_in(file: Path) -> set[str] | None:

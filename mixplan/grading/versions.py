@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 import sysconfig
@@ -11,7 +10,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from mixplan.grading import VERSION
-from mixplan.runs import content_hash, file_hash
+from mixplan.runs import content_hash, file_hash, version_of
 
 PACKAGES = {"math": "math-verify", "generator": "reasoning-gym"}
 """Packages that graders use."""
@@ -19,7 +18,7 @@ PACKAGES = {"math": "math-verify", "generator": "reasoning-gym"}
 
 def package_versions(graders: Iterable[str]) -> dict[str, str]:
     """The versions of what graders use, by package."""
-    return {PACKAGES[one]: importlib.metadata.version(PACKAGES[one]) for one in sorted({*graders} & PACKAGES.keys())}
+    return {PACKAGES[one]: version_of(PACKAGES[one]) for one in sorted({*graders} & PACKAGES.keys())}
 
 
 def grading_state(graders: Iterable[str], rewards: Iterable[str] = ()) -> list[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -43,15 +44,15 @@ def token_counter(kept: Mapping[str, Any], name: str) -> TokenCounter:
     Raises:
         ModelError: on counting, when the template refuses a conversation.
     """
-    tokenizer = Tokenizer.from_str(kept["tokenizer"])
+    tokenizer = cache(lambda: Tokenizer.from_str(kept["tokenizer"]))  # a tenth of a plan whose counts are kept
     template = ChatTemplate(kept["template"] or PLAIN, kept["special"], name)
 
     def count(prompt: Messages, answer: str) -> int:
         turns = [*((turn["role"], turn["content"]) for turn in prompt), ("assistant", answer)]
-        return len(tokenizer.encode(template.render(turns, awaiting=False), add_special_tokens=False))
+        return len(tokenizer().encode(template.render(turns, awaiting=False), add_special_tokens=False))
 
     def question(prompt: Messages) -> int:
         turns = [(turn["role"], turn["content"]) for turn in prompt]
-        return len(tokenizer.encode(template.render(turns, awaiting=True), add_special_tokens=False))
+        return len(tokenizer().encode(template.render(turns, awaiting=True), add_special_tokens=False))
 
     return TokenCounter(count, content_hash(dict(kept)), template, question, kept.get("window"))

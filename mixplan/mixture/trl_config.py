@@ -16,6 +16,7 @@ from mixplan.chat.template import PLAIN, ChatTemplate
 from mixplan.chat.template_settings import holds_more
 from mixplan.errors import RunError
 from mixplan.recipe import ModelSpec, TrainSpec
+from mixplan.recipe.arguments import parsed
 
 SFT_CONFIG = ("trl", "trainer/sft_config.py", "SFTConfig")
 LORA_CONFIG = ("peft", "tuners/lora/config.py", "LoraConfig")
@@ -226,7 +227,7 @@ def default_of(place: tuple[str, str, str], field: str) -> Any:
     if found is None or not found.submodule_search_locations:
         raise RunError(f"the Python package '{package}' is not installed. Install it with `pip install {package}`.")
     source = Path(found.submodule_search_locations[0]) / file
-    tree = ast.parse(source.read_text(encoding="utf-8") if source.is_file() else "")
+    tree = parsed(source) if source.is_file() else ast.Module([], [])
     bodies = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
     for node in (node for body in bodies for node in body if isinstance(node, ast.AnnAssign)):
         if isinstance(node.target, ast.Name) and node.target.id == field and isinstance(node.value, ast.Call):

@@ -13,9 +13,8 @@ from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, bud
 from mixplan.domains import Domain
 from mixplan.forecast import Halving
 from mixplan.plan.grounds import NOTHING, Grounds
-from mixplan.reading.identity import version_of
 from mixplan.recipe import Recipe
-from mixplan.runs import cached, content_hash
+from mixplan.runs import cached, content_hash, version_of
 from mixplan.saved import plan as saved
 from mixplan.saved.scores import Scores
 

@@ -6,10 +6,10 @@ under an adapter, whose frozen weights get no gradients of their own. Optimiser,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mixplan.domains import Domain
+from mixplan.domains import Domain, Row
 from mixplan.errors import RunError
 from mixplan.forecast import Job
 from mixplan.mixture import TokenCounter, messages, take_target
@@ -20,6 +20,7 @@ from mixplan.plan.grounds import Grounds
 from mixplan.recipe import Recipe, TrainSpec
 from mixplan.recipe.levers import unfit_for_replay_kl
 from mixplan.recipe.spec import DuringSpec
+from mixplan.runs import cached, content_hash, version_of
 from mixplan.saved.levers import NOT_MEASURED, Lever
 from mixplan.saved.plan import Mixture
 
@@ -148,11 +149,7 @@ def own_voice(recipe: Recipe, target: Domain, trained: Trained, count: TokenCoun
     tokens = None
     if count is not None and count.question is not None:
         some = taken[:COUNTED_ROWS]
-        asked = [(row, prompt) for row in some if (prompt := prompt_of(row)) is not None]
-        # Asked with the given answer, answered at its length, and both answers read once for their surprise.
-        read = sum(count.question(prompt) + 3 * count.count(messages(row), row.answer) for row, prompt in asked)
-        read -= sum(count.question(messages(row)) for row, _ in asked)
-        tokens = round(read * len(taken) / len(some)) if some else 0
+        tokens = round(own_voice_tokens(some, count) * len(taken) / len(some)) if some else 0
     return Lever(
         name="own_voice",
         recipe="mixture.target_answers=own_voice",
@@ -166,6 +163,21 @@ def own_voice(recipe: Recipe, target: Domain, trained: Trained, count: TokenCoun
         "slower than reading",
         evidence=NOT_MEASURED,
     )
+
+
+def own_voice_tokens(rows: Sequence[Row], count: TokenCounter) -> int:
+    """Tokens read and written for these rows' answers in the model's own words, kept for the next plan."""
+    question = count.question
+    assert question is not None
+    asked = [(messages(row), prompt, row.answer) for row in rows if (prompt := prompt_of(row)) is not None]
+
+    def made() -> int:
+        # Asked with the given answer, answered at its length, and both answers read once for their surprise.
+        read = sum(question(prompt) + 3 * count.count(given, answer) for given, prompt, answer in asked)
+        return read - sum(question(given) for given, _, _ in asked)
+
+    tokens: int = cached("counts", content_hash("own voice", version_of("tokenizers"), count.fingerprint, asked), made)
+    return tokens
 
 
 def replay_kl(recipe: Recipe, trained: Trained) -> Lever:

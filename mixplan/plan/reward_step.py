@@ -35,11 +35,11 @@ from mixplan.model.fresh_adapter import (
     tensors_to_bytes,
 )
 from mixplan.plan.job import adapter_of
-from mixplan.reading.identity import learning_rate, version_of
+from mixplan.reading.identity import learning_rate
 from mixplan.reading.progress import Watcher
 from mixplan.reading.workers import Workers
 from mixplan.recipe import LoadedRecipe
-from mixplan.runs import cache_folder, content_hash, store, unseal
+from mixplan.runs import cache_folder, content_hash, store, unseal, version_of
 from mixplan.saved.scores import RewardStep
 
 STEP = 10

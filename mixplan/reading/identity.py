@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +19,7 @@ from mixplan.recipe import LoadedRecipe
 from mixplan.recipe.model_folder import absent_model
 from mixplan.recipe.paths import local_path
 from mixplan.recipe.section import Yaml
-from mixplan.runs import content_hash, file_hash
+from mixplan.runs import content_hash, file_hash, version_of
 
 LIBRARIES = (
     "cvxpy", "datasets", "numpy", "peft", "reasoning-gym", "sae-lens", "scipy", "tokenizers", "torch", "transformers",
@@ -34,12 +32,6 @@ READING_LIBRARIES = ("torch", "transformers", "sae-lens", "tokenizers", "numpy")
 
 VERSION = 7
 """Of what scores hold; part of their key."""
-
-
-@functools.cache
-def version_of(package: str) -> str:
-    """An installed package's version; asked for several times a plan, and each asking parses the package's metadata."""
-    return importlib.metadata.version(package)
 
 
 def library_versions() -> dict[str, str]:

@@ -70,8 +70,14 @@ def arguments(package: str, file: str, name: str) -> dict[str, Argument]:
     return _fields(folder / file, name)
 
 
+@functools.cache
+def parsed(file: Path) -> ast.Module:
+    """A source file's syntax tree, made once in a process."""
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def _fields(file: Path, name: str) -> dict[str, Argument]:
-    module = ast.parse(file.read_text(encoding="utf-8"))
+    module = parsed(file)
     definition = next((node for node in module.body if isinstance(node, ast.ClassDef) and node.name == name), None)
     if definition is None:
         return {}

@@ -27,7 +27,7 @@ from mixplan.errors import RecipeError, TrainError
 from mixplan.grading.own_rewards import unfindable_rewards
 from mixplan.recipe import LoadedRecipe, SourcesSpec
 from mixplan.recipe.base_models import cached
-from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal
+from mixplan.runs import cache_folder, content_hash, file_hash, store, unseal, version_of
 from mixplan.train.job import MODEL_KEYS, Job
 from mixplan.train.launch import config_file
 from mixplan.train.trackers import PACKAGES as TRACKERS
@@ -214,7 +214,7 @@ def key_of(question: Mapping[str, Any], files: Mapping[str, Path]) -> str:
         job = {**job, "model": {**job["model"], "name": "embedded"}}
     return content_hash(
         VERSION, {**question, "job": job}, {name: small_file_hash(path) for name, path in files.items()},
-        {name: importlib.metadata.version(name) for name in LIBRARIES},
+        {name: version_of(name) for name in LIBRARIES},
         sorted(name for name, (module, _) in PACKAGES.items() if importlib.util.find_spec(module)),
     )  # fmt: skip
 
