@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "bin"))
 
 import bench_table
-from bench_table import LINES, Measured, row
+from bench_table import HEAD, LINES, Measured, kept_as, row
 
 
 def line(number: str):
@@ -119,3 +119,15 @@ def test_whole_commands_go_on_with_the_rounds_that_are_kept_and_their_ratios_are
     }  # fmt: skip
     assert next(times, None) is None
     assert len(json.loads((tmp_path / "3-commands-rounds.json").read_text())["before"]) == 3
+
+
+def test_the_page_s_table_is_printed_from_the_figures_beside_it():
+    docs = Path(__file__).parent.parent / "docs"
+    page = (docs / "performance.md").read_text(encoding="utf-8")
+    table = page.partition(HEAD)[2].partition("\n\n")[0].splitlines()
+    assert len(table) == len(LINES)
+    kept = {line: docs / "measured" / f"{kept_as(line)}.json" for line in LINES}
+    assert [line.number for line, path in kept.items() if not path.exists()] in ([], ["3"])
+    for shown, (line, path) in zip(table, kept.items(), strict=True):
+        if path.exists():
+            assert shown == row(line, Measured(**json.loads(path.read_text(encoding="utf-8"))))

@@ -12,7 +12,6 @@ from rich.console import Console
 from mixplan.cli.progress import Drawn, waiting
 from mixplan.pilot import make_plan
 from mixplan.plan import PlanRequest
-from mixplan.recipe import load_recipe
 from mixplan.report import page, terminal
 from mixplan.saved import read_plan
 from mixplan.train.dry_run import refuse_untrainable_job
@@ -35,7 +34,7 @@ def plan(
     leading = rank == 0
     console = Console(stderr=as_json, highlight=False, quiet=not leading)
     if leading:
-        loaded = load_recipe(recipe, request.overrides)
+        loaded = request.loaded
         with waiting("asking TRL whether it trains the job"):
             refuse_untrainable_job(loaded)
     with Drawn(console) as watcher:

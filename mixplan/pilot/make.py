@@ -8,9 +8,7 @@ from pathlib import Path
 from mixplan.errors import RunError
 from mixplan.plan import PlanRequest
 from mixplan.plan import make_plan as plan_alone
-from mixplan.plan.make import overrides_of
 from mixplan.reading import Watcher
-from mixplan.recipe import load_recipe
 from mixplan.runs import locked
 
 
@@ -29,7 +27,7 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
         MixplanError: anything that the person can mend.
         KeyboardInterrupt: it was stopped; a pilot's checkpoint was saved.
     """
-    loaded = load_recipe(request.recipe, overrides_of(request))
+    loaded = request.loaded
     if loaded.recipe.forecast.from_ == "pilot":
         if "RANK" in os.environ:
             raise RunError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,15 @@ class PlanRequest:
     budget: str | None = None
     run: Path | None = None
 
+    @cached_property
+    def loaded(self) -> LoadedRecipe:
+        """The recipe with its overrides, read once however many steps ask for it.
+
+        Raises:
+            RecipeError: as `load_recipe`.
+        """
+        return load_recipe(self.recipe, overrides_of(self))
+
 
 def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     """Run the stages from recipe to mixture.
@@ -92,7 +102,7 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     Raises:
         MixplanError: anything that the person can mend.
     """
-    loaded = load_recipe(request.recipe, overrides_of(request))
+    loaded = request.loaded
     folder, watch = request.run or Path("runs") / loaded.path.stem, Stopwatch()
     require_own_rows(loaded.recipe)
     refuse_untrainable(loaded)
