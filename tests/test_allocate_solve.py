@@ -1,4 +1,4 @@
-"""Optimal amounts against optimality itself: no feasible direction is better, by linear programs outside cvxpy."""
+"""Holds optimal amounts against optimality itself: no feasible direction is better, by linear programs outside cvxpy."""
 
 import cvxpy as cp
 import numpy as np

@@ -1,4 +1,4 @@
-"""A plan beside an even spread and the proportional rule, with what each leaves."""
+"""Holds a plan beside an even spread and the proportional rule, with what each leaves."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Answers weighed by a number each, against a plain loop over one answer after another."""
+"""Holds answers weighed by a number each, against a plain loop over one answer after another."""
 
 from dataclasses import replace
 

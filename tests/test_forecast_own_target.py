@@ -1,4 +1,4 @@
-"""The posterior of a measurement and a prediction, against numerical integration and simulated runs."""
+"""Holds the posterior of a measurement and a prediction, against numerical integration and simulated runs."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Forecasts held against measured changes, by hand and by invariances."""
+"""Holds forecasts against measured changes, by hand and by invariances."""
 
 import pytest
 from as_saved import filled, plain, typed

@@ -1,4 +1,4 @@
-"""The joint forecast: against scikit-free ridge by gradient conditions, and a development target's own data unused."""
+"""Holds the joint forecast against scikit-free ridge by gradient conditions, and a development target's own data unused."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Each target predicted from the others: against the forecast itself, plain loops, and a made-up truth."""
+"""Holds each target predicted from the others against the forecast itself, plain loops, and a made-up truth."""
 
 import json
 from dataclasses import replace
