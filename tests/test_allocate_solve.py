@@ -1,4 +1,4 @@
-"""Holds optimal amounts against optimality itself: no feasible direction is better, by linear programs outside cvxpy."""
+"""Holds optimal amounts against optimality itself: no feasible direction is better, by other linear programs."""
 
 import cvxpy as cp
 import numpy as np

@@ -1,4 +1,4 @@
-"""Holds the joint forecast against scikit-free ridge by gradient conditions, and a development target's own data unused."""
+"""Holds the joint forecast against a ridge's gradient conditions; a development target's own data is unused."""
 
 import numpy as np
 import pytest
