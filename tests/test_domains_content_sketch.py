@@ -2,10 +2,11 @@
 
 import hashlib
 import random
+from dataclasses import replace
 
 import pytest
 
-from mixplan.domains.content_sketch import SAME_SHARE, SKETCH_KEYS, Content, same_content, shared, sketch
+from mixplan.domains.content_sketch import SAME_SHARE, SKETCH_KEYS, Content, same_content, shared, sketch, sketches
 from mixplan.domains.rows import Row
 from mixplan.domains.split import Domain
 from mixplan.recipe import DomainSpec
@@ -36,6 +37,28 @@ def test_split_order_name_and_file_do_not_count(size):
     assert one == other
     assert (one.rows, len(one.keys), shared(one, other)) == (size, min(size, SKETCH_KEYS), 1.0)
     assert Content.from_json(one.as_json()) == one
+
+
+def test_kept_sketches_are_those_of_the_same_rows_sources_and_target(monkeypatch, tmp_path):
+    monkeypatch.setenv("MIXPLAN_CACHE", str(tmp_path))
+    made = []
+    monkeypatch.setattr("mixplan.domains.content_sketch.sketch", lambda one: made.append(one.name) or sketch(one))
+    law, code = (
+        replace(domain(rows(*ends), name), fingerprint=name) for name, ends in (("law", (0, 90)), ("code", (50, 70)))
+    )
+    expected = [sketch(law), sketch(code)]
+    assert [sketches([law, code]), sketches([law, code])] == [expected, expected]
+    assert made == ["law", "code"]
+    for other in (
+        [replace(law, name="target"), code],
+        [replace(law, fingerprint="other rows"), code],
+        [replace(law, spec=DomainSpec.model_validate(MADE)), code],
+        [code, law],
+        [replace(law, fingerprint=""), code],
+    ):
+        made.clear()
+        assert sketches(other) == [sketch(one) for one in other]
+        assert made == [one.name for one in other]
 
 
 @pytest.mark.parametrize(("first", "size"), [(0, 600), (100, 600), (300, 600), (550, 600), (900, 1000), (600, 600)])

@@ -147,11 +147,11 @@ def test_a_tracker_without_a_login(recipe, home, monkeypatch, tracker, variable)
 
 
 def test_a_space_of_trackios_without_a_login(recipe, home, monkeypatch):
-    monkeypatch.setattr(dry_run, "get_token", lambda: None)
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     (problem,) = dry_run.login_missing(recipe("report_to: trackio, trackio_space_id: ann/board"))
     assert "nobody is logged in to the hub, where Trackio's Space ann/board is. Run `hf auth login`" in problem
     assert list(dry_run.login_missing(recipe("report_to: trackio"))) == []
-    monkeypatch.setattr(dry_run, "get_token", lambda: "hf_x")
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_x")
     assert list(dry_run.login_missing(recipe("report_to: trackio, trackio_space_id: ann/board"))) == []
 
 

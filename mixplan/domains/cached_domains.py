@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import operator
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from mixplan.domains.domain import PARTS, Domain, KeyPath, by_name, source_name
 from mixplan.domains.hub_cache import read_offline
@@ -73,7 +74,7 @@ def as_kept(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]] | None:
     """The target and all domains as they were when their data was last read; None where it has changed since."""
     place = kept_place(loaded)
     standing = unseal(place) if place else None
-    return None if standing is None else restored(loaded, json.loads(standing))
+    return None if standing is None else restored(loaded, from_json(standing, cache_strings="none"))
 
 
 def keep(loaded: LoadedRecipe, domains: Iterable[Domain]) -> None:

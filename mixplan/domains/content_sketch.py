@@ -11,14 +11,14 @@ Source: A. Broder, On the resemblance and containment of documents, Compression 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mixplan.domains.domain import Domain
 from mixplan.domains.rows import Row
 from mixplan.recipe import DomainSpec
-from mixplan.runs import content_hash
+from mixplan.runs import cached, content_hash
 
 SKETCH_KEYS = 64
 """With so many the share that two domains have in common is known to a standard error of at most 0.06."""
@@ -26,6 +26,8 @@ DIGITS = 12
 """Hexadecimal digits of a hash: enough that two rows of a million are not taken for one."""
 SAME_SHARE = 0.5
 """Two domains are the same where at least this much of the smaller one lies in the other."""
+VERSION = 1
+"""Of how rows are hashed; part of the key of what is kept."""
 FEWEST_COMPARED = 8
 """Below these, two sketches of very different sizes have too little in common to be compared."""
 
@@ -65,6 +67,16 @@ class Content:
         if list(keys) != sorted(set(keys)) or int(value["rows"]) < len(keys):
             raise ValueError("keys: expected ascending hashes, no more than there are rows")
         return cls(None if source is None else str(source), int(value["rows"]), keys)
+
+
+def sketches(domains: Sequence[Domain]) -> list[Content]:
+    """Sketch domains, or take their sketches as they were made of the same rows before."""
+    made_of = [[one.fingerprint, one.is_taught, [source_of(part.spec) for part in one.parts]] for one in domains]
+    if not all(one.fingerprint for one in domains):
+        return list(map(sketch, domains))
+    key = content_hash(VERSION, SKETCH_KEYS, DIGITS, made_of)
+    kept = cached("sketches", key, lambda: [sketch(one).as_json() for one in domains])
+    return list(map(Content.from_json, kept))
 
 
 def sketch(domain: Domain) -> Content:

@@ -14,7 +14,7 @@ from mixplan import __version__
 from mixplan.allocate import rows_again
 from mixplan.domains import Domain, account, by_name, row_warnings
 from mixplan.domains.cached_domains import opened
-from mixplan.domains.content_sketch import sketch
+from mixplan.domains.content_sketch import sketches
 from mixplan.errors import ModelError
 from mixplan.forecast import (
     NO_SAE,
@@ -326,9 +326,10 @@ def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:
 def planned_of(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain], scores: Scores) -> Planned:
     """What this plan is of: sketches of its data, its job, and the type that its scores were read in."""
     rows = sum(taken.count for taken in take_target(target, loaded.recipe.mixture.target_rows))
+    target_sketch, *others = sketches([target, *domains.values()])
     return Planned(
-        target=sketch(target),
-        domains={name: sketch(domain) for name, domain in domains.items()},
+        target=target_sketch,
+        domains=dict(zip(domains, others, strict=True)),
         job=job_of(loaded.resolved["train"], rows),
         dtype=scores.model.dtype,
     )

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from huggingface_hub import try_to_load_from_cache
 
 from mixplan.recipe.model_folder import Config
 from mixplan.recipe.paths import local_path
@@ -74,6 +73,8 @@ def cached(place: str, inside: str) -> Path | None:
         return folder / inside if (folder / inside).is_file() else None
     if place.count("/") > 1 or place.startswith("/"):
         return None
+    from huggingface_hub import try_to_load_from_cache  # loads an HTTP client, which a model in a folder does not need
+
     found = try_to_load_from_cache(place, inside)
     return Path(found) if isinstance(found, str) else None
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import get_token
 
 from mixplan import embedded
 from mixplan.child_process import outside_group
@@ -148,7 +147,7 @@ def login_missing(loaded: LoadedRecipe) -> Iterator[str]:
             f"{where}: train.args.report_to: nobody is logged in to wandb. Run `wandb login`, set WANDB_API_KEY, or "
             "set WANDB_MODE=offline to keep its files in the run folder."
         )
-    if "trackio" in trackers and (space := trackio_space(loaded)) and not get_token():
+    if "trackio" in trackers and (space := trackio_space(loaded)) and not logged_in_to_hub():
         yield (
             f"{where}: train.args.report_to: nobody is logged in to the hub, where Trackio's Space {space} is. Run "
             "`hf auth login`, set HF_TOKEN, or leave the Space out to keep the figures on this machine."
@@ -163,6 +162,13 @@ def trackio_space(loaded: LoadedRecipe) -> str | None:
     """The hub's Space that Trackio reports to; None where it keeps its figures on this machine."""
     space = loaded.recipe.train.args.get("trackio_space_id") or os.environ.get("TRACKIO_SPACE_ID")
     return str(space) if space else None
+
+
+def logged_in_to_hub() -> bool:
+    """Whether a token for the hub is in the environment or was kept by `hf auth login`."""
+    from huggingface_hub import get_token  # loads an HTTP client, which few jobs need here
+
+    return bool(get_token())
 
 
 def logged_in_to_wandb() -> bool:
