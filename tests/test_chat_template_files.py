@@ -17,9 +17,7 @@ SOURCE = "{% if enable_thinking %}think{% endif %}{% if effort == 'no' %}idle{% 
         ("tokenizer_config.json", json.dumps({"chat_template": SOURCE})),
         (
             "tokenizer_config.json",
-            json.dumps(
-                {"chat_template": [{"name": "tool_use", "template": ""}, {"name": "default", "template": SOURCE}]}
-            ),
+            json.dumps({"chat_template": [{"name": "rag", "template": ""}, {"name": "default", "template": SOURCE}]}),
         ),
     ],
 )

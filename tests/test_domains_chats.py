@@ -85,6 +85,10 @@ CALLS = {
         "role": "assistant",
         "tool_calls": [{"function": {"name": "warmth", "arguments": {"at": "sea", "filler": None}}}],
     },
+    "arguments as JSON of JSON": {
+        "role": "assistant",
+        "tool_calls": [{"function": {"name": "warmth", "arguments": json.dumps('{"at": "sea"}')}}],
+    },
     "function_call": {
         "role": "assistant",
         "content": "",
@@ -99,6 +103,19 @@ def test_a_tool_call_is_kept_with_its_arguments(form):
     [(role, text)] = turns(CALLS[form])
     assert role == "assistant"
     assert parted_calls(text) == ("", [{"name": "warmth", "arguments": {"at": "sea"}}])
+
+
+@pytest.mark.parametrize("given", [None, "", "{}", {}, "null", {"filler": None}])
+def test_a_call_without_arguments(given):
+    [(_, text)] = turns({"role": "assistant", "tool_calls": [{"function": {"name": "warmth", "arguments": given}}]})
+    assert parted_calls(text) == ("", [{"name": "warmth", "arguments": {}}])
+
+
+@pytest.mark.parametrize("given", ["{'at': 'sea'}", '{"at": "sea"', "sea"])
+def test_a_call_whose_arguments_cannot_be_read_is_a_cause(given):
+    call = {"function": {"name": "warmth", "arguments": given}}
+    with pytest.raises(Lacking, match=r"^a tool call whose arguments are not JSON$"):
+        turns(ASK, {"role": "assistant", "content": "I look.", "tool_calls": [call]})
 
 
 def test_a_call_stands_behind_what_the_turn_says():

@@ -18,10 +18,11 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from mixplan.chat.named_templates import chooses_by_tools
 from mixplan.chat.reasoning import CLOSE, OPEN, joined, parted
 from mixplan.chat.refused_turns import remedy_for_turns
 from mixplan.chat.tool_calls import OPEN as CALL
-from mixplan.chat.tool_calls import TOOLS, calls_stay_text, native_call, parted_tools
+from mixplan.chat.tool_calls import TOOLS, Fill, calls_stay_text, native_call, parted_tools
 from mixplan.errors import ModelError
 
 PLAIN = (
@@ -41,6 +42,9 @@ stop."""
 
 Turns = Sequence[tuple[str, str]]
 """A conversation: (role, content) of each turn."""
+
+ANY_TOOL = {"type": "function", "function": {"name": "any", "description": "", "parameters": {"type": "object"}}}
+"""Stands for a conversation's tools where only its roles count."""
 
 RENDERING_FAULTS = (TemplateError, TypeError, ValueError, LookupError)
 """What a template raises on a conversation that it was not written for."""
@@ -72,7 +76,7 @@ class ChatTemplate:
             ModelError: the template refuses these turns.
         """
         tools, said = parted_tools(turns)
-        messages = [{"role": role, "content": self.native(role, content)} for role, content in said]
+        messages = [{"role": role, "content": self.native(role, content, tools)} for role, content in said]
         try:
             return self.fill(messages, awaiting=awaiting, tools=tools)
         except RENDERING_FAULTS as error:
@@ -82,16 +86,18 @@ class ChatTemplate:
                 f"{remedy_for_turns([role for role, _ in turns], self.accepts)}"
             ) from error
 
-    def native(self, role: str, content: str) -> str:
-        """A turn's content with an assistant's tool calls as the template writes them."""
+    def native(self, role: str, content: str, tools: Sequence[Any] | None = None) -> str:
+        """A turn's content with an assistant's tool calls as the template writes them in a conversation with tools."""
         if role != "assistant" or CALL not in content:
             return content
         reasoning, answer = parted(content) or ("", content)
-        return joined(reasoning, native_content(self.source, tuple(sorted(self.special.items())), answer))
+        chosen = None if tools is None or not chooses_by_tools(self.source) else json.dumps(tools)
+        return joined(reasoning, native_content(self.source, tuple(sorted(self.special.items())), answer, chosen))
 
-    def keeps_calls_as_text(self, content: str) -> bool:
+    def keeps_calls_as_text(self, content: str, tools: Sequence[Any] | None = None) -> bool:
         """Whether an assistant's turn has calls for which the template has another form, which no text can have."""
-        return CALL in content and calls_stay_text(self.filled, (parted(content) or ("", content))[1])
+        chosen = tools if chooses_by_tools(self.source) else None
+        return CALL in content and calls_stay_text(self.filler(chosen), (parted(content) or ("", content))[1])
 
     def accepts(self, roles: Sequence[str]) -> bool:
         """Whether the template takes turns of these roles, in this order."""
@@ -105,11 +111,12 @@ class ChatTemplate:
         where the text of a prompt alone is another.
         """
         messages = [{"role": role, "content": f"text {number}."} for number, role in enumerate(roles) if role != TOOLS]
+        tools = [ANY_TOOL] if TOOLS in roles and chooses_by_tools(self.source) else None
         forms = [(messages, roles[-1] == "user")]
         if roles[-1] == "assistant" and len(messages) > 1:
             forms.append((messages[:-1], True))
         try:
-            texts = [(form, self.fill(form, awaiting=awaiting)) for form, awaiting in forms]
+            texts = [(form, self.fill(form, awaiting=awaiting, tools=tools)) for form, awaiting in forms]
         except RENDERING_FAULTS as error:
             return str(error)
         lost = [one["role"] for form, text in texts for one in form if one["content"] not in text]
@@ -124,12 +131,16 @@ class ChatTemplate:
         _, opened, after = prompt.rpartition(OPEN)
         return opened + after if opened and CLOSE not in after else ""
 
-    def filled(self, messages: Sequence[Mapping[str, Any]]) -> str | None:
-        """A whole conversation, rendered as it is; None where the template refuses it."""
-        try:
-            return self.fill(messages, awaiting=False)
-        except RENDERING_FAULTS:
-            return None
+    def filler(self, tools: Sequence[Any] | None) -> Fill:
+        """What renders a whole conversation as it is, with these tools; it gives None where the template refuses."""
+
+        def filled(messages: Sequence[Mapping[str, Any]]) -> str | None:
+            try:
+                return self.fill(messages, awaiting=False, tools=tools)
+            except RENDERING_FAULTS:
+                return None
+
+        return filled
 
     def fill(self, messages: Sequence[Mapping[str, Any]], *, awaiting: bool, tools: Sequence[Any] | None = None) -> str:
         """Render messages as they are, with what transformers gives a template besides.
@@ -144,9 +155,10 @@ class ChatTemplate:
 
 
 @functools.lru_cache(maxsize=4096)
-def native_content(source: str, special: tuple[tuple[str, str], ...], content: str) -> str:
+def native_content(source: str, special: tuple[tuple[str, str], ...], content: str, tools: str | None) -> str:
     """An assistant's turn with its tool calls as a template writes them; templates take several tries for each."""
-    return native_call(ChatTemplate(source, dict(special), "").filled, content)
+    fill = ChatTemplate(source, dict(special), "").filler(None if tools is None else json.loads(tools))
+    return native_call(fill, content)
 
 
 @functools.lru_cache(maxsize=512)

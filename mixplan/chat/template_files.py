@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from mixplan.chat.named_templates import DEFAULT, TOOL_USE, one_template
 from mixplan.chat.template import environment
 from mixplan.chat.template_settings import check_settings
 from mixplan.errors import ModelError
@@ -20,12 +21,15 @@ def stored_template(place: str) -> str | None:
         place: Its folder, or its hub id where the hub's cache holds it.
     """
     if (file := cached(place, "chat_template.jinja")) is not None:
-        return file.read_text(encoding="utf-8", errors="replace")
+        named = {DEFAULT: file.read_text(encoding="utf-8", errors="replace")}
+        if (other := cached(place, f"additional_chat_templates/{TOOL_USE}.jinja")) is not None:
+            named[TOOL_USE] = other.read_text(encoding="utf-8", errors="replace")
+        return one_template(named)
     for inside in ("chat_template.json", "tokenizer_config.json"):
         found = read_json(place, inside).get("chat_template")
         if isinstance(found, list):
-            named = {one.get("name"): one.get("template") for one in found if isinstance(one, dict)}
-            found = named.get("default")
+            listed = {one.get("name"): one.get("template") for one in found if isinstance(one, dict)}
+            found = one_template({name: text for name, text in listed.items() if isinstance(text, str)})
         if isinstance(found, str):
             return found
     return None

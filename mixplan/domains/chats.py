@@ -311,9 +311,21 @@ def _calls(message: Mapping[str, Any], where: str) -> Iterator[str]:
             raise DataError(
                 f"{where} has a tool call without a name. Write {{function: {{name: ..., arguments: ...}}}}."
             )
-        arguments = inner.get("arguments")
-        arguments = _parsed(arguments) if isinstance(arguments, str) else _without_null(arguments)
-        yield call_text(inner["name"], {} if arguments in (None, "") else arguments)
+        yield call_text(inner["name"], _arguments(inner.get("arguments")))
+
+
+def _arguments(given: Any) -> Any:
+    """A call's arguments, which many files hold as JSON text, and some as JSON of JSON text.
+
+    Raises:
+        Lacking: they are other text, which would teach calls that nothing can read.
+    """
+    value = given if isinstance(given, str) else _without_null(given)
+    for _ in range(2):
+        value = _parsed(value) if value else {}
+    if isinstance(value, str):
+        raise Lacking("a tool call whose arguments are not JSON")
+    return value or {}
 
 
 def _parsed(value: Any) -> Any:

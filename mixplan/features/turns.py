@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixplan.chat.reasoning import parted
+from mixplan.chat.tool_calls import parted_tools
 from mixplan.chat.turn_spans import answer_place, question_place
 from mixplan.errors import ModelError
 from mixplan.model import Model, chat_template, tokens_of_place
@@ -42,7 +43,7 @@ def answer_tokens(model: Model, prompt: Sequence[tuple[str, str]], answer: str) 
     answer = answer.strip()
     template = chat_template(model)
     place = answer_place(template, prompt, answer)
-    answer = template.native("assistant", answer).strip()
+    answer = template.native("assistant", answer, parted_tools(prompt)[0]).strip()
     reasoned = parted(answer)
     # White space between reasoning and answer is the template's to choose.
     if place.content != answer and not (reasoned and place.content.endswith(reasoned[1].strip())):

@@ -6,6 +6,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mixplan.chat.tool_calls import TOOLS, parted_tools
 from mixplan.domains import Domain, Row
@@ -87,7 +88,7 @@ class Stream:
     def columns(self, name: str, row: Row, text: str, grader: str) -> Record:
         """The columns that TRL trains on."""
         tools, said = parted_tools(row.prompt)
-        prompt = [{"role": role, "content": self.native(role, content)} for role, content in said]
+        prompt = [{"role": role, "content": self.native(role, content, tools)} for role, content in said]
         if self.job.method == "grpo":
             if tools:
                 raise RecipeError(
@@ -97,7 +98,7 @@ class Stream:
             return {"prompt": prompt, "reference": text, "grader": grader, "entry": row.entry, **others}
         settings = {"chat_template_kwargs": dict(self.job.settings)} if self.job.settings else {}
         given = {"tools": row.prompt[0][1] if tools else None} if self.has_tools else {}
-        completion = [{"role": "assistant", "content": self.native("assistant", text)}]
+        completion = [{"role": "assistant", "content": self.native("assistant", text, tools)}]
         return {"prompt": prompt, "completion": completion, **given, **settings}
 
     @functools.cached_property
@@ -110,10 +111,10 @@ class Stream:
         """Whether any row has other answers that count as right, which rewards need as evaluation does."""
         return any_accepted([selection.domain for selection in self.selections])
 
-    def native(self, role: str, content: str) -> str:
+    def native(self, role: str, content: str, tools: Sequence[Any] | None) -> str:
         """A turn's content with tool calls as the model's chat template writes them, where it is known."""
         template = self.count_tokens.template if self.count_tokens else None
-        return template.native(role, content) if template else content
+        return template.native(role, content, tools) if template else content
 
     def count(self, tally: Tally, row: Row, kind: str, text: str) -> None:
         """Count a row by its kind of answer and, where asked, its tokens."""

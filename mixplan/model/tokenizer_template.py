@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from mixplan.chat.named_templates import DEFAULT, one_template
 from mixplan.chat.template import PLAIN
 from mixplan.chat.template_settings import hold, model_template
 from mixplan.errors import ModelError
@@ -18,9 +19,26 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     return {name: str(token) for name, token in listed.items() if not isinstance(token, list)}
 
 
+CAME_WITH = "mixplan_came_with"
+"""The attribute of a tokenizer that keeps several named templates, while one text stands in their place."""
+
+
 def template_source(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The text of a tokenizer's chat template, held or not; the plain format's where it has none."""
-    return str(tokenizer.get_chat_template()) if tokenizer.chat_template else PLAIN
+    """The text of a tokenizer's chat template, held or not; the plain format's where it has none.
+
+    Raises:
+        ModelError: there are several, and none is named `default`.
+    """
+    template: Any = tokenizer.chat_template
+    if not template:
+        return PLAIN
+    source = one_template(template) if isinstance(template, Mapping) else str(template)
+    if source is None:
+        raise ModelError(
+            f"the tokenizer in '{tokenizer.name_or_path}' has chat templates named {', '.join(sorted(template))} and "
+            f"none named {DEFAULT}, so none is chosen for a conversation. Name one of them {DEFAULT} in its files."
+        )
+    return source
 
 
 def hold_template(
@@ -49,7 +67,9 @@ def hold_template(
         return None
     source = template_source(tokenizer)
     held = hold(source, settings=settings, date=date, special=special_tokens(tokenizer), name=name)
-    if held.source != source:
+    if held.source != tokenizer.chat_template:
+        if isinstance(tokenizer.chat_template, Mapping):
+            setattr(tokenizer, CAME_WITH, dict(tokenizer.chat_template))
         tokenizer.chat_template = held.source
     return held.date
 
@@ -57,7 +77,9 @@ def hold_template(
 def give_back_template(tokenizer: PreTrainedTokenizerBase) -> None:
     """Set a tokenizer's chat template as the model came with it, before the tokenizer is saved."""
     source = tokenizer.chat_template
-    if source == PLAIN:
+    if named := getattr(tokenizer, CAME_WITH, None):
+        tokenizer.chat_template = named
+    elif source == PLAIN:
         tokenizer.chat_template = None
     elif isinstance(source, str):
         tokenizer.chat_template = model_template(source)

@@ -9,7 +9,7 @@ from mixplan.chat.reasoning import parted
 from mixplan.chat.refused_turns import remedy_for_turns
 from mixplan.chat.template import ChatTemplate
 from mixplan.chat.template_reasoning import asked_beyond_trained, keeping_setting, keeps_reasoning
-from mixplan.chat.tool_calls import TOOLS, parted_calls
+from mixplan.chat.tool_calls import TOOLS, parted_calls, parted_tools
 from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import ModelError
 from mixplan.model import Model, chat_template
@@ -81,10 +81,10 @@ def tools_left_out(template: ChatTemplate, domains: Mapping[str, Domain]) -> Ite
 def calls_as_text(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
     """The line for domains whose rows hold calls that the template writes in a way which no answer's text can have."""
     for name, domain in domains.items():
-        said = [[text for role, text in (*row.prompt, ("assistant", row.answer)) if calls(role, text)]
-                for row in domain.pool]  # fmt: skip
-        with_calls = [texts for texts in said if texts]
-        if with_calls and template.keeps_calls_as_text(with_calls[0][-1]):
+        turns = [(row.prompt, [text for role, text in (*row.prompt, ("assistant", row.answer)) if calls(role, text)])
+                 for row in domain.pool]  # fmt: skip
+        with_calls = [(prompt, texts[-1]) for prompt, texts in turns if texts]
+        if with_calls and template.keeps_calls_as_text(with_calls[0][1], parted_tools(with_calls[0][0])[0]):
             yield (
                 f"{name}: the chat template of '{template.name}' has no form of tool calls that an answer's text can "
                 f"hold, so {len(with_calls)} pool rows train them as `<tool_call>`, JSON, `</tool_call>`, which is "

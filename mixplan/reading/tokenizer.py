@@ -49,9 +49,9 @@ def description(tokenizer: Any) -> dict[str, object]:
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
-    from mixplan.model import special_tokens  # loads torch, which is here when there is a tokenizer
+    from mixplan.model import special_tokens, template_source  # loads torch, which is here when there is a tokenizer
 
-    template = tokenizer.get_chat_template() if tokenizer.chat_template else None
+    template = template_source(tokenizer) if tokenizer.chat_template else None
     return {"tokenizer": backend.to_str(), "template": template, "special": special_tokens(tokenizer)}
 
 
