@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from huggingface_hub import DatasetCard, ModelCard
 
 from mixplan.errors import RunError
 from mixplan.mixture.licences import restrictions
-from mixplan.push import PushRequest, make, push_run
+from mixplan.push import PushRequest, make, model_files, push_run
 from mixplan.push.request import Stated
 
 SECRET = "hf_" + "q" * 34
@@ -99,6 +100,18 @@ def test_a_model_goes_as_safetensors_with_its_card(hub, asked):
     assert 'from_pretrained("ann/tiny")' in card.content
     assert "./model" not in card.content
     assert not any("language" in note or "licence" in note for note in offer.notes)
+
+
+def test_named_templates_go_with_a_model(hub, asked, monkeypatch):
+    monkeypatch.setattr(model_files, "refuse_other_model", lambda run, outcome: None)
+    folder = asked.run / "model" / "additional_chat_templates"
+    folder.mkdir()
+    try:
+        (folder / "tool_use.jinja").write_text("{{ tools }}")
+        push_run(replace(asked, what="model"))
+    finally:
+        shutil.rmtree(folder)
+    assert only(hub).files["additional_chat_templates/tool_use.jinja"] == b"{{ tools }}"
 
 
 def test_a_report_is_a_space_that_shows_the_page(hub, asked):

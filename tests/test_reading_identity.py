@@ -24,3 +24,15 @@ def test_large_weights_that_were_replaced_under_their_own_time_are_others(tmp_pa
     weights(file, b"2")
     assert (file.stat().st_size, file.stat().st_mtime_ns) == (LARGE, 10**18)
     assert folder_state(tmp_path) != first
+
+
+def test_a_named_template_that_was_edited_is_another_state(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    before = folder_state(tmp_path)
+    folder = tmp_path / "additional_chat_templates"
+    folder.mkdir()
+    assert folder_state(tmp_path) == before
+    (folder / "tool_use.jinja").write_text("{{ tools }}")
+    first = folder_state(tmp_path)
+    (folder / "tool_use.jinja").write_text("{{ tools | tojson }}")
+    assert before != first != folder_state(tmp_path)

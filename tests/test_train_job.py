@@ -114,4 +114,7 @@ def test_a_model_s_hash_is_over_all_but_its_card(tmp_path):
     (tmp_path / "README.md").write_text("a card")
     assert files_hash(tmp_path) == before
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 5}))
-    assert files_hash(tmp_path) != before
+    assert (other := files_hash(tmp_path)) != before
+    (tmp_path / "additional_chat_templates").mkdir()
+    (tmp_path / "additional_chat_templates" / "tool_use.jinja").write_text("{{ tools }}")
+    assert files_hash(tmp_path) != other

@@ -10,7 +10,7 @@ from small_jobs import lay_run
 from mixplan.errors import RunError
 from mixplan.model.load import settings_now
 from mixplan.recipe import load_recipe
-from mixplan.train.verify import verify
+from mixplan.train.verify import settings_hash, verify
 
 
 @pytest.fixture
@@ -129,3 +129,14 @@ def test_a_model_with_another_config_or_template_is_refused(planned):
             f"{run}: the {what} of the model '{loaded.recipe.model.name}' is not the one that was planned with. "
             f"{again(run, loaded)}"
         )
+
+
+def test_a_named_template_is_among_the_settings(planned, tmp_path, monkeypatch):
+    _, loaded, _ = planned
+    monkeypatch.setattr("mixplan.train.verify.model_folder", lambda loaded: tmp_path)
+    (tmp_path / "additional_chat_templates").mkdir()
+    found = []
+    for text in ("{{ tools }}", "{{ tools | tojson }}"):
+        (tmp_path / "additional_chat_templates" / "tool_use.jinja").write_text(text)
+        found.append(settings_hash(loaded))
+    assert found[0] != found[1]

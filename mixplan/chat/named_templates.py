@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 DEFAULT, TOOL_USE = "default", "tool_use"
 """The names that transformers chooses by itself."""
+FOLDER = "additional_chat_templates"
+"""The folder beside `chat_template.jinja` in which transformers keeps each other template in a file of its name."""
 
 WITH_TOOLS = "{% if tools is not none %}{# conversations with tools +#}"
 WITHOUT_TOOLS = "{#+ every other conversation #}{% else %}{# +#}"
@@ -37,6 +40,11 @@ def one_template(named: Mapping[str, str]) -> str | None:
     # Jinja leaves out the line end that a template ends with.
     whole = [_LAST_LINE_END.sub("", text) for text in (tool_use, default)]
     return f"{WITH_TOOLS}{whole[0]}{WITHOUT_TOOLS}{whole[1]}{END}"
+
+
+def further_files(folder: Path) -> list[Path]:
+    """The files in a model's folder that hold its templates of other names than `default`, in order."""
+    return sorted((folder / FOLDER).glob("*.jinja"))
 
 
 def chooses_by_tools(source: str) -> bool:

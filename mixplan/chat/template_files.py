@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from mixplan.chat.named_templates import DEFAULT, TOOL_USE, one_template
+from mixplan.chat.named_templates import DEFAULT, FOLDER, TOOL_USE, one_template
 from mixplan.chat.template import environment
 from mixplan.chat.template_settings import check_settings
 from mixplan.errors import ModelError
@@ -22,14 +22,14 @@ def stored_template(place: str) -> str | None:
     """
     if (file := cached(place, "chat_template.jinja")) is not None:
         named = {DEFAULT: file.read_text(encoding="utf-8", errors="replace")}
-        if (other := cached(place, f"additional_chat_templates/{TOOL_USE}.jinja")) is not None:
+        if (other := cached(place, f"{FOLDER}/{TOOL_USE}.jinja")) is not None:
             named[TOOL_USE] = other.read_text(encoding="utf-8", errors="replace")
         return one_template(named)
     for inside in ("chat_template.json", "tokenizer_config.json"):
         found = read_json(place, inside).get("chat_template")
         if isinstance(found, list):
             listed = {one.get("name"): one.get("template") for one in found if isinstance(one, dict)}
-            found = one_template({name: text for name, text in listed.items() if isinstance(text, str)})
+            found = one_template({str(name): text for name, text in listed.items() if isinstance(text, str)})
         if isinstance(found, str):
             return found
     return None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from mixplan.chat.named_templates import further_files
 from mixplan.errors import RunError
 from mixplan.mixture.licences import WORDS, restrictions
 from mixplan.push.data_set import CARD
@@ -69,6 +70,7 @@ def gather_model(
                     files.append(config(path, plan, stated, places))
                 else:
                     left.append(path.name)
+        files += [Outgoing(path.relative_to(folder).as_posix(), path) for path in further_files(folder)]
     card = places.cleaned(model_card(plan, outcome, published))
     files += [Outgoing(CARD, card.encode()), *result_files(loaded, plan, outcome)]
     return Gathered("model", files, tuple(notes(loaded, plan, outcome, stated, left)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan import embedded
+from mixplan.chat.named_templates import further_files
 from mixplan.domains import Domain
 from mixplan.errors import DriftError, ModelError, RunError
 from mixplan.grading.versions import grading_state
@@ -208,10 +209,10 @@ def folder_state(folder: Path) -> Any:
     if not folder.is_dir():
         return None
     files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors", ".jinja", ".model"))
-    states = ((path, path.stat()) for path in files)
+    states = ((path, path.stat()) for path in (*files, *further_files(folder)))
     return [
         [
-            path.name,
+            path.relative_to(folder).as_posix(),
             file_hash(path) if state.st_size < 1 << 24 else [state.st_size, state.st_mtime_ns, state.st_ctime_ns],
         ]
         for path, state in states

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mixplan.chat.named_templates import further_files
 from mixplan.errors import RunError
 from mixplan.recipe import DuringSpec, TrainSpec
 from mixplan.recipe.section import Yaml
@@ -87,6 +88,7 @@ def files_hash(folder: Path) -> str | None:
     """Hash every file of a saved model but its card; None when there is none."""
     if not any(folder.glob("*.safetensors")):
         return None
+    files = [path for path in folder.iterdir() if path.is_file() and path.name != "README.md"]
     return content_hash(
-        {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != "README.md"}
+        {path.relative_to(folder).as_posix(): file_hash(path) for path in (*files, *further_files(folder))}
     )

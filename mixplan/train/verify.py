@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixplan.chat.named_templates import further_files
 from mixplan.errors import RunError
 from mixplan.mixture import Mixture, read_mixture
 from mixplan.reading import standalone
@@ -121,8 +122,8 @@ def settings_hash(loaded: LoadedRecipe) -> str | None:
     folder = None if loaded.recipe.model.name == "embedded" else model_folder(loaded)
     if folder is None:
         return None
-    files = {path.name: path for pattern in SETTINGS for path in folder.glob(pattern) if path.is_file()}
-    return content_hash({name: file_hash(path) for name, path in files.items()})
+    found = (*(path for pattern in SETTINGS for path in folder.glob(pattern)), *further_files(folder))
+    return content_hash({path.relative_to(folder).as_posix(): file_hash(path) for path in found if path.is_file()})
 
 
 def replan(run: Path, loaded: LoadedRecipe) -> str:
