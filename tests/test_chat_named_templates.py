@@ -7,8 +7,10 @@ from transformers import AutoTokenizer
 from trl_templates import TEMPLATES, as_trl_trains, row_of, tokenizer_with
 
 from mixplan.chat.named_templates import chooses_by_tools, one_template
+from mixplan.chat.reasoning import joined
 from mixplan.chat.template import ChatTemplate
 from mixplan.chat.template_files import stored_template
+from mixplan.chat.template_settings import hold
 from mixplan.chat.tool_calls import TOOLS, call_text
 from mixplan.errors import ModelError
 from mixplan.model import give_back_template, hold_template, special_tokens, template_source
@@ -81,6 +83,29 @@ def test_turns_are_refused_by_the_template_that_the_tools_choose():
     turns = ["user", "assistant", "tool"]
     assert template.fault(turns) == "no results"
     assert template.fault([TOOLS, *turns]) is None
+
+
+FIELD = WITH_TOOLS.replace("{{ message.content }}", "[{{ message.thinking }}]{{ message.content }}")
+PARTS = "{{ tools | tojson }}{% for m in messages %}{% for part in m.content %}{{ part.text }};{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize("tools", [None, [TOOL]], ids=["without", "with tools"])
+@pytest.mark.parametrize("pair", [(PLAIN_TURNS, FIELD), (FIELD, PLAIN_TURNS), (FIELD, PARTS), (PARTS, FIELD)])
+def test_messages_are_held_to_the_form_that_each_template_takes(pair, tools):
+    turns = [*([(TOOLS, json.dumps(tools))] if tools else []), ("user", "q"), ("assistant", joined("so", "a"))]
+
+    def read(source):
+        held = hold(source, settings={}, date=None, special={}, name="t")
+        return ChatTemplate(held.source, {}, "t").render(turns, awaiting=False)
+
+    default, tool_use = pair
+    assert read(one_template({"default": default, "tool_use": tool_use})) == read(tool_use if tools else default)
+
+
+def test_any_tool_has_what_templates_read_of_tools():
+    names_parameters = "{% for tool in tools %}{{ tool.function.parameters.properties.items() | list }}{% endfor %}"
+    template = ChatTemplate(one_template({"default": PLAIN_TURNS, "tool_use": names_parameters + PLAIN_TURNS}), {}, "t")
+    assert template.fault([TOOLS, "user", "assistant"]) is None
 
 
 def test_all_named_templates_are_saved_as_they_came(tmp_path):

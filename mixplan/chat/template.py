@@ -43,7 +43,8 @@ stop."""
 Turns = Sequence[tuple[str, str]]
 """A conversation: (role, content) of each turn."""
 
-ANY_TOOL = {"type": "function", "function": {"name": "any", "description": "", "parameters": {"type": "object"}}}
+NO_PARAMETERS = {"type": "object", "properties": {}, "required": []}
+ANY_TOOL = {"type": "function", "function": {"name": "any", "description": "", "parameters": NO_PARAMETERS}}
 """Stands for a conversation's tools where only its roles count."""
 
 RENDERING_FAULTS = (TemplateError, TypeError, ValueError, LookupError)

@@ -10,14 +10,15 @@ import datetime
 import functools
 import json
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError, meta, nodes
 
+from mixplan.chat.named_templates import chooses_by_tools
 from mixplan.chat.reasoning import CLOSE, OPEN, joined
-from mixplan.chat.template import RENDERING_FAULTS, ChatTemplate, environment
+from mixplan.chat.template import ANY_TOOL, RENDERING_FAULTS, ChatTemplate, environment
 from mixplan.errors import ModelError
 from mixplan.recipe.suggest import did_you_mean
 
@@ -34,6 +35,7 @@ REASONING, ANSWER = "0b7d reasoning 3f52", "0a9c answer 7e41"
 """Rendered in the place of a message's reasoning and answer to see what a template makes of them."""
 
 Settings = Mapping[str, Any]
+Tools = Sequence[Any] | None
 
 DATE_FUNCTION = "strftime_now"
 """What transformers gives a template to print today's date with."""
@@ -85,12 +87,9 @@ def hold(own: str, *, settings: Settings, date: str | None, special: Mapping[str
     day = date or TEMPLATE_DATE
     if printed:
         lines.append(date_macro(date_forms(tree), datetime.date.fromisoformat(day)))
-    bare = ChatTemplate("".join(lines) + own, special, name)
-    parts = takes_parts(bare)
-    field = reasoning_field(bare, parts=parts)
-    if parts or field is not None:
-        lines.append(message_lines(field, parts=parts))
-    return HeldTemplate("".join((*lines, ENDS_HOLD)) + own if lines else own, day if printed else None)
+    lines.append(held_messages(ChatTemplate("".join(lines) + own, special, name)))
+    before = "".join(lines)
+    return HeldTemplate(before + ENDS_HOLD + own if before else own, day if printed else None)
 
 
 def model_template(source: str) -> str:
@@ -228,40 +227,56 @@ def replacements(moment: datetime.datetime) -> str:
     return "".join(f".replace({literal(old)}, {literal(new)})" for old, new in pairs)
 
 
-def takes_parts(template: ChatTemplate) -> bool:
+def held_messages(template: ChatTemplate) -> str:
+    """What gives a template each message as it takes it, each of two named ones as it does; empty where as it comes.
+
+    Args:
+        template: Without what is held for its messages.
+    """
+    if not chooses_by_tools(template.source):
+        return message_lines(template, None)
+    without, with_tools = message_lines(template, None), message_lines(template, [ANY_TOOL])
+    if without == with_tools:
+        return without
+    return f"{{% if tools is none %}}{without}{{% else %}}{with_tools}{{% endif %}}\n"
+
+
+def takes_parts(template: ChatTemplate, tools: Tools) -> bool:
     """Whether a template writes a message's content only where it comes as a list of parts, as some for images do."""
-    return not written(template, ANSWER) and written(template, [{"type": "text", "text": ANSWER}])
+    return not written(template, ANSWER, tools) and written(template, [{"type": "text", "text": ANSWER}], tools)
 
 
-def written(template: ChatTemplate, content: Any) -> bool:
+def written(template: ChatTemplate, content: Any, tools: Tools) -> bool:
     """Whether a template writes the content of a question and of its answer."""
+    messages = [{"role": "user", "content": content}, {"role": "assistant", "content": content}]
     try:
-        text = template.fill(
-            [{"role": "user", "content": content}, {"role": "assistant", "content": content}], awaiting=False
-        )
+        text = template.fill(messages, awaiting=False, tools=tools)
     except RENDERING_FAULTS:
         return False
     return text.count(ANSWER) > 1
 
 
-def reasoning_field(template: ChatTemplate, *, parts: bool) -> str | None:
+def reasoning_field(template: ChatTemplate, tools: Tools, *, parts: bool) -> str | None:
     """The message's field in which a template takes reasoning; None where `<think>` in the answer does as well.
 
     A template that knows no reasoning at all leaves `<think>` in the answer as text.
 
     Args:
         template: Without what is held for its messages.
+        tools: The conversation's.
         parts: Whether it takes content as a list of parts.
     """
 
     def message(role: str, text: str) -> dict[str, object]:
         return {"role": role, "content": [{"type": "text", "text": text}] if parts else text}
 
-    question = message("user", "text")
+    def answered(answer: dict[str, object]) -> str:
+        return template.fill([message("user", "text"), answer], awaiting=False, tools=tools)
+
     try:
-        inline = template.fill([question, message("assistant", joined(REASONING, ANSWER))], awaiting=False)
+        inline = answered(message("assistant", joined(REASONING, ANSWER)))
         for field in FIELDS:
-            text = template.fill([question, message("assistant", ANSWER) | {field: REASONING}], awaiting=False)
+            text = answered(message("assistant", ANSWER) | {field: REASONING})
             if REASONING in text:
                 return None if text == inline else field
     except RENDERING_FAULTS:
@@ -269,8 +284,20 @@ def reasoning_field(template: ChatTemplate, *, parts: bool) -> str | None:
     return None
 
 
-def message_lines(field: str | None, *, parts: bool) -> str:
-    """What gives a template each message as it takes it: reasoning in its field, content as a list of parts."""
+def message_lines(template: ChatTemplate, tools: Tools) -> str:
+    """What gives a template each message as it takes it: reasoning in its field, content as a list of parts.
+
+    Args:
+        template: Without what is held for its messages.
+        tools: The conversation's.
+
+    Returns:
+        Empty where it takes messages as they come.
+    """
+    parts = takes_parts(template, tools)
+    field = reasoning_field(template, tools, parts=parts)
+    if not parts and field is None:
+        return ""
     content = "held.message['content']"
     lines = "{% set held = namespace(messages=[], message=none) %}{% for m in messages %}{% set held.message = m %}"
     if field is not None:
