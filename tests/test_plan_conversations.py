@@ -1,13 +1,16 @@
 """What is reported of rows and template before anything is read: refused turns, lost reasoning, dates."""
 
+import json
 from dataclasses import replace
 
 import pytest
 from evaluated import asked_rows, domain_of, loaded, spec_of
 from trl_templates import TEMPLATES
 
+from mixplan.chat.named_templates import one_template
 from mixplan.chat.refused_turns import MOVED
-from mixplan.chat.tool_calls import call_text
+from mixplan.chat.template import ANY_TOOL
+from mixplan.chat.tool_calls import TOOLS, call_text
 from mixplan.errors import ModelError
 from mixplan.model import hold_template
 from mixplan.plan.conversations import conversation_warnings, refuse_conversations
@@ -99,6 +102,36 @@ def test_what_a_prompt_opens_and_training_drops_is_told(reader, tiny_model):
         "asked."
     )
     assert conversation_warnings(Recipe(tiny_model), reader("qwen3"), domain(["a"]), {}) == []
+
+
+def test_what_the_template_for_tools_leaves_out_or_adds_is_told_of_rows_with_tools(reader, tiny_model):
+    tools = (TOOLS, json.dumps([ANY_TOOL]))
+    target = domain([THOUGHT, THOUGHT, "a"])
+    first, *others = target.pool
+    with_tools = replace(first, prompt=(tools, *first.prompt))
+    target = replace(target, pool=(with_tools, *others), query=(with_tools,))
+    keeps, leaves_out = TEMPLATES["qwen2_5"], TEMPLATES["deepseek_r1_distill"]
+    tokens = len(reader(keeps).tokenizer("A river is a thing.", add_special_tokens=False)["input_ids"])
+
+    def told(default, tool_use):
+        model = reader(one_template({"default": default, "tool_use": tool_use}))
+        return conversation_warnings(Recipe(tiny_model), model, target, {})
+
+    end = "To keep it, write it without `<think>` and `</think>`, as part of the answer's text."
+    opens = r"with '<think>\n' when the model is asked"
+    lines = [line for line in told(keeps, leaves_out) if "not write a conversation's tools" not in line]
+    assert [line.partition(opens)[0] for line in lines] == [
+        f"target: the chat template leaves the reasoning out of the answers of 1 pool rows with tools, so {tokens} "
+        f"tokens of reasoning are not trained. {end}",
+        "target: the chat template leaves the reasoning out of 2 demonstrations before queries with tools, so "
+        f"{2 * tokens} tokens of reasoning are not read. {end}",
+        "The chat template of 'tiny' ends a prompt of conversations with tools ",
+    ]
+    assert [line.partition(opens)[0] for line in told(leaves_out, keeps)] == [
+        f"target: the chat template leaves the reasoning out of the answers of 1 pool rows, so {tokens} tokens of "
+        f"reasoning are not trained. {end}",
+        "The chat template of 'tiny' ends a prompt ",
+    ]
 
 
 def test_a_held_date_is_told(reader, tiny_model):

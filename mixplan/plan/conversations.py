@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 
+from mixplan.chat.named_templates import chooses_by_tools
 from mixplan.chat.reasoning import parted
 from mixplan.chat.refused_turns import remedy_for_turns
 from mixplan.chat.template import ChatTemplate
@@ -16,6 +17,9 @@ from mixplan.model import Model, chat_template
 from mixplan.recipe import Recipe
 
 WITHOUT_MARKS = "write it without `<think>` and `</think>`, as part of the answer's text"
+WITH_TOOLS, BEFORE_TOOLS = ("", " with tools"), ("", " before queries with tools")
+IN_TOOLS = ("", " of conversations with tools")
+"""What of a domain is meant, by whether it has tools and a template of its own for them."""
 
 
 def refuse_conversations(model: Model, target: Domain, domains: Mapping[str, Domain]) -> None:
@@ -51,18 +55,36 @@ def conversation_warnings(recipe: Recipe, model: Model, target: Domain, domains:
     if trains:
         found += calls_as_text(template, by_name(target, domains))
     for name, domain in by_name(target, domains).items():
-        if trains and (rows := [row.answer for row in domain.pool if reasons(row.answer)]):
-            found += left_out(recipe, model, template, name, rows, last=True)
+        for tools, pool in by_template(template, domain.pool).items() if trains else ():
+            if rows := [row.answer for row in pool if reasons(row.answer)]:
+                found += left_out(recipe, model, name, rows, last=True, tools=tools)
         shown = [row.rationale or row.answer for row in domain.demonstration]
         if rows := [text for text in shown if reasons(text)]:
-            found += left_out(recipe, model, template, name, rows, last=False)
-    if trains and (added := asked_beyond_trained(template)):
-        found.append(
-            f"The chat template of '{model.name}' ends a prompt with {added!r} when the model is asked, and leaves "
-            "that out of the rows that are trained. `choice` and `likelihood` are measured as trained, `exact` and "
-            "`behaviour` as asked."
-        )
+            for tools in by_template(template, domain.query) or (False,):
+                found += left_out(recipe, model, name, rows, last=False, tools=tools)
+    if trains:
+        pools = [row for domain in by_name(target, domains).values() for row in domain.pool]
+        found += added_to_prompts(template, sorted(by_template(template, pools)))
     return found
+
+
+def by_template(template: ChatTemplate, rows: Sequence[Row]) -> dict[bool, list[Row]]:
+    """Rows by whether their tools choose another template than the one for conversations without."""
+    found: dict[bool, list[Row]] = {}
+    for row in rows:
+        found.setdefault(chooses_by_tools(template.source) and row.prompt[0][0] == TOOLS, []).append(row)
+    return found
+
+
+def added_to_prompts(template: ChatTemplate, kinds: Sequence[bool]) -> Iterator[str]:
+    """The line for what a prompt ends with that trained rows lack, for conversations without tools and with them."""
+    for tools in kinds:
+        if added := asked_beyond_trained(template, tools=tools):
+            yield (
+                f"The chat template of '{template.name}' ends a prompt{IN_TOOLS[tools]} with {added!r} when the "
+                "model is asked, and leaves that out of the rows that are trained. `choice` and `likelihood` are "
+                "measured as trained, `exact` and `behaviour` as asked."
+            )
 
 
 def tools_left_out(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
@@ -114,20 +136,21 @@ def reasons(answer: str) -> bool:
 
 
 def left_out(
-    recipe: Recipe, model: Model, template: ChatTemplate, name: str, answers: Sequence[str], *, last: bool
+    recipe: Recipe, model: Model, name: str, answers: Sequence[str], *, last: bool, tools: bool
 ) -> Iterator[str]:
     """The line for a domain whose reasoning the template leaves out, with what keeps it."""
-    if keeps_reasoning(template, last=last):
+    template = chat_template(model)
+    if keeps_reasoning(template, last=last, tools=tools):
         return
     texts = [reasoning for reasoning, _ in filter(None, map(parted, answers))]
     tokens = sum(map(len, model.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]))
-    setting = keeping_setting(template, recipe.model.chat_template_kwargs, last=last)
+    setting = keeping_setting(template, recipe.model.chat_template_kwargs, last=last, tools=tools)
     keep = (
         f"set `model.chat_template_kwargs: {{{setting[0]}: {str(setting[1]).lower()}}}`" if setting else WITHOUT_MARKS
     )
     where = (
-        f"the answers of {len(texts)} pool rows, so {tokens:,} tokens of reasoning are not trained"
+        f"the answers of {len(texts)} pool rows{WITH_TOOLS[tools]}, so {tokens:,} tokens of reasoning are not trained"
         if last
-        else f"{len(texts)} demonstrations, so {tokens:,} tokens of reasoning are not read"
+        else f"{len(texts)} demonstrations{BEFORE_TOOLS[tools]}, so {tokens:,} tokens of reasoning are not read"
     )
     yield f"{name}: the chat template leaves the reasoning out of {where}. To keep it, {keep}."
