@@ -105,16 +105,16 @@ def test_a_tool_call_is_kept_with_its_arguments(form):
     assert parted_calls(text) == ("", [{"name": "warmth", "arguments": {"at": "sea"}}])
 
 
-@pytest.mark.parametrize("given", [None, "", "{}", {}, "null", {"filler": None}])
+@pytest.mark.parametrize("given", [None, "", "{}", {}, "null", "[]", [], {"filler": None}])
 def test_a_call_without_arguments(given):
     [(_, text)] = turns({"role": "assistant", "tool_calls": [{"function": {"name": "warmth", "arguments": given}}]})
     assert parted_calls(text) == ("", [{"name": "warmth", "arguments": {}}])
 
 
-@pytest.mark.parametrize("given", ["{'at': 'sea'}", '{"at": "sea"', "sea"])
+@pytest.mark.parametrize("given", ["{'at': 'sea'}", '{"at": "sea"', "sea", "5", "0", 0, ["sea"], '["sea"]'])
 def test_a_call_whose_arguments_cannot_be_read_is_a_cause(given):
     call = {"function": {"name": "warmth", "arguments": given}}
-    with pytest.raises(Lacking, match=r"^a tool call whose arguments are not JSON$"):
+    with pytest.raises(Lacking, match=r"^a tool call whose arguments are not a JSON object$"):
         turns(ASK, {"role": "assistant", "content": "I look.", "tool_calls": [call]})
 
 

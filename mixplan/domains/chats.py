@@ -318,14 +318,16 @@ def _arguments(given: Any) -> Any:
     """A call's arguments, which many files hold as JSON text, and some as JSON of JSON text.
 
     Raises:
-        Lacking: they are other text, which would teach calls that nothing can read.
+        Lacking: they are anything else, which would teach calls that nothing can read.
     """
     value = given if isinstance(given, str) else _without_null(given)
     for _ in range(2):
-        value = _parsed(value) if value else {}
-    if isinstance(value, str):
-        raise Lacking("a tool call whose arguments are not JSON")
-    return value or {}
+        value = _parsed(value) if value else value
+    if value in (None, "", []):
+        return {}
+    if not isinstance(value, Mapping):
+        raise Lacking("a tool call whose arguments are not a JSON object")
+    return value
 
 
 def _parsed(value: Any) -> Any:
