@@ -9,6 +9,7 @@ import yaml
 
 from mixplan.domains import cached_domains
 from mixplan.domains.cached_domains import as_kept, at_hand, kept_place, opened
+from mixplan.errors import DataError
 from mixplan.recipe import load_recipe
 
 
@@ -48,6 +49,16 @@ def test_what_is_kept_is_what_was_opened_and_the_data_is_not_read_again(recipe, 
 @pytest.mark.parametrize("override", ["seed=7", "drift.demonstrations=2", "target.split.query=3"])
 def test_what_changes_the_rows_is_another_key(recipe, override):
     assert kept_place(load_recipe(recipe)) != kept_place(load_recipe(recipe, [override]))
+
+
+def test_a_file_that_is_not_there_is_told_with_the_recipe_s_line(recipe):
+    opened(load_recipe(recipe))
+    (recipe.parent / "two.jsonl").rename(recipe.parent / "too.jsonl")
+    with pytest.raises(DataError) as caught:
+        opened(load_recipe(recipe))
+    assert str(caught.value) == (
+        f"{recipe}:8: domain 'other': {recipe.parent / 'two.jsonl'}: not there. Did you mean 'too.jsonl'?"
+    )
 
 
 def test_a_file_that_changed_is_read_again(recipe):

@@ -1,7 +1,7 @@
 """What is said of measurements that do not teach a plan: one line a reason, in full."""
 
-from mixplan.forecast.earlier_runs import LeftOut
-from mixplan.forecast.left_out import left_out_lines
+from mixplan.forecast.earlier_runs import History, LeftOut
+from mixplan.forecast.left_out import left_out_lines, left_out_lines_of
 
 
 def test_one_line_for_each_reason_with_the_key():
@@ -35,3 +35,14 @@ def test_many_are_counted_and_keys_that_differ_are_named_alone():
 def test_what_comes_with_mixplan_and_is_of_another_model_is_no_news():
     assert left_out_lines([LeftOut("Shipped", "model", ("model.name: embedded",), shipped=True)]) == []
     assert len(left_out_lines([LeftOut("Shipped", "SAE", ("model.sae: embedded",), shipped=True)])) == 1
+
+
+def test_where_nothing_teaches_a_plan_what_would_with_other_settings_is_a_warning():
+    settings = LeftOut("Shipped", "settings", ("sts.demonstrations: 2",), shipped=True)
+    named, sae = LeftOut("mine", "model", ("model.name: m",), asked=True), LeftOut("b", "SAE", ("model.sae: s",))
+    warned, beside = left_out_lines_of(History(left_out=(settings, named, sae)))
+    assert warned == left_out_lines([settings, named])
+    assert beside == left_out_lines([sae])
+    warned, beside = left_out_lines_of(History(runs=(None,), left_out=(settings, named, sae)))
+    assert warned == left_out_lines([named])
+    assert beside == left_out_lines([settings, sae])

@@ -148,7 +148,19 @@ def test_calls_that_the_template_writes_in_a_way_no_answer_can_are_told(reader, 
     told = conversation_warnings(Recipe(tiny_model), reader("gptoss"), target, {"law": law})
     (line,) = [line for line in told if "tool calls" in line]
     assert line.startswith("target: the chat template of 'tiny' has no form of tool calls that an answer's text can")
-    assert "so 2 pool rows train them as `<tool_call>`" in line
+    assert "so 2 pool rows have them as `<tool_call>`" in line
+    assert "how this model calls; 2 of them end in one, which is trained." in line
     for method, name in (("sft", "qwen3"), ("sft", "deepseekv3"), ("grpo", "gptoss")):
         told = conversation_warnings(Recipe(tiny_model, method), reader(name), target, {"law": law})
         assert not [line for line in told if "tool calls" in line]
+
+
+def test_rows_whose_tools_are_not_written_are_counted_once(reader, tiny_model):
+    tools = (TOOLS, json.dumps([ANY_TOOL]))
+    rows = [replace(row, prompt=(tools, *row.prompt)) for row in asked_rows(5)]
+    law = replace(domain_of("law", tuple(rows[:2])), pool=tuple(rows[2:]), query=tuple(rows[2:4]))
+    told = conversation_warnings(Recipe(tiny_model), reader("llama3"), domain(["a"]), {"law": law})
+    (line,) = [line for line in told if "does not write a conversation's tools" in line]
+    assert "does not see what it may call in 5 rows." in line
+    assert not [line for line in conversation_warnings(Recipe(tiny_model), reader("qwen3"), domain(["a"]), {"law": law})
+                if "tools" in line]  # fmt: skip

@@ -67,8 +67,15 @@ def test_files_that_are_no_text_are_refused(case, here):
 def test_places_that_hold_no_recipe_are_refused(here):
     (here / "folder.yaml").mkdir()
     (here / "loop.yaml").symlink_to("loop.yaml")
+    (here / "run").mkdir()
+    (here / "run" / "recipe.yaml").write_text("model: tiny\n")
+    (here / "rows.jsonl").write_text('{"q": 1}\n')
     expected = {
         "folder.yaml": "folder.yaml: not a regular file.",
+        "run": "run: a run folder. Its recipe is run/recipe.yaml.",
+        "rows.jsonl": (
+            "rows.jsonl: a data file. Name it in a recipe, under `data: {file: …}`; `mixplan new` starts one."
+        ),
         "loop.yaml": "loop.yaml: there is no such recipe. Did you mean 'recipe.yaml'?",
         "recip.yaml": "recip.yaml: there is no such recipe. Did you mean 'recipe.yaml'?",
     }

@@ -17,7 +17,9 @@ from mixplan.recipe.releases import ListedSae, hub_name, listed_models, sae_hint
 from mixplan.recipe.sae_candidates import saes_for
 from mixplan.recipe.suggest import did_you_mean
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List pretrained SAEs; train one.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="List pretrained SAEs; train one."
+)
 
 
 @app.callback()

@@ -31,7 +31,10 @@ def opened(loaded: LoadedRecipe) -> tuple[Domain, dict[str, Domain]]:
     Raises:
         DataError: see `open_domains`.
     """
-    standing = as_kept(loaded)
+    try:
+        standing = as_kept(loaded)
+    except DataError:  # said below, with the recipe's line
+        standing = None
     if standing is not None:
         return standing
     target, domains = open_domains(loaded.recipe, folder=loaded.folder, where=loaded.where)

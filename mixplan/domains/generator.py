@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,9 @@ class Generator:
         Raises:
             DataError: the name or an option is unknown, or the options are refused.
         """
-        from reasoning_gym.factory import DATASETS, create_dataset
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of a library that one of its data sets loads
+            from reasoning_gym.factory import DATASETS, create_dataset
 
         if self.name not in DATASETS:
             guess = did_you_mean(self.name, DATASETS)

@@ -18,10 +18,11 @@ from mixplan.export.training import training_of
 from mixplan.mixture import Mixture, read_mixture
 from mixplan.reading import standalone
 from mixplan.recipe import LoadedRecipe, load_recipe
+from mixplan.recipe.changed_keys import changed
 from mixplan.runs import content_hash, translated, write_json
 from mixplan.saved import read_plan
 from mixplan.saved.plan import Plan
-from mixplan.train.verify import AsPlanned, changed, refuse_other_settings, replan
+from mixplan.train.verify import AsPlanned, refuse_other_settings, replan
 
 if TYPE_CHECKING:
     from mixplan.train.job import Job
@@ -135,7 +136,9 @@ def checked(run: Path, loaded: LoadedRecipe, plan: Plan) -> Mixture:
     """
     planned, again = AsPlanned.of(plan), replan(run, loaded)
     if content_hash(standalone(loaded)) != planned.recipe:
-        raise RunError(f"{run}: the recipe is not the one that was planned{changed(planned, loaded)}. {again}")
+        raise RunError(
+            f"{run}: the recipe is not the one that was planned{changed(planned.values, loaded.resolved)}. {again}"
+        )
     mixture = read_mixture(run / "mixture")
     if mixture is None:
         raise RunError(f"{run / 'mixture'}: the mixture is missing, or a file in it was changed. {again}")

@@ -4,7 +4,7 @@ from mixplan.forecast.earlier_runs import NO_SAE, History, Kind, earlier_runs
 from mixplan.forecast.evidence import Study, with_studies
 from mixplan.forecast.halving import Amount, halving_rows, rows_save
 from mixplan.forecast.job import Job
-from mixplan.forecast.left_out import left_out_lines
+from mixplan.forecast.left_out import left_out_lines_of
 from mixplan.forecast.matching import Planned
 from mixplan.forecast.response import Halving
 from mixplan.forecast.risk import Forecast, Risk, forecast
@@ -23,7 +23,7 @@ __all__ = [
     "earlier_runs",
     "forecast",
     "halving_rows",
-    "left_out_lines",
+    "left_out_lines_of",
     "rows_save",
     "with_studies",
 ]

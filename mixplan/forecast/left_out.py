@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixplan.forecast.earlier_runs import LeftOut
+from mixplan.forecast.earlier_runs import History, LeftOut
 
 SHOWN = 3
 """Runs that a line names; the others are counted."""
@@ -33,6 +33,16 @@ def left_out_lines(parts: Sequence[LeftOut]) -> list[str]:
             f"{keys_of(group)} would let {'them' if many else 'it'} in."
         )
     return lines
+
+
+def left_out_lines_of(history: History) -> tuple[list[str], list[str]]:
+    """The lines that a person is warned with, and those that the report holds.
+
+    Warned of is what the recipe names, and, where nothing teaches the plan, what would with other settings of it.
+    """
+    warned = [one for one in history.left_out if one.asked or (not history.runs and one.reason == "settings")]
+    beside = [one for one in history.left_out if one not in warned]
+    return left_out_lines(warned), left_out_lines(beside)
 
 
 def joined(names: Sequence[str]) -> str:

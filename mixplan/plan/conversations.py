@@ -90,7 +90,7 @@ def added_to_prompts(template: ChatTemplate, kinds: Sequence[bool]) -> Iterator[
 def tools_left_out(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
     """The line for domains whose conversations have tools that the template does not write."""
     for name, domain in domains.items():
-        rows = [row for row in (*domain.pool, *domain.query, *domain.evaluation) if row.prompt[0][0] == TOOLS]
+        rows = [row for row in domain.rows if row.prompt[0][0] == TOOLS]
         if rows and template.render(rows[0].prompt, awaiting=True) == template.render(
             rows[0].prompt[1:], awaiting=True
         ):
@@ -107,10 +107,12 @@ def calls_as_text(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iter
                  for row in domain.pool]  # fmt: skip
         with_calls = [(prompt, texts[-1]) for prompt, texts in turns if texts]
         if with_calls and template.keeps_calls_as_text(with_calls[0][1], parted_tools(with_calls[0][0])[0]):
+            taught = sum(calls("assistant", row.answer) for row in domain.pool)
             yield (
                 f"{name}: the chat template of '{template.name}' has no form of tool calls that an answer's text can "
-                f"hold, so {len(with_calls)} pool rows train them as `<tool_call>`, JSON, `</tool_call>`, which is "
-                "not how this model calls. Leave such rows out, or choose a model whose template writes calls as text."
+                f"hold, so {len(with_calls)} pool rows have them as `<tool_call>`, JSON, `</tool_call>`, which is not "
+                f"how this model calls; {taught or 'none'} of them end in one, which is trained. Leave such rows out, "
+                "or choose a model whose template writes calls as text."
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from mixplan.allocate import rows_again
 from mixplan.domains import Domain, account, by_name, row_warnings
 from mixplan.domains.cached_domains import opened
 from mixplan.domains.content_sketch import sketches
-from mixplan.errors import ModelError
+from mixplan.errors import ModelError, RecipeError
 from mixplan.forecast import (
     NO_SAE,
     Amount,
@@ -23,7 +24,7 @@ from mixplan.forecast import (
     Planned,
     earlier_runs,
     forecast,
-    left_out_lines,
+    left_out_lines_of,
     rows_save,
     with_studies,
 )
@@ -41,6 +42,7 @@ from mixplan.plan.kept_scores import KeptScores
 from mixplan.plan.levers import levers_of
 from mixplan.plan.looks import Doubles, Expected, same_order, same_rows
 from mixplan.plan.pilot import require_pilot, with_pilot
+from mixplan.plan.replaced import replaced_line
 from mixplan.plan.stopped import automatic, stopped_at, stops
 from mixplan.plan.stopwatch import Stopwatch
 from mixplan.plan.tolerances import planned_tolerances
@@ -122,12 +124,18 @@ def make_plan(request: PlanRequest, *, watcher: Watcher, rank: int = 0) -> Path:
     for sentence in unfit:
         watcher.say(sentence)
     with locked(folder):
-        write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
+        replaces = replaced_line(folder, loaded)
+        if replaces is None:
+            write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
+        else:  # until this plan is made, the other one stays whole
+            watcher.say(replaces)
         with watch.stage("scores"):
             scores, stopped = scores_of(loaded, target, domains, watcher, folder=folder)
         scores = scores.model_copy(update={"warnings": [*scores.warnings, *unfit]})
         plan = assemble(loaded, folder, target, domains, scores, watcher)
         further = {"stopped": stopped} if stopped else {}
+        if replaces is not None:
+            write_atomic(folder / "recipe.yaml", recipe_text(loaded).encode())
         write_plan(folder, plan.model_copy(update={"seconds": watch.seconds | plan.seconds, **further}))
     return folder
 
@@ -147,11 +155,20 @@ def refuse_untrainable(loaded: LoadedRecipe) -> None:
 
 
 def overrides_of(request: PlanRequest) -> tuple[str, ...]:
-    """The overrides, `--budget` among them."""
+    """The overrides, `--budget` among them.
+
+    Raises:
+        RecipeError: `--budget` is no budget, or as `load_recipe`.
+    """
     if request.budget is None:
         return request.overrides
     if request.budget == "auto":
         return (*request.overrides, "budget.rows=auto")
+    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", request.budget):
+        raise RecipeError(
+            f"--budget: found '{request.budget}', expected auto, a whole number of rows or tokens, or several as in "
+            "`--budget 0,30,60`."
+        )
     unit = "tokens" if load_recipe(request.recipe, request.overrides).recipe.budget.tokens is not None else "rows"
     return (*request.overrides, f"budget.{unit}=[{request.budget}]")
 
@@ -358,11 +375,11 @@ def foretold(loaded: LoadedRecipe, folder: Path, scores: Scores, planned: Planne
     said += [one.even.sentence() for one in studies if one.even and (scores.sae or one.even.score == key)]
     if scores.sae is None:
         said += said_of_previews(patterns, folder=beneath, run=folder, kind=kind, score=key)
-    asked, beside = ([one for one in history.left_out if one.asked is wanted] for wanted in (True, False))
+    warned, beside = left_out_lines_of(history)
     return replace(
         found,
-        warnings=(*found.warnings, *unread_pilots, *left_out_lines(asked)),
-        evidence=(*(sentence for sentence in said if sentence), *left_out_lines(beside)),
+        warnings=(*found.warnings, *unread_pilots, *warned),
+        evidence=(*(sentence for sentence in said if sentence), *beside),
     )
 
 

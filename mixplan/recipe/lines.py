@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+DATA_FILES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+"""Ends of names that no recipe has; JSON is YAML, so that one may end in `.json`."""
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
 """A file may hold so many values once its aliases are written out; a few nested aliases can otherwise mean billions."""
@@ -260,6 +262,10 @@ def read(path: Path, label: str) -> tuple[Located | None, list[Problem]]:
         return None, [Problem(Place(label, line, path.parent), text)]
 
     try:
+        if path.is_dir() and (path / "recipe.yaml").is_file():
+            return refused(f"a run folder. Its recipe is {path / 'recipe.yaml'}.")
+        if path.suffix in DATA_FILES and path.is_file():
+            return refused("a data file. Name it in a recipe, under `data: {file: …}`; `mixplan new` starts one.")
         if not path.is_file():
             return refused("not a regular file." if path.exists() else "there is no such file.")
         with open(path, "rb") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mixplan.mixture import Mixture, read_mixture
 from mixplan.reading import standalone
 from mixplan.reading.identity import model_folder
 from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.changed_keys import changed
 from mixplan.runs import content_hash, file_hash
 from mixplan.saved import Plan
 from mixplan.saved.base_types import JsonObject
@@ -74,7 +74,9 @@ def verify(run: Path, loaded: LoadedRecipe, planned: AsPlanned, *, mixture: Path
     """
     again = replan(run, loaded)
     if content_hash(standalone(loaded)) != planned.recipe:
-        raise RunError(f"{run}: the recipe is not the one that was planned{changed(planned, loaded)}. {again}")
+        raise RunError(
+            f"{run}: the recipe is not the one that was planned{changed(planned.values, loaded.resolved)}. {again}"
+        )
     found = read_mixture(mixture or run / "mixture")
     if found is None:
         raise RunError(f"{mixture or run / 'mixture'}: the mixture is missing, or a file in it was changed. {again}")
@@ -129,25 +131,6 @@ def settings_hash(loaded: LoadedRecipe) -> str | None:
 def replan(run: Path, loaded: LoadedRecipe) -> str:
     """The command that makes plan and files agree again."""
     return f"Plan again: `mixplan plan {loaded.path} --run {run}`."
-
-
-def changed(planned: AsPlanned, loaded: LoadedRecipe) -> str:
-    """The recipe keys whose values differ, as a clause; empty when only the places of files do."""
-    before, now = flat(planned.values), flat(loaded.resolved)
-    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    places = {key for key in keys if key.endswith((".file", ".path")) or key in ("model.name", "forecast.runs")}
-    told = [key for key in keys if key not in places] or keys
-    more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-    return f": {', '.join(told[:5])}{more} changed" if told else ""
-
-
-def flat(value: Mapping[str, object], above: str = "") -> dict[str, object]:
-    """Nested keys as dotted ones."""
-    found: dict[str, object] = {}
-    for key, below in value.items():
-        name = f"{above}.{key}" if above else str(key)
-        found |= flat(below, name) if isinstance(below, Mapping) and below else {name: below}
-    return found
 
 
 def model_hash(loaded: LoadedRecipe) -> str:
