@@ -1,4 +1,4 @@
-"""Opened domains are kept by the state of their data: the same again, and read again once a file has changed."""
+"""Keeps opened domains by the state of their data: the same again, and read again once a file has changed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a sketch says of two domains, against the rows themselves, for every size, order, split, limit and name."""
+"""Holds what sketches say of two domains against the rows themselves, for every size, order, split, limit and name."""
 
 import hashlib
 import random

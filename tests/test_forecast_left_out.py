@@ -1,4 +1,4 @@
-"""What is said of measurements that do not teach a plan: one line a reason, in full."""
+"""Says of measurements that do not teach a plan one line a reason, in full."""
 
 from mixplan.forecast.earlier_runs import History, LeftOut
 from mixplan.forecast.left_out import left_out_lines, left_out_lines_of

@@ -1,4 +1,4 @@
-"""Loading, types, devices, rendering and generation on tiny random models, and every message in full."""
+"""Loads, renders and generates with tiny random models of every type and device, and holds each message in full."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`mixplan plan` from end to end on a tiny random model: resuming, reuse without torch, the same bytes."""
+"""Runs `mixplan plan` from end to end on a tiny random model: resuming, reuse without torch, the same bytes."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""What is reported of rows and template before anything is read: refused turns, lost reasoning, dates."""
+"""Reports of rows and template before anything is read: refused turns, lost reasoning, dates."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A run folder with a plan by other settings: it is said before it is replaced, and it stays whole until then."""
+"""Says that a plan by other settings stands in a run folder before it is replaced, and keeps it whole until then."""
 
 import pytest
 from small_plan import plan, recipe

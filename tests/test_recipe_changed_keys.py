@@ -1,4 +1,4 @@
-"""The keys in which two recipes differ, as messages name them."""
+"""Names the keys in which two recipes differ as messages do."""
 
 import pytest
 

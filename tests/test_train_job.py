@@ -1,4 +1,4 @@
-"""The job: what decides the outcome is in its hash, what does not is not; it moves with its folder."""
+"""Holds that a job's hash has what decides the outcome and nothing else, and that a job moves with its folder."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Nothing trains on a plan that no longer describes what is there: which part, and the command that mends it."""
+"""Trains nothing on a plan that no longer describes what is there: says which part, and the command that mends it."""
 
 from dataclasses import replace
 from pathlib import Path
