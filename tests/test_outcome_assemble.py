@@ -129,6 +129,21 @@ def test_a_model_of_an_earlier_step_teaches_the_steps_up_to_it(job):
     assert "kept_step" not in made(job, plan)["training"]
 
 
+@pytest.mark.parametrize(("processes", "kind"), [(None, "learned"), (1, "learned"), (2, "relative"), (2, "learned")])
+def test_a_forecast_counts_one_process_and_says_so_where_several_trained(job, processes, kind):
+    plan = planned(job={"target_rows": 40, "steps": 120.0, "learning_rate": 2e-4, "adapter": "full"})
+    plan["forecast"] = plan["forecast"] | {"kind": kind}
+    job.consumption["target"] = job.consumption["law"] | {"rows": 27}
+    found = made(replace(job, processes=processes), plan)
+    assert found["training"].get("processes") == processes
+    told = [text for text in found["warnings"] if "processes trained together" in text]
+    assert told == (
+        ["2 processes trained together, each on a batch of its own, where the plan's forecasts count one: they are of "
+         "120 optimiser steps on target rows, and 45 were taken."]
+        if (processes, kind) == (2, "learned") else []
+    )  # fmt: skip
+
+
 def test_hashes_tell_one_evaluation_from_another(job):
     plan = planned()
     first, second = made(job, plan), made(job, plan, after=evaluation(0.4))

@@ -77,7 +77,7 @@ def test_arms_are_compared_on_batches_of_one_size(trained):
 
     by_four(run)
     first = compared()
-    four = f"{run / 'model'} was trained by 4 processes together, where 1 are started now"
+    four = f"{run / 'model'} was trained by 4 processes, where 1 is started now"
     assert f"{four}: for the comparison the arm plan is trained once more, on batches like the others'" in first.said
     arms = [run / "arms" / name for name in ("uniform-0", "plan-0")]
     assert [json.loads((arm / "training" / "done.json").read_bytes())["processes"] for arm in arms] == [1, 1]

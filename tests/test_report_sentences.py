@@ -126,3 +126,16 @@ def test_what_told_the_drift_is_one_sentence() -> None:
     assert told_by(checked(plan, outcome)[0].drift) == (
         "Drift is predicted from a checkpoint: what runs/[U+202E]pilot/model moved on the target's questions."
     )
+
+
+@pytest.mark.parametrize(
+    ("processes", "read", "told"), [(1, 3, True), (1, 5, False), (None, 3, True), (2, 3, False), (2, 5, False)]
+)
+def test_rows_expected_to_stay_unread_are_told_until_they_are_known_to_be_read(processes, read, told):
+    plan, outcome = values()
+    short = "The job is too short for its mixture: 3 steps of 1 rows read 3 of 5 rows. Set …"
+    plan["warnings"].append(short)
+    outcome["training"]["processes"] = processes
+    consumed = {"planned_rows": 5, "rows": read, "trainable_tokens": 9, "truncated_rows": 0, "dropped_rows": 0}
+    outcome["training"]["consumption"] = {"target": {**consumed, "distinct_rows": read}}
+    assert (short in said_first(*checked(plan, outcome))) == told

@@ -76,7 +76,29 @@ def test_two_processes_train_on_all_that_was_planned(tmp_path, tiny_model):
     assert {"rng_state_0.pth", "rng_state_1.pth", "adapter_model.safetensors", "mixplan.json"} <= states
     # What is done is not run again.
     assert train(run, loaded, plan, launch=Launch(processes=1), watcher=watcher) == trained
-    assert watcher.said[-1] == f"training is reused from an earlier run: 4 steps, {run / 'model'}"
+    reused = f"training is reused from an earlier run: 4 steps, {run / 'model'}"
+    others = f"{run / 'model'} was trained by 2 processes, where 1 is started now"
+    assert watcher.said[-2:] == [reused, f"{others}. To train once more, give another folder by --run."]
+    assert train(run, loaded, plan, launch=Launch(), watcher=watcher) == trained
+    assert watcher.said[-1] == reused
+
+
+@pytest.mark.parametrize(
+    ("launch", "told"),
+    [
+        (Launch(), ["The job is too short for its mixture: 2 steps of 2 rows read 4 of 16 rows. Set "
+                    "`train.args.max_steps: 8` to read each once.", "starting training: sft with 1 process"]),
+        (Launch(processes=8), ["starting training: sft with 8 processes"]),
+        (Launch(extra=("--num_processes", "8")),
+         ["starting training: sft with the processes that accelerate's flags ask for"]),
+    ],
+)  # fmt: skip
+def test_what_a_job_reads_is_foretold_where_its_processes_are_known(tmp_path, tiny_model, monkeypatch, launch, told):
+    run, loaded, plan = lay_run(tmp_path, tiny_model, args={**ARGS, "max_steps": 2, "per_device_train_batch_size": 2})
+    stand_in(monkeypatch, FINISHES)
+    watcher = Silent()
+    train(run, loaded, plan, launch=launch, watcher=watcher)
+    assert watcher.said[: len(told)] == told
 
 
 def test_a_finished_job_is_known_by_its_hash_and_its_model_s_files(planned, monkeypatch):

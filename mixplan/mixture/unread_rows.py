@@ -13,6 +13,8 @@ Place = tuple[str, str, str]
 SFT: tuple[Place, ...] = (("trl", "trainer/sft_config.py", "SFTConfig"),)
 GRPO: tuple[Place, ...] = (("trl", "trainer/grpo_config.py", "GRPOConfig"),)
 TRAINING_ARGUMENTS: Place = ("transformers", "training_args.py", "TrainingArguments")
+SHORT, LEFT = "The job is too short for its mixture: ", "The job leaves "
+"""How what a job would not read begins: expected of it until it has run, when what it read is counted."""
 
 
 def too_short(train: Mapping[str, Any], rows: int, *, processes: int = 1) -> str | None:
@@ -41,10 +43,7 @@ def too_short(train: Mapping[str, Any], rows: int, *, processes: int = 1) -> str
     key = "max_steps" if steps > 0 else "num_train_epochs"
     needed = f"{-(-rows // a_step):.0f}" if steps > 0 else "1"
     amount = f"{steps:.0f} steps of {a_step:g} rows" if steps > 0 else f"{args['num_train_epochs']:g} epochs"
-    return (
-        f"The job is too short for its mixture: {amount} read {read:,.0f} of {rows:,} rows. "
-        f"Set `train.args.{key}: {needed}` to read each once."
-    )
+    return f"{SHORT}{amount} read {read:,.0f} of {rows:,} rows. Set `train.args.{key}: {needed}` to read each once."
 
 
 def left_unread(train: Mapping[str, Any], rows: int, *, processes: int = 1) -> str | None:
@@ -83,7 +82,7 @@ def left_unread(train: Mapping[str, Any], rows: int, *, processes: int = 1) -> s
         else (f"A multiple of {int(batch)} rows is read whole: see `budget.rows` and `mixture.target_rows`.")
     )
     return (
-        f"The job leaves {left:,} of {rows:,} rows unread in each epoch and trains on {whole}: {why} a batch of fewer "
+        f"{LEFT}{left:,} of {rows:,} rows unread in each epoch and trains on {whole}: {why} a batch of fewer "
         f"than {int(batch)}. {remedy}"
     )
 

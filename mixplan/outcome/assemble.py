@@ -107,7 +107,7 @@ def assemble(
     if sources:
         fields["sources"] = {name: measured[called] for name, called in sources.items()}
     outcome = Outcome.model_validate(fields)
-    notes = () if isinstance(trained, Judged) else trained.notes
+    notes = () if isinstance(trained, Judged) else (*trained.notes, *by_several(plan, outcome))
     warnings = [*notes, *other_types(before, after), *other_settings(before, after), *warnings_of(outcome, measured)]
     return outcome.model_copy(update={"summary": summarise(outcome), "warnings": warnings})
 
@@ -164,6 +164,17 @@ def trained_part(plan: Plan, trained: Trained | Judged) -> dict[str, object]:
     return {"job": job_as_run(plan.job, trained, plan.domains), "training": training_part(method, trained)}
 
 
+def by_several(plan: Plan, outcome: Outcome) -> list[str]:
+    """Say that several processes trained what a plan has forecast as one process would train it."""
+    processes = (outcome.training and outcome.training.processes) or 1
+    if processes == 1 or plan.job is None or outcome.job is None or plan.forecast.kind == "relative":
+        return []
+    return [
+        f"{processes} processes trained together, each on a batch of its own, where the plan's forecasts count one: "
+        f"they are of {plan.job.steps:.4g} optimiser steps on target rows, and {outcome.job.steps:.4g} were taken."
+    ]
+
+
 def training_part(method: str, trained: Trained) -> Training:
     """The job as it ran."""
     found = Training(
@@ -173,7 +184,8 @@ def training_part(method: str, trained: Trained) -> Training:
         log=trained.log,
         consumption=trained.consumption,
     )
-    return found if trained.kept_step is None else found.model_copy(update={"kept_step": trained.kept_step})
+    told = {"kept_step": trained.kept_step, "processes": trained.processes}
+    return found.model_copy(update={key: number for key, number in told.items() if number is not None})
 
 
 def contents_of(plan: Plan) -> Contents | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import fmean
 
+from mixplan.mixture.unread_rows import LEFT, SHORT
 from mixplan.outcome.units import counted
 from mixplan.report.text import number, percent, plain, visible, whole
 from mixplan.saved.outcome import Drift, Outcome
@@ -94,8 +95,14 @@ def summary(outcome: Outcome) -> list[str]:
 
 
 def said_first(plan: Plan, outcome: Outcome) -> list[str]:
-    """What a reader should know before the answer: what was wrong, then the outcome's warnings and the plan's."""
-    return list(dict.fromkeys([*wrong(plan, outcome), *outcome.warnings, *plan.notices()]))
+    """What a reader should know before the answer: what was wrong, then the outcome's warnings and the plan's.
+
+    What the plan expected one process to leave unread is left out where several trained, or where all was read.
+    """
+    job = outcome.training
+    otherwise = job is not None and ((job.processes or 1) > 1 or job.read_all)
+    planned = [notice for notice in plan.notices() if not (otherwise and notice.startswith((SHORT, LEFT)))]
+    return list(dict.fromkeys([*wrong(plan, outcome), *outcome.warnings, *planned]))
 
 
 def wrong(plan: Plan, outcome: Outcome) -> list[str]:

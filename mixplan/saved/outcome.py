@@ -240,7 +240,17 @@ class LogLine(AsGiven):
 
 
 class Training(Saved):
-    """The job as it ran; `kept_step` is the one whose model was measured, where a monitor has chosen it."""
+    """The job as it ran.
+
+    Attributes:
+        method: Of the recipe.
+        steps: Optimiser steps.
+        seconds: It took.
+        log: The trainer's.
+        consumption: What was read of each domain, and of the target.
+        kept_step: The step whose model was measured, where a monitor has chosen it.
+        processes: How many trained together, each on a batch of its own; None where an older mixplan trained.
+    """
 
     method: str
     steps: int
@@ -248,6 +258,13 @@ class Training(Saved):
     log: list[LogLine]
     consumption: dict[str, Consumption]
     kept_step: int | None = None
+    processes: int | None = None
+
+    @property
+    def read_all(self) -> bool:
+        """Whether every planned row was read, as far as reading was counted."""
+        read = self.consumption.values()
+        return bool(read) and all(one.different_rows + one.dropped_rows >= one.planned_rows for one in read)
 
     def curve(self, key: str) -> list[tuple[float, float]]:
         """(step, value) wherever the log has `loss`, `reward` or `learning_rate`, in order of step."""

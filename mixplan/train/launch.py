@@ -82,6 +82,11 @@ def processes_of(launch: Launch, gpus: int) -> int | None:
     return None if flags & {"num_processes", "num_machines"} else launch.processes or max(1, gpus)
 
 
+def processes_text(count: int) -> str:
+    """So many processes in words, such as `1 process`."""
+    return "1 process" if count == 1 else f"{count:,} processes"
+
+
 def refuse_several(train: TrainSpec, processes: int) -> None:
     """Refuse several processes where the recipe asks for what one alone can train.
 

@@ -30,6 +30,7 @@ from mixplan.train.launch import (
     gpus_for,
     launch_command,
     processes_of,
+    processes_text,
     refuse_several,
     start,
 )
@@ -112,8 +113,11 @@ def train(
     job = prepare(run, loaded, planned, mixture=mixture, max_steps=max_steps, seed=seed)
     device = loaded.recipe.model.device
     if (standing := finished(run, job)) is not None:
-        if mixture is None or (others := other_batches(standing, launch, device)) is None:
+        others = other_batches(standing, launch, device)
+        if mixture is None or others is None:
             watcher.say(f"training is reused from an earlier run: {standing.steps} steps, {run / 'model'}")
+            if others is not None and launch.processes is not None:
+                watcher.say(f"{others}. To train once more, give another folder by --run.")
             return standing
         watcher.say(f"{others}: it is trained once more")
         with translated(run):
@@ -121,15 +125,17 @@ def train(
         write_job(job, run)
     gpus = gpus_for(device, launch.part)
     command = launch_command(run, launch, recipe=loaded.path, gpus=gpus)
-    processes = launch.processes or max(1, gpus)
+    processes, known = launch.processes or max(1, gpus), processes_of(launch, gpus)
     refuse_several(loaded.recipe.train, processes)
     variables = environment(run, device=device, gpus=gpus, processes=processes, part=launch.part)
     settings, rows = {**loaded.resolved["train"], "args": job.train["args"]}, sum(job.planned_rows.values())
-    for unread in (too_short, left_unread) if max_steps is None else ():  # a pilot or an arm is as long as was meant
+    # A pilot or an arm is as long as was meant, and flags for accelerate may start any number of processes.
+    for unread in (too_short, left_unread) if max_steps is None and known else ():
         if (sentence := unread(settings, rows, processes=processes)) is not None:
             watcher.say(sentence)
     (run / "training" / "error.json").unlink(missing_ok=True)
-    watcher.say(f"starting training: {loaded.recipe.train.method} with {processes} process{'es' * (processes > 1)}")
+    several = processes_text(processes) if known else "the processes that accelerate's flags ask for"
+    watcher.say(f"starting training: {loaded.recipe.train.method} with {several}")
     ended_well = follow(start(command, run, variables), run, watcher)
     done = finished(run, job)
     if not ended_well or done is None:
@@ -152,7 +158,8 @@ def other_batches(trained: Trained, launch: Launch, device: str) -> str | None:
     processes = processes_of(launch, gpus_for(device, launch.part))
     if None in (trained.processes, processes) or trained.processes == processes:
         return None
-    return f"{trained.folder} was trained by {trained.processes} processes together, where {processes} are started now"
+    now = f"{processes} {'is' if processes == 1 else 'are'} started now"
+    return f"{trained.folder} was trained by {processes_text(trained.processes or 1)}, where {now}"
 
 
 def done_warnings(run: Path) -> list[str]:
