@@ -210,6 +210,44 @@ def test_a_job_whose_rewards_are_all_equal_says_that_it_could_learn_nothing(tmp_
     ]
 
 
+def test_parts_of_a_group_are_not_taken_for_one(tmp_path: Path) -> None:
+    tally = tmp_path / "tally.json"
+    train = TrainSpec(method="grpo", rewards={"exact": 1.0})
+    (function,), _ = reward_functions(train, tally=tally, group=4)
+    # One of two processes: all of the first group, two of the second's four answers.
+    columns = batch("Rome", "Rome", "Rome", "Paris", "Rome", "Rome") | {"reference": ["Paris"] * 6}
+    columns["prompts"] = [[{"role": "user", "content": str(i // 4)}] for i in range(6)]
+    function(**columns)
+    assert {key: json.loads(tally.read_bytes())["exact"][key] for key in ("groups", "equal_groups")} == {
+        "groups": 1,
+        "equal_groups": 0,
+    }
+    assert tally_warnings(tally, [{"frac_reward_zero_std": 1.0}]) == []  # counted here: the log is not needed
+    # Two groups of the same prompt behind one another are two.
+    same = batch(*["Rome"] * 7, "Paris") | {"reference": ["Paris"] * 8}
+    function(**same)
+    assert json.loads(tally.read_bytes())["exact"]["groups"] == 3
+    assert json.loads(tally.read_bytes())["exact"]["equal_groups"] == 1
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        ([1.0, 1.0], "GRPO could learn nothing: rewards were equal within every group, so every advantage was 0."),
+        ([1.0, 0.5, None], "GRPO learned from 25% of its groups only (the mean of the logged steps): in the others "
+                           "rewards were equal for all answers, so their advantage was 0."),
+        ([0.5, 0.5], None), ([None], None), ([], None),
+    ],
+)  # fmt: skip
+def test_groups_that_processes_share_out_are_known_from_the_log(tmp_path: Path, shares: list, told: str | None) -> None:
+    tally, log = tmp_path / "tally.json", [{"loss": 0.0, "frac_reward_zero_std": share} for share in shares]
+    train = TrainSpec(method="grpo", rewards={"exact": 1.0})
+    (function,), _ = reward_functions(train, tally=tally, group=4)
+    assert tally_warnings(tally, log) == ([f"{told} {REMEDY}"] if told else [])
+    function(**batch("Rome", "Rome") | {"reference": ["Paris"] * 2})  # half a group
+    assert tally_warnings(tally, log) == ([f"{told} {REMEDY}"] if told else [])
+
+
 def test_several_rewards_are_equal_only_where_all_are(tmp_path: Path) -> None:
     tally = tmp_path / "tally.json"
     exact, pattern = make(tally, rewards={"exact": 1.0, "format": 1.0}, answer_format="R")

@@ -35,6 +35,12 @@ def test_a_model_that_is_as_it_was_is_refused_whatever_its_names(tmp_path, renam
     )
 
 
+def test_what_is_known_of_why_nothing_changed_is_said_in_the_place_of_a_guess(tmp_path):
+    save_file(TENSORS, tmp_path / "model.safetensors")
+    with pytest.raises(TrainError, match=r"before the first step\. GRPO could learn nothing\.$"):
+        refuse_unchanged(before(), tmp_path, ["GRPO could learn nothing."])
+
+
 def test_one_changed_tensor_in_one_of_several_files_will_do(tmp_path):
     save_file({"first": TENSORS["first"]}, tmp_path / "model-00001-of-00002.safetensors")
     save_file({"second": TENSORS["second"] * 1.01}, tmp_path / "model-00002-of-00002.safetensors")

@@ -27,10 +27,17 @@ EXAMPLE_CHARACTERS = 200
 UNCOUNTED = {"graded": 0, "failed": 0, "timed_out": 0, "example": "", "groups": 0, "equal_groups": 0}
 EQUAL_SHARE = 0.5
 """Groups of equal rewards beyond this share are told."""
+EQUAL = (
+    "The model solves none or all of its target questions, or the reward does not fit its answers: read a few of "
+    "these, ask easier or harder questions, or raise `train.args.num_generations` or its temperature."
+)
+"""What to do about them."""
+ZERO_STD = "frac_reward_zero_std"
+"""What TRL logs: the share of groups whose rewards, weighted and summed, are equal; of all processes together."""
 
 
 def reward_functions(
-    train: TrainSpec, *, tally: Path, opened: str = ""
+    train: TrainSpec, *, tally: Path, opened: str = "", group: int | None = None
 ) -> tuple[list[Callable[..., list[float | None]]], list[float]]:
     """Make the recipe's rewards for TRL's GRPOTrainer.
 
@@ -40,6 +47,8 @@ def reward_functions(
             `timed_out` ones (which scored 0), with one `example`. Counts are added to those it holds; several
             processes may share it.
         opened: What the prompt opens for the model's reasoning; an answer that never closes it has not answered.
+        group: How many answers to one prompt are compared, so that a group of which another process has a part is not
+            taken for one; any number that stand together when None.
 
     Returns:
         The reward functions and, as GRPOConfig's `reward_weights`, their factors; in the recipe's order.
@@ -52,7 +61,7 @@ def reward_functions(
     for name in train.rewards:
         if ":" in name:
             refuse_unloadable(name, process)
-        rewards.append(Reward(name, scoring(name, train, process, opened), tally))
+        rewards.append(Reward(name, scoring(name, train, process, opened), tally, group))
     return rewards, list(train.rewards.values())
 
 
@@ -137,11 +146,13 @@ class Reward:
         name: As the recipe names it; TRL's log has it as `rewards/NAME/mean`.
         score: What scores a batch.
         tally: Where failures are counted; None counts nowhere.
+        group: As in `reward_functions`.
     """
 
     name: str
     score: Score
     tally: Path | None
+    group: int | None = None
 
     @property
     def __name__(self) -> str:
@@ -171,7 +182,7 @@ class Reward:
             alone = [{name: [values[i]] for name, values in batch.items()} for i in range(len(completions))]
             scores = [self._one(row, failures) for row in alone]
         if self.tally is not None:
-            groups = group_scores(columns.get("prompts"), scores)
+            groups = group_scores(columns.get("prompts"), scores, self.group)
             count(self.tally, self.name, len(completions), failures, groups)
         return scores
 
@@ -190,22 +201,23 @@ class Reward:
             return 0.0
 
 
-def group_scores(prompts: Any, scores: Sequence[float | None]) -> list[list[float | None]]:
+def group_scores(prompts: Any, scores: Sequence[float | None], size: int | None = None) -> list[list[float | None]]:
     """Scores of answers to one prompt that stand together, by group; groups of one answer are left out.
 
     Args:
         prompts: As TRL gives them; None where it gives none.
         scores: One an answer.
+        size: Answers of a group, of which parts are left out; any number when None.
     """
     if not isinstance(prompts, Sequence) or len(prompts) != len(scores):
         return []
     found: list[list[float | None]] = []
     for place, (prompt, score) in enumerate(zip(prompts, scores, strict=True)):
-        if place and prompt == prompts[place - 1]:
+        if place and prompt == prompts[place - 1] and len(found[-1]) != size:
             found[-1].append(score)
         else:
             found.append([score])
-    return [group for group in found if len(group) > 1]
+    return [group for group in found if len(group) > 1 and size in (None, len(group))]
 
 
 def as_long_json(values: Any, answers: int) -> bool:
@@ -259,8 +271,12 @@ def count(
         os.close(folder)
 
 
-def tally_warnings(tally: Path) -> list[str]:
+def tally_warnings(tally: Path, log: Sequence[Mapping[str, Any]] = ()) -> list[str]:
     """Say what a tally holds against a job.
+
+    Args:
+        tally: Its file; there may be none.
+        log: The trainer's, which tells of groups that processes share out between them; their tally counts none.
 
     Returns:
         A sentence for each reward that failed on some answer, and one where groups of answers had equal rewards, from
@@ -273,30 +289,37 @@ def tally_warnings(tally: Path) -> list[str]:
         for name, one in counts.items()
         if one["failed"] or one["timed_out"]
     ]
-    return [*failed, *equal_warnings(counts)]
+    return [*failed, *equal_warnings(counts, log)]
 
 
-def equal_warnings(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def equal_warnings(counts: Mapping[str, Mapping[str, Any]], log: Sequence[Mapping[str, Any]] = ()) -> list[str]:
     """Say where answers to one prompt had equal rewards: their advantage, a reward less its group's mean, is then 0."""
     # The least equal of several rewards bounds how many groups had equal sums.
     parts = {name: one for name, one in counts.items() if one.get("groups")}
     if not parts:
+        shares = [share for share in (line.get(ZERO_STD) for line in log) if share is not None]
+        mean = sum(shares) / len(shares) if shares else 0.0
+        if mean == 1.0:
+            return [
+                f"GRPO could learn nothing: rewards were equal within every group, so every advantage was 0. {EQUAL}"
+            ]
+        if mean > EQUAL_SHARE:
+            return [
+                f"GRPO learned from {1 - mean:.0%} of its groups only (the mean of the logged steps): in the others "
+                f"rewards were equal for all answers, so their advantage was 0. {EQUAL}"
+            ]
         return []
     name = min(parts, key=lambda name: parts[name]["equal_groups"] / parts[name]["groups"])
     groups, equal = parts[name]["groups"], parts[name]["equal_groups"]
     what = f"reward `{name}`" if len(parts) == 1 else "every reward"
-    remedy = (
-        "The model solves none or all of its target questions, or the reward does not fit its answers: read a few of "
-        "these, ask easier or harder questions, or raise `train.args.num_generations` or its temperature."
-    )
     if equal == groups:
         return [
             f"GRPO could learn nothing: {what} was equal for all answers in each of {groups:,} groups, so every "
-            f"advantage was 0. {remedy}"
+            f"advantage was 0. {EQUAL}"
         ]
     if equal > EQUAL_SHARE * groups:
         return [
             f"GRPO learned from {groups - equal:,} of {groups:,} groups only: in the others {what} was equal for all "
-            f"answers, so their advantage was 0. {remedy}"
+            f"answers, so their advantage was 0. {EQUAL}"
         ]
     return []

@@ -82,7 +82,9 @@ def trl_trainer(
         )
     template = ChatTemplate(template_source(tokenizer), special_tokens(tokenizer), str(job.model["name"]))
     tally = Path(str(config.output_dir)).parent / "rewards.json"
-    functions, _ = reward_functions(job.spec, tally=tally, opened=template.opened_reasoning)
+    functions, _ = reward_functions(
+        job.spec, tally=tally, opened=template.opened_reasoning, group=config.num_generations
+    )
     lm = lm or untrained_model(job, model_arguments(job))
     trainer = CountedTrainer(
         model=lm,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +60,13 @@ def saved_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
                 yield name, file.get_tensor(name)
 
 
-def refuse_unchanged(before: set[str], folder: Path) -> None:
+def refuse_unchanged(before: set[str], folder: Path, told: Sequence[str] = ()) -> None:
     """Refuse a saved model that training left as it was, or ruined.
 
     Args:
         before: Digests of the trained tensors before the first step.
         folder: The saved model.
+        told: What else is known against the job, which says why, and what to do.
 
     Raises:
         TrainError: every saved tensor is one from before, or one holds a value that is not a number.
@@ -81,7 +82,7 @@ def refuse_unchanged(before: set[str], folder: Path) -> None:
     if unchanged:
         raise TrainError(
             "training: the job changed no weight: every saved tensor is as it was before the first step. "
-            "Raise train.args.learning_rate, or the number of steps."
+            + (" ".join(told) or "Raise train.args.learning_rate, or the number of steps.")
         )
 
 

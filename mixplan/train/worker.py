@@ -224,11 +224,12 @@ def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path, s
         TrainError: the job changed no weight.
     """
     assert ready.consumption is not None
-    refuse_unchanged(ready.before, part)
+    log = [curve_point(entry) for entry in state.log_history if "loss" in entry]
+    told = tally_warnings(run / "training" / "rewards.json", log)
+    refuse_unchanged(ready.before, part, told)
     restore_settings(part, job)
     keep_processor(part, job)
     put_model(part, run, ready.tokenizer)
-    log = [curve_point(entry) for entry in state.log_history if "loss" in entry]
     done = {
         "job": job.key,
         "steps": state.global_step,
@@ -238,7 +239,7 @@ def finish(run: Path, job: Job, ready: Ready, state: TrainerState, part: Path, s
         "consumption": {name: entry.values() for name, entry in seen.entries(ready.consumption.domains).items()},
         "warnings": [
             *ready.consumption.warnings,
-            *tally_warnings(run / "training" / "rewards.json"),
+            *told,
             *(ready.monitor.warnings() if ready.monitor else ()),
         ],
         **({"notes": ready.monitor.notes()} if ready.monitor else {}),
