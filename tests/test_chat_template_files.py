@@ -1,10 +1,17 @@
 """A model's chat template is found in any of the files that transformers reads it from."""
 
 import json
+import re
 
 import pytest
+from conftest import save_model
+from transformers import AutoTokenizer
+from trl_templates import TEMPLATES
 
-from mixplan.chat.template_files import stored_template, unread_setting
+from mixplan.chat.template_files import held_template, special_in, stored_template
+from mixplan.errors import ModelError
+from mixplan.model import hold_template
+from mixplan.model.tokenizer_template import special_tokens, template_source
 
 SOURCE = "{% if enable_thinking %}think{% endif %}{% if effort == 'no' %}idle{% endif %}{{ messages[0].content }}"
 
@@ -38,12 +45,51 @@ def test_found_in(tmp_path, file, content):
 )
 def test_settings(tmp_path, settings, expected):
     (tmp_path / "chat_template.jinja").write_text(SOURCE)
-    found = unread_setting(str(tmp_path), settings, "tiny")
-    assert (found is None) == (expected is None)
-    assert expected is None or expected in found
+    if expected is None:
+        template, day = held_template(str(tmp_path), settings, None, "tiny")
+        assert (template.name, day) == ("tiny", None)
+        assert template.source.endswith(SOURCE)
+    else:
+        with pytest.raises(ModelError, match=re.escape(expected)):
+            held_template(str(tmp_path), settings, None, "tiny")
 
 
-def test_a_template_that_is_not_here_or_damaged_says_nothing_yet(tmp_path):
-    assert unread_setting(str(tmp_path), {"a": 1}, "tiny") is None
+def test_a_template_that_is_not_here_says_nothing_and_a_damaged_one_is_named(tmp_path):
+    assert held_template(str(tmp_path), {"a": 1}, None, "tiny") is None
+    assert held_template("someone/far-away", {"a": 1}, None, "tiny") is None
     (tmp_path / "chat_template.jinja").write_text("{% if %}")
-    assert unread_setting(str(tmp_path), {"a": 1}, "tiny") is None
+    with pytest.raises(ModelError, match=r"the chat template of 'tiny' cannot be read: .*Mend it"):
+        held_template(str(tmp_path), {}, None, "tiny")
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_what_the_files_tell_is_what_the_loaded_tokenizer_holds(tmp_path, kind):
+    folder = save_model(kind, tmp_path / kind)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for source in (None, TEMPLATES["qwen3"], TEMPLATES["llama3_2"], "{{ bos_token }}{{ messages[0].content }}"):
+        tokenizer.chat_template = source
+        tokenizer.save_pretrained(folder)
+        again = AutoTokenizer.from_pretrained(folder)
+        day = hold_template(again, "tiny", settings={}, date="2030-01-02")
+        found, told = held_template(str(folder), {}, "2030-01-02", "tiny")
+        assert (found.source, told) == (template_source(again), day)
+        assert special_tokens(again).items() <= found.special.items()
+        if source is None:
+            (folder / "chat_template.jinja").unlink(missing_ok=True)
+
+
+def test_settings_of_a_model_without_a_template_are_refused(tmp_path):
+    folder = save_model("llama", tmp_path / "llama")
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"'tiny' has no chat template, so nothing reads thinking\. Remove the key\."):
+        held_template(str(folder), {"thinking": False}, None, "tiny")
+
+
+def test_special_tokens_are_those_of_the_files(tmp_path):
+    config = {"bos_token": None, "eos_token": {"content": "<end>"}, "image_token": "<i>", "padding_side": "left"}
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"pad_token": "<pad>"}))
+    assert special_in(str(tmp_path), config) == {"eos_token": "<end>", "image_token": "<i>", "pad_token": "<pad>"}
+    assert special_in(str(tmp_path / "nowhere"), {}) == {"bos_token": "<s>", "eos_token": "</s>"}

@@ -1,12 +1,16 @@
 """What keeps a model and an SAE from being used is said from names and small files, with the line of its key."""
 
+import json
 import re
+import sys
 
 import pytest
 import yaml
 from gguf import GGUFReader
 
 from mixplan import embedded
+from mixplan.chat.template import ANY_TOOL
+from mixplan.cli import main
 from mixplan.cli.preflight import EMBEDDED_SHAPE, problems_of_model, unknown_sae
 from mixplan.recipe import load_recipe
 from mixplan.recipe.shapes import Shape
@@ -124,3 +128,46 @@ def test_what_the_drift_is_told_from_must_be_there_and_followed(problems, tmp_pa
     (said,) = problems(model, train=GRPO | {"args": {"learning_rate": 0}}, drift={"from": "reward_step"})
     assert said.endswith("which is not a number above 0. Set `train.args.learning_rate`, such as 1.0e-5.")
     assert problems(model, train=GRPO | {"args": args}, drift={"from": "rollouts"}) == []
+
+
+def test_what_the_chat_template_refuses_or_leaves_out_is_said_before_the_model_is_loaded(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mixplan", "check", "recipe.yaml"])
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "llama"}')
+    (model / "tokenizer_config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    written = "[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
+    refuses = "{% if m['role'] == 'system' %}{{ raise_exception('no system turns') }}{% endif %}"
+    rows = [{"q": f"{number}?", "a": str(number), "s": "Be brief."} for number in range(9)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    local = {"data": {"file": "rows.jsonl"}, "format": "question_answer", "columns": {"question": "q", "answer": "a"}}
+    small = local | {"split": {"evaluation": 1, "query": 2, "demonstration": 5}}
+    turns = [[{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "!"}] for n in range(9)]
+    with_tools = "".join(json.dumps({"messages": pair, "tools": [ANY_TOOL]}) + "\n" for pair in turns)
+    (tmp_path / "tools.jsonl").write_text(with_tools)
+    tools = small | {
+        "data": {"file": "tools.jsonl"},
+        "format": "messages",
+        "columns": {"messages": "messages", "tools": "tools"},
+    }
+    brief = small | {"columns": small["columns"] | {"system": "s"}}
+    value = {"model": {"name": "model", "sae": "none"}, "sts": {"score": "stream"}, "target": small,
+             "domains": {"brief": brief, "tools": tools}, "budget": {"rows": 2}}  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
+    (model / "chat_template.jinja").write_text("{% for m in messages %}" + refuses + written)
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err == (
+        "recipe.yaml: domains.brief: the chat template of 'model' refuses 9 of its 9 rows, such as rows.jsonl:3 with "
+        "the roles system, user, assistant: no system turns. It takes them without the system turn: remove `system` "
+        "from the domain's columns.\n"
+    )
+    (model / "chat_template.jinja").write_text("{% for m in messages %}" + written)
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert (
+        "  warning: tools: the chat template of 'model' does not write a conversation's tools, so the model does not "
+        "see what it may call in 9 rows. Put them into the system turn in the data."
+    ) in capsys.readouterr().out.splitlines()

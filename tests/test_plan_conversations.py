@@ -13,7 +13,7 @@ from mixplan.chat.template import ANY_TOOL
 from mixplan.chat.tool_calls import TOOLS, call_text
 from mixplan.errors import ModelError
 from mixplan.model import hold_template
-from mixplan.plan.conversations import conversation_warnings, refuse_conversations
+from mixplan.plan.conversations import conversations_as_read
 from mixplan.recipe import ColumnsSpec, TrainSpec
 
 STRICT = (
@@ -48,7 +48,7 @@ def domain(answers, **changes):
     return replace(domain_of("target", tuple(rows[:1]), **changes), pool=tuple(rows), demonstration=tuple(rows[:2]))
 
 
-def test_refused_rows_are_named_with_a_remedy_for_their_format(reader):
+def test_refused_rows_are_named_with_a_remedy_for_their_format(reader, tiny_model):
     model = reader(STRICT)
     rows = [replace(row, prompt=(("system", "Be brief."), *row.prompt)) for row in asked_rows(3)]
     for columns, remedy in (
@@ -57,18 +57,18 @@ def test_refused_rows_are_named_with_a_remedy_for_their_format(reader):
     ):
         sound, faulty = domain(["a"]), replace(domain_of("law", (), columns=columns), pool=tuple(rows))
         with pytest.raises(ModelError) as caught:
-            refuse_conversations(model, sound, {"law": faulty})
+            conversations_as_read(Recipe(tiny_model), model, sound, {"law": faulty})
         assert str(caught.value) == (
             "domains.law: the chat template of 'tiny' refuses 3 of its 3 rows, such as test:0 with the roles system, "
             f"user, assistant: turns must alternate. It takes them without the system turn: {remedy}"
         )
-    refuse_conversations(model, domain(["a"]), {"law": domain(["b"])})
+    assert conversations_as_read(Recipe(tiny_model), model, domain(["a"]), {"law": domain(["b"])}) == []
 
 
 def test_reasoning_that_is_not_trained_or_not_read_is_told_with_its_tokens(reader, tiny_model):
     model = reader("deepseek_r1_distill")
     tokens = len(model.tokenizer("A river is a thing.", add_special_tokens=False)["input_ids"])
-    trained, shown, _asked = conversation_warnings(
+    trained, shown, _asked = conversations_as_read(
         Recipe(tiny_model), model, domain([THOUGHT, "plain", THOUGHT]), {"law": domain(["a"])}
     )
     assert trained == (
@@ -80,28 +80,28 @@ def test_reasoning_that_is_not_trained_or_not_read_is_told_with_its_tokens(reade
         f"target: the chat template leaves the reasoning out of 1 demonstrations, so {tokens} tokens of reasoning are "
         "not read. To keep it, write it without `<think>` and `</think>`, as part of the answer's text."
     )
-    rewarded = conversation_warnings(Recipe(tiny_model, "grpo"), model, domain([THOUGHT]), {})
+    rewarded = conversations_as_read(Recipe(tiny_model, "grpo"), model, domain([THOUGHT]), {})
     assert [line.partition(" of ")[2][:16] for line in rewarded] == ["1 demonstrations"]
 
 
 def test_a_setting_of_the_template_is_the_remedy_where_it_keeps_reasoning(reader, tiny_model):
-    shown, _asked = conversation_warnings(Recipe(tiny_model), reader("nemotron_3_nano"), domain([THOUGHT]), {})
+    shown, _asked = conversations_as_read(Recipe(tiny_model), reader("nemotron_3_nano"), domain([THOUGHT]), {})
     assert shown.endswith("To keep it, set `model.chat_template_kwargs: {truncate_history_thinking: false}`.")
     settings = {"truncate_history_thinking": False}
-    kept = conversation_warnings(
+    kept = conversations_as_read(
         Recipe(tiny_model, **settings), reader("nemotron_3_nano", **settings), domain([THOUGHT]), {}
     )
     assert [line for line in kept if "reasoning" in line] == []
 
 
 def test_what_a_prompt_opens_and_training_drops_is_told(reader, tiny_model):
-    (line,) = conversation_warnings(Recipe(tiny_model), reader("deepseek_r1_distill"), domain(["a"]), {})
+    (line,) = conversations_as_read(Recipe(tiny_model), reader("deepseek_r1_distill"), domain(["a"]), {})
     assert line == (
         r"The chat template of 'tiny' ends a prompt with '<think>\n' when the model is asked, and leaves that out of "
         "the rows that are trained. `choice` and `likelihood` are measured as trained, `exact` and `behaviour` as "
         "asked."
     )
-    assert conversation_warnings(Recipe(tiny_model), reader("qwen3"), domain(["a"]), {}) == []
+    assert conversations_as_read(Recipe(tiny_model), reader("qwen3"), domain(["a"]), {}) == []
 
 
 def test_what_the_template_for_tools_leaves_out_or_adds_is_told_of_rows_with_tools(reader, tiny_model):
@@ -115,7 +115,7 @@ def test_what_the_template_for_tools_leaves_out_or_adds_is_told_of_rows_with_too
 
     def told(default, tool_use):
         model = reader(one_template({"default": default, "tool_use": tool_use}))
-        return conversation_warnings(Recipe(tiny_model), model, target, {})
+        return conversations_as_read(Recipe(tiny_model), model, target, {})
 
     end = "To keep it, write it without `<think>` and `</think>`, as part of the answer's text."
     opens = r"with '<think>\n' when the model is asked"
@@ -135,7 +135,7 @@ def test_what_the_template_for_tools_leaves_out_or_adds_is_told_of_rows_with_too
 
 
 def test_a_held_date_is_told(reader, tiny_model):
-    (line,) = conversation_warnings(Recipe(tiny_model), reader("llama3_2", date="2031-02-03"), domain(["a"]), {})
+    (line,) = conversations_as_read(Recipe(tiny_model), reader("llama3_2", date="2031-02-03"), domain(["a"]), {})
     assert line == (
         "The chat template of 'tiny' prints the date. It is held at 3 February 2031 in reading, training and "
         "measuring, so that the recipe plans the same on any day; `model.template_date` sets another."
@@ -145,13 +145,13 @@ def test_a_held_date_is_told(reader, tiny_model):
 def test_calls_that_the_template_writes_in_a_way_no_answer_can_are_told(reader, tiny_model):
     call = call_text("warmth", {"at": "sea"})
     target, law = domain(["a", call, f"I look.\n{call}"]), domain(["a", "b"])
-    told = conversation_warnings(Recipe(tiny_model), reader("gptoss"), target, {"law": law})
+    told = conversations_as_read(Recipe(tiny_model), reader("gptoss"), target, {"law": law})
     (line,) = [line for line in told if "tool calls" in line]
     assert line.startswith("target: the chat template of 'tiny' has no form of tool calls that an answer's text can")
     assert "so 2 pool rows have them as `<tool_call>`" in line
     assert "how this model calls; 2 of them end in one, which is trained." in line
     for method, name in (("sft", "qwen3"), ("sft", "deepseekv3"), ("grpo", "gptoss")):
-        told = conversation_warnings(Recipe(tiny_model, method), reader(name), target, {"law": law})
+        told = conversations_as_read(Recipe(tiny_model, method), reader(name), target, {"law": law})
         assert not [line for line in told if "tool calls" in line]
 
 
@@ -159,8 +159,8 @@ def test_rows_whose_tools_are_not_written_are_counted_once(reader, tiny_model):
     tools = (TOOLS, json.dumps([ANY_TOOL]))
     rows = [replace(row, prompt=(tools, *row.prompt)) for row in asked_rows(5)]
     law = replace(domain_of("law", tuple(rows[:2])), pool=tuple(rows[2:]), query=tuple(rows[2:4]))
-    told = conversation_warnings(Recipe(tiny_model), reader("llama3"), domain(["a"]), {"law": law})
+    told = conversations_as_read(Recipe(tiny_model), reader("llama3"), domain(["a"]), {"law": law})
     (line,) = [line for line in told if "does not write a conversation's tools" in line]
     assert "does not see what it may call in 5 rows." in line
-    assert not [line for line in conversation_warnings(Recipe(tiny_model), reader("qwen3"), domain(["a"]), {"law": law})
+    assert not [line for line in conversations_as_read(Recipe(tiny_model), reader("qwen3"), domain(["a"]), {"law": law})
                 if "tools" in line]  # fmt: skip

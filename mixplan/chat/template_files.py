@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import TemplateError
-
 from mixplan.chat.named_templates import DEFAULT, FOLDER, TOOL_USE, one_template
-from mixplan.chat.template import environment
-from mixplan.chat.template_settings import check_settings
+from mixplan.chat.template import PLAIN, ChatTemplate
+from mixplan.chat.template_settings import hold
 from mixplan.errors import ModelError
 from mixplan.recipe.base_models import cached, read_json
+from mixplan.recipe.paths import local_path
+
+LIKELY = {"bos_token": "<s>", "eos_token": "</s>"}
+"""Special tokens that a tokenizer's class may bring without its files naming them; which text stands for them decides
+nothing of what a template refuses."""
 
 
 def stored_template(place: str) -> str | None:
@@ -35,21 +38,55 @@ def stored_template(place: str) -> str | None:
     return None
 
 
-def unread_setting(place: str, settings: Mapping[str, Any], name: str) -> str | None:
-    """What is wrong with `model.chat_template_kwargs`, as one line; None where they are read, or no template is here.
+def held_template(
+    place: str, settings: Mapping[str, Any], date: str | None, name: str
+) -> tuple[ChatTemplate, str | None] | None:
+    """A model's chat template as it will be held once the model is loaded, with the date that it prints.
 
     Args:
         place: The model's folder or hub id.
-        settings: The recipe's.
+        settings: `model.chat_template_kwargs`.
+        date: `model.template_date`.
         name: The model's name, for messages.
+
+    Returns:
+        None where the tokenizer's files are not here.
+
+    Raises:
+        ModelError: the template cannot be read, reads none of a setting's name, or is not there to read any.
     """
-    source = stored_template(place)
-    if source is None or not settings:
-        return None
-    try:
-        check_settings(environment().parse(source), settings, name)
-    except TemplateError:
-        return None  # said when the template is compiled, with the line in it
-    except ModelError as error:
-        return str(error)
-    return None
+    config = read_json(place, "tokenizer_config.json")
+    source, special = stored_template(place), special_in(place, config)
+    if source is None:
+        # Of a folder all files are here; the hub's cache may hold some of a repository's.
+        plain = local_path(place).is_dir() and bool(config) and not config.get("chat_template")
+        if plain and settings:
+            raise ModelError(without_template(name, settings))
+        return (ChatTemplate(PLAIN, special, name), None) if plain else None
+    held = hold(source, settings=settings, date=date, special=special, name=name)
+    return ChatTemplate(held.source, special, name), held.date
+
+
+def special_in(place: str, config: Mapping[str, Any]) -> dict[str, str]:
+    """A tokenizer's special tokens by name as far as its files tell; others are those that its class is likely to have.
+
+    Args:
+        place: The model's folder or hub id.
+        config: Its tokenizer_config.json.
+    """
+    found: dict[str, str] = dict(LIKELY)
+    for name, token in {**config, **read_json(place, "special_tokens_map.json")}.items():
+        text = token.get("content") if isinstance(token, dict) else token
+        if name.endswith("_token") and isinstance(text, str):
+            found[name] = text
+        elif name in found and token is None:
+            del found[name]
+    return found
+
+
+def without_template(name: str, settings: Mapping[str, Any]) -> str:
+    """What is wrong with settings of a model that has no chat template."""
+    return (
+        f"model.chat_template_kwargs: '{name}' has no chat template, so nothing reads {', '.join(settings)}. "
+        "Remove the key."
+    )

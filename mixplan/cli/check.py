@@ -13,7 +13,7 @@ import typer
 
 from mixplan.cli.downloads import data_downloads, model_downloads
 from mixplan.cli.drift_outlook import drift_outlook
-from mixplan.cli.preflight import problems_of_model
+from mixplan.cli.preflight import conversations, problems_of_model
 from mixplan.cli.progress import waiting
 from mixplan.domains import account, row_warnings, whole
 from mixplan.domains.cached_domains import at_hand
@@ -168,6 +168,9 @@ def _count(loaded: LoadedRecipe, result: Checked, already: Already) -> None:
     if not problems and len(found) == len(recipe.row_sections):
         target, domains = whole(recipe, found)
         result.warnings += row_warnings(target, domains)
+        refused, told = conversations(loaded, target, domains)
+        result.problems += [f"{loaded.path}: {refused}"] if refused else []
+        result.warnings += told
         if recipe.budget.tokens is not None:
             result.warnings.append(
                 "the budget and limits are in tokens, which a plan counts: they are not held against the pools here"

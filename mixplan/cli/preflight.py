@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mixplan import embedded
-from mixplan.chat.template_files import unread_setting
-from mixplan.errors import DriftError
+from mixplan.chat.template import ChatTemplate
+from mixplan.chat.template_files import held_template
+from mixplan.domains import Domain
+from mixplan.errors import DriftError, ModelError
+from mixplan.mixture.conversations import conversation_warnings, refuse_conversations
 from mixplan.mixture.grpo_loss import loss_weights
 from mixplan.reading.identity import checkpoint_folder, learning_rate
 from mixplan.recipe import LoadedRecipe
@@ -47,7 +50,21 @@ def unusable_drift(loaded: LoadedRecipe) -> str | None:
 
 
 def unusable_template(loaded: LoadedRecipe) -> str | None:
-    """What the model's chat template makes impossible of its settings, as one line; None where it is not here."""
+    """What is wrong with the model's chat template or its settings, as one line; None where it is not here."""
+    try:
+        template_here(loaded)
+    except ModelError as error:
+        key = "chat_template_kwargs" if loaded.recipe.model.chat_template_kwargs else "name"
+        return f"{loaded.where(('model', key))}: {error}"
+    return None
+
+
+def template_here(loaded: LoadedRecipe) -> tuple[ChatTemplate, str | None] | None:
+    """The model's chat template with the date that it prints; None where its files are not on this machine.
+
+    Raises:
+        ModelError: see `held_template`.
+    """
     model = loaded.recipe.model
     local = loaded.folder(("model", "name")) / local_path(model.name)
     place = model.name
@@ -55,8 +72,26 @@ def unusable_template(loaded: LoadedRecipe) -> str | None:
         place = str(embedded.converted_folder())
     elif local.is_dir():
         place = str(local)
-    problem = unread_setting(place, model.chat_template_kwargs, model.name)
-    return None if problem is None else f"{loaded.where(('model', 'chat_template_kwargs'))}: {problem}"
+    return held_template(place, model.chat_template_kwargs, model.template_date, model.name)
+
+
+def conversations(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain]) -> tuple[str | None, list[str]]:
+    """What the model's chat template refuses of the rows, as one line, and what it leaves out of them or adds.
+
+    Nothing where the template is not here, or where something is wrong with itself, which is said once.
+    """
+    try:
+        here = template_here(loaded)
+    except ModelError:
+        return None, []
+    if here is None:
+        return None, []
+    template, day = here
+    try:
+        refuse_conversations(template, target, domains)
+    except ModelError as error:
+        return str(error), []
+    return None, conversation_warnings(loaded.recipe, template, target, domains, day=day, tokens=None)
 
 
 def unusable_sae(loaded: LoadedRecipe) -> str | None:

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from mixplan.chat.named_templates import DEFAULT, one_template
 from mixplan.chat.template import PLAIN
+from mixplan.chat.template_files import without_template
 from mixplan.chat.template_settings import hold, model_template
 from mixplan.errors import ModelError
 
@@ -60,10 +61,7 @@ def hold_template(
     """
     if not tokenizer.chat_template:
         if settings:
-            raise ModelError(
-                f"model.chat_template_kwargs: '{name}' has no chat template, so nothing reads {', '.join(settings)}. "
-                "Remove the key."
-            )
+            raise ModelError(without_template(name, settings))
         return None
     source = template_source(tokenizer)
     held = hold(source, settings=settings, date=date, special=special_tokens(tokenizer), name=name)

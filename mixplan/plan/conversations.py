@@ -1,158 +1,25 @@
-"""Reports, before anything is read, what the model's chat template refuses or leaves out of a recipe's rows."""
+"""Holds a loaded model's chat template against the rows that a plan reads with it."""
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from mixplan.chat.named_templates import chooses_by_tools
-from mixplan.chat.reasoning import parted
-from mixplan.chat.refused_turns import remedy_for_turns
-from mixplan.chat.template import ChatTemplate
-from mixplan.chat.template_reasoning import asked_beyond_trained, keeping_setting, keeps_reasoning
-from mixplan.chat.tool_calls import TOOLS, parted_calls, parted_tools
-from mixplan.domains import Domain, Row, by_name
-from mixplan.errors import ModelError
+from mixplan.domains import Domain
+from mixplan.mixture.conversations import conversation_warnings, refuse_conversations
 from mixplan.model import Model, chat_template
 from mixplan.recipe import Recipe
 
-WITHOUT_MARKS = "write it without `<think>` and `</think>`, as part of the answer's text"
-WITH_TOOLS, BEFORE_TOOLS = ("", " with tools"), ("", " before queries with tools")
-IN_TOOLS = ("", " of conversations with tools")
-"""What of a domain is meant, by whether it has tools and a template of its own for them."""
 
-
-def refuse_conversations(model: Model, target: Domain, domains: Mapping[str, Domain]) -> None:
-    """Refuse rows whose turns the chat template does not take, by domain and row.
+def conversations_as_read(recipe: Recipe, model: Model, target: Domain, domains: Mapping[str, Domain]) -> list[str]:
+    """Refuse rows that the chat template refuses, and say what it holds, leaves out or adds, in whole sentences.
 
     Raises:
-        ModelError: names the domain, its rows, what is wrong in them and what to change.
+        ModelError: the template refuses rows.
     """
     template = chat_template(model)
-    for domain in by_name(target, domains).values():
-        place = domain.key
-        rows = domain.rows
-        by_roles: dict[tuple[str, ...], list[Row]] = {}
-        for row in rows:
-            by_roles.setdefault((*(role for role, _ in row.prompt), "assistant"), []).append(row)
-        refused = [(roles, found) for roles, found in by_roles.items() if template.fault(roles) is not None]
-        if refused:
-            roles, found = refused[0]
-            count = sum(len(each) for _, each in refused)
-            remedy = remedy_for_turns(roles, template.accepts, system_column=domain.spec.columns.system is not None)
-            raise ModelError(
-                f"{place}: the chat template of '{model.name}' refuses {count} of its {len(rows)} rows, such as "
-                f"{found[0].id} with the roles {', '.join(roles)}: {str(template.fault(roles)).rstrip('.')}. {remedy}"
-            )
+    refuse_conversations(template, target, domains)
 
+    def tokens(texts: Sequence[str]) -> int:
+        return sum(map(len, model.tokenizer([*texts], add_special_tokens=False, verbose=False)["input_ids"]))
 
-def conversation_warnings(recipe: Recipe, model: Model, target: Domain, domains: Mapping[str, Domain]) -> list[str]:
-    """What the chat template holds, leaves out or adds, in whole sentences."""
-    template = chat_template(model)
-    found = list(date_held(model))
-    found += tools_left_out(template, by_name(target, domains))
-    trains = recipe.train.method == "sft"
-    if trains:
-        found += calls_as_text(template, by_name(target, domains))
-    for name, domain in by_name(target, domains).items():
-        for tools, pool in by_template(template, domain.pool).items() if trains else ():
-            if rows := [row.answer for row in pool if reasons(row.answer)]:
-                found += left_out(recipe, model, name, rows, last=True, tools=tools)
-        shown = [row.rationale or row.answer for row in domain.demonstration]
-        if rows := [text for text in shown if reasons(text)]:
-            for tools in by_template(template, domain.query) or (False,):
-                found += left_out(recipe, model, name, rows, last=False, tools=tools)
-    if trains:
-        pools = [row for domain in by_name(target, domains).values() for row in domain.pool]
-        found += added_to_prompts(template, sorted(by_template(template, pools)))
-    return found
-
-
-def by_template(template: ChatTemplate, rows: Sequence[Row]) -> dict[bool, list[Row]]:
-    """Rows by whether their tools choose another template than the one for conversations without."""
-    found: dict[bool, list[Row]] = {}
-    for row in rows:
-        found.setdefault(chooses_by_tools(template.source) and row.prompt[0][0] == TOOLS, []).append(row)
-    return found
-
-
-def added_to_prompts(template: ChatTemplate, kinds: Sequence[bool]) -> Iterator[str]:
-    """The line for what a prompt ends with that trained rows lack, for conversations without tools and with them."""
-    for tools in kinds:
-        if added := asked_beyond_trained(template, tools=tools):
-            yield (
-                f"The chat template of '{template.name}' ends a prompt{IN_TOOLS[tools]} with {added!r} when the "
-                "model is asked, and leaves that out of the rows that are trained. `choice` and `likelihood` are "
-                "measured as trained, `exact` and `behaviour` as asked."
-            )
-
-
-def tools_left_out(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
-    """The line for domains whose conversations have tools that the template does not write."""
-    for name, domain in domains.items():
-        rows = [row for row in domain.rows if row.prompt[0][0] == TOOLS]
-        if rows and template.render(rows[0].prompt, awaiting=True) == template.render(
-            rows[0].prompt[1:], awaiting=True
-        ):
-            yield (
-                f"{name}: the chat template of '{template.name}' does not write a conversation's tools, so the model "
-                f"does not see what it may call in {len(rows)} rows. Put them into the system turn in the data."
-            )
-
-
-def calls_as_text(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
-    """The line for domains whose rows hold calls that the template writes in a way which no answer's text can have."""
-    for name, domain in domains.items():
-        turns = [(row.prompt, [text for role, text in (*row.prompt, ("assistant", row.answer)) if calls(role, text)])
-                 for row in domain.pool]  # fmt: skip
-        with_calls = [(prompt, texts[-1]) for prompt, texts in turns if texts]
-        if with_calls and template.keeps_calls_as_text(with_calls[0][1], parted_tools(with_calls[0][0])[0]):
-            taught = sum(calls("assistant", row.answer) for row in domain.pool)
-            yield (
-                f"{name}: the chat template of '{template.name}' has no form of tool calls that an answer's text can "
-                f"hold, so {len(with_calls)} pool rows have them as `<tool_call>`, JSON, `</tool_call>`, which is not "
-                f"how this model calls; {taught or 'none'} of them end in one, which is trained. Leave such rows out, "
-                "or choose a model whose template writes calls as text."
-            )
-
-
-def calls(role: str, text: str) -> bool:
-    """Whether a turn ends in tool calls."""
-    return role == "assistant" and bool(parted_calls(text)[1])
-
-
-def date_held(model: Model) -> Iterator[str]:
-    """The line for a template that prints the date."""
-    if model.template_date is not None:
-        day = datetime.date.fromisoformat(model.template_date)
-        yield (
-            f"The chat template of '{model.name}' prints the date. It is held at {day.day} {day:%B %Y} in reading, "
-            "training and measuring, so that the recipe plans the same on any day; `model.template_date` sets another."
-        )
-
-
-def reasons(answer: str) -> bool:
-    """Whether an answer holds reasoning of its own."""
-    found = parted(answer)
-    return bool(found and found[0])
-
-
-def left_out(
-    recipe: Recipe, model: Model, name: str, answers: Sequence[str], *, last: bool, tools: bool
-) -> Iterator[str]:
-    """The line for a domain whose reasoning the template leaves out, with what keeps it."""
-    template = chat_template(model)
-    if keeps_reasoning(template, last=last, tools=tools):
-        return
-    texts = [reasoning for reasoning, _ in filter(None, map(parted, answers))]
-    tokens = sum(map(len, model.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]))
-    setting = keeping_setting(template, recipe.model.chat_template_kwargs, last=last, tools=tools)
-    keep = (
-        f"set `model.chat_template_kwargs: {{{setting[0]}: {str(setting[1]).lower()}}}`" if setting else WITHOUT_MARKS
-    )
-    where = (
-        f"the answers of {len(texts)} pool rows{WITH_TOOLS[tools]}, so {tokens:,} tokens of reasoning are not trained"
-        if last
-        else f"{len(texts)} demonstrations{BEFORE_TOOLS[tools]}, so {tokens:,} tokens of reasoning are not read"
-    )
-    yield f"{name}: the chat template leaves the reasoning out of {where}. To keep it, {keep}."
+    return conversation_warnings(recipe, template, target, domains, day=model.template_date, tokens=tokens)

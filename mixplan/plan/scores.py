@@ -16,7 +16,7 @@ from mixplan.features.queries import Reading, Unit, plan_reading
 from mixplan.features.statistics import Columns, Statistics
 from mixplan.model import Checked, Model, slower
 from mixplan.plan.by_source import SourceDrift, scores_by_source, source_drifts
-from mixplan.plan.conversations import conversation_warnings, refuse_conversations
+from mixplan.plan.conversations import conversations_as_read
 from mixplan.plan.drift_source import DriftReading, drift_reading
 from mixplan.plan.figures import describe_model, interval_of, mean_row_tokens
 from mixplan.plan.loaded_alike import load_alike
@@ -218,8 +218,7 @@ def made_ready(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domai
     watcher.say(f"loading {spec.name}")
     depth = reading_depth(loaded, sae_spec)
     model = load_alike(spec, Workers.here(), folder=loaded.folder(("model", "name")), depth=depth)
-    refuse_conversations(model, target, domains)
-    warnings = list(conversation_warnings(loaded.recipe, model, target, domains))
+    warnings = conversations_as_read(loaded.recipe, model, target, domains)
     sae = load_sae(sae_spec, model, folder=loaded.folder(("model", "sae", "path")))
     checked = reading_way(model, sae.depth)
     warnings += filter(None, [slower(model, checked, "read")])

@@ -24,7 +24,7 @@ from mixplan.features.queries import Reading, draw_demonstrations, in_front, pla
 from mixplan.features.stream_shift import StreamShift, depth_read, stream_shift
 from mixplan.model import Checked, Model, slower, text_hash
 from mixplan.model.device import threads
-from mixplan.plan.conversations import conversation_warnings, refuse_conversations
+from mixplan.plan.conversations import conversations_as_read
 from mixplan.plan.figures import describe_model, interval_of, mean_row_tokens
 from mixplan.plan.loaded_alike import load_alike
 from mixplan.reading.progress import Watcher
@@ -216,10 +216,9 @@ def made_ready(
     spec = loaded.recipe.model
     watcher.say(f"loading {spec.name}; it has no SAE, so no features are read")
     model = load_alike(spec, Workers.here(), folder=loaded.folder(("model", "name")))
-    refuse_conversations(model, target, domains)
+    warnings = conversations_as_read(loaded.recipe, model, target, domains)
     depth = depth_read(model)
     checked, scored = reading_way(model, depth), scoring_way(model)
-    warnings = list(conversation_warnings(loaded.recipe, model, target, domains))
     warnings += filter(None, [slower(model, checked, "read"), slower(model, scored, "scored")])
     for warning in warnings:
         watcher.say(warning)

@@ -240,17 +240,7 @@ class LogLine(AsGiven):
 
 
 class Training(Saved):
-    """The job as it ran.
-
-    Attributes:
-        method: Of the recipe.
-        steps: Optimiser steps.
-        seconds: It took.
-        log: The trainer's.
-        consumption: What was read of each domain, and of the target.
-        kept_step: The step whose model was measured, where a monitor has chosen it.
-        processes: How many trained together, each on a batch of its own; None where an older mixplan trained.
-    """
+    """The job as it ran, by `processes` that trained together; `kept_step` is the measured one that a monitor chose."""
 
     method: str
     steps: int

@@ -82,8 +82,10 @@ def processes_of(launch: Launch, gpus: int) -> int | None:
     return None if flags & {"num_processes", "num_machines"} else launch.processes or max(1, gpus)
 
 
-def processes_text(count: int) -> str:
-    """So many processes in words, such as `1 process`."""
+def processes_text(count: int | None) -> str:
+    """So many processes in words, such as `1 process`; None of those that further arguments say."""
+    if count is None:
+        return "the processes that accelerate's flags ask for"
     return "1 process" if count == 1 else f"{count:,} processes"
 
 

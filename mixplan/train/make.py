@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -128,14 +129,11 @@ def train(
     processes, known = launch.processes or max(1, gpus), processes_of(launch, gpus)
     refuse_several(loaded.recipe.train, processes)
     variables = environment(run, device=device, gpus=gpus, processes=processes, part=launch.part)
-    settings, rows = {**loaded.resolved["train"], "args": job.train["args"]}, sum(job.planned_rows.values())
     # A pilot or an arm is as long as was meant, and flags for accelerate may start any number of processes.
-    for unread in (too_short, left_unread) if max_steps is None and known else ():
-        if (sentence := unread(settings, rows, processes=processes)) is not None:
-            watcher.say(sentence)
+    for sentence in expected_unread(loaded, job, processes) if max_steps is None and known else ():
+        watcher.say(sentence)
     (run / "training" / "error.json").unlink(missing_ok=True)
-    several = processes_text(processes) if known else "the processes that accelerate's flags ask for"
-    watcher.say(f"starting training: {loaded.recipe.train.method} with {several}")
+    watcher.say(f"starting training: {loaded.recipe.train.method} with {processes_text(known)}")
     ended_well = follow(start(command, run, variables), run, watcher)
     done = finished(run, job)
     if not ended_well or done is None:
@@ -143,6 +141,14 @@ def train(
     for warning in [*done_warnings(run), *done.notes]:
         watcher.say(warning)
     return done
+
+
+def expected_unread(loaded: LoadedRecipe, job: Job, processes: int) -> Iterator[str]:
+    """What a job of so many processes would leave unread of its mixture, in sentences."""
+    settings, rows = {**loaded.resolved["train"], "args": job.train["args"]}, sum(job.planned_rows.values())
+    for unread in (too_short, left_unread):
+        if (sentence := unread(settings, rows, processes=processes)) is not None:
+            yield sentence
 
 
 def other_batches(trained: Trained, launch: Launch, device: str) -> str | None:
