@@ -275,3 +275,43 @@ def test_texts(tmp_path):
     with pytest.raises(DataError) as caught:
         list(read_texts(data, "text", folder=tmp_path, seed=0))
     assert str(caught.value) == f"{tmp_path}/rows.jsonl: no column 'text'; it has t, u."
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize(("format_", "columns"), [("messages", M), ("prompt_completion", PC)])
+def test_what_trl_reads_by_name_and_the_recipe_does_not_name_is_counted(tmp_path, kind, format_, columns):
+    import pyarrow
+    import pyarrow.parquet
+
+    tool = {"type": "function", "function": {"name": "look", "description": ""}}
+    chat = {"m": [USER, ASSISTANT], "p": [USER], "c": [ASSISTANT]}
+    beside = [
+        {"tools": [tool], "chat_template_kwargs": {"think": False, "effort": None}},
+        {"tools": [], "chat_template_kwargs": {"think": None, "effort": None}},
+        {"tools": None, "chat_template_kwargs": None},
+        {"tools": [tool], "chat_template_kwargs": None},
+    ]
+    records = [{**chat, **more, "note": "x"} for more in beside]
+    if kind == "parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), tmp_path / "rows.parquet")
+    else:
+        save(tmp_path, records)
+
+    def changed(**named):
+        domain = spec(format_, columns.model_copy(update=named), file=f"rows.{kind}")
+        reader = RowReader(domain, generated=False)
+        rows = list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
+        return dict(reader.causes.changed), [row.prompt[0][0] for row in rows]
+
+    kwargs = "without their own `chat_template_kwargs`, which `model.chat_template_kwargs` sets for all"
+    untold = {"without their `tools`, which `columns` does not name": 2, kwargs: 1}
+    assert changed() == (untold, ["user"] * 4)
+    assert changed(tools="tools") == ({kwargs: 1}, ["tools", "user", "user", "tools"])
+
+
+def test_a_column_of_tools_beside_questions_is_nothing_that_trl_reads(tmp_path):
+    save(tmp_path, [{"q": "?", "a": "!", "tools": ["hammer"]}])
+    domain = spec("question_answer", ColumnsSpec(question="q", answer="a"))
+    reader = RowReader(domain, generated=False)
+    assert len(list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))) == 1
+    assert dict(reader.causes.changed) == {}
