@@ -126,7 +126,7 @@ def test_own_factors_are_used_and_said_why() -> None:
         "Rows are planned by the expected change of behaviour. "
         "3 targets are few: the intervals are wide for it, and the choice may turn with the next run."
     )
-    assert made.runs == (("run0", "9" * 64), ("run1", "8" * 64), ("run2", "7" * 64))
+    assert made.runs == (("run0", "9" * 64, False), ("run1", "8" * 64, False), ("run2", "7" * 64, False))
     assert made.describe_all().values()["learned_from"][0] == {"run": "run0", "hash": "9" * 64}
     total = sum(entry.value for entry in made.planning.values())
     for name, risk in made.risks.items():

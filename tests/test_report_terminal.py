@@ -129,6 +129,9 @@ def test_sentences(value: dict[str, Any]) -> None:
     assert foundations(Plan.model_validate_json(json.dumps(value))) == [f"Rests on the score alone; {rests}"]
     value["forecast"]["learned_from"] = [{"run": "runs/a", "hash": "0"}]
     assert foundations(Plan.model_validate_json(json.dumps(value))) == [f"Rests on 1 earlier run; {rests}"]
+    value["forecast"]["learned_from"] += [{"run": name, "hash": "0", "studied": True} for name in "bc"]
+    mixed = f"Rests on 2 targets of studies and 1 earlier run; {rests}"
+    assert foundations(Plan.model_validate_json(json.dumps(value))) == [mixed]
     value["ranking"]["stability"], value["sae"]["health"]["fits"] = None, False
     said = foundations(Plan.model_validate_json(json.dumps(value)))[0]
     assert "by STS_ICL not defined; the SAE does not fit these tokens" in said

@@ -53,7 +53,7 @@ class Forecast:
         planning: What plans the rows, by domain: the scores given, or the expected change of behaviour.
         learned: What earlier runs taught; None where nothing.
         known: Earlier runs in this plan's terms; None where there was nowhere to look for them.
-        runs: The runs learned from, by name and hash, sorted.
+        runs: The runs learned from, sorted: name, hash, and whether it is a study's target.
         warnings: On runs that could not be learned from, in whole sentences.
         evidence: How well such scores predicted changes in studies of this model and SAE, and what was left out, a
             sentence each.
@@ -66,7 +66,7 @@ class Forecast:
     planning: dict[str, Score] = field(default_factory=dict)
     learned: Learned | None = None
     known: Known | None = None
-    runs: tuple[tuple[str, str], ...] = ()
+    runs: tuple[tuple[str, str, bool], ...] = ()
     warnings: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
     pilot: saved.PilotUse | None = None
@@ -83,7 +83,10 @@ class Forecast:
             planned_by="behaviour" if self.learned and self.learned.planning else "score",
             text=self.text,
             evidence=list(self.evidence),
-            learned_from=[saved.LearnedFrom(run=name, hash=mark) for name, mark in self.runs],
+            learned_from=[
+                saved.LearnedFrom(run=name, hash=mark, **({"studied": True} if studied else {}))
+                for name, mark, studied in self.runs
+            ],
         )
         return found if self.pilot is None else found.model_copy(update={"pilot": self.pilot})
 
@@ -135,7 +138,7 @@ def forecast(
         planning=planning,
         learned=learned,
         known=known,
-        runs=tuple(sorted((run.name, run.hash) for run in history.runs)),
+        runs=tuple(sorted((run.name, run.hash, run.studied) for run in history.runs)),
         warnings=history.warnings,
     )
 
@@ -156,7 +159,7 @@ def from_pilot(piloted: Piloted, learned: Learned | None, known: Known, history:
         planning=planning,
         learned=merged,
         known=known,
-        runs=tuple(sorted((run.name, run.hash) for run in history.runs)),
+        runs=tuple(sorted((run.name, run.hash, run.studied) for run in history.runs)),
         warnings=history.warnings,
         pilot=piloted.use,
     )

@@ -12,8 +12,10 @@ from mixplan.saved.plan import PilotUse
 
 def grounds_of(plan: Plan) -> str:
     """What a plan rests on, in a few words."""
-    learned, pilot = len(plan.forecast.learned_from), plan.forecast.pilot
-    runs = counted(learned, "earlier run") if learned else ""
+    studied = sum(one.studied for one in plan.forecast.learned_from)
+    own, pilot = len(plan.forecast.learned_from) - studied, plan.forecast.pilot
+    targets = f"{counted(studied, 'target')} of studies" if studied else ""
+    runs = " and ".join(filter(None, [targets, counted(own, "earlier run") if own else ""]))
     if pilot is not None:
         short = f"a pilot of {counted(pilot.steps, 'step')} on {counted(len(pilot.measured), 'domain')}"
         return f"{short} and {runs}" if runs else short

@@ -126,10 +126,11 @@ class Domain(Data, DomainScores):
 
 
 class LearnedFrom(Saved):
-    """An earlier run that the forecast learned from."""
+    """An earlier run, or a study's target, that the forecast learned from."""
 
     run: str
     hash: str
+    studied: bool = False
 
 
 class PilotUse(Saved):

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "bin"))
 from organism_arms import Job as OrganismJob
 from organism_arms import part_of_rate
 
-TEACHING = {"rows": 400, "batch": 16, "learning_rate": 1e-3, "r": 32, "seed": 1}
+TEACHING = {"rows": 1200, "batch": 16, "learning_rate": 1e-3, "r": 32, "seed": 1}
 """Rows of each skill, once each, and the LoRA adapter that learns them."""
 TARGET_ROWS = 8
 """Target rows in each step of each arm."""
