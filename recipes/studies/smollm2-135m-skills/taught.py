@@ -6,8 +6,8 @@
 
 Registered: this text was fixed before the first training of the search; its hash, with those of what it runs, opens the
 results, and a search of other files or libraries is refused. A first teaching, of 400 rows a skill, kept three of the
-ten skills by the rule below (first_teaching.json); it was given up, before a training of the search had ended, for three
-times as many rows.
+ten skills by the rule below (first_teaching.json); it was given up before a training of the search had ended, for
+three times as many rows.
 
     skills    those of the ten whose taught accuracy is at least `GOOD` and at least `OVER` above what the most frequent
               right answer alone would get, both on the split `probe`
