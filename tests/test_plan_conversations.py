@@ -134,6 +134,28 @@ def test_what_the_template_for_tools_leaves_out_or_adds_is_told_of_rows_with_too
     ]
 
 
+def test_a_setting_that_one_of_two_templates_does_not_read_is_told_of_the_rows_that_it_renders(reader, tiny_model):
+    tools = (TOOLS, json.dumps([ANY_TOOL]))
+    thinks = "{% if think %}Think.{% endif %}{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
+    plain = "{{ tools }}{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
+    first, *others = asked_rows(4)
+    target = replace(domain(["a"]), pool=(replace(first, prompt=(tools, *first.prompt)), *others))
+
+    def told(default, tool_use, **settings):
+        model = reader(one_template({"default": default, "tool_use": tool_use}), **settings)
+        found = conversations_as_read(Recipe(tiny_model, **settings), model, target, {})
+        return [line for line in found if "does not read" in line]
+
+    end = "does not read `think` of `model.chat_template_kwargs`, which therefore changes nothing in"
+    assert told(thinks, plain, think=True) == [
+        f"The chat template of 'tiny' named tool_use {end} 1 of the rows, those with tools."
+    ]
+    assert told(plain, thinks, think=True) == [
+        f"The chat template of 'tiny' named default {end} {len(target.rows) - 1} of the rows, those without tools."
+    ]
+    assert told(thinks, thinks + " ", think=True) == told(thinks, plain) == []
+
+
 def test_a_held_date_is_told(reader, tiny_model):
     (line,) = conversations_as_read(Recipe(tiny_model), reader("llama3_2", date="2031-02-03"), domain(["a"]), {})
     assert line == (

@@ -42,6 +42,13 @@ def one_template(named: Mapping[str, str]) -> str | None:
     return f"{WITH_TOOLS}{whole[0]}{WITHOUT_TOOLS}{whole[1]}{END}"
 
 
+def parts_of(source: str) -> dict[str, str]:
+    """The texts that `one_template` made one of, by name, of such a text held or not; empty of any other."""
+    _, chosen, both = source.partition(WITH_TOOLS)
+    tool_use, parted, default = both.partition(WITHOUT_TOOLS)
+    return {TOOL_USE: tool_use, DEFAULT: default.removesuffix(END)} if chosen and parted else {}
+
+
 def further_files(folder: Path) -> list[Path]:
     """The files in a model's folder that hold its templates of other names than `default`, in order."""
     return sorted((folder / FOLDER).glob("*.jinja"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from mixplan.chat.named_templates import chooses_by_tools
+from mixplan.chat.named_templates import TOOL_USE, chooses_by_tools, parts_of
 from mixplan.chat.reasoning import parted
 from mixplan.chat.refused_turns import remedy_for_turns
 from mixplan.chat.template import ChatTemplate
 from mixplan.chat.template_reasoning import asked_beyond_trained, keeping_setting, keeps_reasoning
+from mixplan.chat.template_settings import parsed, settings_read
 from mixplan.chat.tool_calls import TOOLS, parted_calls, parted_tools
 from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import ModelError
@@ -76,10 +77,27 @@ def conversation_warnings(
         if rows := [text for text in shown if reasons(text)]:
             for tools in by_template(template, domain.query) or (False,):
                 found += left_out(recipe, template, name, rows, last=False, tools=tools, tokens=tokens)
+    rows = [row for domain in by_name(target, domains).values() for row in domain.rows]
+    found += unread_settings(template, recipe.model.chat_template_kwargs, by_template(template, rows))
     if trains:
         pools = [row for domain in by_name(target, domains).values() for row in domain.pool]
         found += added_to_prompts(template, sorted(by_template(template, pools)))
     return found
+
+
+def unread_settings(
+    template: ChatTemplate, settings: Mapping[str, object], rows: Mapping[bool, Sequence[Row]]
+) -> Iterator[str]:
+    """The line for settings that only one of two named templates reads, where rows are rendered by the other one."""
+    for name, source in parts_of(template.source).items():
+        unread = sorted(settings.keys() - settings_read(parsed(source)))
+        if unread and (count := len(rows.get(name == TOOL_USE, ()))):
+            keys = " and ".join(f"`{key}`" for key in unread)
+            yield (
+                f"The chat template of '{template.name}' named {name} does not read {keys} of "
+                f"`model.chat_template_kwargs`, which therefore changes nothing in {count:,} of the rows, those "
+                f"{'with' if name == TOOL_USE else 'without'} tools."
+            )
 
 
 def by_template(template: ChatTemplate, rows: Sequence[Row]) -> dict[bool, list[Row]]:
