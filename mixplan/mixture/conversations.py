@@ -77,8 +77,8 @@ def conversation_warnings(
         if rows := [text for text in shown if reasons(text)]:
             for tools in by_template(template, domain.query) or (False,):
                 found += left_out(recipe, template, name, rows, last=False, tools=tools, tokens=tokens)
-    rows = [row for domain in by_name(target, domains).values() for row in domain.rows]
-    found += unread_settings(template, recipe.model.chat_template_kwargs, by_template(template, rows))
+    everything = [row for domain in by_name(target, domains).values() for row in domain.rows]
+    found += unread_settings(template, recipe.model.chat_template_kwargs, by_template(template, everything))
     if trains:
         pools = [row for domain in by_name(target, domains).values() for row in domain.pool]
         found += added_to_prompts(template, sorted(by_template(template, pools)))
