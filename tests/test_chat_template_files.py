@@ -88,6 +88,15 @@ def test_settings_of_a_model_without_a_template_are_refused(tmp_path):
         held_template(str(folder), {"thinking": False}, None, "tiny")
 
 
+def test_named_templates_without_a_default_are_refused(tmp_path):
+    listed = [{"name": "rag", "template": SOURCE}, {"name": "chat", "template": SOURCE}]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": listed}))
+    with pytest.raises(
+        ModelError, match=r"has chat templates named chat, rag and none named default, so none is chosen"
+    ):
+        held_template(str(tmp_path), {}, None, "tiny")
+
+
 def test_special_tokens_are_those_of_the_files(tmp_path):
     config = {"bos_token": None, "eos_token": {"content": "<end>"}, "image_token": "<i>", "padding_side": "left"}
     (tmp_path / "special_tokens_map.json").write_text(json.dumps({"pad_token": "<pad>"}))

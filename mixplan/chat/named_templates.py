@@ -8,7 +8,7 @@ chooses as transformers does.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 DEFAULT, TOOL_USE = "default", "tool_use"
@@ -40,6 +40,14 @@ def one_template(named: Mapping[str, str]) -> str | None:
     # Jinja leaves out the line end that a template ends with.
     whole = [_LAST_LINE_END.sub("", text) for text in (tool_use, default)]
     return f"{WITH_TOOLS}{whole[0]}{WITHOUT_TOOLS}{whole[1]}{END}"
+
+
+def without_default(place: str, names: Iterable[str]) -> str:
+    """What is wrong with named templates of which none is named `default`."""
+    return (
+        f"the tokenizer in '{place}' has chat templates named {', '.join(sorted(names))} and none named {DEFAULT}, so "
+        f"none is chosen for a conversation. Name one of them {DEFAULT} in its files."
+    )
 
 
 def parts_of(source: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mixplan.chat.named_templates import DEFAULT, FOLDER, TOOL_USE, one_template
+from mixplan.chat.named_templates import DEFAULT, FOLDER, TOOL_USE, one_template, without_default
 from mixplan.chat.template import PLAIN, ChatTemplate
 from mixplan.chat.template_settings import hold
 from mixplan.errors import ModelError
@@ -53,13 +53,17 @@ def held_template(
         None where the tokenizer's files are not here.
 
     Raises:
-        ModelError: the template cannot be read, reads none of a setting's name, or is not there to read any.
+        ModelError: the template cannot be read, reads none of a setting's name, or is not there to read any, or none
+            of several is named `default`.
     """
     config = read_json(place, "tokenizer_config.json")
     source, special = stored_template(place), special_in(place, config)
     if source is None:
+        if isinstance(listed := config.get("chat_template"), list) and listed:
+            names = [str(one.get("name")) for one in listed if isinstance(one, dict)]
+            raise ModelError(without_default(place, names))
         # Of a folder all files are here; the hub's cache may hold some of a repository's.
-        plain = local_path(place).is_dir() and bool(config) and not config.get("chat_template")
+        plain = local_path(place).is_dir() and bool(config)
         if plain and settings:
             raise ModelError(without_template(name, settings))
         return (ChatTemplate(PLAIN, special, name), None) if plain else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from mixplan.chat.named_templates import DEFAULT, one_template
+from mixplan.chat.named_templates import one_template, without_default
 from mixplan.chat.template import PLAIN
 from mixplan.chat.template_files import without_template
 from mixplan.chat.template_settings import hold, model_template
@@ -35,10 +35,7 @@ def template_source(tokenizer: PreTrainedTokenizerBase) -> str:
         return PLAIN
     source = one_template(template) if isinstance(template, Mapping) else str(template)
     if source is None:
-        raise ModelError(
-            f"the tokenizer in '{tokenizer.name_or_path}' has chat templates named {', '.join(sorted(template))} and "
-            f"none named {DEFAULT}, so none is chosen for a conversation. Name one of them {DEFAULT} in its files."
-        )
+        raise ModelError(without_default(str(tokenizer.name_or_path), template))
     return source
 
 
