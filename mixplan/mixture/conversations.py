@@ -11,6 +11,7 @@ from mixplan.chat.refused_turns import remedy_for_turns
 from mixplan.chat.template import ChatTemplate
 from mixplan.chat.template_reasoning import asked_beyond_trained, keeping_setting, keeps_reasoning
 from mixplan.chat.template_settings import parsed, settings_read
+from mixplan.chat.tool_calls import OPEN as CALL
 from mixplan.chat.tool_calls import TOOLS, parted_calls, parted_tools
 from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import ModelError
@@ -77,8 +78,9 @@ def conversation_warnings(
         if rows := [text for text in shown if reasons(text)]:
             for tools in by_template(template, domain.query) or (False,):
                 found += left_out(recipe, template, name, rows, last=False, tools=tools, tokens=tokens)
-    everything = [row for domain in by_name(target, domains).values() for row in domain.rows]
-    found += unread_settings(template, recipe.model.chat_template_kwargs, by_template(template, everything))
+    if settings := recipe.model.chat_template_kwargs:
+        everything = [row for domain in by_name(target, domains).values() for row in domain.rows]
+        found += unread_settings(template, settings, by_template(template, everything))
     if trains:
         pools = [row for domain in by_name(target, domains).values() for row in domain.pool]
         found += added_to_prompts(template, sorted(by_template(template, pools)))
@@ -102,9 +104,11 @@ def unread_settings(
 
 def by_template(template: ChatTemplate, rows: Sequence[Row]) -> dict[bool, list[Row]]:
     """Rows by whether their tools choose another template than the one for conversations without."""
+    if not chooses_by_tools(template.source):
+        return {False: [*rows]} if rows else {}
     found: dict[bool, list[Row]] = {}
     for row in rows:
-        found.setdefault(chooses_by_tools(template.source) and row.prompt[0][0] == TOOLS, []).append(row)
+        found.setdefault(row.prompt[0][0] == TOOLS, []).append(row)
     return found
 
 
@@ -150,7 +154,7 @@ def calls_as_text(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iter
 
 def calls(role: str, text: str) -> bool:
     """Whether a turn ends in tool calls."""
-    return role == "assistant" and bool(parted_calls(text)[1])
+    return role == "assistant" and CALL in text and bool(parted_calls(text)[1])
 
 
 def date_held(template: ChatTemplate, day: str | None) -> Iterator[str]:
