@@ -86,3 +86,19 @@ def test_every_arm_is_a_sound_recipe_of_as_many_steps(target, arm, tmp_path):
     place.write_text(write(compare.RECIPE | {"target": compare.TARGETS[target], "seed": 0}))
     recipe = load_recipe(place, compare.ARMS[arm]).recipe
     assert (recipe.train.args["max_steps"], recipe.mixture.target_rows) == (16, 64)
+
+
+def test_all_arms_are_told_beside_plain_where_a_seed_has_them():
+    def lines(seed, losses):
+        return [
+            {"target": "commonsense", "seed": seed, "arm": arm, "points": curve((0, 0), (0.5, loss))}
+            for arm, loss in zip(compare.ARMS, losses, strict=False)
+        ]
+
+    found = [*lines(0, (1.0, 0.5, 0.25, 0.25, 0.125)), *lines(1, (2.0, 0.5, 0.5, 1.0, 0.5)), *lines(2, (1.0, 9.0))]
+    rows = [line for line in compare.together(found) if line.startswith(("| commonsense", "| worked_math"))]
+    assert rows[0] == (
+        "| commonsense | 2 of 3 | worst | 0.38 [0.25, 0.50] | 0.25 [0.25, 0.25] | 0.38 [0.25, 0.50] | "
+        "0.19 [0.12, 0.25] |"
+    )
+    assert rows[2] == "| worked_math | 0 of 3 | worst | - | - | - | - |"

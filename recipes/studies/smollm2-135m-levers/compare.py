@@ -230,12 +230,48 @@ def write_report() -> None:
         "without the domain of the target's own name.",
         "",
     ]
+    text += together(found)
     for target in TARGETS:
         for seed in SEEDS:
-            curves = {one["arm"]: one["points"] for one in found if (one["target"], one["seed"]) == (target, seed)}
-            if curves:
+            if curves := curves_of(found, target, seed):
                 text += table(target, seed, curves, [one for one in found if one["target"] == target])
     REPORT.write_text("\n".join(text), encoding="utf-8")
+
+
+def curves_of(found: Sequence[Mapping[str, Any]], target: str, seed: int) -> dict[str, Sequence[Point]]:
+    """Each arm's measures for a target and seed, as far as trained."""
+    return {one["arm"]: one["points"] for one in found if (one["target"], one["seed"]) == (target, seed)}
+
+
+def together(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each arm lost at equal gain over what `plain` lost there, by target, over the seeds with all arms."""
+    others = [arm for arm in ARMS if arm != "plain"]
+    text = [
+        "## All arms",
+        "",
+        "Loss at equal gain as a part of what `plain` lost there: of the worst domain, and of the mean over domains. "
+        "The mean of the seeds that have all arms, with the least and the most of them.",
+        "",
+        f"| target | seeds | loss | {' | '.join(others)} |",
+        f"| --- | ---: | --- |{' ---: |' * len(others)}",
+    ]
+    for target in TARGETS:
+        seeds = [one for seed in SEEDS if len(one := curves_of(found, target, seed)) == len(ARMS)]
+        for key in ("worst", "mean"):
+            losses = [at_equal_gain(curves, key)[1] for curves in seeds]
+            known = [{arm: loss for arm, loss in one.items() if loss is not None} for one in losses]
+            told = [one for one in known if one]  # where an arm gained nothing none has a loss
+            cells = [part_of([one[arm] / one["plain"] for one in told]) for arm in others]
+            text.append(f"| {target} | {len(told)} of {len(SEEDS)} | {key} | {' | '.join(cells)} |")
+    return [*text, ""]
+
+
+def part_of(ratios: Sequence[float]) -> str:
+    """The mean of some ratios with the least and the most of them."""
+    if not ratios:
+        return "-"
+    mean = sum(ratios) / len(ratios)
+    return f"{mean:.2f}" + (f" [{min(ratios):.2f}, {max(ratios):.2f}]" if len(ratios) > 1 else "")
 
 
 def table(
