@@ -81,6 +81,11 @@ def test_two_processes_train_on_all_that_was_planned(tmp_path, tiny_model):
     assert watcher.said[-2:] == [reused, f"{others}. To train once more, give another folder by --run."]
     assert train(run, loaded, plan, launch=Launch(), watcher=watcher) == trained
     assert watcher.said[-1] == reused
+    # One process that reads as many rows in each step trains on the same ones.
+    (tmp_path / "alone").mkdir()
+    alone = lay_run(tmp_path / "alone", tiny_model, args=args | {"per_device_train_batch_size": 4}, lora={"r": 4})
+    found = train(*alone, launch=Launch(), watcher=Silent())
+    assert [point.loss for point in found.log] == pytest.approx([point.loss for point in trained.log], rel=1e-5)
 
 
 @pytest.mark.parametrize(
