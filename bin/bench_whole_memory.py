@@ -1,10 +1,11 @@
-"""Measures the peak memory of all processes of the quickstart with its training, beside an earlier checkout of mixplan.
+"""Measures the peak memory of the quickstart with its training, and its verdicts, beside an earlier checkout of mixplan.
 
     bin/bench --whole-memory [--against OLD] [--rounds 1]
 
 Runs `mixplan train recipes/quickstart.yaml` of both checkouts in turn, each in an empty run folder and cache, and adds
 up the proportional set sizes of the command and of all that it started, every half second (Linux): memory that several
-processes share counts once. Prints one JSON object.
+processes share counts once. A verdict is whether a measure of a domain has changed, and in which direction. Prints one
+JSON object.
 """
 
 from __future__ import annotations
@@ -59,6 +60,17 @@ def peak_of(command: Sequence[str], folder: Path, variables: dict[str, str]) -> 
     return peak
 
 
+def verdicts_of(run: Path) -> dict[tuple[str, str, str], tuple[bool, str]]:
+    """What an outcome says of each quantity of each measure of the target and the domains."""
+    found = json.loads((run / "outcome.json").read_bytes())
+    return {
+        (name, measure, quantity): (change["changed"], change["direction"])
+        for name, part in {"target": found["target"], **found["domains"]}.items()
+        for measure, quantities in part["measures"].items()
+        for quantity, change in quantities.items()
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,6 +79,7 @@ def main() -> None:
     given = parser.parse_args()
     sides = {"now": HERE, **({"before": given.against.resolve()} if given.against else {})}
     peaks: dict[str, list[float]] = {name: [] for name in sides}
+    said: dict[str, list[dict[tuple[str, str, str], tuple[bool, str]]]] = {name: [] for name in sides}
     with tempfile.TemporaryDirectory(prefix="mixplan-bench-") as base:
         for number in range(given.rounds):
             for name, folder in sides.items():
@@ -74,8 +87,11 @@ def main() -> None:
                 variables = {"MIXPLAN_CACHE": str(place / "cache"), "PYTHONPATH": str(folder)}
                 peak = peak_of([sys.executable, *COMMAND, str(place / "run")], folder, variables)
                 peaks[name].append(round(peak))
-    found: dict[str, object] = {"peak_mb": peaks}
+                said[name].append(verdicts_of(place / "run"))
+    found: dict[str, object] = {"peak_mb": peaks, "verdicts": {name: [*map(len, one)] for name, one in said.items()}}
     if given.against:
+        both = zip(said["now"], said["before"], strict=True)
+        found["equal_verdicts"] = [sum(now[key] == before.get(key) for key in now) for now, before in both]
         pairs = zip(peaks["now"], peaks["before"], strict=True)
         found["ratio"] = round(statistics.median(now / before for now, before in pairs), 3)
     print(json.dumps(found, indent=2))  # noqa: T201 - a script's output
