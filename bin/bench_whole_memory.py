@@ -1,4 +1,4 @@
-"""Measures the peak memory of the quickstart with its training, and its verdicts, beside an earlier checkout of mixplan.
+"""Measures the peak memory and the verdicts of the quickstart with its training, beside an earlier checkout.
 
     bin/bench --whole-memory [--against OLD] [--rounds 1]
 
