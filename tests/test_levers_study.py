@@ -98,7 +98,14 @@ def test_all_arms_are_told_beside_plain_where_a_seed_has_them():
     found = [*lines(0, (1.0, 0.5, 0.25, 0.25, 0.125)), *lines(1, (2.0, 0.5, 0.5, 1.0, 0.5)), *lines(2, (1.0, 9.0))]
     rows = [line for line in compare.together(found) if line.startswith(("| commonsense", "| worked_math"))]
     assert rows[0] == (
-        "| commonsense | 2 of 3 | worst | 0.38 [0.25, 0.50] | 0.25 [0.25, 0.25] | 0.38 [0.25, 0.50] | "
+        "| commonsense | 2 of 3 | all | worst | 0.38 [0.25, 0.50] | 0.25 [0.25, 0.25] | 0.38 [0.25, 0.50] | "
         "0.19 [0.12, 0.25] |"
     )
-    assert rows[2] == "| worked_math | 0 of 3 | worst | - | - | - | - |"
+    assert rows[4] == "| worked_math | 0 of 3 | all | worst | - | - | - | - |"
+    # One arm that gains little moves where all are compared, and no pair of the others.
+    slow = {"target": "commonsense", "seed": 0, "arm": "even_rows_kl", "points": curve((0, 0), (0.25, 3.0))}
+    bent = {"target": "commonsense", "seed": 0, "arm": "half_rate", "points": curve((0, 0), (0.25, 0.0), (0.5, 0.5))}
+    found = [one for one in lines(0, (1.0, 0.5, 0.25, 0.25)) if one["arm"] != "half_rate"]
+    at_all, _, at_two, _ = compare.together([*found, bent, slow])[-9:-5]
+    assert at_all.startswith("| commonsense | 1 of 3 | all | worst | 0.00 | 0.25 |")
+    assert at_two.startswith("| commonsense | 1 of 3 | two | worst | 0.50 | 0.25 |")

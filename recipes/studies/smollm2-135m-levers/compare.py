@@ -249,21 +249,32 @@ def together(found: Sequence[Mapping[str, Any]]) -> list[str]:
     text = [
         "## All arms",
         "",
-        "Loss at equal gain as a part of what `plain` lost there: of the worst domain, and of the mean over domains. "
-        "The mean of the seeds that have all arms, with the least and the most of them.",
+        "Loss at equal gain as a part of what `plain` lost there, of the worst domain and of the mean over domains: "
+        "where all arms have gained as much, as registered, and, not registered, where an arm and `plain` have. The mean of "
+        "the seeds that have all arms, with the least and the most of them.",
         "",
-        f"| target | seeds | loss | {' | '.join(others)} |",
-        f"| --- | ---: | --- |{' ---: |' * len(others)}",
+        f"| target | seeds | gain | loss | {' | '.join(others)} |",
+        f"| --- | ---: | --- | --- |{' ---: |' * len(others)}",
     ]
     for target in TARGETS:
         seeds = [one for seed in SEEDS if len(one := curves_of(found, target, seed)) == len(ARMS)]
-        for key in ("worst", "mean"):
-            losses = [at_equal_gain(curves, key)[1] for curves in seeds]
-            known = [{arm: loss for arm, loss in one.items() if loss is not None} for one in losses]
-            told = [one for one in known if one]  # where an arm gained nothing none has a loss
-            cells = [part_of([one[arm] / one["plain"] for one in told]) for arm in others]
-            text.append(f"| {target} | {len(told)} of {len(SEEDS)} | {key} | {' | '.join(cells)} |")
+        for gain in ("all", "two"):
+            for key in ("worst", "mean"):
+                parts = {arm: list(parts_of_plain(seeds, arm, key, all_arms=gain == "all")) for arm in others}
+                cells = [part_of(parts[arm]) for arm in others]
+                text.append(f"| {target} | {len(seeds)} of {len(SEEDS)} | {gain} | {key} | {' | '.join(cells)} |")
     return [*text, ""]
+
+
+def parts_of_plain(
+    seeds: Sequence[Mapping[str, Sequence[Point]]], arm: str, key: str, *, all_arms: bool
+) -> Iterator[float]:
+    """An arm's loss over plain's where all arms, or these two, have gained as much; a seed without a gain gives none."""
+    for curves in seeds:
+        _, losses = at_equal_gain(curves if all_arms else {name: curves[name] for name in ("plain", arm)}, key)
+        loss, plain = losses[arm], losses["plain"]
+        if loss is not None and plain is not None:
+            yield loss / plain
 
 
 def part_of(ratios: Sequence[float]) -> str:
