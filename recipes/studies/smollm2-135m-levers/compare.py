@@ -250,8 +250,8 @@ def together(found: Sequence[Mapping[str, Any]]) -> list[str]:
         "## All arms",
         "",
         "Loss at equal gain as a part of what `plain` lost there, of the worst domain and of the mean over domains: "
-        "where all arms have gained as much, as registered, and, not registered, where an arm and `plain` have. The mean of "
-        "the seeds that have all arms, with the least and the most of them.",
+        "where all arms have gained as much, as registered, and, not registered, where an arm and `plain` have. "
+        "The mean of the seeds that have all arms, with the least and the most of them.",
         "",
         f"| target | seeds | gain | loss | {' | '.join(others)} |",
         f"| --- | ---: | --- | --- |{' ---: |' * len(others)}",
@@ -269,7 +269,7 @@ def together(found: Sequence[Mapping[str, Any]]) -> list[str]:
 def parts_of_plain(
     seeds: Sequence[Mapping[str, Sequence[Point]]], arm: str, key: str, *, all_arms: bool
 ) -> Iterator[float]:
-    """An arm's loss over plain's where all arms, or these two, have gained as much; a seed without a gain gives none."""
+    """An arm's loss over plain's where all arms, or these two, have gained as much; none of a seed without."""
     for curves in seeds:
         _, losses = at_equal_gain(curves if all_arms else {name: curves[name] for name in ("plain", arm)}, key)
         loss, plain = losses[arm], losses["plain"]
