@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mixplan import embedded
-from mixplan.chat.template import ChatTemplate
-from mixplan.chat.template_files import held_template
+from mixplan.chat.template import PLAIN, ChatTemplate
+from mixplan.chat.template_files import held_template, processors_alone
 from mixplan.domains import Domain
 from mixplan.errors import DriftError, ModelError
 from mixplan.mixture.conversations import conversation_warnings, refuse_conversations
@@ -66,13 +66,18 @@ def template_here(loaded: LoadedRecipe) -> tuple[ChatTemplate, str | None] | Non
         ModelError: see `held_template`.
     """
     model = loaded.recipe.model
-    local = loaded.folder(("model", "name")) / local_path(model.name)
-    place = model.name
-    if model.name == "embedded":
-        place = str(embedded.converted_folder())
-    elif local.is_dir():
-        place = str(local)
-    return held_template(place, model.chat_template_kwargs, model.template_date, model.name)
+    return held_template(
+        model_place(loaded), model.chat_template_kwargs, model.template_date, model.name, model.revision
+    )
+
+
+def model_place(loaded: LoadedRecipe) -> str:
+    """The model's folder, or its hub id where none is here."""
+    name = loaded.recipe.model.name
+    if name == "embedded":
+        return str(embedded.converted_folder())
+    local = loaded.folder(("model", "name")) / local_path(name)
+    return str(local) if local.is_dir() else name
 
 
 def conversations(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain]) -> tuple[str | None, list[str]]:
@@ -91,7 +96,10 @@ def conversations(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Do
         refuse_conversations(template, target, domains)
     except ModelError as error:
         return str(error), []
-    return None, conversation_warnings(loaded.recipe, template, target, domains, day=day, tokens=None)
+    found = conversation_warnings(loaded.recipe, template, target, domains, day=day, tokens=None)
+    if template.source == PLAIN:
+        found += filter(None, [processors_alone(model_place(loaded), template.name)])
+    return None, found
 
 
 def unusable_sae(loaded: LoadedRecipe) -> str | None:
