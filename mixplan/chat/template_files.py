@@ -14,9 +14,9 @@ from mixplan.recipe.paths import local_path
 
 PROCESSORS = ("chat_template.json", "processor_config.json")
 """Where a processor of images and text keeps its chat template, beside the files of its tokenizer."""
-LIKELY = {"bos_token": "<s>", "eos_token": "</s>"}
+LIKELY = {"bos_token": "<begin, by its class>", "eos_token": "<end, by its class>"}
 """Special tokens that a tokenizer's class may bring without its files naming them; which text stands for them decides
-nothing of what a template refuses."""
+nothing of what a template refuses, and this one stands in no row."""
 
 
 def stored_template(place: str, revision: str | None = None) -> str | None:
