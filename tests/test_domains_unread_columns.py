@@ -1,5 +1,7 @@
 """Counts rows that lose what trainers read by a column's name, in text files and tables alike."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
@@ -114,3 +116,22 @@ def test_pictures_are_counted_and_not_read(tmp_path):
         {"question": "0?", "image": False, "images": False},
         {"question": "2?", "image": True, "images": True},
     ]
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_what_a_message_holds_beside_its_text_is_counted_by_conversation(changed, as_text):
+    seen = {"role": "user", "content": "a", "images": ["a.png", "b.png"]}
+    planned = {"role": "assistant", "content": "b", "tool_plan": "I look.", "images": None}
+    reasoned = {"role": "assistant", "content": "b", "reasoning_details": [{"text": "Hm."}]}
+    known = reasoned | {"reasoning": "Hm."}
+    whole = {"images": None, "tool_plan": None, "reasoning_details": None, "reasoning": None}
+    found = [[seen, seen, ASSISTANT], [seen, planned], [USER, reasoned], [USER, known]]
+    turns = [[{**whole, **message} for message in conversation] for conversation in found]
+    records = [{"m": json.dumps(one) if as_text else one, "p": one[:-1], "c": one[-1:]} for one in turns]
+    lost = {
+        "without their messages' `images`, which no text model reads": 2,
+        "without their messages' `tool_plan`, which is not read": 1,
+        "without their messages' `reasoning_details`, which is not read": 1,
+    }
+    assert changed("messages", M, records) == lost
+    assert changed("prompt_completion", PC, records) == lost

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mixplan.domains.fields import listed
 from mixplan.recipe import DomainSpec
 
 CONVERSATIONS = ("messages", "prompt_completion")
@@ -35,7 +36,11 @@ BESIDE = {"input": "instruction"}
 LABEL, UNWANTED = "label", "with a `label` of false, by which data for KTO says that an answer is not wanted"
 """How TRL's and ms-swift's data for KTO mark answers to be trained against."""
 MEDIA = re.compile(r"(?:image|video|audio)s?(?:_\d+)?")
-NO_TEXT = "without their `{}`, which no text model reads"
+NO_TEXT = "without their {}, which no text model reads"
+
+KEYS = ("tool_plan", "reasoning_details")
+"""What Cohere's templates and OpenRouter's answers call reasoning, of a message."""
+UNREAD_KEY = "without their {}, which is not read"
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class UnreadColumns:
         for name, value in values.items():
             if self._shows(name):
                 if value is not False and holds(value):
-                    yield NO_TEXT.format(name)
+                    yield NO_TEXT.format(f"`{name}`")
             elif self._says(name):
                 if name == LABEL:
                     yield from [UNWANTED] * (value is False)
@@ -94,6 +99,25 @@ class UnreadColumns:
 
     def _shows(self, name: str) -> bool:
         return name not in self.named and MEDIA.fullmatch(name) is not None
+
+
+def message_changes(value: Any) -> tuple[str, ...]:
+    """What a conversation loses in keys of its messages, in the words in which changed rows are counted.
+
+    Args:
+        value: A list of messages, or its JSON text; anything else has no keys.
+    """
+    items = listed(value) if isinstance(value, str) else value
+    messages = [item for item in items if isinstance(item, Mapping)] if isinstance(items, list | tuple) else []
+    lost = [name for item in messages for name, held in item.items() if _unread_key(str(name), item) and holds(held)]
+    return tuple(
+        (NO_TEXT if MEDIA.fullmatch(name) else UNREAD_KEY).format(f"messages' `{name}`") for name in dict.fromkeys(lost)
+    )
+
+
+def _unread_key(name: str, message: Mapping[str, Any]) -> bool:
+    known = name == "reasoning_details" and any(message.get(other) for other in ("reasoning", "reasoning_content"))
+    return MEDIA.fullmatch(name) is not None or (name in KEYS and not known)
 
 
 def holds(value: Any) -> bool:
