@@ -178,3 +178,7 @@ def test_what_the_chat_template_refuses_or_leaves_out_is_said_before_the_model_i
     with pytest.raises(SystemExit, match="0"):
         main()
     assert "warning: The chat template of 'model' stands in chat_template.json alone" in capsys.readouterr().out
+    (model / "generation_config.json").write_text('{"no_repeat_ngram_size": 3}')
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "warning: generation_config.json of 'model' sets `no_repeat_ngram_size: 3`" in capsys.readouterr().out

@@ -176,3 +176,11 @@ def test_a_template_that_only_a_processor_reads_is_told(tiny_model, tmp_path):
     *_, said = conversations_as_read(Recipe(folder), loaded(folder), domain(["a"]), {})
     assert "stands in chat_template.json alone" in said
     assert "rows are read and trained as plain text (`Question: …`, `Answer: …`)" in said
+
+
+def test_settings_of_the_generation_config_that_nothing_here_answers_by_are_told(tiny_model, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_model, folder)
+    (folder / "generation_config.json").write_text(json.dumps({"repetition_penalty": 1.05, "eos_token_id": 2}))
+    *_, said = conversations_as_read(Recipe(folder), loaded(folder), domain(["a"]), {})
+    assert "sets `repetition_penalty: 1.05`, by which transformers' `generate` answers." in said

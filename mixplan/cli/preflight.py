@@ -13,6 +13,7 @@ from mixplan.mixture.conversations import conversation_warnings, refuse_conversa
 from mixplan.mixture.grpo_loss import loss_weights
 from mixplan.reading.identity import checkpoint_folder, learning_rate
 from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.generation_settings import answers_otherwise
 from mixplan.recipe.model_folder import absent_model, untrainable
 from mixplan.recipe.paths import local_path
 from mixplan.recipe.releases import hub_name, listed_sae, release, release_names, sae_hint
@@ -100,6 +101,13 @@ def conversations(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Do
     if template.source == PLAIN:
         found += filter(None, [processors_alone(model_place(loaded), template.name)])
     return None, found
+
+
+def generation(loaded: LoadedRecipe) -> list[str]:
+    """What the model's generation config changes in answers elsewhere, as far as its file is here."""
+    model = loaded.recipe.model
+    said = answers_otherwise(model_place(loaded), model.name, loaded.recipe.train, model.revision)
+    return [] if said is None else [said]
 
 
 def unusable_sae(loaded: LoadedRecipe) -> str | None:

@@ -10,10 +10,13 @@ from mixplan.domains import Domain
 from mixplan.mixture.conversations import conversation_warnings, refuse_conversations
 from mixplan.model import Model, chat_template
 from mixplan.recipe import Recipe
+from mixplan.recipe.generation_settings import answers_otherwise
 
 
 def conversations_as_read(recipe: Recipe, model: Model, target: Domain, domains: Mapping[str, Domain]) -> list[str]:
     """Refuse rows that the chat template refuses, and say what it holds, leaves out or adds, in whole sentences.
+
+    What the generation config changes in answers elsewhere is said too.
 
     Raises:
         ModelError: the template refuses rows.
@@ -27,4 +30,5 @@ def conversations_as_read(recipe: Recipe, model: Model, target: Domain, domains:
     found = conversation_warnings(recipe, template, target, domains, day=model.template_date, tokens=tokens)
     if template.source == PLAIN:
         found += filter(None, [processors_alone(model.place, model.name, recipe.model.revision)])
-    return found
+    said = answers_otherwise(model.place, model.name, recipe.train, recipe.model.revision)
+    return found if said is None else [*found, said]
