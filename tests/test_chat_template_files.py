@@ -123,3 +123,17 @@ def test_a_template_is_that_of_the_revision_which_is_loaded(tmp_path, monkeypatc
         assert held_template("someone/tiny", {}, None, "tiny", name)[0].source.endswith(source)
     assert stored_template("someone/tiny") == "{{ messages }}"
     assert held_template("someone/tiny", {"effort": "no"}, None, "tiny", "v2") is not None
+
+
+@pytest.mark.parametrize("further", [{}, {"added_tokens_decoder": {}}])
+def test_tokens_that_a_tokenizer_s_files_name_in_several_places_are_those_that_transformers_gives(tmp_path, further):
+    folder = save_model("llama", tmp_path / "llama")
+    own = json.loads((folder / "tokenizer_config.json").read_text())
+    named = {"extra_special_tokens": {"image_token": "<pad>"}, "eos_token": "<|user|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(own | named | further))
+    (folder / "special_tokens_map.json").write_text(json.dumps({"eos_token": {"content": "<|system|>"}}))
+    (folder / "chat_template.jinja").write_text("{{ 'a' + image_token + eos_token }}{{ messages[0].content }}")
+    again, (template, _) = AutoTokenizer.from_pretrained(folder), held_template(str(folder), {}, None, "tiny")
+    assert special_tokens(again).items() <= template.special.items()
+    turns = [{"role": "user", "content": "b"}]
+    assert template.fill(turns, awaiting=False) == again.apply_chat_template(turns, tokenize=False)

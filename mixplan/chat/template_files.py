@@ -100,7 +100,12 @@ def special_in(place: str, config: Mapping[str, Any], revision: str | None = Non
         revision: Of a hub id; `main` where None.
     """
     found: dict[str, str] = dict(LIKELY)
-    for name, token in {**config, **read_json(place, "special_tokens_map.json", revision)}.items():
+    listed = config.get("extra_special_tokens")
+    stated = {**config, **(listed if isinstance(listed, dict) else {})}
+    # transformers reads the map of a tokenizer whose config does not list its added tokens.
+    if "added_tokens_decoder" not in config:
+        stated |= read_json(place, "special_tokens_map.json", revision)
+    for name, token in stated.items():
         text = token.get("content") if isinstance(token, dict) else token
         if name.endswith("_token") and isinstance(text, str):
             found[name] = text
