@@ -8,7 +8,8 @@ from conftest import save_model
 from transformers import AutoTokenizer
 from trl_templates import TEMPLATES
 
-from mixplan.chat.template_files import held_template, special_in, stored_template
+from mixplan.chat.template import PLAIN
+from mixplan.chat.template_files import LIKELY, held_template, processors_alone, special_in, stored_template
 from mixplan.errors import ModelError
 from mixplan.model import hold_template
 from mixplan.model.tokenizer_template import special_tokens, template_source
@@ -20,7 +21,6 @@ SOURCE = "{% if enable_thinking %}think{% endif %}{% if effort == 'no' %}idle{% 
     ("file", "content"),
     [
         ("chat_template.jinja", SOURCE),
-        ("chat_template.json", json.dumps({"chat_template": SOURCE})),
         ("tokenizer_config.json", json.dumps({"chat_template": SOURCE})),
         (
             "tokenizer_config.json",
@@ -101,4 +101,48 @@ def test_special_tokens_are_those_of_the_files(tmp_path):
     config = {"bos_token": None, "eos_token": {"content": "<end>"}, "image_token": "<i>", "padding_side": "left"}
     (tmp_path / "special_tokens_map.json").write_text(json.dumps({"pad_token": "<pad>"}))
     assert special_in(str(tmp_path), config) == {"eos_token": "<end>", "image_token": "<i>", "pad_token": "<pad>"}
-    assert special_in(str(tmp_path / "nowhere"), {}) == {"bos_token": "<s>", "eos_token": "</s>"}
+    assert special_in(str(tmp_path / "nowhere"), {}) == LIKELY
+
+
+@pytest.mark.parametrize("file", ["chat_template.json", "processor_config.json"])
+def test_a_processor_s_template_is_none_of_the_tokenizer_s_and_said_where_it_stands_alone(tmp_path, file):
+    folder = save_model("llama", tmp_path / "llama")
+    (folder / file).write_text(json.dumps({"chat_template": TEMPLATES["llama3_2"]}))
+    own = AutoTokenizer.from_pretrained(folder).chat_template
+    assert (stored_template(str(folder)), processors_alone(str(folder), "tiny")) == (own, None)
+    (folder / "chat_template.jinja").unlink()
+    assert AutoTokenizer.from_pretrained(folder).chat_template is None
+    assert held_template(str(folder), {}, None, "tiny")[0].source == PLAIN
+    assert f"of 'tiny' stands in {file} alone" in processors_alone(str(folder), "tiny")
+    (folder / "chat_template.jinja").write_text(TEMPLATES["llama3_2"])
+    assert AutoTokenizer.from_pretrained(folder).chat_template == stored_template(str(folder))
+
+
+def test_a_template_is_that_of_the_revision_which_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    root = tmp_path / "models--someone--tiny"
+    for name, source in (("main", "{{ messages }}"), ("v2", SOURCE)):
+        commit = name.ljust(40, "0")
+        (root / "refs").mkdir(parents=True, exist_ok=True)
+        (root / "refs" / name).write_text(commit)
+        folder = save_model("llama", root / "snapshots" / commit)
+        (folder / "chat_template.jinja").write_text(source)
+        assert AutoTokenizer.from_pretrained("someone/tiny", revision=name, cache_dir=tmp_path).chat_template == source
+        assert stored_template("someone/tiny", name) == source
+        assert held_template("someone/tiny", {}, None, "tiny", name)[0].source.endswith(source)
+    assert stored_template("someone/tiny") == "{{ messages }}"
+    assert held_template("someone/tiny", {"effort": "no"}, None, "tiny", "v2") is not None
+
+
+@pytest.mark.parametrize("further", [{}, {"added_tokens_decoder": {}}])
+def test_tokens_that_a_tokenizer_s_files_name_in_several_places_are_those_that_transformers_gives(tmp_path, further):
+    folder = save_model("llama", tmp_path / "llama")
+    own = json.loads((folder / "tokenizer_config.json").read_text())
+    named = {"extra_special_tokens": {"image_token": "<pad>"}, "eos_token": "<|user|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(own | named | further))
+    (folder / "special_tokens_map.json").write_text(json.dumps({"eos_token": {"content": "<|system|>"}}))
+    (folder / "chat_template.jinja").write_text("{{ 'a' + image_token + eos_token }}{{ messages[0].content }}")
+    again, (template, _) = AutoTokenizer.from_pretrained(folder), held_template(str(folder), {}, None, "tiny")
+    assert special_tokens(again).items() <= template.special.items()
+    turns = [{"role": "user", "content": "b"}]
+    assert template.fill(turns, awaiting=False) == again.apply_chat_template(turns, tokenize=False)

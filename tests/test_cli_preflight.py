@@ -171,3 +171,14 @@ def test_what_the_chat_template_refuses_or_leaves_out_is_said_before_the_model_i
         "  warning: tools: the chat template of 'model' does not write a conversation's tools, so the model does not "
         "see what it may call in 9 rows. Put them into the system turn in the data."
     ) in capsys.readouterr().out.splitlines()
+    (model / "chat_template.jinja").unlink()
+    (model / "tokenizer_config.json").write_text('{"model_max_length": 64}')
+    processor = json.dumps({"chat_template": "{% for m in messages %}" + refuses + written})
+    (model / "chat_template.json").write_text(processor)
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "warning: The chat template of 'model' stands in chat_template.json alone" in capsys.readouterr().out
+    (model / "generation_config.json").write_text('{"no_repeat_ngram_size": 3}')
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "warning: generation_config.json of 'model' sets `no_repeat_ngram_size: 3`" in capsys.readouterr().out

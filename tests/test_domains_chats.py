@@ -1,6 +1,7 @@
 """Conversations in the forms in which people export them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from mixplan.domains.chats import (
     ASKED_JOINED,
     CUT,
     JOINED,
+    LAST,
     OPENING,
     ChatForm,
     examples,
@@ -184,7 +186,8 @@ def test_every_answer_with_what_stood_before_it():
     whole = chat("system", "s", "assistant", "hi", "user", "q", "assistant", "a", "user", "r", "assistant", "b")
     found = examples(whole, every=True)
     assert [(one.prompt, one.answer, one.number) for one in found] == [(whole[:3], "a", 1), (whole[:5], "b", 2)]
-    assert examples(whole, every=False) == found[-1:]
+    assert examples(whole, every=False) == [replace(found[-1], changes=(LAST,))]
+    assert examples(whole, every=False, untrained={3}) == examples(whole, every=True, untrained={3})
 
 
 @pytest.mark.parametrize(

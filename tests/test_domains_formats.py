@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from small_rows import ASSISTANT, QA, USER, M, m, read, save, spec
+from small_rows import ASSISTANT, PC, QA, USER, M, m, read, save, spec
 
 from mixplan.chat.tool_calls import call_text
 from mixplan.domains.formats import MIXED
@@ -214,3 +214,37 @@ def test_demonstrations_follow_the_order_of_their_domain(tmp_path):
         rows = list(reader.read(open_source(domain.data, folder=tmp_path, seed=0), domain.data, 0))
     assert len({row.gold for row in rows}) > 1
     assert {row.gold for row in read(tmp_path, "choice", FIRST, listed_first(9))} == {0}
+
+
+def counted(folder, format_, columns, records, **more):
+    save(folder, records)
+    domain = spec(format_, columns).model_copy(update=more)
+    reader = RowReader(domain, generated=False)
+    rows = list(reader.read(open_source(domain.data, folder=folder, seed=0), domain.data, 0))
+    return rows, dict(reader.causes.changed), dict(reader.causes.left_out)
+
+
+def test_conversations_of_which_the_last_answer_alone_is_taken_are_counted(tmp_path):
+    skipped = {"role": "assistant", "content": "no", "weight": 0}
+    records = [m(USER, ASSISTANT), m(USER, ASSISTANT, USER, ASSISTANT), m(USER, skipped, USER, ASSISTANT)]
+    rows, changed, _ = counted(tmp_path, "messages", M, records)
+    assert (len(rows), changed) == (3, {"with the last of several answers alone (`turns: all` takes each)": 1})
+    rows, changed, _ = counted(tmp_path, "messages", M, records, turns="all")
+    assert (len(rows), changed) == (4, {})
+
+
+@pytest.mark.parametrize("mark", [{"weight": 0}, {"train": False}, {"loss": False}])
+def test_a_completion_that_is_not_to_be_trained_is_left_out(tmp_path, mark):
+    records = [{"p": [USER], "c": [ASSISTANT | marked]} for marked in ({}, mark, {"weight": 1}, {"train": True})]
+    rows, changed, left_out = counted(tmp_path, "prompt_completion", PC, records)
+    assert ([row.id for row in rows], changed) == ([f"rows.jsonl:{number}" for number in (0, 2, 3)], {})
+    assert left_out == {"an answer of weight 0": 1}
+
+
+def test_answers_that_are_a_list_as_text_are_counted_and_stand(tmp_path):
+    answers = ['["The Seine", "Seine"]', ["The Seine", "Seine"], "[1, 2]", "[]", "[sic]", '[["a"]]', '["Seine"]']
+    records = [{"question": f"{number}?", "answer": answer} for number, answer in enumerate(answers)]
+    rows, changed, left_out = counted(tmp_path, "question_answer", QA, records)
+    assert changed == {"with the text of a JSON list as their answer, where a list would hold accepted answers": 2}
+    assert [(row.answer, row.accepted) for row in rows[:2]] == [(answers[0], ()), ("The Seine", ("Seine",))]
+    assert left_out == {}

@@ -1,6 +1,7 @@
 """Reports of rows and template before anything is read: refused turns, lost reasoning, dates."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -186,3 +187,22 @@ def test_rows_whose_tools_are_not_written_are_counted_once(reader, tiny_model):
     assert "does not see what it may call in 5 rows." in line
     assert not [line for line in conversations_as_read(Recipe(tiny_model), reader("qwen3"), domain(["a"]), {"law": law})
                 if "tools" in line]  # fmt: skip
+
+
+def test_a_template_that_only_a_processor_reads_is_told(tiny_model, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_model, folder)
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATES["qwen3"]}))
+    assert not any("alone" in line for line in conversations_as_read(Recipe(folder), loaded(folder), domain(["a"]), {}))
+    (folder / "chat_template.jinja").unlink()
+    *_, said = conversations_as_read(Recipe(folder), loaded(folder), domain(["a"]), {})
+    assert "stands in chat_template.json alone" in said
+    assert "rows are read and trained as plain text (`Question: …`, `Answer: …`)" in said
+
+
+def test_settings_of_the_generation_config_that_nothing_here_answers_by_are_told(tiny_model, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_model, folder)
+    (folder / "generation_config.json").write_text(json.dumps({"repetition_penalty": 1.05, "eos_token_id": 2}))
+    *_, said = conversations_as_read(Recipe(folder), loaded(folder), domain(["a"]), {})
+    assert "sets `repetition_penalty: 1.05`, by which transformers' `generate` answers." in said

@@ -13,7 +13,7 @@ import typer
 
 from mixplan.cli.downloads import data_downloads, model_downloads
 from mixplan.cli.drift_outlook import drift_outlook
-from mixplan.cli.preflight import conversations, problems_of_model
+from mixplan.cli.preflight import conversations, generation, problems_of_model
 from mixplan.cli.progress import waiting
 from mixplan.domains import account, row_warnings, whole
 from mixplan.domains.cached_domains import at_hand
@@ -118,7 +118,7 @@ def look(path: Path, overrides: list[str]) -> tuple[Checked, LoadedRecipe | None
         require_own_rows(loaded.recipe)
     except RecipeError as error:
         result.problems.append(f"{loaded.where(('mixture', 'licences', 'exclude'))}: {error}")
-    result.warnings += [*_without_sae(loaded), *_generator_warnings(loaded)]
+    result.warnings += [*_without_sae(loaded), *generation(loaded), *_generator_warnings(loaded)]
     result.reads = list(_reads(loaded))
     return result, loaded
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mixplan import embedded
-from mixplan.chat.template import ChatTemplate
-from mixplan.chat.template_files import held_template
+from mixplan.chat.template import PLAIN, ChatTemplate
+from mixplan.chat.template_files import held_template, processors_alone
 from mixplan.domains import Domain
 from mixplan.errors import DriftError, ModelError
 from mixplan.mixture.conversations import conversation_warnings, refuse_conversations
 from mixplan.mixture.grpo_loss import loss_weights
 from mixplan.reading.identity import checkpoint_folder, learning_rate
 from mixplan.recipe import LoadedRecipe
+from mixplan.recipe.generation_settings import answers_otherwise
 from mixplan.recipe.model_folder import absent_model, untrainable
 from mixplan.recipe.paths import local_path
 from mixplan.recipe.releases import hub_name, listed_sae, release, release_names, sae_hint
@@ -66,13 +67,18 @@ def template_here(loaded: LoadedRecipe) -> tuple[ChatTemplate, str | None] | Non
         ModelError: see `held_template`.
     """
     model = loaded.recipe.model
-    local = loaded.folder(("model", "name")) / local_path(model.name)
-    place = model.name
-    if model.name == "embedded":
-        place = str(embedded.converted_folder())
-    elif local.is_dir():
-        place = str(local)
-    return held_template(place, model.chat_template_kwargs, model.template_date, model.name)
+    return held_template(
+        model_place(loaded), model.chat_template_kwargs, model.template_date, model.name, model.revision
+    )
+
+
+def model_place(loaded: LoadedRecipe) -> str:
+    """The model's folder, or its hub id where none is here."""
+    name = loaded.recipe.model.name
+    if name == "embedded":
+        return str(embedded.converted_folder())
+    local = loaded.folder(("model", "name")) / local_path(name)
+    return str(local) if local.is_dir() else name
 
 
 def conversations(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Domain]) -> tuple[str | None, list[str]]:
@@ -91,7 +97,17 @@ def conversations(loaded: LoadedRecipe, target: Domain, domains: Mapping[str, Do
         refuse_conversations(template, target, domains)
     except ModelError as error:
         return str(error), []
-    return None, conversation_warnings(loaded.recipe, template, target, domains, day=day, tokens=None)
+    found = conversation_warnings(loaded.recipe, template, target, domains, day=day, tokens=None)
+    if template.source == PLAIN:
+        found += filter(None, [processors_alone(model_place(loaded), template.name)])
+    return None, found
+
+
+def generation(loaded: LoadedRecipe) -> list[str]:
+    """What the model's generation config changes in answers elsewhere, as far as its file is here."""
+    model = loaded.recipe.model
+    said = answers_otherwise(model_place(loaded), model.name, loaded.recipe.train, model.revision)
+    return [] if said is None else [said]
 
 
 def unusable_sae(loaded: LoadedRecipe) -> str | None:

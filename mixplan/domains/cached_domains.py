@@ -21,7 +21,7 @@ from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal, version_of
 
-VERSION = 11
+VERSION = 12
 """Of how rows are read, split and kept; part of the key."""
 
 

@@ -44,6 +44,7 @@ CUT = "cut behind the last answer"
 JOINED = "with neighbouring answers joined"
 ASKED_JOINED = "with neighbouring questions joined"
 OPENING = "without answers before the first question"
+LAST = "with the last of several answers alone (`turns: all` takes each)"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def examples(
     ]
     if not answers:
         raise Lacking("no answer")
-    changes = (*joined_all.changes, *((CUT,) if answers[-1] + 1 < len(merged) else ()))
+    several = (LAST,) if len(answers) > 1 and not every else ()
+    changes = (*joined_all.changes, *((CUT,) if answers[-1] + 1 < len(merged) else ()), *several)
     found = [Example(merged[:at], merged[at][1], number, changes) for number, at in enumerate(answers, 1)]
     return found if every else found[-1:]
 

@@ -20,15 +20,17 @@ from mixplan.domains.chats import (
 )
 from mixplan.domains.choice import LETTERS, Options, read_options, render
 from mixplan.domains.duplicates import content_key
-from mixplan.domains.fields import as_text, first_text
+from mixplan.domains.fields import as_text, first_text, listed
 from mixplan.domains.labels import Named, no_option
 from mixplan.domains.row_problems import Lacking
+from mixplan.domains.unread_columns import message_changes
 from mixplan.errors import DataError
 
 NAMES_A_LETTER = re.compile(
     r"\b(?i:answers?|options?|choices?)\b[^.\n]{0,20}?\b[A-Z]\b|(?<!\w)\([A-Z]\)|(?<!\w)[A-Z](?:\)|\s+is\b)"
 )
 """What a worked solution holds that speaks of options by their letters."""
+LISTED = "with the text of a JSON list as their answer, where a list would hold accepted answers"
 MIXED = "with options in another order, since the right one stood in one place in all"
 
 
@@ -145,13 +147,13 @@ class Reading:
         before = len(head) - len(turns)
         untrained = {number + before for number in not_trained(values.get("messages"))}
         found = examples(head, every=self.every_turn, untrained=untrained, alternating=self.chat.alternating)
-        several = self.every_turn and len(found) > 1
+        several, unread = self.every_turn and len(found) > 1, message_changes(values.get("messages"))
         return [
             Draft(
                 one.prompt,
                 one.answer,
                 number=one.number if several else 0,
-                changes=one.changes if one is found[0] else (),
+                changes=(*one.changes, *unread) if one is found[0] else (),
             )
             for one in found
         ]
@@ -179,12 +181,14 @@ class Reading:
                 raise DataError(
                     f"{place}: the completion is not one assistant message. Use `format: messages` for whole chats."
                 )
+            if not_trained(completion):
+                raise Lacking("an answer of weight 0")
             answer = answers[0][1]
         if not answer.strip():
             raise Lacking("no answer")
         turns = turns or (("user", as_text(prompt, f"{place}: the prompt") or ""),)
         head = with_tools(with_system(turns, values, place), values.get("tools"), place)
-        return Draft(head, answer, changes=changed)
+        return Draft(head, answer, changes=(*changed, *message_changes(prompt), *message_changes(completion)))
 
 
 def question_answer(values: Mapping[str, Any], place: str) -> Draft:
@@ -197,7 +201,9 @@ def question_answer(values: Mapping[str, Any], place: str) -> Draft:
         raise Lacking("no answer")
     prompt = with_system((("user", question),), values, place)
     rationale = as_text(values.get("rationale"), f"{place}: the rationale")
-    return Draft(prompt, answer, rationale=rationale, accepted=accepted)
+    texts = listed(answer)
+    changes = (LISTED,) if texts and all(isinstance(text, str) for text in texts) else ()
+    return Draft(prompt, answer, rationale=rationale, accepted=accepted, changes=changes)
 
 
 def choice(values: Mapping[str, Any], place: str) -> Draft:

@@ -21,6 +21,7 @@ from mixplan.domains.record import Values
 from mixplan.domains.row_problems import FAULTY, Causes, Lacking
 from mixplan.domains.sources import Record, Source, draw, open_source
 from mixplan.domains.tables import Table
+from mixplan.domains.unread_columns import UnreadColumns
 from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec
 
@@ -28,12 +29,6 @@ LETTERED_SHARE = 0.1
 """Where more worked solutions than this speak of options by letter, options stay in their order."""
 CONVERSATION = "conversation"
 """The name under which a row's record is noted where each answer is a row, so that its rows are kept together."""
-CONVERSATIONS = ("messages", "prompt_completion")
-UNREAD = {
-    "tools": "without their `tools`, which `columns` does not name",
-    "chat_template_kwargs": "without their own `chat_template_kwargs`, which `model.chat_template_kwargs` sets for all",
-}
-"""Columns that TRL reads from conversations by their names alone, where a recipe does not name them: what is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +92,7 @@ class RowReader:
         self._reading = Reading(self.spec.format, form, self.spec.turns == "all")
         self._unmet = list(self.columns)
         self._mixes = False
-        unnamed = [name for name in UNREAD if name not in self.templates and name not in self.columns]
-        self._unread = unnamed if self.spec.format in CONVERSATIONS else []
+        self._unread = UnreadColumns.of(self.spec, self.templates, self.columns)
         self._listed = {key for key in self.templates if not isinstance(getattr(self.spec.columns, key), str)}
 
     @property
@@ -115,8 +109,9 @@ class RowReader:
         """
         tally = _Tally(source, data, "demonstrations" if data is self.spec.demonstrations else "data")
         drafts: list[tuple[Record, Draft]] = []
-        beside = [name for name in self._unread if isinstance(source, Table) and name in source.columns]
-        for record in draw(source, data, seed=seed, columns=[*self.columns, *beside], count=self.count):
+        beside, shown = self._unread.beside(source.columns if isinstance(source, Table) else ())
+        columns = [*self.columns, *beside]
+        for record in draw(source, data, seed=seed, columns=columns, shown=shown, count=self.count):
             tally.records += 1
             with tally.counted(record):
                 # Only a generator's entry is needed again.
@@ -163,7 +158,7 @@ class RowReader:
         if len(tally.found) < 100:
             tally.found.update(dict.fromkeys(record.values))
         drafts = self._reading.drafts(self._values(record), record.place)
-        unread = tuple(UNREAD[name] for name in self._unread if holds(record.values.get(name)))
+        unread = tuple(self._unread.changes(record.values, {role for role, _ in drafts[0].prompt}))
         return [replace(drafts[0], changes=(*drafts[0].changes, *unread)), *drafts[1:]] if unread else drafts
 
     def _values(self, record: Record) -> Values:
@@ -265,13 +260,6 @@ class _Tally:
             raise DataError(
                 f"{self.source.place}: none of its {self.records} rows can be used: {reasons}. Check `columns`."
             )
-
-
-def holds(value: Any) -> bool:
-    """Whether a value says anything; an object of a table has nulls for the keys of all the others."""
-    if isinstance(value, Mapping):
-        return any(map(holds, value.values()))
-    return value is not None and value not in ("", [], ())
 
 
 def row_id(record: Record, draft: Draft) -> str:

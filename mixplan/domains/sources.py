@@ -74,6 +74,7 @@ def draw(
     *,
     seed: int,
     columns: Collection[str] | None = None,
+    shown: Collection[str] = (),
     count: Callable[[int], None] | None = None,
 ) -> Iterator[Record]:
     """Read the rows that pass `where`, at most `limit` of them, in the source's order.
@@ -87,6 +88,7 @@ def draw(
         spec: The spec it was opened from.
         seed: Of the draw.
         columns: Columns that will be read; all of them when not given.
+        shown: A table's columns of which only it is read whether a row holds anything in them.
         count: Told how many rows pass `where`, of which `limit` are drawn.
 
     Raises:
@@ -107,7 +109,7 @@ def draw(
         return
     if isinstance(source, Table):
         names = source.columns if columns is None else {column_of(name, source.columns) for name in columns}
-        rows = source.rows(sorted(names), chosen)
+        rows = source.rows(sorted({*names} - {*shown}), chosen, shown=sorted(shown))
     else:
         rows = ((index, values) for index, values in source.rows() if index in chosen)
     for index, values in rows:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Table:
         columns: Names of the columns.
         count: How many rows.
         batches: From column names to pyarrow tables or record batches, in row order.
+        parts: For columns with a part that tells whether they hold anything, its name; such as `image.path`.
     """
 
     name: str
@@ -33,13 +34,15 @@ class Table:
     columns: tuple[str, ...]
     count: int
     batches: Callable[[list[str]], Iterator[Any]]
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def rows(
-        self, columns: list[str], wanted: Collection[int] | None = None
+        self, columns: list[str], wanted: Collection[int] | None = None, *, shown: Sequence[str] = ()
     ) -> Iterator[tuple[int, Values | DataError]]:
         """Rows by index from 0, in order, with the columns named; all of them when `wanted` is None.
 
-        In place of a row that cannot be decoded stands why.
+        In place of a row that cannot be decoded stands why. Of the columns `shown`, which may hold pictures, a row has
+        whether they hold anything.
 
         Raises:
             DataError: the file is damaged.
@@ -50,7 +53,8 @@ class Table:
             return
         start, done = 0, 0
         with readable(self.place):
-            for batch in self.batches(columns):
+            for read in self.batches([*columns, *(self.parts.get(name, name) for name in shown)]):
+                batch = _shown(read, shown)
                 end = start + batch.num_rows
                 first = done
                 while done < len(indices) and indices[done] < end:
@@ -127,6 +131,23 @@ def readable(place: str) -> Iterator[None]:
         raise DataError(
             f"{place}: damaged or not what its name says ({reason}). Write or download it again."
         ) from error
+
+
+def _shown(batch: Any, columns: Sequence[str]) -> Any:
+    """A batch with, in place of the values of these columns, whether there are any."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name in columns:
+        values = batch.column(name)
+        filled = values.is_valid()
+        if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+            filled = pc.greater(pc.list_value_length(values), 0)
+        elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            filled = pc.greater(pc.binary_length(values), 0)
+        place = batch.schema.get_field_index(name)
+        batch = batch.set_column(place, name, pc.fill_null(filled, False))
+    return batch
 
 
 def _decoded(part: Any, place: str, indices: list[int]) -> list[Values | DataError]:

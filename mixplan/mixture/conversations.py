@@ -13,6 +13,7 @@ from mixplan.chat.template_reasoning import asked_beyond_trained, keeping_settin
 from mixplan.chat.template_settings import parsed, settings_read
 from mixplan.chat.tool_calls import OPEN as CALL
 from mixplan.chat.tool_calls import TOOLS, parted_calls, parted_tools
+from mixplan.chat.turn_marks import turn_marks
 from mixplan.domains import Domain, Row, by_name
 from mixplan.errors import ModelError
 from mixplan.recipe import Recipe
@@ -66,6 +67,7 @@ def conversation_warnings(
         tokens: Counts the tokens of texts; None where the model's tokenizer is not loaded, and rows alone are counted.
     """
     found = list(date_held(template, day))
+    found += marks_in_text(template, by_name(target, domains))
     found += tools_left_out(template, by_name(target, domains))
     trains = recipe.train.method == "sft"
     if trains:
@@ -120,6 +122,29 @@ def added_to_prompts(template: ChatTemplate, kinds: Sequence[bool]) -> Iterator[
                 f"The chat template of '{template.name}' ends a prompt{IN_TOOLS[tools]} with {added!r} when the "
                 "model is asked, and leaves that out of the rows that are trained. `choice` and `likelihood` are "
                 "measured as trained, `exact` and `behaviour` as asked."
+            )
+
+
+def marks_in_text(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
+    """The line for domains whose rows' own text holds marks of the template, as of data that was rendered before."""
+    marks = turn_marks(template)
+    begin = {mark[0] for mark in marks}
+    for name, domain in domains.items():
+        rows, met = domain.rows, dict[str, None]()
+        first, count = "", 0
+        for row in rows:
+            said = [*(text for role, text in row.prompt if role != TOOLS), row.rationale or "", row.answer]
+            # Most texts hold not even the character that a mark begins with.
+            likely = [text for text in said if any(character in text for character in begin)]
+            if held := [mark for mark in marks if any(mark in text for text in likely)]:
+                first, count = first or row.id, count + 1
+                met.update(dict.fromkeys(held))
+        if count:
+            listed = ", ".join(f"`{mark}`" for mark in met)
+            yield (
+                f"{name}: {count:,} of its {len(rows):,} rows hold {listed} in their own text, such as {first}. "
+                f"'{template.name}' reads that as a mark of its chat template and not as text, so turns end or begin "
+                "where the data has none. Take it out of the data, or leave such rows out."
             )
 
 

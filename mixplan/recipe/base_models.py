@@ -56,9 +56,9 @@ def card(place: str) -> Config:
     return value if isinstance(value, dict) else {}
 
 
-def read_json(place: str, inside: str) -> Config:
+def read_json(place: str, inside: str, revision: str | None = None) -> Config:
     """A model's JSON file; empty where it is not here or is not JSON."""
-    file = cached(place, inside)
+    file = cached(place, inside, revision)
     try:
         value = json.loads(file.read_bytes()) if file is not None else {}
     except ValueError:
@@ -66,8 +66,14 @@ def read_json(place: str, inside: str) -> Config:
     return value if isinstance(value, dict) else {}
 
 
-def cached(place: str, inside: str) -> Path | None:
-    """A file of a model's folder, or of its repository where the hub's cache holds it."""
+def cached(place: str, inside: str, revision: str | None = None) -> Path | None:
+    """A file of a model's folder, or of its repository where the hub's cache holds it.
+
+    Args:
+        place: The folder, or the repository's hub id.
+        inside: The file's path inside.
+        revision: A repository's commit, tag or branch; `main` where None.
+    """
     folder = local_path(place)
     if folder.is_dir():
         return folder / inside if (folder / inside).is_file() else None
@@ -75,7 +81,7 @@ def cached(place: str, inside: str) -> Path | None:
         return None
     from huggingface_hub import try_to_load_from_cache  # loads an HTTP client, which a model in a folder does not need
 
-    found = try_to_load_from_cache(place, inside)
+    found = try_to_load_from_cache(place, inside, revision=revision)
     return Path(found) if isinstance(found, str) else None
 
 

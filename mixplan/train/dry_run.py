@@ -310,7 +310,7 @@ def planned_rows(loaded: LoadedRecipe) -> dict[str, int]:
 def small_files(loaded: LoadedRecipe) -> dict[str, Path]:
     """Those of a model's small files that are here, by name."""
     place = str(job_of(loaded).model["name"])
-    found = {name: cached(place, name) for name in SMALL_FILES}
+    found = {name: cached(place, name, loaded.recipe.model.revision) for name in SMALL_FILES}
     return {name: path for name, path in found.items() if path is not None}
 
 
