@@ -17,6 +17,7 @@ WHOLE_HOUSE = {
     "damage": "every kind of file that a run and its cache hold, damaged, under each command",
     "docs": "README and docs/: links, commands, formats, generated pages",
     "levers_study": "the study's own comparison of levers, recipes/studies/smollm2-135m-levers/compare.py",
+    "taught_study": "the study's own teaching and search, recipes/studies/smollm2-135m-skills/taught.py",
     "installed": "the wheel, installed elsewhere",
     "log_forecasts": "the tables of docs/evidence.md that `bin/log_forecasts.py` prints",
     "models_hub": "each model config through the hub's code",
