@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mixplan.chat.named_templates import TOOL_USE, chooses_by_tools, parts_of
@@ -127,18 +128,17 @@ def added_to_prompts(template: ChatTemplate, kinds: Sequence[bool]) -> Iterator[
 
 def marks_in_text(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
     """The line for domains whose rows' own text holds marks of the template, as of data that was rendered before."""
-    marks = turn_marks(template)
-    begin = {mark[0] for mark in marks}
+    if not (marks := turn_marks(template)):
+        return
+    marked = re.compile("|".join(map(re.escape, marks)))
     for name, domain in domains.items():
         rows, met = domain.rows, dict[str, None]()
         first, count = "", 0
         for row in rows:
             said = [*(text for role, text in row.prompt if role != TOOLS), row.rationale or "", row.answer]
-            # Most texts hold not even the character that a mark begins with.
-            likely = [text for text in said if any(character in text for character in begin)]
-            if held := [mark for mark in marks if any(mark in text for text in likely)]:
+            if likely := [text for text in said if marked.search(text)]:  # most rows hold none
                 first, count = first or row.id, count + 1
-                met.update(dict.fromkeys(held))
+                met.update(dict.fromkeys(mark for mark in marks if any(mark in text for text in likely)))
         if count:
             listed = ", ".join(f"`{mark}`" for mark in met)
             yield (
@@ -164,8 +164,9 @@ def tools_left_out(template: ChatTemplate, domains: Mapping[str, Domain]) -> Ite
 def calls_as_text(template: ChatTemplate, domains: Mapping[str, Domain]) -> Iterator[str]:
     """The line for domains whose rows hold calls that the template writes in a way which no answer's text can have."""
     for name, domain in domains.items():
+        likely = [row for row in domain.pool if CALL in row.answer or any(CALL in text for _, text in row.prompt)]
         turns = [(row.prompt, [text for role, text in (*row.prompt, ("assistant", row.answer)) if calls(role, text)])
-                 for row in domain.pool]  # fmt: skip
+                 for row in likely]  # fmt: skip
         with_calls = [(prompt, texts[-1]) for prompt, texts in turns if texts]
         if with_calls and template.keeps_calls_as_text(with_calls[0][1], parted_tools(with_calls[0][0])[0]):
             taught = sum(calls("assistant", row.answer) for row in domain.pool)
