@@ -1,4 +1,4 @@
-"""Unknown keys, wrong types and values out of bounds: each is named with what was expected."""
+"""Names unknown keys, wrong types and values beyond their bounds, each with what was expected."""
 
 import pytest
 from wrong_recipes import BASE, COUNT, assert_refused

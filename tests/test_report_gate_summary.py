@@ -1,4 +1,4 @@
-"""Verdicts as Markdown: a heading, what became of them, a table that no name breaks out of."""
+"""Writes verdicts as Markdown: a heading, what became of them, a table that no name breaks out of."""
 
 from tolerated import REASON, gate
 

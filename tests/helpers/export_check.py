@@ -41,7 +41,7 @@ NEEDS = {
         [],
     ),
 }
-"""What an environment gets, what is then added without what it asks for, and what is taken out again."""
+"""Says what an environment gets, what is then added without its own needs, and what is removed again."""
 
 QUIET = {"DO_NOT_TRACK": "1", "AXOLOTL_DO_NOT_TRACK": "1", "WANDB_MODE": "disabled"}
 
