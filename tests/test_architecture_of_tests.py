@@ -54,7 +54,7 @@ THROUGH_OTHERS = {
     "outcome": ("units",),
     "plan": ("figures", "opened", "stopwatch"),
     "push": ("file_changes", "page_files", "repository"),
-    "recipe": ("measures", "paths", "reading_spec", "sae_candidates", "sae_folder"),
+    "recipe": ("measures", "reading_spec", "sae_candidates", "sae_folder"),
     "recipe.foreign": ("axolotl", "llama_factory", "read", "rows", "swift", "to_recipe", "trl"),
     "report": ("command_line", "difference", "paired_items", "without_sae"),
     "sae": ("card",),

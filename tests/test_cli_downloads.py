@@ -35,6 +35,10 @@ def needed(tmp_path, **model) -> list[str]:
     return list(model_downloads(load_recipe(tmp_path / "recipe.yaml")))
 
 
+def test_a_name_that_may_be_a_folder_s_says_that_there_is_none(hub):
+    assert needed(hub, name="my-model") == [f"model my-model (there is no folder {hub / 'my-model'})"]
+
+
 def test_a_model_with_half_its_weights_is_a_download(hub):
     assert needed(hub) == ["model some/model"]
     index = json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}).encode()

@@ -11,7 +11,15 @@ from mixplan.forecast.earlier_runs import History
 from mixplan.forecast.factors import Changes
 from mixplan.forecast.matching import Planned
 from mixplan.forecast.measured_run import Found, Run
-from mixplan.forecast.placement import kept, placement_of, ranking_of, slope, slope_between, standardised
+from mixplan.forecast.placement import (
+    against_scores,
+    kept,
+    placement_of,
+    ranking_of,
+    slope,
+    slope_between,
+    standardised,
+)
 from mixplan.forecast.risk import forecast
 from mixplan.forecast.target_only import comparable
 from mixplan.saved.base_types import Interval
@@ -220,3 +228,19 @@ def test_a_forecast_by_own_factors_is_held_against_targets_left_out():
 
 def test_what_a_person_can_do_to_know_it_is_named():
     assert placement_of(None, []).text.endswith("`mixplan compare` measures it.")
+
+
+@pytest.mark.parametrize(
+    ("known", "compared", "said"),
+    [
+        (None, [], None),
+        (ranking(0.8, 0.4, 1.2), [], None),
+        (ranking(0.8, 0.4, 1.2), [comparison(0.2, 0.1, 0.3)], None),
+        (ranking(0.2, -0.1, 0.5), [], "there is no evidence of which domain needs them more: over "),
+        (None, [comparison(0.0456, -0.144, 0.235)], "there is no evidence that this helps: on 3 targets with this "),
+        (None, [comparison(-0.2, -0.3, -0.1)], "that lost more than an even spread: on 3 targets with this model "),
+    ],
+)
+def test_a_clause_says_what_speaks_against_following_the_scores(known, compared, said):
+    found = against_scores(placement_of(known, compared))
+    assert found is None if said is None else found.startswith(said)

@@ -1,12 +1,13 @@
 """How many rows are enough: by a learned response, by none, and by a rule of thumb."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mixplan.forecast.halving import Compared
-from mixplan.forecast.replay_total import enough, left_evenly, replay_total
+from mixplan.forecast.halving import Compared, learned_from
+from mixplan.forecast.replay_total import enough, left_between, left_evenly, replay_total
 from mixplan.forecast.response import Halving, Losses
 
 NONE = Halving(math.inf)
@@ -108,3 +109,25 @@ def test_rows_that_the_assumed_number_predicts_best_leave_the_rule():
     found = replay_total(known, usual=95.0, domains=8, target_rows=80)
     assert (found.rows, found.by) == (4, "rule")
     assert "because arms of 2 targets teach nothing that predicts losses in targets left out." in found.text
+
+
+def test_what_a_spread_leaves_has_the_interval_of_the_targets_left_out():
+    known = [arms(Halving(math.inf, 4.0, 0.4), seed=seed, totals=(10, 30, 60), noise=0.1) for seed in range(5)]
+    _, _, response = learned_from(known, 100.0)
+    low, high = left_between(response, [5.0] * 8, [0.3, 0.1, 0.2, 0.5, 0.9, 0.4, 0.7, 0.6])
+    assert 0 < low < 0.4 + 0.6 / 11 < high < 1
+    # An even spread leaves the same part of every loss, as a recommended total says it.
+    shares = [left_evenly(other, 40, 8) for other in response.others]
+    spread = math.sqrt(4 / 5 * sum((share - np.mean(shares)) ** 2 for share in shares))
+    assert high - low == pytest.approx(2 * 2.776445 * spread, rel=1e-6)
+    assert left_between(replace(response, others=response.others[:2]), [5.0] * 8, [1.0] * 8) is None
+
+
+def test_an_uneven_spread_leaves_what_each_domain_s_own_rows_leave():
+    known = [arms(Halving(6.0, 4.0), seed=seed, totals=(10, 30, 60), noise=0.001) for seed in range(5)]
+    _, _, response = learned_from(known, 100.0)
+    rows, scores = [40.0] + [0.0] * 7, [1.0] * 8
+    low, high = left_between(response, rows, scores)
+    shared = 1 / (1 + 40 / 4)
+    assert low <= (7 * shared + 1 / (1 / shared + 40 / 6)) / 8 <= high
+    assert high - low < 0.02

@@ -61,6 +61,41 @@ def test_nothing_measured_spreads_evenly_and_says_so(recipe, tmp_path):
     assert not [notice for notice in saved.notices() if "even" in notice]
 
 
+def test_a_named_objective_is_told_what_was_measured_otherwise(recipe, tmp_path):
+    first, _ = plan(recipe, tmp_path / "runs" / "a", "allocate.objective=alpha_fair")
+    assert not [said for said in first["warnings"] if "allocate." in said]
+    compared = {f"t{seed}": arms(seed, 4.0, 0.4, (10, 30, 60)) for seed in range(4)}
+    lay_study(tmp_path / "runs" / "study", first, worst=(-0.1, 0.05, 0.2), compared=compared)
+    found, _ = plan(recipe, tmp_path / "runs" / "b", "allocate.objective=alpha_fair")
+    assert found["allocation"]["rows"] == first["allocation"]["rows"]
+    scores, rows = (said for said in found["warnings"] if "allocate." in said)
+    assert scores.startswith(
+        "`allocate.objective: alpha_fair` moves rows by the scores, and there is no evidence that this helps: on 3 "
+    )
+    assert rows.startswith("`allocate.half_rows: 100` is taken, where arms that were compared earlier predict losses")
+    assert rows.endswith("`half_rows: null` takes these.")
+    remedies = ("allocate.objective=evidence", "allocate.half_rows=null")
+    followed = plan(recipe, tmp_path / "runs" / "c", *remedies)[0]
+    assert not [said for said in followed["warnings"] if "allocate." in said]
+    evenly = plan(recipe, tmp_path / "runs" / "d", "allocate.objective=alpha_fair", "allocate.half_rows=null",
+                  "allocate.prior=uniform", "allocate.prior_strength=1.0")[0]  # fmt: skip
+    assert not [said for said in evenly["warnings"] if "allocate." in said]
+
+
+def test_what_the_spreads_leave_has_an_interval_where_it_was_learned(recipe, tmp_path):
+    first, _ = plan(recipe, tmp_path / "runs" / "a")
+    assert {"low", "high"}.isdisjoint(first["allocation"]["spreads"]["planned"])
+    assert "measured" not in first["allocation"]["spreads"]
+    compared = {f"t{seed}": arms(seed, 4.0, 0.4, (10, 30, 60)) for seed in range(4)}
+    lay_study(tmp_path / "runs" / "study", first, compared=compared)
+    for rows, measured in ((20, True), (8, False)):
+        found = plan(recipe, tmp_path / "runs" / f"b{rows}", f"budget.rows={rows}")[0]["allocation"]["spreads"]
+        assert found["measured"] is measured
+        for one in (found["even"], found["planned"], found["proportional"]):
+            assert one["low"] < one["left"] < one["high"]
+            assert one["left"] == pytest.approx(0.4 + 0.6 / (1 + rows / 4), abs=0.03)
+
+
 def test_comparisons_that_rows_went_well_move_rows_towards_the_rule(recipe, tmp_path):
     first, _ = plan(recipe, tmp_path / "runs" / "a")
     lay_study(tmp_path / "runs" / "study", first, worst=(0.1, 0.2, 0.3))

@@ -41,8 +41,8 @@ def test_the_page_has_one_line_a_lever():
 def test_the_terminal_names_what_is_off_in_one_line():
     line = levers_line(planned())
     assert line == (
-        "Other levers, extra time: own words 35.4 %, KL on domain rows not known, best checkpoint at most 5.0 %; see "
-        "the report."
+        "Other levers, extra time at equal steps: own words 35.4 %, KL on domain rows not known, "
+        "best checkpoint at most 5.0 %; see the report."
     )
     assert levers_line(planned(["rows", "half_rate"])) is None
 

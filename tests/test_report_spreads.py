@@ -1,6 +1,7 @@
 """A plan beside its two alternatives, on the page, the terminal and the model card, and what its total rests on."""
 
 import io
+import json
 
 import pytest
 import saved_plan
@@ -77,6 +78,37 @@ def test_the_terminal_says_first_what_each_removes_and_whether_it_matters():
     lines = " ".join(printed(made()).split())
     said = "220 rows are expected to remove 53.8 % of the loss, an even spread 52.6 %, the proportional rule 55.0 %."
     assert f"{said} {TEXT} Warning: " in lines
+
+
+def test_what_they_remove_has_its_interval_where_it_is_known():
+    value = json.loads(made().model_dump_json(exclude_unset=True))
+    beside = value["allocation"]["spreads"]
+    for one in (beside["even"], beside["planned"], beside["proportional"]):
+        one |= {"low": 0.21, "high": 0.74}
+    beside["measured"] = True
+
+    def said():
+        plan = Plan.model_validate_json(json.dumps(saved_plan.with_hash(value)))
+        return saving_sentence(plan), render(plan)
+
+    sentence, page = said()
+    removes = "220 rows are expected to remove 54 % [26 %, 79 %] of the loss"
+    assert sentence == f"{removes}, an even spread 53 %, the proportional rule 55 %."
+    assert "46.2 % [21.0 %, 74.0 %]" in page
+    beside["measured"] = False
+    assert said()[0].startswith(f"{removes} (so few or many rows were not measured), an even spread ")
+    beside["even"]["left"] = beside["proportional"]["left"] = beside["planned"]["left"]
+    unmeasured = " (so few or many rows were not measured)"
+    assert said()[0] == f"{removes}{unmeasured}, and as much spread evenly or in proportion."
+
+
+def test_what_rows_save_is_said_to_be_assumed_where_it_is():
+    value = json.loads(made().model_dump_json(exclude_unset=True))
+    value["recipe"] = {**(value.get("recipe") or {}), "allocate": {"half_rows": 100.0}}
+    plan = Plan.model_validate_json(json.dumps(saved_plan.with_hash(value)))
+    assert saving_sentence(plan).endswith(
+        " That 100 rows of its own halve a domain's loss is an assumption (`allocate.half_rows`)."
+    )
 
 
 def test_a_spread_that_is_even_is_not_listed_by_its_first_domains():

@@ -19,7 +19,7 @@ def model_downloads(loaded: LoadedRecipe) -> Iterator[str]:
     if model.name != "embedded" and not local.is_dir():
         folder = snapshot("model", model.name, model.revision)
         if folder is None or not (folder / "config.json").exists():
-            yield f"model {model.name}"
+            yield f"model {model.name}" + (f" (there is no folder {local})" if "/" not in model.name else "")
         elif (lacks := missing_weights(folder)) is not None:
             yield f"model {model.name}, of which the cache holds a part: {lacks.removeprefix(f'{folder}').lstrip(': ')}"
     if sae is None:

@@ -55,11 +55,13 @@ class Amount:
         rows: Extra rows, its own and any domains'.
         text: Where the numbers are from, for the reader.
         unit: Of the losses that they were learned from; None where they were not.
+        response: What was learned, for intervals; None where it was not taken.
     """
 
     rows: Halving
     text: str
     unit: str | None = None
+    response: Response | None = None
 
 
 def halving_rows(patterns: Sequence[str] | None, *, folder: Path, run: Path, kind: Kind, usual: float) -> Amount:
@@ -175,7 +177,7 @@ def chosen(response: Response, targets: int, usual: float, unit: str) -> Amount:
             f"predicts better; by them {learned}: {errors}.",
         )
     behind = f"arms of {targets} targets with {mixtures_text(response)}"
-    return Amount(response.found, f"{learned}, learned from {behind}: {errors}.", unit)
+    return Amount(response.found, f"{learned}, learned from {behind}: {errors}.", unit, response)
 
 
 def same_job(kind: Kind, value: Outcome | Evidence) -> bool:

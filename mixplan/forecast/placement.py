@@ -242,6 +242,17 @@ def sentence(
     )
 
 
+def against_scores(placement: RowPlacement) -> str | None:
+    """Say that what was measured speaks against following the scores, as a clause; None where nothing does."""
+    if placement.comparisons and not placement.comparison_factor:
+        worse = standardised(placement.comparisons) < -NORMAL
+        lacking = "that lost more than an even spread" if worse else "there is no evidence that this helps"
+        return f"{lacking}: {avoided(placement.comparisons)}"
+    if placement.ranking is not None and not placement.ranking_factor:
+        return f"there is no evidence of which domain needs them more: {followed(placement.ranking)}"
+    return None
+
+
 def avoided(comparisons: Sequence[ComparisonEvidence]) -> str:
     """What score-led mixtures avoided, in words."""
     again = " (those of one target count as one)" if any(one.same > 1 for one in comparisons) else ""

@@ -163,6 +163,24 @@ def left_evenly(halving: Halving, total: float, domains: int) -> float:
     return 1 / (1 / halving.left(total) + total / domains / halving.half)
 
 
+def left_between(response: Response, rows: Sequence[float], scores: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the part of all losses together that rows leave, within 0 and 1; None with too few targets.
+
+    Args:
+        response: What was learned of rows.
+        rows: Extra rows of each domain.
+        scores: Each domain's expected loss without them, in any unit, not all 0.
+    """
+
+    def left(halving: Halving) -> float:
+        others = 1 / halving.left(sum(rows))
+        after = [score / (others + own / halving.half) for score, own in zip(scores, rows, strict=True)]
+        return math.fsum(after) / math.fsum(scores)
+
+    reach = jackknife(left(response.found), [left(other) for other in response.others])
+    return None if reach is None else (max(0.0, reach[0]), min(1.0, reach[1]))
+
+
 def enough(halving: Halving, domains: int) -> float:
     """The total that removes `ENOUGH` of what any number removes; infinite where rows remove nothing.
 

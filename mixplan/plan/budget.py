@@ -12,10 +12,12 @@ from pydantic import TypeAdapter
 from mixplan.allocate import Allocation, CurvePoint, DomainDemand, allocate, budget_curve, left_out
 from mixplan.domains import Domain
 from mixplan.forecast import Halving
+from mixplan.forecast.replay_total import left_between
 from mixplan.plan.grounds import NOTHING, Grounds
 from mixplan.recipe import Recipe
 from mixplan.runs import cached, content_hash, version_of
 from mixplan.saved import plan as saved
+from mixplan.saved.allocation import Spreads
 from mixplan.saved.scores import Scores
 
 VERSION = 2
@@ -64,8 +66,12 @@ class Spent:
         counts = {**target_rows, **made.rows}
         everything = sum(counts.values())
         ratios = {name: rows / everything for name, rows in counts.items()}
-        values = asdict(made)
-        further = {"spreads": values.pop("spreads"), "placement": self.grounds.placement, "total": self.grounds.total}
+        values = {key: one for key, one in asdict(made).items() if key != "spreads"}
+        further = {
+            "spreads": self.beside(recipe),
+            "placement": self.grounds.placement,
+            "total": self.grounds.total,
+        }
         values |= {
             "max_repeats": recipe.budget.max_repeats,
             "objective": recipe.allocate.objective,
@@ -73,6 +79,23 @@ class Spent:
             "curve": tuple(asdict(point) for point in self.curve),
         }
         return saved.Allocation.model_validate(values | {key: one for key, one in further.items() if one is not None})
+
+    def beside(self, recipe: Recipe) -> Spreads | None:
+        """The plan beside an even spread and the rule, with intervals where it was learned what rows save."""
+        made = self.allocation.spreads
+        if made is None:
+            return None
+        learned = self.grounds.amount.response if self.grounds.amount is not None else None
+        if learned is None:
+            return Spreads.model_validate(asdict(made))
+        scores = [one.high if recipe.allocate.cautious else one.score for one in self.demands]
+        found = {}
+        for name, spread in asdict(made).items():
+            rows = [float(spread["rows"][demand.name]) for demand in self.demands]
+            reach = left_between(learned, rows, scores)
+            found[name] = spread if reach is None else {**spread, "low": reach[0], "high": reach[1]}
+        measured = learned.fewest <= sum(made.planned.rows.values()) <= learned.most
+        return Spreads.model_validate({**found, "measured": measured})
 
     def other_tokens(self, recipe: Recipe, parts: Sequence[saved.MixturePart]) -> Iterator[str]:
         """Say that the domains' rows hold other tokens than a budget in tokens counted of them, beyond a tenth.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -12,7 +12,7 @@ from mixplan.domains import Domain
 from mixplan.forecast import NO_SAE, Amount, Forecast, Kind, halving_rows
 from mixplan.forecast.comparisons import comparisons_earlier
 from mixplan.forecast.halving import compared_earlier
-from mixplan.forecast.placement import placement_of, ranking_of
+from mixplan.forecast.placement import against_scores, placement_of, ranking_of
 from mixplan.forecast.replay_total import replay_total
 from mixplan.mixture import take_target
 from mixplan.recipe import LoadedRecipe, Recipe
@@ -31,11 +31,13 @@ class Grounds:
         amount: Rows that halve a loss, as arms that were compared teach it; None where the recipe's number is taken.
         placement: How far rows should move from an even spread; None for the other objectives.
         total: How many rows are recommended; None where the recipe says how many.
+        otherwise: What was measured with this model that speaks against what the recipe names, in sentences.
     """
 
     amount: Amount | None = None
     placement: RowPlacement | None = None
     total: RecommendedTotal | None = None
+    otherwise: tuple[str, ...] = ()
 
     @property
     def weight(self) -> float:
@@ -89,11 +91,34 @@ def grounds_of(
     recipe = loaded.recipe
     led, auto = recipe.allocate.objective == EVIDENCE, recipe.budget.rows == AUTO
     learns = led or auto or recipe.allocate.half_rows is None
+    amount, placed = halving(loaded, folder, scores), placement(loaded, folder, scores, risks)
     return Grounds(
-        amount=halving(loaded, folder, scores) if learns else None,
-        placement=placement(loaded, folder, scores, risks) if led else None,
+        amount=amount if learns else None,
+        placement=placed if led else None,
         total=total(loaded, folder, scores, target, domains) if auto else None,
+        otherwise=tuple(measured_otherwise(recipe, None if learns else amount, None if led else placed)),
     )
+
+
+def measured_otherwise(recipe: Recipe, amount: Amount | None, placement: RowPlacement | None) -> Iterator[str]:
+    """Say where what was measured with this model speaks against what the recipe names.
+
+    Args:
+        recipe: Its `allocate` section.
+        amount: Rows that halve a loss as arms teach it, where the recipe's number is taken; None where theirs is.
+        placement: How far evidence would move the rows, where the recipe's objective says where they go.
+    """
+    by_scores = placement if recipe.allocate.prior_strength < 1 and len(recipe.domains) > 1 else None
+    if by_scores is not None and (unsupported := against_scores(by_scores)) is not None:
+        yield (
+            f"`allocate.objective: {recipe.allocate.objective}` moves rows by the scores, and {unsupported}. "
+            "`allocate.objective: evidence` moves them as far as evidence goes."
+        )
+    if amount is not None and amount.response is not None:
+        yield (
+            f"`allocate.half_rows: {recipe.allocate.half:g}` is taken, where arms that were compared earlier predict "
+            f"losses better: {amount.text} `half_rows: null` takes these."
+        )
 
 
 def placement(loaded: LoadedRecipe, folder: Path, scores: Scores, risks: Forecast) -> RowPlacement:

@@ -279,7 +279,7 @@ def assemble(
             *risks.warnings,
             *mixture.warnings,
             *spent.left_out,
-            *spent.other_tokens(recipe, mixture.parts),
+            *(*spent.grounds.otherwise, *spent.other_tokens(recipe, mixture.parts)),
             *unread(loaded.resolved["train"], mixture.rows),
         ],
         target=target_of(target, scores, planned),

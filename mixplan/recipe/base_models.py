@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from mixplan.recipe.model_folder import Config
-from mixplan.recipe.paths import local_path
+from mixplan.recipe.paths import is_hub_id, local_path
 from mixplan.recipe.shapes import Shape
 
 GENERATIONS = 5
@@ -77,7 +77,7 @@ def cached(place: str, inside: str, revision: str | None = None) -> Path | None:
     folder = local_path(place)
     if folder.is_dir():
         return folder / inside if (folder / inside).is_file() else None
-    if place.count("/") > 1 or place.startswith("/"):
+    if not is_hub_id(place):
         return None
     from huggingface_hub import try_to_load_from_cache  # loads an HTTP client, which a model in a folder does not need
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from mixplan.errors import MixplanError
-from mixplan.recipe.paths import local_path
+from mixplan.recipe.paths import is_hub_id, local_path
 from mixplan.weights import stored_tensors, weight_files
 
-HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
-"""What the hub takes for a repository's name; all else can only be a folder's."""
 TOKENIZERS = (
     *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model"),
     *("sentencepiece.bpe.model", "tekken.json", "*.tiktoken"),
@@ -42,7 +39,7 @@ def absent_model(name: str, folder: Path) -> str | None:
             f"{local} is a file. Name the folder that holds config.json and the safetensors weights, or a hub id such "
             "as 'HuggingFaceTB/SmolLM2-135M-Instruct'."
         )
-    if HUB_ID.fullmatch(name):
+    if is_hub_id(name):
         return None
     return (
         f"there is no folder {local}, and '{name}' is no hub id. Check the path, which is relative to the YAML that "

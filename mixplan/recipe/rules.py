@@ -16,6 +16,7 @@ from mixplan.recipe.drift_rules import unmet_by_drift
 from mixplan.recipe.forecast_spec import ForecastSpec, unfit_forecast
 from mixplan.recipe.levers import wrong_levers
 from mixplan.recipe.lines import KeyPath, Located, Problem
+from mixplan.recipe.paths import is_hub_id
 from mixplan.recipe.reading_spec import DriftSpec, StsSpec
 from mixplan.recipe.releases import sae_hint
 from mixplan.recipe.scoring import scored_otherwise
@@ -64,7 +65,6 @@ LEAST = {
     "max_length": 1,
 }
 """Of numbers with which TRL's trainer would take no step, or fail only once it trains."""
-HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 LORA_CLASS = ("peft", "tuners/lora/config.py", "LoraConfig")
 
 
@@ -213,7 +213,7 @@ def _data(path: KeyPath, data: DataSpec) -> Iterator[Finding]:
     yield from _one_of(path, {"hub": data.hub, "file": file, "package": data.package, "generator": data.generator})
     if data.package is not None and data.file is None:
         yield path, "`package` needs `file`, a path inside the package."
-    if data.hub is not None and not HUB_ID.fullmatch(data.hub):
+    if data.hub is not None and not ("/" in data.hub and is_hub_id(data.hub)):
         yield (*path, "hub"), f"found '{data.hub}', no hub id. Write it as on the hub: organisation/name."
     if data.hub is None:
         for key in ("config", "split", "revision"):

@@ -53,4 +53,4 @@ def time_text(lever: Lever) -> str:
 def levers_line(plan: Plan) -> str | None:
     """Name the levers that are off in one short line, with their extra time; None where there are none."""
     off = [f"{SHORT[one.name]} {time_text(one)}" for one in plan.levers if not one.on and one.name in SHORT]
-    return f"Other levers, extra time: {', '.join(off)}; see the report." if off else None
+    return f"Other levers, extra time at equal steps: {', '.join(off)}; see the report." if off else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from mixplan.embedded import GGUF_NAME
+from mixplan.recipe.paths import is_hub_id
 from mixplan.report import sentences, text_tables
 from mixplan.report.spreads import leaves_sentence
 from mixplan.report.text import number, percent, visible, whole
@@ -23,8 +23,6 @@ MEANING = (
     "Measured on held-out rows before and after training, on the same items. `95 %` is the interval of their mean "
     "difference; a change counts only where it leaves zero, lies beyond the noise floor and is of six items or more."
 )
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def base_of(plan: Plan) -> str | None:
     """The hub's name of the untrained model; None where it came from a folder."""
     if plan.model.name == "embedded":
         return EMBEDDED_BASE
-    is_folder = Path(plan.model.name).is_absolute() or not HUB_ID.fullmatch(plan.model.name)
+    is_folder = Path(plan.model.name).is_absolute() or not is_hub_id(plan.model.name)
     return None if is_folder else plan.model.name
 
 

@@ -54,8 +54,8 @@ def spreads_section(plan: Plan) -> Html | None:
         row(header(name), *(cell(whole(one.rows[name]), kind="n") for one in three(spreads))) for name in plan.order()
     ]
     lines += [
-        row(header(title), *(cell(percent(getattr(one, key)), kind="n") for one in three(spreads)), kind="target")
-        for title, key in (("Left of all loss", "left"), ("Left of the worst", "worst_left"))
+        row(header(title), *(cell(text(one), kind="n") for one in three(spreads)), kind="target")
+        for title, text in (("Left of all loss", left_of_all), ("Left of the worst", left_of_worst))
     ]
     note = (
         "The same budget spread evenly, as planned, and in proportion to what plans the rows, all within the recipe's "
@@ -65,6 +65,18 @@ def spreads_section(plan: Plan) -> Html | None:
     said = [] if placement is None else [tag("p", placement.text), tag("p", factors_sentence(placement))]
     laid = table("wide", ["Domain", "Even", "Planned", "Proportional"], lines, "Rows of each domain by three spreads")
     return section("Three ways to spread the rows", *said, tag("p", note), laid)
+
+
+def left_of_all(spread: Spread) -> str:
+    """What a spread leaves of all loss, with its interval where it is known."""
+    if spread.low is None or spread.high is None:
+        return percent(spread.left)
+    return f"{percent(spread.left)} [{percent(spread.low)}, {percent(spread.high)}]"
+
+
+def left_of_worst(spread: Spread) -> str:
+    """What a spread leaves of the worst domain's loss."""
+    return percent(spread.worst_left)
 
 
 def factors_sentence(placement: RowPlacement) -> str:

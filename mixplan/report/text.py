@@ -68,9 +68,9 @@ def whole(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def percent(share: float) -> str:
-    """Write a share of 1 as per cent, one decimal."""
-    return f"{100 * share:.1f} %"
+def percent(share: float, decimals: int = 1) -> str:
+    """Write a share of 1 as per cent."""
+    return f"{100 * share:.{decimals}f} %"
 
 
 def bounds(interval: Interval) -> str:

@@ -13,6 +13,7 @@ from mixplan.report.pilot import grounds_of
 from mixplan.report.tables import breakable
 from mixplan.report.text import number, percent, whole
 from mixplan.report.tolerances import planned_fact
+from mixplan.saved.allocation import Spread, Spreads
 from mixplan.saved.base_types import Interval
 from mixplan.saved.plan import Allocation, Plan
 
@@ -98,12 +99,43 @@ def saving_sentence(plan: Plan) -> str | None:
     if found is None or not plan.allocation.budget:
         return None
     if plan.allocation.placement is not None and (beside := plan.allocation.spreads) is not None:
-        planned, alike, rule = (percent(1 - one.left) for one in (beside.planned, beside.even, beside.proportional))
-        rows = f"{amount(plan.allocation)} expected to remove {planned} of the loss"
-        return f"{rows}, an even spread {alike}, the proportional rule {rule}."
+        return f"{amount(plan.allocation)} expected to remove {removed_by_three(beside)}.{assumed(plan)}"
     mine, even = found
     rows = f"{amount(plan.allocation)} expected to remove {percent(mine)} of the loss"
-    return f"{rows}." if even is None else f"{rows}, an even spread {percent(even)}."
+    beside_even = "" if even is None else f", an even spread {percent(even)}"
+    return f"{rows}{beside_even}.{assumed(plan)}"
+
+
+def removed_by_three(spreads: Spreads) -> str:
+    """What the plan, an even spread and the proportional rule are expected to remove, with the plan's interval."""
+    reach = removed_between(spreads.planned)
+    decimals = 1 if reach is None else 0
+    three = (spreads.planned, spreads.even, spreads.proportional)
+    planned, alike, rule = (percent(1 - one.left, decimals) for one in three)
+    unmeasured = " (so few or many rows were not measured)" if spreads.measured is False else ""
+    found = f"{planned}{reach or ''} of the loss{unmeasured}"
+    if planned == alike == rule:
+        return f"{found}, and as much spread evenly or in proportion"
+    return f"{found}, an even spread {alike}, the proportional rule {rule}"
+
+
+def removed_between(spread: Spread) -> str | None:
+    """The interval of what a spread removes, behind a space; None where it is not known."""
+    if spread.low is None or spread.high is None:
+        return None
+    return f" [{percent(1 - spread.high, 0)}, {percent(1 - spread.low, 0)}]"
+
+
+def assumed(plan: Plan) -> str:
+    """Say that what rows save is an assumption of the recipe, where it is; with a space before it."""
+    spec = plan.recipe.allocate if plan.recipe is not None else None
+    known = plan.allocation.spreads is not None and plan.allocation.spreads.measured is not None
+    if spec is None or known or spec.half_rows is None:
+        return ""
+    return (
+        f" That {spec.half_rows:g} {plan.allocation.unit} of its own halve a domain's loss is an assumption "
+        "(`allocate.half_rows`)."
+    )
 
 
 def amount(allocation: Allocation) -> str:

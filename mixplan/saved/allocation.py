@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from mixplan.saved.base_types import Interval, Saved
 from mixplan.saved.placement import RowPlacement
 from mixplan.saved.total import RecommendedTotal
@@ -42,19 +44,39 @@ class Spread(Saved):
         rows: Whole rows by domain.
         left: The part of all domains' expected loss together that it is expected to leave.
         worst_left: Its worst domain's expected loss, as a part of the worst without extra rows.
+        low: Lower end of the 95 % interval of `left`, over the targets by which it is known what rows save; unset where
+            that is assumed, or known by fewer than three.
+        high: Its upper end.
     """
 
     rows: dict[str, int]
     left: float
     worst_left: float
+    low: float | None = None
+    high: float | None = None
 
 
 class Spreads(Saved):
-    """The plan between an even spread and the proportional rule of arXiv 2603.02908, all within the recipe's limits."""
+    """The plan between an even spread and the proportional rule of arXiv 2603.02908, all within the recipe's limits.
+
+    Attributes:
+        measured: Whether mixtures of so many rows were among those by which it is known what rows save; unset where
+            that is assumed.
+    """
 
     even: Spread
     planned: Spread
     proportional: Spread
+    measured: bool | None = None
+
+
+class AllocateSection(Saved):
+    """How the recipe has the budget spread, as far as a page says it and control mixtures keep to it."""
+
+    cautious: bool = False
+    caps: dict[str, float] = Field(default_factory=dict)
+    shares: dict[str, float] = Field(default_factory=dict)
+    half_rows: float | None = None
 
 
 class Allocation(Saved):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from mixplan.saved.allocation import AllocateSection
 from mixplan.saved.allocation import Allocation as Allocation
 from mixplan.saved.base_types import KEY_ORDER, AsGiven, Expected, Interval, JsonObject, Saved
 from mixplan.saved.levers import Lever
@@ -279,14 +280,6 @@ class TrainSection(Saved):
         """The weight of the KL from the untrained model at domain rows; 0 without it."""
         weight = (self.replay_kl or {}).get("weight", 0)
         return float(weight) if isinstance(weight, int | float) else 0.0
-
-
-class AllocateSection(Saved):
-    """How the recipe has the budget spread, as far as a page says it and control mixtures keep to it."""
-
-    cautious: bool = False
-    caps: dict[str, float] = Field(default_factory=dict)
-    shares: dict[str, float] = Field(default_factory=dict)
 
 
 class Source(Saved):

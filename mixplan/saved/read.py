@@ -247,7 +247,9 @@ def _uneven(plan: Plan) -> list[str]:
     spreads = [(f"allocation.{key}", getattr(plan.allocation, key)) for key in SPREADS]
     spreads += [(f"allocation.curve.{i}.rows", point.rows) for i, point in enumerate(plan.allocation.curve)]
     if beside := plan.allocation.spreads:
-        spreads += [(f"allocation.spreads.{key}.rows", getattr(beside, key).rows) for key in type(beside).model_fields]
+        spreads += [
+            (f"allocation.spreads.{key}.rows", getattr(beside, key).rows) for key in ("even", "planned", "proportional")
+        ]
     missing = ((key, name) for key, spread in spreads for name in plan.domains if name not in spread)
     return [f"`{key}` lacks domain {_found(name)}" for key, name in missing]
 
