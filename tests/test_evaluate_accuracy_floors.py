@@ -56,7 +56,9 @@ def test_what_stands_instead():
 
 
 def test_few_items_and_other_measures_have_no_floor():
-    assert floor_of("exact", {"exact": exact(0, 11)} | MOVED, (), named=False) is None
+    assert floor_of("exact", {"exact": exact(0, 5)} | MOVED, (), named=False) is None
+    assert floor_of("exact", {"exact": exact(5, 6)} | MOVED, (), named=False).instead == "behaviour"
+    assert floor_of("exact", {"exact": exact(6, 6)} | MOVED, (), named=False) is None
     assert floor_of("behaviour", MOVED, (), named=False) is None
     assert floor_of("exact", MOVED, (), named=False) is None
 

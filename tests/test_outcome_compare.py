@@ -10,6 +10,7 @@ from mixplan.outcome.arms import arm_rows
 from mixplan.outcome.compare import UNWATCHED, losses_of, make_comparison, relative
 from mixplan.outcome.compare_request import CompareRequest
 from mixplan.outcome.make import OutcomeRequest, evaluate_run
+from mixplan.recipe.tolerances import SHARES
 from mixplan.saved import read_plan
 from mixplan.saved.evaluation import read_evaluation
 
@@ -101,7 +102,7 @@ def test_the_oracle_follows_what_the_arm_none_lost(trained):
         measure = before.headlines[name]
         (quantity, late), *_ = after.domains[name][measure].values.items()
         early = before.domains[name][measure].values[quantity]
-        worse = (sum(early) - sum(late)) / len(late) * (-1 if quantity == "bits_per_byte" else 1)
+        worse = (sum(early) - sum(late)) / len(late) * (1 if quantity in SHARES else -1)
         assert loss == pytest.approx(max(0.0, worse))
     spread_by = relative(losses, before, read_plan(run).domains)
     assert found["arms"]["oracle"]["rows"] == arm_rows("oracle", read_plan(run), seed=0, losses=spread_by)

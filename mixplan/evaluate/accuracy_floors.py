@@ -12,8 +12,6 @@ from mixplan.saved.outcome import Floor
 
 INSTEAD = ("likelihood", "behaviour")
 """Measures that move without any answer turning wrong, the first that was made is taken."""
-FEW = 2 * FEWEST_ITEMS
-"""With fewer items it is their number that shows nothing."""
 BY_CHANCE = 0.05
 
 
@@ -39,7 +37,8 @@ def floor_of(headline: str, measures: Mapping[str, Measured], rows: Iterable[Que
     """Say whether a domain's headline measure is at its floor.
 
     Nothing is lost where nothing was known: with fewer than six right answers even losing them all is within noise,
-    and right answers that guessing explains (one-sided binomial test at 5 %) are none to lose.
+    and right answers that guessing explains (one-sided binomial test at 5 %) are none to lose. With fewer than six items
+    it is their number that shows nothing, by whatever measure.
 
     Args:
         headline: The domain's headline measure.
@@ -50,7 +49,7 @@ def floor_of(headline: str, measures: Mapping[str, Measured], rows: Iterable[Que
     from scipy.stats import binom  # takes most of a second
 
     measured = measures.get(headline)
-    if measured is None or len(measured.rows) < FEW or not is_share(measured):
+    if measured is None or len(measured.rows) < FEWEST_ITEMS or not is_share(measured):
         return None
     quantity, values = next(iter(measured.values.items()))
     options = {row.id: len(row.options) for row in rows}
