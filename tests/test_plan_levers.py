@@ -119,6 +119,24 @@ def test_grpo_has_no_lever_of_sft(tmp_path):
     assert set(found) == {"rows", "half_rate", "checkpoint"}
 
 
+def test_what_grpo_samples_is_not_counted_as_time(tmp_path):
+    longer = priced(tmp_path / "a", train={"method": "grpo"})["rows"]
+    assert (longer.tokens, longer.time) == (DOMAIN_TOKENS, None)
+    assert "how long the answers are that GRPO samples is not known" in longer.counted
+    assert priced(tmp_path / "b", {"law": 0}, train={"method": "grpo"})["rows"].time == 0
+    assert priced(tmp_path / "c", train={"method": "grpo", "args": {"max_steps": 5}})["rows"].time == 0
+
+
+def test_packed_rows_are_priced_by_epochs_and_not_by_steps(tmp_path):
+    """How many rows a step reads is known only where each is one row of the mixture."""
+    each = {"train": {"args": {"packing": True, "num_train_epochs": 2}}}
+    found = priced(tmp_path / "a", job=None, **each)
+    assert found["replay_kl"].tokens == 2 * DOMAIN_TOKENS
+    assert found["rows"].time == pytest.approx(DOMAIN_TOKENS / TARGET_TOKENS)
+    steps = priced(tmp_path / "b", train={"args": {"packing": True, "max_steps": 5}})
+    assert (steps["replay_kl"].tokens, steps["own_voice"].time, steps["rows"].time) == (None, None, None)
+
+
 def test_rows_carry_what_studies_say_of_them(tmp_path):
     measured = Grounds(SimpleNamespace(unit="nats", text="By 12 trainings."))
     assert priced(tmp_path / "a", grounds=measured)["rows"].evidence == "By 12 trainings."
