@@ -15,6 +15,7 @@ from mixplan.report.text import number, percent, whole
 from mixplan.report.tolerances import planned_fact
 from mixplan.saved.base_types import Interval
 from mixplan.saved.plan import Allocation, Plan
+from mixplan.saved.total import TAKEN
 
 EXPOSED = 3
 """Domains named as the most exposed."""
@@ -93,17 +94,27 @@ def removed(plan: Plan) -> tuple[float, float | None] | None:
 
 
 def saving_sentence(plan: Plan) -> str | None:
-    """Say what the rows are expected to remove of all domains' loss, and what an even spread would."""
+    """Say what the rows are expected to remove of all domains' loss, what an even spread would, and if that is assumed.
+
+    Nothing is said where no row is planned.
+    """
     found = removed(plan)
-    if found is None or not plan.allocation.budget:
+    if found is None or not plan.allocation.budget or not any(plan.allocation.rows.values()):
         return None
+    end = assumed(plan)
     if plan.allocation.placement is not None and (beside := plan.allocation.spreads) is not None:
         planned, alike, rule = (percent(1 - one.left) for one in (beside.planned, beside.even, beside.proportional))
         rows = f"{amount(plan.allocation)} expected to remove {planned} of the loss"
-        return f"{rows}, an even spread {alike}, the proportional rule {rule}."
+        return f"{rows}, an even spread {alike}, the proportional rule {rule}{end}."
     mine, even = found
     rows = f"{amount(plan.allocation)} expected to remove {percent(mine)} of the loss"
-    return f"{rows}." if even is None else f"{rows}, an even spread {percent(even)}."
+    return f"{rows}{end}." if even is None else f"{rows}, an even spread {percent(even)}{end}."
+
+
+def assumed(plan: Plan) -> str:
+    """Say behind what rows are expected to remove that it was not measured what they save; nothing where it was."""
+    said = next((sentence for sentence in plan.forecast.evidence if TAKEN in sentence), None)
+    return "" if said is None else f": that assumes that {said.partition(TAKEN)[0]}rows halve a domain's loss"
 
 
 def amount(allocation: Allocation) -> str:
