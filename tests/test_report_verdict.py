@@ -62,6 +62,16 @@ def test_what_nobody_measured_is_said_to_be_assumed():
     assert saving_sentence(plan_of(value)) == said
 
 
+def test_domains_that_get_no_row_are_not_counted_among_those_that_do():
+    value = sample()
+    names = list(value["allocation"]["rows"])
+    rows = dict.fromkeys(names, 0) | {names[0]: 120, names[1]: 100}
+    value["allocation"].update(rows=rows)
+    assert headline(plan_of(value)).startswith("220 extra rows over 2 of 16 domains beside ")
+    value["allocation"].update(rows=dict.fromkeys(names, 0), budget=0)
+    assert headline(plan_of(value)).startswith("0 extra rows over 16 domains beside ")
+
+
 def test_a_budget_that_reaches_for_no_row_removes_nothing():
     value = against(sample(), 0.1)
     value["allocation"].update(unit="tokens", rows=dict.fromkeys(value["allocation"]["rows"], 0))

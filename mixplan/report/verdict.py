@@ -55,10 +55,12 @@ def headline(plan: Plan) -> str:
 
 
 def spread_over(plan: Plan) -> str:
-    """Say how many rows are spread over how many domains, beside how many of the target."""
+    """Say how many rows are spread over how many domains, of how many, beside how many of the target."""
     beside = f" beside {counted(plan.mixture.target_rows, 'target row')}" if plan.mixture else ""
     extra = counted(plan.allocation.budget, f"extra {plan.allocation.unit.removesuffix('s')}")
-    return f"{extra} over {counted(len(plan.domains), 'domain')}{beside}."
+    given = sum(rows > 0 for rows in plan.allocation.rows.values())
+    part = f"{given} of " if 0 < given < len(plan.domains) else ""
+    return f"{extra} over {part}{counted(len(plan.domains), 'domain')}{beside}."
 
 
 def evenly(allocation: Allocation) -> bool:
