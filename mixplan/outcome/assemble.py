@@ -194,8 +194,8 @@ def by_fewer(plan: Plan, outcome: Outcome, trained: Trained) -> list[str]:
         return []
     return [
         f"The plan's forecasts are of its whole job, {plan.job.steps:.4g} optimiser steps on target rows; the model "
-        f"that was measured has {outcome.job.steps:.4g} behind it, so what moved less than forecast does not contradict "
-        "them."
+        f"that was measured has {outcome.job.steps:.4g} behind it, so what moved less than forecast does not "
+        "contradict them."
     ]
 
 
