@@ -103,12 +103,14 @@ def test_what_is_on_is_said_and_what_is_not_known_is_not_made_up(tmp_path):
     )
     assert {name for name, one in on.items() if one.on} == {"rows", "replay_kl", "checkpoint"}
     assert on["checkpoint"].time == 0.1
+    assert on["replay_kl"].recipe == "train.replay_kl.weight=0.5"
     uncounted = priced(tmp_path / "b", count=None)
     assert [
         (one.tokens, one.time) for name, one in uncounted.items() if name in ("rows", "own_voice", "replay_kl")
     ] == [(None, None)] * 3
     none = priced(tmp_path / "c", {"law": 0})
     assert (none["replay_kl"].tokens, none["rows"].on) == (0, False)
+    assert (none["replay_kl"].recipe, none["rows"].recipe) == ("train.replay_kl.weight=10", "budget.rows=auto")
     assert "there are no domain rows" in none["replay_kl"].counted
     assert "half_rate" not in priced(tmp_path / "d", job=None)
     assert {one.evidence for one in on.values()} == {NOT_MEASURED}

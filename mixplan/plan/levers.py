@@ -134,7 +134,7 @@ def rows(recipe: Recipe, mixture: Mixture, trained: Trained, grounds: Grounds) -
     amount = mixture.rows - mixture.target_rows if unit == "rows" else (tokens or 0)
     return Lever(
         name="rows",
-        recipe=f"budget.{unit}={amount}",
+        recipe=f"budget.{unit}={amount or ('auto' if unit == 'rows' else 0)}",
         on=trained.domain_rows > 0,
         tokens=tokens,
         time=share(work, trained),
@@ -191,7 +191,7 @@ def replay_kl(recipe: Recipe, trained: Trained) -> Lever:
     tokens = None
     if trained.domain_tokens is not None and trained.passes is not None:
         tokens = round(trained.domain_tokens * trained.passes)
-    on = recipe.train.replay_kl is not None and recipe.train.replay_kl.weight > 0
+    weight = recipe.train.replay_kl.weight if recipe.train.replay_kl else 0.0
     counted = "the domain rows' tokens, each time they are trained on, at one forward pass"
     if trained.domain_rows == 0:
         counted = "there are no domain rows, so that it does nothing: it needs a budget"
@@ -201,8 +201,8 @@ def replay_kl(recipe: Recipe, trained: Trained) -> Lever:
         counted += "; a frozen copy of the model needs its memory once more"
     return Lever(
         name="replay_kl",
-        recipe=f"train.replay_kl.weight={KL_WEIGHT:g}",
-        on=on,
+        recipe=f"train.replay_kl.weight={weight or KL_WEIGHT:g}",
+        on=weight > 0,
         tokens=tokens,
         time=share(None if tokens is None else float(tokens), trained),
         counted=counted,
