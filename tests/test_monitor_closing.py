@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from made_trajectory import PLAIN
 
-from mixplan.monitor.closing import summary, warnings
+from mixplan.monitor.closing import notes, summary, unchoosable, warnings
 from mixplan.saved.trajectory import Clock, End, Trajectory
 
 
@@ -30,3 +30,20 @@ def test_the_time_is_what_was_written_down_last():
     assert PLAIN.time == (2.0, 0.2)
     assert replace(PLAIN, clock=clock).up_to(10).time == (9.0, 2.0)
     assert Trajectory(PLAIN.begin).time == (0.0, 0.0)
+
+
+def test_sources_without_a_common_unit_let_no_step_be_chosen_and_that_is_said():
+    """A probability and bits per byte have no gain in common, however much each of them gains."""
+    part, point = PLAIN.begin.parts["target"], PLAIN.points[1]
+    parts = {"target.sums": part, "target.quiz": part.model_copy(update={"quantity": "gold_probability"})}
+    mixed = PLAIN.begin.model_copy(update={"parts": {**parts, "law": part}})
+    measured = dict.fromkeys(parts, point.parts["target"]) | {"law": point.parts["law"]}
+    points = tuple(one.model_copy(update={"parts": measured}) for one in PLAIN.points)
+    ended = Trajectory(mixed, points, (), End(step=20, seconds=1.0, spent=0.1, left_out=0))
+    assert ended.gains(points[1]) == []
+    (said,) = unchoosable(mixed, "best")
+    assert "(target.sums by bits per byte, target.quiz by gold probability)" in said
+    assert notes(ended, "best") == [said]
+    alike = PLAIN.begin.model_copy(update={"parts": {**dict.fromkeys(parts, part), "law": part}})
+    assert [unchoosable(alike, "best"), unchoosable(mixed, "last"), notes(ended, "last")] == [[], [], []]
+    assert unchoosable(PLAIN.begin, "best") == []

@@ -144,6 +144,33 @@ def test_a_forecast_counts_one_process_and_says_so_where_several_trained(job, pr
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("notes", "kept", "kind", "said"),
+    [
+        (("The model of step 20 is kept.",), 20, "learned", True),
+        (("Training was stopped.",), None, "learned", True),
+        (("The model of step 20 is kept.",), 20, "relative", False),
+        ((), None, "learned", False),
+    ],
+)
+def test_a_model_that_a_monitor_cut_short_has_less_behind_it_than_was_forecast(job, notes, kept, kind, said):
+    """60 steps on 27 target rows of 36 are 45 of them, and 15 up to step 20; the plan has forecast 99, or just 45."""
+    plan = planned(job={"target_rows": 40, "steps": 99.0, "learning_rate": 2e-4, "adapter": "full"})
+    plan["forecast"] = plan["forecast"] | {"kind": kind}
+    job.consumption["target"] = job.consumption["law"] | {"rows": 27}
+
+    def told(**changes):
+        found = made(replace(job, notes=notes, kept_step=kept), plan | changes)
+        return [text for text in found["warnings"] if "whole job" in text]
+
+    steps = 15 if kept else 45
+    assert [
+        f"99 optimiser steps on target rows; the model that was measured has {steps} " in one for one in told()
+    ] == [True] * said
+    if kept is None:
+        assert told(job=plan["job"] | {"steps": 45.2}) == []
+
+
 def test_hashes_tell_one_evaluation_from_another(job):
     plan = planned()
     first, second = made(job, plan), made(job, plan, after=evaluation(0.4))

@@ -51,6 +51,7 @@ def test_the_recipe_says_how_many(recipe):
         (8, None, {}, r"a pilot of 3 steps is no shorter than the job, which takes 3 .* or leave `forecast.from` out"),
         (80, {"steps": 30}, {}, r"Set `forecast.pilot.steps` below 30"),
         (800, None, {"warmup_steps": 40}, r"ends within the job's warm-up of 40 steps.*to at least 80"),
+        (800, None, {"packing": True}, r"not known before training.*`train.args.max_steps`"),
         (800, None, {"num_train_epochs": 0}, r"not known before training.*`train.args.max_steps`"),
     ],
 )

@@ -40,6 +40,11 @@ def test_tokens_that_rows_hold_beyond_what_the_budget_counted_are_told():
     assert "as the data has them: they carry the model's own answers. `budget.tokens: 1650` would hold" in line
     assert "they carry" not in told(2000, answers="gold", tokens=[100, 3300])[0]
     assert [told(3519), told(2881), told(3521) != [], told(2879) != []] == [[], [], True, True]
+    (none,) = replace(spent, allocation=SimpleNamespace(rows={one.name: 0, two.name: 0})).other_tokens(
+        SimpleNamespace(budget=BudgetSpec(tokens=19), mixture=MixtureSpec()), [part(one.name, 0), part(two.name, 0)]
+    )
+    assert none.startswith("No row is planned: a budget of 19 tokens does not reach for one row")
+    assert "hold 20 tokens or more" in none
     unknown = [part(one.name, None), part(two.name, 10)]
     recipe = Recipe(100)
     recipe.budget, recipe.mixture = BudgetSpec(tokens=9), MixtureSpec()

@@ -2,9 +2,12 @@
 
 import pytest
 import trl
+from datasets import Dataset
+from trl.data_utils import pack_dataset
 
 from mixplan.forecast import Job
-from mixplan.plan.job import adapter_of, job_of
+from mixplan.plan.job import adapter_of, job_of, uncounted_steps
+from mixplan.plan.make import unread
 
 ARGS = {"num_train_epochs": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-4}
 
@@ -54,3 +57,18 @@ def test_adapters_are_equal_where_the_same_is_trained():
 def test_what_is_not_known_before_training_is_none():
     assert job_of(train(learning_rate="fast"), 100) is None
     assert job_of(train(per_device_train_batch_size=0), 100) is None
+
+
+def test_steps_of_packed_rows_are_not_known_before_training():
+    """TRL packs a hundred rows of ten tokens into ten of a hundred: no row count tells how often a step is made."""
+    packed = pack_dataset(Dataset.from_dict({"input_ids": [[1] * 10] * 100}), seq_length=100)
+    assert len(packed) == 10
+    assert job_of(train(packing=True), 100) is None
+    assert unread(train(packing=True), 100) == [uncounted_steps(train(packing=True))]
+    assert "`train.args.packing`" in uncounted_steps(train(packing=True))
+    assert "`train.args.packing`" in uncounted_steps(train(packing=True, max_steps=-1))
+    # A number of steps that the recipe names is one, however many rows each reads; so is one of rows as they are.
+    assert job_of(train(packing=True, max_steps=7), 100) == job_of(train(max_steps=7), 100)
+    assert job_of(train(packing=False), 100).steps == 50
+    for args in ({"packing": True, "max_steps": 7}, {"packing": False}, {}):
+        assert uncounted_steps(train(**args)) is None

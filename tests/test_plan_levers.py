@@ -103,12 +103,14 @@ def test_what_is_on_is_said_and_what_is_not_known_is_not_made_up(tmp_path):
     )
     assert {name for name, one in on.items() if one.on} == {"rows", "replay_kl", "checkpoint"}
     assert on["checkpoint"].time == 0.1
+    assert on["replay_kl"].recipe == "train.replay_kl.weight=0.5"
     uncounted = priced(tmp_path / "b", count=None)
     assert [
         (one.tokens, one.time) for name, one in uncounted.items() if name in ("rows", "own_voice", "replay_kl")
     ] == [(None, None)] * 3
     none = priced(tmp_path / "c", {"law": 0})
     assert (none["replay_kl"].tokens, none["rows"].on) == (0, False)
+    assert (none["replay_kl"].recipe, none["rows"].recipe) == ("train.replay_kl.weight=10", "budget.rows=auto")
     assert "there are no domain rows" in none["replay_kl"].counted
     assert "half_rate" not in priced(tmp_path / "d", job=None)
     assert {one.evidence for one in on.values()} == {NOT_MEASURED}
@@ -117,6 +119,24 @@ def test_what_is_on_is_said_and_what_is_not_known_is_not_made_up(tmp_path):
 def test_grpo_has_no_lever_of_sft(tmp_path):
     found = priced(tmp_path, train={"method": "grpo"}, mixture={})
     assert set(found) == {"rows", "half_rate", "checkpoint"}
+
+
+def test_what_grpo_samples_is_not_counted_as_time(tmp_path):
+    longer = priced(tmp_path / "a", train={"method": "grpo"})["rows"]
+    assert (longer.tokens, longer.time) == (DOMAIN_TOKENS, None)
+    assert "how long the answers are that GRPO samples is not known" in longer.counted
+    assert priced(tmp_path / "b", {"law": 0}, train={"method": "grpo"})["rows"].time == 0
+    assert priced(tmp_path / "c", train={"method": "grpo", "args": {"max_steps": 5}})["rows"].time == 0
+
+
+def test_packed_rows_are_priced_by_epochs_and_not_by_steps(tmp_path):
+    """How many rows a step reads is known only where each is one row of the mixture."""
+    each = {"train": {"args": {"packing": True, "num_train_epochs": 2}}}
+    found = priced(tmp_path / "a", job=None, **each)
+    assert found["replay_kl"].tokens == 2 * DOMAIN_TOKENS
+    assert found["rows"].time == pytest.approx(DOMAIN_TOKENS / TARGET_TOKENS)
+    steps = priced(tmp_path / "b", train={"args": {"packing": True, "max_steps": 5}})
+    assert (steps["replay_kl"].tokens, steps["own_voice"].time, steps["rows"].time) == (None, None, None)
 
 
 def test_rows_carry_what_studies_say_of_them(tmp_path):

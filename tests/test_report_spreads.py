@@ -102,13 +102,16 @@ def test_what_they_remove_has_its_interval_where_it_is_known():
     assert said()[0] == f"{removes}{unmeasured}, and as much spread evenly or in proportion."
 
 
-def test_what_rows_save_is_said_to_be_assumed_where_it_is():
+def test_what_rows_save_is_said_to_be_assumed_where_the_recipe_says_it():
     value = json.loads(made().model_dump_json(exclude_unset=True))
-    value["recipe"] = {**(value.get("recipe") or {}), "allocate": {"half_rows": 100.0}}
+    value["recipe"] = {**(value.get("recipe") or {}), "allocate": {"half_rows": 80.0}}
     plan = Plan.model_validate_json(json.dumps(saved_plan.with_hash(value)))
-    assert saving_sentence(plan).endswith(
-        " That 100 rows of its own halve a domain's loss is an assumption (`allocate.half_rows`)."
-    )
+    assert "assumes" not in saving_sentence(plan)
+    value["allocation"]["objective"] = "alpha_fair"
+    plan = Plan.model_validate_json(json.dumps(saved_plan.with_hash(value)))
+    assert saving_sentence(plan).endswith(": that assumes that 80 rows of its own halve a domain's loss.")
+    value["recipe"]["allocate"]["half_rows"] = None
+    assert "assumes" not in saving_sentence(Plan.model_validate_json(json.dumps(saved_plan.with_hash(value))))
 
 
 def test_a_spread_that_is_even_is_not_listed_by_its_first_domains():

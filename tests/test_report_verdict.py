@@ -52,6 +52,32 @@ def test_a_cautious_plan_is_held_against_the_upper_ends():
     assert saving_sentence(plan_of(value)) == "220 rows are expected to remove 50.0 % of the loss."
 
 
+def test_what_nobody_measured_is_said_to_be_assumed():
+    """By what rows save, which arms that were compared teach, or else the recipe's number of rows."""
+    value = sample()
+    measured = saving_sentence(plan_of(against(value, 0.1)))
+    assert "assumes" not in measured
+    value["forecast"]["evidence"] = ["Other evidence.", "100 rows are taken to halve a domain's loss: nothing."]
+    said = f"{measured[:-1]}: that assumes that 100 rows halve a domain's loss."
+    assert saving_sentence(plan_of(value)) == said
+
+
+def test_domains_that_get_no_row_are_not_counted_among_those_that_do():
+    value = sample()
+    names = list(value["allocation"]["rows"])
+    rows = dict.fromkeys(names, 0) | {names[0]: 120, names[1]: 100}
+    value["allocation"].update(rows=rows)
+    assert headline(plan_of(value)).startswith("220 extra rows over 2 of 16 domains beside ")
+    value["allocation"].update(rows=dict.fromkeys(names, 0), budget=0)
+    assert headline(plan_of(value)).startswith("0 extra rows over 16 domains beside ")
+
+
+def test_a_budget_that_reaches_for_no_row_removes_nothing():
+    value = against(sample(), 0.1)
+    value["allocation"].update(unit="tokens", rows=dict.fromkeys(value["allocation"]["rows"], 0))
+    assert saving_sentence(plan_of(value)) is None
+
+
 def test_without_a_loss_or_a_budget_nothing_is_said():
     value = sample()
     value["allocation"]["budget"] = 0

@@ -37,8 +37,8 @@ def floor_of(headline: str, measures: Mapping[str, Measured], rows: Iterable[Que
     """Say whether a domain's headline measure is at its floor.
 
     Nothing is lost where nothing was known: with fewer than six right answers even losing them all is within noise,
-    and right answers that guessing explains (one-sided binomial test at 5 %) are none to lose. With fewer than six items
-    it is their number that shows nothing, by whatever measure.
+    and right answers that guessing explains (one-sided binomial test at 5 %) are none to lose. With fewer than six
+    items it is their number that shows nothing, by whatever measure.
 
     Args:
         headline: The domain's headline measure.

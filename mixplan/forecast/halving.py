@@ -23,6 +23,7 @@ from mixplan.runs import cached, content_hash
 from mixplan.saved import read_earlier_outcome
 from mixplan.saved.evidence import Evidence
 from mixplan.saved.outcome import Outcome
+from mixplan.saved.total import TAKEN
 
 VERSION = 3
 """Of how it is learned what rows save; part of the key under which that is kept."""
@@ -78,14 +79,12 @@ def halving_rows(patterns: Sequence[str] | None, *, folder: Path, run: Path, kin
     """
     known = compared_earlier(patterns, folder=folder, run=run, kind=kind)
     if not known:
-        return Amount(
-            Halving(usual), f"{usual:g} rows are taken to halve a domain's loss: no arms were compared earlier."
-        )
+        return Amount(Halving(usual), f"{usual:g} {TAKEN}: no arms were compared earlier.")
     unit, targets, response = learned_from(known, usual)
     if response is None:
         return Amount(
             Halving(usual),
-            f"{usual:g} rows are taken to halve a domain's loss: the arms of one target alone teach nothing.",
+            f"{usual:g} {TAKEN}: the arms of one target alone teach nothing.",
         )
     return chosen(response, targets, usual, unit)
 
@@ -173,8 +172,8 @@ def chosen(response: Response, targets: int, usual: float, unit: str) -> Amount:
     if not response.helps:
         return Amount(
             Halving(usual),
-            f"{usual:g} rows are taken to halve a domain's loss, because arms of {targets} targets teach nothing that "
-            f"predicts better; by them {learned}: {errors}.",
+            f"{usual:g} {TAKEN}, because arms of {targets} targets teach nothing that predicts better; by them "
+            f"{learned}: {errors}.",
         )
     behind = f"arms of {targets} targets with {mixtures_text(response)}"
     return Amount(response.found, f"{learned}, learned from {behind}: {errors}.", unit, response)

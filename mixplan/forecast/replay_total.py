@@ -76,7 +76,7 @@ def by_rule(target_rows: int, why: str) -> RecommendedTotal:
         by="rule",
         points=points_at(rows),
         text=f"{rows} extra row{'s' if rows > 1 else ''}, {RULE:.0%} of {target_rows} target rows: a rule of thumb "
-        f"(arXiv 2403.08763, 2502.06042), because {why}. What they leave is not known; `mixplan compare` "
+        f"(arXiv 2403.08763, 2502.06042), because {why}. What they leave was not measured; `mixplan compare` "
         "of runs of two targets teaches it.",
     )
 

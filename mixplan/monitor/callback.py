@@ -242,6 +242,7 @@ class DomainMonitor(TrainerCallback):
             keep_weights(outer, self._prepared.start, self.folder / FILE)
         accelerator.wait_for_everyone()
         self.trajectory = Trajectory(self._prepared.begin)
+        self._tell(*closing.unchoosable(self._prepared.begin, self.during.keep))
         self._first = FirstReading(self._prepared, self.trainer, self.folder / FILE, self.clock)
 
     def _resume(self, step: int) -> None:
@@ -303,8 +304,7 @@ class DomainMonitor(TrainerCallback):
         self._watch.keep(resume.reference(self.folder, self.trainer))
         if self.trainer.accelerator.is_main_process:
             keep_answers(self.folder / resume.ANSWERS, own_of(asked), prepared.tokens)
-        for sentence in told:
-            self._tell(sentence)
+        self._tell(*told)
         self._add(0, first.found)
         self.trainer.accelerator.wait_for_everyone()
         (self.folder / FILE).unlink(missing_ok=True)
@@ -325,11 +325,12 @@ class DomainMonitor(TrainerCallback):
             f"At this speed, {when}."
         )
 
-    def _tell(self, sentence: str) -> None:
-        """Say a sentence at once."""
-        LOG.warning(sentence)
-        if self.say is not None:
-            self.say(sentence)
+    def _tell(self, *sentences: str) -> None:
+        """Say sentences at once."""
+        for sentence in sentences:
+            LOG.warning(sentence)
+            if self.say is not None:
+                self.say(sentence)
 
     def _last(self) -> int:
         """The step at which something was last measured, or was to be."""

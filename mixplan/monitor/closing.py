@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mixplan.monitor.row_sample import span
-from mixplan.saved.trajectory import Trajectory
+from mixplan.saved.trajectory import Begin, Trajectory
 
 
 def notes(trajectory: Trajectory, keep: str) -> list[str]:
@@ -21,12 +21,32 @@ def notes(trajectory: Trajectory, keep: str) -> list[str]:
         found.append(end.kept.why)
         if end.kept.step < end.step:
             found[-1] += f" The training went on to step {end.step}; what it read is counted up to there."
+    elif unchosen := unchoosable(trajectory.begin, keep):
+        found += unchosen
     elif keep == "best":
         found.append(
             "No step was measured whose model could be chosen, so the last one is kept although "
             "evaluate.during.keep is best."
         )
     return found
+
+
+def unchoosable(begin: Begin, keep: str) -> list[str]:
+    """Say that no step's model can be chosen, where sources of the target have no gain in common; else nothing.
+
+    Args:
+        begin: What is measured.
+        keep: `last` or `best`.
+    """
+    found = begin.target_quantities
+    if keep != "best" or len({*found.values()}) == 1:
+        return []
+    listed = ", ".join(f"{name} by {quantity.replace('_', ' ')}" for name, quantity in found.items())
+    return [
+        f"The last model is kept although evaluate.during.keep is best: gains of the target's sources are in different "
+        f"units ({listed}), so that no step's gain is the best of all. Set `likelihood` for each of them in "
+        "`evaluate.measures` to have one unit, or leave `keep` out."
+    ]
 
 
 def warnings(trajectory: Trajectory, cost: float) -> list[str]:

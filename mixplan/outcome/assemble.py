@@ -50,6 +50,9 @@ NO_SAE = (
     "training brought. What each domain lost is measured as with one."
 )
 
+FEWER = 0.01
+"""Of a job's steps: so many fewer, as by a last batch that is not full, are the same job."""
+
 UNREAD = (
     "Not known: actual drift, how far behaviour moved, and what the trainer read. The measures are {harness}'s, and "
     "neither model was read."
@@ -107,7 +110,9 @@ def assemble(
     if sources:
         fields["sources"] = {name: measured[called] for name, called in sources.items()}
     outcome = Outcome.model_validate(fields)
-    notes = () if isinstance(trained, Judged) else (*trained.notes, *by_several(plan, outcome))
+    notes: tuple[str, ...] = ()
+    if not isinstance(trained, Judged):
+        notes = (*trained.notes, *by_several(plan, outcome), *by_fewer(plan, outcome, trained))
     warnings = [*notes, *other_types(before, after), *other_settings(before, after), *warnings_of(outcome, measured)]
     return outcome.model_copy(update={"summary": summarise(outcome), "warnings": warnings})
 
@@ -172,6 +177,25 @@ def by_several(plan: Plan, outcome: Outcome) -> list[str]:
     return [
         f"{processes} processes trained together, each on a batch of its own, where the plan's forecasts count one: "
         f"they are of {plan.job.steps:.4g} optimiser steps on target rows, and {outcome.job.steps:.4g} were taken."
+    ]
+
+
+def by_fewer(plan: Plan, outcome: Outcome, trained: Trained) -> list[str]:
+    """Say that a model which a monitor chose, or whose job it stopped, has less behind it than the plan has forecast.
+
+    Args:
+        plan: Its forecasts are of the whole job.
+        outcome: With the job as it ran, up to the model that was kept.
+        trained: The finished job, whose notes say what a monitor did to it.
+    """
+    if not trained.notes or plan.job is None or outcome.job is None or plan.forecast.kind == "relative":
+        return []
+    if outcome.job.steps >= plan.job.steps * (1 - FEWER):
+        return []
+    return [
+        f"The plan's forecasts are of its whole job, {plan.job.steps:.4g} optimiser steps on target rows; the model "
+        f"that was measured has {outcome.job.steps:.4g} behind it, so what moved less than forecast does not "
+        "contradict them."
     ]
 
 

@@ -100,7 +100,7 @@ class Spent:
     def other_tokens(self, recipe: Recipe, parts: Sequence[saved.MixturePart]) -> Iterator[str]:
         """Say that the domains' rows hold other tokens than a budget in tokens counted of them, beyond a tenth.
 
-        Rows are planned before their answers are known where the model gives these itself.
+        Or that it reaches for no row. Rows are planned before their answers are known where the model gives these.
 
         Args:
             recipe: Budget and mixture sections.
@@ -108,6 +108,12 @@ class Spent:
         """
         asked = recipe.budget.tokens[-1] if isinstance(recipe.budget.tokens, list) else recipe.budget.tokens
         counts = [part.tokens for part in parts if part.name in self.rows]
+        if asked and not any(self.rows.values()):
+            fewest = min(one.mean_row_amount for one in self.demands)
+            yield (
+                f"No row is planned: a budget of {asked:,} tokens does not reach for one row of the domains, which "
+                f"hold {fewest:,.0f} tokens or more, in the mean of a domain. Raise `budget.tokens`."
+            )
         planned = sum(self.rows[one.name] * one.mean_row_amount for one in self.demands)
         held = sum(filter(None, counts))
         if asked is None or None in counts or not held or abs(held - planned) <= UNTOLD * planned:

@@ -143,7 +143,8 @@ def total(
     if found.rows < least:
         return moved_to(found, least, f"The floors ask for {least} rows, and so many are planned.")
     if found.rows > most:
-        return moved_to(found, most, f"The domains' pools and caps hold {most} rows, and so many are planned.")
+        held = f"{most} row{'s' * (most != 1)}"
+        return moved_to(found, most, f"The domains' pools and caps hold {held}, and so many are planned.")
     return found
 
 

@@ -17,6 +17,7 @@ from mixplan.mixture.own_voice import prompt_of
 from mixplan.mixture.trl_config import LORA_CONFIG, default_of
 from mixplan.mixture.unread_rows import number, sources_of
 from mixplan.plan.grounds import Grounds
+from mixplan.plan.job import packs
 from mixplan.recipe import Recipe, TrainSpec
 from mixplan.recipe.levers import unfit_for_replay_kl
 from mixplan.recipe.spec import DuringSpec
@@ -98,12 +99,14 @@ def trained_on(train: TrainSpec, mixture: Mixture, job: Job | None) -> Trained:
             passes, alone = steps * a_step / mixture.rows, steps * a_step / sum(part.rows for part in taught)
     except (RunError, ValueError, TypeError, ZeroDivisionError):  # a file or value that TRL refuses later
         steps, passes, alone = 0.0, None, None
+    # How many rows a step of packed ones reads is not known, but how often an epoch does.
+    counted = not steps > 0 if packs(values) else job is not None
     return Trained(
         target_tokens=sum(part.tokens or 0 for part in taught) if known else None,
         domain_tokens=sum(part.tokens or 0 for part in others) if known else None,
         domain_rows=sum(part.rows for part in others),
-        passes=None if job is None else passes,
-        alone=None if job is None else alone,
+        passes=passes if counted else None,
+        alone=alone if counted else None,
         fixed=steps > 0,
         forward=PASSES_IN_FULL if train.lora is None else PASSES_UNDER_ADAPTER,
     )
@@ -118,6 +121,10 @@ def rows(recipe: Recipe, mixture: Mixture, trained: Trained, grounds: Grounds) -
     """Domain rows as planned."""
     passes, tokens = trained.passes, trained.domain_tokens
     work = None if tokens is None or passes is None else 0.0 if trained.fixed else tokens * passes * trained.forward
+    counted = "tokens of the mixture's domain rows, once"
+    if recipe.train.method == "grpo":
+        counted += " with their reference answers; how long the answers are that GRPO samples is not known"
+        work = None if work else work
     evidence = NOT_MEASURED
     if grounds.total is not None:
         evidence = grounds.total.text
@@ -125,10 +132,9 @@ def rows(recipe: Recipe, mixture: Mixture, trained: Trained, grounds: Grounds) -
         evidence = grounds.amount.text
     unit = "rows" if recipe.budget.rows is not None else "tokens"
     amount = mixture.rows - mixture.target_rows if unit == "rows" else (tokens or 0)
-    counted = "tokens of the mixture's domain rows, once"
     return Lever(
         name="rows",
-        recipe=f"budget.{unit}={amount}",
+        recipe=f"budget.{unit}={amount or ('auto' if unit == 'rows' else 0)}",
         on=trained.domain_rows > 0,
         tokens=tokens,
         time=share(work, trained),
@@ -185,7 +191,7 @@ def replay_kl(recipe: Recipe, trained: Trained) -> Lever:
     tokens = None
     if trained.domain_tokens is not None and trained.passes is not None:
         tokens = round(trained.domain_tokens * trained.passes)
-    on = recipe.train.replay_kl is not None and recipe.train.replay_kl.weight > 0
+    weight = recipe.train.replay_kl.weight if recipe.train.replay_kl else 0.0
     counted = "the domain rows' tokens, each time they are trained on, at one forward pass"
     if trained.domain_rows == 0:
         counted = "there are no domain rows, so that it does nothing: it needs a budget"
@@ -195,8 +201,8 @@ def replay_kl(recipe: Recipe, trained: Trained) -> Lever:
         counted += "; a frozen copy of the model needs its memory once more"
     return Lever(
         name="replay_kl",
-        recipe=f"train.replay_kl.weight={KL_WEIGHT:g}",
-        on=on,
+        recipe=f"train.replay_kl.weight={weight or KL_WEIGHT:g}",
+        on=weight > 0,
         tokens=tokens,
         time=share(None if tokens is None else float(tokens), trained),
         counted=counted,

@@ -37,7 +37,7 @@ from mixplan.plan.budget import Spent, spend
 from mixplan.plan.describe import domains_of, sae_of, target_of, taught_rows
 from mixplan.plan.grader_checks import grader_warnings
 from mixplan.plan.grounds import grounds_of, halving, kind_of, settled, usual_rows
-from mixplan.plan.job import job_of
+from mixplan.plan.job import job_of, uncounted_steps
 from mixplan.plan.kept_scores import KeptScores
 from mixplan.plan.levers import levers_of
 from mixplan.plan.looks import Doubles, Expected, same_order, same_rows
@@ -314,8 +314,9 @@ def hashes_of(
 
 
 def unread(train: Yaml, rows: int) -> list[str]:
-    """What the job would leave unread of so many rows, in sentences."""
-    return [sentence for sentence in (too_short(train, rows), left_unread(train, rows)) if sentence]
+    """What the job would leave unread of so many rows, and what is not known of its steps, in sentences."""
+    found = (too_short(train, rows), left_unread(train, rows), uncounted_steps(train))
+    return [sentence for sentence in found if sentence]
 
 
 def spread_again(folder: Path, amount: Amount, watcher: Watcher) -> Spent:

@@ -16,6 +16,7 @@ from mixplan.report.tolerances import planned_fact
 from mixplan.saved.allocation import Spread, Spreads
 from mixplan.saved.base_types import Interval
 from mixplan.saved.plan import Allocation, Plan
+from mixplan.saved.total import TAKEN
 
 EXPOSED = 3
 """Domains named as the most exposed."""
@@ -55,10 +56,12 @@ def headline(plan: Plan) -> str:
 
 
 def spread_over(plan: Plan) -> str:
-    """Say how many rows are spread over how many domains, beside how many of the target."""
+    """Say how many rows are spread over how many domains, of how many, beside how many of the target."""
     beside = f" beside {counted(plan.mixture.target_rows, 'target row')}" if plan.mixture else ""
     extra = counted(plan.allocation.budget, f"extra {plan.allocation.unit.removesuffix('s')}")
-    return f"{extra} over {counted(len(plan.domains), 'domain')}{beside}."
+    given = sum(rows > 0 for rows in plan.allocation.rows.values())
+    part = f"{given} of " if 0 < given < len(plan.domains) else ""
+    return f"{extra} over {part}{counted(len(plan.domains), 'domain')}{beside}."
 
 
 def evenly(allocation: Allocation) -> bool:
@@ -94,16 +97,20 @@ def removed(plan: Plan) -> tuple[float, float | None] | None:
 
 
 def saving_sentence(plan: Plan) -> str | None:
-    """Say what the rows are expected to remove of all domains' loss, and what an even spread would."""
+    """Say what the rows are expected to remove of all domains' loss, what an even spread would, and if that is assumed.
+
+    Nothing is said where no row is planned.
+    """
     found = removed(plan)
-    if found is None or not plan.allocation.budget:
+    if found is None or not plan.allocation.budget or not any(plan.allocation.rows.values()):
         return None
+    end = assumed(plan)
     if plan.allocation.placement is not None and (beside := plan.allocation.spreads) is not None:
-        return f"{amount(plan.allocation)} expected to remove {removed_by_three(beside)}.{assumed(plan)}"
+        return f"{amount(plan.allocation)} expected to remove {removed_by_three(beside)}{end}."
     mine, even = found
     rows = f"{amount(plan.allocation)} expected to remove {percent(mine)} of the loss"
     beside_even = "" if even is None else f", an even spread {percent(even)}"
-    return f"{rows}{beside_even}.{assumed(plan)}"
+    return f"{rows}{beside_even}{end}."
 
 
 def removed_by_three(spreads: Spreads) -> str:
@@ -127,15 +134,13 @@ def removed_between(spread: Spread) -> str | None:
 
 
 def assumed(plan: Plan) -> str:
-    """Say that what rows save is an assumption of the recipe, where it is; with a space before it."""
-    spec = plan.recipe.allocate if plan.recipe is not None else None
-    known = plan.allocation.spreads is not None and plan.allocation.spreads.measured is not None
-    if spec is None or known or spec.half_rows is None:
+    """Say behind what rows are expected to remove that it was not measured what they save; nothing where it was."""
+    if (said := next((sentence for sentence in plan.forecast.evidence if TAKEN in sentence), None)) is not None:
+        return f": that assumes that {said.partition(TAKEN)[0]}rows halve a domain's loss"
+    allocation, spec = plan.allocation, plan.recipe.allocate if plan.recipe is not None else None
+    if spec is None or spec.half_rows is None or allocation.objective == "evidence" or allocation.total is not None:
         return ""
-    return (
-        f" That {spec.half_rows:g} {plan.allocation.unit} of its own halve a domain's loss is an assumption "
-        "(`allocate.half_rows`)."
-    )
+    return f": that assumes that {spec.half_rows:g} {allocation.unit} of its own halve a domain's loss"
 
 
 def amount(allocation: Allocation) -> str:

@@ -6,6 +6,9 @@ from typing import Literal
 
 from mixplan.saved.base_types import Saved
 
+TAKEN = "rows are taken to halve a domain's loss"
+"""How a plan's evidence says, behind their number, that nothing measured predicts better what rows save."""
+
 
 class TotalPoint(Saved):
     """What a total is expected to leave of every loss, spread evenly.

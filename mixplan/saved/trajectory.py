@@ -65,6 +65,11 @@ class Begin(Saved):
     parts: Annotated[dict[str, Part], Field(min_length=1)]
     warnings: list[str] = Field(default_factory=list)
 
+    @property
+    def target_quantities(self) -> dict[str, str]:
+        """What the target is measured by, or each of its sources, by name."""
+        return {name: part.quantity for name, part in self.parts.items() if is_target(name)}
+
 
 class PartPoint(Saved):
     """One measure of a part: KL of each row's own answer in nats per token, the quantity's values, and drift."""
@@ -193,14 +198,13 @@ class Trajectory:
 
         Empty where sources of the target are measured by different quantities.
         """
-        parts = self.begin.parts
-        names = [name for name in point.parts if is_target(name)]
-        if len({parts[name].quantity for name in names}) != 1:
+        found = self.begin.target_quantities
+        if len(quantities := {*found.values()}) != 1:
             return []
-        first, sign = self.points[0], quality(parts[names[0]].quantity)
+        first, sign = self.points[0], quality(quantities.pop())
         return [
             sign * (now - before)
-            for name in names
+            for name in found
             for before, now in zip(first.parts[name].quantity, point.parts[name].quantity, strict=True)
         ]
 
