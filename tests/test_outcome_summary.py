@@ -1,5 +1,7 @@
 """Summaries say every sentence in full, good news and bad."""
 
+from functools import partial
+
 import pytest
 from as_saved import filled, typed
 from saved_outcome import sample
@@ -35,8 +37,8 @@ def headlines(domains):
     return each(summary.headlines, Measured, domains)
 
 
-def floors(domains):
-    return each(summary.floors, Measured, domains)
+def floors(domains, **kwargs):
+    return each(partial(summary.floors, **kwargs), Measured, domains)
 
 
 def behaviour(domains):
@@ -123,6 +125,12 @@ def test_domains_at_their_floor_are_told():
         "sums 5 % of 20): there the headline is how far behaviour moved."
     )
     assert floors({"fox": of(STILL)}) == ""
+    none = {"sums": of(STILL, floor=zero | {"value": 0.0, "instead": "behaviour"}), "law": found["law"]}
+    assert floors(none).endswith(
+        " No answer was graded right before training in sums: read some in the report, and where they are right in "
+        "other words, choose a `grader` that takes them, or measure it by `likelihood`."
+    )
+    assert "graded" not in floors(none, brought=True)
     assert floors({"law": of(STILL, floor=zero | {"instead": None})}).endswith(
         "(law 5 % of 20): add `behaviour` to `evaluate.also` and name no other measure for them to see whether they "
         "move."

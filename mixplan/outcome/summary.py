@@ -146,6 +146,11 @@ def floors(domains: Mapping[str, Measured], *, brought: bool = False) -> str:
         else:
             rest = f"there the headline is {TITLES_INSTEAD[instead]}"
         sentences.append(f"Accuracy cannot show a loss where it is at its floor or at chance ({listed}): {rest}.")
+    if none := [name for name, floor in found.items() if not floor.value and not floor.chance and not brought]:
+        sentences.append(
+            f"No answer was graded right before training in {few(none, len(none))}: read some in the report, and where "
+            "they are right in other words, choose a `grader` that takes them, or measure it by `likelihood`."
+        )
     return " ".join(sentences)
 
 
