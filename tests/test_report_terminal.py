@@ -126,6 +126,10 @@ def test_sentences(value: dict[str, Any]) -> None:
         "stability of the ranking by STS_ICL 0.91; the SAE fits these tokens (21.4 % of variance unexplained). "
         "The forecast's own errors are in the report."
     )
+    relative = json.loads(json.dumps(value))
+    relative["forecast"]["kind"] = "relative"
+    assert foundations(Plan.model_validate_json(json.dumps(relative)))[0].endswith(" of variance unexplained).")
+    value["forecast"]["kind"] = "learned"
     assert foundations(Plan.model_validate_json(json.dumps(value))) == [f"Rests on the score alone; {rests}"]
     value["forecast"]["learned_from"] = [{"run": "runs/a", "hash": "0"}]
     assert foundations(Plan.model_validate_json(json.dumps(value))) == [f"Rests on 1 earlier run; {rests}"]

@@ -191,12 +191,13 @@ def foundations(plan: Plan) -> list[str]:
     stability = plan.ranking.stability
     steady = "not defined" if stability is None else number(stability, 2)
     rests = f"Rests on {grounds_of(plan)}; stability of the ranking by {plan.score_name} {steady}"
+    errors = "" if plan.forecast.kind == "relative" else " The forecast's own errors are in the report."
     if plan.sae is None or plan.drift is None:
-        return [f"{rests}. The forecast's own errors are in the report.", without_sae.one_line(plan)]
+        return [f"{rests}.{errors}", without_sae.one_line(plan)]
     health = plan.sae.health
     rests += (
         f"; the SAE {'fits' if health.fits else 'does not fit'} these tokens ({percent(health.fvu)} of variance "
-        "unexplained). The forecast's own errors are in the report."
+        f"unexplained).{errors}"
     )
     behind = [sentences.told_by(plan.drift)] if plan.drift.from_ != "icl" else []
     behind += filter(None, [by_source.most_exposed(plan), plan.stopped.text if plan.stopped else None])
