@@ -13,6 +13,7 @@ from mixplan.report.text import (
     best_context,
     bounds,
     ends,
+    expected_ends,
     few_words,
     in_line,
     number,
@@ -23,7 +24,7 @@ from mixplan.report.text import (
     visible,
     whole,
 )
-from mixplan.saved.base_types import Context, Interval
+from mixplan.saved.base_types import Context, Expected, Interval
 from mixplan.saved.plan import Domain
 from mixplan.saved.scores import Ranking
 
@@ -141,3 +142,13 @@ def test_a_passage_on_one_line() -> None:
     assert long.startswith("…aaa")
     assert long.endswith("bbb…")
     assert " [fever]" in long
+
+
+def test_an_expected_change_that_cannot_be_below_0_begins_at_0_where_next_to_nothing():
+    for low, sign, said in (
+        (1e-4, None, "[0, 0.17]"),
+        (-1e-4, None, "[-0.00010, 0.17]"),
+        (1e-4, "up", "[0.00010, 0.17]"),
+    ):
+        expected = Expected(measure="choice", quantity="correct", change=0.03, low=low, high=0.17, sign=sign)
+        assert expected_ends(expected) == said

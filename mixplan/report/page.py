@@ -22,7 +22,7 @@ from mixplan.report.predicted import predicted
 from mixplan.report.sentences import told_by
 from mixplan.report.spreads import spreads_section, total_section
 from mixplan.report.tables import cell, contents, folded, header, row, section, table
-from mixplan.report.text import best_context, ends, number, percent, stability_sentence, whole
+from mixplan.report.text import best_context, bounds, expected_ends, number, percent, stability_sentence, whole
 from mixplan.report.tolerances import held_section, planned_section
 from mixplan.report.training import training
 from mixplan.report.trajectories import measured_in, while_it_trained
@@ -188,8 +188,9 @@ def _planned_by(plan: Plan, name: str) -> Interval:
 
 
 def _domain_row(plan: Plan, name: str, found: Interval, highest: float) -> Html:
-    digits = 2 if plan.expected_of(name) else 3
-    span = tag("span", ends(found.low, found.high, digits), class_="quiet")
+    expected = plan.expected_of(name)
+    digits = 2 if expected else 3
+    span = tag("span", expected_ends(expected) if expected else bounds(found), class_="quiet")
     figures = tag("span", tag("b", number(found.value, digits)), " ", span, class_="figures")
     return row(
         header(name),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mixplan.outcome.units import counted
 from mixplan.report.markup import Html, tag
 from mixplan.report.tables import cell, header, row, section, table
-from mixplan.report.text import ends, number
+from mixplan.report.text import expected_ends, number
 from mixplan.saved import Plan
 from mixplan.saved.plan import PilotUse
 
@@ -52,7 +52,7 @@ def pilot_section(plan: Plan) -> Html | None:
 def _line(plan: Plan, pilot: PilotUse, name: str) -> Html:
     expected = plan.expected_of(name)
     change = pilot.changes.get(name)
-    job = "" if expected is None else f"{number(expected.change, 2)} {ends(expected.low, expected.high, 2)}"
+    job = "" if expected is None else f"{number(expected.change, 2)} {expected_ends(expected)}"
     by = "measured" if name in pilot.changes else "completed"
     by = "measured, within noise" if name in pilot.within_noise else by
     return row(header(name), cell("" if change is None else number(change, 2), kind="n"), cell(job, kind="n"), cell(by))

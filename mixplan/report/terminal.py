@@ -20,7 +20,7 @@ from mixplan.report.levers import levers_line
 from mixplan.report.outcome_header import leading
 from mixplan.report.pilot import grounds_of
 from mixplan.report.spreads import grounds
-from mixplan.report.text import best_context, bounds, ends, number, passage_line, percent, visible, whole
+from mixplan.report.text import best_context, bounds, expected_ends, number, passage_line, percent, visible, whole
 from mixplan.report.verdict import headline, saving_sentence
 from mixplan.saved.diff import Diff
 from mixplan.saved.outcome import Outcome
@@ -237,8 +237,7 @@ def _cells(plan: Plan, name: str) -> list[str]:
     score, expected, allocation = plan.score_of(name), plan.expected_of(name), plan.allocation
     planned_by = [number(score.value), bounds(score)]
     if expected is not None:
-        two_ends = ends(expected.low, expected.high, 2, signed=expected.low < 0 or expected.sign is not None)
-        planned_by = [number(expected.change, 2), two_ends, number(score.value)]
+        planned_by = [number(expected.change, 2), expected_ends(expected), number(score.value)]
     return [name, *planned_by, whole(allocation.rows[name]), percent(allocation.ratios[name])]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from mixplan.saved.base_types import Context, Interval
+from mixplan.saved.base_types import Context, Expected, Interval
 from mixplan.saved.plan import Domain
 from mixplan.saved.scores import Ranking
 
@@ -92,6 +92,12 @@ def ends(low: float, high: float, digits: int = 3, *, signed: bool = True) -> st
     least = [larger / ((5000 if signed else 500) if abs(end) >= SMALLEST else 1000) for end in (low, high)]
     shown = (end if abs(end) >= bound else 0.0 for end, bound in zip((low, high), least, strict=True))
     return f"[{', '.join(number(end, digits) for end in shown)}]"
+
+
+def expected_ends(expected: Expected) -> str:
+    """Write the ends of an expected change's interval: 0 and little more are the same where it cannot be below 0."""
+    signed = expected.low < 0 or expected.sign is not None
+    return ends(expected.low, expected.high, 2, signed=signed)
 
 
 def few_words(domain: Domain, count: int = 3) -> list[str]:
