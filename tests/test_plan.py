@@ -305,7 +305,7 @@ def test_too_few_query_tokens_are_told(recipe, tmp_path):
     warnings = [text for text in made["warnings"] if text.startswith("fox: its query rows hold ")]
     assert len(warnings) == 1
     assert warnings[0].endswith(
-        " of the 100000 query tokens asked for; raise its `split.query` for narrower intervals."
+        " of the 100000 query tokens asked for; raise its `split.query`, or give it more rows, for narrower intervals."
     )
 
 

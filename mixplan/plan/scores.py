@@ -381,7 +381,7 @@ def reading_warnings(readings: Mapping[str, Reading], target: Domain, *, at_most
         elif tokens < reading.wanted_tokens:
             found.append(
                 f"{name}: its query rows hold {tokens} of the {reading.wanted_tokens} query tokens asked for; "
-                "raise its `split.query` for narrower intervals."
+                "raise its `split.query`, or give it more rows, for narrower intervals."
             )
         if len({query.row for unit in reading.units for query in unit.queries}) == 1:
             found.append(

@@ -306,7 +306,7 @@ def reading_warnings(domain: Domain, part: Previewed, recipe: Recipe) -> list[st
     if there < wanted:
         found.append(
             f"{domain.name}: it has {there} of the {wanted} query rows asked for (`sts.preview.rows`); raise its "
-            "`split.query` for narrower intervals."
+            "`split.query`, or give it more rows, for narrower intervals."
         )
     if read == 1:
         found.append(
