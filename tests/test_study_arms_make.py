@@ -360,11 +360,18 @@ def test_another_run_folder_goes_on_from_what_was_measured(two_seeds, arms_study
     study(two_seeds / "study.yaml", two_seeds / "run", so_far=True)
     measured = two_seeds / "run" / "so-far" / TRAVELS
     said = study(two_seeds / "study.yaml", tmp_path / "run", measured=measured).said
-    known = len(measured.read_text().splitlines()) - 1
+    before, after = (
+        {(one["target"], one["job"]): (one["arm"], one["seed"]) for one in map(json.loads, text.splitlines()[1:])}
+        for text in (measured.read_text(), (tmp_path / "run" / TRAVELS).read_text())
+    )
+    known = len(before)
     assert f"{known} trainings taken over from {measured}" in said
     trained = sum(text.startswith("starting training") for text in said)
     # Of both targets the second seed of what is trained with extra rows is left.
-    assert trained == known - 4
+    left = {after[job] for job in after.keys() - before.keys()}
+    assert {seed for _, seed in left} == {8}
+    assert {arm for arm, _ in left} >= {"plan", "random", "uniform"}
+    assert trained == len(after) - known
     judged = json.loads((tmp_path / "run" / "results.json").read_bytes())
     first = json.loads((two_seeds / "run" / "so-far" / "results.json").read_bytes())
     assert judged["seeds"] == [3, 8]
