@@ -37,6 +37,7 @@ WHOLE_HOUSE = {
     "recipes_shipped": "each recipe and config in the tree",
     "held_out_study": "recipes/studies/smollm2-135m-held-out, its page from its data",
     "skills_study": "recipes/studies/smollm2-135m-skills, its questions, trainings, rule and page",
+    "responses_study": "recipes/studies/smollm2-135m-responses, its oracle, rule and page",
     "sources": "a target of several sources, from recipe to report",
 }
 """Tests of no single module, with what they are about."""
