@@ -10,6 +10,7 @@ from mixplan.forecast import forecast
 from mixplan.forecast.earlier_runs import History
 from mixplan.forecast.expected_change import as_expected, gathered, headlines, learn
 from mixplan.forecast.factors import left_out_error
+from mixplan.forecast.job import Job
 from mixplan.forecast.matching import Planned
 from mixplan.forecast.measured_run import Found, Run
 from mixplan.forecast.own_target import Estimate
@@ -196,3 +197,19 @@ def test_runs_of_one_target_are_pooled_by_their_means():
     assert found.runs.tolist() == found.groups.tolist() == [0, 0, 1, 1]
     own = known(History(runs), Planned(target=runs[1].target))
     assert (own.own, own.own_targets) == ((1,), (1,))
+
+
+def test_a_domain_that_only_a_far_job_measured_has_an_interval_as_wide_as_that_is_far():
+    rng = np.random.default_rng(3)
+    near = history(rng, 6, factors=DIFFERENT)
+    (far,) = history(rng, 1, factors=DIFFERENT).runs
+    moved = Found({"sts_icl": 1.0}, None, 0.01)
+    far = replace(far, hash="f" * 64, domains=far.domains | {"own": moved}, target=Content(None, 1, ("f" * 12,)))
+    long, short = (Job(target_rows=80, steps=steps, learning_rate=1e-4, adapter="full") for steps in (100.0, 5.0))
+    runs = tuple(replace(run, job=of) for run, of in zip([*near.runs, far], [long] * 6 + [short], strict=True))
+    given, planned = scores([*NAMES, "own"]), Planned(job=long)
+    found = learn(known(History(runs), planned), given, score="sts_icl", measures={}).expected
+    own = found["own"]["behaviour"]
+    # 20 times the steps: the exponent's standard deviation of 1 is a factor of 20 either way.
+    assert own.high >= own.change * 20**1.96
+    assert found["d0"]["behaviour"].high < found["d0"]["behaviour"].change * 20

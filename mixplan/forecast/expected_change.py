@@ -165,12 +165,28 @@ def estimates(
     theirs = chosen.predict(measured, scores, without=known.own_targets) if chosen and measured else None
     for index, name in enumerate(measured):
         other = (theirs.change[index], theirs.low[index], theirs.high[index]) if theirs else None
-        made[name] = combined(found[name], other, chosen.distance if chosen else Distance(), bounds)
+        made[name] = combined(found[name], other, far_of(name, chosen, known) if chosen else Distance(), bounds)
     like = known.groups[known.own[-1]] if found and known.own else None
     predicted = chosen.predict(rest, scores, like=like) if chosen and rest else None
     if predicted is not None and chosen is not None:
-        made |= {name: as_estimate(predicted, index, chosen.distance, bounds) for index, name in enumerate(rest)}
+        made |= {
+            name: as_estimate(predicted, index, far_of(name, chosen, known), bounds) for index, name in enumerate(rest)
+        }
     return {name: made[name] for name in names if name in made}
+
+
+def far_of(name: str, chosen: Way, known: Known) -> Distance:
+    """How far this plan's job is from those that a domain's expectation rests on.
+
+    Those that measured the domain, where it has something of its own, if they are further away than all together: what
+    a short job did to a domain that no other one measured says little of a long one.
+    """
+    if not chosen.own:
+        return chosen.distance
+    changes = zip(chosen.known.runs.tolist(), chosen.known.domains, strict=True)
+    met = {target for target, domain in changes if domain == name} - set(known.own_targets)
+    there = [far for far, target in zip(known.distances, known.groups, strict=True) if target in met]
+    return max(chosen.distance, common_distance(there), key=lambda far: far.spread)
 
 
 def as_estimate(predicted: Predicted, index: int, far: Distance, bounds: tuple[float, float]) -> Estimate:
