@@ -50,6 +50,10 @@ def test_repeats_are_spread_evenly_and_numbered(tmp_path: Path, count: int, uses
     assert len({(row["row_id"], row["repeat"]) for row in law}) == count
     part = mixture.parts[1]
     assert (part.rows, part.distinct_rows, part.most_uses) == (count, min(count, 10), max(uses))
+    whole = f"{count - 10} of the mixture's {sum(one.rows for one in mixture.parts)} rows are repeats, which "
+    ends = f"law {count} rows of 10. Fewer rows in all, or more data of these domains, keep rows different."
+    wanted = [f"{whole}`budget.max_repeats` allows: {ends}"] if count > 10 else []
+    assert [line for line in mixture.warnings if "repeats" in line] == wanted
 
 
 def test_target_rows_are_the_first_of_its_pool(tmp_path: Path) -> None:

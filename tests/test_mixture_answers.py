@@ -106,10 +106,11 @@ def test_answers_that_were_cut_are_passed_over_and_told_the_same_from_the_cache(
         taken = {row["row_id"] for row in read_rows(mixture.folder) if row["domain"] == "law"}
         assert taken == {f"train:{number}" for number in (0, 3, 4, 5, 6, 7)}
         assert mixture.parts[1].cut_answers == 2
-        assert mixture.warnings == (
+        assert mixture.warnings[:-1] == (
             "2 pool rows of 'law' were passed over: the model had not ended its answer at `mixture.answer_tokens`. "
             "Raise it to keep such answers.",
         )
+        assert "law 12 rows of 6." in mixture.warnings[-1]  # and which are repeats, see test_mixture
     assert len(answerer.asked) == 8
 
 
@@ -128,7 +129,7 @@ def test_answers_that_were_cut_are_kept_where_the_recipe_says_so(tmp_path: Path)
     answers = [row["completion"][0]["content"] for row in read_rows(mixture.folder) if row["domain"] == "law"]
     assert sorted(answers) == ["on and on ..."] * 4 + ["yes"] * 8
     assert mixture.parts[1].cut_answers == 4
-    assert mixture.warnings == (
+    assert mixture.warnings[:-1] == (
         "4 of 12 rows of 'law' carry an answer of the model's that was cut before its end. "
         "Raise `mixture.answer_tokens` to keep such answers whole.",
     )

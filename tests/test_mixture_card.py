@@ -45,6 +45,10 @@ def test_card_tells_what_from_where_and_how(tmp_path: Path) -> None:
     mixture = build(tmp_path / "mixture", {"law": 15, "sums": 5}, domains={"law": law, "sums": sums, "hub": hub},
                     budget_max_repeats=2)  # fmt: skip
     text = (mixture.folder / "README.md").read_text()
+    repeats = (
+        "> 5 of the mixture's 40 rows are repeats, which `budget.max_repeats` allows: law 15 rows of 10. Fewer rows in "
+        "all, or more data of these domains, keep rows different.\n"
+    )
     assert (
         text
         == f"""---
@@ -58,6 +62,7 @@ configs:
 
 40 rows for SFT: 20 of the target and 20 of 2 domains, shuffled with seed 0. Made by mixplan.
 
+{repeats}
 ## What it holds
 
 | domain | rows | share of rows | distinct rows | most uses | answers |

@@ -22,6 +22,8 @@ from mixplan.mixture.write import Record
 from mixplan.saved.plan import MixturePart
 
 PROGRESS_ROWS = 1_000
+SHOWN_REPEATED = 8
+"""Domains with repeated rows that are named; more are counted."""
 
 
 @dataclass
@@ -172,6 +174,21 @@ class Stream:
                     f"cuts them. Their longest has {tally.longest_tokens}: "
                     "set `train.args.max_length` to keep it whole."
                 )
+        yield from repeats(self.selections)
+
+
+def repeats(selections: Sequence[Selection]) -> Iterator[str]:
+    """Say how many of the mixture's rows are repeats, and of how many rows; nothing where none is."""
+    again = [one for one in selections if one.count > len(one.usable)]
+    if not again:
+        return
+    count, rows = sum(one.count - len(one.usable) for one in again), sum(one.count for one in selections)
+    listed = [f"{one.domain.name} {one.count} rows of {len(one.usable)}" for one in again[:SHOWN_REPEATED]]
+    more = [f"{len(again) - SHOWN_REPEATED} more domains"] if len(again) > SHOWN_REPEATED else []
+    yield (
+        f"{count:,} of the mixture's {rows:,} rows are repeats, which `budget.max_repeats` allows: "
+        f"{', '.join([*listed, *more])}. Fewer rows in all, or more data of these domains, keep rows different."
+    )
 
 
 def any_tools(domains: Sequence[Domain]) -> bool:
