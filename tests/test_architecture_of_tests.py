@@ -51,7 +51,7 @@ THROUGH_OTHERS = {
     "features": ("examples",),
     "mixture": ("build", "result"),
     "model": ("stream", "text", "unpacked_reading"),
-    "monitor": ("choice", "points"),
+    "monitor": ("points",),
     "outcome": ("units",),
     "plan": ("figures", "opened", "stopwatch"),
     "push": ("file_changes", "page_files", "repository"),

@@ -135,9 +135,9 @@ def test_the_best_checkpoint_is_kept_and_said_why(run, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "push_to_hub", lambda **_: pushed.append(trainer.state.global_step))
     monitor = monitored(run, trainer, drift=False, keep="best")
     found = monitor.trajectory
-    top = max(found.points, key=lambda point: sum(found.gains(point)))
+    top = max(found.trained, key=lambda point: sum(found.gains(point)))
     within = []
-    for point in found.front():
+    for point in found.front(found.trained):
         apart = [a - b for a, b in zip(found.gains(top), found.gains(point), strict=True)]
         centre = sum(apart) / len(apart)
         error = math.sqrt(sum((one - centre) ** 2 for one in apart) / (len(apart) - 1) / len(apart))

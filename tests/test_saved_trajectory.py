@@ -94,7 +94,7 @@ def test_the_front_is_what_no_other_point_betters():
             if sum(found.gains(point)) > best:
                 best = sum(found.gains(point))
                 expected.append(point.step)
-        assert [point.step for point in sorted(found.front(), key=lambda point: point.worst[1])] == expected
+        assert [point.step for point in sorted(found.front(found.points), key=lambda point: point.worst[1])] == expected
 
 
 def test_near_the_best_is_what_one_standard_error_does_not_tell_apart():

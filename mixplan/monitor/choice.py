@@ -27,15 +27,15 @@ def kept_steps(folder: Path) -> list[int]:
 def candidates(trajectory: Trajectory, steps: list[int]) -> list[Point]:
     """Of the points whose checkpoints are there, those that may yet be chosen, the first choice first.
 
-    A point that another one equals or betters in gain and in KL is none. Of more than `MOST` the last in the order of
-    KL go, but never the one with the best gain, against which later ones are held.
+    A point that another trained one equals or betters in gain and in KL is none. Of more than `MOST` the last in the
+    order of KL go, but never the one with the best gain, against which later ones are held.
 
     Args:
         trajectory: All that was measured.
         steps: Steps whose checkpoints are there.
     """
-    front = [point for point in trajectory.front() if point.step in steps]
-    near = trajectory.near_best(front)
+    front = [point for point in trajectory.front(trajectory.trained) if point.step in steps]
+    near = trajectory.near_best(front) if front else []
     if len(near) <= MOST:
         return near
     best = max(near, key=lambda point: mean(trajectory.gains(point)))
@@ -79,17 +79,18 @@ def chosen(trajectory: Trajectory, folder: Path) -> Kept | None:
     may = candidates(trajectory, kept_steps(folder))
     if not may:
         return None
-    point, best = may[0], max(trajectory.points, key=lambda one: mean(trajectory.gains(one)))
+    point, best = may[0], max(trajectory.trained, key=lambda one: mean(trajectory.gains(one)))
     gains, top = trajectory.gains(point), trajectory.gains(best)
     domain, loss = point.worst
     error = standard_error([first - second for first, second in zip(top, gains, strict=True)])
     same = "the largest measured"
     if point is not best:
         same = f"within one standard error ({error:.2g}) of the largest, {mean(top):.3g} at step {best.step}"
+    lost = "" if mean(top) > 0 else " The target gained at no measured step."
     why = (
-        f"The model of step {point.step} is kept, chosen of {len(trajectory.points) - 1} measured steps "
+        f"The model of step {point.step} is kept, chosen of {len(trajectory.trained)} measured steps "
         f"(evaluate.during.keep: best): its gain on the target, {mean(gains):.3g}, is {same}, and of such steps its "
         f"domain that moved most has moved least, by {loss:.3g} nats per token ({domain}). It was chosen on "
-        f"{len(gains)} rows of the target, so its gain on other rows is likely to be smaller."
+        f"{len(gains)} rows of the target, so its gain on other rows is likely to be smaller.{lost}"
     )
     return Kept(step=point.step, folder=str(place(folder, point.step).relative_to(folder)), why=why)

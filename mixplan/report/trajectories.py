@@ -116,7 +116,7 @@ def front(found: Trajectory) -> list[Html]:
     """Draw each measured step by the target's gain and the KL of the domain that moved most."""
     if not found.gains(found.points[0]):
         return []
-    best, kept = {point.step for point in found.front()}, found.end.kept if found.end else None
+    best, kept = {point.step for point in found.front(found.points)}, found.end.kept if found.end else None
     dots = [_step(found, point, best, kept.step if kept else None) for point in found.points]
     unit = quantity(found.begin.parts[next(iter(found.points[0].targets()))].quantity)
     across = axis_over("KL of the domain that moved most, nats per token", [dot.x for dot in dots], plain, (0, None))

@@ -208,9 +208,14 @@ class Trajectory:
             for before, now in zip(first.parts[name].quantity, point.parts[name].quantity, strict=True)
         ]
 
-    def front(self) -> list[Point]:
-        """The points that no other one equals or betters in the target's gain and in the worst domain's KL at once."""
-        scored = [(point, mean(self.gains(point)), point.worst[1]) for point in self.points]
+    @property
+    def trained(self) -> tuple[Point, ...]:
+        """The points of trained models: all but that of the untrained one."""
+        return self.points[1:]
+
+    def front(self, among: Sequence[Point]) -> list[Point]:
+        """Those that no other one of them equals or betters in the target's gain and the worst domain's KL at once."""
+        scored = [(point, mean(self.gains(point)), point.worst[1]) for point in among]
         return [
             point
             for point, gain, loss in scored
@@ -221,13 +226,13 @@ class Trajectory:
         ]
 
     def near_best(self, among: Sequence[Point]) -> list[Point]:
-        """Points whose gain on the target is that of the best point of all within one standard error, least KL first.
+        """Points whose gain on the target is that of the best trained one within one standard error, least KL first.
 
         The error is that of the difference between the two points' gains over the same rows.
 
         Source: the rule of one standard error of Breiman, Friedman, Olshen and Stone (1984), section 3.4.3.
         """
-        best = self.gains(max(self.points, key=lambda point: mean(self.gains(point))))
+        best = self.gains(max(self.trained, key=lambda point: mean(self.gains(point))))
         near = []
         for point in among:
             differences = [top - own for top, own in zip(best, self.gains(point), strict=True)]
