@@ -50,3 +50,10 @@ def test_each_key_goes_into_the_config_or_is_reported():
     assert list(notes(training())) == []
     marked = {key: f"<{key}>" for key in (*VALUES, "optim", "save_steps") if key != "warmup_steps"}
     assert set(marked.values()) <= {value for value in config(training(marked), 9).values() if isinstance(value, str)}
+
+
+def test_weights_that_are_rounded_after_each_update_are_reported():
+    (told,) = notes(training(lora=None))
+    assert told.startswith("axolotl loads the weights that it trains in bfloat16")
+    assert told.endswith("and `bf16: false` in its config, which computes in float32 too.")
+    assert list(notes(training(lora=None, bf16=False))) == []

@@ -40,7 +40,8 @@ def test_what_it_does_otherwise_is_reported():
     assert steps == "open-instruct has no key for `train.args.warmup_steps`. Use `warmup_ratio` in its place."
     assert "chooses an adapter's layers by itself" in layers
     assert bias == "`train.lora.bias` has no counterpart in open-instruct and is not handed over."
-    assert len(list(notes(training(USUAL, lora=None)))) == 1
+    _, rounded = notes(training(USUAL, lora=None))
+    assert rounded.startswith("open-instruct loads the weights that it trains in bfloat16")
 
 
 def test_arguments_without_a_key_and_another_precision_are_reported():
@@ -59,7 +60,7 @@ def test_a_part_of_an_epoch_is_reported():
     assert told in list(notes(training(epochs=1.5, lora=None)))
     assert config(training(epochs=1.5), 99, "tokenizer")["num_train_epochs"] == 2
     for whole in (training(USUAL, epochs=2.0, lora=None), training({"max_steps": 9} | USUAL, epochs=1.5, lora=None)):
-        assert len(list(notes(whole))) == 1
+        assert not any("whole epochs" in note for note in notes(whole))
 
 
 def test_rows_that_are_cut_at_the_other_end_are_counted(tmp_path, own_cache):

@@ -48,6 +48,11 @@ def test_on_a_cpu_bfloat16_is_computed_only_where_it_is_asked_for(tiny_model, tm
     assert defaults(job(tiny_model, dtype=dtype), tmp_path)["bf16"] is bf16
 
 
+def test_bf16_null_is_as_if_it_were_not_said(tiny_model, tmp_path):
+    """TRL takes it for true, where nothing else is asked for."""
+    assert sft.trl_config(job(tiny_model, bf16=None), tmp_path).bf16 is False
+
+
 @pytest.mark.parametrize(
     ("able", "dtype", "bf16", "fp16"),
     [

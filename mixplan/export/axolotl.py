@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mixplan.export.handover import MODEL, ROWS, Handover, Written, settled, write_lines, write_yaml
 from mixplan.export.rows import Values
-from mixplan.export.training import Training
+from mixplan.export.training import Training, rounded_weights
 from mixplan.runs import file_hash
 
 CONFIG = "axolotl.yaml"
@@ -108,6 +108,7 @@ def lora(values: Values | None) -> Values:
 
 def notes(training: Training) -> Iterator[str]:
     """What axolotl has no key for, and what it does in another way."""
+    yield from rounded_weights("axolotl", training, " and `bf16: false` in its config, which computes in float32 too")
     for key in sorted(set(training.lora or {}) - {*LORA, "target_modules", "task_type"}):
         yield f"`train.lora.{key}` has no counterpart that is written for axolotl and is not handed over."
     unsaid = sorted(set(training.values) - {*SAME, *OTHERWISE, "report_to", "warmup_steps", "warmup_ratio"})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mixplan.export.handover import MODEL, ROWS, Handover, Written, settled, write_lines, write_yaml
 from mixplan.export.rows import Values
-from mixplan.export.training import STATED, Training, other_epochs, other_precision, unwritten
+from mixplan.export.training import STATED, Training, other_epochs, other_precision, rounded_weights, unwritten
 
 CONFIG = "open-instruct.yaml"
 TOKENIZER = "tokenizer"
@@ -110,6 +110,7 @@ def notes(training: Training) -> Iterator[str]:
     yield from other_epochs("open-instruct", training)
     yield from unwritten("open-instruct", training, {*STATED, "gradient_checkpointing"} - UNWRITTEN)
     yield from other_precision("open-instruct", training)
+    yield from rounded_weights("open-instruct", training, "")
     if training.warmup[0]:
         yield "open-instruct has no key for `train.args.warmup_steps`. Use `warmup_ratio` in its place."
     known = {"r", "lora_alpha", "lora_dropout", "task_type"}

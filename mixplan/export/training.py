@@ -109,13 +109,13 @@ def training_of(recipe: Recipe, *, model: str, lora: Values | None, max_length: 
     values = {key: stated(args, key) for key in STATED}
     values |= {key: value for key, value in args.items() if key in known and key not in OURS}
     epochs = float(args.get("num_train_epochs", 1))
-    half = recipe.model.dtype == "float16"
+    half, bf16 = recipe.model.dtype == "float16", args.get("bf16")
     return Training(
         model=model,
         revision=recipe.model.revision,
         trust_remote_code=recipe.model.trust_remote_code,
         cpu=cpu,
-        bf16=bool(args.get("bf16", not cpu and not half and recipe.model.dtype != "float32")),
+        bf16=bool(not cpu and not half and recipe.model.dtype != "float32" if bf16 is None else bf16),
         fp16=bool(args.get("fp16", not cpu and half)),
         seed=int(args.get("seed", recipe.seed)),
         epochs=epochs,
@@ -209,6 +209,22 @@ def other_precision(trainer: str, training: Training) -> Iterator[str]:
     if not (training.bf16 or training.cpu):
         kind = "float16" if training.fp16 else "float32"
         yield f"The recipe trains in {kind}, which is not handed over: {trainer} computes in a type of its own choice."
+
+
+def rounded_weights(trainer: str, training: Training, remedy: str) -> Iterator[str]:
+    """Say that a trainer trains weights of bfloat16 in full, where mixplan and TRL train them in float32.
+
+    Args:
+        trainer: Its name.
+        training: What to train with.
+        remedy: What else keeps float32, as the end of a sentence.
+    """
+    if training.lora is None and training.bf16:
+        yield (
+            f"{trainer} loads the weights that it trains in bfloat16, where the next number is 0.4 to 0.8 % away: most "
+            "updates of a small learning rate are rounded to none. TRL and `mixplan train` keep float32, as do "
+            f"DeepSpeed's ZeRO stages beside {trainer}{remedy}."
+        )
 
 
 def other_revision(trainer: str, training: Training) -> Iterator[str]:

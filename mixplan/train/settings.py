@@ -38,12 +38,17 @@ def defaults(job: Job, run: Path) -> Arguments:
         "dataloader_pin_memory": gpu,
         **mixed_precision(job),
         **router_loss(job),
-        **job.train["args"],
+        **given(job),
         **tracked_name(run),
         # Not the recipe's to say: where checkpoints are looked for, and how the model is loaded.
         "output_dir": str(run / "training" / "checkpoints"),
         "model_init_kwargs": model_arguments(job),
     }
+
+
+def given(job: Job) -> dict[str, Any]:
+    """What the recipe says in TRL's words; its `bf16: null` is as if it said nothing, which TRL takes for true."""
+    return {key: value for key, value in job.train["args"].items() if (key, value) != ("bf16", None)}
 
 
 def tracked_name(run: Path) -> dict[str, str]:
