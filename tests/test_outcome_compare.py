@@ -40,6 +40,18 @@ def test_arms_share_steps_and_target_rows(trained):
     assert json.loads((run / "outcome.json").read_bytes())["arms"] == arms
 
 
+def test_seeds_begin_with_the_one_that_the_job_itself_trains_with(trained):
+    """With another, the plan's own training would be counted as two seeds, and held against arms of another seed."""
+    run, _ = trained
+    request = CompareRequest(OutcomeRequest(run / "recipe.yaml", ("train.args.seed=5",), run=run), ("none", "plan"), 2)
+    make_comparison(request, watcher=Silent())
+    assert json.loads((run / "outcome.json").read_bytes())["arms"]["seeds"] == [5, 6]
+    jobs = {path.parent.parent.name: json.loads(path.read_bytes()) for path in run.glob("arms/*/training/job.json")}
+    seeds = {name: job["train"]["args"]["seed"] for name, job in jobs.items()}
+    own = json.loads((run / "training" / "job.json").read_bytes())["train"]["args"]["seed"]
+    assert seeds | {"plan-5": own} == {"none-5": 5, "none-6": 6, "plan-5": 5, "plan-6": 6}
+
+
 def test_a_plan_whose_monitor_chose_its_model_is_compared_without_that(trained):
     """Else the last step's model of every other arm would be held against the plan's best one."""
     run, _ = trained

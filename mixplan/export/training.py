@@ -117,7 +117,7 @@ def training_of(recipe: Recipe, *, model: str, lora: Values | None, max_length: 
         cpu=cpu,
         bf16=bool(not cpu and not half and recipe.model.dtype != "float32" if bf16 is None else bf16),
         fp16=bool(args.get("fp16", not cpu and half)),
-        seed=int(args.get("seed", recipe.seed)),
+        seed=recipe.training_seed,
         epochs=epochs,
         values=values,
         lora=None if lora is None else {key: default_of(LORA_CONFIG, key) for key in STATED_LORA} | dict(lora),

@@ -156,7 +156,7 @@ def measure_arms(
         steps: Optimiser steps of each training.
         own: What the plan's own training measured, where that was done already.
     """
-    seeds = seeds_of(request, run.loaded.recipe.seed)
+    seeds = seeds_of(request, run.loaded.recipe.training_seed)
     read_by = ReadBy.of(scores_of(run.loaded, run.target, run.domains, watcher, folder=run.folder, planned=True)[0])
     found: dict[str, dict[int, Evaluation]] = {arm: {} for arm in request.arms}
     cells: list[Cell] = []
@@ -265,7 +265,7 @@ def cell_of(
     arms = request.shared if arm == "none" and request.shared else run.folder / "arms"
     folder = arms / f"{arm}-{seed}"
     if arm == "plan":
-        itself = seed == run.loaded.recipe.seed and not decided(run) and trained_otherwise(run, request) is None
+        itself = seed == run.loaded.recipe.training_seed and not decided(run) and trained_otherwise(run, request) is None
         folder, place = run.folder if itself else folder, run.folder
     else:
         place = folder if arm == "random" else arms / arm

@@ -357,6 +357,11 @@ class Recipe(Section):
         return {**values, "allocate": {"half_rows": None, **(allocate or {})}}
 
     @property
+    def training_seed(self) -> int:
+        """The seed of the job's own training: `train.args.seed`, else the recipe's."""
+        return int(self.train.args.get("seed", self.seed))
+
+    @property
     def target_sections(self) -> dict[str, tuple[KeyPath, DomainSpec]]:
         """The target's sections with their keys, by what their rows are called: `target`, or `target.NAME` a source."""
         if isinstance(self.target, SourcesSpec):

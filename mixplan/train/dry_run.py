@@ -280,7 +280,7 @@ def job_of(loaded: LoadedRecipe) -> Job:
         name = str(local.resolve()) if local.is_dir() else name
     else:
         name = str(embedded.converted_folder())
-    args = {"seed": recipe.seed, **recipe.train.args}
+    args = {**recipe.train.args, "seed": recipe.training_seed}
     args.pop("push_to_hub", None)  # it makes a repository at once
     return Job(
         model={"name": name, **recipe.model.model_dump(include=MODEL_KEYS)},

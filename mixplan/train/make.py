@@ -219,9 +219,7 @@ def make_job(
         seed: Of the training, in place of the recipe's.
     """
     recipe = loaded.recipe
-    args = {"seed": recipe.seed, **recipe.train.args}
-    if seed is not None:
-        args["seed"] = seed
+    args = {**recipe.train.args, "seed": recipe.training_seed if seed is None else seed}
     if max_steps is not None:
         args["max_steps"] = max_steps
     name = "embedded" if recipe.model.name == "embedded" else model_path(loaded)
