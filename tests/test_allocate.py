@@ -79,7 +79,7 @@ def test_no_score():
 def test_pools_that_are_empty_leave_nothing_to_bring():
     made = plan({"a": 1.0, "b": 3.0}, 200, pool=100)
     assert made.binding == ("the pool of 'a'", "the pool of 'b'")
-    assert made.duals[0].text == "100 more rows would bring nothing."
+    assert made.duals[0].text == "1 row more in budget.rows would bring nothing."
 
 
 def test_duals_without_a_single_answer_are_not_given():

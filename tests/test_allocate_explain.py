@@ -53,14 +53,14 @@ def test_limits_and_what_looser_ones_bring_are_said():
     worth = {"a": 0.1 * value / 30, "b": 0.2 * value / 40, "c": 0.3 * value / 80, "d": 0.4 * value / 50}
     assert {dual.limit: dual.brings for dual in made.duals} == pytest.approx(
         {
-            "budget.rows": 100 * worth["c"],
+            "budget.rows": worth["c"],
             "allocate.caps.d": worth["d"] - worth["c"],
             "allocate.floors.a": worth["c"] - worth["a"],
             "allocate.shares.b": worth["b"] - worth["c"],
         }
     )
     assert [dual.text for dual in made.duals] == [
-        f"100 more rows would bring {100 * worth['c']:.3g} effective rows.",
+        f"1 row more in budget.rows would bring {worth['c']:.3g} effective rows.",
         f"1 row more in allocate.caps.d would bring {worth['d'] - worth['c']:.3g} effective rows.",
         f"1 row more by allocate.shares.b would bring {worth['b'] - worth['c']:.3g} effective rows.",
         f"1 row less in allocate.floors.a would bring {worth['c'] - worth['a']:.3g} effective rows.",
@@ -74,7 +74,7 @@ def test_losses_are_lowered_by_looser_limits():
     saved = {name: score / 100 / (1 + made.amounts[name] / 100) ** 2 for name, score in FOUR.items()}
     texts = {dual.limit: dual.text for dual in made.duals}
     assert texts == {
-        "budget.rows": f"100 more rows would lower the expected loss by {100 * saved['c']:.3g}.",
+        "budget.rows": f"1 row more in budget.rows would lower the expected loss by {saved['c']:.3g}.",
         "allocate.caps.d": (
             f"1 row more in allocate.caps.d would lower the expected loss by {saved['d'] - saved['c']:.3g}."
         ),

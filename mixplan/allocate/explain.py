@@ -165,9 +165,9 @@ def dual_texts(problem: Problem, spec: AllocateSpec, duals: Duals) -> tuple[Dual
         for limit, looser, brings in _looser(problem, duals)
         if abs(brings) > threshold
     ]
-    brings = 100 * duals.total
-    looser = f"100 more {problem.unit}"
-    first = Dual(f"budget.{problem.unit}", 100.0, brings, _sentence(problem, spec, looser, brings))
+    limit = f"budget.{problem.unit}"
+    looser = f"1 {problem.unit.removesuffix('s')} more in {limit}"
+    first = Dual(limit, 1.0, duals.total, _sentence(problem, spec, looser, duals.total))
     return (first, *sorted(others, key=lambda dual: -abs(dual.brings)))
 
 

@@ -11,7 +11,7 @@ class Dual:
 
     Attributes:
         limit: The recipe key, or `the pool of 'NAME'`.
-        step: How much looser, in the budget's unit: 100 for the budget, 1 for the others.
+        step: How much looser, in the budget's unit; so little that the value changes in a line.
         brings: Improvement of the objective's value.
         text: The same as a sentence.
     """

@@ -265,7 +265,9 @@ def cell_of(
     arms = request.shared if arm == "none" and request.shared else run.folder / "arms"
     folder = arms / f"{arm}-{seed}"
     if arm == "plan":
-        itself = seed == run.loaded.recipe.training_seed and not decided(run) and trained_otherwise(run, request) is None
+        itself = (
+            seed == run.loaded.recipe.training_seed and not decided(run) and trained_otherwise(run, request) is None
+        )
         folder, place = run.folder if itself else folder, run.folder
     else:
         place = folder if arm == "random" else arms / arm

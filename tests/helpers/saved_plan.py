@@ -213,9 +213,9 @@ def allocation(domains: dict[str, Any], budget: int) -> dict[str, Any]:
         "duals": [
             {
                 "limit": "budget",
-                "step": 100.0,
-                "brings": 0.11,
-                "text": "100 more rows would lower the expected remaining loss by 0.11.",
+                "step": 1.0,
+                "brings": 0.0011,
+                "text": "1 row more in budget.rows would lower the expected loss by 0.0011.",
             }
         ],
         "curve": curve,
