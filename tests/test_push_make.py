@@ -121,6 +121,16 @@ def test_a_report_is_a_space_that_shows_the_page(hub, asked):
     assert repo.files["index.html"].startswith(b"<!DOCTYPE html>")
     assert yaml.safe_load(repo.files["README.md"].decode().split("---\n")[1])["sdk"] == "static"
     assert any("plan.json and outcome.json name folders of this machine" in note for note in offer.notes)
+    assert not any(note.startswith("The examples of") for note in offer.notes)
+
+
+def test_a_report_names_the_domains_whose_examples_are_restricted(hub, asked, monkeypatch):
+    monkeypatch.setattr(
+        "mixplan.push.page_files.restrictions",
+        lambda spec: ("non_commercial",) if spec.data.file.endswith("fox.jsonl") else restrictions(spec),
+    )
+    offer = push_run(replace(asked, what="report"))
+    assert "The examples of fox have a licence that forbids commercial use." in offer.notes
 
 
 def test_a_dry_run_names_each_file_with_its_size_and_sends_nothing(hub, asked):

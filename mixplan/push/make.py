@@ -118,7 +118,7 @@ def checked(request: PushRequest) -> Gathered:
     else:
         outcome = read_outcome(run)
         if request.what == "report":
-            gathered = gather_report(run, plan, outcome, stated, places)
+            gathered = gather_report(run, loaded, plan, outcome, stated, places)
         elif outcome is None:
             raise RunError(
                 f"{run}: nothing was measured yet, so there is no model card to push with the model. Train and measure "

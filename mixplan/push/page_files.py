@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
+from mixplan.mixture.licences import WORDS, restrictions
 from mixplan.push.data_set import CARD
 from mixplan.push.files_to_send import Gathered, Outgoing
 from mixplan.push.private import OwnPlaces
 from mixplan.push.request import Stated
+from mixplan.recipe import LoadedRecipe
 from mixplan.report.page import render
 from mixplan.saved import Outcome, Plan
 
 FIGURES = ("plan.json", "outcome.json")
 
 
-def gather_report(run: Path, plan: Plan, outcome: Outcome | None, stated: Stated, places: OwnPlaces) -> Gathered:
+def gather_report(
+    run: Path, loaded: LoadedRecipe, plan: Plan, outcome: Outcome | None, stated: Stated, places: OwnPlaces
+) -> Gathered:
     """What of a run's report goes to the hub.
 
     Args:
         run: The run folder.
+        loaded: Its recipe.
         plan: Its plan.
         outcome: Its outcome; None where nothing was measured yet.
         stated: What the person says of the repository.
@@ -38,7 +44,10 @@ def gather_report(run: Path, plan: Plan, outcome: Outcome | None, stated: Stated
             files.append(Outgoing(name, text.encode()))
         else:
             left.append(name)
-    notes = ["The page shows examples of the domains' rows, which whoever may read the Space can read."]
+    notes = [
+        "The page shows examples of the domains' rows, which whoever may read the Space can read.",
+        *(f"The examples of {', '.join(names)} {words}." for words, names in restricted(loaded)),
+    ]
     if left:
         one = len(left) == 1
         notes.append(
@@ -47,6 +56,13 @@ def gather_report(run: Path, plan: Plan, outcome: Outcome | None, stated: Stated
             "here; the page has the figures."
         )
     return Gathered("space", files, tuple(notes))
+
+
+def restricted(loaded: LoadedRecipe) -> Iterator[tuple[str, list[str]]]:
+    """Each restriction in words, with the domains whose rows are under it."""
+    for kind, words in WORDS.items():
+        if names := [name for name, (_, spec) in loaded.recipe.row_sections.items() if kind in restrictions(spec)]:
+            yield words, names
 
 
 def card(plan: Plan, outcome: Outcome | None, stated: Stated) -> str:
