@@ -1,6 +1,7 @@
 """Cluster job files: every place filled in, all that they name there, and refusals in full."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -44,12 +45,41 @@ def test_the_slurm_script_starts_the_job_on_every_node(planned):
     assert "# No GPUs are asked for." in lines
     assert '"$((SLURM_NNODES * 2))"' in text
     assert "--tee 3" in text
-    assert f"{sys.executable} -m mixplan train {run}" in lines
     assert (run / "training" / "launch.yaml").read_bytes() == (
         REPOSITORY / "configs/launch/multi-cpu.yaml"
     ).read_bytes()
     assert read_job(run).planned_rows == {"target": 7, "law": 5, "fox": 4}
     assert subprocess.run(["bash", "-n", path], capture_output=True, text=True).stderr == ""
+
+
+STAND_IN = """#!/usr/bin/env bash
+printf '%s\\n' "$@" ""
+"""
+
+
+def test_every_word_arrives_as_one_where_a_folder_has_a_space(planned, tmp_path, monkeypatch):
+    """Run by a shell, with a scontrol and an srun that start one node's launcher here."""
+    run, loaded, plan = planned
+    run = run.rename(tmp_path / "my runs")
+    for name, text in {
+        "python 3": STAND_IN,
+        "scontrol": "#!/usr/bin/env bash\necho node1\n",
+        "srun": '#!/usr/bin/env bash\nshift\nexec "$@"\n',
+    }.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python 3"))
+    script = emit("slurm", run, loaded, plan, launch=Launch(processes=2, extra=("--note", "two words")), nodes=1)
+    told = {"SLURM_JOB_NODELIST": "node[1]", "SLURM_JOB_ID": "7", "SLURM_NNODES": "1", "SLURM_NODEID": "0"}
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ended = subprocess.run(["bash", script], env=os.environ | told | path, capture_output=True, text=True)
+    launched, measured, _ = ended.stdout.split("\n\n")
+    assert launched.split("\n") == [
+        *("-m", "accelerate.commands.launch", "--config_file", f"{run}/training/launch.yaml", "--num_machines", "1"),
+        *("--num_processes", "2", "--machine_rank", "0", "--main_process_ip", "node1", "--main_process_port", "20007"),
+        *("--note", "two words", "-m", "mixplan.train.worker", str(run)),
+    ]
+    assert measured.split("\n") == ["-m", "mixplan", "train", str(run)]
 
 
 def test_on_gpus_it_asks_for_eight_a_node_unless_told(planned):

@@ -13,14 +13,15 @@
 set -euo pipefail
 cd @FOLDER@
 head_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export head_node port=$((20000 + SLURM_JOB_ID % 10000)) HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
+export head_node port=$((20000 + SLURM_JOB_ID % 10000)) python=@PYTHON@ run=@RUN@
+export HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 
 # One launcher a node; each starts its node's processes.
-srun --kill-on-bad-exit=1 bash -c 'exec @PYTHON@ -m accelerate.commands.launch \
-  --config_file @RUN@/training/launch.yaml \
+srun --kill-on-bad-exit=1 bash -c 'exec "$python" -m accelerate.commands.launch \
+  --config_file "$run/training/launch.yaml" \
   --num_machines "$SLURM_NNODES" --num_processes "$((SLURM_NNODES * @PROCESSES@))" --machine_rank "$SLURM_NODEID" \
-  --main_process_ip "$head_node" --main_process_port "$port" @EXTRA@ \
-  -m mixplan.train.worker @RUN@'
+  --main_process_ip "$head_node" --main_process_port "$port" "$@" \
+  -m mixplan.train.worker "$run"' launch @EXTRA@
 
 # Training is done: measure before and after, and write outcome.json and the report.
-@PYTHON@ -m mixplan train @RUN@
+"$python" -m mixplan train "$run"
