@@ -81,6 +81,12 @@ def test_domains_are_a_suite_a_file_or_a_recipe_s(tmp_path):
     (tmp_path / "list.yaml").write_text("- a\n")
     assert "expected domains by name, each a mapping" in refused(domains_section, str(tmp_path / "list.yaml"))
     assert "cannot be read" in refused(domains_section, str(tmp_path / "none.yaml"))
+    (tmp_path / "named.yaml").write_text("domains: my-data\n")
+    assert domains_section(str(tmp_path / "named.yaml")) == "my-data"
+    (tmp_path / "named.yaml").write_text("domains:\n")
+    assert "expected domains by name, each a mapping" in refused(domains_section, str(tmp_path / "named.yaml"))
+    (tmp_path / "named.yaml").write_bytes("law: größer".encode("latin-1"))
+    assert "cannot be read" in refused(domains_section, str(tmp_path / "named.yaml"))
 
 
 def test_the_sae_is_the_shipped_one_the_table_s_or_as_asked(tmp_path):

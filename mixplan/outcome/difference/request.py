@@ -241,12 +241,13 @@ def domains_section(asked: str) -> Yaml | str:
         return asked
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"--domains {asked}: cannot be read: {' '.join(str(error).split())[:200]}") from error
-    if isinstance(values, dict) and "domains" in values and "data" not in values["domains"]:
-        values = values["domains"]
-        if isinstance(values, str):
-            return domains_section(values)
+    inner = values.get("domains") if isinstance(values, dict) else None
+    if isinstance(inner, str):
+        return domains_section(inner)
+    if isinstance(inner, dict) and "data" not in inner:  # else a domain of that name
+        values = inner
     if not isinstance(values, dict) or not values or not all(isinstance(one, dict) for one in values.values()):
         raise RecipeError(
             f"--domains {asked}: expected domains by name, each a mapping with `data`, `format` and `columns`, as "
