@@ -56,7 +56,7 @@ def test_tokens_are_shared_in_tokens():
     made = allocate(given, spec=AllocateSpec(objective="alpha_fair"), budget=BudgetSpec(tokens=4055))
     assert made.rows == {"a": 102, "b": 30}
     assert made.shares == pytest.approx({"a": 1020 / 4020, "b": 3000 / 4020})
-    assert made.notes[1] == "35 tokens are left: whole rows of each domain's mean length do not fill the budget."
+    assert made.notes[1] == "35 tokens are left, as amounts are rounded to whole rows of each domain's mean length."
 
 
 def test_no_budget():

@@ -203,7 +203,7 @@ def _notes(
     if optimum.duals is None and problem.total and spec.objective != "evidence":
         yield "What looser limits would bring has no single answer here, so it is not given."
     if unit == "tokens" and (left := problem.total - float(_amounts(problem, rows).sum())) >= 1:
-        yield f"{left:.0f} tokens are left: whole rows of each domain's mean length do not fill the budget."
+        yield f"{left:.0f} tokens are left, as amounts are rounded to whole rows of each domain's mean length."
     if against is not None and not (spec.objective == "evidence" and not problem.weight):
         yield even_spread.told(against, cross_protection.words(found.halving, unit))
     if problem.total and found.left < 1:
