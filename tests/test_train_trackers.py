@@ -85,6 +85,12 @@ def test_a_job_keeps_its_run_and_another_folder_has_one_of_its_own(run, tmp_path
     assert begin_tracked(planned(tmp_path / "named"), job(report_to="wandb", run_name="mine")).name == "mine"
 
 
+@pytest.mark.parametrize(("given", "begins"), [(None, "walk-pilot-"), ("mine", "mine-pilot-")])
+def test_a_pilot_is_named_by_its_run(run, given, begins):
+    pilot = run / "pilot"
+    assert begin_tracked(pilot, job(report_to="wandb", run_name=given)).name.startswith(begins)
+
+
 @pytest.mark.parametrize(("given", "begins"), [(None, "walk-uniform-0-"), ("mine", "mine-uniform-0-")])
 def test_an_arm_is_a_run_of_its_own_on_trackers_that_know_runs_by_name(run, given, begins):
     arm = run / "arms" / "uniform-0"

@@ -46,7 +46,7 @@ def defaults(job: Job, run: Path) -> Arguments:
     }
 
 
-def given(job: Job) -> dict[str, Any]:
+def given(job: Job) -> Arguments:
     """What the recipe says in TRL's words; its `bf16: null` is as if it said nothing, which TRL takes for true."""
     return {key: value for key, value in job.train["args"].items() if (key, value) != ("bf16", None)}
 

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 from mixplan.child_process import outside_group
 from mixplan.runs import content_hash, translated, write_json
 from mixplan.saved.base_types import Saved
+from mixplan.saved.pilot import PILOT
 from mixplan.train.job import Job, read_job
 
 PACKAGES = {"wandb": ("wandb",), "trackio": ("trackio",), "tensorboard": ("tensorboard", "tensorboardX")}
@@ -95,14 +96,15 @@ def begin_tracked(run: Path, job: Job) -> TrackedRun | None:
 
 
 def called(run: Path, given: str | None, identity: str) -> str:
-    """What people see: the recipe's `run_name`, else the run folder's; an arm's has the arm's name behind it.
+    """What people see: the recipe's `run_name`, else the run folder's, with an arm's name or `pilot` behind it.
 
     Trackers that know runs by their names would take the arms of one recipe for one run.
     """
     place = run.resolve()
     if (place / "plan.json").exists():
         return given or f"{place.name}-{identity}"
-    return f"{given or place.parent.parent.name}-{place.name}-{identity}"
+    owner = place.parent if place.name == PILOT else place.parent.parent
+    return f"{given or owner.name}-{place.name}-{identity}"
 
 
 def join_tracked(run: Path) -> None:
