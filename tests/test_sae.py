@@ -96,6 +96,15 @@ def test_transcoders_are_refused(model, tiny_sae, tmp_path):
     )
 
 
+def test_saes_of_the_same_weights_that_select_otherwise_are_told_apart(model, tiny_sae, tmp_path):
+    """Readings are kept by the fingerprint: with one alone, those of another k would be taken."""
+    marks = set()
+    for name, changes in {"8": {}, "4": {"k": 4}, "scaled": {"rescale_acts_by_decoder_norm": True}}.items():
+        folder = tiny_sae("topk", 32, 64, "blocks.1.hook_resid_post", tmp_path / name, **changes)
+        marks.add(load_sae(SaeSpec(path=str(folder)), model).fingerprint)
+    assert len(marks) == 3
+
+
 def test_health_against_numpy(model, tiny_sae, tmp_path):
     folder = tiny_sae("jumprelu", 32, 64, "blocks.1.hook_resid_post", tmp_path / "s")
     sae = load_sae(SaeSpec(path=str(folder)), model)

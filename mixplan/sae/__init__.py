@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from sae_lens import SAE
+from sae_lens import SAE, TopKSAEConfig
 from sae_lens.loading.pretrained_saes_directory import get_norm_scaling_factor, get_pretrained_saes_directory
 from torch import Tensor, nn
 
@@ -104,8 +104,9 @@ def load_sae(spec: SaeSpec, model: Model, *, folder: Path = Path()) -> Sae:
     refuse_not_numbers(told.name, sae)
     fold(told, spec, sae)
     centred = told.centred and centres(told.name, model)
+    selected = [[sae.cfg.k, sae.cfg.rescale_acts_by_decoder_norm]] if isinstance(sae.cfg, TopKSAEConfig) else []
     mark = content_hash(fingerprint_tensors(sae.state_dict()), told.kind, told.hook_name, sae.cfg.normalize_activations,
-                        bool(sae.cfg.apply_b_dec_to_input), *(["centred"] if centred else []))  # fmt: skip
+                        bool(sae.cfg.apply_b_dec_to_input), *(["centred"] if centred else []), *selected)  # fmt: skip
     return Sae(sae, told.name, told.kind, told.hook_name, told.depth, mark, centred, doubt)
 
 
