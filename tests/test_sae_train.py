@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tokenizers.processors import TemplateProcessing
 from typer.testing import CliRunner
 
 from mixplan.cli import app
@@ -187,6 +188,36 @@ def test_the_corpus_holds_out_documents_and_keeps_its_shares(config):
     assert len(corpus.train) == -(-1500 // 31) + -(-800 // 31)
     _, _, again = opened(config)
     assert again.fingerprint == corpus.fingerprint
+
+
+def test_contexts_begin_as_texts_do_that_the_model_reads(config, tmp_path):
+    """With the token that a tokenizer puts before every text, as readings have it."""
+    spec, model, corpus = opened(config)
+    start = model.tokenizer.bos_token_id
+    trained = train_sae(spec, model, corpus, depth=2, folder=tmp_path / "sae", report=lambda *_: None)
+    assert trained.cfg.metadata.prepend_bos is True
+    model.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A", special_tokens=[])
+    plain = build_corpus(spec, model.tokenizer, config.parent)
+    assert not (plain.train[:, 0] == start).all()
+    assert not (corpus.train[:, 1:] == start).any()  # nor twice where a chat template writes it
+    for contexts, without in (
+        (corpus.train, plain.train),
+        *zip(corpus.heldout.values(), plain.heldout.values(), strict=True),
+    ):
+        assert contexts.shape[1] == 32
+        assert (contexts[:, 0] == start).all()
+        assert len(contexts) == len(without)
+    assert corpus.fingerprint != plain.fingerprint
+    # Nothing of the documents is lost: the first kind's contexts, their start taken off, are one stream.
+    text = np.concatenate(corpus.heldout["prose"][:, 1:])
+    assert text.tolist() == np.concatenate(plain.heldout["prose"])[: len(text)].tolist()
+
+
+def test_a_tokenizer_without_an_end_is_refused_before_anything_is_read(config):
+    spec, model, _ = opened(config)
+    model.tokenizer.eos_token = None
+    with pytest.raises(DataError, match="has no token that ends a text"):
+        build_corpus(spec, model.tokenizer, config.parent / "nowhere")
 
 
 def test_sinks_are_left_out():

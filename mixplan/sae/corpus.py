@@ -54,8 +54,13 @@ def build_corpus(spec: SaeTraining, tokenizer: PreTrainedTokenizerBase, folder: 
         folder: Folder of the YAML, for local files.
 
     Raises:
-        DataError: a kind has fewer tokens than it should.
+        DataError: a kind has fewer tokens than it should, or the model's tokenizer has no token that ends a text.
     """
+    if tokenizer.eos_token_id is None:
+        raise DataError(
+            "corpus: the model's tokenizer has no token that ends a text, by which documents are joined. Set "
+            "`eos_token` in its tokenizer_config.json."
+        )
     barred = {words_of(text_of(row, entry.text)) for entry in spec.exclude for row in records(entry.data, folder, spec)}
     train: list[Contexts] = []
     heldout: dict[str, Contexts] = {}
@@ -186,21 +191,33 @@ def conversation(turns: list[tuple[str, str | None]], tokenizer: PreTrainedToken
     return str(tokenizer.apply_chat_template(messages, tokenize=False))
 
 
+def begin(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The token that a tokenizer puts before every text; none where it puts none."""
+    first = tokenizer("")["input_ids"][:1]
+    return list(first) if first == [tokenizer.bos_token_id] else []
+
+
 def cut(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int, tokens: int) -> tuple[Contexts, int]:
     """Join documents with the end token and cut the stream into contexts, stopping once there are enough.
+
+    Every context begins as texts do that the model reads: without the token that it was trained to find there, some
+    models' streams are others.
 
     Returns:
         `[contexts, length]` int32 and how many documents went in.
     """
-    end = tokenizer.eos_token_id
+    end, start = tokenizer.eos_token_id, begin(tokenizer)
     need = (tokens // (length - 1) + 4) * length
     stream: list[int] = []
     used = 0
     for text in texts:
-        stream += tokenizer(re.sub(r"\n{4,}", "\n\n\n", text), add_special_tokens=False)["input_ids"]
-        stream.append(end)
+        ids = tokenizer(re.sub(r"\n{4,}", "\n\n\n", text), add_special_tokens=False)["input_ids"]
+        # A chat template may have written it already.
+        stream += [*(ids[1:] if start and ids[:1] == start else ids), end]
         used += 1
         if len(stream) >= need:
             break
-    contexts = len(stream) // length
-    return np.asarray(stream[: contexts * length], dtype=np.int32).reshape(contexts, length), used
+    own = length - len(start)
+    contexts = len(stream) // own
+    cuts = np.asarray(stream[: contexts * own], dtype=np.int32).reshape(contexts, own)
+    return np.insert(cuts, 0, start, axis=1) if start else cuts, used

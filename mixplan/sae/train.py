@@ -31,7 +31,7 @@ from mixplan import embedded
 from mixplan.errors import RunError
 from mixplan.model import Model, read_stream
 from mixplan.runs import content_hash, set_aside, write_atomic
-from mixplan.sae.corpus import Contexts, Corpus
+from mixplan.sae.corpus import Contexts, Corpus, begin
 from mixplan.sae.spec import SaeTraining, Trainer
 from mixplan.sae.threshold import TOKENS, set_threshold
 
@@ -82,7 +82,7 @@ def train_sae(
     contexts = contexts_to_train(spec, corpus)
     buffers = -(-len(contexts) // spec.buffer_contexts)
     samples = len(contexts) * (spec.context_tokens - 1) * spec.trainer.passes
-    trainer = make_trainer(spec, model.d_model, samples)
+    trainer = make_trainer(spec, model.d_model, samples, prepend_bos=bool(begin(model.tokenizer)))
     mark = content_hash(spec.model_dump(mode="json"), model.fingerprint, corpus.fingerprint)
     shared = activations or (folder / "activations" if spec.keep_activations else None)
     done = resume(trainer, folder, mark)
@@ -137,13 +137,13 @@ def sae_config(spec: Trainer, d_in: int, metadata: SAEMetadata) -> TrainingSAECo
     return StandardTrainingSAEConfig(l1_coefficient=spec.l1, **common)
 
 
-def make_trainer(spec: SaeTraining, d_in: int, samples: int) -> SAETrainer[Any, Any]:
+def make_trainer(spec: SaeTraining, d_in: int, samples: int, *, prepend_bos: bool) -> SAETrainer[Any, Any]:
     """SAELens's trainer over activations handed to it step by step."""
     metadata = SAEMetadata(
         model_name=embedded.MODEL_NAME if spec.model == "embedded" else spec.model,
         hook_name=spec.hook_name,
         context_size=spec.context_tokens,
-        prepend_bos=False,
+        prepend_bos=prepend_bos,
         dataset_path=None,
     )
     torch.manual_seed(spec.seed)
