@@ -193,6 +193,45 @@ def test_trls_config_with_several_data_sets(tmp_path, monkeypatch):
     assert "its columns are not known" in left["datasets: org/hidden"]
 
 
+def test_every_data_file_is_a_source(tmp_path, monkeypatch):
+    lay(tmp_path)
+    entry = "{path: json, data_files: [chat.jsonl, spoken.jsonl], type: chat_template}"
+    (tmp_path / "ax.yaml").write_text(f"base_model: HuggingFaceTB/SmolLM2-135M-Instruct\ndatasets: [{entry}]\n")
+    job = read_job([tmp_path / "ax.yaml"])
+    assert [(one.name, Path(one.section["data"]["file"]).name) for one in job.data] == [
+        ("chat", "chat.jsonl"), ("spoken", "spoken.jsonl"),
+    ]  # fmt: skip
+    assert not any("data_files" in key for key in job.left)
+
+
+@pytest.mark.parametrize(("name", "text", "lost"), [
+    ("sft.yaml", "model_name_or_path: org/base\ndatasets:\n  - {path: acme/chats, data_dir: german, split: train, "
+     "data_files: x/one.jsonl, columns: [messages]}\n", {"data_dir", "data_files", "columns"}),
+    ("ax.yaml", "base_model: org/base\ndatasets:\n  - {path: acme/chats, type: chat_template, data_files: x.jsonl, "
+     "roles_to_train: [user], field_system: sys, train_on_eos: none}\n",
+     {"data_files", "roles_to_train", "field_system", "train_on_eos"}),
+    ("ax.yaml", "base_model: org/base\ndatasets:\n  - {path: acme/chats, type: chat_template, train_on_eos: turn, "
+     "roles_to_train: [assistant], field_system: system, chat_template: tokenizer_default}\n", set()),
+    ("dataset_info.json", json.dumps({"acme": {"hf_hub_url": "acme/x", "folder": "german", "split": "train"}}),
+     {"folder"}),
+    ("dataset_info.json", json.dumps({"acme": {"hf_hub_url": "acme/x", "columns": {"prompt": "q", "response": "a",
+                                                                                  "history": "before"}}}),
+     {"columns.history"}),
+])  # fmt: skip
+def test_what_narrows_or_changes_a_data_set_is_told_where_it_is_not_taken_over(name, text, lost, tmp_path):
+    (tmp_path / name).write_text(text)
+    left = read_job([tmp_path / name]).left
+    found = {key.rpartition(": ")[2] for key in left if key.startswith("dataset") and key.count(": ") > 1}
+    assert found == lost
+
+
+def test_a_column_of_system_turns_is_taken_over(tmp_path):
+    entry = {"hf_hub_url": "acme/x", "formatting": "sharegpt", "columns": {"messages": "turns", "system": "rule"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"acme": entry}))
+    (one,) = read_job([tmp_path / "dataset_info.json"]).data
+    assert one.section["columns"] == {"messages": "turns", "system": "rule"}
+
+
 def test_ms_swifts_command_line(tmp_path, monkeypatch):
     lay(tmp_path)
     (tmp_path / "go.sh").write_text(

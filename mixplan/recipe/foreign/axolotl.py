@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import RecipeError
-from mixplan.recipe.foreign.job import DataSet, ForeignJob, name_of, take_arguments, truth
+from mixplan.recipe.foreign.job import DataSet, ForeignJob, called, each_file, name_of, take_arguments, truth
 from mixplan.recipe.foreign.rows import alpaca, first_row, local_file, section_of
 from mixplan.recipe.section import Yaml
 
@@ -63,10 +63,10 @@ def take(values: Yaml, folders: list[Path]) -> ForeignJob:
         raise RecipeError(f"rl: {values['rl']}: a recipe plans supervised fine-tuning and GRPO. Write it by hand.")
     job = ForeignJob("axolotl", model=values.pop("base_model", None), revision=values.pop("revision_of_model", None))
     job.trust_remote_code = truth(values.pop("trust_remote_code", False))
-    for given in values.pop("datasets", None) or []:
+    for given in [one for entry in values.pop("datasets", None) or [] for one in each_file(entry)]:
         section = data_section(given, folders, job)
         if section is not None:
-            job.data.append(DataSet(name_of(str(given["path"]), (one.name for one in job.data)), section))
+            job.data.append(DataSet(name_of(called(given), (one.name for one in job.data)), section))
     adapter = values.pop("adapter", None)
     linear = truth(values.pop("lora_target_linear", False))
     taken = {name: values.pop(key) for key, name in LORA.items() if values.get(key) is not None}
@@ -101,16 +101,19 @@ def data_section(given: Mapping[str, Any], folders: list[Path], job: ForeignJob)
             f"'{kind}' has no counterpart that is taken over; write the section by hand, see docs/your-data.md"
         )
         return None
-    for key in sorted(set(given) - KNOWN):
-        job.left[f"datasets: {place}: {key}"] = "no counterpart in a recipe; see what `mixplan check` counts"
+    job.leave_of_entry(f"datasets: {called(given)}", given, READ | ({"data_files": ()} if path is not None else {}))
     return {"data": data, **read, "grader": "none"}
 
 
-KNOWN = {
-    *("path", "name", "split", "revision", "type", "ds_type", "data_files", "field_messages", "conversation"),
-    *("message_property_mappings", "message_field_role", "message_field_content", "field_tools", "roles"),
-    *("roles_to_train", "train_on_eos", "chat_template", "field_system"),
+READ = {
+    **dict.fromkeys(("path", "name", "split", "revision", "type", "ds_type", "field_messages", "field_tools"), ()),
+    **dict.fromkeys(("message_property_mappings", "message_field_role", "message_field_content", "roles"), ()),
+    "roles_to_train": ("assistant", "gpt", ["assistant"], ["gpt"], ["assistant", "gpt"], ["gpt", "assistant"]),
+    "train_on_eos": ("turn",),
+    "chat_template": ("tokenizer_default",),
+    "field_system": ("system",),
 }
+"""Keys of a data set's entry that are taken over; of some, those values alone that say what a recipe does anyway."""
 
 
 def read_section(given: Mapping[str, Any], kind: Any, path: Path | None, job: ForeignJob) -> Yaml | None:

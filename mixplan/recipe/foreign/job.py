@@ -58,6 +58,20 @@ class ForeignJob:
     lora: Yaml | None = None
     left: dict[str, str] = field(default_factory=dict)
 
+    def leave_of_entry(self, entry: str, given: Mapping[str, Any], read: Mapping[str, tuple[Any, ...]]) -> None:
+        """Tell each key of a data set's entry that nothing was taken from.
+
+        Args:
+            entry: What the entry is called, such as `datasets: org/data`.
+            given: The entry.
+            read: Keys from which all is taken, each with the values that say what a recipe does anyway; with none, any.
+        """
+        for key in sorted(given):
+            value = given[key]
+            if value in (None, False, "", [], {}) or (key in read and (not read[key] or value in read[key])):
+                continue
+            self.left[f"{entry}: {key}"] = "no counterpart in a recipe; see what `mixplan check` counts"
+
     def leave(self, values: Mapping[str, Any], advice: Mapping[str, str]) -> None:
         """Tell each key that is still there: by its own advice, or by what it is.
 
@@ -105,6 +119,20 @@ def plain(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
         return float(value)
     return value
+
+
+def each_file(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A data set's entry, or one for each of its several `data_files`."""
+    files = given.get("data_files")
+    if not isinstance(files, list) or len(files) < 2:
+        return [dict(given)]
+    return [{**given, "data_files": [file]} for file in files]
+
+
+def called(given: Mapping[str, Any]) -> str:
+    """What a data set's entry is called: by its path, and by its file where it lists one."""
+    files = given.get("data_files")
+    return f"{given['path']}/{files[0]}" if isinstance(files, list) and files else str(given["path"])
 
 
 def name_of(place: str, others: Iterable[str]) -> str:

@@ -127,10 +127,19 @@ def take_data(job: ForeignJob, described: Mapping[str, Any], folder: Path, most:
                 "LLaMA-Factory 0.9.5 adds 'detailed thinking off' to system turns of this form; the recipe's rows are "
                 "read as they stand"
             )
+        job.leave_of_entry(f"dataset: {name}", entry, READ)
+        if (entry.get("columns") or {}).get("history"):
+            job.left[f"dataset: {name}: columns.history"] = "rows are read without it; make conversations of them"
         path = Path(data["file"]) if "file" in data else None
         section = {"data": {**data, **({"limit": most} if most else {})}, **read_section(entry, path, every=every)}
         rows = {"rows": entry["num_samples"]} if entry.get("num_samples") else {}
         job.data.append(DataSet(name_of(name, (one.name for one in job.data)), {**section, "grader": "none", **rows}))
+
+
+READ: dict[str, tuple[Any, ...]] = dict.fromkeys(
+    ("hf_hub_url", "file_name", "formatting", "ranking", "subset", "split", "num_samples", "columns", "tags"), ()
+)
+"""Keys of an entry that are taken over or told by themselves."""
 
 
 def source_of(entry: Mapping[str, Any], folder: Path) -> Yaml | None:
@@ -155,6 +164,7 @@ def read_section(entry: Mapping[str, Any], path: Path | None, *, every: bool) ->
         **({"role": tags["role_tag"]} if tags.get("role_tag", "from") not in ("from", "role") else {}),
         **({"content": tags["content_tag"]} if tags.get("content_tag", "value") not in ("value", "content") else {}),
         **({"tools": columns["tools"]} if columns.get("tools") else {}),
+        **({"system": columns["system"]} if columns.get("system") else {}),
     }
     roles = dict(role_names(tags))
     turns = {"turns": "all"} if every else {}

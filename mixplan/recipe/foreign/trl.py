@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mixplan.recipe.foreign.job import DataSet, ForeignJob, name_of, take_arguments, truth
+from mixplan.recipe.foreign.job import DataSet, ForeignJob, called, each_file, name_of, take_arguments, truth
 from mixplan.recipe.foreign.rows import first_row, local_file, section_of
 from mixplan.recipe.section import Yaml
 
@@ -55,13 +55,13 @@ def take(values: Yaml, folders: list[Path]) -> ForeignJob:
         listed = [{"path": values.pop("dataset_name"), "name": values.pop("dataset_config", None)}]
         listed[0]["split"] = values.pop("dataset_train_split", None)
     fractions = sum(float(one.get("fraction") or 0) for one in listed or [])
-    for given in listed or []:
+    for given in [one for entry in listed or [] for one in each_file(entry)]:
         section = data_section(given, folders, job, every=every)
         if given.get("fraction"):
             job.left[f"datasets: {given['path']}: fraction"] = (
                 f"give the source its number of `rows`; its share is {float(given['fraction']) / fractions:.0%}"
             )
-        job.data.append(DataSet(name_of(str(given["path"]), (one.name for one in job.data)), section))
+        job.data.append(DataSet(name_of(called(given), (one.name for one in job.data)), section))
     taken = {name: values.pop(key) for key, name in LORA.items() if key in values and name}
     if truth(values.pop("use_peft", False)):
         targets = taken.get("target_modules")
@@ -90,5 +90,7 @@ def data_section(given: Mapping[str, Any], folders: list[Path], job: ForeignJob,
     if read is None:
         job.left[f"datasets: {place}"] = UNKNOWN
         read = {"format": "messages", "columns": {"messages": "messages"}}
+    known = dict.fromkeys(("path", "name", "split", "fraction", *(["data_files"] if path is not None else [])), ())
+    job.leave_of_entry(f"datasets: {called(given)}", given, known)
     turns = {"turns": "all"} if every and read["format"] == "messages" else {}
     return {"data": data, **read, **turns, "grader": "none"}
