@@ -17,7 +17,7 @@ import tolerated
 from small_loop import lay
 
 import mixplan
-from mixplan.errors import AllocationError, RecipeError, RunError
+from mixplan.errors import AllocationError, MixplanError, RecipeError, RunError
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "bin"))
@@ -150,6 +150,23 @@ def test_a_recipe_s_problems_are_listed_not_raised(tmp_path):
     assert mixplan.check_recipe(tmp_path / "recipe.yaml").problems
     with pytest.raises(mixplan.MixplanError):
         mixplan.load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_a_job_that_cannot_be_trained_is_refused_before_anything_is_read(tmp_path, tiny_model, tiny_sae, monkeypatch):
+    lay(tmp_path, tiny_model, tiny_sae).rename(tmp_path / "mine.yaml")
+    monkeypatch.setattr("mixplan.plan.make.make_plan", lambda *_, **__: pytest.fail("it began"))
+    nothing = ["train.args.max_steps=-1", "train.args.num_train_epochs=0"]
+    for function in (mixplan.make_plan, mixplan.train_run):
+        with pytest.raises(MixplanError, match="0 epochs train nothing"):
+            function(tmp_path / "mine.yaml", run=tmp_path / "run", overrides=nothing)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_further_evaluation_writes_the_page_anew(trained):
+    run, _ = trained
+    (run / "report.html").write_text("of before")
+    mixplan.evaluate_run(run)
+    assert (run / "report.html").read_text() != "of before"
 
 
 def test_a_budget_is_spread_by_any_scores():

@@ -44,7 +44,7 @@ WHOLE_HOUSE = {
 
 THROUGH_OTHERS = {
     "allocate": ("plan",),
-    "api": ("results",),
+    "api": ("amounts", "results"),
     "cli": ("diff",),
     "domains": ("record", "tables"),
     "export": ("swift",),
@@ -54,7 +54,7 @@ THROUGH_OTHERS = {
     "monitor": ("points",),
     "outcome": ("units",),
     "plan": ("figures", "opened", "stopwatch"),
-    "push": ("file_changes", "page_files", "repository"),
+    "push": ("file_changes", "repository"),
     "recipe": ("measures", "reading_spec", "sae_candidates", "sae_folder"),
     "recipe.foreign": ("axolotl", "llama_factory", "read", "rows", "swift", "to_recipe", "trl"),
     "report": ("command_line", "difference", "paired_items", "without_sae"),

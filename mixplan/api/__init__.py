@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixplan.api.amounts import budget_text, number, whole_rows
 from mixplan.api.progress import Following, Progress
 from mixplan.api.results import Diff as Diff
 from mixplan.api.results import Outcome as Outcome
 from mixplan.api.results import Plan as Plan
-from mixplan.errors import AllocationError, RecipeError, RunError
+from mixplan.errors import AllocationError, RunError
 from mixplan.recipe import load_recipe as load_recipe
 from mixplan.saved import read_outcome as saved_outcome
 from mixplan.saved import read_plan as saved_plan
@@ -63,7 +63,8 @@ def make_plan(
     from mixplan.report.page import write_page
 
     watcher = Following(progress)
-    folder = planned(PlanRequest(Path(recipe), tuple(overrides), _budget(budget), _path(run)), watcher=watcher)
+    _trainable(Path(recipe), overrides)
+    folder = planned(PlanRequest(Path(recipe), tuple(overrides), budget_text(budget), _path(run)), watcher=watcher)
     made = read_plan(folder)
     write_page(made.saved, folder)
     return made
@@ -119,6 +120,7 @@ def train_run(
     from mixplan.train.launch import Launch
 
     request = OutcomeRequest(Path(place), tuple(overrides), None, _path(run), Launch(launch, processes))
+    _trainable(Path(place), overrides, launch)
     return _measured(make_outcome(request, watcher=Following(progress)))
 
 
@@ -139,7 +141,7 @@ def evaluate_run(run: str | Path, *, overrides: Sequence[str] = (), progress: Pr
     from mixplan.outcome.make import evaluate_run as measured
 
     measured(Path(run), tuple(overrides), watcher=Following(progress))
-    return read_outcome(run)
+    return None if read_outcome(run) is None else _measured(Path(run))
 
 
 def judge_model(
@@ -301,10 +303,10 @@ def allocate_budget(
         raise AllocationError(f"scores and pools name different domains: {unlike}. Give both for each domain.")
     # Nothing is known of these scores' origin, so they are followed in proportion where no objective is named.
     spec = section({"objective": "alpha_fair"} | limits, AllocateSpec)
-    budget = section({"rows": _rows(rows, "rows"), "max_repeats": max_repeats}, BudgetSpec)
+    budget = section({"rows": whole_rows(rows, "rows"), "max_repeats": max_repeats}, BudgetSpec)
     demands = []
     for name, score in scores.items():
-        worth, held = _number(score, f"the score of {name!r}"), _rows(pools[name], f"the pool of {name!r}")
+        worth, held = number(score, f"the score of {name!r}"), whole_rows(pools[name], f"the pool of {name!r}")
         demands.append(DomainDemand(name, worth, worth, worth, held, float(held), 1.0))
     return dict(allocate(demands, spec=spec, budget=budget).rows)
 
@@ -344,29 +346,13 @@ def write_report(run: str | Path, *, out: str | Path | None = None) -> Path:
     return write_page(saved_plan(Path(run)), Path(run), saved_outcome(Path(run)), file=_path(out))
 
 
-def _number(value: Any, what: str) -> float:
-    try:
-        return float(_no_flag("" if isinstance(value, str | bytes) else value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise AllocationError(f"{what}: found {str(value)[:40]!r}, expected a number, 0 or more.") from error
+def _trainable(place: Path, overrides: Sequence[str], launch: Path | None = None) -> None:
+    """Refuse at once a job that TRL would refuse, where there is a recipe; without one, what follows says so."""
+    from mixplan.train.dry_run import refuse_untrainable_job
 
-
-def _no_flag(value: Any) -> Any:
-    """A value that is not True or False, which Python takes for 1 and 0.
-
-    Raises:
-        TypeError: it is.
-    """
-    if isinstance(value, bool):
-        raise TypeError("found a truth value, expected a number")
-    return value
-
-
-def _rows(value: Any, what: str) -> int:
-    try:
-        return operator.index(_no_flag(value))
-    except TypeError as error:
-        raise AllocationError(f"{what}: found {value!r}, expected a whole number of rows.") from error
+    recipe = place / "recipe.yaml" if place.is_dir() else place
+    if recipe.is_file():
+        refuse_untrainable_job(load_recipe(recipe, overrides), launch)
 
 
 def _measured(run: Path) -> Outcome:
@@ -386,15 +372,3 @@ def _shown(run: Path, folder: Path) -> Outcome:
 
 def _path(place: str | Path | None) -> Path | None:
     return None if place is None else Path(place)
-
-
-def _budget(budget: Any) -> str | None:
-    if budget is None:
-        return None
-    if budget == "auto":
-        return "auto"
-    amounts = list(budget) if isinstance(budget, list | tuple) else [budget]
-    try:
-        return ",".join(str(operator.index(_no_flag(amount))) for amount in amounts)
-    except TypeError as error:
-        raise RecipeError(f"budget: found {budget!r}, expected a whole number or a list of them.") from error

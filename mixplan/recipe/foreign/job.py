@@ -58,7 +58,7 @@ class ForeignJob:
     lora: Yaml | None = None
     left: dict[str, str] = field(default_factory=dict)
 
-    def leave_of_entry(self, entry: str, given: Mapping[str, Any], read: Mapping[str, tuple[Any, ...]]) -> None:
+    def leave_of_entry(self, entry: str, given: Yaml, read: Mapping[str, tuple[object, ...]]) -> None:
         """Tell each key of a data set's entry that nothing was taken from.
 
         Args:
@@ -121,15 +121,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def each_file(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+def each_file(given: Yaml) -> list[Yaml]:
     """A data set's entry, or one for each of its several `data_files`."""
     files = given.get("data_files")
     if not isinstance(files, list) or len(files) < 2:
-        return [dict(given)]
+        return [given]
     return [{**given, "data_files": [file]} for file in files]
 
 
-def called(given: Mapping[str, Any]) -> str:
+def called(given: Yaml) -> str:
     """What a data set's entry is called: by its path, and by its file where it lists one."""
     files = given.get("data_files")
     return f"{given['path']}/{files[0]}" if isinstance(files, list) and files else str(given["path"])

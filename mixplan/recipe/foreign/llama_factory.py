@@ -136,7 +136,7 @@ def take_data(job: ForeignJob, described: Mapping[str, Any], folder: Path, most:
         job.data.append(DataSet(name_of(name, (one.name for one in job.data)), {**section, "grader": "none", **rows}))
 
 
-READ: dict[str, tuple[Any, ...]] = dict.fromkeys(
+READ: dict[str, tuple[object, ...]] = dict.fromkeys(
     ("hf_hub_url", "file_name", "formatting", "ranking", "subset", "split", "num_samples", "columns", "tags"), ()
 )
 """Keys of an entry that are taken over or told by themselves."""
