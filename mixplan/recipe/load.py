@@ -63,7 +63,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
 
     Args:
         path: The recipe's YAML file; where there is none here, one that comes with mixplan, by its short path.
-        overrides: `key.path=value` texts, the value in YAML; later ones win.
+        overrides: `key.path=value` texts, the value in YAML; later ones win, but those that name a config, such as
+            `domains=everyday`, go before all others.
 
     Raises:
         RecipeError: anything is wrong; one line for each problem, those in configs and overrides included.
