@@ -193,10 +193,8 @@ class Reading:
 
 def question_answer(values: Mapping[str, Any], place: str) -> Draft:
     """A question with one answer or a list of accepted ones."""
-    question, _ = first_text(values.get("question"), f"{place}: the question")
+    question = _question(values, place)
     answer, accepted = first_text(values.get("answer"), f"{place}: the answer")
-    if not question:
-        raise Lacking("no question")
     if not answer:
         raise Lacking("no answer")
     prompt = with_system((("user", question),), values, place)
@@ -208,9 +206,7 @@ def question_answer(values: Mapping[str, Any], place: str) -> Draft:
 
 def choice(values: Mapping[str, Any], place: str) -> Draft:
     """A choice: the prompt lists lettered options, the answer is the right one's line, as in `B. text`."""
-    question, _ = first_text(values.get("question"), f"{place}: the question")
-    if not question:
-        raise Lacking("no question")
+    question = _question(values, place)
     given, options = values.get("answer"), values.get("options")
     if Named.empty(given):
         raise Lacking("no answer")
@@ -224,6 +220,19 @@ def choice(values: Mapping[str, Any], place: str) -> Draft:
         question=with_system((("user", question),), values, place),
         named=Named.of(place, given, read),
     )
+
+
+def _question(values: Mapping[str, Any], place: str) -> str:
+    """A row's question, which may be a list of one text: of several, each has an answer of its own."""
+    question, others = first_text(values.get("question"), f"{place}: the question")
+    if not question:
+        raise Lacking("no question")
+    if others:
+        raise DataError(
+            f"{place}: the question is a list of {1 + len(others)} texts, where a row asks one. Name one by its number "
+            "in `columns`, as in `question: COLUMN.0`, and its answer alike, or write a row for each."
+        )
+    return question
 
 
 def with_system(turns: Messages, values: Mapping[str, Any], place: str) -> Messages:
