@@ -250,6 +250,17 @@ def test_conversations_of_which_the_last_answer_alone_is_taken_are_counted(tmp_p
     assert (len(rows), changed) == (4, {})
 
 
+def test_reasoning_beside_a_text_that_holds_other_reasoning_is_counted(tmp_path):
+    written = ASSISTANT | {"content": "<think>\nR\n</think>\n\nA", "reasoning_content": "R"}
+    other = written | {"reasoning_content": "short"}
+    change = "without their messages' `reasoning_content`, since the text holds other reasoning"
+    records = [m(USER, one) for one in (written, other)]
+    chats = counted(tmp_path, "messages", M, records)
+    completed = counted(tmp_path, "prompt_completion", PC, [{"p": [USER], "c": [one]} for one in (written, other)])
+    for rows, changed, _ in (chats, completed):
+        assert ([row.answer for row in rows], changed) == ([written["content"]] * 2, {change: 1})
+
+
 @pytest.mark.parametrize("mark", [{"weight": 0}, {"train": False}, {"loss": False}])
 def test_a_completion_that_is_not_to_be_trained_is_left_out(tmp_path, mark):
     records = [{"p": [USER], "c": [ASSISTANT | marked]} for marked in ({}, mark, {"weight": 1}, {"train": True})]

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mixplan.chat.reasoning import joined
 from mixplan.chat.tool_calls import TOOLS, call_text, with_calls
 from mixplan.domains.fields import as_text, listed
+from mixplan.domains.given_reasoning import REASONING_FIELDS, reasoning_changes, with_reasoning
 from mixplan.domains.limits import value_kind
 from mixplan.domains.row_problems import Lacking
 from mixplan.errors import DataError
@@ -35,8 +35,6 @@ LEAVE_OUT = "leave_out"
 CALLING_ROLE = "function_call"
 """A role whose turns are calls alone, as JSON in their text."""
 ROLE_KEYS, CONTENT_KEYS = ("role", "from"), ("content", "value")
-REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
-"""Under which names an assistant's message holds its reasoning beside its content."""
 TEXT_PARTS = ("text", "input_text", "output_text")
 MEDIA_PARTS = re.compile(r"(?:input_)?(?:image|audio|video)(?:_url)?")
 NOT_TRAINED = ("train", "training", "loss")
@@ -158,6 +156,18 @@ def not_trained(value: Any) -> set[int]:
     }
 
 
+def repeated_reasoning(value: Any, form: ChatForm) -> tuple[str, ...]:
+    """What messages that were read lose of reasoning which they hold twice, in the words of changed rows."""
+    items = listed(value) if isinstance(value, str) else value
+    changes: dict[str, None] = {}
+    for message in items if isinstance(items, list | tuple) else []:
+        if isinstance(message, Mapping) and any(message.get(name) for name in REASONING_FIELDS):
+            content = message.get(_key(message, form.content, CONTENT_KEYS) or "")
+            if _role(message, form) == "assistant":
+                changes |= dict.fromkeys(reasoning_changes(message, _content(content, "", json_text=False), ""))
+    return tuple(changes)
+
+
 def written_messages(value: Any, form: ChatForm) -> Any:
     """A prompt or completion that is a list of messages as JSON text, as that list; any other value as it is."""
     items = listed(value) if isinstance(value, str) else None
@@ -257,8 +267,7 @@ def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:
     calls = list(_calls(message, where)) if isinstance(message, Mapping) else []
     if role_key is None or (content_key is None and not calls):
         raise _no_message(message, where, form)
-    named = message[role_key]
-    role = form.roles.get(named, ROLES.get(named.lower())) if isinstance(named, str) else None
+    named, role = message[role_key], _role(message, form)
     if role is None:
         raise DataError(
             f"{where} has the role {named!r}, not {', '.join(list(ROLES)[:-1])} or {list(ROLES)[-1]}. Say in this "
@@ -271,12 +280,15 @@ def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:
     if named == CALLING_ROLE:
         return role, with_calls("", list(_calls({"tool_calls": _parsed(content)}, where)))
     text = _content(content, where, json_text=role == "tool")
-    given = next((message[name] for name in REASONING_FIELDS if message.get(name)), None)
     if role == "assistant":
-        text = with_calls(text, calls)
-        if given is not None:
-            text = joined(as_text(given, f"{where}: its reasoning") or "", text)
+        text = with_calls(with_reasoning(message, text, where), calls)
     return role, text
+
+
+def _role(message: Mapping[str, Any], form: ChatForm) -> str | None:
+    """What a message's role means; None where that is not known."""
+    named = message.get(_key(message, form.role, ROLE_KEYS) or "")
+    return form.roles.get(named, ROLES.get(named.lower())) if isinstance(named, str) else None
 
 
 def _key(message: Any, named: str | None, usual: Sequence[str]) -> str | None:

@@ -15,6 +15,7 @@ from mixplan.domains.chats import (
     joined_turns,
     not_trained,
     read_turns,
+    repeated_reasoning,
     with_tools,
     written_messages,
 )
@@ -147,7 +148,7 @@ class Reading:
         before = len(head) - len(turns)
         untrained = {number + before for number in not_trained(values.get("messages"))}
         found = examples(head, every=self.every_turn, untrained=untrained, alternating=self.chat.alternating)
-        several, unread = self.every_turn and len(found) > 1, message_changes(values.get("messages"))
+        several, unread = self.every_turn and len(found) > 1, self._unread(values.get("messages"))
         return [
             Draft(
                 one.prompt,
@@ -188,7 +189,11 @@ class Reading:
             raise Lacking("no answer")
         turns = turns or (("user", as_text(prompt, f"{place}: the prompt") or ""),)
         head = with_tools(with_system(turns, values, place), values.get("tools"), place)
-        return Draft(head, answer, changes=(*changed, *message_changes(prompt), *message_changes(completion)))
+        return Draft(head, answer, changes=(*changed, *self._unread(prompt), *self._unread(completion)))
+
+    def _unread(self, messages: Any) -> tuple[str, ...]:
+        """What messages lose, in the words in which changed rows are counted."""
+        return *message_changes(messages), *repeated_reasoning(messages, self.chat)
 
 
 def question_answer(values: Mapping[str, Any], place: str) -> Draft:
