@@ -25,6 +25,7 @@ from mixplan.domains.fields import as_text, first_text, listed
 from mixplan.domains.labels import Named, no_option
 from mixplan.domains.row_problems import Lacking
 from mixplan.domains.unread_columns import message_changes
+from mixplan.domains.worked_solution import with_answer
 from mixplan.errors import DataError
 
 NAMES_A_LETTER = re.compile(
@@ -245,15 +246,3 @@ def with_system(turns: Messages, values: Mapping[str, Any], place: str) -> Messa
     system = as_text(values.get("system"), f"{place}: column of system messages")
     own = bool(turns) and turns[0][0] == "system"
     return turns if own or not (system and system.strip()) else (("system", system), *turns)
-
-
-def with_answer(rationale: str | None, answer: str) -> str | None:
-    """A worked solution that ends with the answer: added below it, unless its last line already states it."""
-    # Worked answers often repeat the marker of the answer's turn.
-    text = re.sub(r"\A\s*A:\s+", "", rationale or "").strip()
-    if not text:
-        return None
-    stated = rf"(?<!\w){re.escape(answer)}"
-    if re.search(rf"{stated}\Z", text) or re.search(rf"{stated}(?!\w)", text.splitlines()[-1]):
-        return text
-    return f"{text}\n\n{answer}"
