@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -128,6 +129,51 @@ def test_a_call_stands_behind_what_the_turn_says():
 
 def test_what_a_tool_gives_may_be_an_object():
     assert turns({"role": "tool", "content": {"degrees": 12}}) == (("tool", '{"degrees": 12}'),)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [{"title": "A"}, {"title": "B"}],
+        [{"title": "A", "text": "what A says"}],
+        [{"type": "file", "name": "a.txt"}],
+        ["Paris", "London"],
+        [1, 2.5],
+        [["a", 1], ["b", 2]],
+        [],
+    ],
+)
+def test_what_a_tool_gives_may_be_a_list(found):
+    [(role, text)] = turns({"role": "tool", "content": found})
+    assert (role, json.loads(text)) == ("tool", found)
+
+
+@pytest.mark.parametrize("found", [{"name": "\ud83d"}, [{"name": "\ud83d"}]])
+def test_half_a_character_in_what_a_tool_gives_is_told(found):
+    assert "U+D83D, half a surrogate pair" in refused({"role": "tool", "content": found})
+
+
+def test_what_json_cannot_write_is_told():
+    day = {"day": date(2024, 2, 3)}
+    words = "cannot be written as JSON (Object of type date is not JSON serializable). Write it as text."
+    for content in (day, [day]):
+        assert refused({"role": "tool", "content": content}) == f"row: message 1 of messages {words}"
+    with pytest.raises(DataError, match="row: tools cannot be written as JSON"):
+        with_tools((("user", "q"),), [day], "row")
+
+
+@pytest.mark.parametrize("parts", [["ab"], [{"text": "a"}, "b"], [{"type": "text", "text": "ab", "title": None}]])
+def test_text_parts_of_a_tool_s_turn_are_joined(parts):
+    assert turns({"role": "tool", "content": parts}) == (("tool", "ab"),)
+
+
+def test_a_part_without_text_is_refused():
+    words = "row: message 1 of messages has a part without `text`; it has {}. Write its text as `text`."
+    assert refused({"role": "user", "content": [{"title": "A"}]}) == words.format("title")
+    assert refused({"role": "user", "content": [{"type": "text", "content": "A"}]}) == words.format("type, content")
+    assert turns({"role": "user", "content": [{"type": "text", "text": None}]}) == (("user", ""),)
+    for kind in ("image_url", "input_audio", "video"):
+        assert f"part of type '{kind}'" in refused({"role": "tool", "content": [{"type": kind, kind: "x"}]})
 
 
 def test_tools_stand_in_front():

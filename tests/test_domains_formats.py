@@ -9,6 +9,7 @@ from mixplan.chat.tool_calls import call_text
 from mixplan.domains.formats import MIXED
 from mixplan.domains.rows import RowReader
 from mixplan.domains.sources import open_source
+from mixplan.errors import DataError
 from mixplan.recipe import ColumnsSpec
 
 
@@ -26,6 +27,22 @@ def test_question_and_answer(tmp_path):
 def test_several_accepted_answers(tmp_path):
     [row] = read(tmp_path, "question_answer", QA, [{"question": "q", "answer": ["", " b ", "c", "b"]}])
     assert (row.answer, row.accepted) == ("b", ("c",))
+
+
+def test_a_question_of_one_row_is_not_one_of_several(tmp_path):
+    asked = ["When was it founded?", "Who founded it?"]
+    record = {"q": asked, "a": ["1875", "Leo XIII"], "o": ["x", "y"]}
+    for format_, more in (("question_answer", {}), ("choice", {"options": "o"})):
+        with pytest.raises(
+            DataError, match=r"the question is a list of 2 texts, where a row asks one\. Name one by its"
+        ):
+            read(tmp_path, format_, ColumnsSpec(question="q", answer="a", **more), [record])
+    for number, answer in enumerate(record["a"]):
+        columns = ColumnsSpec(question=f"q.{number}", answer=f"a.{number}")
+        [row] = read(tmp_path, "question_answer", columns, [record])
+        assert (row.prompt, row.answer, row.accepted) == ((("user", asked[number]),), answer, ())
+    [row] = read(tmp_path, "question_answer", QA, [{"question": [asked[0], "", asked[0]], "answer": "1875"}])
+    assert row.prompt == (("user", asked[0]),)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +248,17 @@ def test_conversations_of_which_the_last_answer_alone_is_taken_are_counted(tmp_p
     assert (len(rows), changed) == (3, {"with the last of several answers alone (`turns: all` takes each)": 1})
     rows, changed, _ = counted(tmp_path, "messages", M, records, turns="all")
     assert (len(rows), changed) == (4, {})
+
+
+def test_reasoning_beside_a_text_that_holds_other_reasoning_is_counted(tmp_path):
+    written = ASSISTANT | {"content": "<think>\nR\n</think>\n\nA", "reasoning_content": "R"}
+    other = written | {"reasoning_content": "short"}
+    change = "without their messages' `reasoning_content`, since the text holds other reasoning"
+    records = [m(USER, one) for one in (written, other)]
+    chats = counted(tmp_path, "messages", M, records)
+    completed = counted(tmp_path, "prompt_completion", PC, [{"p": [USER], "c": [one]} for one in (written, other)])
+    for rows, changed, _ in (chats, completed):
+        assert ([row.answer for row in rows], changed) == ([written["content"]] * 2, {change: 1})
 
 
 @pytest.mark.parametrize("mark", [{"weight": 0}, {"train": False}, {"loss": False}])

@@ -3,6 +3,8 @@
 import random
 from collections import Counter
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from mixplan.domains import Domain, open_domains
 from mixplan.domains.passages import Groups
 from mixplan.domains.rows import Row
 from mixplan.errors import DataError
-from mixplan.recipe import ColumnsSpec, SplitSpec
+from mixplan.recipe import ColumnsSpec, DataSpec, SplitSpec
 
 
 def opened(tmp_path, rows, **changes) -> Domain:
@@ -45,6 +47,65 @@ def test_a_column_that_the_recipe_names_holds_rows_together_whatever_it_holds(tm
     assert not numbers[0] & numbers[1]
     with pytest.raises(DataError, match="no column 'idd'"):
         opened(tmp_path, rows, group="idd", columns=ColumnsSpec(question="q", answer="a"))
+
+
+def test_a_column_that_the_recipe_names_holds_rows_together_however_many_share_it(tmp_path):
+    rows = [{"q": f"question {n}?", "a": "yes", "doc": "A" if n < 60 else f"B{n % 8}"} for n in range(100)]
+    columns, docs = ColumnsSpec(question="q", answer="a"), {f"question {n}?": rows[n]["doc"] for n in range(100)}
+    law = opened(tmp_path, rows, group="doc", columns=columns, split=SplitSpec(evaluation=20))
+    sides = [{docs[row.prompt[-1][1]] for row in part} for part in (law.evaluation, law.pool)]
+    assert (law.group, law.shared, len(law.evaluation)) == ("doc", {}, 20)
+    assert not sides[0] & sides[1]
+    one = opened(tmp_path, [{**row, "doc": "A"} for row in rows], group="doc", columns=columns)
+    assert (one.shared, one.unparted) == ({"law": 15}, 0)
+
+
+@pytest.mark.parametrize(("number", "grouped"), [(20, None), (4, None), (4, "doc")])
+def test_conversations_stay_whole_where_one_has_most_of_the_answers(tmp_path, number, grouped):
+    sizes = [60] + [5] * number
+    chats = [
+        {"m": [turn for t in range(size) for turn in said(f"question {n} {t}?")], "doc": f"d{n // 2}"}
+        for n, size in enumerate(sizes)
+    ]
+    changes = {"group": grouped} if grouped else {}
+    split = SplitSpec(evaluation=10)
+    law = opened(
+        tmp_path, chats, format="messages", columns=ColumnsSpec(messages="m"), turns="all", split=split, **changes
+    )
+    chat_of = [
+        {int(row.prompt[0][1].split()[1]) // (2 if grouped else 1) for row in p} for p in (law.evaluation, law.pool)
+    ]
+    assert (law.group, len(law.evaluation), law.shared) == (grouped or "conversation", 10, {})
+    assert not chat_of[0] & chat_of[1]
+
+
+def said(question: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": "yes"}]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "evaluation", "unparted"), [([60, 3, 3], 20, 6), ([30, 40, 50], 10, 30), ([80], 10, 0), ([50, 6], 5, 6)]
+)
+def test_where_named_rows_cannot_stay_together_a_number_is_named_with_which_they_do(
+    tmp_path, sizes, evaluation, unparted
+):
+    docs = [f"d{n}" for n, size in enumerate(sizes) for _ in range(size)]
+    rows = [{"q": f"law {n}?", "a": "yes", "doc": doc} for n, doc in enumerate(docs)]
+    columns = ColumnsSpec(question="q", answer="a")
+    law = opened(tmp_path, rows, group="doc", columns=columns, split=SplitSpec(evaluation=evaluation))
+    assert law.shared["law"] > 0
+    assert law.unparted == unparted
+    if unparted:
+        mended = opened(tmp_path, rows, group="doc", columns=columns, split=SplitSpec(evaluation=unparted))
+        assert (len(mended.evaluation), mended.shared) == (unparted, {})
+
+
+def test_a_column_may_be_called_as_what_answers_of_a_conversation_share(tmp_path):
+    rows = [{"q": f"law {n}?", "a": "yes", "conversation": f"c{n // 3}"} for n in range(30)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "law.parquet")
+    data = DataSpec(file="law.parquet")
+    law = opened(tmp_path, [], group="conversation", columns=ColumnsSpec(question="q", answer="a"), data=data)
+    assert law.group == "conversation"
 
 
 def test_what_cannot_be_kept_apart_is_counted(tmp_path):

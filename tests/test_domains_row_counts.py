@@ -79,6 +79,25 @@ def test_what_was_left_out_and_what_is_shared_is_told(tmp_path):
     ]
 
 
+def test_rows_of_a_named_column_that_cannot_stay_together_are_told_with_what_helps(tmp_path):
+    save(tmp_path, "target", questions("target", 20))
+    columns, split = ColumnsSpec(question="q", answer="a"), SplitSpec(evaluation=20)
+    for sizes, remedy in (
+        ([60, 3, 3], "Set `domains.law.split.evaluation` to 6"),
+        ([66], "Add rows of other ids"),
+    ):
+        numbers = [number for number, size in enumerate(sizes) for _ in range(size)]
+        save(tmp_path, "law", [{"q": f"q{n}", "a": "yes", "id": number} for n, number in enumerate(numbers)])
+        law = domain("law", columns=columns, split=split, group="id")
+        target, domains = opened(tmp_path, domain("target"), {"law": law})
+        count = domains["law"].shared["law"]
+        assert list(row_warnings(target, domains)) == [
+            f"law: {count} of its 20 evaluation rows share their `id` with its own pool's rows, so training on these "
+            f"may raise what is measured. {remedy}, so that each id is on one side, or set `domains.law.group` to "
+            "false."
+        ]
+
+
 def test_how_answers_of_choices_were_read_is_told(tmp_path):
     rows = [{"q": f"q{number}", "o": ["x", "y", "z"], "a": 1 + number % 3} for number in range(30)]
     save(tmp_path, "target", rows)

@@ -21,7 +21,7 @@ from mixplan.errors import DataError
 from mixplan.recipe import DataSpec, DomainSpec, LoadedRecipe
 from mixplan.runs import cache_folder, canonical_json, content_hash, store, unseal, version_of
 
-VERSION = 12
+VERSION = 13
 """Of how rows are read, split and kept; part of the key."""
 
 
@@ -150,6 +150,7 @@ def kept(domain: Domain) -> DomainValues:
         "source_rows": domain.source_rows,
         "group": domain.group,
         "shared": domain.shared,
+        "unparted": domain.unparted,
         "dropped": domain.dropped,
         "changed": domain.changed,
         "examples": domain.examples,

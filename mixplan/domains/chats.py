@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mixplan.chat.reasoning import joined
 from mixplan.chat.tool_calls import TOOLS, call_text, with_calls
 from mixplan.domains.fields import as_text, listed
+from mixplan.domains.given_reasoning import REASONING_FIELDS, reasoning_changes, with_reasoning
 from mixplan.domains.limits import value_kind
 from mixplan.domains.row_problems import Lacking
 from mixplan.errors import DataError
@@ -34,9 +35,8 @@ LEAVE_OUT = "leave_out"
 CALLING_ROLE = "function_call"
 """A role whose turns are calls alone, as JSON in their text."""
 ROLE_KEYS, CONTENT_KEYS = ("role", "from"), ("content", "value")
-REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
-"""Under which names an assistant's message holds its reasoning beside its content."""
 TEXT_PARTS = ("text", "input_text", "output_text")
+MEDIA_PARTS = re.compile(r"(?:input_)?(?:image|audio|video)(?:_url)?")
 NOT_TRAINED = ("train", "training", "loss")
 """Under which names axolotl's and ms-swift's rows say with `false` that a message is not trained."""
 
@@ -156,6 +156,18 @@ def not_trained(value: Any) -> set[int]:
     }
 
 
+def repeated_reasoning(value: Any, form: ChatForm) -> tuple[str, ...]:
+    """What messages that were read lose of reasoning which they hold twice, in the words of changed rows."""
+    items = listed(value) if isinstance(value, str) else value
+    changes: dict[str, None] = {}
+    for message in items if isinstance(items, list | tuple) else []:
+        if isinstance(message, Mapping) and any(message.get(name) for name in REASONING_FIELDS):
+            content = message.get(_key(message, form.content, CONTENT_KEYS) or "")
+            if _role(message, form) == "assistant":
+                changes |= dict.fromkeys(reasoning_changes(message, _content(content, "", json_text=False), ""))
+    return tuple(changes)
+
+
 def written_messages(value: Any, form: ChatForm) -> Any:
     """A prompt or completion that is a list of messages as JSON text, as that list; any other value as it is."""
     items = listed(value) if isinstance(value, str) else None
@@ -183,7 +195,7 @@ def with_tools(turns: Messages, tools: Any, place: str) -> Messages:
         return turns
     # Only an object of a table has nulls for the keys of all the others.
     described = list(items) if isinstance(tools, str) else [_without_null(item) for item in items]
-    return ((TOOLS, json.dumps(described, ensure_ascii=False)), *turns)
+    return ((TOOLS, _json(described, f"{place}: tools")), *turns)
 
 
 def _without_null(value: Any) -> Any:
@@ -191,6 +203,13 @@ def _without_null(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_null(item) for key, item in value.items() if item is not None}
     return [_without_null(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _json(value: Any, where: str) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError as error:  # tables hold dates and bytes, too
+        raise DataError(f"{where} cannot be written as JSON ({error}). Write it as text.") from error
 
 
 @dataclass(frozen=True)
@@ -248,8 +267,7 @@ def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:
     calls = list(_calls(message, where)) if isinstance(message, Mapping) else []
     if role_key is None or (content_key is None and not calls):
         raise _no_message(message, where, form)
-    named = message[role_key]
-    role = form.roles.get(named, ROLES.get(named.lower())) if isinstance(named, str) else None
+    named, role = message[role_key], _role(message, form)
     if role is None:
         raise DataError(
             f"{where} has the role {named!r}, not {', '.join(list(ROLES)[:-1])} or {list(ROLES)[-1]}. Say in this "
@@ -262,12 +280,15 @@ def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:
     if named == CALLING_ROLE:
         return role, with_calls("", list(_calls({"tool_calls": _parsed(content)}, where)))
     text = _content(content, where, json_text=role == "tool")
-    given = next((message[name] for name in REASONING_FIELDS if message.get(name)), None)
     if role == "assistant":
-        text = with_calls(text, calls)
-        if given is not None:
-            text = joined(as_text(given, f"{where}: its reasoning") or "", text)
+        text = with_calls(with_reasoning(message, text, where), calls)
     return role, text
+
+
+def _role(message: Mapping[str, Any], form: ChatForm) -> str | None:
+    """What a message's role means; None where that is not known."""
+    named = message.get(_key(message, form.role, ROLE_KEYS) or "")
+    return form.roles.get(named, ROLES.get(named.lower())) if isinstance(named, str) else None
 
 
 def _key(message: Any, named: str | None, usual: Sequence[str]) -> str | None:
@@ -286,21 +307,40 @@ def _no_message(message: Any, where: str, form: ChatForm) -> DataError:
 
 
 def _content(value: Any, where: str, *, json_text: bool) -> str:
-    """A message's text: as it is, or that of its text parts, joined."""
-    if isinstance(value, list | tuple):
+    """A message's text: as it is, or that of its text parts, joined; of a tool's result the JSON."""
+    listing = isinstance(value, list | tuple)
+    if listing and not (json_text and _is_result(value)):
         return "".join(_part(part, where) for part in value)
-    if json_text and isinstance(value, Mapping):
-        return json.dumps(_without_null(value), ensure_ascii=False)
+    if json_text and (listing or isinstance(value, Mapping)):
+        value = _json(_without_null(value), where)
     return as_text(value, where) or ""
+
+
+def _is_result(items: Sequence[Any]) -> bool:
+    """Whether a tool's list is what the tool found, rather than parts of which one is a text part or a picture."""
+    if len(items) == 1 and isinstance(items[0], str):
+        return False
+    return not any(isinstance(item, Mapping) and _is_part(item) for item in items)
+
+
+def _is_part(item: Mapping[str, Any]) -> bool:
+    """Whether an object in a tool's list is a part of a message: what it found may have a `type` or a `text`, too."""
+    kind = item.get("type")
+    if kind is None:
+        return [key for key, value in item.items() if value is not None] == ["text"]
+    return (kind in TEXT_PARTS and "text" in item) or (isinstance(kind, str) and bool(MEDIA_PARTS.fullmatch(kind)))
 
 
 def _part(part: Any, where: str) -> str:
     if isinstance(part, str):
         return as_text(part, where) or ""
-    kind = part.get("type", "text") if isinstance(part, Mapping) else value_kind(part)
+    kind = (part.get("type") or "text") if isinstance(part, Mapping) else value_kind(part)
     if not isinstance(part, Mapping) or kind not in TEXT_PARTS:
         raise DataError(f"{where} has a part of type {kind!r}, which is not text and no text model reads.")
-    return as_text(part.get("text"), f"{where}: its text") or ""
+    if "text" not in part:
+        has = ", ".join(map(str, list(part)[:8])) or "no key"
+        raise DataError(f"{where} has a part without `text`; it has {has}. Write its text as `text`.")
+    return as_text(part["text"], f"{where}: its text") or ""
 
 
 def _calls(message: Mapping[str, Any], where: str) -> Iterator[str]:

@@ -38,6 +38,7 @@ class Domain:
         source_rows: Rows of `data` that pass `where`, of which at most `limit` were read.
         group: The column whose shared texts keep rows on one side of the evaluation split; None where none does.
         shared: Evaluation rows whose text of that column pool rows share all the same, by whose pool that is.
+        unparted: Where its own do, a number of evaluation rows for which none would; 0 where no number would do.
         source: The recipe's name for this source of a target that has several.
         sources: Of such a target the sources, by name; its own rows are theirs, `NAME/` in front of their ids.
     """
@@ -59,6 +60,7 @@ class Domain:
     source_rows: int = 0
     group: str | None = None
     shared: dict[str, int] = field(default_factory=dict)
+    unparted: int = 0
     source: str | None = None
     sources: tuple[Domain, ...] = ()
 

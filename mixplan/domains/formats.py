@@ -15,6 +15,7 @@ from mixplan.domains.chats import (
     joined_turns,
     not_trained,
     read_turns,
+    repeated_reasoning,
     with_tools,
     written_messages,
 )
@@ -24,6 +25,7 @@ from mixplan.domains.fields import as_text, first_text, listed
 from mixplan.domains.labels import Named, no_option
 from mixplan.domains.row_problems import Lacking
 from mixplan.domains.unread_columns import message_changes
+from mixplan.domains.worked_solution import with_answer
 from mixplan.errors import DataError
 
 NAMES_A_LETTER = re.compile(
@@ -147,7 +149,7 @@ class Reading:
         before = len(head) - len(turns)
         untrained = {number + before for number in not_trained(values.get("messages"))}
         found = examples(head, every=self.every_turn, untrained=untrained, alternating=self.chat.alternating)
-        several, unread = self.every_turn and len(found) > 1, message_changes(values.get("messages"))
+        several, unread = self.every_turn and len(found) > 1, self._unread(values.get("messages"))
         return [
             Draft(
                 one.prompt,
@@ -188,15 +190,17 @@ class Reading:
             raise Lacking("no answer")
         turns = turns or (("user", as_text(prompt, f"{place}: the prompt") or ""),)
         head = with_tools(with_system(turns, values, place), values.get("tools"), place)
-        return Draft(head, answer, changes=(*changed, *message_changes(prompt), *message_changes(completion)))
+        return Draft(head, answer, changes=(*changed, *self._unread(prompt), *self._unread(completion)))
+
+    def _unread(self, messages: Any) -> tuple[str, ...]:
+        """What messages lose, in the words in which changed rows are counted."""
+        return *message_changes(messages), *repeated_reasoning(messages, self.chat)
 
 
 def question_answer(values: Mapping[str, Any], place: str) -> Draft:
     """A question with one answer or a list of accepted ones."""
-    question, _ = first_text(values.get("question"), f"{place}: the question")
+    question = _question(values, place)
     answer, accepted = first_text(values.get("answer"), f"{place}: the answer")
-    if not question:
-        raise Lacking("no question")
     if not answer:
         raise Lacking("no answer")
     prompt = with_system((("user", question),), values, place)
@@ -208,9 +212,7 @@ def question_answer(values: Mapping[str, Any], place: str) -> Draft:
 
 def choice(values: Mapping[str, Any], place: str) -> Draft:
     """A choice: the prompt lists lettered options, the answer is the right one's line, as in `B. text`."""
-    question, _ = first_text(values.get("question"), f"{place}: the question")
-    if not question:
-        raise Lacking("no question")
+    question = _question(values, place)
     given, options = values.get("answer"), values.get("options")
     if Named.empty(given):
         raise Lacking("no answer")
@@ -226,20 +228,21 @@ def choice(values: Mapping[str, Any], place: str) -> Draft:
     )
 
 
+def _question(values: Mapping[str, Any], place: str) -> str:
+    """A row's question, which may be a list of one text: of several, each has an answer of its own."""
+    question, others = first_text(values.get("question"), f"{place}: the question")
+    if not question:
+        raise Lacking("no question")
+    if others:
+        raise DataError(
+            f"{place}: the question is a list of {1 + len(others)} texts, where a row asks one. Name one by its number "
+            "in `columns`, as in `question: COLUMN.0`, and its answer alike, or write a row for each."
+        )
+    return question
+
+
 def with_system(turns: Messages, values: Mapping[str, Any], place: str) -> Messages:
     """Turns behind the text of the system column, where they do not open with a system turn of their own."""
     system = as_text(values.get("system"), f"{place}: column of system messages")
     own = bool(turns) and turns[0][0] == "system"
     return turns if own or not (system and system.strip()) else (("system", system), *turns)
-
-
-def with_answer(rationale: str | None, answer: str) -> str | None:
-    """A worked solution that ends with the answer: added below it, unless its last line already states it."""
-    # Worked answers often repeat the marker of the answer's turn.
-    text = re.sub(r"\A\s*A:\s+", "", rationale or "").strip()
-    if not text:
-        return None
-    stated = rf"(?<!\w){re.escape(answer)}"
-    if re.search(rf"{stated}\Z", text) or re.search(rf"{stated}(?!\w)", text.splitlines()[-1]):
-        return text
-    return f"{text}\n\n{answer}"

@@ -20,7 +20,8 @@ LONG_CHARACTERS = 60
 """A shared text shorter than this is a stock question rather than a passage, unless the recipe names its column."""
 
 INSTRUCTION_SHARE = 0.5
-"""A text that more than this share of the rows have is an instruction, which tells no row from another."""
+"""A text that more than this share of the rows have is an instruction, which tells no row from another, unless the
+recipe names its column."""
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Passages:
 
     Attributes:
         names: Columns that may hold a passage.
-        named: The recipe names the column.
+        named: The recipe says what keeps rows together: the first of the columns in which a row has a text.
         texts: By row id, the length in characters and the hash of each column's text.
     """
 
@@ -41,12 +42,13 @@ class Passages:
     def of(cls, spec: DomainSpec) -> Passages:
         """What may be a passage: the column of `group`, or those beside others in the template of the question.
 
-        Where each answer of a conversation is a row, the conversation is what its rows share.
+        Where each answer of a conversation is a row, the conversation is what its rows share, too.
         """
+        said = [spec.group] if isinstance(spec.group, str) else []
         if spec.turns == "all":
-            return cls((CONVERSATION,), named=True)
-        if isinstance(spec.group, str):
-            return cls((spec.group,), named=True)
+            said.append(CONVERSATION)
+        if said:
+            return cls(tuple(said), named=True)
         template = spec.columns.question or spec.columns.prompt
         names = Template.parse(template).names if template and spec.group and spec.data.generator is None else ()
         return cls(names if len(names) > 1 else (), named=False)
@@ -57,16 +59,21 @@ class Passages:
             self.texts[row] = tuple(_text(lookup(values, name)) for name in self.names)
 
     def groups(self, rows: Collection[str]) -> Groups:
-        """Tell which rows, by their ids, share a passage: a text of the longest column that has shared texts."""
+        """Tell which rows, by their ids, share a passage: a text of the longest column that has shared texts.
+
+        What the recipe names is shared however many rows have it, and however short it is.
+        """
+        if self.named:
+            found = {row: next((key for _, key in self.texts[row] if key), "") for row in rows if row in self.texts}
+            several = any(count > 1 for key, count in Counter(found.values()).items() if key)
+            return Groups(self.names[0], {row: key for row, key in found.items() if key}) if several else Groups()
         columns = [[self.texts[row][column] for row in rows if row in self.texts] for column in range(len(self.names))]
         if not columns or not columns[0]:
             return Groups()
         longest = max(range(len(columns)), key=lambda column: median(length for length, _ in columns[column]))
         counts = Counter(key for _, key in columns[longest] if key)
         shared = [length for length, key in columns[longest] if counts[key] > 1]
-        if not shared or max(counts.values()) > INSTRUCTION_SHARE * len(rows):
-            return Groups()
-        if not self.named and median(shared) < LONG_CHARACTERS:
+        if not shared or max(counts.values()) > INSTRUCTION_SHARE * len(rows) or median(shared) < LONG_CHARACTERS:
             return Groups()
         keys = {row: self.texts[row][longest][1] for row in rows if row in self.texts}
         return Groups(self.names[longest], {row: key for row, key in keys.items() if key})
@@ -103,9 +110,7 @@ class Groups:
         """
         if self.column is None or len(rows) <= count:
             return list(rows[:count])
-        together: dict[str, list[int]] = {}
-        for place, row in enumerate(rows):
-            together.setdefault(self.keys.get(row.id, row.key), []).append(place)
+        together = self._together(rows)
         order = sorted(together, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).digest())
         taken = _whole([together[key] for key in order], count)
         if 2 * len(taken) < count:
@@ -114,6 +119,25 @@ class Groups:
             others = (place for place in range(len(rows)) if place not in taken)
             taken.update(list(itertools.islice(others, count - len(taken))))
         return [rows[place] for place in sorted(taken)]
+
+    def unparted(self, rows: Sequence[Row], count: int) -> int:
+        """For how many rows `draw` parts no passage: as many of `count` as may be, else the fewest; 0 for one passage.
+
+        Args:
+            rows: All rows.
+            count: How many are wanted.
+        """
+        together = sorted(self._together(rows).values(), key=len, reverse=True)
+        if len(together) < 2:
+            return 0
+        return len(_whole(together, count)) or len(together[-1])
+
+    def _together(self, rows: Sequence[Row]) -> dict[str, list[int]]:
+        """The places of rows that share a passage, by its hash; of a row without one by the row's."""
+        together: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            together.setdefault(self.keys.get(row.id, row.key), []).append(place)
+        return together
 
     def of(self, rows: Sequence[Row]) -> set[str]:
         """The passages of some rows."""

@@ -76,6 +76,13 @@ def _remedy(one: Domain, name: str) -> str:
     place = one.key
     if name != one.name:
         return f"Give both data in which no `{one.group}` is shared, or set `{place}.group: false` if it is no passage."
+    every = one.spec.turns == "all"
+    if every or isinstance(one.spec.group, str):
+        other = (
+            f"Set `{place}.split.evaluation` to {one.unparted}" if one.unparted else f"Add rows of other {one.group}s"
+        )
+        freed = "" if every else f", or set `{place}.group` to false"
+        return f"{other}, so that each {one.group} is on one side{freed}."
     return f"Name the column of the passage as `{place}.group`, or set it to false if `{one.group}` is none."
 
 

@@ -85,7 +85,8 @@ class RowReader:
     def __post_init__(self) -> None:
         self.templates = templates_of(self.spec)
         columns = [name for key in self.templates for part in self.templates[key] for name in part.names]
-        self.columns = list(dict.fromkeys([*columns, *(name for name in self.beside if name != CONVERSATION)]))
+        noted = {CONVERSATION} if self.spec.turns == "all" else set[str]()
+        self.columns = list(dict.fromkeys([*columns, *(name for name in self.beside if name not in noted)]))
         self.labels: str | None = self.spec.labels
         alternating = self.spec.turn_order == "alternating"
         self._form = form = ChatForm(self.spec.columns.role, self.spec.columns.content, self.spec.roles, alternating)

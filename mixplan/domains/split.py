@@ -15,7 +15,7 @@ from mixplan.domains.joined_sources import joined
 from mixplan.domains.row_problems import Causes
 from mixplan.domains.rows import Row
 from mixplan.domains.section import ROW_KEYS, Already, Section, Where, content, read_section
-from mixplan.domains.split_parts import DUPLICATE_OF, Unsplit, divide, require_enough
+from mixplan.domains.split_parts import DUPLICATE_OF, Unsplit, divide, require_enough, unparted_rows
 from mixplan.errors import DataError
 from mixplan.recipe import DomainSpec, Recipe, SourcesSpec
 from mixplan.runs import content_hash
@@ -101,8 +101,13 @@ def open_some(
             problems.append(error)
             if first:
                 return {}, problems
-    shared = _shared([one for one in read if one.name in found], found)
-    return {name: replace(found[name], shared=shared[name]) for name in sections if name in found}, problems
+    split = [one for one in read if one.name in found]
+    shared = _shared(split, found)
+    for one in split:
+        barred = _others_evaluation(one, holders)
+        unparted = unparted_rows(one, barred) if one.name in shared[one.name] else 0
+        found[one.name] = replace(found[one.name], shared=shared[one.name], unparted=unparted)
+    return {name: found[name] for name in sections if name in found}, problems
 
 
 def _reading_order(recipe: Recipe) -> list[str]:

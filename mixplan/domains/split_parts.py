@@ -151,6 +151,18 @@ def require_enough(one: Unsplit, parts: Parts, barred: Mapping[str, str], locate
     )
 
 
+def unparted_rows(one: Unsplit, barred: Mapping[str, str]) -> int:
+    """For how many evaluation rows a domain's passages stay whole, with enough rows for its other parts; 0 for none.
+
+    Args:
+        one: The rows.
+        barred: As for `divide`.
+    """
+    count = one.groups.unparted(one.rows, len(one.evaluation))
+    smaller_split = one.spec.split.model_copy(update={"evaluation": count})
+    return count if count and _suffices(one.split_by(smaller_split), barred) else 0
+
+
 def _usable(one: Unsplit, parts: Parts) -> int:
     return len({row.key for row in (*parts.evaluation, *parts.query, *parts.pool, *_inside(one, parts))})
 
