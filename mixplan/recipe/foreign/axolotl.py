@@ -84,7 +84,7 @@ def take(values: Yaml, folders: list[Path]) -> ForeignJob:
     return job
 
 
-def data_section(given: Mapping[str, Any], folders: list[Path], job: ForeignJob) -> Yaml | None:
+def data_section(given: Yaml, folders: list[Path], job: ForeignJob) -> Yaml | None:
     """One data set's section; None, with what to do, where its type has no counterpart."""
     place, kind = str(given["path"]), given.get("type")
     files = given.get("data_files")

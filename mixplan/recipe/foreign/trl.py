@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mixplan.recipe.foreign.job import DataSet, ForeignJob, called, each_file, name_of, take_arguments, truth
 from mixplan.recipe.foreign.rows import first_row, local_file, section_of
@@ -75,7 +73,7 @@ def take(values: Yaml, folders: list[Path]) -> ForeignJob:
     return job
 
 
-def data_section(given: Mapping[str, Any], folders: list[Path], job: ForeignJob, *, every: bool) -> Yaml:
+def data_section(given: Yaml, folders: list[Path], job: ForeignJob, *, every: bool) -> Yaml:
     """One data set's section, by the columns of its first row where it is here."""
     place = str(given["path"])
     files = given.get("data_files")
