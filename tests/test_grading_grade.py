@@ -218,6 +218,9 @@ def test_the_table_has_both_kinds_of_forms_for_each_grader() -> None:
         "\\boxed{B} " * 5000,
         "if A. " * 20_000,
         "```a\n" * 20_000,
+        "the answer to 7 " * 10_000,
+        "the correct option here " * 5_000,
+        "\n-" * 20_000,
     ],
 )
 @pytest.mark.parametrize("grader", ["choice", "number", "exact"])

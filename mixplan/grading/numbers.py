@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mixplan.grading.markup import CLOSED, OPENED, without_markup
-from mixplan.grading.phrases import STATES
+from mixplan.grading.phrases import PERHAPS, STATES
 
 BOLD_OPENED, BOLD_CLOSED = "\x04", "\x05"
 BOLD = re.compile(r"\*\*([^*\n]+)\*\*|__([^_\n]+)__")
@@ -194,9 +194,10 @@ def committed(plain: str) -> re.Match[str] | None:
     for match in re.finditer(rf"{OPENED}[^{CLOSED}]*{CLOSED}", plain):
         if inside := numbers(plain, match.start(), match.end()):
             found.append((match.start(), inside[-1]))
-    for match in STATES.finditer(plain):
-        if (given := stated_number(plain, match.end())) is not None:
-            found.append((match.end(), given))
+    for pattern in (STATES, PERHAPS):
+        for match in pattern.finditer(plain) if pattern is STATES or not found else ():
+            if (given := stated_number(plain, match.end())) is not None:
+                found.append((match.end(), given))
     return max(found, key=lambda one: one[0])[1] if found else None
 
 

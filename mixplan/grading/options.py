@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from mixplan.grading.markup import CLOSED, OPENED, folded, without_markup
-from mixplan.grading.phrases import CHOOSES, CONCLUDES, DIRECT, STATES, SURE, UNSURE
+from mixplan.grading.phrases import CHOOSES, CONCLUDES, DIRECT, PERHAPS, STATES, SURE, UNSURE
 
 NONE_OF_THEM = ""
 """What an answer commits to that names two options, or something that is no option's letter."""
@@ -59,7 +59,7 @@ def same_option(answer: str, reference: str) -> bool | None:
         option = ""  # `B` as an answer to `A. B` names the other option
     if folded(plain) and folded(plain) in (folded(without_markup(reference)), option):
         return True  # said in the reference's own words, which may themselves read like another commitment
-    found = list(commitments(plain, letter, option))
+    found = list(commitments(plain, letter, option)) or list(statements(PERHAPS, plain, letter, option))
     if not found:
         return None
     return letter_or_text(max(found, key=lambda one: one[0])[1], letter)
@@ -85,14 +85,7 @@ def commitments(plain: str, letter: str, option: str) -> Iterator[tuple[int, str
         option: The reference's text, folded; empty where only its letter is known.
     """
     for pattern in (STATES, CHOOSES, CONCLUDES, DIRECT):
-        for match in pattern.finditer(plain):
-            if UNSURE.search(plain[max(0, match.start() - 40) : match.start()]) and pattern is not CHOOSES:
-                continue
-            rest = plain[match.end() : match.end() + LOOKED_AT + 2 * len(option)]
-            if (given := read(rest, letter, option)) is not None:
-                yield match.end(), given
-            elif pattern is STATES and another_text(rest, option):
-                yield match.end(), NONE_OF_THEM
+        yield from statements(pattern, plain, letter, option)
     for match in SURE.finditer(plain):
         if not UNSURE.search(plain[max(0, match.start() - 40) : match.start()]):
             yield match.start(), (match[1] or match[2]).upper()
@@ -100,6 +93,18 @@ def commitments(plain: str, letter: str, option: str) -> Iterator[tuple[int, str
         given = read(match[1], letter, option)
         yield match.start(), NONE_OF_THEM if given is None else given
     yield from alone(plain, letter, option)
+
+
+def statements(pattern: re.Pattern[str], plain: str, letter: str, option: str) -> Iterator[tuple[int, str]]:
+    """What stands behind the words of a pattern that commit an answer, each with its place."""
+    for match in pattern.finditer(plain):
+        if UNSURE.search(plain[max(0, match.start() - 40) : match.start()]) and pattern is not CHOOSES:
+            continue
+        rest = plain[match.end() : match.end() + LOOKED_AT + 2 * len(option)]
+        if (given := read(rest, letter, option)) is not None:
+            yield match.end(), given
+        elif pattern in (STATES, PERHAPS) and another_text(rest, option):
+            yield match.end(), NONE_OF_THEM
 
 
 def read(rest: str, letter: str, option: str) -> str | None:

@@ -7,13 +7,8 @@ from collections.abc import Iterator
 
 from mixplan.grading.markup import CLOSED, OPENED, WORDED, boxes, folded, stated, without_markup
 from mixplan.grading.numbers import NUMBER, arithmetic, parsed
-from mixplan.grading.phrases import LINK, UNSPACED
+from mixplan.grading.phrases import ANNOUNCES, MAYBE_ANNOUNCES
 
-ANNOUNCES = re.compile(
-    rf"(?:\b(?:answers?|ans|solution|response|output|r[ée]ponse|respuesta|resposta|risposta|antwort|ответ)\b|{UNSPACED})"
-    rf"(?:\s+to (?:this|the|that|your) [\w ]{{1,40}}?)?{LINK}",
-    re.I,
-)
 POINTS = re.compile(
     r"(?:a:\s+|(?:i (?:think|believe|guess|would say)(?: that)?,?\s+)?"
     r"(?:it|that|this)(?:'s| is| was| would be| must be| should be)\s+)(?=\S)",
@@ -78,8 +73,13 @@ def committed_text(answer: str) -> str:
     if [(start, end) for start, end, _ in fences(text)] == [(0, len(text))]:
         return fences(text)[0][2]
     text = re.sub(r"\A(?:\*\*|`+)(.*?)(?:\*\*|`+)\Z", r"\1", text, flags=re.DOTALL).strip()
-    announced = list(ANNOUNCES.finditer(text))
+    announced = announcements(text)
     return text[announced[-1].end() :].strip().strip("*`").strip() if announced else text
+
+
+def announcements(text: str) -> list[re.Match[str]]:
+    """The words that announce an answer; `the solution is` only where no surer words do."""
+    return list(ANNOUNCES.finditer(text)) or list(MAYBE_ANNOUNCES.finditer(text))
 
 
 def fences(text: str) -> list[tuple[int, int, str]]:
@@ -109,7 +109,7 @@ def fenced(answer: str) -> str | None:
     for start, end, _ in found:
         prose = f"{prose[:start]}{FENCED * (end - start)}{prose[end:]}"
     start, end, inside = found[-1]
-    announced = list(ANNOUNCES.finditer(prose))
+    announced = announcements(prose)
     if announced and (announced[-1].end() > start or prose[announced[-1].end() : start].strip(" \n\t*:")):
         return None
     return None if RETRACTS.search(prose, end) else inside
@@ -119,7 +119,7 @@ def candidates(answer: str) -> Iterator[str]:
     """What an answer may be held to say, folded: all of it, and the one place where it commits itself."""
     plain = without_markup(answer)
     yield folded(plain.replace(OPENED, "").replace(CLOSED, ""))
-    announced = list(ANNOUNCES.finditer(plain))
+    announced = announcements(plain)
     boxed = plain.rfind(CLOSED)
     if boxed >= 0 and boxes(answer):
         yield folded(plain[plain.rfind(OPENED, 0, boxed) + 1 : boxed].replace(CLOSED, ""))
