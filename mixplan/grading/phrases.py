@@ -62,11 +62,11 @@ HEADED = r"^[^\w\n]{0,8}(?:option|choice|response|selection|pick|letter|alternat
 """`Choice:` at a line's beginning."""
 STATES = re.compile(rf"(?:{SAYS}|{HEADED}){FILLER}", re.I | re.M)
 """`The correct answer is`, `Answer:`, `答案是`."""
-PERHAPS = re.compile(rf"(?:\bthe\s+(?:{CHOSEN}){LINK}|^[^\w\n]{0, 8}(?:solution|conclusion)\s*:){FILLER}", re.I | re.M)
+PERHAPS = re.compile(rf"(?:\bthe\s+(?:{CHOSEN}){LINK}|^[^\w\n]{{0,8}}(?:solution|conclusion)\s*:){FILLER}", re.I | re.M)
 """`The solution is` and `Solution:`, which state the answer where nothing else does."""
 
 ANNOUNCED = rf"{said(f'answers?|ans|{FOREIGN}', 'solution|response|output')}"
-ANNOUNCES = re.compile(rf"(?:{ANNOUNCED}{LINK}|^[^\w\n]{0, 8}(?:response|output)\s*:\s*)", re.I | re.M)
+ANNOUNCES = re.compile(rf"(?:{ANNOUNCED}{LINK}|^[^\w\n]{{0,8}}(?:response|output)\s*:\s*)", re.I | re.M)
 """What stands before a text that is the answer; `option` and `choice` name one of those that were given."""
 MAYBE_ANNOUNCES = re.compile(rf"\b(?:solution|response|output){LINK}", re.I)
 """What announces a text where `ANNOUNCES` finds nothing."""
