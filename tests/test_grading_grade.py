@@ -107,6 +107,42 @@ def test_scorers_see_what_an_answer_commits_to(written: str) -> None:
         assert grade(form.format("12345"), "-", "generator", json.dumps(entry)).outcome == "wrong"
 
 
+@pytest.mark.parametrize("name", ["mini_sudoku", "word_sorting", "rotate_matrix", "n_queens"])
+@pytest.mark.parametrize(
+    "written", ["```\n{}\n```", "Here it is:\n\n```\n{}\n```", "Answer:\n```text\n{}\n```\nIt holds."]
+)
+def test_a_fence_holds_an_answer_and_makes_no_wrong_one_right(name: str, written: str) -> None:
+    first, other = (reasoning_gym.create_dataset(name, size=2, seed=1)[place] for place in (0, 1))
+    saved = json.dumps(first, default=str)
+    assert grade(written.format(first["answer"]), "-", "generator", saved) == RIGHT
+    for wrong in (
+        written.format(other["answer"]),
+        f"{written.format(first['answer'])}\n\nNo: the answer is {other['answer']}",
+        f"{written.format(first['answer'])}\n\n```\n{other['answer']}\n```",
+    ):
+        assert grade(wrong, "-", "generator", saved).score < 1, wrong
+
+
+@pytest.mark.parametrize("written", ["The answer is {}.", "We divide.\n\nAnswer: {}", r"So \boxed{{{}}}"])
+def test_a_scorer_that_raises_on_prose_still_sees_the_answer(written: str) -> None:
+    for entry in reasoning_gym.create_dataset("prime_factorization", size=20, seed=1):
+        saved = json.dumps(entry, default=str)
+        assert grade(written.format(entry["answer"]), "-", "generator", saved) == RIGHT
+        if "×" not in entry["answer"]:
+            continue  # a prime is a number, read as numbers are
+        assert grade(written.format(entry["answer"] + " × 7"), "-", "generator", saved).outcome == "wrong"
+
+
+def test_a_scorer_that_raises_on_everything_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(text: str, _: dict[str, object]) -> float:
+        raise ValueError(text)
+
+    monkeypatch.setattr("mixplan.grading.grade.scorer", lambda *_: raises)
+    entry = json.dumps({"answer": "a", "metadata": {"source_dataset": "none"}})
+    with pytest.raises(ValueError, match="The answer is b"):
+        grade("The answer is b", "-", "generator", entry)
+
+
 def test_worked_solutions_are_right_by_their_own_scorer() -> None:
     made = reasoning_gym.create_dataset("gsm_symbolic", size=30, seed=0)
     own = reasoning_gym.get_score_answer_fn("gsm_symbolic")
@@ -181,6 +217,10 @@ def test_the_table_has_both_kinds_of_forms_for_each_grader() -> None:
         "**" * 30_000,
         "\\boxed{B} " * 5000,
         "if A. " * 20_000,
+        "```a\n" * 20_000,
+        "the answer to 7 " * 10_000,
+        "the correct option here " * 5_000,
+        "\n-" * 20_000,
     ],
 )
 @pytest.mark.parametrize("grader", ["choice", "number", "exact"])

@@ -106,3 +106,21 @@ def test_a_number_is_written_back_as_plain_digits():
     assert written_number("It is 1,234.50") == "1234.50"
     assert written_number("minus 7") == "-7"
     assert written_number("1/2") is written_number("5 million") is written_number("none") is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [r"\boxed{- 7}", r"\boxed{ - 7 }", r"So $\boxed{− 7}$.", "$- 7$", "$$- 7$$", r"\(- 7\)", r"\[ - 7 \]", "**- 7**",
+     "The answer is - 7.", "The answer is $- 7$", "The answer is **- 7**", "The answer would be - 7", "x = - 7",
+     r"\boxed{x = - 7}", "The answer was - 7"],
+)  # fmt: skip
+def test_a_minus_apart_from_its_number_is_its_sign_where_the_answer_begins(written):
+    assert (same_number(written, "-7"), same_number(written, "7")) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["- 7", "The answer is:\n- 7", "Answer - 7", "$9$- 7", "$x$ - 7", r"\boxed{9 - 2 = 7}", "14 - 7", "**x**- 7"],
+)
+def test_a_bullet_a_dash_and_a_difference_are_no_signs(written):
+    assert (same_number(written, "7"), same_number(written, "-7")) == (True, False)

@@ -39,3 +39,44 @@ def test_a_reference_is_a_letter_with_or_without_its_text_or_the_text():
     assert labelled("B") == ("B", "")
     assert labelled("(b) Blue") == ("B", "blue")
     assert labelled("Blue") == ("*", "blue")
+
+
+@pytest.mark.parametrize(("reference", "answer", "right"), [
+    ("B. -5", "The answer is 5.", False),
+    ("B. -5", "The answer is -5.", True),
+    ("B. -5", "The answer is - 5.", True),
+    ("B. 5", r"\boxed{-5}", False),
+    ("B. 5", r"\boxed{- 5}", False),
+    ("B. 5", "The answer is:\n- 5", True),
+    ("B. blue", "The answer is:\n\n- blue", True),
+    ("B. .5", "The answer is 5", False),
+    ("B. 5", "The answer is .5", False),
+    ("A. 10", "The answer is 10.5", False),
+    ("A. 10", "10.5", False),
+    ("A. 10", "The answer is 10. It fits.", True),
+    ("A. 10", "The answer is 10, because it fits.", True),
+    ("A. 10", "The answer is 10:30", False),
+    ("A. 10", "The answer is 10–20", False),
+    ("A. 10", "The answer is 10 × 2", False),
+    ("A. 10", "The answer is 10 (ten).", True),
+    ("A. 10", "The answer is 10 - that is all.", True),
+    ("A. 10", "The answer is (10).", True),
+    ("A. 1", "The answer is 1,000", False),
+    ("A. 1,2,3", "The answer is 1,2,3,4.", False),
+    ("D. -1/2", "The answer is 1/2.", False),
+    ("D. -1/2", "The answer is -1/2.", True),
+    ("B. Theory", "The answer is ory.", False),
+    ("B. Theory", "The answer is theory.", True),
+    ("B. The sea", "The answer is sea.", True),
+    ("B. sea", "The answer is the sea.", True),
+    ("D. E is a boy.", "The answer is D is a boy.", False),
+    ("C. x + 1", "The answer is x + 1 - y", False),
+    ("C. x + 1", "The answer is (x + 1) - y", False),
+    ("C. x + 1", "The answer is x + 1.", True),
+    ("C. (x+1)", "The answer is (x+1)(x-2).", False),
+    ("C. (x+1)", "The answer is (x+1).", True),
+    ("C. blue", "The answer is blue - the sky scatters light.", True),
+    ("C. blue", "The answer is blue (B).", True),
+])  # fmt: skip
+def test_an_option_is_its_whole_text_with_its_sign(reference, answer, right):
+    assert (same_option(answer, reference) is True) == right

@@ -2,7 +2,9 @@
 
 import pytest
 
+from mixplan.grading.grade import grade
 from mixplan.grading.phrases import CHOOSES, CONCLUDES, DIRECT, STATES, SURE, UNSURE
+from mixplan.grading.texts import committed_text
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,59 @@ def test_praise_names_a_letter(text, letter):
                                                 ("If so. Then ", False)])  # fmt: skip
 def test_hedges_reach_to_the_end_of_their_sentence(before, unsure):
     assert (UNSURE.search(before) is not None) == unsure
+
+
+@pytest.mark.parametrize(("grader", "reference", "answer", "right"), [
+    # `to` joins an answer to its noun in Polish and Czech alone.
+    ("choice", "B. cortisol", "The answer is B.\n\nCortisol is a hormone released in response to stress.", True),
+    ("choice", "B. cortisol", "Answer: A\n\nIt rises in response to cortisol.", False),
+    ("choice", "B. An alternative to marriage", "Answer: B) An alternative to marriage", True),
+    ("choice", "B. to dry a table", "The answer is to dry a table.", True),
+    ("number", "56", "The answer to 7 x 8 is 56.", True),
+    ("number", "56", "The answer to 7 x 8 is 56. It follows from 7 and 8.", True),
+    ("number", "3", "The solution to 2x + 4 = 10 is x = 3.", True),
+    ("number", "12", "Answer to question 5: 12", True),
+    ("choice", "B. blue", "The answer to question 5 is B.", True),
+    ("exact", "cortisol", "The answer is cortisol. It is released in response to stress.", True),
+    ("exact", "stress", "Cortisol is a response to stress", False),
+    ("exact", "Paris", "The answer is Paris.\n\nIt is an alternative to London.", True),
+    ("choice", "B. blue", "Prawidłowa odpowiedź to B.", True),
+    ("choice", "B. blue", "Odpowiedź to: B", True),
+    ("choice", "B. blue", "Odpověď to A", False),
+    # `option`, `solution` and their like state an answer where they are qualified, or where nothing else does.
+    ("choice", "B. cortisol", "Answer: B\n\nThe solution is acidic.", True),
+    ("choice", "B. cortisol", "The answer is B. The first option is too broad.", True),
+    ("choice", "B. cortisol", "The answer is B. The other alternative is worse.", True),
+    ("choice", "B. cortisol", "The answer is B. The immune response is slow.", True),
+    ("choice", "B. cortisol", "Answer: B\n\nThe response to the drug is slow.", True),
+    ("choice", "B. cortisol", "B\n\nThe conclusion is supported by evidence.", True),
+    ("choice", "B. cortisol", "Answer: A\n\nThe correct option is B.", True),
+    ("choice", "B. cortisol", "Answer: B\n\nMy choice is A.", False),
+    ("choice", "B. cortisol", "The option that is correct is B.", True),
+    ("choice", "B. cortisol", "The solution is B.", True),
+    ("choice", "B. cortisol", "The solution is A.", False),
+    ("number", "12", "\\boxed{12}\n\nThe first solution is 20% salt.", True),
+    ("number", "12", "The answer is 12.\n\nThe solution was heated for 5 minutes.", True),
+    ("number", "5", "The solution is 5, because 2 * 5 = 10.", True),
+    ("number", "5", "So the best solution is 5, because 2 * 5 = 10.", True),
+    ("exact", "acid", "The answer is acid.\n\nThe solution is red.", True),
+    ("exact", "red", "The answer is acid.\n\nThe solution is red.", False),
+    ("exact", "red", "Solution: red", True),
+    ("exact", "red", "Response: red", True),
+    # A sign is no dash.
+    ("exact", "-x", "The answer is -x.", True),
+    ("exact", "x", "The answer is -x.", False),
+    ("exact", "--fast", "The answer is --fast", True),
+    ("exact", "x", "Answer - x", True),
+    ("exact", "x", "Answer: - x", True),
+    ("exact", "x", "The answer -- x", True),
+    ("choice", "B. blue", "Answer – B", True),
+    ("choice", "B. blue", "The answer—B", True),
+])  # fmt: skip
+def test_what_states_an_answer(grader, reference, answer, right):
+    assert (grade(answer, reference, grader, None).outcome == "right") == right
+
+
+def test_a_minus_is_part_of_what_is_announced():
+    assert committed_text("Answer: -x**2") == "-x**2"
+    assert committed_text("The answer is -(a + b)") == "-(a + b)"

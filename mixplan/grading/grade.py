@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -9,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Literal
 
 from mixplan.chat.reasoning import final_answer
@@ -16,7 +18,7 @@ from mixplan.domains.generator import SCORER_OPTIONS
 from mixplan.grading.markup import LIKE, stated
 from mixplan.grading.numbers import same_number, written_number
 from mixplan.grading.options import same_option
-from mixplan.grading.texts import committed_text, same_text
+from mixplan.grading.texts import committed_text, fenced, same_text
 
 TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -119,7 +121,7 @@ def generator_score(answer: str, entry: str) -> float:
 
     Scorers read plain answers: one that reads the first number of a text takes the first step of a worked solution for
     its result. So where the entry's answer is a number, the number that the answer commits to is scored; else the
-    better of the answer and what stands in its box or behind words such as `Answer:`.
+    best of the answer, what stands in its box or behind words such as `Answer:`, and its last code fence.
     """
     value = json.loads(entry)
     own = scorer(value["metadata"]["source_dataset"], json.dumps(value.pop(SCORER_OPTIONS, {}), sort_keys=True))
@@ -127,7 +129,28 @@ def generator_score(answer: str, entry: str) -> float:
     if PLAIN_NUMBER.fullmatch(wanted) and (given := written_number(answer)) is not None:
         return float(own(given, value))
     inside = committed_text(answer)
-    return max(float(own(text, value)) for text in dict.fromkeys([answer, inside, inside.rstrip(".")]))
+    texts = dict.fromkeys([answer, inside, inside.rstrip("."), fenced(answer) or inside])
+    scores, raised = [], []
+    for text in texts:
+        with Tried() as tried:
+            scores.append(float(own(text, value)))
+        if tried.raised is not None:
+            raised.append(tried.raised)
+    if not scores:
+        raise raised[0]
+    return max(scores)
+
+
+class Tried(contextlib.AbstractContextManager["Tried"]):
+    """Keeps what a scorer raised, which may be any exception; what ends a process goes on."""
+
+    raised: Exception | None = None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        """Keep an exception."""
+        if isinstance(error, Exception):
+            self.raised = error
+        return self.raised is not None
 
 
 @functools.cache

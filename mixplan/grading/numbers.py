@@ -18,12 +18,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mixplan.grading.markup import CLOSED, OPENED, without_markup
-from mixplan.grading.phrases import STATES
+from mixplan.grading.phrases import PERHAPS, STATES
 
 BOLD_OPENED, BOLD_CLOSED = "\x04", "\x05"
 BOLD = re.compile(r"\*\*([^*\n]+)\*\*|__([^_\n]+)__")
 FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{\s*(-?[\d,]+)\s*\}\s*\{\s*([\d,]+)\s*\}|(\d)\s*(\d))")
 CURRENCY = re.compile(r"(?:\b(?:US|R|C|A|HK|NT)|\\)?\$\s?(?=[-\d.])|\b(?:USD|EUR|GBP|INR|Rs\.?)\s?(?=\d)")
+APART = re.compile(
+    r"((?:\\boxed|\\fbox)\s*\{\s*|(?<![\w)}\]$])\$\$?|\\[(\[]\s*|(?:^|(?<=\s))\*\*)[-−–][^\S\n]+(?=\$?\.?\d)", re.M
+)
+"""A minus with spaces behind it where a box, mathematics or bold begins: `\\boxed{- 7}`."""
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 RAISED = re.compile(f"([⁻⁺]?)([{SUPERSCRIPTS}]+)")
 LATEX = (
@@ -47,7 +51,8 @@ DIGITS = (
 )
 NUMBER = re.compile(
     r"(?<![A-Za-z_\d.^,])"
-    r"(?P<sign>(?<![\d)\]%])[-+](?=[\d.€£¥₹])|(?:(?<=[=:][ ])|(?<=\bis[ ]))-[ ](?=\d)|(?:minus|negative)\s+)?[€£¥₹]?\s?"
+    r"(?P<sign>(?<![\d)\]%])[-+](?=[\d.€£¥₹])|"
+    r"(?:(?<=[=:][ ])|(?<=\b(?:is|be)[ ])|(?<=\bwas[ ]))-[ ](?=\d)|(?:minus|negative)\s+)?[€£¥₹]?\s?"
     rf"(?P<digits>{DIGITS})"
     r"(?:\s+(?P<over>\d+)\s?/\s?(?P<under>\d+)|\s?/\s?(?P<divisor>\d[\d,]*(?:\.\d+)?))?"
     r"(?:e(?P<exponent>[+-]?\d{1,4})\b|\s*[×x*·]\s*10\s*(?:\^|\*\*)\s*(?P<ten>[+-]?\d{1,4})|\^(?P<power>[-+]?\d{1,3})\b)?"
@@ -135,7 +140,7 @@ def written_number(text: str) -> str | None:
 
 def arithmetic(text: str) -> str:
     """A text without markup, its fractions and powers written with `/` and `^`, bold parts between marks."""
-    text = CURRENCY.sub("", text)
+    text = CURRENCY.sub("", APART.sub(r"\1-", text))
     text = FRACTION.sub(lambda match: f" {match[1] or match[3]}/{match[2] or match[4]}", text)
     for pattern, written in LATEX:
         text = pattern.sub(written, text)
@@ -194,9 +199,10 @@ def committed(plain: str) -> re.Match[str] | None:
     for match in re.finditer(rf"{OPENED}[^{CLOSED}]*{CLOSED}", plain):
         if inside := numbers(plain, match.start(), match.end()):
             found.append((match.start(), inside[-1]))
-    for match in STATES.finditer(plain):
-        if (given := stated_number(plain, match.end())) is not None:
-            found.append((match.end(), given))
+    for pattern in (STATES, PERHAPS):
+        for match in pattern.finditer(plain) if pattern is STATES or not found else ():
+            if (given := stated_number(plain, match.end())) is not None:
+                found.append((match.end(), given))
     return max(found, key=lambda one: one[0])[1] if found else None
 
 

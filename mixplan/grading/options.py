@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from mixplan.grading.markup import CLOSED, OPENED, folded, without_markup
-from mixplan.grading.phrases import CHOOSES, CONCLUDES, DIRECT, STATES, SURE, UNSURE
+from mixplan.grading.phrases import CHOOSES, CONCLUDES, DIRECT, PERHAPS, STATES, SURE, UNSURE
 
 NONE_OF_THEM = ""
 """What an answer commits to that names two options, or something that is no option's letter."""
@@ -24,6 +24,23 @@ BEHIND = re.compile(
     rf"\s*(?:$|[.,;:!)\]}}\n{CLOSED}]|[^\x00-\x7fÀ-ɏ]|—|–|-\s|\(|(?:because|since|as|due|given|which|where|whose|for|by|based)\b)",
     re.I,
 )
+LEADS = re.compile(r"\A(?:[^\S\n]|\n\s*(?:[-–]\s+)?|[-–](?=\s+[^\d\s.])|[:,()*]|\.(?!\d)|the\s+)*")
+"""What may stand before an option's text and is no part of it."""
+SIGN = re.compile(r"^[-–] (?=[\d.])")
+FORMULA = re.compile(r"[\d=+*/^<>]|(?<![\w'])[b-z](?![\w'])")
+"""What an option has that is a number or a formula: a term behind it makes it another one."""
+WHY = "because|since|as|due|given|which|where|whose|for|by|based"
+TEXT_ENDS = re.compile(
+    rf"\s*(?:$|[.,](?!\d)|[;:!)\]}}]|[^\x00-\x7fÀ-ɏ]|-\s|\(|(?:{WHY})\b)",
+    re.I,
+)
+TERM = r"(?:[-+]?\s*(?:[\d.(\\√π∞]|[a-z](?![a-z'])|(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))"
+FORMULA_ENDS = re.compile(
+    rf"[)\]}}]*\s*(?:$|[.,:](?!\d)|;|!(?!\d)|(?<=\s)\(|[-–—]+(?!\s*{TERM})(?=\s)|—(?!\s*{TERM})|"
+    rf"(?![×÷·±√≤≥≠∙–—])[^\x00-\x7fÀ-ɏ]|(?<=[)\]}}])(?![-+*/^=<>(]|\s+[-+*/^=<>×÷·±–])|(?:{WHY})\b)",
+    re.I,
+)
+"""What ends an option's text, and one that is a number or a formula: `10.5` is not 10, nor `x + 1 - y` x + 1."""
 SECOND = re.compile(
     rf"\s*(?:,|/|&|\+|\band\b|\bor\b|as well as)\s*(?:option\s+|choice\s+)?[(\[]?([A-Z])[)\]{CLOSED}]?(?![\w'])"
 )
@@ -59,7 +76,7 @@ def same_option(answer: str, reference: str) -> bool | None:
         option = ""  # `B` as an answer to `A. B` names the other option
     if folded(plain) and folded(plain) in (folded(without_markup(reference)), option):
         return True  # said in the reference's own words, which may themselves read like another commitment
-    found = list(commitments(plain, letter, option))
+    found = list(commitments(plain, letter, option)) or list(statements(PERHAPS, plain, letter, option))
     if not found:
         return None
     return letter_or_text(max(found, key=lambda one: one[0])[1], letter)
@@ -85,14 +102,7 @@ def commitments(plain: str, letter: str, option: str) -> Iterator[tuple[int, str
         option: The reference's text, folded; empty where only its letter is known.
     """
     for pattern in (STATES, CHOOSES, CONCLUDES, DIRECT):
-        for match in pattern.finditer(plain):
-            if UNSURE.search(plain[max(0, match.start() - 40) : match.start()]) and pattern is not CHOOSES:
-                continue
-            rest = plain[match.end() : match.end() + LOOKED_AT + 2 * len(option)]
-            if (given := read(rest, letter, option)) is not None:
-                yield match.end(), given
-            elif pattern is STATES and another_text(rest, option):
-                yield match.end(), NONE_OF_THEM
+        yield from statements(pattern, plain, letter, option)
     for match in SURE.finditer(plain):
         if not UNSURE.search(plain[max(0, match.start() - 40) : match.start()]):
             yield match.start(), (match[1] or match[2]).upper()
@@ -100,6 +110,19 @@ def commitments(plain: str, letter: str, option: str) -> Iterator[tuple[int, str
         given = read(match[1], letter, option)
         yield match.start(), NONE_OF_THEM if given is None else given
     yield from alone(plain, letter, option)
+
+
+def statements(pattern: re.Pattern[str], plain: str, letter: str, option: str) -> Iterator[tuple[int, str]]:
+    """What stands behind the words of a pattern that commit an answer, each with its place."""
+    for match in pattern.finditer(plain):
+        if UNSURE.search(plain[max(0, match.start() - 40) : match.start()]) and pattern is not CHOOSES:
+            continue
+        rest = plain[match.end() : match.end() + LOOKED_AT + 2 * len(option)]
+        lines = match[0][len(match[0].rstrip()) :]  # a dash on a line of its own is a bullet, not a minus
+        if (given := read(lines + rest, letter, option)) is not None:
+            yield match.end(), given
+        elif pattern in (STATES, PERHAPS) and another_text(rest, option):
+            yield match.end(), NONE_OF_THEM
 
 
 def read(rest: str, letter: str, option: str) -> str | None:
@@ -122,11 +145,16 @@ def read(rest: str, letter: str, option: str) -> str | None:
 
 def begins_with(rest: str, option: str) -> bool:
     """Whether a text begins with an option's text and goes on with no other word of it."""
-    text = " ".join(rest[: 2 * len(option) + 40].replace(CLOSED, " ").casefold().split()).lstrip("-:.,()*the ")
-    for wanted in (option, option.lstrip("-:.,()*the ")):
-        if wanted and text.startswith(wanted):
-            return BEHIND.match(text[len(wanted) :]) is not None
-    return False
+    text, wanted = bare_text(rest[: 2 * len(option) + 40].replace(CLOSED, " ").casefold()), bare_text(option)
+    if not wanted or not text.startswith(wanted):
+        return False
+    end = FORMULA_ENDS if FORMULA.search(wanted) else TEXT_ENDS
+    return end.match(text, len(wanted)) is not None
+
+
+def bare_text(text: str) -> str:
+    """A folded text without the marks and the `the` before it; a minus stays, right before its number or term."""
+    return SIGN.sub("-", " ".join(LEADS.sub("", text).split()))
 
 
 def another_text(rest: str, option: str) -> bool:
@@ -174,7 +202,8 @@ def led(line: str, letter: str, option: str) -> str | None:
     if re.match(r"[B-HJ-Z]\s+(?:because|since|as)\b", line):
         return line[0]
     if option and re.match(
-        rf"{re.escape(option)}(?:[.:;!]|,?\s+(?:because|since|as)\b|,\s*$|\s+\()", " ".join(line.casefold().split())
+        rf"{re.escape(option)}(?:[.:](?!\d)|[;!]|,?\s+(?:because|since|as)\b|,\s*$|\s+\()",
+        " ".join(line.casefold().split()),
     ):
         return letter
     return (

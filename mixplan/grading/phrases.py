@@ -6,22 +6,46 @@ import re
 
 from mixplan.grading.markup import OPENED
 
-NOUNS = (
-    r"answers?|options?|choices?|response|solution|selection|pick|conclusion|letter|alternative|ans|r[ée]ponse|"
-    r"respuesta|resposta|risposta|antwort|antwoord|ответ|cevap|odpowiedź|odpověď|svar|vastaus|jawaban|đáp án|إجابة|"
-    r"الإجابة|जवाब|उत्तर"
+FOREIGN = r"r[ée]ponse|respuesta|resposta|risposta|antwort|ответ"
+ANSWERS = (
+    rf"answers?|ans|{FOREIGN}|antwoord|cevap|odpowiedź|odpověď|svar|vastaus|jawaban|đáp án|إجابة|الإجابة|जवाब|उत्तर"
 )
-NAMED = rf"(?:statement that is (?:correct|right|true)|{NOUNS})"
+"""Nouns that mean the answer wherever they stand."""
+CHOSEN = "options?|choices?|response|solution|selection|pick|conclusion|letter|alternative"
+"""Nouns that also speak of other things (`the solution is acidic`): they mean the answer where they are qualified."""
+BEST = (
+    r"(?:correct|right|best|final|my|our|only|true|proper|valid|(?:most|more) \w+|appropriate|suitable|accurate|ideal|"
+    r"optimal|preferred|selected|chosen|remaining|answer)"
+)
 UNSPACED = "(?:答案|选项|正确选项|答え|正解|回答|解答|정답|답)"
 """Nouns of languages that write no space between words."""
 
-QUALIFIED = (
-    r"(?:choice|option|letter|key|here|left|remaining|corre\w+|exacte|final|that is (?:correct|right|true)|"
-    r"(?:to|for) (?:this|the|that|your) [\w ]{1,40}?)"
+ASKED = (
+    r"(?:to|for) (?:(?:this|the|that|your) [\w ]{1,40}?|(?:question |problem |exercise )?\d[\dx +*/×÷·^()=.-]{0,40}?)"
 )
-VERBS = "(?:is|was|would be|should be|must be|will be|has to be|ist|lautet|est|es|é|è|er|to)"
-DASH = r"(?:-+>|--+|[-–](?!\s?[\d.€£¥₹])|—)"
-"""A dash that joins; one before a number is the number's sign."""
+"""`to the question` and `to 7 x 8`."""
+QUALIFIED = (
+    rf"(?:choice|option|letter|key|here|left|remaining|corre\w+|exacte|final|that is (?:correct|right|true)|{ASKED})"
+)
+CORRECT = (
+    r"(?:left|remaining|corre\w+|that is (?:correct|right|true)|"
+    r"(?:to|for) (?:this|the|that|your) (?:\w+ )?(?:question|problem|equation|puzzle|riddle|exercise|task))"
+)
+"""What makes an answer of a noun such as `option` from behind."""
+
+
+def said(answers: str, chosen: str) -> str:
+    """The pattern of nouns that mean the answer: `the answer to the question`, `my choice`, `the option left`."""
+    return (
+        rf"(?:\b(?:(?:statement that is (?:correct|right|true)|{answers})(?:\s+{QUALIFIED})?|"
+        rf"{BEST}\s+(?:{chosen})(?:\s+{QUALIFIED})?|(?:{chosen})\s+{CORRECT})\b|{UNSPACED})"
+    )
+
+
+VERBS = "(?:is|was|would be|should be|must be|will be|has to be|ist|lautet|est|es|é|è|er|"
+VERBS += r"(?<=odpowiedź\s)to|(?<=odpověď\s)to)"
+DASH = r"(?:-+>|(?<=\w)--+|--+(?=\s)|[-–](?=\s)(?!\s?[\d.€£¥₹])|—)"
+"""A dash that joins; one right before a name or before a number is its sign."""
 LINK = rf"(?:(?:\s*(?:{VERBS}\b|:|=+>?|{DASH}|→|是|为|為|应该|應該|选|選|は|는|은)\s*)+|\s+[-–]\s+)"
 ARTICLES = (
     r"(?:(?:la|el|le|die)(?=\s+\w\b)|"
@@ -33,9 +57,19 @@ WORDS = (
 )
 FILLER = rf"(?:\s*(?:{OPENED}|:|\b(?:{WORDS}|{ARTICLES})\b))*"
 
-SAYS = rf"(?:\b{NAMED}\b(?:\s+{QUALIFIED})?(?:\s*,?\s*(?:then|therefore|thus),?)?|{UNSPACED}){LINK}"
-STATES = re.compile(SAYS + FILLER, re.I)
+SAYS = rf"{said(ANSWERS, CHOSEN)}(?:\s*,?\s*(?:then|therefore|thus),?)?{LINK}"
+HEADED = r"^[^\w\n]{0,8}(?:option|choice|response|selection|pick|letter|alternative)\s*:"
+"""`Choice:` at a line's beginning."""
+STATES = re.compile(rf"(?:{SAYS}|{HEADED}){FILLER}", re.I | re.M)
 """`The correct answer is`, `Answer:`, `答案是`."""
+PERHAPS = re.compile(rf"(?:\bthe\s+(?:{CHOSEN}){LINK}|^[^\w\n]{{0,8}}(?:solution|conclusion)\s*:){FILLER}", re.I | re.M)
+"""`The solution is` and `Solution:`, which state the answer where nothing else does."""
+
+ANNOUNCED = rf"{said(f'answers?|ans|{FOREIGN}', 'solution|response|output')}"
+ANNOUNCES = re.compile(rf"(?:{ANNOUNCED}{LINK}|^[^\w\n]{{0,8}}(?:response|output)\s*:\s*)", re.I | re.M)
+"""What stands before a text that is the answer; `option` and `choice` name one of those that were given."""
+MAYBE_ANNOUNCES = re.compile(rf"\b(?:solution|response|output){LINK}", re.I)
+"""What announces a text where `ANNOUNCES` finds nothing."""
 
 PEOPLE = "(?:would|will|i|i'd|i'll|let's|we|to|'d|'ll)"
 CHOICES = "(?:choose|pick|select|go with|opt for|say|guess|settle on|answer)"

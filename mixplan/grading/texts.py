@@ -7,19 +7,20 @@ from collections.abc import Iterator
 
 from mixplan.grading.markup import CLOSED, OPENED, WORDED, boxes, folded, stated, without_markup
 from mixplan.grading.numbers import NUMBER, arithmetic, parsed
-from mixplan.grading.phrases import LINK, UNSPACED
+from mixplan.grading.phrases import ANNOUNCES, MAYBE_ANNOUNCES
 
-ANNOUNCES = re.compile(
-    rf"(?:\b(?:answers?|ans|solution|response|output|r[ée]ponse|respuesta|resposta|risposta|antwort|ответ)\b|{UNSPACED})"
-    rf"(?:\s+to (?:this|the|that|your) [\w ]{{1,40}}?)?{LINK}",
-    re.I,
-)
 POINTS = re.compile(
     r"(?:a:\s+|(?:i (?:think|believe|guess|would say)(?: that)?,?\s+)?"
     r"(?:it|that|this)(?:'s| is| was| would be| must be| should be)\s+)(?=\S)",
     re.I,
 )
 """`It's`, `That would be` and `A:` before all that a line says."""
+FENCE = re.compile(r"[^\S\n]*(?P<marks>`{3,}|~{3,})(?P<language>[^`\n]*)")
+"""A line that opens a code fence, or without a language closes one."""
+FENCED = "\x00"
+"""What stands for each character of a fence where words around it are sought."""
+RETRACTS = re.compile(r"\b(?:wrong|incorrect|not (?:correct|right)|wait|mistake|instead|actually|rather)\b", re.I)
+"""What stands behind a fence whose contents are no longer meant."""
 VERDICT = re.compile(r"(yes|no|true|false)(?:[,.;:!]|\s*[-–—]|\s+(?:because|since|as)\b)", re.I)
 """A verdict that the rest of its line gives reasons for."""
 VERDICTS = ("yes", "no", "true", "false")
@@ -63,21 +64,62 @@ def padded(match: re.Match[str]) -> bool:
 def committed_text(answer: str) -> str:
     """What stands in an answer's last box or behind the words that announce it, as written; else the answer itself.
 
-    Bold and code marks around the whole are taken off.
+    Bold and code marks around the whole are taken off, and a code fence that is the whole.
     """
     inside = stated(answer)
     if inside is not answer:
         return WORDED.sub(r"\1", inside)
-    text = re.sub(r"\A(?:\*\*|`)(.*)(?:\*\*|`)\Z", r"\1", answer.strip(), flags=re.DOTALL)
-    announced = list(ANNOUNCES.finditer(text))
+    text = answer.strip()
+    if [(start, end) for start, end, _ in fences(text)] == [(0, len(text))]:
+        return fences(text)[0][2]
+    text = re.sub(r"\A(?:\*\*|`+)(.*?)(?:\*\*|`+)\Z", r"\1", text, flags=re.DOTALL).strip()
+    announced = announcements(text)
     return text[announced[-1].end() :].strip().strip("*`").strip() if announced else text
+
+
+def announcements(text: str) -> list[re.Match[str]]:
+    """The words that announce an answer; `the solution is` only where no surer words do."""
+    return list(ANNOUNCES.finditer(text)) or list(MAYBE_ANNOUNCES.finditer(text))
+
+
+def fences(text: str) -> list[tuple[int, int, str]]:
+    """The closed code fences of a text: where each begins and ends, and what it holds, as written."""
+    found: list[tuple[int, int, str]] = []
+    opened: tuple[int, int, str] | None = None
+    for line in re.finditer(r"[^\n]+", text):
+        mark = FENCE.fullmatch(line[0])
+        if mark and opened is None:
+            opened = (line.start(), line.end() + 1, mark["marks"])
+        elif mark and opened is not None and mark["marks"].startswith(opened[2]) and not mark["language"].strip():
+            found.append((opened[0], line.end(), text[opened[1] : line.start()].strip("\n")))
+            opened = None
+    return found
+
+
+def fenced(answer: str) -> str | None:
+    """The contents of an answer's last code fence, as written; None where the answer commits itself elsewhere.
+
+    A box, a statement that does not lead to the fence, and words behind it that take it back commit an answer
+    elsewhere.
+    """
+    found = fences(answer)
+    if not found or boxes(answer):
+        return None
+    prose = answer.replace("**", "  ")
+    for start, end, _ in found:
+        prose = f"{prose[:start]}{FENCED * (end - start)}{prose[end:]}"
+    start, end, inside = found[-1]
+    announced = announcements(prose)
+    if announced and (announced[-1].end() > start or prose[announced[-1].end() : start].strip(" \n\t*:")):
+        return None
+    return None if RETRACTS.search(prose, end) else inside
 
 
 def candidates(answer: str) -> Iterator[str]:
     """What an answer may be held to say, folded: all of it, and the one place where it commits itself."""
     plain = without_markup(answer)
     yield folded(plain.replace(OPENED, "").replace(CLOSED, ""))
-    announced = list(ANNOUNCES.finditer(plain))
+    announced = announcements(plain)
     boxed = plain.rfind(CLOSED)
     if boxed >= 0 and boxes(answer):
         yield folded(plain[plain.rfind(OPENED, 0, boxed) + 1 : boxed].replace(CLOSED, ""))
