@@ -255,9 +255,7 @@ def count(
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)  # each process of a job adds its own answers
         counts = json.loads(tally.read_bytes()) if tally.exists() else {}
-        old = counts.get(
-            name, {"graded": 0, "failed": 0, "timed_out": 0, "example": "", "groups": 0, "equal_groups": 0}
-        )
+        old = counts.get(name, UNCOUNTED)
         counts[name] = {
             "graded": old["graded"] + graded,
             "failed": old["failed"] + len(failures) - timed_out,
