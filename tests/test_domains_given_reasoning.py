@@ -18,6 +18,10 @@ ONCE = "<think>\nR\n</think>\n\nA"
         ({"reasoning_content": "R", "reasoning": " R\n"}, "A", ONCE, []),
         ({"reasoning": "so  it\nis "}, "so it is</think>A", "<think>\nso  it\nis\n</think>\n\nA", []),
         ({"thinking": "R"}, "<think>\n\n</think>\n\nA", ONCE, []),
+        # Beside a text other fields may hold settings or parts, and an answer may speak of the marks.
+        ({"reasoning_content": "R", "reasoning": {"effort": "high"}}, "A", ONCE, []),
+        ({"reasoning_content": "R", "thinking": [{"type": "thinking"}]}, "A", ONCE, []),
+        ({"thinking": "R"}, "A </think> closes", "<think>\nR\n</think>\n\nA </think> closes", []),
         ({"thinking": "R"}, "<think></think>A", ONCE, []),
         ({"thinking": " "}, ONCE, ONCE, []),
         ({"thinking": " ", "reasoning": "R"}, "A", ONCE, []),
@@ -55,3 +59,16 @@ def test_a_conversation_with_reasoning_in_both_places():
     messages[3]["reasoning"] = "other"
     assert read_turns(messages, "row", "messages", form) == turns
     assert repeated_reasoning(messages, form) == (OTHER.format("reasoning"),)
+
+
+def test_a_turn_of_calls_alone_has_no_text_to_compare():
+    turn = {"from": "function_call", "value": {"name": "f", "arguments": {}}, "reasoning": "r"}
+    assert repeated_reasoning([turn], ChatForm()) == ()
+
+
+def test_a_call_behind_reasoning_without_text_has_no_empty_line_more():
+    call = {"type": "function", "function": {"name": "f", "arguments": {}}}
+    message = {"role": "assistant", "content": "", "reasoning_content": "R", "tool_calls": [call]}
+    ((role, text),) = read_turns([message], "here", "messages", ChatForm())
+    assert role == "assistant"
+    assert text.startswith("<think>\nR\n</think>\n\n<tool_call>")

@@ -110,7 +110,7 @@ def test_a_number_is_written_back_as_plain_digits():
 
 @pytest.mark.parametrize(
     "written",
-    [r"\boxed{- 7}", r"\boxed{ - 7 }", r"So $\boxed{− 7}$.", "$- 7$", "$$- 7$$", r"\(- 7\)", r"\[ - 7 \]", "**- 7**",
+    [r"\boxed{- 7}", r"\boxed{ - 7 }", r"So $\boxed{− 7}$.", "$- 7$", "$$- 7$$", r"\(- 7\)", r"\[ - 7 \]", "So **- 7**",
      "The answer is - 7.", "The answer is $- 7$", "The answer is **- 7**", "The answer would be - 7", "x = - 7",
      r"\boxed{x = - 7}", "The answer was - 7"],
 )  # fmt: skip

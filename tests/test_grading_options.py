@@ -80,3 +80,12 @@ def test_a_reference_is_a_letter_with_or_without_its_text_or_the_text():
 ])  # fmt: skip
 def test_an_option_is_its_whole_text_with_its_sign(reference, answer, right):
     assert (same_option(answer, reference) is True) == right
+
+
+@pytest.mark.parametrize(("option", "answer"), [
+    ("Apollo 11", "**Apollo 11** – a NASA mission."), ("CO2", "**CO2** - a greenhouse gas"),
+    ("1945", "**1945** - a key year"), ("Vitamin C", "**Vitamin C** – a water-soluble vitamin"),
+    ("H2O", "H2O — a polar molecule"), ("3", "3 - I counted them"),
+])  # fmt: skip
+def test_an_article_behind_a_dash_is_no_term(option, answer):
+    assert same_option(f"The correct answer is {answer}", f"D. {option}") is True

@@ -57,13 +57,14 @@ GRID = "```\n1 2\n2 1\n```"
 
 
 @pytest.mark.parametrize(("answer", "text"), [
-    (GRID, "1 2\n2 1"), (f"Here is the grid:\n\n{GRID}", "1 2\n2 1"), (f"Answer:\n{GRID}\n\nRows differ.", "1 2\n2 1"),
+    (GRID, "1 2\n2 1"), (f"Here is the grid:\n\n{GRID}", "1 2\n2 1"), (f"Answer:\n{GRID}\n", "1 2\n2 1"),
     (f"The answer to the puzzle is:\n\n{GRID}", "1 2\n2 1"), ("A try:\n```\n0\n```\nBetter:\n" + GRID, "1 2\n2 1"),
     ("```text\nanswer: 4\n```", "answer: 4"),
     # The answer commits itself elsewhere.
     (f"{GRID}\n\nSo the answer is 7.", None), (f"The answer is 7.\n\n{GRID}", None),
     (f"**Answer**: 7\n\n{GRID}", None), (rf"{GRID} so \boxed{{7}}", None),
-    (f"{GRID}\n\nWait, that is wrong.", None), (GRID + "\nBetter:\n```\n7\n```", "7"), ("```\n1 2\n2 1", None),
+    (f"{GRID}\n\nWait, that is wrong.", None), (f"{GRID}\n\nBut it breaks a rule, so: 7", None),
+    (GRID + "\nBetter:\n```\n7\n```", "7"), ("```\n1 2\n2 1", None),
     ("no fence", None),
 ])  # fmt: skip
 def test_the_last_fence_counts_where_nothing_else_does(answer, text):

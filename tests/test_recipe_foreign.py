@@ -204,6 +204,14 @@ def test_every_data_file_is_a_source(tmp_path, monkeypatch):
     assert not any("data_files" in key for key in job.left)
 
 
+def test_files_of_a_data_set_on_the_hub_are_told_and_make_one_source(tmp_path):
+    entry = "{path: org/data, data_files: [a.jsonl, b.jsonl], type: chat_template}"
+    (tmp_path / "ax.yaml").write_text(f"base_model: org/base\ndatasets: [{entry}]\n")
+    job = read_job([tmp_path / "ax.yaml"])
+    assert [(one.name, one.section["data"]) for one in job.data] == [("data", {"hub": "org/data"})]
+    assert "datasets: org/data: data_files" in job.left
+
+
 @pytest.mark.parametrize(("name", "text", "lost"), [
     ("sft.yaml", "model_name_or_path: org/base\ndatasets:\n  - {path: acme/chats, data_dir: german, split: train, "
      "data_files: x/one.jsonl, columns: [messages]}\n", {"data_dir", "data_files", "columns"}),

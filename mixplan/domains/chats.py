@@ -163,7 +163,8 @@ def repeated_reasoning(value: Any, form: ChatForm) -> tuple[str, ...]:
     for message in items if isinstance(items, list | tuple) else []:
         if isinstance(message, Mapping) and any(message.get(name) for name in REASONING_FIELDS):
             content = message.get(_key(message, form.content, CONTENT_KEYS) or "")
-            if _role(message, form) == "assistant":
+            calling = message.get(_key(message, form.role, ROLE_KEYS) or "") == CALLING_ROLE
+            if _role(message, form) == "assistant" and not calling:
                 changes |= dict.fromkeys(reasoning_changes(message, _content(content, "", json_text=False), ""))
     return tuple(changes)
 
@@ -281,7 +282,7 @@ def _turn(message: Any, where: str, form: ChatForm) -> tuple[str, str]:
         return role, with_calls("", list(_calls({"tool_calls": _parsed(content)}, where)))
     text = _content(content, where, json_text=role == "tool")
     if role == "assistant":
-        text = with_calls(with_reasoning(message, text, where), calls)
+        text = with_reasoning(message, with_calls(text, calls), where)
     return role, text
 
 

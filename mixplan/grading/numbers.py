@@ -25,9 +25,9 @@ BOLD = re.compile(r"\*\*([^*\n]+)\*\*|__([^_\n]+)__")
 FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{\s*(-?[\d,]+)\s*\}\s*\{\s*([\d,]+)\s*\}|(\d)\s*(\d))")
 CURRENCY = re.compile(r"(?:\b(?:US|R|C|A|HK|NT)|\\)?\$\s?(?=[-\d.])|\b(?:USD|EUR|GBP|INR|Rs\.?)\s?(?=\d)")
 APART = re.compile(
-    r"((?:\\boxed|\\fbox)\s*\{\s*|(?<![\w)}\]$])\$\$?|\\[(\[]\s*|(?:^|(?<=\s))\*\*)[-−–][^\S\n]+(?=\$?\.?\d)", re.M
+    r"((?:\\boxed|\\fbox)\s*\{\s*|(?<![\w)}\]$])\$\$?|\\[(\[]\s*|(?<=\S )\*\*)[-−–][^\S\n]+(?=\$?\.?\d)", re.M
 )
-"""A minus with spaces behind it where a box, mathematics or bold begins: `\\boxed{- 7}`."""
+"""A minus with spaces behind it where a box, mathematics, or bold within a line begins: `\\boxed{- 7}`."""
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 RAISED = re.compile(f"([⁻⁺]?)([{SUPERSCRIPTS}]+)")
 LATEX = (

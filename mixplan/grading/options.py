@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from mixplan.grading.markup import CLOSED, OPENED, folded, without_markup
-from mixplan.grading.phrases import CHOOSES, CONCLUDES, DIRECT, PERHAPS, STATES, SURE, UNSURE
+from mixplan.grading.phrases import CHOOSES, CONCLUDES, DIRECT, NAMES, PERHAPS, STATES, SURE, UNSURE
 
 NONE_OF_THEM = ""
 """What an answer commits to that names two options, or something that is no option's letter."""
@@ -34,7 +34,7 @@ TEXT_ENDS = re.compile(
     rf"\s*(?:$|[.,](?!\d)|[;:!)\]}}]|[^\x00-\x7fÀ-ɏ]|-\s|\(|(?:{WHY})\b)",
     re.I,
 )
-TERM = r"(?:[-+]?\s*(?:[\d.(\\√π∞]|[a-z](?![a-z'])|(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))"
+TERM = r"(?:[-+]?\s*(?:[\d.(\\√π∞]|[b-hj-z](?![a-z'])|(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b))"
 FORMULA_ENDS = re.compile(
     rf"[)\]}}]*\s*(?:$|[.,:](?!\d)|;|!(?!\d)|(?<=\s)\(|[-–—]+(?!\s*{TERM})(?=\s)|—(?!\s*{TERM})|"
     rf"(?![×÷·±√≤≥≠∙–—])[^\x00-\x7fÀ-ɏ]|(?<=[)\]}}])(?![-+*/^=<>(]|\s+[-+*/^=<>×÷·±–])|(?:{WHY})\b)",
@@ -103,6 +103,8 @@ def commitments(plain: str, letter: str, option: str) -> Iterator[tuple[int, str
     """
     for pattern in (STATES, CHOOSES, CONCLUDES, DIRECT):
         yield from statements(pattern, plain, letter, option)
+    named = statements(NAMES, plain, letter, option)
+    yield from (one for one in named if one[1] != NONE_OF_THEM)
     for match in SURE.finditer(plain):
         if not UNSURE.search(plain[max(0, match.start() - 40) : match.start()]):
             yield match.start(), (match[1] or match[2]).upper()

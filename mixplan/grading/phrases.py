@@ -44,8 +44,8 @@ def said(answers: str, chosen: str) -> str:
 
 VERBS = "(?:is|was|would be|should be|must be|will be|has to be|ist|lautet|est|es|é|è|er|"
 VERBS += r"(?<=odpowiedź\s)to|(?<=odpověď\s)to)"
-DASH = r"(?:-+>|(?<=\w)--+|--+(?=\s)|[-–](?=\s)(?!\s?[\d.€£¥₹])|—)"
-"""A dash that joins; one right before a name or before a number is its sign."""
+DASH = r"(?:-+>|--+(?!(?-i:[a-z]))|(?<=\w)(?:--+|[-–])(?=[^\W\d])|[-–](?=\s)(?!\s?[\d.€£¥₹])|—)"
+"""A dash that joins, as in `Answer-B`; one behind a space and right before a name or a number is its sign."""
 LINK = rf"(?:(?:\s*(?:{VERBS}\b|:|=+>?|{DASH}|→|是|为|為|应该|應該|选|選|は|는|은)\s*)+|\s+[-–]\s+)"
 ARTICLES = (
     r"(?:(?:la|el|le|die)(?=\s+\w\b)|"
@@ -62,6 +62,8 @@ HEADED = r"^[^\w\n]{0,8}(?:option|choice|response|selection|pick|letter|alternat
 """`Choice:` at a line's beginning."""
 STATES = re.compile(rf"(?:{SAYS}|{HEADED}){FILLER}", re.I | re.M)
 """`The correct answer is`, `Answer:`, `答案是`."""
+NAMES = re.compile(rf"\b(?:{CHOSEN})(?:\s+{QUALIFIED})?{LINK}{FILLER}", re.I)
+"""`The closest option is`, which names an answer only where an option's letter or text follows."""
 PERHAPS = re.compile(rf"(?:\bthe\s+(?:{CHOSEN}){LINK}|^[^\w\n]{{0,8}}(?:solution|conclusion)\s*:){FILLER}", re.I | re.M)
 """`The solution is` and `Solution:`, which state the answer where nothing else does."""
 

@@ -19,8 +19,6 @@ FENCE = re.compile(r"[^\S\n]*(?P<marks>`{3,}|~{3,})(?P<language>[^`\n]*)")
 """A line that opens a code fence, or without a language closes one."""
 FENCED = "\x00"
 """What stands for each character of a fence where words around it are sought."""
-RETRACTS = re.compile(r"\b(?:wrong|incorrect|not (?:correct|right)|wait|mistake|instead|actually|rather)\b", re.I)
-"""What stands behind a fence whose contents are no longer meant."""
 VERDICT = re.compile(r"(yes|no|true|false)(?:[,.;:!]|\s*[-–—]|\s+(?:because|since|as)\b)", re.I)
 """A verdict that the rest of its line gives reasons for."""
 VERDICTS = ("yes", "no", "true", "false")
@@ -97,22 +95,22 @@ def fences(text: str) -> list[tuple[int, int, str]]:
 
 
 def fenced(answer: str) -> str | None:
-    """The contents of an answer's last code fence, as written; None where the answer commits itself elsewhere.
+    """The contents of a code fence that an answer ends with, as written; None where it commits itself elsewhere.
 
-    A box, a statement that does not lead to the fence, and words behind it that take it back commit an answer
-    elsewhere.
+    A box, and a statement that does not lead to the fence, commit an answer elsewhere. What stands behind a fence may
+    take it back in any words, so that a fence before it is no answer.
     """
     found = fences(answer)
-    if not found or boxes(answer):
+    if not found or boxes(answer) or answer[found[-1][1] :].strip():
         return None
     prose = answer.replace("**", "  ")
     for start, end, _ in found:
         prose = f"{prose[:start]}{FENCED * (end - start)}{prose[end:]}"
-    start, end, inside = found[-1]
+    start, _, inside = found[-1]
     announced = announcements(prose)
     if announced and (announced[-1].end() > start or prose[announced[-1].end() : start].strip(" \n\t*:")):
         return None
-    return None if RETRACTS.search(prose, end) else inside
+    return inside
 
 
 def candidates(answer: str) -> Iterator[str]:

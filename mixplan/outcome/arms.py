@@ -154,9 +154,7 @@ def filled(proportions: Doubles, total: float, caps: Doubles) -> Doubles:
 
 
 def whole_rows(amounts: Doubles, each: Doubles, total: float, most: Doubles) -> Integers:
-    """Round amounts to rows by largest remainder, then add rows as long as one fits; ties go to the earlier domain.
-
-    Of a budget in tokens, where long rows leave room for short ones, no arm so has less than others by more than a row.
+    """Round amounts to rows by largest remainder; equal remainders go to the earlier domain.
 
     Args:
         amounts: `[n]`, in the budget's unit.
@@ -169,10 +167,7 @@ def whole_rows(amounts: Doubles, each: Doubles, total: float, most: Doubles) -> 
     """
     exact = amounts / each
     rows = np.floor(exact + 1e-9)
-    before = np.full(len(rows), -1.0)
-    while (rows != before).any():
-        before = rows.copy()
-        for index in np.argsort(-np.round(exact - rows, 9), kind="stable"):
-            if rows[index] < most[index] and float(rows @ each) + each[index] <= total * (1 + 1e-12):
-                rows[index] += 1
+    for index in np.argsort(-np.round(exact - rows, 9), kind="stable"):
+        if rows[index] < most[index] and float(rows @ each) + each[index] <= total * (1 + 1e-12):
+            rows[index] += 1
     return rows.astype(np.int64)

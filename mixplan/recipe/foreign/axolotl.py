@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from mixplan.errors import RecipeError
-from mixplan.recipe.foreign.job import DataSet, ForeignJob, called, each_file, name_of, take_arguments, truth
+from mixplan.recipe.foreign.job import (
+    DataSet,
+    ForeignJob,
+    called,
+    each_file,
+    files_taken,
+    name_of,
+    take_arguments,
+    truth,
+)
 from mixplan.recipe.foreign.rows import alpaca, first_row, local_file, section_of
 from mixplan.recipe.section import Yaml
 
@@ -63,7 +72,7 @@ def take(values: Yaml, folders: list[Path]) -> ForeignJob:
         raise RecipeError(f"rl: {values['rl']}: a recipe plans supervised fine-tuning and GRPO. Write it by hand.")
     job = ForeignJob("axolotl", model=values.pop("base_model", None), revision=values.pop("revision_of_model", None))
     job.trust_remote_code = truth(values.pop("trust_remote_code", False))
-    for given in [one for entry in values.pop("datasets", None) or [] for one in each_file(entry)]:
+    for given in [one for entry in values.pop("datasets", None) or [] for one in each_file(entry, folders)]:
         section = data_section(given, folders, job)
         if section is not None:
             job.data.append(DataSet(name_of(called(given), (one.name for one in job.data)), section))
@@ -101,7 +110,7 @@ def data_section(given: Yaml, folders: list[Path], job: ForeignJob) -> Yaml | No
             f"'{kind}' has no counterpart that is taken over; write the section by hand, see docs/your-data.md"
         )
         return None
-    job.leave_of_entry(f"datasets: {called(given)}", given, READ | ({"data_files": ()} if path is not None else {}))
+    job.leave_of_entry(f"datasets: {called(given)}", given, READ | dict.fromkeys(files_taken(given, path), ()))
     return {"data": data, **read, "grader": "none"}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mixplan.recipe.arguments import arguments
+from mixplan.recipe.foreign.rows import local_file
 from mixplan.recipe.section import Yaml
 
 SFT_CONFIG = ("trl", "trainer/sft_config.py", "SFTConfig")
@@ -121,10 +122,10 @@ def plain(value: Any) -> Any:
     return value
 
 
-def each_file(given: Yaml) -> list[Yaml]:
-    """A data set's entry, or one for each of its several `data_files`."""
+def each_file(given: Yaml, folders: Sequence[Path]) -> list[Yaml]:
+    """A data set's entry, or one for each of its several `data_files` where all lie on this machine."""
     files = given.get("data_files")
-    if not isinstance(files, list) or len(files) < 2:
+    if not isinstance(files, list) or len(files) < 2 or any(local_file(str(file), folders) is None for file in files):
         return [given]
     return [{**given, "data_files": [file]} for file in files]
 
@@ -132,7 +133,13 @@ def each_file(given: Yaml) -> list[Yaml]:
 def called(given: Yaml) -> str:
     """What a data set's entry is called: by its path, and by its file where it lists one."""
     files = given.get("data_files")
-    return f"{given['path']}/{files[0]}" if isinstance(files, list) and files else str(given["path"])
+    return f"{given['path']}/{files[0]}" if isinstance(files, list) and len(files) == 1 else str(given["path"])
+
+
+def files_taken(given: Yaml, path: Path | None) -> tuple[str, ...]:
+    """`data_files` where the file that is taken is all that it names, else nothing."""
+    files = given.get("data_files")
+    return () if path is None or (isinstance(files, list) and len(files) > 1) else ("data_files",)
 
 
 def name_of(place: str, others: Iterable[str]) -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mixplan.recipe.foreign.job import DataSet, ForeignJob, called, each_file, name_of, take_arguments, truth
+from mixplan.recipe.foreign.job import (
+    DataSet,
+    ForeignJob,
+    called,
+    each_file,
+    files_taken,
+    name_of,
+    take_arguments,
+    truth,
+)
 from mixplan.recipe.foreign.rows import first_row, local_file, section_of
 from mixplan.recipe.section import Yaml
 
@@ -53,7 +62,7 @@ def take(values: Yaml, folders: list[Path]) -> ForeignJob:
         listed = [{"path": values.pop("dataset_name"), "name": values.pop("dataset_config", None)}]
         listed[0]["split"] = values.pop("dataset_train_split", None)
     fractions = sum(float(one.get("fraction") or 0) for one in listed or [])
-    for given in [one for entry in listed or [] for one in each_file(entry)]:
+    for given in [one for entry in listed or [] for one in each_file(entry, folders)]:
         section = data_section(given, folders, job, every=every)
         if given.get("fraction"):
             job.left[f"datasets: {given['path']}: fraction"] = (
@@ -88,7 +97,7 @@ def data_section(given: Yaml, folders: list[Path], job: ForeignJob, *, every: bo
     if read is None:
         job.left[f"datasets: {place}"] = UNKNOWN
         read = {"format": "messages", "columns": {"messages": "messages"}}
-    known = dict.fromkeys(("path", "name", "split", "fraction", *(["data_files"] if path is not None else [])), ())
+    known = dict.fromkeys(("path", "name", "split", "fraction", *files_taken(given, path)), ())
     job.leave_of_entry(f"datasets: {called(given)}", given, known)
     turns = {"turns": "all"} if every and read["format"] == "messages" else {}
     return {"data": data, **read, **turns, "grader": "none"}
