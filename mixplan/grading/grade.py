@@ -121,7 +121,7 @@ def generator_score(answer: str, entry: str) -> float:
 
     Scorers read plain answers: one that reads the first number of a text takes the first step of a worked solution for
     its result. So where the entry's answer is a number, the number that the answer commits to is scored; else the
-    best of the answer, what stands in its box or behind words such as `Answer:`, and its last code fence.
+    best of the answer, what stands in its box or behind words such as `Answer:`, and a code fence at its end.
     """
     value = json.loads(entry)
     own = scorer(value["metadata"]["source_dataset"], json.dumps(value.pop(SCORER_OPTIONS, {}), sort_keys=True))
